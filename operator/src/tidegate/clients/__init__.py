@@ -1,0 +1,1 @@
+"""The only modules that leave the process."""

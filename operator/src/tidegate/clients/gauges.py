@@ -1,0 +1,59 @@
+"""The operator's own metrics: what it wants, and how strong the evidence is."""
+
+from prometheus_client import CollectorRegistry, Gauge, start_http_server
+
+from tidegate.model.decision import Decision
+from tidegate.model.observation import Observation
+
+OBJECT = ("model_namespace", "model_deployment")
+
+
+class Gauges:
+    """Follows decisions; served on a port of its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._weight = Gauge(
+            "tidegate_traffic_weight",
+            "Percent of the requests that a revision is to get",
+            (*OBJECT, "revision"),
+            registry=self.registry,
+        )
+        self._evidence = Gauge(
+            "tidegate_evidence",
+            "E-value: against the candidate (worse) or for it (acceptable)",
+            (*OBJECT, "metric", "direction"),
+            registry=self.registry,
+        )
+        self._step = Gauge("tidegate_rollout_step", "Step of the rollout, 0 for none", OBJECT, registry=self.registry)
+        self._weights: dict[tuple[str, str], set[str]] = {}
+
+    def serve(self, port: int) -> None:
+        """Answers GET /metrics on all addresses, in a thread."""
+        start_http_server(port, registry=self.registry)
+
+    def told(self, seen: Observation, decision: Decision) -> None:
+        """Takes in one decision."""
+        where = (seen.namespace, seen.name)
+        self._tell_weights(where, seen)
+        rollout = decision.status.rollout
+        self._step.labels(*where).set(rollout.step if rollout else 0)
+        for metric in ("errors", "latency", "ceiling", "all"):
+            for direction in ("worse", "acceptable"):
+                # Removed rather than left standing: no evidence is not evidence of the last rollout.
+                self._evidence.remove(*where, metric, direction)
+        if rollout is None or seen.verdict.evidence is None:
+            return
+        for metric, worse, acceptable in seen.verdict.per_metric:
+            self._evidence.labels(*where, metric, "worse").set(worse)
+            self._evidence.labels(*where, metric, "acceptable").set(acceptable)
+        self._evidence.labels(*where, "all", "worse").set(seen.verdict.evidence.worse)
+        self._evidence.labels(*where, "all", "acceptable").set(seen.verdict.evidence.acceptable)
+
+    def _tell_weights(self, where: tuple[str, str], seen: Observation) -> None:
+        now = dict(seen.split or ())
+        for gone in self._weights.get(where, set()) - now.keys():
+            self._weight.remove(*where, gone)
+        for revision, weight in now.items():
+            self._weight.labels(*where, revision).set(weight)
+        self._weights[where] = set(now)

@@ -1,0 +1,187 @@
+"""Plain dictionaries to and from the Kubernetes API, for the few verbs that are used.
+
+The generated client's typed models would be converted back at once; its transport and its log-in are what's wanted.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+from urllib.parse import quote, urlencode
+
+import kubernetes
+import urllib3
+from kubernetes.client.exceptions import ApiException
+
+from tidegate.errors import ClusterUnavailable
+
+CONNECT_SECONDS = 5
+READ_SECONDS = 20
+
+Manifest = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Resource:
+    """One kind: where its objects are found."""
+
+    api_version: str
+    kind: str
+    plural: str
+
+    def path(self, namespace: str | None = None, name: str | None = None, subresource: str | None = None) -> str:
+        """The path of a collection, an object or its subresource."""
+        root = "/api/" if "/" not in self.api_version else "/apis/"
+        parts = [root + self.api_version]
+        if namespace is not None:
+            parts += ["namespaces", quote(namespace)]
+        parts.append(self.plural)
+        parts += [quote(part) for part in (name, subresource) if part is not None]
+        return "/".join(parts)
+
+
+MODEL_DEPLOYMENTS = Resource("tidegate.dev/v1alpha1", "ModelDeployment", "modeldeployments")
+MODEL_ROUTES = Resource("tidegate.dev/v1alpha1", "ModelRoute", "modelroutes")
+DEPLOYMENTS = Resource("apps/v1", "Deployment", "deployments")
+CONTROLLER_REVISIONS = Resource("apps/v1", "ControllerRevision", "controllerrevisions")
+SERVICES = Resource("v1", "Service", "services")
+CONFIG_MAPS = Resource("v1", "ConfigMap", "configmaps")
+PODS = Resource("v1", "Pod", "pods")
+EVENTS = Resource("v1", "Event", "events")
+LEASES = Resource("coordination.k8s.io/v1", "Lease", "leases")
+ENDPOINT_SLICES = Resource("discovery.k8s.io/v1", "EndpointSlice", "endpointslices")
+
+
+def load_config() -> None:
+    """The pod's own service account, or the kubeconfig where there is none."""
+    try:
+        kubernetes.config.load_incluster_config()  # type: ignore[no-untyped-call]
+    except kubernetes.config.ConfigException:
+        kubernetes.config.load_kube_config()  # type: ignore[no-untyped-call]
+
+
+class KubernetesApi:
+    """One connection pool to the API server. Every method raises ClusterUnavailable on failure."""
+
+    def __init__(self, *, connections: int = 32) -> None:
+        configuration = kubernetes.client.Configuration.get_default_copy()
+        configuration.connection_pool_maxsize = connections
+        configuration.retries = False
+        self._client = kubernetes.client.ApiClient(configuration)
+
+    def get(self, resource: Resource, namespace: str, name: str) -> Manifest | None:
+        """An object, or None if there is none of that name."""
+        try:
+            return self._json("GET", resource.path(namespace, name))
+        except ClusterUnavailable as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def create(self, resource: Resource, manifest: Mapping[str, Any]) -> Manifest | None:
+        """Creates an object; None if it exists already."""
+        metadata = manifest["metadata"]
+        try:
+            return self._json("POST", resource.path(metadata["namespace"]), manifest)
+        except ClusterUnavailable as error:
+            if error.status == 409:
+                return None
+            raise
+
+    def apply(self, resource: Resource, manifest: Mapping[str, Any], *, manager: str, status: bool = False) -> Manifest:
+        """Server-side apply: the object has these fields, and `manager` owns them."""
+        metadata = manifest["metadata"]
+        path = resource.path(metadata["namespace"], metadata["name"], "status" if status else None)
+        query = urlencode({"fieldManager": manager, "force": "true"})
+        return self._json("PATCH", f"{path}?{query}", manifest, "application/apply-patch+yaml")
+
+    def merge(self, resource: Resource, namespace: str, name: str, patch: Mapping[str, Any]) -> Manifest:
+        """JSON merge patch."""
+        return self._json("PATCH", resource.path(namespace, name), patch, "application/merge-patch+json")
+
+    def replace(self, resource: Resource, manifest: Mapping[str, Any]) -> Manifest:
+        """Writes a whole object; fails with status 409 if it has changed since it was read."""
+        metadata = manifest["metadata"]
+        return self._json("PUT", resource.path(metadata["namespace"], metadata["name"]), manifest)
+
+    def delete(self, resource: Resource, namespace: str, name: str) -> None:
+        """Deletes an object in the background; fine if there is none."""
+        try:
+            self._json("DELETE", resource.path(namespace, name), {"propagationPolicy": "Background"})
+        except ClusterUnavailable as error:
+            if error.status != 404:
+                raise
+
+    def list(self, resource: Resource, namespace: str | None, selector: str | None) -> Manifest:
+        """A whole list; its items carry apiVersion and kind only as far as the server says them."""
+        query = {"labelSelector": selector} if selector else {}
+        return self._json("GET", f"{resource.path(namespace)}?{urlencode(query)}")
+
+    def watch(
+        self, resource: Resource, namespace: str | None, selector: str | None, version: str, *, seconds: int
+    ) -> Iterator[Manifest]:
+        """Changes since a resource version, for at most `seconds`; a silent connection is given up a little later."""
+        query = {"watch": "1", "resourceVersion": version, "allowWatchBookmarks": "true", "timeoutSeconds": seconds}
+        if selector:
+            query["labelSelector"] = selector
+        path = f"{resource.path(namespace)}?{urlencode(query)}"
+        response = self._request("GET", path, read_seconds=seconds + 10)
+        try:
+            yield from _lines(response)
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise ClusterUnavailable(f"the watch of {resource.plural} broke: {error}") from error
+        finally:
+            response.release_conn()
+
+    def _json(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, content_type: str = "application/json"
+    ) -> Manifest:
+        response = self._request(method, path, body, content_type)
+        try:
+            return cast(Manifest, json.loads(response.read()))
+        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            raise ClusterUnavailable(f"{method} {path} gave an unreadable answer: {error}") from error
+        finally:
+            response.release_conn()
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        content_type: str = "application/json",
+        read_seconds: int = READ_SECONDS,
+    ) -> urllib3.HTTPResponse:
+        headers = {"Accept": "application/json", "Content-Type": content_type, "User-Agent": "tidegate"}
+        self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
+        try:
+            response = self._client.rest_client.pool_manager.request(
+                method,
+                self._client.configuration.host + path,
+                body=json.dumps(body) if body is not None else None,
+                headers=headers,
+                timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=read_seconds),
+                preload_content=False,
+                retries=False,
+            )
+        except (urllib3.exceptions.HTTPError, ApiException, OSError) as error:
+            raise ClusterUnavailable(f"{method} {path} had no answer: {error}") from error
+        if response.status >= 400:
+            raise ClusterUnavailable(f"{method} {path}: {_reason(response)}", response.status)
+        return cast(urllib3.HTTPResponse, response)
+
+
+def _reason(response: urllib3.BaseHTTPResponse) -> str:
+    text = response.read().decode(errors="replace")
+    response.release_conn()
+    try:
+        return str(json.loads(text)["message"])
+    except (ValueError, KeyError, TypeError):
+        return f"status {response.status}: {text[:200]}"
+
+
+def _lines(response: urllib3.HTTPResponse) -> Iterator[Manifest]:
+    rest = b""
+    for chunk in response.stream(None, decode_content=True):
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from (json.loads(line) for line in lines if line.strip())

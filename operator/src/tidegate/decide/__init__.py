@@ -1,0 +1,1 @@
+"""What should happen next, and why. Pure: an Observation goes in, a Decision comes out."""

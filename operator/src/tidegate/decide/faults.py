@@ -1,0 +1,58 @@
+"""What ends a rollout at once, whatever its strategy."""
+
+from tidegate.model.evidence import Answer
+from tidegate.model.observation import Observation
+from tidegate.model.revision import incompatibility
+from tidegate.model.status import Rollout
+from tidegate.model.units import format_duration
+
+Fault = tuple[str, str]
+"""A CamelCase reason and a sentence with the numbers."""
+
+
+def fault_of(seen: Observation, rollout: Rollout) -> Fault | None:
+    """The reason to go back now, the most telling first."""
+    return _judged(seen) or _hopeless(seen, rollout) or _incompatible(seen, rollout) or _never_ready(seen, rollout)
+
+
+def _judged(seen: Observation) -> Fault | None:
+    if seen.verdict.answer is not Answer.WORSE:
+        return None
+    return seen.verdict.reason, seen.verdict.message
+
+
+def _hopeless(seen: Observation, rollout: Rollout) -> Fault | None:
+    trouble = seen.state(rollout.candidate).trouble
+    if trouble is None:
+        return None
+    if trouble.permanent:
+        return trouble.reason, trouble.message
+    has_traffic = seen.split is not None and seen.split.weight(rollout.candidate) > 0
+    if trouble.crashed and has_traffic:
+        return "CandidateCrashed", trouble.message
+    return None
+
+
+def _incompatible(seen: Observation, rollout: Rollout) -> Fault | None:
+    stable, candidate = seen.state(seen.recorded.stable).facts, seen.state(rollout.candidate).facts
+    if stable is None or candidate is None:
+        return None
+    difference = incompatibility(stable, candidate)
+    if difference is None:
+        return None
+    return (
+        "SignatureChanged",
+        f"clients of stable would break: {difference}; "
+        "keep the signature, or serve this model under a ModelDeployment of its own",
+    )
+
+
+def _never_ready(seen: Observation, rollout: Rollout) -> Fault | None:
+    if rollout.step > 0 or seen.now - rollout.started_at < seen.spec.progress_deadline:
+        return None
+    candidate = seen.state(rollout.candidate)
+    if candidate.trouble is None and candidate.ready > 0:
+        return None
+    why = candidate.trouble.message if candidate.trouble else "none of its pods said why"
+    deadline = format_duration(seen.spec.progress_deadline)
+    return "ProgressDeadlineExceeded", f"its pods weren't ready within {deadline} and it got no traffic: {why}"

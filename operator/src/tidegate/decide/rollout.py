@@ -1,0 +1,132 @@
+"""decide(): which of the situations this is, and what follows. Pure."""
+
+from dataclasses import replace
+from typing import assert_never
+
+from tidegate.decide.blue_green import decide_blue_green
+from tidegate.decide.canary import decide_canary
+from tidegate.decide.describe import described
+from tidegate.decide.move import PODS_STARTING, Move, abandon, begin, carry_out, silent, with_shift
+from tidegate.model.decision import Announcement, Decision
+from tidegate.model.evidence import Answer
+from tidegate.model.observation import Observation
+from tidegate.model.spec import BlueGreen, Canary
+from tidegate.model.status import AnalysisView, Rollout, Status
+from tidegate.model.traffic import TrafficSplit
+
+
+def decide(seen: Observation) -> Decision:
+    """What to do about one ModelDeployment. The same observation always gives the same decision."""
+    move = _move(seen)
+    status = _timed(seen, with_shift(seen, move))
+    return carry_out(seen, _announced(seen, move), described(seen, move, status))
+
+
+def _move(seen: Observation) -> Move:
+    recorded = seen.recorded
+    if recorded.stable is None:
+        return _first_release(seen)
+    if seen.desired == recorded.stable:
+        return abandon(seen, recorded.rollout) if recorded.rollout else _keep(seen)
+    if recorded.rollout is None or recorded.rollout.candidate != seen.desired:
+        return _keep(seen) if _rejected(seen) else begin(seen)
+    match seen.spec.strategy:
+        case Canary() as canary:
+            return decide_canary(seen, canary, recorded.rollout)
+        case BlueGreen() as blue_green:
+            return decide_blue_green(seen, blue_green, recorded.rollout)
+        case _ as unhandled:
+            assert_never(unhandled)
+
+
+def _rejected(seen: Observation) -> bool:
+    rejected = seen.recorded.rejected
+    if seen.recorded.rollout is not None or rejected is None:
+        return False
+    return rejected.revision == seen.desired and rejected.plan == seen.plan
+
+
+def _keep(seen: Observation) -> Move:
+    """No rollout: stable has all the traffic, and whatever is left of others goes."""
+    stable = seen.recorded.stable or ""
+    rejected = seen.recorded.rejected if seen.desired != stable else None
+    stuck = (rejected.reason, rejected.message) if rejected else None
+    return Move(
+        replace(seen.recorded, rejected=rejected),
+        TrafficSplit.only(stable),
+        "RolledBack" if rejected else "Live",
+        stuck=stuck,
+    )
+
+
+def _first_release(seen: Observation) -> Move:
+    """Nothing is stable yet, so there is nothing to compare with: the first revision goes live when a pod is ready."""
+    state = seen.state(seen.desired)
+    rollout = seen.recorded.rollout
+    if rollout is None or rollout.candidate != seen.desired:
+        rollout = Rollout(seen.desired, seen.now, 0, seen.now)
+    if state.ready > 0:
+        message = f"{seen.desired} is live: the first revision of {seen.name}"
+        return Move(
+            replace(seen.recorded, stable=seen.desired, rollout=None, rejected=None),
+            TrafficSplit.only(seen.desired),
+            "Live",
+            announcements=(Announcement("Live", message),),
+            traffic_first=True,
+            look_again=PODS_STARTING,
+        )
+    why = state.trouble.message if state.trouble else "its pods are starting"
+    waited = seen.now - rollout.started_at >= seen.spec.progress_deadline
+    hopeless = (state.trouble is not None and state.trouble.permanent) or waited
+    reason = state.trouble.reason if state.trouble else "PodsStarting"
+    message = f"{seen.desired} isn't ready yet: {why}"
+    return Move(
+        replace(seen.recorded, rollout=rollout),
+        seen.split,
+        "Failed" if hopeless else "Starting",
+        doing=None if hopeless else (reason, message),
+        stuck=(reason, message) if hopeless else None,
+        candidate_replicas=seen.spec.replicas,
+        look_again=PODS_STARTING,
+    )
+
+
+def _timed(seen: Observation, status: Status) -> Status:
+    """Notes when a rolled-back revision was first seen without traffic."""
+    if not status.history or status.rollout is not None or seen.share is None:
+        return status
+    newest = status.history[0]
+    if newest.outcome != "RolledBack" or newest.seconds_to_zero_traffic is not None:
+        return status
+    if not silent(seen, newest.revision) or seen.recorded.shifted_at is None:
+        return status
+    seconds = (seen.share.since - newest.finished_at).total_seconds()
+    timed = replace(newest, seconds_to_zero_traffic=max(0.0, seconds))
+    return replace(status, history=(timed, *status.history[1:]))
+
+
+def _announced(seen: Observation, move: Move) -> Move:
+    """Adds what changed in the judge's sight, in the pods' trouble, and in what the rollout waits for."""
+    extra: list[Announcement] = []
+    before = seen.recorded.analysis
+    blind = seen.verdict.answer is Answer.CANNOT_SEE
+    if seen.recorded.rollout and move.status.rollout and seen.recorded.stable:
+        if blind and not _was_blind(before):
+            extra.append(Announcement(seen.verdict.reason, f"the rollout holds: {seen.verdict.message}", warning=True))
+        if _was_blind(before) and not blind:
+            extra.append(Announcement("MetricsSeen", "the metrics can be seen again, the rollout goes on"))
+    stuck_before = seen.recorded.condition("Stalled")
+    if move.stuck and not move.announcements and (stuck_before is None or stuck_before.reason != move.stuck[0]):
+        extra.append(Announcement(move.stuck[0], move.stuck[1], warning=True))
+    doing_before = seen.recorded.condition("Reconciling")
+    if move.doing and move.doing[0] in TOLD and (doing_before is None or doing_before.reason != move.doing[0]):
+        extra.append(Announcement(move.doing[0], move.doing[1], warning=True))
+    return replace(move, announcements=(*move.announcements, *extra)) if extra else move
+
+
+TOLD = frozenset({"PodsNotReady", "ShareUnlikeWeight", "SuspicionOfWorse"})
+"""Holds that somebody should hear of; waiting for pods or for evidence is what every rollout does."""
+
+
+def _was_blind(before: AnalysisView | None) -> bool:
+    return before is not None and before.verdict == Answer.CANNOT_SEE.value

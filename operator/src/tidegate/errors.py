@@ -1,0 +1,28 @@
+"""Every error of the operator's own.
+
+TidegateError
+├── InvalidSpec           the user has to change the resource; trying again cannot help
+├── ClusterUnavailable    the API server did not answer or refused; the next pass tries again
+└── MetricsUnavailable    Prometheus did not answer; the rollout holds
+"""
+
+
+class TidegateError(Exception):
+    """The root of the tree above."""
+
+
+class InvalidSpec(TidegateError):
+    """A ModelDeployment that the API server let through and that makes no sense; the message names the field."""
+
+
+class ClusterUnavailable(TidegateError):
+    """An API call failed; the message says which object and why."""
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        """The HTTP status, or None when there was no answer at all."""
+
+
+class MetricsUnavailable(TidegateError):
+    """Prometheus gave no usable answer; the message says at which address and why."""

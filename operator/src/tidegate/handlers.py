@@ -1,0 +1,74 @@
+"""kopf's part: it watches the ModelDeployments and runs the process. Decides nothing, writes nothing."""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import kopf
+
+from tidegate.clients.cluster import KubernetesCluster
+from tidegate.clients.gauges import Gauges
+from tidegate.clients.lease import Leadership
+from tidegate.driver import Driver
+from tidegate.settings import Settings
+
+RESYNC_SECONDS = 300
+SILENCE_SECONDS = 900
+OVERDUE_SECONDS = 120
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Parts:
+    """The shells that handlers wire together."""
+
+    settings: Settings
+    cluster: KubernetesCluster
+    driver: Driver
+    leadership: Leadership
+    gauges: Gauges
+
+
+def register(registry: kopf.OperatorRegistry, parts: Parts) -> None:
+    """Adds our handlers to a registry of kopf's."""
+
+    @kopf.on.startup(registry=registry)
+    async def startup(settings: kopf.OperatorSettings, **_: Any) -> None:
+        settings.posting.enabled = False
+        settings.peering.standalone = True
+        settings.scanning.disabled = True
+        settings.watching.server_timeout = 240
+        settings.watching.client_timeout = 270
+        settings.watching.connect_timeout = 10
+        settings.networking.request_timeout = 30
+        parts.gauges.serve(parts.settings.metrics_port)
+        parts.cluster.start()
+        parts.leadership.start()
+        parts.driver.start()
+
+    @kopf.on.cleanup(registry=registry)
+    async def cleanup(**_: Any) -> None:
+        await asyncio.to_thread(parts.driver.stop, 10)
+        await asyncio.to_thread(parts.leadership.stop)
+
+    @kopf.on.event("tidegate.dev", "v1alpha1", "modeldeployments", registry=registry)
+    async def seen(event: kopf.RawEvent, name: str, namespace: str | None, **_: Any) -> None:
+        parts.cluster.seen(dict(event["object"]), deleted=event["type"] == "DELETED")
+        parts.driver.look_soon(namespace or "", name)
+
+    @kopf.on.probe(registry=registry, id="alive")
+    async def alive(**_: Any) -> str:
+        if parts.cluster.silent_seconds() > SILENCE_SECONDS:
+            raise RuntimeError("a watch has heard nothing for too long")
+        if parts.leadership.held() and parts.driver.overdue_seconds() > OVERDUE_SECONDS:
+            raise RuntimeError("the driver is stuck")
+        return "yes"
+
+
+def resync(parts: Parts) -> None:
+    """Looks at everything once in a while, whether or not anything said that it changed."""
+    for manifest in parts.cluster.model_deployments():
+        metadata = manifest["metadata"]
+        parts.driver.look_soon(metadata["namespace"], metadata["name"])

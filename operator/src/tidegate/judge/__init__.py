@@ -1,0 +1,1 @@
+"""Turns increments of counters into a verdict whose mistakes are bounded. Pure."""

@@ -1,0 +1,1 @@
+"""The nouns: frozen dataclasses and enums. Pure; nothing here knows of Kubernetes, Prometheus or the clock."""

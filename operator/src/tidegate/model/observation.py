@@ -1,0 +1,42 @@
+"""Everything that a decision is made from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from tidegate.model.evidence import Verdict
+from tidegate.model.revision import RevisionState
+from tidegate.model.spec import ModelDeploymentSpec
+from tidegate.model.status import Status
+from tidegate.model.traffic import Share, TrafficSplit
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One ModelDeployment and its world at one instant. `now` is in whole seconds, as everything that is recorded."""
+
+    now: datetime
+    namespace: str
+    name: str
+    generation: int
+    spec: ModelDeploymentSpec
+    desired: str
+    """The revision that the spec asks for."""
+    plan: str
+    """A digest of the strategy and the analysis."""
+    recorded: Status
+    revisions: Mapping[str, RevisionState]
+    split: TrafficSplit | None
+    """Read back from the route; None where there is no route yet."""
+    route_applied: bool
+    """Whether a router reports that it has taken the route as it is now."""
+    share: Share | None
+    """None where it wasn't needed or can't be seen."""
+    verdict: Verdict
+    settle: timedelta
+    """How long after a shift counters may still tell of the time before."""
+
+    def state(self, revision: str | None) -> RevisionState:
+        """A revision's state; an empty one where the cluster has nothing of it."""
+        name = revision or ""
+        return self.revisions.get(name, RevisionState(name))

@@ -1,0 +1,169 @@
+"""What the user asked for, parsed once at the edge.
+
+Bounds and defaults are the CRD's (crds/modeldeployments.yaml): a spec that comes from the API server has every field.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from tidegate.errors import InvalidSpec
+from tidegate.model.units import parse_duration, parse_percent
+
+
+@dataclass(frozen=True)
+class Model:
+    """Where the ONNX file is, and its digest if the user pinned it."""
+
+    uri: str
+    sha256: str | None
+
+
+@dataclass(frozen=True)
+class Server:
+    """What runs the model. `image` is None where the chart's is meant; `resources` is Kubernetes' own shape."""
+
+    image: str | None
+    resources: Mapping[str, Mapping[str, str | int]]
+    env: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class CanaryStep:
+    """Percent of the requests for the candidate, and the least time to stay there."""
+
+    weight: int
+    min_duration: timedelta
+
+
+@dataclass(frozen=True)
+class Canary:
+    """Traffic moves in steps, each granted by a verdict."""
+
+    steps: tuple[CanaryStep, ...]
+
+
+@dataclass(frozen=True)
+class BlueGreen:
+    """Traffic moves at once, and back at once while the old revision is kept."""
+
+    verify_for: timedelta
+    keep_old: timedelta
+
+
+Strategy = Canary | BlueGreen
+
+
+@dataclass(frozen=True)
+class Margin:
+    """The line `ratio × stable's rate + absolute`; `absolute` is a share, 0.001 = 0.1 %."""
+
+    ratio: float
+    absolute: float
+
+
+@dataclass(frozen=True)
+class ErrorRate:
+    """Up to `tolerate` never a reason to roll back; below `accept` good enough; `ceiling` is a share of its own."""
+
+    tolerate: Margin
+    accept: Margin
+    ceiling: float
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Slowdowns as shares (0.2 = 20 % slower) at percentiles of stable's latency."""
+
+    tolerate: float
+    accept: float
+    negligible: timedelta
+    quantiles: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """How the judge looks. `false_rollback` is the α and `false_promotion` the β of its two bounds."""
+
+    interval: timedelta
+    false_rollback: float
+    false_promotion: float
+    error_rate: ErrorRate
+    latency: Latency
+    on_inconclusive: str
+    on_metrics_unavailable: str
+    deadline: timedelta
+
+
+@dataclass(frozen=True)
+class ModelDeploymentSpec:
+    """One ModelDeployment's whole spec."""
+
+    replicas: int
+    paused: bool
+    model: Model
+    server: Server
+    preview_header: str
+    timeout: timedelta
+    strategy: Strategy
+    analysis: Analysis
+    progress_deadline: timedelta
+    revision_history_limit: int
+
+    @classmethod
+    def parse(cls, spec: Mapping[str, Any]) -> "ModelDeploymentSpec":
+        """Reads a spec with its defaults filled in. Raises InvalidSpec with a sentence that names the field."""
+        try:
+            return cls(
+                replicas=spec["replicas"],
+                paused=spec["paused"],
+                model=Model(spec["model"]["uri"], spec["model"].get("sha256")),
+                server=_server(spec["server"]),
+                preview_header=spec["traffic"]["previewHeader"],
+                timeout=parse_duration(spec["traffic"]["timeout"]),
+                strategy=_strategy(spec["strategy"]),
+                analysis=_analysis(spec["analysis"]),
+                progress_deadline=parse_duration(spec["progressDeadline"]),
+                revision_history_limit=spec["revisionHistoryLimit"],
+            )
+        except KeyError as missing:
+            raise InvalidSpec(f"spec lacks the field {missing}; is the CRD older than the operator?") from missing
+        except (ValueError, TypeError, AttributeError) as wrong:
+            raise InvalidSpec(f"spec: {wrong}; is the CRD older than the operator?") from wrong
+
+
+def _server(raw: Mapping[str, Any]) -> Server:
+    env = tuple((item["name"], item["value"]) for item in raw.get("env", ()))
+    return Server(raw.get("image"), raw["resources"], env)
+
+
+def _strategy(raw: Mapping[str, Any]) -> Strategy:
+    if "blueGreen" in raw:
+        blue_green = raw["blueGreen"]
+        return BlueGreen(parse_duration(blue_green["verifyFor"]), parse_duration(blue_green["keepOld"]))
+    steps = (CanaryStep(step["weight"], parse_duration(step["minDuration"])) for step in raw["canary"]["steps"])
+    return Canary(tuple(steps))
+
+
+def _margin(raw: Mapping[str, str]) -> Margin:
+    return Margin(float(raw["ratio"]), parse_percent(raw["absolute"]))
+
+
+def _analysis(raw: Mapping[str, Any]) -> Analysis:
+    errors, latency = raw["errorRate"], raw["latency"]
+    return Analysis(
+        interval=parse_duration(raw["interval"]),
+        false_rollback=parse_percent(raw["confidence"]["falseRollback"]),
+        false_promotion=parse_percent(raw["confidence"]["falsePromotion"]),
+        error_rate=ErrorRate(_margin(errors["tolerate"]), _margin(errors["accept"]), parse_percent(errors["ceiling"])),
+        latency=Latency(
+            tolerate=parse_percent(latency["tolerate"]),
+            accept=parse_percent(latency["accept"]),
+            negligible=parse_duration(latency["negligible"]),
+            quantiles=tuple(sorted(latency["quantiles"])),
+        ),
+        on_inconclusive=raw["onInconclusive"],
+        on_metrics_unavailable=raw["onMetricsUnavailable"],
+        deadline=parse_duration(raw["deadline"]),
+    )

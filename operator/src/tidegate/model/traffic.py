@@ -1,0 +1,61 @@
+"""How requests are split among revisions, and what was seen of it."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True)
+class TrafficSplit:
+    """Percent per revision, in order, adding to 100. A revision at 0 can still be reached by the preview header."""
+
+    weights: tuple[tuple[str, int], ...]
+
+    def __post_init__(self) -> None:
+        if any(not 0 <= weight <= 100 for _, weight in self.weights) or sum(w for _, w in self.weights) != 100:
+            raise ValueError(f"weights must lie in 0..100 and add to 100, not {self.weights}")
+        if len({revision for revision, _ in self.weights}) != len(self.weights):
+            raise ValueError(f"a revision appears twice in {self.weights}")
+
+    @classmethod
+    def only(cls, revision: str) -> "TrafficSplit":
+        """Everything to one revision, and nothing else can be reached."""
+        return cls(((revision, 100),))
+
+    @classmethod
+    def between(cls, stable: str, candidate: str, candidate_weight: int) -> "TrafficSplit":
+        """Both can be reached; `candidate_weight` percent go to the candidate."""
+        return cls(((stable, 100 - candidate_weight), (candidate, candidate_weight)))
+
+    def weight(self, revision: str | None) -> int:
+        """Percent; 0 for a revision that can't be reached."""
+        return dict(self.weights).get(revision or "", 0)
+
+    def __contains__(self, revision: object) -> bool:
+        return any(revision == name for name, _ in self.weights)
+
+    def __iter__(self) -> Iterator[tuple[str, int]]:
+        return iter(self.weights)
+
+
+@dataclass(frozen=True)
+class Share:
+    """Requests that the routers finished per revision between two instants.
+
+    `live` came by weight, `preview` by header. A Share exists only where the routers' counters were seen at both ends:
+    a revision it doesn't name had none.
+    """
+
+    since: datetime
+    until: datetime
+    live: Mapping[str, int]
+    preview: Mapping[str, int]
+
+    def any(self, revision: str) -> int:
+        """Requests of one revision, however they came."""
+        return self.live.get(revision, 0) + self.preview.get(revision, 0)
+
+    def fraction(self, revision: str) -> float | None:
+        """The revision's part of the live requests; None where there were none at all."""
+        total = sum(self.live.values())
+        return self.live.get(revision, 0) / total if total else None

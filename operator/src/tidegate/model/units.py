@@ -1,0 +1,51 @@
+"""Durations, percentages and instants as the API writes them, both directions."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+_DURATION = re.compile(r"(\d+)(ms|s|m|h)")
+_UNITS = {
+    "ms": timedelta(milliseconds=1),
+    "s": timedelta(seconds=1),
+    "m": timedelta(minutes=1),
+    "h": timedelta(hours=1),
+}
+
+
+def parse_duration(text: str) -> timedelta:
+    """`1h30m` → 90 minutes. Raises ValueError on anything that isn't a row of whole numbers with units."""
+    parts = _DURATION.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise ValueError(f"{text!r} is not a duration such as 90s, 2m or 1h30m")
+    return sum((int(number) * _UNITS[unit] for number, unit in parts), timedelta())
+
+
+def format_duration(span: timedelta) -> str:
+    """The shortest of the API's spellings: 90 minutes → `1h30m`. Rounds to whole seconds."""
+    seconds = round(span.total_seconds())
+    hours, rest = divmod(seconds, 3600)
+    minutes, seconds = divmod(rest, 60)
+    parts = [f"{n}{unit}" for n, unit in ((hours, "h"), (minutes, "m"), (seconds, "s")) if n]
+    return "".join(parts) or "0s"
+
+
+def parse_percent(text: str) -> float:
+    """`0.5%` → 0.005."""
+    if not text.endswith("%"):
+        raise ValueError(f"{text!r} is not a percentage such as 0.5%")
+    return float(text[:-1]) / 100
+
+
+def format_percent(share: float) -> str:
+    """0.0041 → `0.41%`, 0.25 → `25%`: three significant digits."""
+    return f"{share * 100:.3g}%"
+
+
+def parse_instant(text: str) -> datetime:
+    """RFC 3339 → an aware datetime in UTC."""
+    return datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone(UTC)
+
+
+def format_instant(at: datetime) -> str:
+    """An aware datetime → RFC 3339 in whole seconds, which is what Kubernetes stores."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

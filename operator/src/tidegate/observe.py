@@ -1,0 +1,123 @@
+"""Reads the cluster and Prometheus into one Observation. Reads only."""
+
+from datetime import datetime, timedelta
+
+from tidegate.clients.cluster import Cluster
+from tidegate.clients.kubernetes_api import (
+    CONFIG_MAPS,
+    CONTROLLER_REVISIONS,
+    DEPLOYMENTS,
+    MODEL_ROUTES,
+    PODS,
+    Manifest,
+    Resource,
+)
+from tidegate.clients.sight import Witness
+from tidegate.decide.move import INGESTION_LAG
+from tidegate.decide.question import question_for
+from tidegate.judge.verdict import judge
+from tidegate.model.evidence import Answer, Verdict
+from tidegate.model.observation import Observation
+from tidegate.model.revision import RevisionState, plan_digest, revision_name
+from tidegate.model.spec import ModelDeploymentSpec
+from tidegate.model.status import Rollout, Status
+from tidegate.model.traffic import Share, TrafficSplit
+from tidegate.resources.revision import revision_of, revision_state
+from tidegate.resources.route import read_split, route_applied
+
+NOTHING_TO_JUDGE = Verdict(Answer.NOT_ENOUGH, "NoRollout", "there is no rollout to judge")
+
+
+def observe(
+    cluster: Cluster, witness: Witness, manifest: Manifest, *, scrape_interval: timedelta, now: datetime
+) -> Observation:
+    """One ModelDeployment and its world. Raises InvalidSpec on a spec that makes no sense."""
+    metadata = manifest["metadata"]
+    namespace, name = metadata["namespace"], metadata["name"]
+    now = now.replace(microsecond=0)
+    spec = ModelDeploymentSpec.parse(manifest["spec"])
+    recorded = Status.parse(manifest.get("status", {}))
+    route = next(iter(cluster.children(MODEL_ROUTES, namespace, name)), None)
+    settle = max(spec.analysis.interval, scrape_interval)
+    return Observation(
+        now=now,
+        namespace=namespace,
+        name=name,
+        generation=metadata["generation"],
+        spec=spec,
+        desired=revision_name(name, spec),
+        plan=plan_digest(spec),
+        recorded=recorded,
+        revisions=_revisions(cluster, namespace, name),
+        split=_split(route),
+        route_applied=route is not None and route_applied(route),
+        share=_share(witness, namespace, name, settle, now) if route else None,
+        verdict=_verdict(witness, namespace, name, spec, recorded, settle, now),
+        settle=settle,
+    )
+
+
+def _revisions(cluster: Cluster, namespace: str, name: str) -> dict[str, RevisionState]:
+    def by_revision(resource: Resource) -> dict[str, Manifest]:
+        return {
+            revision: manifest
+            for manifest in cluster.children(resource, namespace, name)
+            if (revision := revision_of(manifest)) and not manifest["metadata"].get("deletionTimestamp")
+        }
+
+    snapshots, deployments, pins = (
+        by_revision(resource) for resource in (CONTROLLER_REVISIONS, DEPLOYMENTS, CONFIG_MAPS)
+    )
+    pods: dict[str, list[Manifest]] = {}
+    for pod in cluster.children(PODS, namespace, name):
+        pods.setdefault(revision_of(pod) or "", []).append(pod)
+    return {
+        revision: revision_state(
+            revision,
+            snapshots.get(revision),
+            deployments.get(revision),
+            pins.get(revision),
+            pods.get(revision, ()),
+        )
+        for revision in snapshots.keys() | deployments.keys()
+    }
+
+
+def _split(route: Manifest | None) -> TrafficSplit | None:
+    if route is None:
+        return None
+    try:
+        return read_split(route)
+    except ValueError:
+        # Somebody edited it into something that isn't a split; it will be written anew.
+        return None
+
+
+def _share(witness: Witness, namespace: str, name: str, settle: timedelta, now: datetime) -> Share | None:
+    until = now - INGESTION_LAG
+    return witness.share(namespace, name, until - settle, until)
+
+
+def _verdict(
+    witness: Witness,
+    namespace: str,
+    name: str,
+    spec: ModelDeploymentSpec,
+    recorded: Status,
+    settle: timedelta,
+    now: datetime,
+) -> Verdict:
+    rollout: Rollout | None = recorded.rollout
+    if rollout is None or recorded.stable is None:
+        witness.forget(namespace, name)
+        return NOTHING_TO_JUDGE
+    sight = witness.sight(
+        namespace,
+        name,
+        recorded.stable,
+        rollout,
+        step=spec.analysis.interval,
+        settle=settle,
+        until=now - INGESTION_LAG,
+    )
+    return judge(sight, question_for(spec, rollout))

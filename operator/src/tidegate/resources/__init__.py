@@ -1,0 +1,1 @@
+"""Manifests and names, both directions side by side. Pure."""

@@ -1,0 +1,37 @@
+"""Every name, label and port that is ever written."""
+
+GROUP = "tidegate.dev"
+VERSION = "v1alpha1"
+MANAGED_BY = "app.kubernetes.io/managed-by"
+MODEL_DEPLOYMENT = f"{GROUP}/model-deployment"
+REVISION = f"{GROUP}/revision"
+FIELD_MANAGER = "tidegate"
+SELECTOR = f"{MANAGED_BY}=tidegate"
+"""The label selector of everything that belongs to a ModelDeployment."""
+
+SERVER_PORT = 8080
+PORT_NAME = "http"
+MODEL_FOLDER = "/models"
+SERVER_UID = 10001
+FETCH = "fetch"
+SERVE = "server"
+
+
+def labels(name: str, revision: str | None = None) -> dict[str, str]:
+    """Labels of what belongs to a ModelDeployment, and to one revision of it."""
+    common = {MANAGED_BY: "tidegate", "app.kubernetes.io/name": "model-server", MODEL_DEPLOYMENT: name}
+    return common if revision is None else {**common, REVISION: revision}
+
+
+def pod_selector(name: str, revision: str) -> dict[str, str]:
+    """What selects a revision's pods; never edited once written."""
+    return {MODEL_DEPLOYMENT: name, REVISION: revision}
+
+
+def router_cluster(namespace: str, name: str, revision: str) -> str:
+    """A revision's name in the router's counters."""
+    return f"{namespace}/{name}/{revision}"
+
+
+PREVIEW_SUFFIX = "/preview"
+"""Requests that came by the preview header are counted under the revision's name and this."""

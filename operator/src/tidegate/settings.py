@@ -1,0 +1,61 @@
+"""What the operator is told when it starts, from environment variables, read once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from tidegate.errors import InvalidSpec
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The operator's own settings."""
+
+    prometheus_url: str
+    scrape_interval: timedelta
+    """Prometheus' scrape interval for routers and model servers: counters may tell of a time this far in the past."""
+    server_image: str
+    """The model server's image where a ModelDeployment names none."""
+    router_service: str
+    """DNS name of the router's Service; a ModelDeployment's own Service is an alias of it."""
+    namespaces: tuple[str, ...]
+    """Namespaces to look after; empty means all."""
+    identity: str
+    """This process' name in the leader's Lease and in Events; in a cluster the pod's name."""
+    namespace: str
+    """Where the leader's Lease is."""
+    workers: int
+    metrics_port: int
+    health_port: int
+    image_pull_policy: str
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> "Settings":
+        """Reads TIDEGATE_* variables. Raises InvalidSpec with a sentence that names the variable."""
+        return cls(
+            prometheus_url=_needed(environ, "TIDEGATE_PROMETHEUS_URL").rstrip("/"),
+            scrape_interval=timedelta(seconds=_number(environ, "TIDEGATE_SCRAPE_INTERVAL_SECONDS", 15, least=1)),
+            server_image=_needed(environ, "TIDEGATE_SERVER_IMAGE"),
+            router_service=environ.get("TIDEGATE_ROUTER_SERVICE", "tidegate-router.tidegate.svc.cluster.local"),
+            namespaces=tuple(filter(None, environ.get("TIDEGATE_NAMESPACES", "").split(","))),
+            identity=environ.get("TIDEGATE_IDENTITY", "tidegate-operator"),
+            namespace=environ.get("TIDEGATE_NAMESPACE", "tidegate"),
+            workers=_number(environ, "TIDEGATE_WORKERS", 8, least=1),
+            metrics_port=_number(environ, "TIDEGATE_METRICS_PORT", 9904, least=0),
+            health_port=_number(environ, "TIDEGATE_HEALTH_PORT", 9905, least=0),
+            image_pull_policy=environ.get("TIDEGATE_IMAGE_PULL_POLICY", "IfNotPresent"),
+        )
+
+
+def _needed(environ: Mapping[str, str], name: str) -> str:
+    value = environ.get(name, "")
+    if not value:
+        raise InvalidSpec(f"the environment variable {name} is missing")
+    return value
+
+
+def _number(environ: Mapping[str, str], name: str, default: int, *, least: int) -> int:
+    text = environ.get(name, str(default))
+    if not text.isdigit() or int(text) < least:
+        raise InvalidSpec(f"the environment variable {name} is {text!r}; it must be a whole number from {least} on")
+    return int(text)
