@@ -1,0 +1,173 @@
+"""`tidegate router-agent`: follows ModelRoutes and EndpointSlices, and keeps Envoy's files up to date.
+
+It is Envoy's only source of change, and Envoy doesn't need it to go on: an agent that is away leaves the last files.
+"""
+
+import argparse
+import logging
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from tidegate.router.bootstrap import RouterSettings
+from tidegate.router.envoy_admin import EnvoyAdmin
+from tidegate.router.files import XdsDirectory
+from tidegate.router.kube import Kube, KubeApi
+from tidegate.router.publisher import Published, Publisher
+from tidegate.router.reporting import Reporter
+from tidegate.router.store import Kind, Store
+from tidegate.router.watching import Source, Watcher
+
+logger = logging.getLogger(__name__)
+
+SILENCE_SECONDS = 300.0
+"""A watch that says nothing for this long is dead: the server ends and reopens it every minute."""
+GATHER_SECONDS = 0.005
+"""Changes that come together are written together."""
+DISK_RETRY_SECONDS = 1.0
+FAREWELL_SECONDS = 120.0
+"""How long the agent outlives SIGTERM at most, for an Envoy that still drains."""
+
+
+@dataclass(frozen=True)
+class AgentSettings:
+    """The agent's environment, read once."""
+
+    xds_directory: Path
+    namespaces: tuple[str, ...]
+    router: str
+    admin_port: int
+    health_port: int
+    watched_limit: int
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> "AgentSettings":
+        """Raises ValueError when a number isn't one."""
+        listed = environ.get("TIDEGATE_NAMESPACES", "")
+        return cls(
+            xds_directory=Path(environ.get("TIDEGATE_XDS_DIR", RouterSettings.xds_directory)),
+            namespaces=tuple(sorted({name.strip() for name in listed.split(",")} - {""})) or ("",),
+            router=environ.get("TIDEGATE_POD_NAME") or socket.gethostname(),
+            admin_port=int(environ.get("TIDEGATE_ADMIN_PORT", RouterSettings.admin_port)),
+            health_port=int(environ.get("TIDEGATE_AGENT_HEALTH_PORT", "9903")),
+            watched_limit=int(environ.get("TIDEGATE_WATCHED_REVISIONS", "50")),
+        )
+
+
+class Agent:
+    """Wires the parts together; `run` returns after SIGTERM, when Envoy is gone."""
+
+    def __init__(self, settings: AgentSettings, kube: Kube) -> None:
+        self._settings = settings
+        self._stop = threading.Event()
+        self._store = Store(frozenset((kind, scope) for kind in Kind for scope in settings.namespaces))
+        self._watchers = [
+            Watcher(Source(kind, scope), kube, self._store, self._stop, time.monotonic)
+            for kind in Kind
+            for scope in settings.namespaces
+        ]
+        self._admin = EnvoyAdmin(settings.admin_port)
+        self._reporter = Reporter(kube, settings.router, self._stop, _utc_now)
+        self._publisher = Publisher(
+            XdsDirectory(settings.xds_directory),
+            self._admin,
+            clock=time.monotonic,
+            sleep=time.sleep,
+            watched_limit=settings.watched_limit,
+        )
+
+    def run(self) -> None:
+        """Publishes until stopped."""
+        for target in (*(watcher.run for watcher in self._watchers), self._reporter.run):
+            threading.Thread(target=target, daemon=True).start()
+        health = _serve_health(self._settings.health_port, self.is_healthy)
+        try:
+            self._publish_until_stopped()
+        finally:
+            health.shutdown()
+        self._reporter.withdraw(time.monotonic)
+
+    def stop(self) -> None:
+        """Ends `run`. From a signal handler, call it in a thread."""
+        self._stop.set()
+        self._store.wake()
+
+    def stop_after_envoy(self) -> None:
+        """An Envoy that drains still needs to know which pods leave: the agent goes last."""
+        deadline = time.monotonic() + FAREWELL_SECONDS
+        while time.monotonic() < deadline and self._admin.state() is not None:
+            time.sleep(0.25)
+        self.stop()
+
+    def is_healthy(self) -> bool:
+        """False when a watch has died silently, or has never come up."""
+        return all(time.monotonic() - watcher.last_heard < SILENCE_SECONDS for watcher in self._watchers)
+
+    def _publish_until_stopped(self) -> None:
+        seen = -1
+        again_at: float | None = None
+        while not self._stop.is_set():
+            left = None if again_at is None else max(0.0, again_at - time.monotonic())
+            newest = self._store.wait(seen, left)
+            if newest != seen:
+                time.sleep(GATHER_SECONDS)
+            seen, again_at = newest, self._publish_once()
+
+    def _publish_once(self) -> float | None:
+        world = self._store.world()
+        if world is None:
+            return None
+        try:
+            published: Published = self._publisher.publish(world)
+        except OSError as error:
+            logger.error("cannot write Envoy's files: %s", error)
+            return time.monotonic() + DISK_RETRY_SECONDS
+        if published.confirmed:
+            self._reporter.applied(world.generations)
+        return published.again_at
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)  # noqa: TID251 - the agent's one clock read, for people
+
+
+def _serve_health(port: int, is_healthy: Callable[[], bool]) -> ThreadingHTTPServer:
+    class Health(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status = 404 if self.path != "/healthz" else 200 if is_healthy() else 503
+            self.send_response(status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the base class's
+            """Probes are not worth a line."""
+
+    server = ThreadingHTTPServer(("0.0.0.0", port), Health)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs the agent until SIGTERM. Returns the exit code."""
+    argparse.ArgumentParser(prog="tidegate router-agent", description=__doc__.splitlines()[0]).parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    agent = Agent(AgentSettings.from_env(os.environ), KubeApi())
+    farewell = threading.Event()
+
+    def leave() -> None:
+        farewell.wait()
+        agent.stop_after_envoy()
+
+    threading.Thread(target=leave, daemon=True).start()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: farewell.set())
+    agent.run()
+    return 0

@@ -1,0 +1,209 @@
+"""Envoy's own configuration: listeners, admin, limits and what is counted. Pure.
+
+The listeners never change while Envoy runs: a change of listeners would make Envoy close its clients' connections.
+Everything that moves (clusters, endpoints, routes) comes from files.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from tidegate.router.xds import CLUSTERS_FILE, ROUTES_FILE, ROUTES_NAME
+
+Json = dict[str, Any]
+
+_TYPE = "type.googleapis.com/envoy."
+_LATENCY_MS = [
+    1,
+    2,
+    3,
+    5,
+    7.5,
+    10,
+    15,
+    20,
+    30,
+    50,
+    75,
+    100,
+    150,
+    200,
+    300,
+    500,
+    750,
+    1000,
+    1500,
+    2000,
+    3000,
+    5000,
+    10000,
+]
+
+# Everything else Envoy could count is left out: a scrape grows with revisions × these.
+_COUNTED = [
+    r"cluster\.[^.]+\.upstream_rq_(total|completed|active|time|timeout|retry|retry_success|pending_overflow|[1-5]xx)",
+    r"cluster\.[^.]+\.upstream_cx_(active|total|connect_fail|connect_timeout|none_healthy)",
+    r"cluster\.[^.]+\.membership_(healthy|total)",
+    r"cluster\.[^.]+\.update_rejected",
+    r"cluster_manager\.(warming_clusters|active_clusters|cds\.(version_text|update_(success|rejected|failure)))",
+    r"http\.router\.downstream_(cx_active|cx_total|rq_active|rq_total|rq_completed|rq_[1-5]xx|rq_time)",
+    r"http\.router\.no_(route|cluster)",
+    r"http\.router\.rds\..*\.(version_text|update_(success|rejected|failure))",
+    r"listener\.0\.0\.0\.0_\d+\.downstream_cx_(active|overflow|overload_reject)",
+    r"server\.(live|state|uptime|memory_allocated|total_connections)",
+    r"overload\..*",
+]
+
+
+@dataclass(frozen=True)
+class RouterSettings:
+    """What differs between a router in a cluster and one in a test."""
+
+    xds_directory: str = "/var/run/tidegate/xds"
+    address: str = "0.0.0.0"
+    port: int = 8080
+    admin_port: int = 9901
+    metrics_port: int = 9902
+    log_errors: bool = False
+    max_connections: int = 20_000
+    max_heap_bytes: int | None = None
+
+
+def bootstrap(settings: RouterSettings) -> Json:
+    """The whole bootstrap, as the JSON that Envoy takes."""
+    return {
+        "node": {"id": "tidegate-router", "cluster": "tidegate-router"},
+        "admin": {
+            "address": _address("127.0.0.1", settings.admin_port),
+            "ignore_global_conn_limit": True,
+        },
+        "dynamic_resources": {"cds_config": _file(settings, CLUSTERS_FILE)},
+        "static_resources": {
+            "listeners": [_traffic_listener(settings), _metrics_listener(settings)],
+            "clusters": [_admin_cluster(settings)],
+        },
+        "stats_config": {
+            "stats_matcher": {"inclusion_list": {"patterns": [{"safe_regex": {"regex": one}} for one in _COUNTED]}},
+            "histogram_bucket_settings": [{"match": {"suffix": "rq_time"}, "buckets": _LATENCY_MS}],
+        },
+        "overload_manager": _overload(settings),
+    }
+
+
+def _file(settings: RouterSettings, name: str) -> Json:
+    return {"resource_api_version": "V3", "path_config_source": {"path": f"{settings.xds_directory}/{name}"}}
+
+
+def _address(address: str, port: int) -> Json:
+    return {"socket_address": {"address": address, "port_value": port}}
+
+
+def _traffic_listener(settings: RouterSettings) -> Json:
+    manager: Json = {
+        "stat_prefix": "router",
+        "rds": {"route_config_name": ROUTES_NAME, "config_source": _file(settings, ROUTES_FILE)},
+        "strip_trailing_host_dot": True,
+        # Clients are strangers: their x-envoy-* headers must not change timeouts or retries.
+        "use_remote_address": True,
+        "preserve_external_request_id": True,
+        "normalize_path": True,
+        "server_header_transformation": "PASS_THROUGH",
+        "request_headers_timeout": "10s",
+        "stream_idle_timeout": "300s",
+        "common_http_protocol_options": {"idle_timeout": "3600s"},
+        "local_reply_config": {"body_format": {"json_format": {"error": "%LOCAL_REPLY_BODY%"}}},
+        "access_log": [_error_log()] if settings.log_errors else [],
+    }
+    return _http_listener("traffic", settings.address, settings.port, manager)
+
+
+def _metrics_listener(settings: RouterSettings) -> Json:
+    """Two admin pages for the outside, by their whole path (so no query either), and nothing else."""
+    pages = [_admin_page("/stats/prometheus"), _admin_page("/ready")]
+    rest: Json = {"match": {"prefix": "/"}, "direct_response": {"status": 404}}
+    manager: Json = {
+        "stat_prefix": "metrics",
+        "route_config": {"virtual_hosts": [{"name": "metrics", "domains": ["*"], "routes": [*pages, rest]}]},
+    }
+    return {
+        **_http_listener("metrics", settings.address, settings.metrics_port, manager),
+        "ignore_global_conn_limit": True,
+    }
+
+
+def _admin_page(path: str) -> Json:
+    exact = [{"name": name, "string_match": {"exact": value}} for name, value in ((":path", path), (":method", "GET"))]
+    return {"match": {"path": path, "headers": exact}, "route": {"cluster": "admin", "timeout": "10s"}}
+
+
+def _http_listener(name: str, address: str, port: int, manager: Json) -> Json:
+    router: Json = {"@type": _TYPE + "extensions.filters.http.router.v3.Router", "suppress_envoy_headers": True}
+    typed = {
+        "@type": _TYPE + "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        **manager,
+        "http_filters": [{"name": "envoy.filters.http.router", "typed_config": router}],
+    }
+    chain = {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": typed}]}
+    return {"name": name, "address": _address(address, port), "filter_chains": [chain]}
+
+
+def _error_log() -> Json:
+    fields = {
+        "time": "%START_TIME%",
+        "host": "%REQ(:AUTHORITY)%",
+        "path": "%PATH(NQ)%",
+        "code": "%RESPONSE_CODE%",
+        "flags": "%RESPONSE_FLAGS%",
+        "cluster": "%UPSTREAM_CLUSTER%",
+        "pod": "%UPSTREAM_HOST%",
+        "milliseconds": "%DURATION%",
+        "request": "%REQ(X-REQUEST-ID)%",
+    }
+    at_least_500 = {"op": "GE", "value": {"default_value": 500, "runtime_key": "tidegate.access_log.status"}}
+    return {
+        "name": "envoy.access_loggers.stdout",
+        "filter": {"status_code_filter": {"comparison": at_least_500}},
+        "typed_config": {
+            "@type": _TYPE + "extensions.access_loggers.stream.v3.StdoutAccessLog",
+            "log_format": {"json_format": fields},
+        },
+    }
+
+
+def _admin_cluster(settings: RouterSettings) -> Json:
+    endpoint = {"endpoint": {"address": _address("127.0.0.1", settings.admin_port)}}
+    return {
+        "name": "admin",
+        "type": "STATIC",
+        "connect_timeout": "1s",
+        "load_assignment": {"cluster_name": "admin", "endpoints": [{"lb_endpoints": [endpoint]}]},
+    }
+
+
+def _overload(settings: RouterSettings) -> Json:
+    monitors: list[Json] = [
+        {
+            "name": "envoy.resource_monitors.global_downstream_max_connections",
+            "typed_config": {
+                "@type": _TYPE + "extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
+                "max_active_downstream_connections": settings.max_connections,
+            },
+        }
+    ]
+    if settings.max_heap_bytes is None:
+        return {"resource_monitors": monitors}
+    heap: Json = {
+        "name": "envoy.resource_monitors.fixed_heap",
+        "typed_config": {
+            "@type": _TYPE + "extensions.resource_monitors.fixed_heap.v3.FixedHeapConfig",
+            "max_heap_size_bytes": settings.max_heap_bytes,
+        },
+    }
+    actions = [
+        _at_heap("envoy.overload_actions.shrink_heap", 0.9),
+        _at_heap("envoy.overload_actions.stop_accepting_requests", 0.95),
+    ]
+    return {"refresh_interval": "0.25s", "resource_monitors": [*monitors, heap], "actions": actions}
+
+
+def _at_heap(action: str, share: float) -> Json:
+    return {"name": action, "triggers": [{"name": "envoy.resource_monitors.fixed_heap", "threshold": {"value": share}}]}

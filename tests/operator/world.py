@@ -1,0 +1,320 @@
+"""A simulated world with a clock: an API server that remembers, pods that start, routers that split, Prometheus.
+
+The real observe, decide and act run against it; only what is outside the process is simulated.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from tests.operator.defaults import with_defaults
+from tidegate.clients.kubernetes_api import (
+    CONTROLLER_REVISIONS,
+    DEPLOYMENTS,
+    MODEL_ROUTES,
+    PODS,
+    Manifest,
+    Resource,
+)
+from tidegate.clients.prometheus import CounterQuery
+from tidegate.clients.sight import Witness
+from tidegate.errors import MetricsUnavailable
+from tidegate.judge.increments import Sample, SeriesKey
+from tidegate.model.decision import Announcement
+from tidegate.model.traffic import TrafficSplit
+from tidegate.reconcile import Reconciler
+from tidegate.resources.route import read_split
+from tidegate.settings import Settings
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+BOUNDS = tuple(0.0005 * 1.2**k for k in range(56))
+SETTINGS = Settings.from_env(
+    {
+        "TIDEGATE_PROMETHEUS_URL": "http://prometheus",
+        "TIDEGATE_SERVER_IMAGE": "server:1",
+        "TIDEGATE_SCRAPE_INTERVAL_SECONDS": "5",
+    }
+)
+SIGNATURE = {
+    "inputs": [{"name": "pixels", "datatype": "FP32", "shape": [-1, 64]}],
+    "outputs": [{"name": "label", "datatype": "INT64", "shape": [-1]}],
+}
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """How a model does, by its URI."""
+
+    error_rate: float = 0.0
+    latency: float = 0.004
+    starts_after: float | None = 3.0
+    """Seconds until its pods are ready; None for never."""
+    fetch_failure: Mapping[str, Any] | None = None
+    signature: Mapping[str, Any] = field(default_factory=lambda: SIGNATURE)
+
+
+class Crash(Exception):
+    """The operator died at a write."""
+
+
+class World:
+    """One ModelDeployment named shop/digits and everything around it."""
+
+    def __init__(self, schema: Mapping[str, Any], models: Mapping[str, Behaviour], *, rps: int = 100) -> None:
+        self.now = START
+        self.models = models
+        self.rps = rps
+        self.prometheus_up = True
+        self.transcript: list[str] = []
+        self.lost = 0
+        self._schema = schema
+        self._objects: dict[tuple[Resource, str], Manifest] = {}
+        self._deployment: Manifest | None = None
+        self._created_at: dict[str, datetime] = {}
+        self._counters: dict[tuple[str, str], float] = {}
+        self._history: dict[datetime, dict[tuple[str, str], float]] = {}
+        self._writes = 0
+        self._crash_at: int | None = None
+        self._crash_after_write = False
+        self.restart()
+
+    # --- what a user does -------------------------------------------------------------------------------------------
+
+    def kubectl_apply(self, **spec: Any) -> None:
+        """kubectl apply of a spec; what isn't named has the CRD's default."""
+        filled = with_defaults(self._schema, spec)
+        if self._deployment is None:
+            metadata = {"name": "digits", "namespace": "shop", "uid": "u-1", "generation": 1, "resourceVersion": "1"}
+            self._deployment = {
+                "apiVersion": "tidegate.dev/v1alpha1",
+                "kind": "ModelDeployment",
+                "metadata": metadata,
+                "spec": filled,
+            }
+        elif self._deployment["spec"] != filled:
+            self._deployment["metadata"]["generation"] += 1
+            self._deployment["spec"] = filled
+        self._note(f"apply {spec['model']['uri']}")
+
+    def run(self, seconds: float) -> None:
+        """Time passes; the operator looks when it said it would, and when something changed."""
+        end = self.now + timedelta(seconds=seconds)
+        due: datetime | None = self.now
+        while self.now < end:
+            ready_before = self._ready_pods()
+            if due is not None and due <= self.now:
+                again = self.look()
+                due = self.now + max(again, timedelta(seconds=1)) if again is not None else None
+            self._tick()
+            if self._ready_pods() != ready_before:
+                due = self.now
+
+    def look(self) -> timedelta | None:
+        """One pass of the operator."""
+        return self._reconciler.reconcile("shop", "digits", self.now)
+
+    def restart(self) -> None:
+        """The operator starts anew, with nothing in memory."""
+        self._reconciler = Reconciler(self, Witness(self), SETTINGS, lambda seen, decision: None)
+
+    @contextmanager
+    def crashing_at(self, write: int, *, after: bool) -> Iterator[None]:
+        """Inside, the operator dies at its n-th write, before or after it took effect."""
+        self._writes, self._crash_at, self._crash_after_write = 0, write, after
+        try:
+            yield
+        finally:
+            self._crash_at = None
+
+    # --- what is to be seen -----------------------------------------------------------------------------------------
+
+    @property
+    def status(self) -> dict[str, Any]:
+        assert self._deployment is not None
+        status: dict[str, Any] = self._deployment.get("status", {})
+        return status
+
+    @property
+    def split(self) -> TrafficSplit | None:
+        route = self._objects.get((MODEL_ROUTES, "digits"))
+        return read_split(route) if route else None
+
+    def names(self, resource: Resource) -> list[str]:
+        return sorted(name for kind, name in self._objects if kind == resource)
+
+    def condition(self, kind: str) -> tuple[str, str]:
+        for condition in self.status["conditions"]:
+            if condition["type"] == kind:
+                return condition["status"], condition["reason"]
+        raise KeyError(kind)
+
+    # --- the cluster ------------------------------------------------------------------------------------------------
+
+    def model_deployment(self, namespace: str, name: str) -> Manifest | None:
+        return self._deployment
+
+    def children(self, resource: Resource, namespace: str, name: str) -> list[Manifest]:
+        if resource == PODS:
+            return self._pods()
+        return [self._observed(manifest) for (kind, _), manifest in self._objects.items() if kind == resource]
+
+    def create(self, resource: Resource, manifest: Mapping[str, Any]) -> None:
+        name = manifest["metadata"]["name"]
+        with self._write(f"create {resource.kind} {name}"):
+            if (resource, name) not in self._objects:
+                self._objects[(resource, name)] = dict(manifest)
+                self._created_at[name] = self.now
+
+    def apply(self, resource: Resource, manifest: Mapping[str, Any]) -> None:
+        name = manifest["metadata"]["name"]
+        told = " ".join(f"{each['revision']}={each['weight']}" for each in manifest["spec"]["backends"])
+        with self._write(f"route {told}"):
+            held = self._objects.get((resource, name))
+            generation = (held["metadata"]["generation"] if held else 0) + 1
+            taken = {**manifest, "metadata": {**manifest["metadata"], "generation": generation}}
+            taken["status"] = {"routers": [{"name": "router", "observedGeneration": generation}]}
+            self._objects[(resource, name)] = taken
+
+    def scale(self, namespace: str, deployment: str, replicas: int) -> None:
+        with self._write(f"scale {deployment} to {replicas}"):
+            self._objects[(DEPLOYMENTS, deployment)]["spec"]["replicas"] = replicas
+
+    def delete(self, resource: Resource, namespace: str, name: str) -> None:
+        with self._write(f"delete {resource.kind} {name}"):
+            if resource == DEPLOYMENTS and self.split and self.split.weight(name) > 0:
+                raise AssertionError(f"{name} is deleted while it has {self.split.weight(name)}% of the traffic")
+            self._objects.pop((resource, name), None)
+
+    def record_status(self, namespace: str, name: str, status: Mapping[str, Any]) -> None:
+        with self._write(""):
+            assert self._deployment is not None
+            self._deployment["status"] = dict(status)
+
+    def announce(self, about: Mapping[str, Any], announcement: Announcement, now: datetime) -> None:
+        self._note(f"event {announcement.reason}: {announcement.message}")
+
+    # --- Prometheus -------------------------------------------------------------------------------------------------
+
+    def samples(self, query: CounterQuery, start: datetime, step: timedelta, points: int) -> list[Sample]:
+        if not self.prometheus_up:
+            raise MetricsUnavailable("Prometheus at http://prometheus can't be reached")
+        return [self._sample(query, start + index * step) for index in range(points)]
+
+    def _sample(self, query: CounterQuery, at: datetime) -> Sample:
+        found: dict[SeriesKey, float] = {}
+        for (revision, measure), value in self._history.get(at, {}).items():
+            labels = _labels(revision, measure)
+            if _selects(query.promql, labels) and (key := query.key(labels)):
+                found[key] = value
+        return found
+
+    # --- time -------------------------------------------------------------------------------------------------------
+
+    def _tick(self) -> None:
+        self.now += timedelta(seconds=1)
+        for revision, weight in self.split or ():
+            self._serve(revision, self.rps * weight / 100)
+        self._history[self.now] = dict(self._counters)
+
+    def _serve(self, revision: str, requests: float) -> None:
+        ready = self._ready(revision)
+        behaviour = self._behaviour(revision)
+        if requests and not ready:
+            self.lost += round(requests)
+        self._count(revision, "requests", requests)
+        self._count(revision, "failed", requests * (behaviour.error_rate if ready else 1.0))
+        for bound in (*BOUNDS, float("inf")):
+            self._count(revision, "+Inf" if bound > 1e9 else str(bound), requests * _below(bound, behaviour.latency))
+
+    def _count(self, revision: str, measure: str, gain: float) -> None:
+        self._counters[(revision, measure)] = self._counters.get((revision, measure), 0.0) + gain
+
+    def _behaviour(self, revision: str) -> Behaviour:
+        record = self._objects.get((CONTROLLER_REVISIONS, revision))
+        return self.models[record["data"]["model"]["uri"]] if record else Behaviour()
+
+    def _ready(self, revision: str) -> int:
+        workload = self._objects.get((DEPLOYMENTS, revision))
+        after = self._behaviour(revision).starts_after
+        if workload is None or after is None or self.now - self._created_at[revision] < timedelta(seconds=after):
+            return 0
+        return int(workload["spec"]["replicas"])
+
+    def _ready_pods(self) -> dict[str, int]:
+        return {name: self._ready(name) for name in self.names(DEPLOYMENTS)}
+
+    def _observed(self, manifest: Manifest) -> Manifest:
+        if manifest["kind"] != "Deployment":
+            return manifest
+        return {**manifest, "status": {"readyReplicas": self._ready(manifest["metadata"]["name"])}}
+
+    def _pods(self) -> list[Manifest]:
+        pods = []
+        for name in self.names(DEPLOYMENTS):
+            workload = self._objects[(DEPLOYMENTS, name)]
+            ended = self._fetch_ended(name)
+            fetched = [{"name": "fetch", "ready": ended["exitCode"] == 0, "state": {"terminated": ended}}]
+            pods.append(
+                {
+                    "metadata": {"name": f"{name}-0", "labels": workload["metadata"]["labels"]},
+                    "status": {"initContainerStatuses": fetched},
+                }
+            )
+        return pods
+
+    def _fetch_ended(self, revision: str) -> Manifest:
+        behaviour = self._behaviour(revision)
+        if behaviour.fetch_failure:
+            return {"exitCode": 1, "message": json.dumps(behaviour.fetch_failure)}
+        return {"exitCode": 0, "message": json.dumps({"sha256": "ab" * 32, **behaviour.signature})}
+
+    @contextmanager
+    def _write(self, what: str) -> Iterator[None]:
+        self._writes += 1
+        dies = self._writes == self._crash_at
+        if dies and not self._crash_after_write:
+            raise Crash(what)
+        yield
+        if what:
+            self._note(what)
+        if dies:
+            raise Crash(what)
+
+    def _note(self, what: str) -> None:
+        seconds = int((self.now - START).total_seconds())
+        self.transcript.append(f"{seconds:4d} s  {what}")
+
+
+def _labels(revision: str, measure: str) -> dict[str, str]:
+    if measure in ("requests", "failed"):
+        name = "envoy_cluster_upstream_rq_completed" if measure == "requests" else "envoy_cluster_upstream_rq_xx"
+        code = {"envoy_response_code_class": "5"} if measure == "failed" else {}
+        return {"__name__": name, "envoy_cluster_name": f"shop/digits/{revision}", "instance": "router", **code}
+    return {
+        "__name__": "tidegate_server_request_duration_seconds_bucket",
+        "model_deployment": "shop/digits",
+        "revision": revision,
+        "le": measure,
+        "instance": f"pod-of-{revision}",
+    }
+
+
+def _selects(promql: str, labels: Mapping[str, str]) -> bool:
+    name, _, matchers = promql.partition("{")
+    if name and labels["__name__"] != name:
+        return False
+    for label, operator, value in re.findall(r'(\w+)(=~|=)"([^"]*)"', matchers):
+        found = labels.get(label, "")
+        if not (re.fullmatch(value, found) if operator == "=~" else found == value):
+            return False
+    return True
+
+
+def _below(bound: float, median: float) -> float:
+    """Share of requests that took at most `bound`: a long-tailed distribution, the same shape for every median."""
+    return 1 / (1 + (median / bound) ** 6) if bound < 1e9 else 1.0
+
