@@ -48,6 +48,11 @@ def register(registry: kopf.OperatorRegistry, parts: Parts) -> None:
         parts.leadership.start()
         parts.driver.start()
 
+    @kopf.on.login(registry=registry)
+    def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
+        # By the client's own log-in, which takes the API server's address from the pod's environment: no DNS needed.
+        return kopf.login_via_client(**kwargs)
+
     @kopf.on.cleanup(registry=registry)
     async def cleanup(**_: Any) -> None:
         await asyncio.to_thread(parts.driver.stop, 10)

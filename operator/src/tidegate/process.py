@@ -5,6 +5,7 @@ import threading
 from collections.abc import Mapping
 
 import kopf
+from kopf._core.engines.peering import Identity
 
 from tidegate.clients.cluster import KubernetesCluster
 from tidegate.clients.gauges import Gauges
@@ -27,11 +28,13 @@ def run(environ: Mapping[str, str]) -> int:
     register(registry, parts)
     stopped = threading.Event()
     threading.Thread(target=_resync_until, args=(parts, stopped), name="resync", daemon=True).start()
-    logging.getLogger("kopf").setLevel(logging.WARNING)
+    for chatty in ("kopf", "aiohttp.access"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     try:
         kopf.run(
             registry=registry,
             standalone=True,
+            identity=Identity(settings.identity),  # it would ask for the user's name, which a container hasn't
             clusterwide=not settings.namespaces,
             namespaces=settings.namespaces,
             liveness_endpoint=f"http://0.0.0.0:{settings.health_port}/healthz",

@@ -39,7 +39,9 @@ _RETRY: Json = {
             },
         }
     ],
-    "host_selection_retry_max_attempts": 5,
+    # Each attempt is one random pick that may fall on a pod already tried: with two pods, half of them do. Five would
+    # leave one retry in sixty on the dead pod, thirty none.
+    "host_selection_retry_max_attempts": 30,
 }
 
 _PROTOCOL: Json = {

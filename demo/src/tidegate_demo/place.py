@@ -1,0 +1,79 @@
+"""Where the story plays: names in the cluster, the way to it, and Tidegate itself, installed there by Helm."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tidegate_demo.cluster.contexts import DemoCluster, Kind, OneNode
+from tidegate_demo.cluster.errors import ClusterError
+from tidegate_demo.cluster.layout import NODE_ADDRESS
+from tidegate_demo.cluster.programs import HELM, obtain
+from tidegate_demo.cluster.progress import step
+
+RELEASE, RELEASE_NAMESPACE = "tidegate", "tidegate-system"
+ROUTER_SERVICE, ROUTER_PORT = "tidegate-router", 80
+OPERATOR_PODS = "app.kubernetes.io/name=tidegate,app.kubernetes.io/component=operator"
+NAMESPACE, NAME = "demo", "digits"
+HOST = f"{NAME}.{NAMESPACE}"
+IMAGE_TAG = "demo"
+SCRAPE_SECONDS = 2
+HOST_ADDRESS = "TIDEGATE_HOST_ADDRESS"
+REPOSITORY = Path(__file__).resolve().parents[3]
+CHART = REPOSITORY / "charts" / "tidegate"
+EXAMPLES = REPOSITORY / "examples" / "digits"
+
+
+def host_address(cluster: DemoCluster, environment: Mapping[str, str] = os.environ) -> str:
+    """An address of this machine that the cluster's pods reach, for the file server with the models."""
+    if given := environment.get(HOST_ADDRESS):
+        return given
+    if isinstance(cluster, OneNode):
+        return NODE_ADDRESS
+    if isinstance(cluster, Kind):
+        return _docker_gateway()
+    raise ClusterError(f"pods fetch the models from this machine: give an address that they reach in {HOST_ADDRESS}")
+
+
+def _docker_gateway() -> str:
+    """kind's nodes are containers of the Docker network `kind`; its IPv4 gateway is this machine."""
+    said = _output("docker", "network", "inspect", "kind")
+    ranges: list[dict[str, str]] = json.loads(said)[0]["IPAM"]["Config"]
+    for given in ranges:
+        if "." in given.get("Gateway", ""):
+            return given["Gateway"]
+    raise ClusterError(f"Docker's network `kind` has no IPv4 gateway; give this machine's address in {HOST_ADDRESS}")
+
+
+def chart_values(image_prefix: str, prometheus: str) -> dict[str, Any]:
+    """The chart's values for the demo. `prometheus` is its URL for pods; `image_prefix` ends with a slash."""
+    return {
+        "prometheus": {"url": prometheus, "scrapeIntervalSeconds": SCRAPE_SECONDS},
+        "image": {"repository": f"{image_prefix}operator", "tag": IMAGE_TAG},
+        "server": {"image": {"repository": f"{image_prefix}server", "tag": IMAGE_TAG}},
+    }
+
+
+def install_chart(cluster: DemoCluster, prometheus: str) -> None:
+    """Installs or upgrades the chart; returns when operator and router are ready. Raises ClusterError."""
+    context = ("--kube-context", cluster.context) if cluster.context else ()
+    with step("Installing the chart with Helm"):
+        _output(
+            str(obtain(HELM)),
+            *("--kubeconfig", str(cluster.kubeconfig), *context),
+            *("upgrade", "--install", RELEASE, str(CHART)),
+            *("--namespace", RELEASE_NAMESPACE, "--create-namespace", "--wait", "--timeout", "3m"),
+            *("--values", "-"),
+            given=json.dumps(chart_values(cluster.image_prefix, prometheus)),
+        )
+
+
+def _output(*command: str, given: str | None = None) -> str:
+    done = subprocess.run(command, input=given, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise ClusterError(f"`{Path(command[0]).name}` failed: {done.stderr.strip()}")
+    return done.stdout

@@ -1,0 +1,27 @@
+"""How many CPUs the container may use, from its cgroup. The runtime's own default is the host's cores."""
+
+from pathlib import Path
+
+CGROUP_ROOT = Path("/sys/fs/cgroup")
+
+
+def cpu_quota(root: Path = CGROUP_ROOT) -> float | None:
+    """CPUs as a fraction, for cgroup v2 and v1; None without a limit or where there are no cgroups."""
+    unified = _text(root / "cpu.max").split()
+    if len(unified) == 2:
+        return _ratio(*unified)
+    return _ratio(_text(root / "cpu/cpu.cfs_quota_us"), _text(root / "cpu/cpu.cfs_period_us"))
+
+
+def _ratio(quota: str, period: str) -> float | None:
+    # v2 says "max" and v1 says -1 for "no limit".
+    if not quota.isdigit() or not period.isdigit() or not int(period):
+        return None
+    return int(quota) / int(period) or None
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""

@@ -1,0 +1,49 @@
+"""When a server that was told to stop may stop. Pure: times are seconds of a monotonic clock, given by the caller.
+
+Kubernetes sends SIGTERM and takes the pod out of its endpoints at the same moment, so requests go on arriving for a
+while. A draining server says that it isn't ready, serves everything that still comes, and ends when that is over.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class DrainPolicy:
+    """`at_least` and `at_most` in seconds since the signal."""
+
+    at_least: float
+    at_most: float
+
+
+class Drain:
+    """The one piece of state that the signal handler, the server's loop and the readiness answer share."""
+
+    def __init__(self, policy: DrainPolicy) -> None:
+        self._policy = policy
+        self._began: float | None = None
+
+    @property
+    def begun(self) -> bool:
+        return self._began is not None
+
+    def begin(self, now: float, policy: DrainPolicy | None = None) -> None:
+        """The first signal counts; only a different policy (somebody at a keyboard is in a hurry) changes the rest."""
+        if policy is not None:
+            self._policy = policy
+        if self._began is None:
+            self._began = now
+
+    def is_over(self, now: float, busy: bool) -> bool:
+        """`busy`: a request is being read, queued, worked on or answered."""
+        if self._began is None:
+            return False
+        elapsed = now - self._began
+        return elapsed >= self._policy.at_most or (elapsed >= self._policy.at_least and not busy)
+
+    def seconds_until_next_look(self, now: float, idle: float) -> float:
+        """How long the loop may sleep, given how long it sleeps when nothing is going on."""
+        if self._began is None:
+            return idle
+        elapsed = now - self._began
+        limit = self._policy.at_least if elapsed < self._policy.at_least else self._policy.at_most
+        return max(0.0, min(idle, limit - elapsed))

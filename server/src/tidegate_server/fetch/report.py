@@ -1,0 +1,63 @@
+"""What `fetch` tells Kubernetes: one JSON object in the termination log, which the operator reads.
+
+The kubelet keeps at most 4096 bytes; this stays within 4000.
+"""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+from tidegate_server.errors import FetchFailed
+from tidegate_server.signature import Signature
+
+log = logging.getLogger(__name__)
+
+MAX_BYTES = 4000
+MAX_MESSAGE = 700  # characters, each at most 4 bytes
+
+WRONG_DIGEST = "WrongDigest"
+NOT_ONNX = "NotOnnx"
+UNSUPPORTED_MODEL = "UnsupportedModel"
+UNSUPPORTED_URI = "UnsupportedUri"
+NOT_FOUND = "NotFound"
+UNREACHABLE = "Unreachable"
+TOO_LARGE = "TooLarge"
+
+PERMANENT = frozenset({WRONG_DIGEST, NOT_ONNX, UNSUPPORTED_MODEL, UNSUPPORTED_URI, TOO_LARGE})
+"""Reasons that trying again can't help; the other two may pass."""
+
+
+def success_report(sha256: str, size: int, signature: Signature) -> dict[str, Any]:
+    """Tensors that don't fit into the termination log are left out from the end; the object stays whole."""
+    report: dict[str, Any] = {
+        "sha256": sha256,
+        "bytes": size,
+        "inputs": [spec.as_json() for spec in signature.inputs],
+        "outputs": [spec.as_json() for spec in signature.outputs],
+    }
+    while len(_encoded(report)) > MAX_BYTES:
+        (report["outputs"] or report["inputs"]).pop()
+    return report
+
+
+def failure_report(failure: FetchFailed) -> dict[str, Any]:
+    message = str(failure)
+    if len(message) > MAX_MESSAGE:
+        message = f"{message[:MAX_MESSAGE]}..."
+    return {"reason": failure.reason, "message": message, "permanent": failure.reason in PERMANENT}
+
+
+def leave(report: dict[str, Any], path: Path) -> None:
+    """Writes the report. Without a termination log, on a laptop say, that is no failure."""
+    # Kubernetes mounts the file. Made by us it would only be a stray file, in /dev of all places.
+    if path.parent == Path("/dev") and not path.exists():
+        return
+    try:
+        path.write_bytes(_encoded(report))
+    except OSError as error:
+        log.warning("can't write the termination log %s: %s", path, error.strerror)
+
+
+def _encoded(report: dict[str, Any]) -> bytes:
+    return json.dumps(report, ensure_ascii=False).encode("utf-8", "replace")

@@ -1,0 +1,267 @@
+"""A real Envoy on free ports of this machine, small model servers behind it, and clients that keep asking."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import socket
+import subprocess
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from tidegate.router.bootstrap import RouterSettings
+from tidegate.router.draining import DrainPlan
+from tidegate.router.envoy import EnvoySettings, envoy_command, find_envoy
+from tidegate.router.envoy_admin import EnvoyAdmin
+from tidegate.router.files import XdsDirectory
+from tidegate.router.plan import World
+from tidegate.router.publisher import Published, Publisher
+from tidegate.router.world import Backend, Endpoint, Route, Service
+
+STARTS_WITHIN_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a client got."""
+
+    status: int
+    headers: Mapping[str, str]
+    text: str
+
+
+class _QuietServer(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A router that has stopped waiting is part of the tests."""
+
+
+class ModelServer:
+    """Answers every request with its revision, the path and the Host it saw; behaves as `behaviour` says."""
+
+    def __init__(self, revision: str, address: str, behaviour: str = "answer", slow_seconds: float = 0.0) -> None:
+        self.revision = revision
+        self.requests = 0
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
+
+            def do_GET(self) -> None:
+                outer.requests += 1
+                self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                if behaviour == "die":
+                    self.close_connection = True
+                    return
+                time.sleep(slow_seconds)
+                body = json.dumps([outer.revision, self.path, self.headers["Host"]]).encode()
+                self.send_response(500 if behaviour == "fail" else 200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            do_POST = do_GET  # noqa: N815 - the name is http.server's
+
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's
+                """Quiet."""
+
+        self._server = _QuietServer((address, 0), Handler)
+        self._server.daemon_threads = True
+        self.endpoint = Endpoint(address, self._server.server_port)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Accepts no more; from here on a connection is refused."""
+        if self._thread.is_alive():
+            self._server.shutdown()
+            self._server.server_close()
+            self._thread.join()
+
+
+class Router:
+    """An Envoy, and the publisher that writes its files."""
+
+    def __init__(self, directory: Path, watched_limit: int) -> None:
+        self.port, self.admin_port, self.metrics_port = free_ports(3)
+        self.settings = EnvoySettings(
+            router=RouterSettings(str(directory), "127.0.0.1", self.port, self.admin_port, self.metrics_port),
+            concurrency=2,
+            drain=DrainPlan(1.0, 10.0),
+            log_level="critical",
+        )
+        self.admin = EnvoyAdmin(self.admin_port)
+        self.files = XdsDirectory(directory)
+        self.publisher = Publisher(
+            self.files, self.admin, clock=time.monotonic, sleep=time.sleep, watched_limit=watched_limit
+        )
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, routes: list[Route], endpoints: Mapping[Service, tuple[Endpoint, ...]]) -> None:
+        """Writes the first files and starts Envoy; returns when it is ready."""
+        self.publish(routes, endpoints)
+        self._process = subprocess.Popen(envoy_command(self.settings, find_envoy()))
+        until(self.admin.is_ready, "Envoy is ready")
+
+    def publish(self, routes: list[Route], endpoints: Mapping[Service, tuple[Endpoint, ...]]) -> Published:
+        """Brings Envoy to these routes and endpoints."""
+        return self.publisher.publish(World(tuple(routes), {}, endpoints))
+
+    @property
+    def pid(self) -> int:
+        """Envoy's process."""
+        assert self._process is not None
+        return self._process.pid
+
+    def stop(self) -> None:
+        """Ends Envoy at once."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(10)
+
+    def get(self, path: str = "/", host: str = "sentiment.shop", **headers: str) -> Answer:
+        """One request on a connection of its own. Underscores in header names stand for hyphens."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return ask(self.port, "GET", path, {"Host": host, **named})
+
+    def count(self, series: str, cluster: str, **labels: str) -> float | None:
+        """One sample of the metrics listener; None when the series isn't there."""
+        text = ask(self.metrics_port, "GET", "/stats/prometheus", {}).text
+        wanted = {f'envoy_cluster_name="{cluster}"', *(f'{name}="{value}"' for name, value in labels.items())}
+        for line in text.splitlines():
+            name, _, rest = line.partition("{")
+            listed, _, value = rest.partition("} ")
+            if name == series and set(listed.split(",")) == wanted:
+                return float(value)
+        return None
+
+
+@dataclass
+class Load:
+    """Clients that ask one model over kept connections until `stop`; what each got is in `outcomes`."""
+
+    port: int
+    outcomes: Counter[str] = field(default_factory=Counter)
+
+    def start(self, clients: int, pause_seconds: float) -> None:
+        """About clients / pause_seconds requests a second."""
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._ask, args=(pause_seconds,)) for _ in range(clients)]
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> Counter[str]:
+        """Ends the clients after their last answers."""
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+        return self.outcomes
+
+    def _ask(self, pause_seconds: float) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        while not self._stop.is_set():
+            try:
+                connection.request("GET", "/", headers={"Host": "sentiment.shop"})
+                response = connection.getresponse()
+                response.read()
+                self.outcomes[str(response.status)] += 1
+            except (OSError, http.client.HTTPException) as error:
+                self.outcomes[type(error).__name__] += 1
+                connection.close()
+            self._stop.wait(pause_seconds)
+        connection.close()
+
+
+def ask(port: int, method: str, path: str, headers: Mapping[str, str], body: bytes | None = None) -> Answer:
+    """One request on a connection of its own."""
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
+        connection.request(method, path, body=body, headers=dict(headers))
+        response = connection.getresponse()
+        text = response.read().decode()
+        return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, text)
+
+
+def free_ports(number: int) -> list[int]:
+    """Ports that nobody listens on now."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(number)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [int(one.getsockname()[1]) for one in sockets]
+
+
+def until(true: Callable[[], bool], what: str, seconds: float = STARTS_WITHIN_SECONDS) -> None:
+    """Waits until something holds; fails with its name."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError):
+            if true():
+                return
+        time.sleep(0.005)
+    pytest.fail(f"after {seconds:.0f} s not yet: {what}")
+
+
+def a_route(*shares: tuple[str, int], name: str = "sentiment", namespace: str = "shop", timeout: int = 60) -> Route:
+    """A route of revisions and weights."""
+    return Route(namespace, name, "x-tidegate-revision", timeout, tuple(Backend(*share) for share in shares))
+
+
+def endpoints_of(*servers: ModelServer) -> dict[Service, tuple[Endpoint, ...]]:
+    """What the EndpointSlices would say of these servers."""
+    found: dict[Service, tuple[Endpoint, ...]] = {}
+    for server in servers:
+        service = Service("shop", server.revision)
+        found[service] = (*found.get(service, ()), server.endpoint)
+    return found
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Makes what a test needs, and takes it away afterwards."""
+
+    router: Callable[..., Router]
+    server: Callable[..., ModelServer]
+    route: Callable[..., Route]
+    endpoints: Callable[..., dict[Service, tuple[Endpoint, ...]]]
+    load: Callable[[int], Load]
+    ask: Callable[..., Answer]
+    until: Callable[..., None]
+    environment: Callable[[Router], dict[str, str]]
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    with contextlib.ExitStack() as cleanup:
+
+        def router(watched_limit: int = 50) -> Router:
+            made = Router(tmp_path / "xds", watched_limit)
+            cleanup.callback(made.stop)
+            return made
+
+        def server(revision: str, address: str = "127.0.0.2", **how: object) -> ModelServer:
+            made = ModelServer(revision, address, **how)  # type: ignore[arg-type] # passed through
+            cleanup.callback(made.close)
+            return made
+
+        yield Bench(router, server, a_route, endpoints_of, Load, ask, until, environment)
+
+
+def environment(router: Router) -> dict[str, str]:
+    """The environment in which `tidegate router-envoy` runs on this router's ports."""
+    return {
+        **os.environ,
+        "TIDEGATE_XDS_DIR": router.files.path,
+        "TIDEGATE_LISTEN_ADDRESS": "127.0.0.1",
+        "TIDEGATE_ROUTER_PORT": str(router.port),
+        "TIDEGATE_ADMIN_PORT": str(router.admin_port),
+        "TIDEGATE_ROUTER_METRICS_PORT": str(router.metrics_port),
+        "TIDEGATE_DRAIN_SECONDS": "1",
+    }

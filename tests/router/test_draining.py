@@ -1,0 +1,63 @@
+"""How the router ends: the plan by itself, and a real Envoy under its supervisor."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+from tidegate.router.draining import DrainPlan, DrainStep
+
+if TYPE_CHECKING:
+    from tests.router.conftest import Answer, Bench
+
+REVISION = "sentiment-aaaaaaaa"
+SUPERVISOR = [sys.executable, "-c", "import sys; from tidegate.router.envoy import main; sys.exit(main([]))"]
+
+
+@pytest.mark.parametrize(
+    ("elapsed", "active", "expected"),
+    [
+        pytest.param(0.0, 0, DrainStep.ACCEPT, id="others may still send here, so it accepts although it is idle"),
+        pytest.param(10.0, 3, DrainStep.CLOSE, id="settled: requests under way may end"),
+        pytest.param(10.0, 0, DrainStep.STOP, id="settled and idle: stop"),
+        pytest.param(20.0, None, DrainStep.CLOSE, id="Envoy doesn't say: wait for the limit"),
+        pytest.param(75.0, 3, DrainStep.STOP, id="the limit ends it"),
+    ],
+)
+def test_drain_plan(elapsed: float, active: int | None, expected: DrainStep) -> None:
+    assert DrainPlan(10.0, 75.0).step(elapsed, active) is expected
+
+
+@pytest.mark.router
+def test_sigterm_loses_no_request_and_hands_connections_back(bench: Bench) -> None:
+    slow = bench.server(REVISION, slow_seconds=2.0)
+    router = bench.router()
+    with subprocess.Popen(SUPERVISOR, env=bench.environment(router), stderr=subprocess.DEVNULL) as supervisor:
+        # It waits for the agent's files, then starts.
+        router.publish([bench.route((REVISION, 100))], bench.endpoints(slow))
+        bench.until(router.admin.is_ready, "Envoy is ready")
+        answers: list[Answer] = []
+        early = threading.Thread(target=lambda: answers.append(router.get()))
+        early.start()
+        bench.until(lambda: slow.requests == 1, "a request is under way")
+        supervisor.send_signal(signal.SIGTERM)
+        bench.until(lambda: bench.ask(router.metrics_port, "GET", "/ready", {}).status == 503, "not ready", 1)
+        late = router.get()
+        early.join()
+        assert supervisor.wait(10) == 0
+    assert [answer.status for answer in (*answers, late)] == [200, 200]
+    assert late.headers["connection"] == "close"
+
+
+@pytest.mark.router
+def test_an_envoy_that_dies_takes_its_supervisor_along(bench: Bench) -> None:
+    router = bench.router()
+    router.publish([], {})
+    with subprocess.Popen(SUPERVISOR, env=bench.environment(router), stderr=subprocess.DEVNULL) as supervisor:
+        bench.until(router.admin.is_ready, "Envoy is ready")
+        assert bench.ask(router.admin_port, "POST", "/quitquitquit", {}).status == 200
+        assert supervisor.wait(10) != 0

@@ -1,0 +1,118 @@
+"""What the server does before it serves: settings, CPUs, opening the model."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tidegate_server.cpu_quota import cpu_quota
+from tidegate_server.errors import BadSetting
+from tidegate_server.metrics import latency_buckets
+from tidegate_server.model import CpuPlan, plan_cpus
+from tidegate_server.settings import Settings
+
+
+def run(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "tidegate_server", *arguments]
+    return subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("TIDEGATE_PORT", "http"),
+        ("TIDEGATE_PORT", "65536"),
+        ("TIDEGATE_THREADS", "0"),
+        ("TIDEGATE_MAX_BODY_BYTES", "-1"),
+        ("TIDEGATE_DRAIN_SECONDS", "nan"),
+        ("TIDEGATE_DRAIN_SECONDS", "soon"),
+        ("TIDEGATE_DRAIN_DEADLINE_SECONDS", "4"),
+    ],
+)
+def test_a_setting_that_makes_no_sense_is_refused_by_name(variable: str, value: str) -> None:
+    with pytest.raises(BadSetting, match=variable):
+        Settings.from_env({variable: value})
+
+
+def test_on_a_laptop_the_files_name_is_the_models_name() -> None:
+    settings = Settings.from_env({"TIDEGATE_MODEL_PATH": "digits.onnx"})
+    assert (settings.model_name, settings.model_deployment, settings.revision) == ("digits", "local/digits", "local")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "code", "words"),
+    [
+        pytest.param(["--model", "none.onnx"], {}, 1, "there is no model file at none.onnx", id="no file"),
+        pytest.param(["--model", __file__], {}, 1, "isn't an ONNX model", id="another kind of file"),
+        pytest.param([], {"TIDEGATE_PORT": "x"}, 2, "TIDEGATE_PORT is 'x'", id="a bad setting"),
+    ],
+)
+def test_what_cannot_be_served_ends_in_one_sentence(
+    arguments: list[str], environment: dict[str, str], code: int, words: str
+) -> None:
+    ended = run("serve", *arguments, **environment)
+    assert (ended.returncode, len(ended.stderr.splitlines())) == (code, 1)
+    assert words in ended.stderr
+
+
+def test_external_data_is_refused_even_where_it_is_readable(external: Path) -> None:
+    ended = run("serve", "--model", str(external))
+    assert ended.returncode == 1
+    assert "in other files" in ended.stderr
+
+
+def test_a_model_that_refuses_blanks_is_served_all_the_same(start: Any, tmp_path: Path) -> None:
+    import numpy as np
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    # Reshape to a shape that one value can't fill, while [1] is the smallest input.
+    graph = helper.make_graph(
+        [helper.make_node("Reshape", ["x", "shape"], ["y"])],
+        "pairs",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N"])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 2])],
+        [numpy_helper.from_array(np.array([-1, 2]), "shape")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    onnx.save(model, tmp_path / "pairs.onnx")
+    server = start(tmp_path / "pairs.onnx")
+    assert server.ask("POST", "/predict", [1, 2, 3, 4]).json["outputs"] == {"y": [[1.0, 2.0], [3.0, 4.0]]}
+    assert server.log.count("without a warm-up") == 1
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        pytest.param({"cpu.max": "150000 100000"}, 1.5, id="cgroup v2"),
+        pytest.param({"cpu.max": "max 100000"}, None, id="cgroup v2 without a limit"),
+        pytest.param({"cpu/cpu.cfs_quota_us": "400000", "cpu/cpu.cfs_period_us": "100000"}, 4.0, id="cgroup v1"),
+        pytest.param({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, None, id="v1 without a limit"),
+        pytest.param({}, None, id="no cgroups"),
+    ],
+)
+def test_the_quota_is_read_from_the_cgroup(tmp_path: Path, files: dict[str, str], expected: float | None) -> None:
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content + "\n")
+    assert cpu_quota(tmp_path) == expected
+
+
+@pytest.mark.parametrize(
+    ("quota", "cores", "plan"),
+    [
+        pytest.param(0.5, 64, CpuPlan(1, 2), id="half a CPU is still one thread"),
+        pytest.param(3.5, 64, CpuPlan(3, 2), id="a thread more than the quota would be throttled"),
+        pytest.param(None, 4, CpuPlan(1, 4), id="without a quota each run has one core"),
+    ],
+)
+def test_the_runtime_gets_the_containers_cpus_not_the_hosts(quota: float | None, cores: int, plan: CpuPlan) -> None:
+    assert plan_cpus(quota, cores) == plan
+
+
+def test_latency_buckets_are_geometric_up_to_ten_seconds() -> None:
+    bounds = latency_buckets()
+    assert bounds == tuple(0.0005 * 1.2**k for k in range(56))
+    assert bounds[-2] < 10 <= bounds[-1]
