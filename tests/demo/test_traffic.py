@@ -8,12 +8,12 @@ import time
 from pathlib import Path
 
 import pytest
-
-from tests.demo.conftest import http_answer, http_server, load_folder
 from tidegate_demo import load
 from tidegate_demo.records import Outcome, Request, outcome
 from tidegate_demo.traffic import Orders
 from tidegate_demo.wire import BrokenAnswerError, parse_answer
+
+from tests.demo.servers import http_answer, http_server
 
 REVISION = "digits-00000001"
 FIVE = json.dumps({"outputs": {"label": [5]}})
@@ -26,12 +26,17 @@ def orders(folder: Path, port: int, rate: float = 100, seconds: float = 1.0, tim
         port=port,
         host="digits.demo",
         path="/predict",
-        images_file=str(load_folder(folder) / "images.json"),
+        images_file=str(_three_images(folder / "images.json")),
         records_file=str(folder / "requests.jsonl"),
         rate=rate,
         max_seconds=seconds,
         timeout=timeout,
     )
+
+
+def _three_images(path: Path) -> Path:
+    path.write_text(json.dumps([[ink] * 64 for ink in (1, 2, 3)]))
+    return path
 
 
 def run_to_its_end(given: Orders) -> list[Request]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tidegate.router.world import Backend, Endpoint, Route, Service
@@ -61,6 +62,7 @@ def golden(name: str, content: dict[str, Any]) -> None:
     if not path.exists():
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
+        pytest.fail(f"{path.name} is new: review it")
     assert text == path.read_text()
 
 

@@ -40,7 +40,7 @@ def origin() -> Iterator[Origin]:
     state = Origin()
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802 - the base class' name
+        def do_GET(self) -> None:
             state.asked.append((self.path, self.headers["Authorization"]))
             content = state.files.get(self.path.partition("?")[0])
             state.failing, failing = max(0, state.failing - 1), state.failing > 0

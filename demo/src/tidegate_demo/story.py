@@ -139,6 +139,8 @@ class Story:
             known = seen if seen.generation >= generation else Seen()
             state = state_of(chapter, known, before, elapsed, killed=killed)
             if not isinstance(state, Waiting):
+                if ended := known.ended_since(before):  # a rollout may end between two looks
+                    self.telling.versions.setdefault(ended.revision, chapter.version)
                 self._show(chapter, state, elapsed)
                 return state
             if self._load is not None and not self._load.alive:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -145,9 +146,14 @@ class Client:
         self._in_flight = 0
 
     async def open(self, count: int) -> None:
-        """Opens idle connections in advance, so that the load spreads over all routers behind the address."""
-        for _ in range(count):
-            self._idle.append(await self._connect())
+        """Opens idle connections in advance, so that the load spreads over all routers behind the address.
+
+        An address that refuses them is no reason to stop: the requests themselves will tell.
+        """
+        with contextlib.suppress(OSError):
+            async with asyncio.timeout(self._timeout):
+                for _ in range(count):
+                    self._idle.append(await self._connect())
 
     def send(self, request: bytes, done: Done) -> None:
         """Returns at once. `done` is called within `timeout` seconds whatever happens."""

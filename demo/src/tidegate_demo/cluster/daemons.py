@@ -117,6 +117,7 @@ def controller_manager(layout: Layout, tools: Tools) -> Daemon:
         f"--cluster-signing-cert-file={layout.certificate(AUTHORITY)}",
         f"--cluster-signing-key-file={layout.key(AUTHORITY)}",
         "--use-service-account-credentials",
+        f"--flex-volume-plugin-dir={layout.state}/volume-plugins",
     )
     return _client("kube-controller-manager", flags, layout, tools)
 

@@ -1,8 +1,10 @@
 """What the node changes on this machine outside its own folders, and how each of these things is put back."""
 
+import hashlib
 import json
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -24,7 +26,11 @@ SET_BY_KUBELET = (
     "vm/panic_on_oom",
 )
 # Folders whose place the programs do not let us choose.
-SHARED_FOLDERS = tuple(map(Path, ("/var/lib/cni/results", "/var/lib/cni", "/var/log/containers", "/var/lib/kubelet")))
+SHIM_SOCKETS = Path("/run/containerd/s")
+CNI_RESULTS = Path("/var/lib/cni/results")
+CONTAINER_LOGS = Path("/var/log/containers")
+KUBELET = Path("/var/lib/kubelet")
+SHARED_FOLDERS = (SHIM_SOCKETS.parent, CNI_RESULTS.parent, CONTAINER_LOGS, KUBELET)
 PROXY_TABLES = (("ip", "kube-proxy"), ("ip6", "kube-proxy"))
 CGROUPS = Path("/sys/fs/cgroup")
 PODS_CGROUP = "kubepods"
@@ -62,6 +68,8 @@ def restore_machine(layout: Layout) -> None:
             _setting(name).write_text(value)
     for folder in SHARED_FOLDERS:
         if str(folder) not in before["folders"]:
+            if folder == KUBELET:
+                (KUBELET / "device-plugins" / "kubelet.sock").unlink(missing_ok=True)
             _remove_tree_of_empty_folders(folder)
 
 
@@ -106,7 +114,9 @@ def _has_bridge() -> bool:
 
 
 def nft_tables() -> tuple[tuple[str, str], ...]:
-    """The nftables tables of this machine as (family, name)."""
+    """The nftables tables of this machine as (family, name); none where there is no nft to make them with."""
+    if shutil.which("nft") is None:
+        return ()
     words = (line.split() for line in _run("nft", "list", "tables").splitlines())
     return tuple((line[1], line[2]) for line in words if len(line) == 3)
 
@@ -163,13 +173,18 @@ def remove_shared_files(layout: Layout) -> None:
 
 
 def shared_files(layout: Layout) -> tuple[Path, ...]:
-    """Our files in shared folders: results of our network's plugins, and links to our pods' logs."""
-    results = Path("/var/lib/cni/results")
-    ours = {file.name.removeprefix(f"{BRIDGE}-").rsplit("-", 1)[0] for file in results.glob(f"{BRIDGE}-*")}
-    made_by_cni = [file for file in results.glob("*") if any(name in file.name for name in ours)]
-    links = Path("/var/log/containers").glob("*")
-    made_by_kubelet = [link for link in links if _points_below(link, layout.state)]
-    return tuple(sorted((*made_by_cni, *made_by_kubelet)))
+    """Our files in shared folders: sockets of our shims, results of our network's plugins, links to our pods' logs."""
+    tasks = layout.run / "containerd" / "io.containerd.runtime.v2.task" / "k8s.io"
+    sockets = (shim_socket(layout, task.name) for task in tasks.glob("*"))
+    ours = {file.name.removeprefix(f"{BRIDGE}-").rsplit("-", 1)[0] for file in CNI_RESULTS.glob(f"{BRIDGE}-*")}
+    results = (file for file in CNI_RESULTS.glob("*") if any(name in file.name for name in ours))
+    links = (link for link in CONTAINER_LOGS.glob("*") if _points_below(link, layout.state))
+    return tuple(sorted((*filter(Path.exists, sockets), *results, *links)))
+
+
+def shim_socket(layout: Layout, container: str) -> Path:
+    """Where containerd puts the socket of a container's shim, whatever its own folders are. Pure."""
+    return SHIM_SOCKETS / hashlib.sha256(f"{layout.containerd_socket}/k8s.io/{container}".encode()).hexdigest()
 
 
 def _points_below(link: Path, folder: Path) -> bool:

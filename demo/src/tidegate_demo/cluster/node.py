@@ -27,8 +27,12 @@ from tidegate_demo.cluster.progress import step
 READY_WITHIN = 120.0  # seconds, for each daemon
 GONE_FOR = 2.0  # seconds without a process before a daemon counts as ended
 GRACE = 10.0  # seconds between asking a daemon to end and killing it
-# The kubelet first, so that nobody starts again what we stop.
-STOP_ORDER = ("kubelet", "kube-proxy", "kube-scheduler", "kube-controller-manager")
+# Whoever needs another one ends before it: an API server without its etcd, for one, does not end by itself.
+STOP_ORDER = (
+    ("kubelet", "kube-proxy", "kube-scheduler", "kube-controller-manager"),
+    ("kube-apiserver",),
+    ("etcd",),
+)
 
 
 def up(layout: Layout, tools: Callable[[], Tools]) -> None:
@@ -84,10 +88,11 @@ def is_up(layout: Layout) -> bool:
 
 
 def _halt(layout: Layout) -> None:
-    for name in STOP_ORDER:
-        stop([process for process in node_processes(layout) if _daemon_name(process.daemon) == name], layout, GRACE)
+    for names in STOP_ORDER:
+        stop([process for process in node_processes(layout) if _daemon_name(process.daemon) in names], layout, GRACE)
     machine.kill_containers()
-    stop(node_processes(layout), layout, GRACE)
+    # containerd and its shims: with no container left they have nothing to finish, and shims ignore a polite signal.
+    stop(node_processes(layout), layout, grace=0)
     machine.remove_mounts(layout)
     machine.remove_cgroups()
     machine.remove_network()

@@ -19,6 +19,7 @@ from tidegate_demo.cluster.layout import Layout
 
 NODE = "TIDEGATE_NODE_STATE"
 DAEMON = "TIDEGATE_NODE_DAEMON"
+KILLED_WITHIN = 10.0  # seconds until a killed process is surely gone
 GONE = (FileNotFoundError, ProcessLookupError, PermissionError)
 
 
@@ -86,7 +87,7 @@ def stop(processes: Sequence[Process], layout: Layout, grace: float) -> None:
             _signal(handle, signal.SIGTERM)
         for handle in _wait(handles, grace):
             _signal(handle, signal.SIGKILL)
-        _wait(handles, grace)
+        _wait(handles, KILLED_WITHIN)
 
 
 def kill_pids(pids: Sequence[int]) -> None:
@@ -97,7 +98,7 @@ def kill_pids(pids: Sequence[int]) -> None:
             handles.append(os.pidfd_open(pid))
     for handle in handles:
         _signal(handle, signal.SIGKILL)
-    _wait(handles, 10)
+    _wait(handles, KILLED_WITHIN)
     for handle in handles:
         os.close(handle)
 

@@ -26,7 +26,12 @@ AT_ONCE = 10.0
 """This many times the needed evidence rolls back on one poll; less has to be seen on two."""
 LATENCY_TOLERANCE = Margin(ratio=1.25, absolute=0.001)
 """The pods of two revisions are never equally lucky with their nodes: a quarter more slow requests is no regression."""
-LATENCY_ACCEPTANCE = Margin(ratio=1.0, absolute=0.0)
+LATENCY_LEEWAY = 0.5
+"""A percentile is acceptable when fewer requests are slower than stable's share plus half of what it leaves above it.
+
+A bucket's bound lies somewhat above the percentile, so stable's own share of slower requests may be near zero there, and
+against zero nothing could ever be shown.
+"""
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,7 @@ class _Metric:
     weight: float
     worse: list[Mixture]
     acceptable: list[Mixture]
-    margins: tuple[Margin, Margin] = (LATENCY_TOLERANCE, LATENCY_ACCEPTANCE)
+    margins: tuple[Margin, ...] = ()
     ceiling: float = 0.0
     boundaries: tuple[Boundary, ...] = field(default=())
 
@@ -169,9 +174,10 @@ def _add_latency(metric: _Metric, poll: Poll) -> None:
     candidate, stable = poll.candidate.durations, poll.stable.durations
     for index, boundary in enumerate(metric.boundaries):
         slow_stable = stable.slower_than(boundary.stable) if stable.bounds else 0
+        acceptance = Margin(1.0, LATENCY_LEEWAY * (1 - boundary.quantile / 100))
         for mixture, margin, at in (
-            (metric.worse[index], metric.margins[0], boundary.tolerate),
-            (metric.acceptable[index], metric.margins[1], boundary.accept),
+            (metric.worse[index], LATENCY_TOLERANCE, boundary.tolerate),
+            (metric.acceptable[index], acceptance, boundary.accept),
         ):
             slow_candidate = candidate.slower_than(at) if candidate.bounds else 0
             _add_two_arms(mixture, margin, (slow_candidate, candidate.total), (slow_stable, stable.total))
