@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from tidegate_demo import models
 from tidegate_demo.models import Models
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+
 from tidegate_demo.chapters import CHAPTERS, Broken, Kept, State, Waiting, kills_now, state_of
 from tidegate_demo.seen import Ended, Seen, SeenRevision, read
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from tidegate_demo import graphs, models
 from tidegate_demo.models import VERSIONS, Models, quiet_session
 

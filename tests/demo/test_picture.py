@@ -7,12 +7,12 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from tidegate_demo import history
-from tidegate_demo.history import History, HistoryUnavailableError, Series
-from tidegate_demo.picture import draw
 
 from tests.demo.servers import http_answer, http_server
 from tests.demo.synthetic_story import SPANS, VERSIONS, the_history
+from tidegate_demo import history
+from tidegate_demo.history import History, HistoryUnavailableError, Series
+from tidegate_demo.picture import draw
 
 EMPTY = History((), (), {0.5: (), 0.9: ()}, (), ())
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+
 from tidegate_demo.chapters import CHAPTERS
 from tidegate_demo.models import DemoModel, Models
 from tidegate_demo.records import Exposure, Request, Tally, exposure, from_line, tally, to_line

@@ -13,6 +13,9 @@ from typing import Any
 import pytest
 import yaml
 from rich.console import Console
+from typing_extensions import override
+
+from tests.demo.servers import http_answer, http_server
 from tidegate_demo import place, story
 from tidegate_demo.chapters import CHAPTERS, Broken, Kept, Waiting
 from tidegate_demo.kubectl import Kubectl, Watch, watch_events
@@ -23,9 +26,6 @@ from tidegate_demo.seen import Seen, SeenRevision
 from tidegate_demo.story import Story, Telling, manifest
 from tidegate_demo.teller import PlainTeller, teller
 from tidegate_demo.watch import Sight
-from typing_extensions import override
-
-from tests.demo.servers import http_answer, http_server
 
 IMAGES = 3
 FAILURES = 3

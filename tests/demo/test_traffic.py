@@ -8,12 +8,12 @@ import time
 from pathlib import Path
 
 import pytest
+
+from tests.demo.servers import http_answer, http_server
 from tidegate_demo import load
 from tidegate_demo.records import Outcome, Request, outcome
 from tidegate_demo.traffic import Orders
 from tidegate_demo.wire import BrokenAnswerError, parse_answer
-
-from tests.demo.servers import http_answer, http_server
 
 REVISION = "digits-00000001"
 FIVE = json.dumps({"outputs": {"label": [5]}})

@@ -317,4 +317,3 @@ def _selects(promql: str, labels: Mapping[str, str]) -> bool:
 def _below(bound: float, median: float) -> float:
     """Share of requests that took at most `bound`: a long-tailed distribution, the same shape for every median."""
     return 1 / (1 + (median / bound) ** 6) if bound < 1e9 else 1.0
-

@@ -17,6 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+
 from tidegate.router.bootstrap import RouterSettings
 from tidegate.router.draining import DrainPlan
 from tidegate.router.envoy import EnvoySettings, envoy_command, find_envoy

@@ -9,6 +9,7 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
+
 from tidegate.router.draining import DrainPlan, DrainStep
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+
 from tidegate.router.kube import Body, KubeError
 from tidegate.router.reporting import Reporter, report
 from tidegate.router.store import Kind, Store

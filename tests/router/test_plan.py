@@ -2,6 +2,7 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from tidegate.router.plan import DRAIN_SECONDS, Departure, choose_watched, confirmed, departures, next_end
 from tidegate.router.world import Backend, Route
 from tidegate.router.xds import ClusterKey, cluster_keys

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
+
 from tidegate.router.envoy_admin import EnvoyState
 from tidegate.router.plan import DRAIN_SECONDS, World
 from tidegate.router.publisher import SETTLE_SECONDS, Published, Publisher

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
 from tidegate.router.world import Endpoint, Route, Service
 from tidegate.router.xds import ROUTES_FILE, routes_response, version_of
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+
 from tidegate.router.world import (
     Backend,
     Endpoint,

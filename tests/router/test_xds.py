@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from tidegate.router.world import Backend, Endpoint, Route, Service
 from tidegate.router.xds import (
     ClusterKey,

@@ -10,6 +10,7 @@ from time import monotonic
 from typing import Any
 
 import pytest
+
 from tidegate_server.drain import Drain, DrainPolicy
 
 ROW = b"[[0,5,1,0]]"

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tidegate_server.errors import FetchFailed
 from tidegate_server.fetch.download import Downloaded
 from tidegate_server.fetch.report import MAX_BYTES, failure_report, success_report

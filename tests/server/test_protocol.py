@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from tidegate_server.errors import InvalidRequest, NotFiniteOutput
 from tidegate_server.protocol import infer_answer, parse_json, plain_answer, read_infer, read_plain
 from tidegate_server.signature import NUMPY_TYPES, Signature, TensorSpec, blank_inputs

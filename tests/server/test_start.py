@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tidegate_server.cpu_quota import cpu_quota
 from tidegate_server.errors import BadSetting
 from tidegate_server.metrics import latency_buckets

@@ -74,8 +74,8 @@ def up(cluster: DemoCluster, console: Console) -> None:
     """Each step is done again without harm, so that an interrupted run can be taken up by running it again."""
     console.print(f"Tidegate's demo on {cluster.name}", style="bold", markup=False)
     cluster.up()
-    cluster.load_images()
-    place.install_chart(cluster, ensure_prometheus(cluster, place.SCRAPE_SECONDS))
+    build = place.build_of(cluster.load_images())
+    place.install_chart(cluster, ensure_prometheus(cluster, place.SCRAPE_SECONDS), build)
 
 
 def tell(cluster: DemoCluster, console: Console, report_file: Path, pictures: Path) -> int:

@@ -12,7 +12,7 @@ import requests
 from tidegate_demo.place import NAME, NAMESPACE
 
 STEP_SECONDS = 1.0
-RATE_WINDOW = "8s"  # four scrapes
+RATE_WINDOW = "6s"  # three scrapes
 ANSWER_SECONDS = 30.0
 
 

@@ -132,9 +132,10 @@ def _draw_evidence(panel: Axes, history: History, zero: float) -> None:
         "worse": ("#b2182b", "it is worse", ROLL_BACK_AT),
         "acceptable": ("#01665e", "it is acceptable", PROMOTE_AT),
     }
-    for series in history.evidence:
+    for series in sorted(history.evidence, key=lambda series: series.labels["direction"], reverse=True):
         colour, label, _ = looks[series.labels["direction"]]
-        points = tuple((at, float(np.clip(value, *EVIDENCE_RANGE))) for at, value in series.points)
+        # An e-value of 0 is one that isn't there yet; a logarithm has no place for it.
+        points = tuple((at, float(np.clip(value, *EVIDENCE_RANGE))) for at, value in series.points if value > 0)
         clock, values = _with_gaps(points)
         panel.plot(clock - zero, values, color=colour, linewidth=1.6, label=label)
     for colour, label, threshold in looks.values():

@@ -49,16 +49,25 @@ def _docker_gateway() -> str:
     raise ClusterError(f"Docker's network `kind` has no IPv4 gateway; give this machine's address in {HOST_ADDRESS}")
 
 
-def chart_values(image_prefix: str, prometheus: str) -> dict[str, Any]:
-    """The chart's values for the demo. `prometheus` is its URL for pods; `image_prefix` ends with a slash."""
+def chart_values(image_prefix: str, prometheus: str, build: str = "") -> dict[str, Any]:
+    """The chart's values for the demo. `prometheus` is its URL for pods; `image_prefix` ends with a slash.
+
+    `build` tells one build of an image from the next, which has the same tag: pods of the last one make way.
+    """
     return {
         "prometheus": {"url": prometheus, "scrapeIntervalSeconds": SCRAPE_SECONDS},
+        "podAnnotations": {"tidegate.dev/build": build},
         "image": {"repository": f"{image_prefix}operator", "tag": IMAGE_TAG},
         "server": {"image": {"repository": f"{image_prefix}server", "tag": IMAGE_TAG}},
     }
 
 
-def install_chart(cluster: DemoCluster, prometheus: str) -> None:
+def build_of(images: Mapping[str, str]) -> str:
+    """The digest of the operator image's inputs; empty where the cluster pulls its images."""
+    return next((digest for name, digest in images.items() if name.endswith(f"operator:{IMAGE_TAG}")), "")
+
+
+def install_chart(cluster: DemoCluster, prometheus: str, build: str = "") -> None:
     """Installs or upgrades the chart; returns when operator and router are ready. Raises ClusterError."""
     context = ("--kube-context", cluster.context) if cluster.context else ()
     with step("Installing the chart with Helm"):
@@ -68,7 +77,7 @@ def install_chart(cluster: DemoCluster, prometheus: str) -> None:
             *("upgrade", "--install", RELEASE, str(CHART)),
             *("--namespace", RELEASE_NAMESPACE, "--create-namespace", "--wait", "--timeout", "3m"),
             *("--values", "-"),
-            given=json.dumps(chart_values(cluster.image_prefix, prometheus)),
+            given=json.dumps(chart_values(cluster.image_prefix, prometheus, build)),
         )
 
 

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from threading import BoundedSemaphore
 from time import monotonic
 from typing import Any
 
@@ -38,6 +39,8 @@ class Served:
     """False from the moment that the process is asked to end."""
     max_body_bytes: int
     body_timeout_seconds: float
+    places: BoundedSemaphore
+    """One per request that may be answered at once. There are more threads than places, for health and metrics."""
     failures: "FailureLog" = field(default_factory=lambda: FailureLog())
 
 
@@ -124,11 +127,23 @@ def _counted(served: Served, answer: Callable[[], Response]) -> Response:
     code = 500
     with served.metrics.in_flight.track_inprogress():
         try:
-            response = _answered(answer)
+            response = _admitted(served, answer)
             code = response.status_code
         finally:
             served.metrics.answered(code, monotonic() - started)
     return response
+
+
+def _admitted(served: Served, answer: Callable[[], Response]) -> Response:
+    """Turns away what would have to wait for a thread: Kubernetes must still hear that the process lives."""
+    if not served.places.acquire(blocking=False):
+        busy = _error(503, "the server is busy with as many requests as it takes at once; try again in a second")
+        busy.headers["Retry-After"] = "1"
+        return busy
+    try:
+        return _answered(answer)
+    finally:
+        served.places.release()
 
 
 def _answered(answer: Callable[[], Response]) -> Response:

@@ -39,6 +39,8 @@ WSGIApplication = Callable[..., Iterable[bytes]]
 AT_ONCE = DrainPolicy(at_least=0.0, at_most=5.0)
 LOOK_SECONDS = 1.0
 CONNECTIONS = 1000
+THREADS_FOR_HEALTH = 4
+"""More than take part in inference, so that probes and scrapes are answered however busy the model is."""
 
 
 def serve(settings: Settings) -> None:
@@ -60,6 +62,7 @@ def serve(settings: Settings) -> None:
             ready=lambda: not drain.begun,
             max_body_bytes=settings.max_body_bytes,
             body_timeout_seconds=settings.body_timeout_seconds,
+            places=threading.BoundedSemaphore(settings.threads),
         )
     )
     _serve_app(app, settings, drain)
@@ -86,7 +89,7 @@ def _gunicorn_config(settings: Settings) -> Config:
     config = Config()
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     config.set("bind", [f"{host}:{settings.port}"])
-    config.set("threads", settings.threads)
+    config.set("threads", settings.threads + THREADS_FOR_HEALTH)
     config.set("worker_connections", CONNECTIONS)
     config.set("keepalive", settings.keepalive_seconds)
     config.set("loglevel", "warning")

@@ -28,7 +28,7 @@ class Settings:
     host: str
     port: int
     threads: int
-    """Requests handled at once."""
+    """Inference requests that are answered at once; the next one is turned away with 503."""
     cpus: int | None
     """CPUs for the runtime; None means: ask the container's quota."""
     max_body_bytes: int
@@ -62,7 +62,7 @@ class Settings:
             revision=_name(environ.get("TIDEGATE_REVISION") or "local"),
             host=environ.get("TIDEGATE_HOST") or "0.0.0.0",
             port=_whole(environ, "TIDEGATE_PORT", 8080, least=0, most=65535),
-            threads=_whole(environ, "TIDEGATE_THREADS", 8, most=512),
+            threads=_whole(environ, "TIDEGATE_THREADS", 32, most=512),
             cpus=_whole(environ, "TIDEGATE_CPUS", 1, most=1024) if environ.get("TIDEGATE_CPUS") else None,
             max_body_bytes=_whole(environ, "TIDEGATE_MAX_BODY_BYTES", 16 * MEBIBYTE),
             body_timeout_seconds=_seconds(environ, "TIDEGATE_BODY_TIMEOUT_SECONDS", 30, least=1),

@@ -82,7 +82,9 @@ def tell() -> dict[str, object]:
     told["processes, halted"] = len(node_processes(cluster.layout))
     told["seconds, after a reboot"] = seconds_of_up(cluster)
     told["answers, after a reboot"] = answers(url)
-    told["executes"] = kubectl(cluster, "-n", "monitoring", "exec", "deploy/prometheus", "--", "/bin/prometheus", "--version")
+    told["executes"] = kubectl(
+        cluster, "-n", "monitoring", "exec", "deploy/prometheus", "--", "/bin/prometheus", "--version"
+    )
     cluster.down()
     told["left"] = node.audit(cluster.layout)
     told["after"] = state_of_the_machine()

@@ -29,7 +29,7 @@ def why_not() -> str | None:
 def run_sealed(program: Path, scratch: Path, seconds: float) -> str:
     """What the program prints. Raises CalledProcessError if it fails, TimeoutExpired after `seconds`."""
     with _own_cgroups() as folders:
-        script = "\n".join((*_enter(folders), "exec unshare " + " ".join(NAMESPACES) + " sh -euc \"$INSIDE\" sh \"$@\""))
+        script = "\n".join((*_enter(folders), "exec unshare " + " ".join(NAMESPACES) + ' sh -euc "$INSIDE" sh "$@"'))
         environment = os.environ | {"INSIDE": "\n".join((*_inside(scratch), 'exec "$@"'))}
         command = ["sh", "-euc", script, "sh", sys.executable, "-W", "error", str(program)]
         done = subprocess.run(
@@ -80,8 +80,8 @@ def _inside(scratch: Path) -> list[str]:
     # A copy of the mounts of a node that runs outside came with the new namespace; here they only stand in the way.
     covered = "|".join(COVERED)
     lines.append(f"cut -d' ' -f5 /proc/self/mountinfo | grep -E '^({covered})/' | tac | xargs -r -n1 umount --lazy")
-    for place in COVERED:
-        cover = scratch / place.strip("/").replace("/", "-")
+    for folder in COVERED:
+        cover = scratch / folder.strip("/").replace("/", "-")
         cover.mkdir()
-        lines.append(f"mount --bind {cover} {place}")
+        lines.append(f"mount --bind {cover} {folder}")
     return [*lines, "ip link set lo up"]

@@ -172,14 +172,24 @@ def remove_shared_files(layout: Layout) -> None:
         file.unlink(missing_ok=True)
 
 
-def shared_files(layout: Layout) -> tuple[Path, ...]:
-    """Our files in shared folders: sockets of our shims, results of our network's plugins, links to our pods' logs."""
+def remove_shim_sockets(layout: Layout) -> None:
+    """Removes what killed shims left; containerd would forget at its next start whose these were."""
+    for socket in _shim_sockets(layout):
+        socket.unlink(missing_ok=True)
+
+
+def _shim_sockets(layout: Layout) -> list[Path]:
     tasks = layout.run / "containerd" / "io.containerd.runtime.v2.task" / "k8s.io"
     sockets = (shim_socket(layout, task.name) for task in tasks.glob("*"))
+    return [socket for socket in sockets if socket.exists()]
+
+
+def shared_files(layout: Layout) -> tuple[Path, ...]:
+    """Our files in shared folders: sockets of our shims, results of our network's plugins, links to our pods' logs."""
     ours = {file.name.removeprefix(f"{BRIDGE}-").rsplit("-", 1)[0] for file in CNI_RESULTS.glob(f"{BRIDGE}-*")}
     results = (file for file in CNI_RESULTS.glob("*") if any(name in file.name for name in ours))
     links = (link for link in CONTAINER_LOGS.glob("*") if _points_below(link, layout.state))
-    return tuple(sorted((*filter(Path.exists, sockets), *results, *links)))
+    return tuple(sorted((*_shim_sockets(layout), *results, *links)))
 
 
 def shim_socket(layout: Layout, container: str) -> Path:

@@ -27,11 +27,12 @@ from tidegate_demo.cluster.progress import step
 READY_WITHIN = 120.0  # seconds, for each daemon
 GONE_FOR = 2.0  # seconds without a process before a daemon counts as ended
 GRACE = 10.0  # seconds between asking a daemon to end and killing it
-# Whoever needs another one ends before it: an API server without its etcd, for one, does not end by itself.
+# Whom to stop together, and the seconds to wait before killing. Whoever needs another one ends before it. The API
+# server holds nothing that could be lost, and would wait for its watchers' connections to end.
 STOP_ORDER = (
-    ("kubelet", "kube-proxy", "kube-scheduler", "kube-controller-manager"),
-    ("kube-apiserver",),
-    ("etcd",),
+    (("kubelet", "kube-proxy", "kube-scheduler", "kube-controller-manager"), GRACE),
+    (("kube-apiserver",), 1.0),
+    (("etcd",), GRACE),
 )
 
 
@@ -88,11 +89,12 @@ def is_up(layout: Layout) -> bool:
 
 
 def _halt(layout: Layout) -> None:
-    for names in STOP_ORDER:
-        stop([process for process in node_processes(layout) if _daemon_name(process.daemon) in names], layout, GRACE)
+    for names, grace in STOP_ORDER:
+        stop([process for process in node_processes(layout) if _daemon_name(process.daemon) in names], layout, grace)
     machine.kill_containers()
     # containerd and its shims: with no container left they have nothing to finish, and shims ignore a polite signal.
     stop(node_processes(layout), layout, grace=0)
+    machine.remove_shim_sockets(layout)
     machine.remove_mounts(layout)
     machine.remove_cgroups()
     machine.remove_network()

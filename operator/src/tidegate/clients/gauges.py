@@ -42,7 +42,8 @@ class Gauges:
             for direction in ("worse", "acceptable"):
                 # Removed rather than left standing: no evidence is not evidence of the last rollout.
                 self._evidence.remove(*where, metric, direction)
-        if rollout is None or seen.verdict.evidence is None:
+        # Shown once more at the look that ends a rollout: it is the evidence that ended it.
+        if seen.verdict.evidence is None:
             return
         for metric, worse, acceptable in seen.verdict.per_metric:
             self._evidence.labels(*where, metric, "worse").set(worse)

@@ -29,8 +29,8 @@ LATENCY_TOLERANCE = Margin(ratio=1.25, absolute=0.001)
 LATENCY_LEEWAY = 0.5
 """A percentile is acceptable when fewer requests are slower than stable's share plus half of what it leaves above it.
 
-A bucket's bound lies somewhat above the percentile, so stable's own share of slower requests may be near zero there, and
-against zero nothing could ever be shown.
+A bucket's bound lies somewhat above the percentile, so stable's own share of slower requests may be near zero there,
+and against zero nothing could ever be shown.
 """
 
 

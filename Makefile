@@ -1,0 +1,56 @@
+# Everything that is done with this repository. `make` alone lists it.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+UV_VERSION := 0.13.9
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tidegate
+OWN_UV := $(CACHE)/uv-$(UV_VERSION)/bin/uv
+UV := $(or $(shell command -v uv 2>/dev/null),$(OWN_UV))
+BIN := .venv/bin
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: ## Install the lock's exact versions into .venv
+	@command -v python3 >/dev/null || { echo "python3 is missing: install Python 3.11 or newer"; exit 1; }
+	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed, this is $$(python3 --version)"; exit 1; }
+	@if [ ! -x "$(UV)" ]; then echo "Installing uv $(UV_VERSION) with pip"; \
+	  python3 -m venv "$(CACHE)/uv-$(UV_VERSION)" || { echo "python3 has no venv module: apt-get install python3-venv"; exit 1; }; \
+	  "$(CACHE)/uv-$(UV_VERSION)/bin/pip" install --quiet uv==$(UV_VERSION); fi
+	@"$(UV)" sync --quiet --frozen --all-packages --all-extras
+
+.PHONY: check
+check: setup ## Formatting, lint, types, import contracts, the lock
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	@"$(UV)" lock --check --quiet
+
+.PHONY: test
+test: setup ## All tests, end to end on a real cluster included
+	$(BIN)/pytest -m "not e2e"
+	$(BIN)/pytest -m e2e
+
+.PHONY: test-fast
+test-fast: setup ## The tests that need nothing but Python
+	$(BIN)/pytest -m "not e2e and not apiserver and not prometheus and not helm and not router"
+
+.PHONY: golden
+golden: setup ## Write the golden files anew, for the difference to be reviewed
+	TIDEGATE_WRITE_GOLDEN=1 $(BIN)/pytest -q tests/operator tests/router
+
+.PHONY: demo
+demo: setup ## A whole story on a real cluster: promoted, rolled back, switched, killed
+	$(BIN)/tidegate-demo up
+
+.PHONY: demo-down
+demo-down: setup ## Remove every trace of the demo
+	$(BIN)/tidegate-demo down
+
+.PHONY: crds
+crds: ## Copy the CRDs into the chart
+	cp crds/*.yaml charts/tidegate/crds-source/

@@ -1,0 +1,69 @@
+"""The cluster, Prometheus and the chart, brought up once; a namespace and a load of its own for each test."""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.stage import Stage
+from tidegate_demo import files, models, place
+from tidegate_demo.cluster import node
+from tidegate_demo.cluster.contexts import DemoCluster, OneNode, choose, ensure_prometheus
+from tidegate_demo.cluster.errors import ClusterError
+from tidegate_demo.kubectl import Kubectl
+from tidegate_demo.models import Models
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[DemoCluster]:
+    """The cluster that was named, else the one-node cluster; it goes when the tests end, unless it was there before."""
+    chosen = choose()
+    was_up = not isinstance(chosen, OneNode) or node.is_up(chosen.layout)
+    try:
+        chosen.up()
+        build = place.build_of(chosen.load_images())
+        place.install_chart(chosen, ensure_prometheus(chosen, place.SCRAPE_SECONDS), build)
+    except ClusterError as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(f"no cluster: {error}")
+    yield chosen
+    if not was_up and not os.environ.get("TIDEGATE_KEEP_CLUSTER"):
+        chosen.down()
+
+
+@pytest.fixture(scope="session")
+def kubectl(cluster: DemoCluster) -> Kubectl:
+    return Kubectl(cluster.kubeconfig, cluster.context)
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Models:
+    """The demo's six models."""
+    return models.prepare(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="session")
+def served(cluster: DemoCluster, digits: Models, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """`address:port` at which pods fetch the models, and a file that is no model."""
+    nonsense = tmp_path_factory.mktemp("nonsense") / "digits-nonsense.onnx"
+    nonsense.write_text("this is not a model")
+    offered = {model.path.name: model.path for model in digits.versions.values()} | {nonsense.name: nonsense}
+    with files.serving(offered, place.host_address(cluster)) as address:
+        yield address
+
+
+@pytest.fixture
+def stage(
+    request: pytest.FixtureRequest, cluster: DemoCluster, kubectl: Kubectl, digits: Models, served: str, tmp_path: Path
+) -> Iterator[Stage]:
+    """A namespace named after the test, gone after it."""
+    name = re.sub("[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower())[:50].strip("-")
+    namespace = f"e2e-{name}"
+    kubectl.apply(f"apiVersion: v1\nkind: Namespace\nmetadata: {{name: {namespace}}}\n")
+    kubectl.run("label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted", "--overwrite")
+    router = cluster.reach(place.RELEASE_NAMESPACE, place.ROUTER_SERVICE, place.ROUTER_PORT)
+    yield Stage(kubectl, namespace, digits, served, router, tmp_path)
+    kubectl.run("delete", "namespace", namespace, "--wait=false")

@@ -1,0 +1,165 @@
+"""From polls to one of four answers."""
+
+import math
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tidegate.judge.verdict import Question, judge
+from tidegate.model.evidence import NO_DURATIONS, Answer, Blindness, Counts, Durations, Poll, Sight, Verdict
+from tidegate.model.spec import ModelDeploymentSpec
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+BOUNDS = (*(0.01 * 1.2**k for k in range(20)), math.inf)
+NO_REQUESTS = Counts()
+
+
+def at_speed(requests: int, *, slow: int = 0) -> Durations:
+    """`slow` of the requests took a second, the others at most 10 ms."""
+    return Durations(BOUNDS, tuple([requests - slow] * (len(BOUNDS) - 1) + [requests]))
+
+
+def arm(requests: int, failed: int = 0, *, slow: int = 0) -> Counts:
+    return Counts(requests, failed, at_speed(requests, slow=slow))
+
+
+def sight(*polls: tuple[Counts, Counts], reference: int = 1000) -> Sight:
+    """Polls of (candidate, stable), five seconds apart, after so many requests of stable alone."""
+    told = tuple(
+        Poll(START + timedelta(seconds=5 * (index + 1)), stable, candidate)
+        for index, (candidate, stable) in enumerate(polls)
+    )
+    return Sight(told, at_speed(reference) if reference else NO_DURATIONS)
+
+
+@pytest.fixture(scope="session")
+def question(a_spec: Callable[..., ModelDeploymentSpec]) -> Question:
+    """With the defaults: false rollbacks at most 1 %, false promotions at most 5 %."""
+    analysis = a_spec().analysis
+    return Question(analysis, analysis.false_promotion)
+
+
+GOOD = (arm(500, 0), arm(500, 0))
+FAILING = (arm(100, 20), arm(900, 1))
+SUSPECT = (arm(100, 3), arm(900, 0))
+SLOW = (arm(300, slow=100), arm(900))
+ALL_SLOW = (arm(300, slow=300), arm(900))
+
+
+@pytest.mark.parametrize(
+    ("seen", "expected"),
+    [
+        pytest.param(sight(FAILING), (Answer.WORSE, "ErrorRateWorse"), id="a fifth fails: worse"),
+        pytest.param(sight(SLOW, SLOW), (Answer.WORSE, "LatencyWorse"), id="a third is slow: worse"),
+        pytest.param(sight(*[GOOD] * 10), (Answer.ACCEPTABLE, "NoWorse"), id="no failure in 5,000: acceptable"),
+        pytest.param(
+            sight((arm(20), arm(180))), (Answer.NOT_ENOUGH, "MoreRequestsNeeded"), id="twenty requests: not enough"
+        ),
+        pytest.param(sight(SUSPECT), (Answer.NOT_ENOUGH, "SuspicionOfWorse"), id="suspicious: it doesn't advance"),
+        pytest.param(
+            sight((NO_REQUESTS, arm(900))), (Answer.NOT_ENOUGH, "NoRequests"), id="no requests of the candidate"
+        ),
+        pytest.param(sight(), (Answer.NOT_ENOUGH, "NoRequests"), id="no polls"),
+        pytest.param(
+            sight(*[(arm(500), NO_REQUESTS)] * 10, reference=0),
+            (Answer.NOT_ENOUGH, "NoLatencyToCompareWith"),
+            id="no latency of stable to compare with",
+        ),
+        pytest.param(
+            Blindness("MetricsUnavailable", "Prometheus is away"),
+            (Answer.CANNOT_SEE, "MetricsUnavailable"),
+            id="nothing can be seen",
+        ),
+    ],
+)
+def test_the_answer_on(seen: Sight | Blindness, expected: tuple[Answer, str], question: Question) -> None:
+    verdict = judge(seen, question)
+
+    assert (verdict.answer, verdict.reason) == expected
+
+
+def test_blindness_is_passed_on_as_it_is(question: Question) -> None:
+    assert judge(Blindness("NoRouterSeries", "nothing"), question) == Verdict(
+        Answer.CANNOT_SEE, "NoRouterSeries", "nothing"
+    )
+
+
+def test_a_verdict_says_the_numbers_and_what_is_missing(question: Question) -> None:
+    assert judge(sight(FAILING), question).message.startswith(
+        "error rate 20% (20 of 100 requests) against 0.111% on stable"
+    )
+
+
+def strengths(seen: Sight, question: Question) -> Sequence[float]:
+    """How many times the needed evidence for worse there is after each poll."""
+    found = []
+    for count in range(1, len(seen.polls) + 1):
+        evidence = judge(replace(seen, polls=seen.polls[:count]), question).evidence
+        assert evidence is not None
+        found.append(evidence.worse / evidence.worse_needed)
+    return found
+
+
+def test_one_poll_with_ten_times_the_needed_evidence_rolls_back(question: Question) -> None:
+    assert strengths(sight(FAILING), question)[0] > 10
+    assert judge(sight(FAILING), question).answer is Answer.WORSE
+
+
+STRONG = (arm(120, 5), arm(880, 0))
+QUIET = (NO_REQUESTS, arm(900))
+HARMLESS = (arm(100, 0), arm(900, 0))
+
+
+@pytest.mark.parametrize(
+    ("polls", "expected"),
+    [
+        pytest.param([STRONG], Answer.NOT_ENOUGH, id="one poll: not yet"),
+        pytest.param([STRONG, QUIET], Answer.NOT_ENOUGH, id="a second poll without requests: not yet"),
+        pytest.param([STRONG, HARMLESS], Answer.WORSE, id="a second poll that leaves it standing: worse"),
+        pytest.param([STRONG, QUIET, HARMLESS], Answer.WORSE, id="the second poll with requests comes late: worse"),
+    ],
+)
+def test_less_than_ten_times_has_to_be_seen_twice(
+    polls: list[tuple[Counts, Counts]], expected: Answer, question: Question
+) -> None:
+    assert 1 < strengths(sight(STRONG), question)[0] < 10
+    assert judge(sight(*polls), question).answer is expected
+
+
+def test_once_worse_always_worse(question: Question) -> None:
+    assert judge(sight(FAILING, *[GOOD] * 20), question).answer is Answer.WORSE
+
+
+@pytest.mark.parametrize(
+    ("polls", "expected"),
+    [
+        pytest.param(
+            [(arm(1000, 20), NO_REQUESTS)] * 3, (Answer.ACCEPTABLE, "NoWorse"), id="2 % failures, stable unseen: fine"
+        ),
+        pytest.param([(arm(1000, 200), NO_REQUESTS)] * 2, (Answer.WORSE, "ErrorRateAboveCeiling"), id="20 % failures"),
+        pytest.param([ALL_SLOW] * 5, (Answer.ACCEPTABLE, "NoWorse"), id="slow: latency isn't judged"),
+    ],
+)
+def test_after_a_blue_green_switch_only_the_ceiling_counts(
+    polls: list[tuple[Counts, Counts]], expected: tuple[Answer, str], question: Question
+) -> None:
+    verdict = judge(sight(*polls), replace(question, concurrent=False))
+
+    assert (verdict.answer, verdict.reason) == expected
+
+
+def test_equal_arms_are_rolled_back_by_mistake_at_most_as_often_as_promised(question: Question) -> None:
+    draw, runs, worse = random.Random(11), 200, 0
+    for _ in range(runs):
+        polls = [(_drawn(draw, 20), _drawn(draw, 80)) for _ in range(25)]
+        worse += judge(sight(*polls), question).answer is Answer.WORSE
+
+    assert worse == 0  # the margins make it rarer than the 1 % that is promised
+
+
+def _drawn(draw: random.Random, requests: int) -> Counts:
+    failed = sum(draw.random() < 0.01 for _ in range(requests))
+    return arm(requests, failed, slow=sum(draw.random() < 0.03 for _ in range(requests)))
