@@ -137,7 +137,7 @@ class Stage:
     def nothing_lost(self, running: RunningLoad) -> dict[Outcome, list[Request]]:
         """Asserts that the machinery failed no request and that no answer is another model's."""
         outcomes = self.outcomes(running)
-        assert len(running.requests) > 500
+        assert len(running.requests) > 100
         assert outcomes[Outcome.LOST] == []
         assert outcomes[Outcome.WRONG] == []
         return outcomes

@@ -30,3 +30,11 @@ def a_spec(spec_schema: dict[str, Any]) -> Callable[..., ModelDeploymentSpec]:
         return ModelDeploymentSpec.parse(with_defaults(spec_schema, given))
 
     return build
+
+
+@pytest.fixture(scope="session")
+def crd_status() -> dict[str, Any]:
+    """The schema of a ModelDeployment's status."""
+    crd = yaml.safe_load((CRDS / "modeldeployments.yaml").read_text())
+    schema: dict[str, Any] = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"]
+    return schema

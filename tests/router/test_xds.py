@@ -14,6 +14,7 @@ from tidegate.router.world import Backend, Endpoint, Route, Service
 from tidegate.router.xds import (
     ClusterKey,
     KnownClusters,
+    answerable,
     cluster_keys,
     clusters_response,
     endpoints_response,
@@ -164,3 +165,24 @@ def test_order_of_arrival_changes_no_byte(known: list[Route], chance: random.Ran
 def test_clusters_can_be_read_back(keys: frozenset[ClusterKey], data: st.DataObject) -> None:
     watched = data.draw(st.frozensets(st.sampled_from(sorted(keys)))) if keys else frozenset()
     assert read_clusters(clusters_response(keys, watched, {}, "/x")) == KnownClusters(keys, watched)
+
+
+@pytest.mark.parametrize(
+    ("endpoints", "expected"),
+    [
+        pytest.param(
+            {"sentiment-aaaaaaaa", "sentiment-bbbbbbbb"},
+            (75, 25),
+            id="both have pods: the split is as it was asked for",
+        ),
+        pytest.param({"sentiment-aaaaaaaa"}, (75, 0), id="the candidate has lost its pods: stable takes its share"),
+        pytest.param({"sentiment-bbbbbbbb"}, (0, 25), id="stable has lost its pods: the candidate takes its share"),
+        pytest.param(set(), (75, 25), id="nobody has pods: nothing is gained by another split"),
+    ],
+)
+def test_a_revision_without_pods_gives_its_share_away(endpoints: set[str], expected: tuple[int, int]) -> None:
+    known = {Service("shop", revision): (Endpoint("10.0.0.1", 8080),) for revision in endpoints}
+
+    [route] = answerable([SENTIMENT], known)
+
+    assert tuple(backend.weight for backend in route.backends) == expected

@@ -58,8 +58,9 @@ def _do(cluster: Cluster, settings: Settings, uid: str, seen: Observation, actio
         case RecordStatus(status=status):
             cluster.record_status(namespace, name, status.to_dict())
         case RetireRevision(revision=revision):
-            cluster.delete(DEPLOYMENTS, namespace, revision)
+            # The Deployment goes last: it is what shows, after a crash in between, that there is something to retire.
             cluster.delete(SERVICES, namespace, revision)
+            cluster.delete(DEPLOYMENTS, namespace, revision)
         case ForgetRevision(revision=revision):
             cluster.delete(CONFIG_MAPS, namespace, revision)
             cluster.delete(CONTROLLER_REVISIONS, namespace, revision)

@@ -17,6 +17,7 @@ from tidegate.router.xds import (
     ENDPOINTS_PREFIX,
     ROUTES_FILE,
     KnownClusters,
+    answerable,
     cluster_keys,
     clusters_response,
     endpoints_file,
@@ -93,7 +94,7 @@ class Publisher:
                 endpoints_file(key.service), endpoints_response(key.service, world.endpoints.get(key.service, ()))
             )
         clusters = clusters_response(keys, watched, world.endpoints, self._files.path)
-        routes = routes_response(world.routes)
+        routes = routes_response(answerable(world.routes, world.endpoints))
         clusters_taken = self._put(
             CLUSTERS_FILE, clusters, lambda state: state.clusters_version == version_of(clusters)
         )

@@ -7,7 +7,7 @@ reaches that revision or nobody; a revision's preview requests are never counted
 import hashlib
 import json
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tidegate.router.world import Backend, Endpoint, Route, Service
@@ -166,6 +166,27 @@ def _localities(endpoints: Iterable[Endpoint]) -> list[Json]:
 
 def _assignment_name(service: Service) -> str:
     return f"{service.namespace}/{service.name}"
+
+
+def answerable(routes: Iterable[Route], endpoints: Mapping[Service, Collection[Endpoint]]) -> list[Route]:
+    """The routes as far as somebody can answer: a revision without any pod gives its share to the others.
+
+    Its requests would be lost otherwise. The operator sees that the pods are gone and takes the traffic back for good;
+    by the preview header the revision can still be asked, and says that it is away.
+    """
+    return [_without_deserted(route, endpoints) for route in routes]
+
+
+def _without_deserted(route: Route, endpoints: Mapping[Service, Collection[Endpoint]]) -> Route:
+    deserted = {
+        backend.revision for backend in route.backends if not endpoints.get(Service(route.namespace, backend.revision))
+    }
+    if all(backend.weight == 0 or backend.revision in deserted for backend in route.backends):
+        return route
+    backends = tuple(
+        replace(backend, weight=0) if backend.revision in deserted else backend for backend in route.backends
+    )
+    return replace(route, backends=backends)
 
 
 def routes_response(routes: Iterable[Route]) -> Json:

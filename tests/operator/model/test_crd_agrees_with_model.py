@@ -1,0 +1,99 @@
+"""What the model knows by name is in the CRD, and what the CRD lets through the model can read."""
+
+import inspect
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tidegate.decide import canary, move
+from tidegate.model.spec import ModelDeploymentSpec
+from tidegate.model.units import parse_duration, parse_percent
+from tidegate.resources import names
+
+CRDS = Path(__file__).parents[3] / "crds"
+
+
+def crd(plural: str) -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load((CRDS / f"{plural}.yaml").read_text())
+    return loaded
+
+
+def schema_of(plural: str) -> dict[str, Any]:
+    schema: dict[str, Any] = crd(plural)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
+    return schema
+
+
+def strings_with_defaults(schema: Mapping[str, Any], path: str = "spec") -> Iterator[tuple[str, str]]:
+    """(path, default) of every string field that has one."""
+    for name, field in schema.get("properties", {}).items():
+        if field["type"] == "string" and "default" in field:
+            yield f"{path}.{name}", field["default"]
+        yield from strings_with_defaults(field.get("items", field), f"{path}.{name}")
+
+
+DEFAULTS = dict(strings_with_defaults(schema_of("modeldeployments")["spec"]))
+UNITS = {"%": parse_percent, "s": parse_duration, "m": parse_duration, "h": parse_duration}
+
+
+@pytest.mark.parametrize("plural", ["modeldeployments", "modelroutes"])
+def test_group_and_version_are_the_operators(plural: str) -> None:
+    spec = crd(plural)["spec"]
+
+    assert spec["group"] == names.GROUP
+    assert [version["name"] for version in spec["versions"]] == [names.VERSION]
+
+
+@pytest.mark.parametrize("path", [path for path, text in DEFAULTS.items() if re.fullmatch(r"[0-9.]+(%|[smh]+)", text)])
+def test_the_default_can_be_read_of(path: str) -> None:
+    text = DEFAULTS[path]
+
+    UNITS[text[-1]](text)
+
+
+def test_there_are_defaults_to_check() -> None:
+    assert len(DEFAULTS) > 15
+
+
+def test_every_field_that_the_model_reads_is_in_the_crd() -> None:
+    read = set(
+        re.findall(r'\["(\w+)"\]|get\("(\w+)"', inspect.getsource(inspect.getmodule(ModelDeploymentSpec) or move))
+    )
+    named = {one or other for one, other in read}
+
+    assert named - set(field_names(schema_of("modeldeployments")["spec"])) == set()
+
+
+def field_names(schema: Mapping[str, Any]) -> Iterator[str]:
+    for name, field in schema.get("properties", {}).items():
+        yield name
+        yield from field_names(field.get("items", field))
+
+
+@pytest.mark.parametrize(
+    ("field", "handled"),
+    [("onInconclusive", {"Hold", "Promote", "Rollback"}), ("onMetricsUnavailable", {"Hold", "Rollback"})],
+)
+def test_every_policy_at_the_deadline_is_one_that_is_handled(field: str, handled: set[str]) -> None:
+    offered = schema_of("modeldeployments")["spec"]["properties"]["analysis"]["properties"][field]["enum"]
+
+    assert set(offered) == handled
+    assert all(f'"{policy}"' in inspect.getsource(canary) for policy in handled - {"Hold"})
+
+
+def test_every_outcome_is_in_the_crd() -> None:
+    outcomes = re.findall(r'_ended\(\s*seen, (?:recorded\.)?rollout, "(\w+)"', inspect.getsource(move))
+    history = schema_of("modeldeployments")["status"]["properties"]["history"]["items"]["properties"]
+
+    assert set(outcomes) == set(history["outcome"]["enum"])
+
+
+def test_the_charts_crds_are_these_byte_for_byte() -> None:
+    source = CRDS.parent / "charts" / "tidegate" / "crds-source"
+
+    assert {path.name: path.read_bytes() for path in source.iterdir()} == {
+        path.name: path.read_bytes() for path in CRDS.iterdir()
+    }

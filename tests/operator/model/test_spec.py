@@ -1,0 +1,89 @@
+"""A spec is parsed once, with the CRD's defaults; the CRD and the model say the same."""
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.operator.defaults import with_defaults
+from tidegate.errors import InvalidSpec
+from tidegate.model.spec import (
+    Analysis,
+    BlueGreen,
+    Canary,
+    CanaryStep,
+    ErrorRate,
+    Latency,
+    Margin,
+    Model,
+    ModelDeploymentSpec,
+    Server,
+)
+
+ASpec = Callable[..., ModelDeploymentSpec]
+DEFAULT_RESOURCES = {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "1Gi"}}
+
+
+def test_the_smallest_spec_has_every_default(a_spec: ASpec) -> None:
+    assert a_spec() == ModelDeploymentSpec(
+        replicas=1,
+        paused=False,
+        model=Model("http://models/1.onnx", None),
+        server=Server(None, DEFAULT_RESOURCES, ()),
+        preview_header="x-tidegate-revision",
+        timeout=timedelta(seconds=60),
+        strategy=Canary(tuple(CanaryStep(weight, timedelta()) for weight in (5, 25, 50))),
+        analysis=Analysis(
+            interval=timedelta(seconds=5),
+            false_rollback=0.01,
+            false_promotion=0.05,
+            error_rate=ErrorRate(tolerate=Margin(1.25, 0.001), accept=Margin(2.0, 0.005), ceiling=0.05),
+            latency=Latency(0.2, 0.44, timedelta(milliseconds=5), (50, 90, 95, 99)),
+            on_inconclusive="Hold",
+            on_metrics_unavailable="Hold",
+            deadline=timedelta(hours=1),
+        ),
+        progress_deadline=timedelta(minutes=10),
+        revision_history_limit=5,
+    )
+
+
+def test_blue_green_has_its_own_defaults(a_spec: ASpec) -> None:
+    assert a_spec(strategy={"blueGreen": {}}).strategy == BlueGreen(timedelta(seconds=30), timedelta(minutes=5))
+
+
+def test_what_is_given_is_taken(a_spec: ASpec) -> None:
+    spec = a_spec(
+        strategy={"canary": {"steps": [{"weight": 1, "minDuration": "1m30s"}]}},
+        server={"image": "mine:1", "env": [{"name": "A", "value": "b"}], "resources": {}},
+        model={"uri": "file:///models/m.onnx", "sha256": "ab" * 32},
+        analysis={"latency": {"quantiles": [99, 50]}},
+    )
+
+    assert spec.strategy == Canary((CanaryStep(1, timedelta(seconds=90)),))
+    assert spec.server == Server("mine:1", {}, (("A", "b"),))
+    assert spec.model == Model("file:///models/m.onnx", "ab" * 32)
+    assert spec.analysis.latency.quantiles == (50, 99)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        pytest.param({"timeout": "soon"}, "'soon' is not a duration", id="a duration that is none"),
+        pytest.param({"timeout": 60}, "expected string", id="a number for a duration"),
+    ],
+)
+def test_invalid_is(spec_schema: Mapping[str, Any], change: Mapping[str, Any], message: str) -> None:
+    raw = with_defaults(spec_schema, {"model": {"uri": "http://models/1"}, "traffic": change})
+
+    with pytest.raises(InvalidSpec, match=message):
+        ModelDeploymentSpec.parse(raw)
+
+
+def test_a_field_that_an_older_crd_lacks_is_named(spec_schema: Mapping[str, Any]) -> None:
+    raw = with_defaults(spec_schema, {"model": {"uri": "http://models/1"}})
+    del raw["analysis"]["deadline"]
+
+    with pytest.raises(InvalidSpec, match="spec lacks the field 'deadline'; is the CRD older than the operator"):
+        ModelDeploymentSpec.parse(raw)
