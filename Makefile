@@ -35,6 +35,10 @@ test: setup ## All tests, end to end on a real cluster included
 	$(BIN)/pytest -m "not e2e"
 	$(BIN)/pytest -m e2e
 
+.PHONY: e2e
+e2e: setup ## The end-to-end tests alone, one file per promise
+	$(BIN)/pytest -m e2e
+
 .PHONY: test-fast
 test-fast: setup ## The tests that need nothing but Python
 	$(BIN)/pytest -m "not e2e and not apiserver and not prometheus and not helm and not router"

@@ -5,7 +5,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import onnx
 import pytest
+from onnx import TensorProto, helper
 
 from tests.e2e.stage import Stage
 from tidegate_demo import files, models, place
@@ -48,11 +50,22 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Models:
 @pytest.fixture(scope="session")
 def served(cluster: DemoCluster, digits: Models, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """`address:port` at which pods fetch the models, and a file that is no model."""
-    nonsense = tmp_path_factory.mktemp("nonsense") / "digits-nonsense.onnx"
-    nonsense.write_text("this is not a model")
-    offered = {model.path.name: model.path for model in digits.versions.values()} | {nonsense.name: nonsense}
+    folder = tmp_path_factory.mktemp("others")
+    (folder / "digits-nonsense.onnx").write_text("this is not a model")
+    onnx.save(_other_inputs(), folder / "digits-other.onnx")
+    offered = {model.path.name: model.path for model in digits.versions.values()}
+    offered |= {path.name: path for path in folder.iterdir()}
     with files.serving(offered, place.host_address(cluster)) as address:
         yield address
+
+
+def _other_inputs() -> onnx.ModelProto:
+    """A legal model with the right names, whose images are half as large."""
+    rows = helper.make_tensor_value_info("pixels", TensorProto.FLOAT, ["N", 32])
+    labels = helper.make_tensor_value_info("label", TensorProto.INT64, ["N"])
+    largest = helper.make_node("ArgMax", ["pixels"], ["label"], axis=1, keepdims=0)
+    graph = helper.make_graph([largest], "other", [rows], [labels])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ def uri(name: str) -> Model:
             "sha256",
             id="wrong-digest",
         ),
+        pytest.param(uri("digits-other.onnx"), "SignatureChanged", "pixels FP32[-1,32]", id="other-inputs"),
         pytest.param(uri("digits-v9.onnx"), "ProgressDeadlineExceeded", "404", id="unreachable-uri"),
     ],
 )

@@ -173,7 +173,7 @@ def test_clusters_can_be_read_back(keys: frozenset[ClusterKey], data: st.DataObj
         pytest.param(
             {"sentiment-aaaaaaaa", "sentiment-bbbbbbbb"},
             (75, 25),
-            id="both have pods: the split is as it was asked for",
+            id="both have pods: the split is as asked for",
         ),
         pytest.param({"sentiment-aaaaaaaa"}, (75, 0), id="the candidate has lost its pods: stable takes its share"),
         pytest.param({"sentiment-bbbbbbbb"}, (0, 25), id="stable has lost its pods: the candidate takes its share"),

@@ -1,0 +1,240 @@
+"""Real programs for the tests that need them: a kube-apiserver with its etcd, and a Prometheus, on loopback ports.
+
+Each is started once per run of the tests, on first use, and ended by its process id. Where a program can't be had, its
+tests are skipped with the reason.
+"""
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+import requests
+import yaml
+
+CRDS = Path(__file__).parents[1] / "crds"
+TOKEN = "tests-only"  # noqa: S105 - of a server that listens on loopback while the tests run
+Seen = TypeVar("Seen")
+
+
+def until(look: Callable[[], Seen], *, within: float = 20.0) -> Seen:
+    """Looks until there is something to see, and gives it back. Fails after `within` seconds."""
+    deadline = time.monotonic() + within
+    while not (seen := look()):
+        if time.monotonic() > deadline:
+            pytest.fail(f"not seen within {within} s: {look}")
+        time.sleep(0.05)
+    return seen
+
+
+@pytest.fixture(scope="session")
+def program() -> Callable[[str], Path]:
+    """A program of the demo's node by its name; may download or build it. Skips the test where it can't be had."""
+    programs = pytest.importorskip("tidegate_demo.cluster.programs")
+    errors = pytest.importorskip("tidegate_demo.cluster.errors")
+    known = {each.name: each for each in (programs.ETCD, programs.HELM, programs.PROMETHEUS, *programs.KUBERNETES)}
+
+    def find(name: str) -> Path:
+        try:
+            place: Path = programs.obtain(known[name])
+        except errors.ClusterError as error:
+            pytest.skip(str(error))
+        return place
+
+    return find
+
+
+@contextmanager
+def running(folder: Path, command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+    """A program that runs inside the block and writes a log to `folder`."""
+    log = folder / f"{Path(command[0]).name}.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, cwd=folder, stdout=output, stderr=output)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def answers(url: str, process: subprocess.Popen[bytes], **how: str | Mapping[str, str]) -> None:
+    """Waits until a program answers a GET with 200."""
+
+    def ready() -> bool:
+        if process.poll() is not None:
+            pytest.fail(f"{process.args!r} ended with {process.returncode} before it answered")
+        try:
+            verify, headers = how.get("verify", True), how.get("headers")
+            return requests.get(url, timeout=2, verify=verify, headers=headers).ok  # type: ignore[arg-type]
+        except (requests.RequestException, OSError):  # also while its certificate isn't written yet
+            return False
+
+    until(ready, within=90.0)
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on just now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+    return port
+
+
+@pytest.fixture(scope="session")
+def kubectl() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """kubectl of this Python environment: `kubectl(kubeconfig, *arguments, given=text)`."""
+    place = Path(sys.executable).parent / "kubectl"
+    if not place.exists():
+        pytest.skip("kubectl isn't in this Python environment")
+
+    def run(kubeconfig: Path, *arguments: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "KUBECONFIG": str(kubeconfig), "HOME": str(kubeconfig.parent)}
+        command = [str(place), *arguments]
+        return subprocess.run(command, input=given, env=environment, capture_output=True, text=True, check=False)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def api_server(
+    program: Callable[[str], Path],
+    kubectl: Callable[..., subprocess.CompletedProcess[str]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Path]:
+    """The kubeconfig of a kube-apiserver that allows everything, with our CRDs; nothing runs pods."""
+    folder = tmp_path_factory.mktemp("api-server")
+    etcd_port, port = free_port(), free_port()
+    with running(folder, _etcd(program("etcd"), folder, etcd_port)) as etcd:
+        answers(f"http://127.0.0.1:{etcd_port}/health", etcd)
+        with running(folder, _api_server(program("kube-apiserver"), folder, etcd_port, port)) as server:
+            certificate = folder / "certificates" / "apiserver.crt"
+            bearer = {"Authorization": f"Bearer {TOKEN}"}
+            answers(f"https://127.0.0.1:{port}/readyz", server, verify=str(certificate), headers=bearer)
+            kubeconfig = _kubeconfig(folder, certificate, port)
+            for arguments in (
+                ("apply", "-f", str(CRDS)),
+                ("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"),
+            ):
+                done = kubectl(kubeconfig, *arguments)
+                assert done.returncode == 0, done.stderr
+            yield kubeconfig
+
+
+def _etcd(place: Path, folder: Path, port: int) -> list[str]:
+    clients, peers = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{free_port()}"
+    return [
+        str(place),
+        f"--data-dir={folder}/etcd",
+        f"--listen-client-urls={clients}",
+        f"--advertise-client-urls={clients}",
+        f"--listen-peer-urls={peers}",
+        f"--initial-advertise-peer-urls={peers}",
+        f"--initial-cluster=default={peers}",
+        "--unsafe-no-fsync",
+        "--log-level=warn",
+    ]
+
+
+def _api_server(place: Path, folder: Path, etcd_port: int, port: int) -> list[str]:
+    (folder / "tokens.csv").write_text(f"{TOKEN},tester,tester,system:masters\n")
+    key, public = folder / "service-accounts.key", folder / "service-accounts.pub"
+    made: dict[str, bool] = {"check": True, "capture_output": True}
+    subprocess.run(["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", str(key)], **made)  # type: ignore[call-overload]
+    subprocess.run(["openssl", "ec", "-in", str(key), "-pubout", "-out", str(public)], **made)  # type: ignore[call-overload]
+    return [
+        str(place),
+        "--bind-address=127.0.0.1",
+        f"--secure-port={port}",
+        f"--etcd-servers=http://127.0.0.1:{etcd_port}",
+        f"--cert-dir={folder}/certificates",
+        f"--token-auth-file={folder}/tokens.csv",
+        "--authorization-mode=AlwaysAllow",
+        "--service-cluster-ip-range=198.19.0.0/24",
+        "--endpoint-reconciler-type=none",
+        "--disable-admission-plugins=ServiceAccount",
+        "--service-account-issuer=https://kubernetes.default.svc",
+        f"--service-account-key-file={public}",
+        f"--service-account-signing-key-file={key}",
+        "--profiling=false",
+    ]
+
+
+def _kubeconfig(folder: Path, certificate: Path, port: int) -> Path:
+    cluster = {"server": f"https://127.0.0.1:{port}", "certificate-authority": str(certificate)}
+    place = folder / "kubeconfig"
+    document = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "tests", "cluster": cluster}],
+        "users": [{"name": "tester", "user": {"token": TOKEN}}],
+        "contexts": [{"name": "tests", "context": {"cluster": "tests", "user": "tester", "namespace": "default"}}],
+        "current-context": "tests",
+    }
+    place.write_text(yaml.safe_dump(document))
+    return place
+
+
+class Scraped:
+    """A Prometheus at `url` that scrapes, every second, what the test says."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.says = ""
+        """The exposition text of the one target, `job="tests"`."""
+
+
+@pytest.fixture(scope="session")
+def prometheus_server(program: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scraped]:
+    """A real Prometheus and its one target."""
+    folder, scraped, port = tmp_path_factory.mktemp("prometheus"), Scraped(), free_port()
+    scraped.url = f"http://127.0.0.1:{port}"
+    place = program("prometheus")
+    with _target(scraped) as address:
+        job = {"job_name": "tests", "static_configs": [{"targets": [address]}]}
+        config = {"global": {"scrape_interval": "1s", "scrape_timeout": "1s"}, "scrape_configs": [job]}
+        (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
+        flags = [
+            f"--config.file={folder}/prometheus.yml",
+            f"--storage.tsdb.path={folder}/samples",
+            f"--web.listen-address=127.0.0.1:{port}",
+        ]
+        with running(folder, [str(place), *flags]) as process:
+            answers(f"{scraped.url}/-/ready", process)
+            yield scraped
+
+
+@contextmanager
+def _target(scraped: Scraped) -> Iterator[str]:
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = scraped.says.encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "text/plain; version=0.0.4")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Says nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

@@ -1,0 +1,122 @@
+"""Every manifest that is written, as a file that a person can review.
+
+`make golden` writes them anew; the difference is then part of the change.
+"""
+
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tidegate.model.revision import Snapshot
+from tidegate.model.spec import Model, Server
+from tidegate.model.traffic import TrafficSplit
+from tidegate.resources.revision import (
+    controller_revision_manifest,
+    deployment_manifest,
+    pin_manifest,
+    service_manifest,
+)
+from tidegate.resources.route import front_manifest, read_split, route_applied, route_manifest
+
+GOLDEN = Path(__file__).parent / "golden"
+IDS = ("shop", "digits", "11111111-2222-3333-4444-555555555555")
+REVISION = "digits-6f9c1d2e"
+RESOURCES = {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "1Gi"}}
+FREE = Snapshot(Model("http://models/1.onnx", None), Server(None, RESOURCES, ()), "tidegate/server:1")
+PINNED = Snapshot(
+    Model("file:///models/1.onnx", "ab" * 32),
+    Server("mine:1", RESOURCES, (("THREADS", "2"), ("TIDEGATE_REVISION", "not mine"))),
+    "mine:1",
+)
+SPLIT = TrafficSplit.between("digits-81aa0b4c", REVISION, 25)
+
+
+@pytest.mark.parametrize(
+    ("name", "manifest"),
+    [
+        ("controller-revision", controller_revision_manifest(*IDS, REVISION, FREE, 7)),
+        ("deployment", deployment_manifest(*IDS, REVISION, FREE, 3, "IfNotPresent")),
+        ("deployment-of-a-pinned-model", deployment_manifest(*IDS, REVISION, PINNED, 1, "Always")),
+        ("service", service_manifest(*IDS, REVISION)),
+        ("pin", pin_manifest(*IDS, REVISION, "ab" * 32)),
+        ("route", route_manifest(*IDS, SPLIT, preview_header="x-preview", timeout=timedelta(seconds=60))),
+        ("front", front_manifest(*IDS, "tidegate-router.tidegate.svc.cluster.local")),
+    ],
+)
+def test_the_manifest_is_the_golden_one(name: str, manifest: dict[str, Any]) -> None:
+    path = GOLDEN / f"{name}.yaml"
+    if os.environ.get("TIDEGATE_WRITE_GOLDEN"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(yaml.dump(manifest, Dumper=Plain, sort_keys=False))
+
+    assert yaml.safe_load(path.read_text()) == manifest
+
+
+class Plain(yaml.SafeDumper):
+    """Without anchors: a value that occurs twice is written twice."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+@st.composite
+def splits(draw: st.DrawFn) -> TrafficSplit:
+    """Up to eight revisions whose weights add to 100."""
+    cuts = sorted(draw(st.lists(st.integers(0, 100), max_size=7)))
+    weights = [after - before for before, after in zip([0, *cuts], [*cuts, 100], strict=True)]
+    return TrafficSplit(tuple((f"digits-{index:08x}", weight) for index, weight in enumerate(weights)))
+
+
+@given(splits())
+def test_a_split_reads_back_from_its_route(split: TrafficSplit) -> None:
+    manifest = route_manifest(*IDS, split, preview_header="x-preview", timeout=timedelta(seconds=1))
+
+    assert read_split(manifest) == split
+
+
+@pytest.mark.parametrize(
+    "backends",
+    [
+        pytest.param([("a", 50), ("b", 49)], id="weights that add to 99"),
+        pytest.param([("a", 150), ("b", -50)], id="weights outside 0 to 100"),
+        pytest.param([("a", 50), ("a", 50)], id="one revision twice"),
+        pytest.param([], id="no backend at all"),
+    ],
+)
+def test_no_split_is_read_from(backends: list[tuple[str, int]]) -> None:
+    listed = [{"revision": revision, "weight": weight} for revision, weight in backends]
+
+    with pytest.raises(ValueError, match=r"weights must|appears twice"):
+        read_split({"spec": {"backends": listed}})
+
+
+@pytest.mark.parametrize(
+    ("timeout", "seconds"),
+    [(timedelta(), 1), (timedelta(seconds=90), 90), (timedelta(hours=2), 3600)],
+    ids=["none at all: one second", "90 s", "beyond the CRD's bound: an hour"],
+)
+def test_a_timeout_of(timeout: timedelta, seconds: int) -> None:
+    manifest = route_manifest(*IDS, SPLIT, preview_header="x-preview", timeout=timeout)
+
+    assert manifest["spec"]["timeoutSeconds"] == seconds
+
+
+@pytest.mark.parametrize(
+    ("routers", "expected"),
+    [
+        pytest.param([], False, id="no router has reported: no"),
+        pytest.param([6], False, id="one router has the version before: no"),
+        pytest.param([6, 7], True, id="one of two has it: yes"),
+        pytest.param([8], True, id="a router is ahead of what we saw: yes"),
+    ],
+)
+def test_a_route_is_applied_when(routers: list[int], expected: bool) -> None:
+    reported = [{"name": f"router-{index}", "observedGeneration": seen} for index, seen in enumerate(routers)]
+
+    assert route_applied({"metadata": {"generation": 7}, "status": {"routers": reported}}) is expected
