@@ -45,7 +45,7 @@ test-fast: setup ## The tests that need nothing but Python
 
 .PHONY: golden
 golden: setup ## Write the golden files anew, for the difference to be reviewed
-	TIDEGATE_WRITE_GOLDEN=1 $(BIN)/pytest -q tests/operator tests/router
+	TIDEGATE_WRITE_GOLDEN=1 $(BIN)/pytest -q tests/operator
 
 .PHONY: demo
 demo: setup ## A whole story on a real cluster: promoted, rolled back, switched, killed

@@ -162,6 +162,7 @@ def observations(draw: st.DrawFn) -> Observation:
         recorded=recorded,
         revisions={name: draw(states(name)) for name in sorted(names)},
         split=draw(splits(rollout)) if stable else None,
+        route_as_asked=True,
         route_applied=draw(st.booleans()),
         share=draw(shares()),
         verdict=draw(verdicts()) if rollout else NOTHING_TO_JUDGE,

@@ -143,6 +143,11 @@ class World:
         route = self._objects.get((MODEL_ROUTES, "digits"))
         return read_split(route) if route else None
 
+    @property
+    def route_timeout(self) -> int:
+        """Seconds, as the route has it."""
+        return int(self._objects[(MODEL_ROUTES, "digits")]["spec"]["timeoutSeconds"])
+
     def names(self, resource: Resource) -> list[str]:
         return sorted(name for kind, name in self._objects if kind == resource)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.operator.world import Behaviour, World
+from tests.operator.world import Behaviour, Crash, World
 from tidegate.clients.kubernetes_api import CONTROLLER_REVISIONS, DEPLOYMENTS
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -211,3 +211,48 @@ def test_applying_the_same_spec_again_writes_nothing(world: World) -> None:
     world.run(30)
 
     assert world.transcript == [*before, "  60 s  apply http://models/1"]
+
+
+def test_the_users_own_deadline_rolls_back_for_good_even_if_the_operator_dies_on_the_way(
+    spec_schema: Mapping[str, Any],
+) -> None:
+    world = World(spec_schema, MODELS, rps=5)
+    analysis = {"deadline": "60s", "onInconclusive": "Rollback"}
+    world.kubectl_apply(**model("1"))
+    world.run(60)
+    world.kubectl_apply(**model("2", analysis=analysis))
+    world.run(62)
+    with world.crashing_at(1, after=True), pytest.raises(Crash):
+        world.run(30)
+    world.restart()
+    routes = len([line for line in world.transcript if "  route " in line])
+    world.run(60)
+
+    assert len([line for line in world.transcript if "  route " in line]) == routes
+    assert world.condition("Stalled") == ("True", "DeadlineExceeded")
+
+
+def test_a_paused_rollout_is_not_promoted_by_its_deadline(spec_schema: Mapping[str, Any]) -> None:
+    world = World(spec_schema, MODELS, rps=5)
+    analysis = {"deadline": "60s", "onInconclusive": "Promote"}
+    world.kubectl_apply(**model("1"))
+    world.run(60)
+    world.kubectl_apply(**model("2", analysis=analysis))
+    world.run(30)
+    world.kubectl_apply(**model("2", analysis=analysis, paused=True))
+    world.run(120)
+
+    assert world.status["rollout"]["step"] == 1
+
+    world.kubectl_apply(**model("2", analysis=analysis))
+    world.run(60)
+
+    assert world.status["history"][0]["reason"] == "DeadlineExceeded"
+
+
+def test_a_new_timeout_reaches_the_routers_without_a_rollout(world: World) -> None:
+    world.kubectl_apply(**model("1", traffic={"timeout": "90s"}))
+    world.run(10)
+
+    assert world.route_timeout == 90
+    assert world.transcript[-1].endswith("route digits-3f66ca51=100")

@@ -144,9 +144,17 @@ class Witness:
             followed.exposed = followed.exposed + Counts(new.requests, new.failed)
             # A block that began before the split had settled, or in an earlier segment, isn't judged.
             if index > segment.settling and followed.last_at >= segment.instant(segment.settling):
-                followed.polls.append(Poll(segment.instant(index), counts_of(stable, gained), new))
+                poll = Poll(segment.instant(index), counts_of(stable, gained), new)
+                _same_buckets(followed.reference, poll.stable.durations, poll.candidate.durations)
+                followed.polls.append(poll)
         followed.last = sample
         followed.last_at = segment.instant(index)
+
+
+def _same_buckets(*histograms: Durations | None) -> None:
+    kinds = {histogram.bounds for histogram in histograms if histogram is not None and histogram.bounds}
+    if len(kinds) > 1:
+        raise ValueError("the model servers of the two revisions have different buckets")
 
 
 def _by_revision(gained: Mapping[SeriesKey, int]) -> tuple[dict[str, int], dict[str, int]]:

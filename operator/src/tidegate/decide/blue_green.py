@@ -62,10 +62,13 @@ def _verify(seen: Observation, strategy: BlueGreen, rollout: Rollout) -> Move:
 def _watch(seen: Observation, strategy: BlueGreen, rollout: Rollout) -> Move:
     replicas = seen.spec.replicas
     wanted = TrafficSplit.between(seen.recorded.stable or "", rollout.candidate, 100)
+    policy = after_deadline(seen, rollout)
+    if policy == "Rollback":
+        return roll_back(seen, rollout, "DeadlineExceeded", deadline_sentence(seen))
     if seen.split != wanted:
         return _restore(seen, rollout)
-    if (policy := after_deadline(seen, rollout)) and policy != "Hold":
-        return _out_of_time(seen, rollout, policy)
+    if policy == "Promote" and not seen.spec.paused:
+        return _complete_late(seen, rollout)
     kept = seen.now - rollout.step_started_at
     if kept < strategy.keep_old:
         span = format_duration(strategy.keep_old)
@@ -74,7 +77,7 @@ def _watch(seen: Observation, strategy: BlueGreen, rollout: Rollout) -> Move:
     if seen.verdict.answer is not Answer.ACCEPTABLE:
         message = f"{seen.recorded.stable} is kept on: {seen.verdict.message}"
         return stay(seen, "BlueGreen", (seen.verdict.reason, message), replicas=replicas)
-    if not silent(seen, seen.recorded.stable or ""):
+    if not silent(seen, seen.recorded.stable or "", previews=False):
         message = f"waiting to see the last requests leave {seen.recorded.stable}"
         return stay(seen, "BlueGreen", ("WaitingForZeroTraffic", message), replicas=replicas)
     return complete(seen, rollout, "EvidenceAcceptable")
@@ -90,9 +93,7 @@ def _restore(seen: Observation, rollout: Rollout) -> Move:
     return grant(seen, rollout, SWITCHED, 100, "BlueGreen", doing, replicas)
 
 
-def _out_of_time(seen: Observation, rollout: Rollout, policy: str) -> Move:
-    if policy == "Rollback":
-        return roll_back(seen, rollout, "DeadlineExceeded", deadline_sentence(seen))
-    if silent(seen, seen.recorded.stable or ""):
+def _complete_late(seen: Observation, rollout: Rollout) -> Move:
+    if silent(seen, seen.recorded.stable or "", previews=False):
         return complete(seen, rollout, "DeadlineExceeded")
     return stay(seen, "BlueGreen", ("WaitingForZeroTraffic", deadline_sentence(seen)), replicas=seen.spec.replicas)

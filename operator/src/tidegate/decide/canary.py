@@ -1,6 +1,7 @@
 """What a canary does next. Worst case first; every step up is granted by a verdict."""
 
 import math
+from dataclasses import replace
 
 from tidegate.decide.faults import fault_of
 from tidegate.decide.move import Move, complete, grant, replicas_for, roll_back, silent, stay
@@ -21,12 +22,17 @@ def decide_canary(seen: Observation, strategy: Canary, rollout: Rollout) -> Move
         return roll_back(seen, rollout, *fault)
     if rollout.step == 0:
         return _bring_up(seen, strategy, rollout)
+    over = after_deadline(seen, rollout) if rollout.step <= len(strategy.steps) else None
+    if over == "Rollback":
+        return roll_back(seen, rollout, "DeadlineExceeded", deadline_sentence(seen))
     if restored := _restored(seen, strategy, rollout):
         return restored
     if rollout.step > len(strategy.steps):
         return _finish(seen, rollout)
-    if over := after_deadline(seen, rollout):
-        return _promote(seen, strategy, rollout) if over == "Promote" else _end(seen, rollout, over)
+    if over == "Promote" and not seen.spec.paused:
+        return _promote(seen, strategy, rollout)
+    if over:
+        return _out_of_time(seen, rollout)
     if hold := _reason_to_hold(seen, strategy, rollout):
         return _hold(seen, strategy, rollout, *hold)
     if rollout.step == len(strategy.steps):
@@ -163,27 +169,13 @@ def _scaling(seen: Observation, rollout: Rollout, needed: int, share: str) -> Mo
 
 
 def _finish(seen: Observation, rollout: Rollout) -> Move:
-    if seen.recorded.stable and _quiet(seen):
-        return complete(seen, rollout, "EvidenceAcceptable")
+    if silent(seen, seen.recorded.stable or "", previews=False):
+        shown = seen.verdict.answer is Answer.ACCEPTABLE
+        return complete(seen, rollout, "EvidenceAcceptable" if shown else "DeadlineExceeded")
     message = f"{rollout.candidate} has all the traffic; waiting to see the last requests leave {seen.recorded.stable}"
     return stay(seen, "Promoting", ("WaitingForZeroTraffic", message), replicas=seen.spec.replicas)
 
 
-def _quiet(seen: Observation) -> bool:
-    return silent(seen, seen.recorded.stable or "")
-
-
-def _end(seen: Observation, rollout: Rollout, policy: str) -> Move:
-    if policy == "Rollback":
-        return roll_back(seen, rollout, "DeadlineExceeded", deadline_sentence(seen))
-    sentence = deadline_sentence(seen)
-    held = stay(seen, "Held", ("DeadlineExceeded", sentence), replicas=seen.state(rollout.candidate).replicas)
-    return Move(
-        held.status,
-        held.split,
-        held.phase,
-        held.doing,
-        stuck=("DeadlineExceeded", sentence),
-        candidate_replicas=held.candidate_replicas,
-        look_again=held.look_again,
-    )
+def _out_of_time(seen: Observation, rollout: Rollout) -> Move:
+    doing = ("DeadlineExceeded", deadline_sentence(seen))
+    return replace(stay(seen, "Held", doing, replicas=seen.state(rollout.candidate).replicas), stuck=doing)

@@ -1,8 +1,10 @@
 """What ends a rollout at once, whatever its strategy."""
 
+from tidegate.decide.move import replicas_for
 from tidegate.model.evidence import Answer
 from tidegate.model.observation import Observation
 from tidegate.model.revision import incompatibility
+from tidegate.model.spec import Canary
 from tidegate.model.status import Rollout
 from tidegate.model.units import format_duration
 
@@ -27,8 +29,8 @@ def _hopeless(seen: Observation, rollout: Rollout) -> Fault | None:
         return None
     if trouble.permanent:
         return trouble.reason, trouble.message
-    has_traffic = seen.split is not None and seen.split.weight(rollout.candidate) > 0
-    if trouble.crashed and has_traffic:
+    # By what was granted, not by the route: after a crash of ours in a rollback the route has been set back already.
+    if trouble.crashed and rollout.shifts and rollout.shifts[-1].weight > 0:
         return "CandidateCrashed", trouble.message
     return None
 
@@ -51,7 +53,8 @@ def _never_ready(seen: Observation, rollout: Rollout) -> Fault | None:
     if rollout.step > 0 or seen.now - rollout.started_at < seen.spec.progress_deadline:
         return None
     candidate = seen.state(rollout.candidate)
-    if candidate.trouble is None and candidate.ready > 0:
+    first = seen.spec.strategy.steps[0].weight if isinstance(seen.spec.strategy, Canary) else 100
+    if candidate.ready >= replicas_for(seen.spec, first):
         return None
     why = candidate.trouble.message if candidate.trouble else "none of its pods said why"
     deadline = format_duration(seen.spec.progress_deadline)

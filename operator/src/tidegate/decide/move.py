@@ -181,7 +181,7 @@ def _ended(seen: Observation, rollout: Rollout, outcome: str, reason: str, messa
 
 def carry_out(seen: Observation, move: Move, status: Status) -> Decision:
     """Puts a move's writes in order. `status` is the move's own, completed for people."""
-    shifting = move.split is not None and move.split != seen.split
+    shifting = move.split is not None and (move.split != seen.split or not seen.route_as_asked)
     record: tuple[Action, ...] = (RecordStatus(status),) if status != seen.recorded else ()
     shift: tuple[Action, ...] = (ShiftTraffic(move.split),) if shifting and move.split else ()
     actions = (
@@ -262,8 +262,11 @@ def _retired(seen: Observation, move: Move) -> tuple[Action, ...]:
     )
 
 
-def silent(seen: Observation, revision: str) -> bool:
-    """Whether the routers have been seen to send a revision nothing, since they were last told to."""
+def silent(seen: Observation, revision: str, *, previews: bool = True) -> bool:
+    """Whether the routers have been seen to send a revision nothing, since they were last told to.
+
+    Without `previews`, requests that name the revision by header don't count: they end when it leaves the route.
+    """
     if seen.split is None:
         return True
     if revision in seen.split and seen.split.weight(revision) > 0:
@@ -271,4 +274,5 @@ def silent(seen: Observation, revision: str) -> bool:
     if seen.share is None:
         return False
     since = seen.recorded.shifted_at
-    return (since is None or seen.share.since >= since) and seen.share.any(revision) == 0
+    requests = seen.share.any(revision) if previews else seen.share.live.get(revision, 0)
+    return (since is None or seen.share.since >= since) and requests == 0

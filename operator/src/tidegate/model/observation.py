@@ -28,6 +28,8 @@ class Observation:
     revisions: Mapping[str, RevisionState]
     split: TrafficSplit | None
     """Read back from the route; None where there is no route yet."""
+    route_as_asked: bool
+    """Whether the route's preview header and timeout are the spec's."""
     route_applied: bool
     """Whether a router reports that it has taken the route as it is now."""
     share: Share | None

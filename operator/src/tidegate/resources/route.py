@@ -35,6 +35,12 @@ def read_split(manifest: Mapping[str, Any]) -> TrafficSplit:
     return TrafficSplit(tuple((each["revision"], each["weight"]) for each in manifest["spec"]["backends"]))
 
 
+def read_manner(manifest: Mapping[str, Any]) -> tuple[str, timedelta]:
+    """The preview header and the timeout of a route."""
+    spec = manifest["spec"]
+    return spec["previewHeader"], timedelta(seconds=spec["timeoutSeconds"])
+
+
 def route_applied(manifest: Mapping[str, Any]) -> bool:
     """Whether at least one router reports that it has taken the route as it is now."""
     generation = manifest["metadata"].get("generation", 0)

@@ -171,8 +171,8 @@ def _assignment_name(service: Service) -> str:
 def answerable(routes: Iterable[Route], endpoints: Mapping[Service, Collection[Endpoint]]) -> list[Route]:
     """The routes as far as somebody can answer: a revision without any pod gives its share to the others.
 
-    Its requests would be lost otherwise. The operator sees that the pods are gone and takes the traffic back for good;
-    by the preview header the revision can still be asked, and says that it is away.
+    Its requests would be lost otherwise. The operator sees the same: it holds the rollout, or ends it if the pods
+    crashed. By the preview header the revision can still be asked, and the answer says that nobody is there.
     """
     return [_without_deserted(route, endpoints) for route in routes]
 
