@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from tidegate.router.kube import Body, KubeError
+from tidegate.clients.kubernetes_api import ENDPOINT_SLICES, MODEL_ROUTES, Resource
+from tidegate.clients.kubernetes_api import Manifest as Body
+from tidegate.errors import ClusterUnavailable
 from tidegate.router.reporting import Reporter, report
 from tidegate.router.store import Kind, Store
 from tidegate.router.watching import Source, Watcher
@@ -36,30 +38,34 @@ def a_slice(address: str) -> Body:
 class FakeKube:
     """Plays lists and watches in order; what is an error is raised."""
 
-    lists: list[Body | KubeError] = field(default_factory=list)
-    watches: list[list[Body | KubeError]] = field(default_factory=list)
+    lists: list[Body | ClusterUnavailable] = field(default_factory=list)
+    watches: list[list[Body | ClusterUnavailable]] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     applied: list[Body] = field(default_factory=list)
-    refuse: KubeError | None = None
+    refuse: ClusterUnavailable | None = None
 
-    def list(self, path: str, query: Mapping[str, str]) -> Body:
+    def list(self, resource: Resource, namespace: str | None, selector: str | None) -> Body:
         self.asked.append("list")
         found = self.lists.pop(0)
-        if isinstance(found, KubeError):
+        if isinstance(found, ClusterUnavailable):
             raise found
         return found
 
-    def watch(self, path: str, query: Mapping[str, str], seconds: int) -> Iterator[Body]:
-        self.asked.append(f"watch from {query['resourceVersion']}")
+    def watch(
+        self, resource: Resource, namespace: str | None, selector: str | None, version: str, *, seconds: int
+    ) -> Iterator[Body]:
+        self.asked.append(f"watch from {version}")
         for event in self.watches.pop(0):
-            if isinstance(event, KubeError):
+            if isinstance(event, ClusterUnavailable):
                 raise event
             yield event
 
-    def apply_status(self, path: str, body: Body, field_manager: str) -> None:
+    def apply(self, resource: Resource, manifest: Mapping[str, Any], *, manager: str, status: bool = False) -> Body:
+        assert (resource, status) == (MODEL_ROUTES, True)
         if self.refuse is not None:
             raise self.refuse
-        self.applied.append(body)
+        self.applied.append(dict(manifest))
+        return dict(manifest)
 
 
 def listed(version: str, *items: Body) -> Body:
@@ -147,7 +153,7 @@ def test_a_deleted_route_is_gone() -> None:
 @pytest.mark.parametrize(
     "forgotten",
     [
-        pytest.param(KubeError("gone", 410), id="when the watch is opened"),
+        pytest.param(ClusterUnavailable("gone", 410), id="when the watch is opened"),
         pytest.param(event("ERROR", {"code": 410, "message": "too old"}), id="in the middle of a watch"),
     ],
 )
@@ -166,13 +172,15 @@ def run_to_its_end(kube: FakeKube, store: Store) -> Watcher:
 
     @dataclass
     class Script(FakeKube):
-        def watch(self, path: str, query: Mapping[str, str], seconds: int) -> Iterator[Body]:
+        def watch(
+            self, resource: Resource, namespace: str | None, selector: str | None, version: str, *, seconds: int
+        ) -> Iterator[Body]:
             if len(kube.watches) == 1:
                 stop.set()
-            return kube.watch(path, query, seconds)
+            return kube.watch(resource, namespace, selector, version, seconds=seconds)
 
-        def list(self, path: str, query: Mapping[str, str]) -> Body:
-            return kube.list(path, query)
+        def list(self, resource: Resource, namespace: str | None, selector: str | None) -> Body:
+            return kube.list(resource, namespace, selector)
 
     watcher = Watcher(Source(Kind.ROUTES, ""), Script(), store, stop, lambda: 0.0)
     watcher.run()
@@ -180,16 +188,18 @@ def run_to_its_end(kube: FakeKube, store: Store) -> Watcher:
 
 
 def test_an_api_server_that_is_away_takes_nothing_away() -> None:
-    store, kube = a_store(), FakeKube([listed("5", a_route("a"))], [[KubeError("refused")]])
+    store, kube = a_store(), FakeKube([listed("5", a_route("a"))], [[ClusterUnavailable("refused")]])
     watcher = a_watcher(kube, store)
-    with pytest.raises(KubeError):
+    with pytest.raises(ClusterUnavailable):
         watcher.follow_once()
     assert names(store) == ["a"]
 
 
-def test_sources_have_the_paths_of_the_api() -> None:
-    assert Source(Kind.ROUTES, "").path == "/apis/tidegate.dev/v1alpha1/modelroutes"
-    assert Source(Kind.SLICES, "shop").path == "/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices"
+def test_only_the_endpoints_of_our_own_services_are_followed() -> None:
+    routes, slices = Source(Kind.ROUTES, ""), Source(Kind.SLICES, "shop")
+
+    assert (routes.resource, routes.selector) == (MODEL_ROUTES, None)
+    assert (slices.resource, slices.selector) == (ENDPOINT_SLICES, "app.kubernetes.io/managed-by=tidegate")
 
 
 def a_reporter(kube: FakeKube) -> tuple[Reporter, threading.Thread, threading.Event]:

@@ -25,7 +25,7 @@ PROMETHEUS_IMAGE = "docker.io/tidegate/prometheus:demo"
 SUITE = "bookworm"
 BASE_PACKAGES = ("ca-certificates", "python3", "python3-venv")
 HOST_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
-STORAGE_LIMIT = 10_000_000_000  # bytes of build layers to keep for the next build
+STORAGE_LIMIT = 6_000_000_000  # bytes of build layers to keep for the next build
 # Part of every digest: raise it when the way of building changes.
 RECIPE = "1"
 # What both of our own images are built from; the members' sources come on top.

@@ -31,14 +31,17 @@ class Leadership:
         self._renewed_at: float | None = None
         self._seen: tuple[str, float] = ("", monotonic())
         self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="lease", daemon=True)
 
     def start(self) -> None:
         """Begins to ask for the Lease."""
-        threading.Thread(target=self._run, name="lease", daemon=True).start()
+        self._thread.start()
 
     def stop(self) -> None:
         """Gives the Lease back, so that another needn't wait for it to run out."""
         self._stopped.set()
+        if self._thread.is_alive():
+            self._thread.join(GIVE_UP_SECONDS)  # a renewal that is under way would take up again what is given back
         if self.held():
             self._renewed_at = None
             try:

@@ -16,14 +16,14 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from tidegate.clients.kubernetes_api import KubernetesApi, load_config
 from tidegate.router.bootstrap import RouterSettings
 from tidegate.router.envoy_admin import EnvoyAdmin
 from tidegate.router.files import XdsDirectory
-from tidegate.router.kube import Kube, KubeApi
 from tidegate.router.publisher import Published, Publisher
 from tidegate.router.reporting import Reporter
 from tidegate.router.store import Kind, Store
-from tidegate.router.watching import Source, Watcher
+from tidegate.router.watching import Kube, Source, Watcher
 
 logger = logging.getLogger(__name__)
 
@@ -159,7 +159,8 @@ def main(argv: Sequence[str]) -> int:
     """Runs the agent until SIGTERM. Returns the exit code."""
     argparse.ArgumentParser(prog="tidegate router-agent", description=__doc__.splitlines()[0]).parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    agent = Agent(AgentSettings.from_env(os.environ), KubeApi())
+    load_config()
+    agent = Agent(AgentSettings.from_env(os.environ), KubernetesApi())
     farewell = threading.Event()
 
     def leave() -> None:

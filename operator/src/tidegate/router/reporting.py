@@ -5,23 +5,24 @@ import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
-from tidegate.router.kube import Body, Kube, KubeError
+from tidegate.clients.kubernetes_api import MODEL_ROUTES, Manifest
+from tidegate.errors import ClusterUnavailable
 from tidegate.router.store import Name
+from tidegate.router.watching import Kube
 
 logger = logging.getLogger(__name__)
 
-API_VERSION = "tidegate.dev/v1alpha1"
 RETRY_SECONDS = 2.0
 MAX_WITHDRAWALS_SECONDS = 3.0
 
 
-def report(name: Name, router: str, generation: int, at: datetime) -> Body:
+def report(name: Name, router: str, generation: int, at: datetime) -> Manifest:
     """What is applied to a ModelRoute's status. `at` is aware, in UTC."""
     entry = {"name": router, "observedGeneration": generation, "appliedAt": at.strftime("%Y-%m-%dT%H:%M:%SZ")}
     return {**_object(name), "status": {"routers": [entry]}}
 
 
-def withdrawal(name: Name) -> Body:
+def withdrawal(name: Name) -> Manifest:
     """Applied by the same field manager, this takes the router's entry away.
 
     The empty list is needed: without it the last entry would leave a status of null, which the schema refuses.
@@ -29,13 +30,12 @@ def withdrawal(name: Name) -> Body:
     return {**_object(name), "status": {"routers": []}}
 
 
-def route_path(name: Name) -> str:
-    """The path of one ModelRoute on the API server."""
-    return f"/apis/{API_VERSION}/namespaces/{name[0]}/modelroutes/{name[1]}"
-
-
-def _object(name: Name) -> Body:
-    return {"apiVersion": API_VERSION, "kind": "ModelRoute", "metadata": {"namespace": name[0], "name": name[1]}}
+def _object(name: Name) -> Manifest:
+    return {
+        "apiVersion": MODEL_ROUTES.api_version,
+        "kind": MODEL_ROUTES.kind,
+        "metadata": {"namespace": name[0], "name": name[1]},
+    }
 
 
 class Reporter:
@@ -73,8 +73,9 @@ class Reporter:
 
     def _send(self, name: Name, generation: int, at: datetime) -> bool:
         try:
-            self._kube.apply_status(route_path(name), report(name, self._router, generation, at), self._router)
-        except KubeError as error:
+            told = report(name, self._router, generation, at)
+            self._kube.apply(MODEL_ROUTES, told, manager=self._router, status=True)
+        except ClusterUnavailable as error:
             if error.status != 404:
                 logger.warning("cannot report generation %d of ModelRoute %s/%s: %s", generation, *name, error)
                 return False
@@ -91,8 +92,8 @@ class Reporter:
             if clock() > deadline:
                 return
             try:
-                self._kube.apply_status(route_path(name), withdrawal(name), self._router)
-            except KubeError as error:
+                self._kube.apply(MODEL_ROUTES, withdrawal(name), manager=self._router, status=True)
+            except ClusterUnavailable as error:
                 if error.status != 404:
                     logger.warning("cannot take back the report to ModelRoute %s/%s: %s", *name, error)
                     return

@@ -6,10 +6,13 @@ An API server that is away changes nothing: the store keeps what it has, and the
 import logging
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any, Protocol
 
-from tidegate.router.kube import Body, Kube, KubeError
+from tidegate.clients.kubernetes_api import ENDPOINT_SLICES, MODEL_ROUTES, Manifest, Resource
+from tidegate.errors import ClusterUnavailable
+from tidegate.resources.names import SELECTOR
 from tidegate.router.store import Kind, Store
 
 logger = logging.getLogger(__name__)
@@ -21,6 +24,18 @@ RETRY_SECONDS = (0.5, 15.0)
 GONE = 410
 
 
+class Kube(Protocol):
+    """The API server, as far as the agent needs it. Raises ClusterUnavailable."""
+
+    def list(self, resource: Resource, namespace: str | None, selector: str | None) -> Manifest: ...
+    def watch(
+        self, resource: Resource, namespace: str | None, selector: str | None, version: str, *, seconds: int
+    ) -> Iterator[Manifest]: ...
+    def apply(
+        self, resource: Resource, manifest: Mapping[str, Any], *, manager: str, status: bool = False
+    ) -> Manifest: ...
+
+
 @dataclass(frozen=True)
 class Source:
     """What to follow. An empty `namespace` means all of them."""
@@ -29,18 +44,14 @@ class Source:
     namespace: str
 
     @property
-    def path(self) -> str:
-        """The collection's path on the API server."""
-        group, plural = {
-            Kind.ROUTES: ("/apis/tidegate.dev/v1alpha1", "modelroutes"),
-            Kind.SLICES: ("/apis/discovery.k8s.io/v1", "endpointslices"),
-        }[self.kind]
-        return f"{group}/namespaces/{self.namespace}/{plural}" if self.namespace else f"{group}/{plural}"
+    def resource(self) -> Resource:
+        """Where its objects are found."""
+        return MODEL_ROUTES if self.kind is Kind.ROUTES else ENDPOINT_SLICES
 
     @property
-    def query(self) -> dict[str, str]:
+    def selector(self) -> str | None:
         """Only the endpoints of Tidegate's own Services; every ModelRoute."""
-        return {"labelSelector": "app.kubernetes.io/managed-by=tidegate"} if self.kind is Kind.SLICES else {}
+        return SELECTOR if self.kind is Kind.SLICES else None
 
 
 class Watcher:
@@ -62,7 +73,7 @@ class Watcher:
             try:
                 self.follow_once()
                 wait = RETRY_SECONDS[0]
-            except KubeError as error:
+            except ClusterUnavailable as error:
                 if error.status == GONE:
                     self._version = None
                     continue
@@ -76,24 +87,26 @@ class Watcher:
                 self._stop.wait(RETRY_SECONDS[1])
 
     def follow_once(self) -> None:
-        """One list if needed, and one watch. Raises KubeError."""
+        """One list if needed, and one watch. Raises ClusterUnavailable."""
+        where = (self.source.resource, self.source.namespace or None, self.source.selector)
         if self._version is None:
-            listed = self._kube.list(self.source.path, self.source.query)
+            listed = self._kube.list(*where)
             self._store.replace(self.source.kind, self.source.namespace, listed.get("items") or [])
             self._version = str(listed["metadata"]["resourceVersion"])
             self.last_heard = self._clock()
-        query = {**self.source.query, "resourceVersion": self._version}
-        for event in self._kube.watch(self.source.path, query, WATCH_SECONDS):
+        for event in self._kube.watch(*where, self._version, seconds=WATCH_SECONDS):
             if self._stop.is_set():
                 return
             self._take(event)
         # The server ended the watch in good order.
         self.last_heard = self._clock()
 
-    def _take(self, event: Body) -> None:
+    def _take(self, event: Manifest) -> None:
         kind, body = event["type"], event["object"]
         if kind == "ERROR":
-            raise KubeError(f"watch {self.source.path}: {body.get('message')}", body.get("code"))
+            raise ClusterUnavailable(
+                f"the watch of {self.source.resource.plural} broke: {body.get('message')}", body.get("code")
+            )
         if kind in ("ADDED", "MODIFIED"):
             self._store.put(self.source.kind, body)
         elif kind == "DELETED":
