@@ -63,7 +63,7 @@ def running(folder: Path, command: list[str]) -> Iterator[subprocess.Popen[bytes
     finally:
         process.terminate()
         try:
-            process.wait(20)
+            process.wait(3)  # it keeps nothing that anybody will want
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -192,7 +192,11 @@ class Scraped:
     def __init__(self) -> None:
         self.url = ""
         self.says = ""
-        """The exposition text of the one target, `job="tests"`."""
+        """The exposition text of the one target, whose job is `tests`."""
+        self.target = ""
+        """The target's address, which is its `instance`."""
+        self.taken: list[str] = []
+        """What it said at each scrape so far."""
 
 
 @pytest.fixture(scope="session")
@@ -201,8 +205,8 @@ def prometheus_server(program: Callable[[str], Path], tmp_path_factory: pytest.T
     folder, scraped, port = tmp_path_factory.mktemp("prometheus"), Scraped(), free_port()
     scraped.url = f"http://127.0.0.1:{port}"
     place = program("prometheus")
-    with _target(scraped) as address:
-        job = {"job_name": "tests", "static_configs": [{"targets": [address]}]}
+    with _target(scraped):
+        job = {"job_name": "tests", "static_configs": [{"targets": [scraped.target]}]}
         config = {"global": {"scrape_interval": "1s", "scrape_timeout": "1s"}, "scrape_configs": [job]}
         (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
         flags = [
@@ -216,9 +220,10 @@ def prometheus_server(program: Callable[[str], Path], tmp_path_factory: pytest.T
 
 
 @contextmanager
-def _target(scraped: Scraped) -> Iterator[str]:
+def _target(scraped: Scraped) -> Iterator[None]:
     class Answer(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            scraped.taken.append(scraped.says)
             body = scraped.says.encode()
             self.send_response(200)
             self.send_header("Content-Type", "text/plain; version=0.0.4")
@@ -230,10 +235,11 @@ def _target(scraped: Scraped) -> Iterator[str]:
             """Says nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+    scraped.target = f"127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
-        yield f"127.0.0.1:{server.server_address[1]}"
+        yield
     finally:
         server.shutdown()
         thread.join()

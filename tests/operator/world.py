@@ -188,6 +188,10 @@ class World:
         with self._write(f"scale {deployment} to {replicas}"):
             self._objects[(DEPLOYMENTS, deployment)]["spec"]["replicas"] = replicas
 
+    def annotate(self, namespace: str, deployment: str, annotation: str, value: str) -> None:
+        with self._write(""):
+            self._objects[(DEPLOYMENTS, deployment)]["metadata"].setdefault("annotations", {})[annotation] = value
+
     def delete(self, resource: Resource, namespace: str, name: str) -> None:
         with self._write(f"delete {resource.kind} {name}"):
             if resource == DEPLOYMENTS and self.split and self.split.weight(name) > 0:

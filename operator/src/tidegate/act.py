@@ -24,6 +24,7 @@ from tidegate.model.decision import (
 )
 from tidegate.model.observation import Observation
 from tidegate.model.revision import Snapshot
+from tidegate.resources.names import PINNED
 from tidegate.resources.revision import (
     controller_revision_manifest,
     deployment_manifest,
@@ -51,6 +52,7 @@ def _do(cluster: Cluster, settings: Settings, uid: str, seen: Observation, actio
             cluster.scale(namespace, revision, replicas)
         case PinModel(revision=revision, sha256=sha256):
             cluster.create(CONFIG_MAPS, pin_manifest(namespace, name, uid, revision, sha256))
+            cluster.annotate(namespace, revision, PINNED, sha256)
         case ShiftTraffic(split=split):
             header, timeout = seen.spec.preview_header, seen.spec.timeout
             route = route_manifest(namespace, name, uid, split, preview_header=header, timeout=timeout)

@@ -4,7 +4,6 @@ from datetime import datetime, timedelta
 
 from tidegate.clients.cluster import Cluster
 from tidegate.clients.kubernetes_api import (
-    CONFIG_MAPS,
     CONTROLLER_REVISIONS,
     DEPLOYMENTS,
     MODEL_ROUTES,
@@ -66,9 +65,7 @@ def _revisions(cluster: Cluster, namespace: str, name: str) -> dict[str, Revisio
             if (revision := revision_of(manifest)) and not manifest["metadata"].get("deletionTimestamp")
         }
 
-    snapshots, deployments, pins = (
-        by_revision(resource) for resource in (CONTROLLER_REVISIONS, DEPLOYMENTS, CONFIG_MAPS)
-    )
+    snapshots, deployments = by_revision(CONTROLLER_REVISIONS), by_revision(DEPLOYMENTS)
     pods: dict[str, list[Manifest]] = {}
     for pod in cluster.children(PODS, namespace, name):
         pods.setdefault(revision_of(pod) or "", []).append(pod)
@@ -77,7 +74,6 @@ def _revisions(cluster: Cluster, namespace: str, name: str) -> dict[str, Revisio
             revision,
             snapshots.get(revision),
             deployments.get(revision),
-            pins.get(revision),
             pods.get(revision, ()),
         )
         for revision in snapshots.keys() | deployments.keys()

@@ -1,7 +1,8 @@
 """What the tests of the clients share: a connection to the API server, and a namespace for each test."""
 
 import itertools
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import kubernetes
@@ -16,7 +17,7 @@ _numbers = itertools.count()
 @pytest.fixture(scope="session")
 def connect(api_server: Path) -> Callable[[], KubernetesApi]:
     """A connection of one's own to the API server."""
-    kubernetes.config.load_kube_config(config_file=str(api_server))
+    kubernetes.config.load_kube_config(config_file=str(api_server))  # type: ignore[no-untyped-call]
     return KubernetesApi
 
 
@@ -32,3 +33,11 @@ def namespace(api: KubernetesApi) -> str:
     manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
     api._json("POST", NAMESPACES.path(), manifest)
     return name
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """A loopback port at which every connection is refused."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))  # bound and not listening: nobody else can take it
+        yield held.getsockname()[1]

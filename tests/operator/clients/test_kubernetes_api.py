@@ -1,5 +1,6 @@
 """The few verbs, against a real API server."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -114,8 +115,12 @@ def test_the_error_names_an_object(
     assert refused.value.status == status
 
 
-def test_without_an_answer_the_error_says_so_and_has_no_status(api: KubernetesApi, monkeypatch: Any) -> None:
-    monkeypatch.setattr(api._client.configuration, "host", "https://127.0.0.1:1")
+def test_without_an_answer_the_error_says_so_and_has_no_status(
+    connect: Callable[[], KubernetesApi], closed_port: int
+) -> None:
+    api = connect()
+    api._client.configuration.refresh_api_key_hook = None  # it would read the kubeconfig, and its address, again
+    api._client.configuration.host = f"https://127.0.0.1:{closed_port}"
     with pytest.raises(ClusterUnavailable, match="GET /api/v1/namespaces/a/configmaps/b had no answer") as refused:
         api.get(CONFIG_MAPS, "a", "b")
 

@@ -11,7 +11,6 @@ from tidegate.model.spec import Model, Server
 from tidegate.resources.revision import (
     controller_revision_manifest,
     deployment_manifest,
-    pin_manifest,
     read_facts,
     read_trouble,
     revision_of,
@@ -135,7 +134,8 @@ DEPLOYMENT = {**deployment_manifest(*IDS, REVISION, SNAPSHOT, 2, "Always"), "sta
 
 def test_a_revision_is_read_from_all_its_objects() -> None:
     pods = [pod(FETCHED), pod({"state": ended(1, UNREACHABLE)}), pod({"state": ended(1, WRONG_DIGEST)})]
-    state = revision_state(REVISION, RECORD, DEPLOYMENT, pin_manifest(*IDS, REVISION, "ab" * 32), pods)
+    annotated = {**DEPLOYMENT["metadata"], "annotations": {"tidegate.dev/pinned-sha256": "ab" * 32}}
+    state = revision_state(REVISION, RECORD, {**DEPLOYMENT, "metadata": annotated}, pods)
 
     assert state == RevisionState(
         REVISION,
@@ -157,7 +157,7 @@ def test_a_revision_is_read_from_all_its_objects() -> None:
     ],
 )
 def test_a_revision_of_which_there_is(record: Any, deployment: Any, expected: RevisionState) -> None:
-    assert revision_state(REVISION, record, deployment, None, []) == expected
+    assert revision_state(REVISION, record, deployment, []) == expected
 
 
 def test_objects_say_whose_they_are() -> None:

@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from tidegate.clients.kubernetes_api import (
-    CONFIG_MAPS,
     CONTROLLER_REVISIONS,
     DEPLOYMENTS,
     EVENTS,
@@ -20,7 +19,7 @@ from tidegate.clients.watch import Store, Watch
 from tidegate.model.decision import Announcement
 from tidegate.resources.names import FIELD_MANAGER, MODEL_DEPLOYMENT, SELECTOR
 
-WATCHED = (CONTROLLER_REVISIONS, DEPLOYMENTS, CONFIG_MAPS, PODS, MODEL_ROUTES)
+WATCHED = (CONTROLLER_REVISIONS, DEPLOYMENTS, PODS, MODEL_ROUTES)
 """The children that decisions rest on."""
 
 
@@ -41,6 +40,9 @@ class Cluster(Protocol):
 
     def scale(self, namespace: str, deployment: str, replicas: int) -> None:
         """Sets how many pods a Deployment wants."""
+
+    def annotate(self, namespace: str, deployment: str, annotation: str, value: str) -> None:
+        """Notes something on a Deployment; its pods aren't touched."""
 
     def delete(self, resource: Resource, namespace: str, name: str) -> None:
         """Deletes an object; fine if it is gone."""
@@ -115,8 +117,10 @@ class KubernetesCluster:
         self._remember(resource, self._api.apply(resource, manifest, manager=FIELD_MANAGER))
 
     def scale(self, namespace: str, deployment: str, replicas: int) -> None:
-        patched = self._api.merge(DEPLOYMENTS, namespace, deployment, {"spec": {"replicas": replicas}})
-        self._remember(DEPLOYMENTS, patched)
+        self._merge(namespace, deployment, {"spec": {"replicas": replicas}})
+
+    def annotate(self, namespace: str, deployment: str, annotation: str, value: str) -> None:
+        self._merge(namespace, deployment, {"metadata": {"annotations": {annotation: value}}})
 
     def delete(self, resource: Resource, namespace: str, name: str) -> None:
         self._api.delete(resource, namespace, name)
@@ -133,6 +137,9 @@ class KubernetesCluster:
 
     def announce(self, about: Mapping[str, Any], announcement: Announcement, now: datetime) -> None:
         self._api.create(EVENTS, _event(about, announcement, now, self._identity))
+
+    def _merge(self, namespace: str, deployment: str, patch: Mapping[str, Any]) -> None:
+        self._remember(DEPLOYMENTS, self._api.merge(DEPLOYMENTS, namespace, deployment, patch))
 
     def _remember(self, resource: Resource, manifest: Manifest) -> None:
         for watch in self._watches.get(resource, ()):

@@ -27,6 +27,7 @@ from tidegate.model.decision import (
     ShiftTraffic,
 )
 from tidegate.model.observation import Observation
+from tidegate.model.revision import RevisionState
 from tidegate.model.spec import ModelDeploymentSpec
 from tidegate.model.status import HistoryEntry, Rejected, Rollout, Shift, Status
 from tidegate.model.traffic import TrafficSplit
@@ -231,8 +232,14 @@ def _pins(seen: Observation) -> tuple[Action, ...]:
     return tuple(
         PinModel(state.name, state.facts.sha256)
         for state in seen.revisions.values()
-        if state.facts and state.snapshot and state.snapshot.model.sha256 is None and state.pinned is None
+        if state.facts and _unpinned(state)
     )
+
+
+def _unpinned(state: RevisionState) -> bool:
+    if state.snapshot is None or state.replicas is None:
+        return False
+    return state.snapshot.model.sha256 is None and state.pinned is None
 
 
 def _leftovers(seen: Observation, move: Move) -> list[str]:

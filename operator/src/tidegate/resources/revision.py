@@ -9,6 +9,7 @@ from tidegate.resources.names import (
     FETCH,
     GROUP,
     MODEL_FOLDER,
+    PINNED,
     PORT_NAME,
     REVISION,
     SERVE,
@@ -200,7 +201,6 @@ def revision_state(
     revision: str,
     controller_revision: Mapping[str, Any] | None,
     deployment: Mapping[str, Any] | None,
-    pin: Mapping[str, Any] | None,
     pods: Sequence[Mapping[str, Any]],
 ) -> RevisionState:
     """What the cluster has of a revision; any part may be missing."""
@@ -211,7 +211,7 @@ def revision_state(
         replicas=deployment["spec"].get("replicas", 1) if deployment else None,
         ready=_ready(deployment) if deployment else 0,
         facts=next(filter(None, map(read_facts, pods)), None),
-        pinned=pin["data"].get(PIN_KEY) if pin else None,
+        pinned=deployment["metadata"].get("annotations", {}).get(PINNED) if deployment else None,
         trouble=_worst(read_trouble(pod) for pod in pods),
     )
 

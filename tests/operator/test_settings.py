@@ -1,0 +1,53 @@
+"""The operator's environment."""
+
+from datetime import timedelta
+
+import pytest
+
+from tidegate.errors import InvalidSpec
+from tidegate.settings import Settings
+
+NEEDED = {"TIDEGATE_PROMETHEUS_URL": "http://prometheus:9090/", "TIDEGATE_SERVER_IMAGE": "server:1"}
+
+
+def test_only_two_variables_are_needed() -> None:
+    assert Settings.from_env(NEEDED) == Settings(
+        prometheus_url="http://prometheus:9090",
+        scrape_interval=timedelta(seconds=15),
+        server_image="server:1",
+        router_service="tidegate-router.tidegate.svc.cluster.local",
+        namespaces=(),
+        identity="tidegate-operator",
+        namespace="tidegate",
+        workers=8,
+        metrics_port=9904,
+        health_port=9905,
+        image_pull_policy="IfNotPresent",
+    )
+
+
+def test_namespaces_are_separated_by_commas() -> None:
+    assert Settings.from_env({**NEEDED, "TIDEGATE_NAMESPACES": "shop,bank,"}).namespaces == ("shop", "bank")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        pytest.param({"TIDEGATE_PROMETHEUS_URL": ""}, "TIDEGATE_PROMETHEUS_URL is missing", id="no Prometheus"),
+        pytest.param({"TIDEGATE_SERVER_IMAGE": ""}, "TIDEGATE_SERVER_IMAGE is missing", id="no image"),
+        pytest.param(
+            {"TIDEGATE_WORKERS": "0"},
+            "TIDEGATE_WORKERS is '0'; it must be a whole number from 1 on",
+            id="no workers",
+        ),
+        pytest.param(
+            {"TIDEGATE_SCRAPE_INTERVAL_SECONDS": "15s"},
+            "TIDEGATE_SCRAPE_INTERVAL_SECONDS is '15s'; it must be a whole number from 1 on",
+            id="a number with a unit",
+        ),
+        pytest.param({"TIDEGATE_METRICS_PORT": "-1"}, "TIDEGATE_METRICS_PORT is '-1'", id="a number below the least"),
+    ],
+)
+def test_refused_is(change: dict[str, str], message: str) -> None:
+    with pytest.raises(InvalidSpec, match=message):
+        Settings.from_env({**NEEDED, **change})
