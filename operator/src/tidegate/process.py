@@ -53,7 +53,7 @@ def build(settings: Settings) -> Parts:
     )
     leadership = Leadership(api, settings.namespace, settings.identity)
     witness = Witness(PrometheusMetrics(settings.prometheus_url))
-    reconciler = Reconciler(cluster, witness, settings, gauges.told)
+    reconciler = Reconciler(cluster, witness, settings, gauges.told, gauges.forget)
     driver = Driver(
         reconciler.reconcile,
         workers=settings.workers,

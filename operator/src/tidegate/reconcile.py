@@ -31,6 +31,8 @@ class Reconciler:
     witness: Witness
     settings: Settings
     told: Watcher
+    gone: Callable[[str, str], None] = lambda namespace, name: None
+    """Is told of a ModelDeployment that there is no more."""
 
     def reconcile(self, namespace: str, name: str, now: datetime) -> timedelta | None:
         """One pass; gives back when to look again, or None to wait for an event.
@@ -40,6 +42,7 @@ class Reconciler:
         manifest = self.cluster.model_deployment(namespace, name)
         if manifest is None or manifest["metadata"].get("deletionTimestamp"):
             self.witness.forget(namespace, name)
+            self.gone(namespace, name)
             return None
         try:
             seen = observe(self.cluster, self.witness, manifest, scrape_interval=self.settings.scrape_interval, now=now)

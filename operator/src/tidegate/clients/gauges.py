@@ -38,10 +38,8 @@ class Gauges:
         self._tell_weights(where, seen)
         rollout = decision.status.rollout
         self._step.labels(*where).set(rollout.step if rollout else 0)
-        for metric in ("errors", "latency", "ceiling", "all"):
-            for direction in ("worse", "acceptable"):
-                # Removed rather than left standing: no evidence is not evidence of the last rollout.
-                self._evidence.remove(*where, metric, direction)
+        # Removed rather than left standing: no evidence is not evidence of the last rollout.
+        self._remove_evidence(where)
         # Shown once more at the look that ends a rollout: it is the evidence that ended it.
         if seen.verdict.evidence is None:
             return
@@ -50,6 +48,19 @@ class Gauges:
             self._evidence.labels(*where, metric, "acceptable").set(acceptable)
         self._evidence.labels(*where, "all", "worse").set(seen.verdict.evidence.worse)
         self._evidence.labels(*where, "all", "acceptable").set(seen.verdict.evidence.acceptable)
+
+    def forget(self, namespace: str, name: str) -> None:
+        """Drops every series of a ModelDeployment that there is no more."""
+        where = (namespace, name)
+        for revision in self._weights.pop(where, set()):
+            self._weight.remove(*where, revision)
+        self._remove_evidence(where)
+        self._step.remove(*where)
+
+    def _remove_evidence(self, where: tuple[str, str]) -> None:
+        for metric in ("errors", "latency", "ceiling", "all"):
+            for direction in ("worse", "acceptable"):
+                self._evidence.remove(*where, metric, direction)
 
     def _tell_weights(self, where: tuple[str, str], seen: Observation) -> None:
         now = dict(seen.split or ())
