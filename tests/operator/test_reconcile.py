@@ -73,3 +73,15 @@ def test_every_decision_is_told(world: World) -> None:
     ((seen, decision),) = told
     assert (seen.name, seen.generation) == ("digits", 1)
     assert decision.look_again == again
+
+
+@pytest.mark.parametrize("timeout", ["60s", "0s", "2h"])
+def test_a_route_with_a_timeout_is_written_once(timeout: str, world: World) -> None:
+    world.kubectl_apply(model={"uri": "http://models/1"}, traffic={"timeout": timeout})
+    world.run(60)
+    before = list(world.transcript)
+    for _ in range(3):
+        world.look()
+
+    assert world.transcript == before
+    assert len([line for line in world.transcript if "  route " in line]) == 1

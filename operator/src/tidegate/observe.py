@@ -22,7 +22,7 @@ from tidegate.model.spec import ModelDeploymentSpec
 from tidegate.model.status import Rollout, Status
 from tidegate.model.traffic import Share, TrafficSplit
 from tidegate.resources.revision import revision_of, revision_state
-from tidegate.resources.route import read_manner, read_split, route_applied
+from tidegate.resources.route import read_manner, read_split, route_applied, within_bounds
 
 NOTHING_TO_JUDGE = Verdict(Answer.NOT_ENOUGH, "NoRollout", "there is no rollout to judge")
 
@@ -49,7 +49,7 @@ def observe(
         recorded=recorded,
         revisions=_revisions(cluster, namespace, name),
         split=_split(route),
-        route_as_asked=route is not None and read_manner(route) == (spec.preview_header, spec.timeout),
+        route_as_asked=route is not None and read_manner(route) == (spec.preview_header, within_bounds(spec.timeout)),
         route_applied=route is not None and route_applied(route),
         share=_share(witness, namespace, name, settle, now) if route else None,
         verdict=_verdict(witness, namespace, name, spec, recorded, settle, now),

@@ -22,6 +22,7 @@ from tidegate.model.decision import Announcement
 from tidegate.model.revision import Snapshot
 from tidegate.model.spec import Model, Server
 from tidegate.model.traffic import TrafficSplit
+from tidegate.resources.names import PINNED
 from tidegate.resources.revision import controller_revision_manifest, deployment_manifest
 from tidegate.resources.route import read_split, route_manifest
 
@@ -100,6 +101,9 @@ def test_what_is_created_is_read_at_once_and_told(
         assert cluster.children(resource, namespace, "others") == []
     cluster.scale(namespace, REVISION, 3)
     assert cluster.children(DEPLOYMENTS, namespace, "digits")[0]["spec"]["replicas"] == 3
+
+    cluster.annotate(namespace, REVISION, PINNED, "ab" * 32)
+    assert cluster.children(DEPLOYMENTS, namespace, "digits")[0]["metadata"]["annotations"][PINNED] == "ab" * 32
 
     cluster.delete(DEPLOYMENTS, namespace, REVISION)
     until(lambda: cluster.children(DEPLOYMENTS, namespace, "digits") == [])

@@ -22,7 +22,14 @@ from tidegate.resources.revision import (
     pin_manifest,
     service_manifest,
 )
-from tidegate.resources.route import front_manifest, read_split, route_applied, route_manifest
+from tidegate.resources.route import (
+    front_manifest,
+    read_manner,
+    read_split,
+    route_applied,
+    route_manifest,
+    within_bounds,
+)
 
 GOLDEN = Path(__file__).parent / "golden"
 IDS = ("shop", "digits", "11111111-2222-3333-4444-555555555555")
@@ -105,6 +112,7 @@ def test_a_timeout_of(timeout: timedelta, seconds: int) -> None:
     manifest = route_manifest(*IDS, SPLIT, preview_header="x-preview", timeout=timeout)
 
     assert manifest["spec"]["timeoutSeconds"] == seconds
+    assert read_manner(manifest) == ("x-preview", within_bounds(timeout))
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """The operator's own metrics: what it wants, and how strong the evidence is."""
 
+from datetime import datetime
+
 from prometheus_client import CollectorRegistry, Gauge, start_http_server
 
 from tidegate.model.decision import Decision
@@ -27,6 +29,7 @@ class Gauges:
         )
         self._step = Gauge("tidegate_rollout_step", "Step of the rollout, 0 for none", OBJECT, registry=self.registry)
         self._weights: dict[tuple[str, str], set[str]] = {}
+        self._shown: dict[tuple[str, str], datetime] = {}
 
     def serve(self, port: int) -> None:
         """Answers GET /metrics on all addresses, in a thread."""
@@ -38,16 +41,21 @@ class Gauges:
         self._tell_weights(where, seen)
         rollout = decision.status.rollout
         self._step.labels(*where).set(rollout.step if rollout else 0)
-        # Removed rather than left standing: no evidence is not evidence of the last rollout.
-        self._remove_evidence(where)
-        # Shown once more at the look that ends a rollout: it is the evidence that ended it.
         if seen.verdict.evidence is None:
+            self._fade(where, seen)
             return
+        self._shown[where] = seen.now
         for metric, worse, acceptable in seen.verdict.per_metric:
             self._evidence.labels(*where, metric, "worse").set(worse)
             self._evidence.labels(*where, metric, "acceptable").set(acceptable)
         self._evidence.labels(*where, "all", "worse").set(seen.verdict.evidence.worse)
         self._evidence.labels(*where, "all", "acceptable").set(seen.verdict.evidence.acceptable)
+
+    def _fade(self, where: tuple[str, str], seen: Observation) -> None:
+        """The evidence that ended a rollout stands until it has been scraped; it is none about the next one."""
+        shown = self._shown.get(where)
+        if shown is None or seen.now - shown >= seen.settle:
+            self._remove_evidence(where)
 
     def forget(self, namespace: str, name: str) -> None:
         """Drops every series of a ModelDeployment that there is no more."""
@@ -61,6 +69,7 @@ class Gauges:
         for metric in ("errors", "latency", "ceiling", "all"):
             for direction in ("worse", "acceptable"):
                 self._evidence.remove(*where, metric, direction)
+        self._shown.pop(where, None)
 
     def _tell_weights(self, where: tuple[str, str], seen: Observation) -> None:
         now = dict(seen.split or ())

@@ -97,8 +97,11 @@ def begin(seen: Observation) -> Move:
     recorded = replace(seen.recorded, rejected=None)
     announcements: tuple[Announcement, ...] = ()
     if recorded.rollout is not None:
+        reason = "NewerSpec"
         message = f"{recorded.rollout.candidate} gives way to {desired}, which the spec asks for now"
-        recorded = _ended(seen, recorded.rollout, "Superseded", "NewerSpec", message)
+        if recorded.rollout.candidate == desired:
+            reason, message = "StrategyChanged", f"the rollout of {desired} begins anew with the strategy as it is now"
+        recorded = _ended(seen, recorded.rollout, "Superseded", reason, message)
         announcements += (Announcement("Superseded", message),)
     message = f"{desired} comes up beside {stable}, without traffic"
     rollout = Rollout(desired, seen.now, 0, seen.now)

@@ -3,14 +3,14 @@
 from dataclasses import replace
 from typing import assert_never
 
-from tidegate.decide.blue_green import decide_blue_green
-from tidegate.decide.canary import decide_canary
+from tidegate.decide.blue_green import SWITCHED, decide_blue_green
+from tidegate.decide.canary import decide_canary, weight_at
 from tidegate.decide.describe import described
 from tidegate.decide.move import PODS_STARTING, Move, abandon, begin, carry_out, silent, with_shift
 from tidegate.model.decision import Announcement, Decision
 from tidegate.model.evidence import Answer
 from tidegate.model.observation import Observation
-from tidegate.model.spec import BlueGreen, Canary
+from tidegate.model.spec import BlueGreen, Canary, Strategy
 from tidegate.model.status import AnalysisView, Rollout, Status
 from tidegate.model.traffic import TrafficSplit
 
@@ -30,6 +30,8 @@ def _move(seen: Observation) -> Move:
         return abandon(seen, recorded.rollout) if recorded.rollout else _keep(seen)
     if recorded.rollout is None or recorded.rollout.candidate != seen.desired:
         return _keep(seen) if _rejected(seen) else begin(seen)
+    if not _fits(seen.spec.strategy, recorded.rollout):
+        return begin(seen)
     match seen.spec.strategy:
         case Canary() as canary:
             return decide_canary(seen, canary, recorded.rollout)
@@ -44,6 +46,19 @@ def _rejected(seen: Observation) -> bool:
     if seen.recorded.rollout is not None or rejected is None:
         return False
     return rejected.revision == seen.desired and rejected.plan == seen.plan
+
+
+def _fits(strategy: Strategy, rollout: Rollout) -> bool:
+    """Whether the step that was granted carries the weight that was granted with it.
+
+    After an edit of the strategy its number may stand for more traffic than any verdict allowed.
+    """
+    granted = rollout.shifts[-1].weight if rollout.shifts else 0
+    if isinstance(strategy, Canary):
+        # A blue-green switch is step 2 too, and had no smaller weight before it.
+        promoted_by_steps = rollout.step <= len(strategy.steps) or any(shift.weight < 100 for shift in rollout.shifts)
+        return promoted_by_steps and granted == weight_at(strategy, rollout.step)
+    return granted == (100 if rollout.step == SWITCHED else 0)
 
 
 def _keep(seen: Observation) -> Move:

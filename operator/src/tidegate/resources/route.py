@@ -24,7 +24,7 @@ def route_manifest(
         },
         "spec": {
             "previewHeader": preview_header,
-            "timeoutSeconds": max(1, min(3600, int(timeout.total_seconds()))),
+            "timeoutSeconds": int(within_bounds(timeout).total_seconds()),
             "backends": [{"revision": revision, "weight": weight} for revision, weight in split],
         },
     }
@@ -33,6 +33,11 @@ def route_manifest(
 def read_split(manifest: Mapping[str, Any]) -> TrafficSplit:
     """The inverse of `route_manifest`. Raises ValueError on weights that don't add to 100."""
     return TrafficSplit(tuple((each["revision"], each["weight"]) for each in manifest["spec"]["backends"]))
+
+
+def within_bounds(timeout: timedelta) -> timedelta:
+    """A timeout as far as a route can carry it: whole seconds, from one to an hour."""
+    return timedelta(seconds=max(1, min(3600, int(timeout.total_seconds()))))
 
 
 def read_manner(manifest: Mapping[str, Any]) -> tuple[str, timedelta]:

@@ -1,0 +1,187 @@
+"""What the chart installs."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.chart.conftest import Helm, Manifest
+from tidegate.settings import Settings
+
+pytestmark = pytest.mark.helm
+CRDS = Path(__file__).parents[2] / "crds"
+Render = Callable[..., list[Manifest]]
+
+
+def one(manifests: list[Manifest], kind: str, name: str) -> Manifest:
+    (found,) = (each for each in manifests if (each["kind"], each["metadata"]["name"]) == (kind, name))
+    return found
+
+
+def pods(manifests: list[Manifest]) -> dict[str, Manifest]:
+    """The pod's spec of each Deployment."""
+    deployments = (each for each in manifests if each["kind"] == "Deployment")
+    return {each["metadata"]["name"]: each["spec"]["template"]["spec"] for each in deployments}
+
+
+def test_with_the_defaults_these_objects_are_installed(render: Render) -> None:
+    assert sorted((each["kind"], each["metadata"]["name"]) for each in render()) == [
+        ("ClusterRole", "tidegate-system-tidegate-operator"),
+        ("ClusterRole", "tidegate-system-tidegate-router"),
+        ("ClusterRoleBinding", "tidegate-system-tidegate-operator"),
+        ("ClusterRoleBinding", "tidegate-system-tidegate-router"),
+        ("CustomResourceDefinition", "modeldeployments.tidegate.dev"),
+        ("CustomResourceDefinition", "modelroutes.tidegate.dev"),
+        ("Deployment", "tidegate-operator"),
+        ("Deployment", "tidegate-router"),
+        ("PodDisruptionBudget", "tidegate-router"),
+        ("Role", "tidegate-leader"),
+        ("RoleBinding", "tidegate-leader"),
+        ("Service", "tidegate-router"),
+        ("ServiceAccount", "tidegate-operator"),
+        ("ServiceAccount", "tidegate-router"),
+    ]
+
+
+def test_two_routers_serve_and_at_most_one_is_taken_away(render: Render) -> None:
+    manifests = render()
+    router = one(manifests, "Deployment", "tidegate-router")
+    budget = one(manifests, "PodDisruptionBudget", "tidegate-router")
+
+    assert router["spec"]["replicas"] == 2
+    assert budget["spec"]["maxUnavailable"] == 1
+    assert budget["spec"]["selector"] == router["spec"]["selector"]
+
+
+@pytest.mark.parametrize("pod", ["tidegate-operator", "tidegate-router"])
+def test_no_container_may_more_than_it_must(pod: str, render: Render) -> None:
+    spec = pods(render())[pod]
+    hardened = {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+
+    assert spec["securityContext"] == {
+        "runAsNonRoot": True,
+        "runAsUser": 10002,
+        "runAsGroup": 10002,
+        "fsGroup": 10002,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    assert [container["securityContext"] for container in spec["containers"]] == [hardened] * len(spec["containers"])
+    assert "hostNetwork" not in spec
+    assert all("hostPath" not in volume for volume in spec["volumes"])
+
+
+def test_envoy_has_no_token(render: Render) -> None:
+    router = pods(render())["tidegate-router"]
+    mounts = {each["name"]: {mount["name"] for mount in each["volumeMounts"]} for each in router["containers"]}
+
+    assert router["automountServiceAccountToken"] is False
+    assert mounts == {"envoy": {"xds", "tmp"}, "agent": {"xds", "token", "tmp"}}
+
+
+def test_every_container_says_what_it_needs(render: Render) -> None:
+    for spec in pods(render()).values():
+        for container in spec["containers"]:
+            assert container["resources"]["requests"].keys() == {"cpu", "memory"}
+            assert "memory" in container["resources"]["limits"]
+
+
+def test_the_operator_can_read_its_environment(render: Render) -> None:
+    (container,) = pods(render("--set", "namespaces={shop,bank}"))["tidegate-operator"]["containers"]
+    environment = {each["name"]: each.get("value", "from the pod") for each in container["env"]}
+    settings = Settings.from_env(environment)
+
+    assert settings.namespaces == ("shop", "bank")
+    assert settings.router_service == "tidegate-router.tidegate-system.svc.cluster.local"
+    assert {port["containerPort"] for port in container["ports"]} == {settings.metrics_port, settings.health_port}
+
+
+@pytest.mark.parametrize("plural", ["modeldeployments", "modelroutes"])
+def test_the_crds_are_installed_as_they_are_and_stay(plural: str, render: Render) -> None:
+    source = yaml.safe_load((CRDS / f"{plural}.yaml").read_text())
+    installed = one(render(), "CustomResourceDefinition", f"{plural}.tidegate.dev")
+
+    assert installed["metadata"].pop("annotations") == {"helm.sh/resource-policy": "keep"}
+    assert installed == source
+
+
+def test_the_crds_can_be_left_out(render: Render) -> None:
+    kinds = {each["kind"] for each in render("--set", "crds.install=false")}
+
+    assert "CustomResourceDefinition" not in kinds
+
+
+def test_named_namespaces_give_roles_there_and_nothing_cluster_wide(render: Render) -> None:
+    manifests = render("--set", "namespaces={shop,bank}")
+    roles = sorted(
+        (each["metadata"]["namespace"], each["metadata"]["name"]) for each in manifests if each["kind"] == "Role"
+    )
+
+    assert roles == [
+        ("bank", "tidegate-operator"),
+        ("bank", "tidegate-router"),
+        ("shop", "tidegate-operator"),
+        ("shop", "tidegate-router"),
+        ("tidegate-system", "tidegate-leader"),
+    ]
+    assert not [each for each in manifests if each["kind"].startswith("ClusterRole")]
+
+
+@pytest.mark.parametrize("kind", ["ClusterRoleBinding", "RoleBinding"])
+def test_every_binding_names_a_role_and_an_account_that_are_there(kind: str, render: Render) -> None:
+    manifests = render() + render("--set", "namespaces={shop}")
+    known = {(each["kind"], each["metadata"]["name"]) for each in manifests}
+    bindings = [each for each in manifests if each["kind"] == kind]
+
+    assert bindings
+    for binding in bindings:
+        assert (binding["roleRef"]["kind"], binding["roleRef"]["name"]) in known
+        for subject in binding["subjects"]:
+            assert (subject["kind"], subject["name"]) in known
+            assert subject["namespace"] == "tidegate-system"
+
+
+@pytest.mark.parametrize(
+    ("value", "path"),
+    [
+        pytest.param("promtheus.url=http://a", "promtheus", id="an unknown key"),
+        pytest.param("router.replica=2", "replica", id="an unknown key further in"),
+        pytest.param("prometheus.url=prometheus:9090", "/prometheus/url", id="a URL without a scheme"),
+        pytest.param("router.replicas=0", "/router/replicas", id="no router"),
+        pytest.param("router.accessLog=all", "/router/accessLog", id="an unknown access log"),
+        pytest.param("namespaces={Shop}", "/namespaces/0", id="a namespace in capitals"),
+        pytest.param(
+            "prometheus.scrapeIntervalSeconds=15s", "/prometheus/scrapeIntervalSeconds", id="a number in words"
+        ),
+    ],
+)
+def test_refused_is(value: str, path: str, helm: Helm) -> None:
+    done = helm("--set", value)
+
+    assert done.returncode != 0
+    assert path in done.stderr.replace(".", "/") or path in done.stderr
+
+
+def test_the_values_file_is_what_the_schema_describes() -> None:
+    chart = CRDS.parent / "charts" / "tidegate"
+    values = yaml.safe_load((chart / "values.yaml").read_text())
+    schema = yaml.safe_load((chart / "values.schema.json").read_text())
+
+    assert keys_beyond(values, schema, schema) == []
+
+
+def keys_beyond(value: Any, schema: Any, root: Any) -> list[str]:
+    """Keys of `value` that the schema doesn't name."""
+    if "$ref" in schema:
+        schema = root["definitions"][schema["$ref"].rsplit("/", 1)[1]]
+    if not isinstance(value, dict) or "properties" not in schema:
+        return []
+    found = [key for key in value if key not in schema["properties"]]
+    for key in value.keys() & schema["properties"].keys():
+        found += keys_beyond(value[key], schema["properties"][key], root)
+    return found

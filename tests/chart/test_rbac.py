@@ -1,0 +1,152 @@
+"""Nobody may more than the code calls, and all that it calls is allowed."""
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.chart.conftest import Manifest
+from tests.operator.world import SETTINGS, Behaviour, World
+from tidegate.clients.cluster import WATCHED
+from tidegate.clients.kubernetes_api import DEPLOYMENTS, EVENTS, MODEL_DEPLOYMENTS, Resource
+from tidegate.clients.sight import Witness
+from tidegate.model.decision import Announcement
+from tidegate.reconcile import Reconciler
+
+CALLED = {
+    # (group, resource, verb): where it is called
+    ("tidegate.dev", "modeldeployments", "list"): "handlers.register: kopf's watch of its kind",
+    ("tidegate.dev", "modeldeployments", "watch"): "handlers.register: kopf's watch of its kind",
+    ("tidegate.dev", "modeldeployments/status", "patch"): "KubernetesCluster.record_status",
+    ("tidegate.dev", "modeldeployments/finalizers", "update"): "owner: blockOwnerDeletion",
+    ("tidegate.dev", "modelroutes", "list"): "cluster.WATCHED",
+    ("tidegate.dev", "modelroutes", "watch"): "cluster.WATCHED",
+    ("tidegate.dev", "modelroutes", "create"): "act: ShiftTraffic, the first apply",
+    ("tidegate.dev", "modelroutes", "patch"): "act: ShiftTraffic",
+    ("apps", "deployments", "list"): "cluster.WATCHED",
+    ("apps", "deployments", "watch"): "cluster.WATCHED",
+    ("apps", "deployments", "create"): "act: EnsureRevision",
+    ("apps", "deployments", "patch"): "act: ScaleRevision and PinModel",
+    ("apps", "deployments", "delete"): "act: RetireRevision",
+    ("apps", "controllerrevisions", "list"): "cluster.WATCHED",
+    ("apps", "controllerrevisions", "watch"): "cluster.WATCHED",
+    ("apps", "controllerrevisions", "create"): "act: EnsureRevision",
+    ("apps", "controllerrevisions", "delete"): "act: ForgetRevision",
+    ("", "services", "create"): "act: EnsureRevision",
+    ("", "services", "delete"): "act: RetireRevision",
+    ("", "configmaps", "create"): "act: PinModel",
+    ("", "configmaps", "delete"): "act: ForgetRevision",
+    ("", "pods", "list"): "cluster.WATCHED",
+    ("", "pods", "watch"): "cluster.WATCHED",
+    ("", "events", "create"): "KubernetesCluster.announce",
+}
+CALLED_BY_THE_ROUTER = {
+    ("tidegate.dev", "modelroutes", "list"): "router.watching",
+    ("tidegate.dev", "modelroutes", "watch"): "router.watching",
+    ("tidegate.dev", "modelroutes/status", "patch"): "router.reporting",
+    ("discovery.k8s.io", "endpointslices", "list"): "router.watching",
+    ("discovery.k8s.io", "endpointslices", "watch"): "router.watching",
+}
+CALLED_BY_THE_LEADER = {
+    ("coordination.k8s.io", "leases", "get"): "Leadership._take_or_renew",
+    ("coordination.k8s.io", "leases", "create"): "Leadership._take_or_renew",
+    ("coordination.k8s.io", "leases", "update"): "Leadership._take_or_renew",
+    ("coordination.k8s.io", "leases", "patch"): "Leadership.stop",
+}
+Call = tuple[str, str, str]
+SCHEMA: Mapping[str, Any] = yaml.safe_load((Path(__file__).parents[2] / "crds" / "modeldeployments.yaml").read_text())
+
+
+def granted(role: Manifest) -> Iterator[Call]:
+    for rule in role["rules"]:
+        for group in rule["apiGroups"]:
+            for resource in rule["resources"]:
+                yield from ((group, resource, verb) for verb in rule["verbs"])
+
+
+@pytest.mark.helm
+@pytest.mark.parametrize(
+    ("kind", "name", "called"),
+    [
+        pytest.param("ClusterRole", "tidegate-system-tidegate-operator", CALLED, id="the operator"),
+        pytest.param("ClusterRole", "tidegate-system-tidegate-router", CALLED_BY_THE_ROUTER, id="the router"),
+        pytest.param("Role", "tidegate-leader", CALLED_BY_THE_LEADER, id="the leader"),
+    ],
+)
+def test_exactly_what_is_called_is_granted_to(
+    kind: str, name: str, called: Mapping[Call, str], render: Callable[..., list[Manifest]]
+) -> None:
+    (role,) = (each for each in render() if (each["kind"], each["metadata"]["name"]) == (kind, name))
+
+    assert set(granted(role)) == set(called)
+
+
+def group_of(resource: Resource) -> str:
+    return resource.api_version.rpartition("/")[0]
+
+
+class Recorder:
+    """A Cluster that notes each write as the API server would ask for it, and hands it on to the world."""
+
+    def __init__(self, world: World) -> None:
+        self.calls: set[Call] = set()
+        self.model_deployment, self.children = world.model_deployment, world.children
+        self._world = world
+
+    def create(self, resource: Resource, manifest: Mapping[str, Any]) -> None:
+        self._note(resource, "create")
+        self._world.create(resource, manifest)
+
+    def apply(self, resource: Resource, manifest: Mapping[str, Any]) -> None:
+        self._note(resource, "create")
+        self._note(resource, "patch")
+        self._world.apply(resource, manifest)
+
+    def scale(self, namespace: str, deployment: str, replicas: int) -> None:
+        self._note(DEPLOYMENTS, "patch")
+        self._world.scale(namespace, deployment, replicas)
+
+    def annotate(self, namespace: str, deployment: str, annotation: str, value: str) -> None:
+        self._note(DEPLOYMENTS, "patch")
+        self._world.annotate(namespace, deployment, annotation, value)
+
+    def delete(self, resource: Resource, namespace: str, name: str) -> None:
+        self._note(resource, "delete")
+        self._world.delete(resource, namespace, name)
+
+    def record_status(self, namespace: str, name: str, status: Mapping[str, Any]) -> None:
+        self.calls.add((group_of(MODEL_DEPLOYMENTS), f"{MODEL_DEPLOYMENTS.plural}/status", "patch"))
+        self._world.record_status(namespace, name, status)
+
+    def announce(self, about: Mapping[str, Any], announcement: Announcement, now: datetime) -> None:
+        self._note(EVENTS, "create")
+        self._world.announce(about, announcement, now)
+
+    def _note(self, resource: Resource, verb: str) -> None:
+        self.calls.add((group_of(resource), resource.plural, verb))
+
+
+def test_whole_rollouts_call_exactly_the_writes_of_the_table() -> None:
+    schema = SCHEMA["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    world = World(schema, {f"http://models/{number}": Behaviour() for number in range(3)})
+    recorder = Recorder(world)
+    world._reconciler = Reconciler(recorder, Witness(world), SETTINGS, lambda seen, decision: None)
+    steps = {"canary": {"steps": [{"weight": 50}]}}
+    for number in range(3):
+        world.kubectl_apply(
+            model={"uri": f"http://models/{number}"}, replicas=2, strategy=steps, revisionHistoryLimit=0
+        )
+        world.run(150)
+
+    writes = {call for call in CALLED if call[2] not in ("list", "watch")}
+    assert recorder.calls == writes - {("tidegate.dev", "modeldeployments/finalizers", "update")}
+
+
+def test_what_is_watched_is_what_the_table_lists() -> None:
+    watched = {(group_of(resource), resource.plural) for resource in (*WATCHED, MODEL_DEPLOYMENTS)}
+
+    assert {call[:2] for call in CALLED if call[2] == "watch"} == watched
+    assert {call[:2] for call in CALLED if call[2] == "list"} == watched
