@@ -163,3 +163,10 @@ def test_equal_arms_are_rolled_back_by_mistake_at_most_as_often_as_promised(ques
 def _drawn(draw: random.Random, requests: int) -> Counts:
     failed = sum(draw.random() < 0.01 for _ in range(requests))
     return arm(requests, failed, slow=sum(draw.random() < 0.03 for _ in range(requests)))
+
+
+def test_requests_around_a_shift_are_told_of_but_not_judged(a_spec: Callable[..., ModelDeploymentSpec]) -> None:
+    verdict = judge(Sight((), exposed=Counts(52, 11)), Question(a_spec().analysis, 0.05))
+
+    assert (verdict.answer, verdict.reason) == (Answer.NOT_ENOUGH, "Settling")
+    assert "first 52 requests" in verdict.message

@@ -220,8 +220,7 @@ def _answer(sight: Sight, question: Question, metrics: Sequence[_Metric], trail:
     if condemned:
         return verdict(Answer.WORSE, REASONS[condemned.heaviest], condemned.heaviest)
     if candidate.requests == 0:
-        message = "the candidate has answered no requests yet, so there is nothing to judge"
-        return Verdict(Answer.NOT_ENOUGH, "NoRequests", message, evidence, per_metric, sight.exposed)
+        return Verdict(Answer.NOT_ENOUGH, *_nothing_judged(sight), evidence, per_metric, sight.exposed)
     if evidence.worse >= WATCHFUL:
         return verdict(Answer.NOT_ENOUGH, "SuspicionOfWorse", trail[-1].heaviest)
     if log_acceptable >= math.log(evidence.acceptable_needed):
@@ -234,6 +233,15 @@ def _answer(sight: Sight, question: Question, metrics: Sequence[_Metric], trail:
         return Verdict(Answer.NOT_ENOUGH, "NoLatencyToCompareWith", message, evidence, per_metric, sight.exposed)
     return verdict(
         Answer.NOT_ENOUGH, "MoreRequestsNeeded", weakest.name, remaining(candidate, log_acceptable, evidence)
+    )
+
+
+def _nothing_judged(sight: Sight) -> tuple[str, str]:
+    if sight.exposed.requests == 0:
+        return "NoRequests", "the candidate has answered no requests yet, so there is nothing to judge"
+    return "Settling", (
+        f"the candidate has answered its first {sight.exposed.requests:,} requests; what was counted around a shift of "
+        "traffic isn't judged, so the evidence begins with the next look"
     )
 
 
