@@ -69,6 +69,7 @@ class World:
         self.models = models
         self.rps = rps
         self.prometheus_up = True
+        self.prometheus_asked = 0
         self.transcript: list[str] = []
         self.lost = 0
         self._schema = schema
@@ -209,6 +210,7 @@ class World:
     # --- Prometheus -------------------------------------------------------------------------------------------------
 
     def samples(self, query: CounterQuery, start: datetime, step: timedelta, points: int) -> list[Sample]:
+        self.prometheus_asked += 1
         if not self.prometheus_up:
             raise MetricsUnavailable("Prometheus at http://prometheus can't be reached")
         return [self._sample(query, start + index * step) for index in range(points)]

@@ -36,7 +36,6 @@ class Driver:
         self._changed = threading.Condition()
         self._stopping = False
         self._threads: list[threading.Thread] = []
-        self.last_finished = monotonic()
 
     def start(self) -> None:
         """Begins to work, in threads."""
@@ -121,7 +120,6 @@ class Driver:
             log.exception("%s/%s: a look failed", namespace, name)
             return self._pause(key, f"{namespace}/{name}: a look failed")
         self._failures.pop(key, None)
-        self.last_finished = monotonic()
         return again.total_seconds() if again is not None else None
 
     def _pause(self, key: Key, why: str) -> float:

@@ -1,5 +1,6 @@
 """Reads the cluster and Prometheus into one Observation. Reads only."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from tidegate.clients.cluster import Cluster
@@ -38,6 +39,7 @@ def observe(
     recorded = Status.parse(manifest.get("status", {}))
     route = next(iter(cluster.children(MODEL_ROUTES, namespace, name)), None)
     settle = max(spec.analysis.interval, scrape_interval)
+    revisions = _revisions(cluster, namespace, name)
     return Observation(
         now=now,
         namespace=namespace,
@@ -47,11 +49,11 @@ def observe(
         desired=revision_name(name, spec),
         plan=plan_digest(spec),
         recorded=recorded,
-        revisions=_revisions(cluster, namespace, name),
+        revisions=revisions,
         split=_split(route),
         route_as_asked=route is not None and read_manner(route) == (spec.preview_header, within_bounds(spec.timeout)),
         route_applied=route is not None and route_applied(route),
-        share=_share(witness, namespace, name, settle, now) if route else None,
+        share=_share(witness, namespace, name, settle, now) if route and _anybody_beside(recorded, revisions) else None,
         verdict=_verdict(witness, namespace, name, spec, recorded, settle, now),
         settle=settle,
     )
@@ -88,6 +90,11 @@ def _split(route: Manifest | None) -> TrafficSplit | None:
     except ValueError:
         # Somebody edited it into something that isn't a split; it will be written anew.
         return None
+
+
+def _anybody_beside(recorded: Status, revisions: Mapping[str, RevisionState]) -> bool:
+    """Whether traffic could go to anybody but stable: only then is it worth asking Prometheus where it goes."""
+    return any(state.replicas is not None and state.name != recorded.stable for state in revisions.values())
 
 
 def _share(witness: Witness, namespace: str, name: str, settle: timedelta, now: datetime) -> Share | None:

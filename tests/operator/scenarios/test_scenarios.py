@@ -256,3 +256,10 @@ def test_a_new_timeout_reaches_the_routers_without_a_rollout(world: World) -> No
 
     assert world.route_timeout == 90
     assert world.transcript[-1].endswith("route digits-3f66ca51=100")
+
+
+def test_where_there_is_only_stable_prometheus_is_not_asked(world: World) -> None:
+    world.prometheus_asked = 0
+    world.look()
+
+    assert world.prometheus_asked == 0
