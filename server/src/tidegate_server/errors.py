@@ -2,9 +2,13 @@
 
 ServerError
 ├── BadSetting      a variable or an option makes no sense; whoever wrote the manifest has to change it
-├── ModelRefused    the file can't be served; its `reason` is NotOnnx or UnsupportedModel
+├── ModelRefused    the file can't be served; its `reason` is one word for machines
 ├── ModelFailed     the graph failed while running; the detail is for the log, never for a client
 ├── InvalidRequest  the request can't be answered; its `status` is a 4xx
+├── NotAllowed      the caller didn't show a key or a token that is good for this; its `status` is 401 or 403
+├── Overloaded      too much waits already; `retry_after_seconds` says when to try again
+├── DeadlinePassed  the answer wasn't there in time
+├── NotReady        the server is ending
 ├── NotFiniteOutput the model answered NaN or infinity, which JSON can't carry
 └── FetchFailed     the model file couldn't be fetched; `transient` says whether another attempt soon may help
 """
@@ -15,7 +19,11 @@ class ServerError(Exception):
 
 
 class BadSetting(ServerError):
-    pass
+    """`permanent` is False where waiting may help: a Secret may be mounted a moment later."""
+
+    def __init__(self, message: str, *, permanent: bool = True) -> None:
+        super().__init__(message)
+        self.permanent = permanent
 
 
 class ModelRefused(ServerError):
@@ -32,6 +40,28 @@ class InvalidRequest(ServerError):
     def __init__(self, message: str, status: int = 400) -> None:
         super().__init__(message)
         self.status = status
+
+
+class NotAllowed(ServerError):
+    def __init__(self, message: str, status: int = 401) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Overloaded(ServerError):
+    def __init__(self, retry_after_seconds: int) -> None:
+        super().__init__(f"too many requests wait already; try again in {retry_after_seconds} s")
+        self.retry_after_seconds = retry_after_seconds
+
+
+class DeadlinePassed(ServerError):
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"the answer wasn't there within {seconds:g} s, so the run was given up")
+
+
+class NotReady(ServerError):
+    def __init__(self) -> None:
+        super().__init__("the server is ending; ask another one")
 
 
 class NotFiniteOutput(ServerError):

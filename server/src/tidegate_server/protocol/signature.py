@@ -1,6 +1,7 @@
 """What a model takes and gives: names, datatypes and shapes in the words of the Open Inference Protocol. Pure."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,7 @@ class TensorSpec:
     datatype: str
     dimensions: tuple[int | str | None, ...]
 
-    @property
+    @cached_property
     def shape(self) -> tuple[int, ...]:
         """As in the protocol: -1 is a variable dimension."""
         return tuple(size if isinstance(size, int) and size >= 0 else -1 for size in self.dimensions)
@@ -45,7 +46,22 @@ class Signature:
     outputs: tuple[TensorSpec, ...]
 
     def input(self, name: str) -> TensorSpec | None:
-        return next((spec for spec in self.inputs if spec.name == name), None)
+        return self._inputs_by_name.get(name)
+
+    def output(self, name: str) -> TensorSpec | None:
+        return self._outputs_by_name.get(name)
+
+    @cached_property
+    def output_names(self) -> tuple[str, ...]:
+        return tuple(spec.name for spec in self.outputs)
+
+    @cached_property
+    def _inputs_by_name(self) -> dict[str, TensorSpec]:
+        return {spec.name: spec for spec in self.inputs}
+
+    @cached_property
+    def _outputs_by_name(self) -> dict[str, TensorSpec]:
+        return {spec.name: spec for spec in self.outputs}
 
 
 def blank_inputs(signature: Signature) -> dict[str, np.ndarray[Any, Any]]:

@@ -1,0 +1,33 @@
+"""The classification extension: an output as the names of its largest values. Pure."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tidegate_server.protocol.tensors import Array, refuse_not_finite, strings
+
+
+def best_classes(name: str, array: Array, count: int, labels: Sequence[str]) -> Array:
+    """BYTES "value:index" or "value:index:label", the largest first, of each row; equal values in their order.
+
+    The first of several dimensions is the batch; the result has shape [batch, count] or [count], with `count` cut to
+    the number of classes. Raises NotFiniteOutput, for NaN is neither large nor small.
+    """
+    refuse_not_finite(name, array)
+    batch = array.shape[:1] if array.ndim > 1 else ()
+    rows = array.reshape(*batch, -1) if batch else array.reshape(1, -1)
+    kept = min(count, rows.shape[1])
+    words = [word for row in rows for word in _best(row, kept, labels)]
+    return strings(words, (*batch, kept))
+
+
+def _best(row: Array, count: int, labels: Sequence[str]) -> list[str]:
+    # Sorted backwards and read backwards, equal values keep their order.
+    last = row.size - 1
+    best = [last - int(position) for position in np.argsort(row[::-1], kind="stable")[::-1][:count]]
+    return [_word(row[index], index, labels) for index in best]
+
+
+def _word(value: Any, index: int, labels: Sequence[str]) -> str:
+    return f"{value!s}:{index}:{labels[index]}" if index < len(labels) else f"{value!s}:{index}"

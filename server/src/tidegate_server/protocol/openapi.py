@@ -1,0 +1,279 @@
+"""The OpenAPI document of the served model, made from its graph, and the page to try it. Pure.
+
+It describes every answer: what a client may rely on is what a test can check against the running server.
+"""
+
+import json
+from functools import cache
+from importlib.resources import files
+from math import prod
+from typing import Any
+
+from tidegate_server.protocol.answer_schemas import answer_schemas, refusals
+from tidegate_server.protocol.signature import Signature, blank_inputs
+from tidegate_server.protocol.tensor_schemas import input_schema, nested_schema, row_schema, takes_rows, wanted_schema
+
+Json = dict[str, Any]
+
+MAX_EXAMPLE_ELEMENTS = 2**14
+"""A larger input is no example that anybody would read."""
+
+_JSON, _OCTETS = "application/json", "application/octet-stream"
+_LENGTH_HEADER = "Inference-Header-Content-Length"
+_SECURITY: list[Json] = [{"key": []}, {"bearer": []}]
+_BINARY_WORDS = (
+    f"In application/octet-stream, the header {_LENGTH_HEADER} says how many bytes of JSON come first. The bytes of "
+    "each input with parameters.binary_data_size follow, in the order of the inputs. With 0 there is no JSON, and all "
+    "bytes are the only input."
+)
+_OF_INFERENCE = ("400", "404", "413", "415", "500", "503", "504")
+
+
+def openapi_document(
+    name: str, revision: str, signature: Signature, *, server_version: str, secured: bool, example: Any = None
+) -> Json:
+    """`example` is a body of /predict, for a server that understands more there than the model's own tensors."""
+    infer, predict = _infer_example(signature), _predict_example(signature, example)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": name,
+            "version": revision,
+            "description": f"Model {name} in revision {revision}, served by tidegate-server {server_version}.",
+        },
+        "paths": _Paths(secured, infer, predict).all(),
+        "components": {
+            "schemas": {
+                **answer_schemas(name, revision, signature, server_version),
+                "InferRequest": _infer_schema(signature),
+                "PredictRequest": _predict_schema(signature, example),
+            },
+            "parameters": {
+                "model_name": _path_parameter("model_name", name),
+                "model_version": _path_parameter("model_version", revision),
+            },
+            "responses": refusals(),
+            "securitySchemes": {
+                "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+                "bearer": {"type": "http", "scheme": "bearer"},
+            }
+            if secured
+            else {},
+        },
+        # What the page shows.
+        "x-model": {
+            "inputs": [spec.as_json() for spec in signature.inputs],
+            "outputs": [spec.as_json() for spec in signature.outputs],
+            "examples": {"predict": predict, f"v2/models/{name}/infer": infer},
+        },
+    }
+
+
+@cache
+def page(document_url: str) -> str:
+    """HTML that needs nothing but the document at `document_url`, which may be relative."""
+    # In a script, where "</script>" would end it.
+    quoted = json.dumps(document_url).replace("<", "\\u003c")
+    text = files("tidegate_server.protocol").joinpath("page.html").read_text("utf-8")
+    return text.replace('"DOCUMENT_URL"', quoted)
+
+
+class _Paths:
+    """Every path with its methods."""
+
+    def __init__(self, secured: bool, infer: Any, predict: Any) -> None:
+        self._secured, self._infer, self._predict = secured, infer, predict
+
+    def all(self) -> Json:
+        infer = self._operation("infer", "Run the model", _infer_answer(), *_OF_INFERENCE)
+        infer["requestBody"] = _body("InferRequest", self._infer, binary=True)
+        predict = self._operation("predict", "Ask the model in plain JSON", _answer("PredictAnswer"), *_OF_INFERENCE)
+        predict["requestBody"] = _body("PredictRequest", self._predict)
+        selftest = self._operation("selftest", "Ask the stored questions again", _answer("Selftest"))
+        selftest["responses"]["500"] = _answer("Selftest", "Error", words="A stored question has another answer")
+        return {
+            "/predict": {"post": predict},
+            **self._versioned("/infer", {"post": infer}),
+            "/v2": {"get": self._operation("server", "The server", _answer("ServerMetadata"))},
+            "/v2/health/live": {"get": self._probe("live", "Whether the process lives", "Live")},
+            "/v2/health/ready": {"get": self._probe("ready", "Whether requests are welcome", "Ready")},
+            "/v2/models": {"get": self._operation("models", "The names of all models", _answer("ModelNames"))},
+            "/v2/models/stats": {"get": self._operation("allStatistics", "Since the start", _answer("Statistics"))},
+            **self._versioned("", {"get": self._operation("model", "What it is like", _answer("Model"), "404")}),
+            **self._versioned("/ready", {"get": self._probe("modelReady", "Whether to ask it", "ModelReady", "404")}),
+            **self._versioned(
+                "/stats", {"get": self._operation("statistics", "Since the start", _answer("Statistics"), "404")}
+            ),
+            "/v2/repository/index": {"post": self._operation("index", "All models and their states", _answer("Index"))},
+            "/v2/selftest": {"post": selftest},
+            "/openapi.json": {"get": self._operation("document", "This document", _answer("Document"))},
+            "/": {"get": self._operation("page", "A page to try the model", _page_answer())},
+        }
+
+    def _operation(self, identifier: str, summary: str, answered: Json, *codes: str) -> Json:
+        known = (*codes, *(("401", "403") if self._secured else ()), "429")
+        responses = {code: {"$ref": f"#/components/responses/{code}"} for code in sorted(known)}
+        return {
+            "operationId": identifier,
+            "summary": summary,
+            "responses": {"200": answered, **responses, "default": {"$ref": "#/components/responses/default"}},
+            **({"security": _SECURITY} if self._secured else {}),
+        }
+
+    def _probe(self, identifier: str, summary: str, schema: str, *codes: str) -> Json:
+        """Open to everybody, and never turned away."""
+        operation = _Paths(False, None, None)._operation(identifier, summary, _answer(schema), *codes)
+        operation["responses"]["503"] = _answer(schema, "Error", words="Not now")
+        return operation
+
+    def _versioned(self, ending: str, methods: Json) -> Json:
+        """Twice: the version may be left out."""
+        with_version = {
+            method: {**operation, "operationId": f"{operation['operationId']}OfVersion"}
+            for method, operation in methods.items()
+        }
+        return {
+            f"/v2/models/{{model_name}}{ending}": {"parameters": _refs("model_name"), **methods},
+            f"/v2/models/{{model_name}}/versions/{{model_version}}{ending}": {
+                "parameters": _refs("model_name", "model_version"),
+                **with_version,
+            },
+        }
+
+
+def _refs(*names: str) -> list[Json]:
+    return [{"$ref": f"#/components/parameters/{name}"} for name in names]
+
+
+def _path_parameter(parameter: str, value: str) -> Json:
+    schema = {"type": "string", "enum": [value]}
+    return {"name": parameter, "in": "path", "required": True, "schema": schema}
+
+
+def _schema_of(*names: str) -> Json:
+    found = [{"$ref": f"#/components/schemas/{name}"} for name in names]
+    return found[0] if len(found) == 1 else {"anyOf": found}
+
+
+def _answer(*schemas: str, words: str = "Answered") -> Json:
+    return {"description": words, "content": {_JSON: {"schema": _schema_of(*schemas)}}}
+
+
+def _infer_answer() -> Json:
+    length = {"description": "Bytes of JSON before those of the tensors", "schema": {"type": "integer", "minimum": 0}}
+    return {
+        "description": "Answered; bytes of tensors follow the JSON when an output was wanted so",
+        "headers": {_LENGTH_HEADER: length},
+        "content": {_JSON: {"schema": _schema_of("InferAnswer")}, _OCTETS: {}},
+    }
+
+
+def _page_answer() -> Json:
+    return {"description": "HTML", "content": {"text/html": {"schema": {"type": "string"}}}}
+
+
+def _body(schema: str, example: Any, *, binary: bool = False) -> Json:
+    shown = {} if example is None else {"example": example}
+    content: Json = {_JSON: {"schema": _schema_of(schema), **shown}}
+    if binary:
+        content[_OCTETS] = {}
+    words = {"description": _BINARY_WORDS} if binary else {}
+    return {"required": True, **words, "content": content}
+
+
+# --- questions
+
+
+def _infer_schema(signature: Signature) -> Json:
+    inputs = [input_schema(spec) for spec in signature.inputs]
+    return {
+        "type": "object",
+        "required": ["inputs"],
+        "properties": {
+            "id": {"type": ["string", "null"], "description": "comes back in the answer"},
+            "inputs": {
+                "type": "array",
+                "description": "in any order",
+                "minItems": len(inputs),
+                "maxItems": len(inputs),
+                **({"prefixItems": inputs} if inputs else {}),
+            },
+            "outputs": {"type": ["array", "null"], "uniqueItems": True, "items": wanted_schema(signature)},
+            "parameters": {
+                "type": ["object", "null"],
+                "properties": {
+                    "timeout": {"type": ["integer", "null"], "minimum": 0, "description": "in microseconds"},
+                    "binary_data_output": {"type": "boolean", "description": "all outputs as bytes after the JSON"},
+                },
+            },
+        },
+    }
+
+
+def _predict_schema(signature: Signature, example: Any) -> Json:
+    """What the example is like, and the tensors by name, alone or as rows."""
+    forms: list[Json] = [] if example is None else [{"title": "as in the example", **_like(example)}]
+    named = {
+        "type": "object",
+        "required": [spec.name for spec in signature.inputs],
+        "additionalProperties": False,
+        "properties": {spec.name: nested_schema(spec) for spec in signature.inputs},
+    }
+    forms.append({"title": "inputs by name", **_only("inputs", named)})
+    if len(signature.inputs) == 1:
+        alone = nested_schema(signature.inputs[0])
+        forms.append({"title": "the only input", **_only("inputs", alone)})
+        if signature.inputs[0].shape:
+            forms.append({"title": "the only input, bare", **alone})
+    if takes_rows(signature):
+        rows = {"type": "array", "minItems": 1, "items": row_schema(signature)}
+        forms.append({"title": "rows", **_only("rows", rows)})
+    return {"anyOf": forms}
+
+
+def _only(field: str, schema: Json) -> Json:
+    return {"type": "object", "required": [field], "additionalProperties": False, "properties": {field: schema}}
+
+
+def _like(example: Any) -> Json:
+    if isinstance(example, dict):
+        properties = {name: _like(value) for name, value in example.items()}
+        return {"type": "object", "required": list(example), "additionalProperties": False, "properties": properties}
+    return {"type": "string"} if isinstance(example, str) else {}
+
+
+def _infer_example(signature: Signature) -> Any:
+    if not _is_small(signature):
+        return None
+    blanks = blank_inputs(signature)
+    tensors = [
+        {
+            "name": spec.name,
+            "shape": list(blanks[spec.name].shape),
+            "datatype": spec.datatype,
+            "data": blanks[spec.name].ravel().tolist(),
+        }
+        for spec in signature.inputs
+    ]
+    return {"inputs": tensors}
+
+
+def _predict_example(signature: Signature, example: Any) -> Any:
+    if example is not None:
+        return example
+    if not _is_small(signature):
+        return None
+    blanks = {name: array.tolist() for name, array in blank_inputs(signature).items()}
+    if len(blanks) > 1 and takes_rows(signature):
+        row = {name: values[0][0] if _is_cell(values[0]) else values[0] for name, values in blanks.items()}
+        return {"rows": [row]}
+    return {"inputs": blanks}
+
+
+def _is_small(signature: Signature) -> bool:
+    sizes = (prod(1 if size == -1 else size for size in spec.shape) for spec in signature.inputs)
+    return sum(sizes) <= MAX_EXAMPLE_ELEMENTS
+
+
+def _is_cell(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 1 and not isinstance(value[0], list)

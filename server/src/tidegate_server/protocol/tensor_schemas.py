@@ -1,0 +1,146 @@
+"""JSON Schemas of a model's tensors, as exact as a schema can be about them. Pure.
+
+What no schema can say, such as a product of sizes that is a number of values, the server says in its refusals.
+"""
+
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from tidegate_server.protocol.signature import NUMPY_TYPES, Signature, TensorSpec
+
+Schema = dict[str, Any]
+
+_FORMATS = {"INT32": "int32", "INT64": "int64", "FP32": "float", "FP64": "double"}
+_MAX_RANK = 32
+
+
+def value_schema(datatype: str) -> Schema:
+    """Of one element."""
+    if datatype == "BOOL":
+        return {"type": "boolean"}
+    if datatype == "BYTES":
+        return {"type": "string"}
+    kind = np.dtype(NUMPY_TYPES[datatype])
+    named = {"format": _FORMATS[datatype]} if datatype in _FORMATS else {}
+    if kind.kind == "f":
+        largest = float(np.finfo(kind).max)
+        return {"type": "number", **named, "minimum": -largest, "maximum": largest}
+    bounds = np.iinfo(kind)
+    return {"type": "integer", **named, "minimum": int(bounds.min), "maximum": int(bounds.max)}
+
+
+def nested_schema(spec: TensorSpec) -> Schema:
+    """Lists in lists, by the model's shape."""
+    schema = value_schema(spec.datatype)
+    if not spec.shape:  # a scalar or a tensor of any rank: the graph doesn't tell
+        return {"anyOf": [schema, {"type": "array", "minItems": 1}]}
+    for size in reversed(spec.shape):
+        bounds = {"minItems": 1} if size == -1 else {"minItems": size, "maxItems": size}
+        schema = {"type": "array", **bounds, "items": schema}
+    return schema
+
+
+def flat_schema(spec: TensorSpec) -> Schema:
+    """All elements in one list, row by row."""
+    fixed = prod(size for size in spec.shape if size != -1)
+    bounds = {"minItems": fixed, "maxItems": fixed} if spec.shape and -1 not in spec.shape else {"minItems": fixed}
+    return {"type": "array", **bounds, "items": value_schema(spec.datatype)}
+
+
+def input_schema(spec: TensorSpec) -> Schema:
+    """One of "inputs" with its data as JSON."""
+    data = flat_schema(spec) if len(spec.shape) == 1 else {"anyOf": [flat_schema(spec), nested_schema(spec)]}
+    return {
+        "type": "object",
+        "title": f"input {spec.name}",
+        "required": ["name", "shape", "datatype", "data"],
+        "properties": {
+            "name": {"const": spec.name},
+            "shape": _shape_schema(spec),
+            "datatype": {"const": spec.datatype},
+            "data": data,
+            "parameters": {"type": ["object", "null"]},
+        },
+    }
+
+
+def output_schema(spec: TensorSpec) -> Schema:
+    """One of an answer's "outputs": its data as JSON, its number of bytes, or its best classes."""
+    forms = [
+        _answered(spec, spec.datatype, {"data": {"type": "array", "items": value_schema(spec.datatype)}}),
+        _answered(spec, spec.datatype, {"parameters": _BYTES_FOLLOW}),
+    ]
+    if spec.datatype not in ("BOOL", "BYTES"):
+        classes = {"type": "array", "items": {"type": "string", "pattern": "^.+:[0-9]+"}}
+        forms += [_answered(spec, "BYTES", {"data": classes}), _answered(spec, "BYTES", {"parameters": _BYTES_FOLLOW})]
+    return {"title": f"output {spec.name}", "anyOf": forms}
+
+
+def wanted_schema(signature: Signature) -> Schema:
+    """One of a request's "outputs"."""
+    parameters = {
+        "binary_data": {"type": "boolean", "description": "as bytes after the JSON"},
+        "classification": {"type": "integer", "minimum": 0, "description": "only the best so many classes"},
+    }
+    return {
+        "type": "object",
+        "required": ["name"],
+        "properties": {
+            "name": {"enum": list(signature.output_names)},
+            "parameters": {"type": ["object", "null"], "properties": parameters},
+        },
+    }
+
+
+def row_schema(signature: Signature) -> Schema:
+    """One of "rows" for /predict."""
+    return {
+        "type": "object",
+        "required": [spec.name for spec in signature.inputs],
+        "additionalProperties": False,
+        "properties": {spec.name: _cell_schema(spec) for spec in signature.inputs},
+    }
+
+
+def takes_rows(signature: Signature) -> bool:
+    """Whether the first dimension of every input can be the rows."""
+    return bool(signature.inputs) and all(spec.shape and spec.shape[0] == -1 for spec in signature.inputs)
+
+
+def _cell_schema(spec: TensorSpec) -> Schema:
+    rest = TensorSpec(spec.name, spec.datatype, spec.dimensions[1:])
+    if not rest.shape:
+        return value_schema(spec.datatype)
+    if len(rest.shape) == 1 and rest.shape[0] in (-1, 1):  # a column: a value, or a value in a list
+        return {"anyOf": [value_schema(spec.datatype), nested_schema(rest)]}
+    return nested_schema(rest)
+
+
+_BYTES_FOLLOW: Schema = {
+    "type": "object",
+    "required": ["binary_data_size"],
+    "properties": {"binary_data_size": {"type": "integer", "minimum": 0}},
+}
+
+
+def _answered(spec: TensorSpec, datatype: str, properties: Schema) -> Schema:
+    return {
+        "type": "object",
+        "required": ["name", "shape", "datatype", *properties],
+        "additionalProperties": False,
+        "properties": {
+            "name": {"const": spec.name},
+            "shape": {"type": "array", "items": {"type": "integer", "minimum": 0}},
+            "datatype": {"const": datatype},
+            **properties,
+        },
+    }
+
+
+def _shape_schema(spec: TensorSpec) -> Schema:
+    if not spec.shape:
+        return {"type": "array", "maxItems": _MAX_RANK, "items": {"type": "integer", "minimum": 1}}
+    sizes = [{"type": "integer", "minimum": 1} if size == -1 else {"const": size} for size in spec.shape]
+    return {"type": "array", "prefixItems": sizes, "minItems": len(sizes), "maxItems": len(sizes)}

@@ -1,0 +1,219 @@
+"""JSON values to arrays and back. Pure. Whatever the value, the result is an array or an InvalidRequest.
+
+JSON has one kind of number and no NaN; a model has datatypes with bounds. Everything that can't be carried over
+exactly in kind is refused with the input's name: a fraction for an integer, a number out of range, a ragged list.
+
+A picture has 150 000 numbers and a small question has 64, and a loop in Python would show in both: every step here is
+one call that runs over all values in C. Numbers are packed by `struct`, which checks their range on the way and is
+twice as fast as numpy for small lists and as fast for large ones. The arrays are read-only.
+"""
+
+import struct
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import chain
+from math import nan, prod
+from typing import Any
+
+import numpy as np
+
+from tidegate_server.errors import InvalidRequest, NotFiniteOutput
+from tidegate_server.protocol.limits import Limits
+from tidegate_server.protocol.signature import NUMPY_TYPES, TensorSpec
+
+Array = np.ndarray[Any, Any]
+
+DTYPES: dict[str, np.dtype[Any]] = {datatype: np.dtype(kind) for datatype, kind in NUMPY_TYPES.items()}
+
+_NUMBER = frozenset({int, float})
+_LARGEST_EXACT_FLOAT = 2**53
+_PACKED_AS = {
+    "BOOL": "?",
+    "UINT8": "B",
+    "UINT16": "H",
+    "UINT32": "I",
+    "UINT64": "Q",
+    "INT8": "b",
+    "INT16": "h",
+    "INT32": "i",
+    "INT64": "q",
+    "FP16": "e",
+    "FP32": "f",
+    "FP64": "d",
+}
+_KINDS: dict[str, frozenset[type]] = {
+    **dict.fromkeys(_PACKED_AS, _NUMBER),
+    "BOOL": frozenset({bool}),
+    "BYTES": frozenset({str}),
+}
+_WANTED_WORDS = {"BOOL": "true or false", "BYTES": "strings"}
+_KIND_WORDS = {
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+    str: "a string",
+    dict: "an object",
+    type(None): "null",
+    list: "a list",
+}
+
+Kinds = set[type]
+
+
+def array_from_json(spec: TensorSpec, data: Any, limits: Limits) -> Array:
+    """`data` as parse_json gives it: lists whose nesting is the shape. Raises InvalidRequest naming the input."""
+    shape, values, kinds = flatten(spec, data, limits)
+    check_shape(spec, shape, limits)
+    return typed(spec, shape, values, kinds, limits)
+
+
+def array_from_flat_json(spec: TensorSpec, shape: Sequence[int], data: Any, limits: Limits) -> Array:
+    """Row-major values, flat or nested to `shape`, as the protocol has it. Raises InvalidRequest naming the input."""
+    count = _fitting_count(spec, shape, limits)
+    if type(data) is list and len(data) == count and list not in (kinds := set(map(type, data))):
+        return typed(spec, shape, data, kinds, limits)
+    # A shape that promises more than came is a mistake and not too much, so it's compared before it's limited.
+    found, values, kinds = flatten(spec, data, limits)
+    if found not in ((count,), tuple(shape)):
+        raise InvalidRequest(
+            f"input {spec.name}: the data has shape {list(found)}, which is neither the declared shape "
+            f"{list(shape)} nor a flat list of {count} values"
+        )
+    return typed(spec, shape, values, kinds, limits)
+
+
+def check_shape(spec: TensorSpec, shape: Sequence[int], limits: Limits) -> int:
+    """The number of elements; sizes are whole numbers from 0. Raises InvalidRequest naming the input."""
+    count = _fitting_count(spec, shape, limits)
+    if count > limits.max_elements:
+        raise too_many_elements(f"input {spec.name}: shape {list(shape)} has", limits)
+    return count
+
+
+def _fitting_count(spec: TensorSpec, shape: Sequence[int], limits: Limits) -> int:
+    wanted = spec.shape
+    # The runtime says [] for a scalar and for a tensor of unknown rank alike, and takes any rank for either.
+    if wanted and len(shape) != len(wanted):
+        raise InvalidRequest(
+            f"input {spec.name}: {_dimensions(len(shape))}, but the model's shape {list(wanted)} (-1 is any size) "
+            f"has {len(wanted)}"
+        )
+    if len(shape) > limits.max_depth:
+        raise InvalidRequest(f"input {spec.name}: {_dimensions(len(shape))}, at most {limits.max_depth} are allowed")
+    for size, expected in zip(shape, wanted, strict=False):
+        if size != expected and expected != -1:
+            raise InvalidRequest(f"input {spec.name}: shape {list(shape)} doesn't fit {list(wanted)} (-1 is any size)")
+    count = prod(shape)
+    if count == 0:
+        raise InvalidRequest(f"input {spec.name}: shape {list(shape)} has no values; send at least one")
+    return count
+
+
+def too_many_elements(who: str, limits: Limits) -> InvalidRequest:
+    return InvalidRequest(f"{who} more than {limits.max_elements} values; send fewer at once", status=413)
+
+
+def flatten(spec: TensorSpec, data: Any, limits: Limits) -> tuple[tuple[int, ...], list[Any], Kinds]:
+    """The nesting, the values in row-major order, and their kinds."""
+    shape: list[int] = []
+    level = [data]
+    while True:
+        kinds: Kinds = set(map(type, level))
+        if list not in kinds:
+            return tuple(shape), level, kinds
+        lengths = set(map(len, level)) if len(kinds) == 1 else set()
+        if len(lengths) != 1:
+            raise InvalidRequest(f"input {spec.name}: the lists are ragged; all lists of one level need one length")
+        if len(shape) == limits.max_depth:
+            raise InvalidRequest(f"input {spec.name}: nested deeper than {limits.max_depth} lists")
+        shape.append(lengths.pop())
+        level = list(chain.from_iterable(level))
+
+
+def typed(spec: TensorSpec, shape: Sequence[int], values: list[Any], kinds: Kinds, limits: Limits) -> Array:
+    """The values, of these kinds and as many as the shape has, in the input's datatype. Raises InvalidRequest."""
+    datatype = spec.datatype
+    if not kinds <= _KINDS[datatype]:
+        values = _without_missing(spec, values, kinds, limits)
+    if datatype == "BYTES":
+        return strings(values, shape)
+    if float in kinds and not datatype.startswith("FP"):
+        values = _whole(spec, values)
+    try:
+        packed = _packer(_PACKED_AS[datatype], len(values)).pack(*values)
+    except (struct.error, OverflowError):  # their kinds were seen, so it's the range
+        raise InvalidRequest(f"input {spec.name}: a number is out of the range of {datatype}") from None
+    return np.ndarray(shape, DTYPES[datatype], packed)
+
+
+def strings(values: Sequence[str | bytes], shape: Sequence[int]) -> Array:
+    """An array of Python objects, which is how the runtime takes and gives text."""
+    array = np.empty(len(values), dtype=np.object_)
+    array[:] = values
+    return array.reshape(shape)
+
+
+def json_ready(name: str, array: Array) -> Any:
+    """What dump_json writes as lists nested to the array's shape, with as few digits as its datatype needs.
+
+    So can be each of its rows.
+
+    Raises NotFiniteOutput for NaN and infinity, and InvalidRequest for BYTES that aren't text.
+    """
+    if array.dtype.kind == "O":
+        return strings(texts(name, array), array.shape).tolist()
+    refuse_not_finite(name, array)
+    if array.dtype.kind in "iu":
+        # The runtime says "long long", which is the same, but orjson doesn't know single values of it.
+        array = array.view(f"{array.dtype.kind}{array.dtype.itemsize}")
+    return np.ascontiguousarray(array) if array.ndim else array[()]
+
+
+def texts(name: str, array: Array) -> list[str]:
+    """A BYTES output in row-major order. Raises InvalidRequest when a value isn't UTF-8."""
+    values: list[Any] = array.ravel().tolist()
+    try:
+        return [value.decode() if isinstance(value, bytes) else value for value in values]
+    except UnicodeDecodeError:
+        raise InvalidRequest(
+            f"output {name}: a value isn't UTF-8 text, which JSON can't carry; ask for binary output (binary_data)"
+        ) from None
+
+
+def refuse_not_finite(name: str, array: Array) -> None:
+    """Raises NotFiniteOutput."""
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise NotFiniteOutput(name)
+
+
+def _without_missing(spec: TensorSpec, values: list[Any], kinds: Kinds, limits: Limits) -> list[Any]:
+    for kind in kinds - _KINDS[spec.datatype]:
+        if kind is not type(None) or not limits.allow_nan or not spec.datatype.startswith("FP"):
+            wanted = _WANTED_WORDS.get(spec.datatype, "numbers")
+            found = _KIND_WORDS.get(kind, "something else")
+            raise InvalidRequest(f"input {spec.name}: needs {wanted} ({spec.datatype}), found {found}")
+    return [nan if value is None else value for value in values]
+
+
+def _whole(spec: TensorSpec, values: list[Any]) -> list[int]:
+    whole = list(map(int, values))
+    if whole != values:
+        raise InvalidRequest(f"input {spec.name}: needs whole numbers ({spec.datatype}), found a fraction")
+    # What is beyond 64 bits arrives as a float too, rounded to what may be within them.
+    if max(map(abs, whole)) > _LARGEST_EXACT_FLOAT and any(
+        type(value) is float and abs(value) > _LARGEST_EXACT_FLOAT for value in values
+    ):
+        raise InvalidRequest(
+            f"input {spec.name}: a number is out of the range of {spec.datatype}, or beyond 2**53 with a fraction or "
+            "an exponent; write large whole numbers as digits"
+        )
+    return whole
+
+
+def _dimensions(count: int) -> str:
+    return f"{count} dimension{'' if count == 1 else 's'}"
+
+
+@lru_cache(maxsize=512)
+def _packer(code: str, count: int) -> struct.Struct:
+    return struct.Struct(f"={count}{code}")

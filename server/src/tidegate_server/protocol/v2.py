@@ -1,0 +1,255 @@
+"""The Open Inference Protocol, version 2, over REST: bytes to requests, outputs to bytes, and the metadata. Pure.
+
+Any bytes give a request or an InvalidRequest whose sentence names the tensor; any outputs give an answer,
+NotFiniteOutput or, for text that JSON can't carry, InvalidRequest. Nothing else.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+from tidegate_server.errors import InvalidRequest
+from tidegate_server.protocol.binary import array_from_bytes, bytes_from_array, text_from_bytes
+from tidegate_server.protocol.classification import best_classes
+from tidegate_server.protocol.document import dump_json, parse_json
+from tidegate_server.protocol.limits import Limits
+from tidegate_server.protocol.parameters import flag, parameters_of, timeout_seconds, wanted_outputs
+from tidegate_server.protocol.request import InferRequest, WantedOutput, complete, every_output, known_input
+from tidegate_server.protocol.signature import Signature, TensorSpec
+from tidegate_server.protocol.tensors import (
+    DTYPES,
+    Array,
+    array_from_flat_json,
+    check_shape,
+    refuse_not_finite,
+    strings,
+    texts,
+    too_many_elements,
+)
+
+Json = dict[str, Any]
+
+EXTENSIONS = ("binary_tensor_data", "classification", "statistics")
+"""What is offered whole. "schedule_policy" isn't: `timeout` counts, `priority` doesn't."""
+
+# The protocol lists it for ONNX; no client of ours or of others decides anything by Triton's "onnxruntime_onnx".
+PLATFORM = "onnx_onnxv1"
+
+_SERVER = "tidegate-server"
+_LENGTH_HEADER = "Inference-Header-Content-Length"
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """`json_bytes` is None for an answer of JSON alone; else the bytes of tensors follow so many bytes of JSON."""
+
+    body: bytes
+    json_bytes: int | None
+
+
+# --- reading
+
+
+def read_infer(body: bytes, json_bytes: int | None, signature: Signature, limits: Limits) -> InferRequest:
+    """`json_bytes` is the header Inference-Header-Content-Length. Raises InvalidRequest.
+
+    Unknown fields and parameters are ignored, as the protocol allows. Some clients say "id": null for no id.
+    """
+    if json_bytes == 0:
+        return _read_raw(body, signature, limits)
+    tail = None if json_bytes is None else _Tail(body, json_bytes)
+    document = parse_json(body if json_bytes is None else memoryview(body)[:json_bytes])
+    if type(document) is not dict:
+        raise InvalidRequest('the body must be an object with a list "inputs"')
+    arrays = _arrays(document.get("inputs"), signature, limits, tail)
+    if tail is not None and tail.at != len(body):
+        raise InvalidRequest(
+            f"{len(body) - tail.at} bytes are left after the last binary input; check binary_data_size"
+        )
+    identifier = document.get("id")
+    if identifier is not None and type(identifier) is not str:
+        raise InvalidRequest('"id" must be a string')
+    parameters = parameters_of(document, "the request")
+    wanted = wanted_outputs(
+        document.get("outputs"), flag(parameters, "binary_data_output", False, "the request"), signature
+    )
+    return InferRequest(arrays, wanted, identifier, timeout_seconds(parameters))
+
+
+class _Tail:
+    """The bytes after the JSON, taken from the front."""
+
+    __slots__ = ("at", "body")
+
+    def __init__(self, body: bytes, json_bytes: int) -> None:
+        if not 0 <= json_bytes <= len(body):
+            raise InvalidRequest(f"{_LENGTH_HEADER} is {json_bytes}, but the body has {len(body)} bytes")
+        self.body, self.at = body, json_bytes
+
+    def take(self, spec: TensorSpec, size: int) -> int:
+        begin, left = self.at, len(self.body) - self.at
+        if size > left:
+            raise InvalidRequest(f"input {spec.name}: binary_data_size is {size}, but {left} bytes are left")
+        self.at += size
+        return begin
+
+
+def _arrays(items: Any, signature: Signature, limits: Limits, tail: _Tail | None) -> dict[str, Array]:
+    if type(items) is not list:
+        raise InvalidRequest('the body must be an object with a list "inputs"')
+    arrays: dict[str, Array] = {}
+    elements = 0
+    for position, item in enumerate(items):
+        spec = _input(item, position, signature)
+        if spec.name in arrays:
+            raise InvalidRequest(f"input {spec.name} is given twice")
+        array = arrays[spec.name] = _array(spec, item, limits, tail)
+        elements += array.size
+    if elements > limits.max_elements:
+        raise too_many_elements("the inputs together have", limits)
+    return complete(arrays, signature)
+
+
+def _input(item: Any, position: int, signature: Signature) -> TensorSpec:
+    name = item.get("name") if type(item) is dict else None
+    if type(name) is not str:
+        raise InvalidRequest(f'inputs[{position}] must be an object with a "name"')
+    return known_input(name, signature)
+
+
+def _array(spec: TensorSpec, item: Json, limits: Limits, tail: _Tail | None) -> Array:
+    if item.get("datatype") != spec.datatype:
+        raise InvalidRequest(f"input {spec.name}: the datatype must be {spec.datatype}")
+    shape = item.get("shape")
+    if type(shape) is not list or set(map(type, shape)) - {int} or (shape and min(shape) < 0):
+        raise InvalidRequest(f'input {spec.name}: "shape" must be a list of sizes')
+    parameters = parameters_of(item, f"input {spec.name}")
+    size = parameters.get("binary_data_size")
+    if size is None:
+        if "data" not in item:
+            raise InvalidRequest(f'input {spec.name}: "data" is missing')
+        return array_from_flat_json(spec, shape, item["data"], limits)
+    if "data" in item:
+        raise InvalidRequest(f"input {spec.name}: has both data and binary_data_size; give one of them")
+    return _binary_array(spec, shape, size, limits, tail)
+
+
+def _binary_array(spec: TensorSpec, shape: list[int], size: Any, limits: Limits, tail: _Tail | None) -> Array:
+    if type(size) is not int or size < 0:
+        raise InvalidRequest(f"input {spec.name}: binary_data_size must be a number of bytes")
+    if tail is None:
+        raise InvalidRequest(f"input {spec.name}: binary data needs the header {_LENGTH_HEADER}")
+    check_shape(spec, shape, limits)
+    return array_from_bytes(spec, shape, tail.body, tail.take(spec, size), size)
+
+
+def _read_raw(body: bytes, signature: Signature, limits: Limits) -> InferRequest:
+    """The body is the values of the only input and nothing else; every output is wanted as bytes."""
+    if len(signature.inputs) != 1:
+        raise InvalidRequest(f"{_LENGTH_HEADER} 0 is for models with one input, this one has {len(signature.inputs)}")
+    (spec,) = signature.inputs
+    shape = _raw_shape(spec, len(body))
+    check_shape(spec, shape, limits)
+    if spec.datatype == "BYTES":
+        array = strings([text_from_bytes(spec, body)], shape)
+    else:
+        array = array_from_bytes(spec, shape, body)
+    return InferRequest({spec.name: array}, every_output(signature.output_names, binary=True))
+
+
+def _raw_shape(spec: TensorSpec, size: int) -> list[int]:
+    """The model's, with its one variable dimension taken from the number of bytes."""
+    if spec.datatype == "BYTES":
+        if any(expected not in (-1, 1) for expected in spec.shape):
+            raise InvalidRequest(
+                f"input {spec.name}: {_LENGTH_HEADER} 0 is one value, but the model's shape is {list(spec.shape)}"
+            )
+        return [1] * len(spec.shape)
+    if spec.shape.count(-1) > 1:
+        raise InvalidRequest(
+            f"input {spec.name}: {_LENGTH_HEADER} 0 can't say a shape with several variable dimensions; send JSON first"
+        )
+    step = DTYPES[spec.datatype].itemsize * prod(expected for expected in spec.shape if expected != -1)
+    if size == 0 or size % step:
+        raise InvalidRequest(f"input {spec.name}: {spec.datatype} of shape {list(spec.shape)} can't be {size} bytes")
+    count = size // step
+    if not spec.shape and count > 1:  # no shape at all can be any; a plain list is the likeliest
+        return [count]
+    return [count if expected == -1 else expected for expected in spec.shape]
+
+
+# --- writing
+
+
+def write_infer(
+    model: str,
+    version: str,
+    request: InferRequest,
+    outputs: Mapping[str, Array],
+    signature: Signature,
+    labels: Sequence[str] = (),
+) -> Written:
+    """The wanted outputs, flat and row-major, in the wanted order.
+
+    Raises NotFiniteOutput for a NaN or an infinity that would have to go out as JSON.
+    """
+    tensors = []
+    binaries: list[bytes | memoryview] = []
+    for wanted in request.outputs:
+        array, datatype = _answered(wanted, outputs[wanted.name], signature, labels)
+        tensor: Json = {"name": wanted.name, "datatype": datatype, "shape": array.shape}
+        if wanted.binary:
+            binaries.append(bytes_from_array(array))
+            tensor["parameters"] = {"binary_data_size": len(binaries[-1])}
+        else:
+            tensor["data"] = texts(wanted.name, array) if datatype == "BYTES" else array.ravel()
+        tensors.append(tensor)
+    document: Json = {"model_name": model, "model_version": version, "outputs": tensors}
+    if request.id is not None:
+        document["id"] = request.id
+    head = dump_json(document)
+    # NaN became null. Nothing else does, so the numbers are looked at only when the word is there, perhaps in a name.
+    if b"null" in head:
+        for wanted in request.outputs:
+            if not wanted.binary:
+                refuse_not_finite(wanted.name, outputs[wanted.name])
+    return Written(b"".join((head, *binaries)), len(head)) if binaries else Written(head, None)
+
+
+def _answered(wanted: WantedOutput, array: Array, signature: Signature, labels: Sequence[str]) -> tuple[Array, str]:
+    if wanted.classes:
+        return best_classes(wanted.name, array, wanted.classes, labels), "BYTES"
+    spec = signature.output(wanted.name)
+    assert spec is not None, "reading refuses other names"  # noqa: S101 - tells mypy
+    return array, spec.datatype
+
+
+# --- metadata
+
+
+def server_metadata(version: str) -> Json:
+    return {"name": _SERVER, "version": version, "extensions": list(EXTENSIONS)}
+
+
+def model_metadata(model: str, version: str, signature: Signature, properties: Mapping[str, str] | None = None) -> Json:
+    """`properties` go out as they are, such as the file's sha256."""
+    return {
+        "name": model,
+        "versions": [version],
+        "platform": PLATFORM,
+        "inputs": [spec.as_json() for spec in signature.inputs],
+        "outputs": [spec.as_json() for spec in signature.outputs],
+        **({"properties": dict(properties)} if properties else {}),
+    }
+
+
+def model_names(model: str) -> Json:
+    """GET /v2/models, which the protocol doesn't have and KServe does."""
+    return {"models": [model]}
+
+
+def repository_index(model: str, version: str, *, ready: bool) -> list[Json]:
+    """POST /v2/repository/index, of Triton's model repository extension."""
+    state = "READY" if ready else "UNAVAILABLE"
+    return [{"name": model, "version": version, "state": state, "reason": "" if ready else "the server is ending"}]

@@ -1,0 +1,176 @@
+"""The document agrees with the code that reads and writes, for every kind of model; and the page with the document."""
+
+import re
+from typing import Any
+
+import jsonschema_rs
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.server.protocol.questions import SIGNATURES, array_of, arrays_for, question
+from tidegate_server.protocol.document import dump_json, parse_json
+from tidegate_server.protocol.limits import Limits
+from tidegate_server.protocol.openapi import MAX_EXAMPLE_ELEMENTS, openapi_document, page
+from tidegate_server.protocol.plain import read_plain, write_plain, write_rows
+from tidegate_server.protocol.request import InferRequest, WantedOutput
+from tidegate_server.protocol.signature import Signature, TensorSpec, blank_inputs
+from tidegate_server.protocol.v2 import (
+    model_metadata,
+    model_names,
+    read_infer,
+    repository_index,
+    server_metadata,
+    write_infer,
+)
+
+LIMITS = Limits()
+ANSWERED = Signature(
+    (),
+    (TensorSpec("scores", "FP32", ("N", 3)), TensorSpec("text", "BYTES", ("N",)), TensorSpec("is", "BOOL", ("N",))),
+)
+OUTPUTS = {
+    "scores": np.array([[0.1, 0.7, 0.2]], np.float32),
+    "text": array_of("BYTES", (1,), ["yes"]),
+    "is": np.array([True]),
+}
+
+
+def document(signature: Signature, *, secured: bool = False, example: Any = None) -> dict[str, Any]:
+    made = openapi_document("m", "r", signature, server_version="1.2", secured=secured, example=example)
+    assert parse_json(dump_json(made)) == made, "it's JSON"
+    return made
+
+
+def fits(made: dict[str, Any], schema: str, value: Any) -> bool:
+    root = {"$ref": f"#/components/schemas/{schema}", "components": made["components"]}
+    return jsonschema_rs.Draft202012Validator(root).is_valid(value)
+
+
+@pytest.mark.parametrize("secured", [False, True])
+@pytest.mark.parametrize("signature", SIGNATURES)
+def test_every_reference_leads_somewhere_and_operations_have_names_of_their_own(
+    signature: Signature, secured: bool
+) -> None:
+    made = document(signature, secured=secured)
+    for place in set(re.findall(rb'"\$ref":"#/([^"]+)"', dump_json(made))):
+        found: Any = made
+        for part in place.decode().split("/"):
+            found = found[part]
+    operations = [
+        operation["operationId"]
+        for path in made["paths"].values()
+        for method, operation in path.items()
+        if method != "parameters"
+    ]
+    assert len(operations) == len(set(operations))
+
+
+@pytest.mark.parametrize("signature", SIGNATURES)
+def test_the_examples_are_valid_and_can_be_read(signature: Signature) -> None:
+    made = document(signature)
+    infer = made["paths"]["/v2/models/{model_name}/infer"]["post"]["requestBody"]["content"]["application/json"]
+    predict = made["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]
+    assert fits(made, "InferRequest", infer["example"])
+    assert fits(made, "PredictRequest", predict["example"])
+    blanks = blank_inputs(signature)
+    for request in (
+        read_infer(dump_json(infer["example"]), None, signature, LIMITS),
+        read_plain(predict["example"], signature, LIMITS),
+    ):
+        assert {name: array.tolist() for name, array in request.arrays.items()} == {
+            name: array.tolist() for name, array in blanks.items()
+        }
+
+
+@given(data=st.data(), signature=st.sampled_from(SIGNATURES), nested=st.booleans())
+@settings(max_examples=150, deadline=None)
+def test_what_the_server_takes_is_valid(data: st.DataObject, signature: Signature, nested: bool) -> None:
+    arrays = data.draw(arrays_for(signature))
+    body, _ = question(signature, arrays, nested=nested, outputs=[{"name": "scores"}], id="7")
+    made = document(signature)
+    assert fits(made, "InferRequest", parse_json(body))
+    assert fits(made, "PredictRequest", {"inputs": parse_json(write_plain("m", "r", arrays))["outputs"]})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"name": "z"},
+        {"datatype": "FP64"},
+        {"shape": [2]},
+        {"shape": [1, 3]},
+        {"shape": [0, 2]},
+        {"data": ["1", 2]},
+        {"data": [1]},
+        {"data": [[1, 2, 3]]},
+        {"data": [1e39, 1]},
+    ],
+    ids=str,
+)
+def test_what_the_server_refuses_is_not_valid(change: dict[str, Any]) -> None:
+    signature = Signature((TensorSpec("x", "FP32", ("N", 2)),), ANSWERED.outputs)
+    tensor = {"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [1, 2]}
+    made = document(signature)
+    assert fits(made, "InferRequest", {"inputs": [tensor]})
+    assert not fits(made, "InferRequest", {"inputs": [tensor | change]})
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        (WantedOutput("scores"), WantedOutput("text"), WantedOutput("is")),
+        (WantedOutput("scores", binary=True), WantedOutput("text", binary=True)),
+        (WantedOutput("scores", classes=2), WantedOutput("is", binary=True)),
+        (WantedOutput("scores", classes=2, binary=True),),
+    ],
+    ids=["as JSON", "as bytes", "classes", "classes as bytes"],
+)
+def test_what_the_server_answers_is_valid(wanted: tuple[WantedOutput, ...]) -> None:
+    written = write_infer("m", "r", InferRequest({}, wanted, "7"), OUTPUTS, ANSWERED, labels=("a", "b"))
+    assert fits(document(ANSWERED), "InferAnswer", parse_json(written.body[: written.json_bytes]))
+
+
+def test_everything_else_that_the_server_answers_is_valid() -> None:
+    made = document(ANSWERED)
+    answers = {
+        "ServerMetadata": server_metadata("1.2"),
+        "Model": model_metadata("m", "r", ANSWERED, {"sha256": "ab"}),
+        "ModelNames": model_names("m"),
+        "Index": repository_index("m", "r", ready=False),
+    }
+    assert {schema: fits(made, schema, answer) for schema, answer in answers.items()} == dict.fromkeys(answers, True)
+    assert fits(made, "PredictAnswer", parse_json(write_plain("m", "r", OUTPUTS)))
+    assert fits(made, "PredictAnswer", parse_json(write_rows("m", "r", OUTPUTS)))
+
+
+def test_callers_without_a_key_are_described_only_where_keys_are_asked_for() -> None:
+    for secured in (False, True):
+        made = document(ANSWERED, secured=secured)
+        operation = made["paths"]["/predict"]["post"]
+        assert ("401" in operation["responses"], "security" in operation) == (secured, secured)
+        assert "security" not in made["paths"]["/v2/health/ready"]["get"]
+
+
+def test_an_example_that_is_given_stands_first() -> None:
+    made = document(SIGNATURES[0], example={"text": "a good day"})
+    assert made["x-model"]["examples"]["predict"] == {"text": "a good day"}
+    assert fits(made, "PredictRequest", {"text": "another one"})
+    assert not fits(made, "PredictRequest", {"text": 7})
+
+
+def test_inputs_that_nobody_would_read_are_no_example() -> None:
+    made = document(Signature((TensorSpec("x", "FP32", (None, MAX_EXAMPLE_ELEMENTS + 1)),), ANSWERED.outputs))
+    assert made["x-model"]["examples"] == {"predict": None, "v2/models/m/infer": None}
+    assert "example" not in made["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]
+
+
+def test_the_page_needs_nothing_from_elsewhere_and_asks_for_its_document() -> None:
+    html = page("openapi.json")
+    assert 'const documentUrl = "openapi.json";' in html
+    assert not re.findall(r"https?://|src=|@import|url\(", html)
+
+
+def test_an_address_cannot_end_the_pages_script() -> None:
+    assert "</script><script>" not in page("</script><script>")

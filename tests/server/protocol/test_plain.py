@@ -1,0 +1,153 @@
+"""/predict, by tables."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.server.protocol.questions import array_of, same
+from tidegate_server.errors import InvalidRequest, NotFiniteOutput
+from tidegate_server.protocol.limits import Limits
+from tidegate_server.protocol.plain import asks_for_rows, read_plain, write_plain, write_rows
+from tidegate_server.protocol.request import WantedOutput
+from tidegate_server.protocol.signature import Signature, TensorSpec
+
+LIMITS = Limits(max_elements=8)
+OUTPUTS = (TensorSpec("label", "BYTES", ("N",)),)
+ONE = Signature((TensorSpec("x", "FP32", ("N", 2)),), OUTPUTS)
+TABLE = Signature(
+    (
+        TensorSpec("age", "INT64", ("N", 1)),
+        TensorSpec("city", "BYTES", ("N",)),
+        TensorSpec("place", "FP32", ("N", 2)),
+    ),
+    OUTPUTS,
+)
+ROW = {"age": 3, "city": "Ulm", "place": [48.4, 10]}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [{"inputs": {"x": [[1, 2]]}}, {"inputs": [[1, 2]]}, [[1, 2]]],
+    ids=["by name", "the only input", "the bare list"],
+)
+def test_one_input_may_be_given(document: Any) -> None:
+    request = read_plain(document, ONE, LIMITS)
+    assert same(request.arrays["x"], np.array([[1, 2]], np.float32))
+    assert request.outputs == (WantedOutput("label"),)
+    assert not asks_for_rows(document)
+
+
+def test_rows_become_columns() -> None:
+    document = {"rows": [ROW, ROW | {"age": 4}]}
+    arrays = read_plain(document, TABLE, LIMITS).arrays
+    assert asks_for_rows(document)
+    assert same(arrays["age"], np.array([[3], [4]]))
+    assert same(arrays["city"], array_of("BYTES", (2,), ["Ulm", "Ulm"]))
+    assert same(arrays["place"], np.array([[48.4, 10], [48.4, 10]], np.float32))
+
+
+@pytest.mark.parametrize(
+    ("document", "signature", "sentence"),
+    [
+        pytest.param(7, ONE, 'the body must be {"inputs": ...} or {"rows": [...]}', id="a number"),
+        pytest.param({}, ONE, 'the body must be {"inputs": ...} or {"rows": [...]}', id="an empty object"),
+        pytest.param(
+            {"inputs": [[1, 2]], "a": 1},
+            ONE,
+            'unknown field \'a\'; the body must be {"inputs": ...} or {"rows": [...]}',
+            id="a field too many",
+        ),
+        pytest.param({"inputs": {"y": 1}}, ONE, "the model has no input 'y'; it has x", id="another input"),
+        pytest.param({"inputs": {}}, ONE, "input x is missing", id="no input"),
+        pytest.param(
+            [[1, 2]],
+            TABLE,
+            'the model has several inputs: give {"inputs": {...}} with age, city, place',
+            id="a bare list for several inputs",
+        ),
+        pytest.param(
+            {"rows": []},
+            TABLE,
+            '"rows" must be a list of at least one object, each with a value for every input',
+            id="no rows",
+        ),
+        pytest.param(
+            {"rows": [ROW, [1]]},
+            TABLE,
+            '"rows" must be a list of at least one object, each with a value for every input',
+            id="a list among rows",
+        ),
+        pytest.param({"rows": [ROW, {"age": 1}]}, TABLE, "rows[1]: input city is missing", id="a row without a value"),
+        pytest.param(
+            {"rows": [ROW | {"sex": 1}]},
+            TABLE,
+            "the model has no input 'sex'; it has age, city, place",
+            id="a row with a value too many",
+        ),
+        pytest.param(
+            {"rows": [ROW, ROW | {"age": 1.5}]},
+            TABLE,
+            "input age: needs whole numbers (INT64), found a fraction",
+            id="a fraction in a row",
+        ),
+        pytest.param(
+            {"rows": [ROW, ROW | {"place": 1}]},
+            TABLE,
+            "input place: the lists are ragged; all lists of one level need one length",
+            id="a number for a list",
+        ),
+    ],
+)
+def test_a_malformed_question_is_refused_with_a_sentence(document: Any, signature: Signature, sentence: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        read_plain(document, signature, LIMITS)
+    assert (str(refused.value), refused.value.status) == (sentence, 400)
+
+
+def test_inputs_together_have_a_limit() -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        read_plain({"rows": [ROW] * 3}, TABLE, LIMITS)
+    assert (str(refused.value), refused.value.status) == (
+        "the inputs together have more than 8 values; send fewer at once",
+        413,
+    )
+
+
+def test_an_answer_has_the_outputs_by_name() -> None:
+    outputs = {"label": array_of("BYTES", (1,), ["ja"]), "p": np.array([[0.1, 0.9]], np.float32)}
+    assert json.loads(write_plain("m", "r", outputs)) == {
+        "model": "m",
+        "revision": "r",
+        "outputs": {"label": ["ja"], "p": [[0.1, 0.9]]},
+    }
+
+
+def test_an_answer_to_rows_has_a_row_for_each() -> None:
+    outputs = {
+        "label": array_of("BYTES", (2,), ["ja", "nein"]),
+        "score": np.array([[0.1], [0.9]], np.float32),
+        "p": np.array([[1, 2], [3, 4]]),
+    }
+    assert json.loads(write_rows("m", "r", outputs)) == {
+        "model": "m",
+        "revision": "r",
+        "rows": [{"label": "ja", "score": 0.1, "p": [1, 2]}, {"label": "nein", "score": 0.9, "p": [3, 4]}],
+    }
+
+
+@pytest.mark.parametrize(
+    "outputs",
+    [{"a": np.zeros((2,)), "b": np.zeros((3,))}, {"a": np.array(1.0)}, {}],
+    ids=["of two lengths", "a single value", "none"],
+)
+def test_outputs_that_are_not_by_row_are_refused(outputs: Any) -> None:
+    with pytest.raises(InvalidRequest, match="the model's outputs aren't one per row; ask with"):
+        write_rows("m", "r", outputs)
+
+
+@pytest.mark.parametrize("write", [write_plain, write_rows])
+def test_nan_is_named(write: Any) -> None:
+    with pytest.raises(NotFiniteOutput, match="output scores"):
+        write("m", "r", {"scores": np.array([np.inf])})
