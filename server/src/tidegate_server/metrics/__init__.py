@@ -1,0 +1,8 @@
+"""The server's metrics: counted on the hot path, read at a scrape."""
+
+from tidegate_server.metrics.histogram import latency_buckets
+from tidegate_server.metrics.predictions import PredictionPlan, prediction_plan
+from tidegate_server.metrics.server_metrics import ServerMetrics
+from tidegate_server.metrics.snapshot import Identity
+
+__all__ = ["Identity", "PredictionPlan", "ServerMetrics", "latency_buckets", "prediction_plan"]

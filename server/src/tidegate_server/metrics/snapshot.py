@@ -1,0 +1,90 @@
+"""The server's numbers at one instant."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from tidegate_server.metrics.histogram import Histogram
+from tidegate_server.metrics.predictions import PredictionPlan, Tally
+
+OTHER = "other"
+"""The label's value for whatever has no series of its own."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Whose metrics these are."""
+
+    model_deployment: str
+    revision: str
+    sha256: str
+    model: str = ""
+    """The model's name; empty where it is the last part of `model_deployment`."""
+
+    @property
+    def model_name(self) -> str:
+        return self.model or self.model_deployment.rpartition("/")[2]
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """Zeros until the warm-up has chosen."""
+
+    threads_per_run: int = 0
+    runs_at_once: int = 0
+    max_rows: int = 0
+    inline: bool = False
+
+
+@dataclass
+class Watched:
+    """Where to ask for numbers that others keep."""
+
+    queue_length: Callable[[], int] = lambda: 0
+    log_lines_dropped: Callable[[], int] = lambda: 0
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    identity: Identity
+    predictions: PredictionPlan
+    began: int
+    answers: Mapping[str, Mapping[str, int]]
+    """By protocol, then by status."""
+    duration: Histogram
+    answered_well: int
+    seconds_well: float
+    """Requests answered with a status below 400, and their time together."""
+    phases: Mapping[str, Histogram]
+    """Per request: a run of a batch counts for each request in it."""
+    batches: Mapping[int, tuple[int, float]]
+    """By rows, ascending: how many batches ran, and their seconds together."""
+    rows: int
+    reasons: Mapping[str, int]
+    last_run: float
+    """Seconds of the epoch; 0 before the first."""
+    tally: Tally
+    run_plan: RunPlan
+    queue_length: int
+    log_lines_dropped: int
+
+    @property
+    def answered(self) -> int:
+        return sum(sum(codes.values()) for codes in self.answers.values())
+
+    @property
+    def by_code(self) -> dict[str, int]:
+        """All protocols together."""
+        counts: dict[str, int] = {}
+        for codes in self.answers.values():
+            for code, count in codes.items():
+                counts[code] = counts.get(code, 0) + count
+        return counts
+
+    @property
+    def batches_run(self) -> int:
+        return sum(count for count, _ in self.batches.values())
+
+    @property
+    def run_seconds(self) -> float:
+        """A batch counts once."""
+        return sum(seconds for _, seconds in self.batches.values())
