@@ -1,0 +1,172 @@
+"""One JSON line per inference request, or per failed one. Nothing of a request's headers, query or body is in it.
+
+Whoever writes a line never waits: it goes to a bounded queue, a thread writes it, and what finds no room is counted.
+"""
+
+import sys
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from threading import Event, Thread
+from time import time  # noqa: TID251 - the shell that gives the log its clock
+from typing import BinaryIO, Literal
+
+import orjson
+
+from tidegate_server.errors import BadSetting
+
+Level = Literal["off", "errors", "all"]
+
+MOST_WAITING = 10_000
+ERRORS_PER_SECOND = 100
+LONGEST_PATH = 256
+GATHERING_SECONDS = 0.05
+SECONDS_TO_END = 2.0
+
+
+def level_from_env(environ: Mapping[str, str]) -> Level:
+    """Raises BadSetting."""
+    match environ.get("TIDEGATE_ACCESS_LOG") or "errors":
+        case "off":
+            return "off"
+        case "errors":
+            return "errors"
+        case "all":
+            return "all"
+        case text:
+            raise BadSetting(f"TIDEGATE_ACCESS_LOG is {text!r}; it must be one of errors, all, off")
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    at: float
+    method: str
+    target: str
+    status: int
+    seconds: float
+    bytes_in: int
+    bytes_out: int
+    rows: int
+    trace_id: str
+    caller: str
+    unsaid: int
+
+
+class AccessLog:
+    """Any thread may call `write`."""
+
+    def __init__(
+        self, level: Level, revision: str, out: BinaryIO | None = None, clock: Callable[[], float] = time
+    ) -> None:
+        """Lines go to standard output. `clock` gives seconds of the epoch."""
+        self._from_status = {"off": 1000, "errors": 400, "all": 0}[level]
+        self._errors_at_most = ERRORS_PER_SECOND if level == "errors" else sys.maxsize
+        self._revision, self._out, self._clock = revision, out or sys.stdout.buffer, clock
+        self._lines: deque[_Line] = deque()
+        self._second, self._in_second, self._unsaid = 0, 0, 0
+        self._dropped = 0
+        self._wake, self._ending = Event(), False
+        self._thread: Thread | None = None
+        if level != "off":
+            self._thread = Thread(target=self._run, name="access-log", daemon=True)
+            self._thread.start()
+
+    def wants(self, status: int) -> bool:
+        """False when a line for this status wouldn't be written; saves the making of its arguments."""
+        return status >= self._from_status
+
+    def write(
+        self,
+        method: str,
+        target: str,
+        status: int,
+        seconds: float,
+        *,
+        bytes_in: int = 0,
+        bytes_out: int = 0,
+        rows: int = 0,
+        trace_id: str = "",
+        caller: str = "",
+    ) -> None:
+        """`target` as the client sent it; its query isn't written. For gRPC: the call's name, and HTTP's status."""
+        if status < self._from_status:
+            return
+        now = self._clock()
+        if not self._has_room(now):
+            return
+        unsaid, self._unsaid = self._unsaid, 0
+        self._lines.append(
+            _Line(now, method, target, status, seconds, bytes_in, bytes_out, rows, trace_id, caller, unsaid)
+        )
+        if not self._wake.is_set():
+            self._wake.set()
+
+    def dropped(self) -> int:
+        """Lines that nobody took in time, since the start."""
+        return self._dropped
+
+    def close(self) -> None:
+        """Writes what is left, for two seconds at most."""
+        self._ending = True
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join(SECONDS_TO_END)
+
+    def _has_room(self, now: float) -> bool:
+        """Two threads may both take the last place; a line too many does no harm."""
+        if int(now) != self._second:
+            self._second, self._in_second = int(now), 0
+        self._in_second += 1
+        if self._in_second > self._errors_at_most:
+            self._unsaid += 1
+            return False
+        if len(self._lines) >= MOST_WAITING:
+            self._dropped += 1
+            return False
+        return True
+
+    # --- in the log's thread
+
+    def _run(self) -> None:
+        while not self._ending:
+            self._wake.wait()
+            if not self._ending:
+                # A thread that woke for every line would take Python's lock from the requests each time.
+                Event().wait(GATHERING_SECONDS)
+            self._wake.clear()
+            self._write_waiting()
+        self._write_waiting()
+
+    def _write_waiting(self) -> None:
+        while self._lines:
+            lines = [self._lines.popleft() for _ in range(min(len(self._lines), 200))]
+            try:
+                self._out.write(b"".join([self._text(line) for line in lines]))
+                self._out.flush()
+            except (OSError, ValueError):  # nobody reads standard output any more
+                self._dropped += len(lines)
+
+    def _text(self, line: _Line) -> bytes:
+        path = line.target.partition("?")[0].partition("#")[0][:LONGEST_PATH]
+        document = {
+            "time": datetime.fromtimestamp(line.at, UTC).isoformat(timespec="milliseconds"),
+            "method": _utf8(line.method),
+            "path": _utf8(path),
+            "status": line.status,
+            "seconds": round(line.seconds, 6),
+            "bytes_in": line.bytes_in,
+            "bytes_out": line.bytes_out,
+            "rows": line.rows,
+            "trace_id": line.trace_id,
+            "caller": _utf8(line.caller),
+            "revision": self._revision,
+        }
+        if line.unsaid:
+            document["unsaid_before"] = line.unsaid
+        return orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _utf8(text: str) -> str:
+    """Half a surrogate pair can't be written."""
+    return text.encode("utf-8", "replace").decode()
