@@ -15,11 +15,10 @@ from typing import Any
 import pytest
 
 from tidegate_server.errors import FetchFailed
-from tidegate_server.fetch.download import Downloaded
 from tidegate_server.fetch.report import MAX_BYTES, failure_report, success_report
 from tidegate_server.fetch.run import with_retries
 from tidegate_server.fetch.sources import printable
-from tidegate_server.signature import Signature, TensorSpec
+from tidegate_server.protocol.signature import Signature, TensorSpec
 
 
 @dataclass
@@ -147,17 +146,17 @@ def test_a_passing_failure_is_tried_again(origin: Origin, linear: Path, tmp_path
         pytest.param("{origin}/empty", {}, "NotOnnx", "isn't an ONNX model", id="an empty file"),
         pytest.param("{origin}/half", {}, "NotOnnx", "isn't an ONNX model", id="half a model that says it is whole"),
         pytest.param("{origin}/sequence", {}, "UnsupportedModel", "zipmap=False", id="a sequence as output"),
-        pytest.param("{origin}/external", {}, "UnsupportedModel", "in other files", id="external data"),
+        pytest.param("{origin}/external", {}, "UnsupportedModel", "in other files", id="weights elsewhere"),
         pytest.param(
             "{origin}/m", {"TIDEGATE_MODEL_SHA256": "0" * 64}, "WrongDigest", "not 000000", id="another digest"
         ),
         pytest.param("{origin}/m", {"TIDEGATE_MODEL_SHA256": "abc"}, "WrongDigest", "64 hex digits", id="no digest"),
         pytest.param("{origin}/m", {"TIDEGATE_MAX_MODEL_BYTES": "50"}, "TooLarge", "the limit is 50", id="too large"),
-        pytest.param("s3://bucket/m", {}, "UnsupportedUri", "file://, http://, https://", id="unknown scheme"),
-        pytest.param("/m.onnx", {}, "UnsupportedUri", "file://, http://, https://", id="no scheme"),
+        pytest.param("ftp://host/m", {}, "UnsupportedUri", "hf://, http://, https://", id="unknown scheme"),
+        pytest.param("/m.onnx", {}, "UnsupportedUri", "hf://, http://, https://", id="no scheme"),
         pytest.param("", {}, "UnsupportedUri", "TIDEGATE_MODEL_URI is missing", id="no URI"),
         pytest.param("file:///no/such/file", {}, "NotFound", "No such file", id="no such file"),
-        pytest.param("file:///", {}, "NotFound", "directory", id="a folder"),
+        pytest.param("file://{folder}", {}, "NotFound", "has no .onnx file", id="a folder without a model"),
     ],
 )
 def test_a_failure_says_why_and_whether_waiting_helps(
@@ -176,7 +175,8 @@ def test_a_failure_says_why_and_whether_waiting_helps(
     origin.files |= {"/junk": b"<html>log in first</html>"}
     origin.files |= {"/sequence": sequence.read_bytes(), "/external": external.read_bytes()}
     origin.cut = uri.endswith("/cut")
-    ended = fetch(tmp_path, uri.format(origin=origin.uri("")), **environment)
+    (tmp_path / "empty").mkdir()
+    ended = fetch(tmp_path, uri.format(origin=origin.uri(""), folder=tmp_path / "empty"), **environment)
     permanent = reason not in ("NotFound", "Unreachable")
     assert (ended.code, ended.report["reason"], ended.report["permanent"]) == (1, reason, permanent)
     assert words in ended.report["message"]
@@ -196,7 +196,7 @@ def test_retries_end_with_the_time_for_them() -> None:
         pauses.append(seconds)
         clock[0] += seconds
 
-    def attempt() -> Downloaded:
+    def attempt() -> None:
         raise FetchFailed("Unreachable", "no", transient=True)
 
     with pytest.raises(FetchFailed):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tidegate_server.errors import FetchFailed
-from tidegate_server.signature import Signature
+from tidegate_server.protocol.signature import Signature
 
 log = logging.getLogger(__name__)
 
@@ -23,20 +23,34 @@ UNSUPPORTED_URI = "UnsupportedUri"
 NOT_FOUND = "NotFound"
 UNREACHABLE = "Unreachable"
 TOO_LARGE = "TooLarge"
+UNVERIFIED = "Unverified"
+UNSAFE_CONTENT = "UnsafeContent"
 
-PERMANENT = frozenset({WRONG_DIGEST, NOT_ONNX, UNSUPPORTED_MODEL, UNSUPPORTED_URI, TOO_LARGE})
+PERMANENT = frozenset(
+    {WRONG_DIGEST, NOT_ONNX, UNSUPPORTED_MODEL, UNSUPPORTED_URI, TOO_LARGE, UNVERIFIED, UNSAFE_CONTENT}
+)
 """Reasons that trying again can't help; the other two may pass."""
 
 
-def success_report(sha256: str, size: int, signature: Signature) -> dict[str, Any]:
-    """Tensors that don't fit into the termination log are left out from the end; the object stays whole."""
+def success_report(
+    sha256: str, size: int, signature: Signature, files_sha256: str | None = None, resolved: str | None = None
+) -> dict[str, Any]:
+    """`sha256`: of the ONNX file; `files_sha256`: of the list of a folder's files; `size`: of them all.
+
+    `resolved`: the URI that will always lead to this content, where the one that was given may lead to another.
+
+    Tensors that don't fit into the termination log are left out from the end; the object stays whole."""
     report: dict[str, Any] = {
         "sha256": sha256,
         "bytes": size,
         "inputs": [spec.as_json() for spec in signature.inputs],
         "outputs": [spec.as_json() for spec in signature.outputs],
     }
-    while len(_encoded(report)) > MAX_BYTES:
+    if files_sha256 is not None:
+        report["files_sha256"] = files_sha256
+    if resolved is not None:
+        report["resolved"] = resolved
+    while len(_encoded(report)) > MAX_BYTES and (report["outputs"] or report["inputs"]):
         (report["outputs"] or report["inputs"]).pop()
     return report
 

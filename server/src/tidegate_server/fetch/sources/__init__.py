@@ -1,22 +1,23 @@
-"""Where models come from. One module a source, one line a scheme."""
+"""Where models come from. One module a source, one line a scheme.
+
+A module is imported when a URI asks for it, so a library that isn't installed is missed by nobody else.
+"""
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Protocol
 from urllib.parse import urlsplit, urlunsplit
 
 from tidegate_server.errors import FetchFailed
 from tidegate_server.fetch.report import UNSUPPORTED_URI
-from tidegate_server.fetch.sources.local import open_local
-from tidegate_server.fetch.sources.stream import Stream
-from tidegate_server.fetch.sources.web import open_web
+from tidegate_server.fetch.sources.stream import Listing
 
 
 class Source(Protocol):
-    """Opens the bytes behind a URI. Raises FetchFailed, `transient` where trying again soon may help."""
+    """Says what a URI names. Raises FetchFailed, `transient` where trying again soon may help."""
 
-    def __call__(self, uri: str) -> AbstractContextManager[Stream]: ...
+    def __call__(self, uri: str, environ: Mapping[str, str]) -> Listing: ...
 
 
 @dataclass(frozen=True)
@@ -31,16 +32,33 @@ class Origin:
         return printable(self.uri)
 
 
-SOURCES: Mapping[str, Source] = {"file": open_local, "http": open_web, "https": open_web}
+SOURCES: Mapping[str, str] = {
+    "file": "local",
+    "pvc": "pvc",
+    "image": "image",
+    "http": "web",
+    "https": "web",
+    "s3": "s3",
+    "gs": "gs",
+    "az": "az",
+    "hf": "hf",
+    "oci": "oci",
+}
+"""Each scheme's module, whose function `find` is the Source."""
 
 
 def find_source(uri: str) -> Origin:
-    """Raises FetchFailed when no source knows the scheme."""
+    """Raises FetchFailed when no source knows the scheme, or when its library isn't installed."""
     scheme = uri.partition("://")[0].lower() if "://" in uri else ""
-    source = SOURCES.get(scheme)
-    if source is None:
+    module = SOURCES.get(scheme)
+    if module is None:
         known = ", ".join(f"{name}://" for name in sorted(SOURCES))
         raise FetchFailed(UNSUPPORTED_URI, f"{printable(uri)} is not supported; use one of {known}")
+    try:
+        source: Source = import_module(f"{__name__}.{module}").find
+    except ModuleNotFoundError as error:
+        missing = f"{scheme}:// needs the Python package {error.name}; install tidegate-server[sources]"
+        raise FetchFailed(UNSUPPORTED_URI, missing) from error
     return Origin(uri, source)
 
 

@@ -1,25 +1,132 @@
-"""file:// — a model on a volume that the pod mounts."""
+"""file:// — a model on a volume that the pod mounts, and the reading of folders for every source that has one.
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+In a folder only plain files are taken: a link or a device could lead anywhere in the pod.
+"""
+
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from tidegate_server.errors import FetchFailed
-from tidegate_server.fetch.report import NOT_FOUND, UNSUPPORTED_URI
-from tidegate_server.fetch.sources.stream import Stream
+from tidegate_server.fetch.bounds import MAX_FILES
+from tidegate_server.fetch.names import safe_name, unsafe
+from tidegate_server.fetch.report import NOT_FOUND, UNSAFE_CONTENT, UNSUPPORTED_URI
+from tidegate_server.fetch.sources.stream import Listing, SourceFile, Stream, single
+
+# What file systems, Git and Kubernetes' own volumes put beside the files.
+_NOT_OURS = frozenset({"lost+found", ".git"})
+_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+
+
+def find(uri: str, _environ: Mapping[str, str]) -> Listing:
+    return list_path(local_path(uri))
+
+
+def local_path(uri: str) -> Path:
+    """The path of a `scheme:///path`. Raises FetchFailed."""
+    parts = urlsplit(uri)
+    if parts.netloc not in ("", "localhost"):
+        raise FetchFailed(UNSUPPORTED_URI, f"{uri} names the host {parts.netloc!r}; write {parts.scheme}:///path")
+    return Path(unquote(parts.path))
+
+
+def list_path(path: Path, top: Path | None = None) -> Listing:
+    """A file, or all the files of a folder. Raises FetchFailed.
+
+    `top`: a folder above it that others write to, so that nothing on the way from there may be a link.
+    """
+    try:
+        if not path.is_dir():
+            opened = partial(_open, path) if top is None else partial(_open_beneath, top, path)
+            seen = path.stat()
+            return single(SourceFile(path.name, opened, seen.st_size, _version(seen)))
+        return Listing(tuple(_files(path, top or path)))
+    except (OSError, ValueError) as error:
+        raise _cannot_open(path, error) from error
+
+
+def _files(folder: Path, top: Path) -> Iterator[SourceFile]:
+    for count, path in enumerate(_plain_files(folder, folder), 1):
+        if count > MAX_FILES:
+            raise FetchFailed(UNSAFE_CONTENT, f"the folder has more than {MAX_FILES} files; name the model's own")
+        seen, name = path.lstat(), path.relative_to(folder).as_posix()
+        yield SourceFile(name, partial(_open_beneath, top, path), seen.st_size, _version(seen))
+
+
+def _plain_files(folder: Path, top: Path) -> Iterator[Path]:
+    with os.scandir(folder) as entries:
+        found = sorted(entries, key=lambda entry: entry.name)
+    for entry in found:
+        if entry.name in _NOT_OURS or entry.name.startswith(".."):
+            continue
+        path = Path(entry.path)
+        name = safe_name(path.relative_to(top).as_posix(), "the folder")
+        if entry.is_dir(follow_symlinks=False):
+            yield from _plain_files(path, top)
+        else:
+            _check_plain(name, entry.stat(follow_symlinks=False))
+            yield path
+
+
+def _check_plain(name: str, seen: os.stat_result) -> None:
+    if stat.S_ISLNK(seen.st_mode):
+        raise unsafe(name, "the folder", "it is a symbolic link")
+    if not stat.S_ISREG(seen.st_mode):
+        raise unsafe(name, "the folder", "it is no plain file")
+    if seen.st_nlink > 1:
+        raise unsafe(name, "the folder", "it is hard-linked to another file")
 
 
 @contextmanager
-def open_local(uri: str) -> Iterator[Stream]:
-    parts = urlsplit(uri)
-    if parts.netloc not in ("", "localhost"):
-        raise FetchFailed(UNSUPPORTED_URI, f"{uri} names the host {parts.netloc!r}; write file:///path")
-    path = Path(unquote(parts.path))
+def _open(path: Path, offset: int, _version_before: str | None) -> Iterator[Stream]:
+    with _refusals(path):
+        descriptor = os.open(path, _READ)
+    with _stream(path, descriptor, offset) as stream:
+        yield stream
+
+
+@contextmanager
+def _open_beneath(top: Path, path: Path, offset: int, _version_before: str | None) -> Iterator[Stream]:
+    """The file as it was when it was listed: nobody has put a link on the way to it since."""
+    *folders, last = path.relative_to(top).parts
+    with ExitStack() as stack, _refusals(path):
+        place = os.open(top, _READ | os.O_DIRECTORY)
+        stack.callback(os.close, place)
+        for folder in folders:
+            place = os.open(folder, _READ | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=place)
+            stack.callback(os.close, place)
+        descriptor = os.open(last, _READ | os.O_NOFOLLOW, dir_fd=place)
+    with _stream(path, descriptor, offset) as stream:
+        yield stream
+
+
+@contextmanager
+def _refusals(path: Path) -> Iterator[None]:
     try:
-        file = path.open("rb")
+        yield
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise FetchFailed(NOT_FOUND, f"can't open {path}: {reason}") from error
-    with file:
-        yield Stream(file.read, path.stat().st_size)
+        raise _cannot_open(path, error) from error
+
+
+@contextmanager
+def _stream(path: Path, descriptor: int, offset: int) -> Iterator[Stream]:
+    seen = os.fstat(descriptor)
+    if not stat.S_ISREG(seen.st_mode):
+        os.close(descriptor)
+        raise unsafe(path.name, "the model's folder", "it is no plain file")
+    with os.fdopen(descriptor, "rb") as file:
+        file.seek(offset)
+        yield Stream(file.read, seen.st_size, offset, _version(seen))
+
+
+def _version(seen: os.stat_result) -> str:
+    return f"{seen.st_dev}-{seen.st_ino}-{seen.st_size}-{seen.st_mtime_ns}"
+
+
+def _cannot_open(path: Path, error: Exception) -> FetchFailed:
+    reason = getattr(error, "strerror", None) or str(error)
+    return FetchFailed(NOT_FOUND, f"can't open {path}: {reason}")

@@ -1,0 +1,69 @@
+"""Asks ONNX's own checker about a model, in a process of its own: it parses what strangers wrote, in C++.
+
+Operators of domains that the checker has no definitions of (`ai.onnx.contrib` and `com.microsoft.extensions` of
+onnxruntime-extensions, `com.microsoft` of the runtime) are passed over; whether they exist, the runtime says.
+"""
+
+import json
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+from tidegate_server.errors import FetchFailed
+from tidegate_server.fetch.report import UNSUPPORTED_MODEL
+
+log = logging.getLogger(__name__)
+
+MOST_BYTES = 2**31 - 1
+"""Protobuf reads no longer message. Weights in files of their own don't count."""
+MOST_SECONDS = 300.0
+
+
+def check_graph(model: Path, how: str) -> None:
+    """`how`: `refuse`, `warn` or `off`. Raises FetchFailed when the checker finds fault and is to be listened to."""
+    fault = _fault(model) if how != "off" else None
+    if fault is None:
+        return
+    sentence = f"the model breaks the rules of ONNX, export it again: {fault}"
+    if how == "refuse":
+        raise FetchFailed(UNSUPPORTED_MODEL, sentence)
+    log.warning("%s", sentence)
+
+
+def _fault(model: Path) -> str | None:
+    """The checker's words; None when it has nothing to say, or couldn't be asked, which the log tells."""
+    size = model.stat().st_size
+    if size > MOST_BYTES:
+        log.warning("the graph isn't checked: it has %d bytes, and protobuf reads no more than %d", size, MOST_BYTES)
+        return None
+    command = [sys.executable, "-m", __name__, str(model)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=MOST_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        log.warning("the graph isn't checked: ONNX's checker wasn't done after %.0f s", MOST_SECONDS)
+        return None
+    try:
+        answer = json.loads(done.stdout)
+    except ValueError:
+        return f"its checker ended with exit code {done.returncode} over it"
+    if answer["skipped"]:
+        log.warning("the graph isn't checked: %s", answer["skipped"])
+    fault: str | None = answer["fault"]
+    return fault
+
+
+def _answer(model: str) -> dict[str, str | None]:
+    try:
+        from onnx import checker
+    except ImportError:
+        return {"skipped": "the Python package onnx isn't installed", "fault": None}
+    try:
+        checker.check_model(model)
+    except Exception as error:  # noqa: BLE001 - whatever it throws is what it has to say
+        return {"skipped": None, "fault": " ".join(str(error).split())[:400]}
+    return {"skipped": None, "fault": None}
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(_answer(sys.argv[1])))

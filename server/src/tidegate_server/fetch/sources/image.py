@@ -1,0 +1,23 @@
+"""image:///models/7 — a model that is in one image with the server. Nothing is copied; it stays where it is."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from tidegate_server.errors import FetchFailed
+from tidegate_server.fetch.report import NOT_FOUND, UNSUPPORTED_URI
+from tidegate_server.fetch.sources.local import local_path
+from tidegate_server.fetch.sources.stream import Listing
+from tidegate_server.settings import path_in_image
+
+
+def find(uri: str, environ: Mapping[str, str]) -> Listing:
+    local_path(uri)
+    model = path_in_image(uri)
+    given = environ.get("TIDEGATE_MODEL_PATH")
+    if given and Path(given) != model:
+        raise FetchFailed(
+            UNSUPPORTED_URI, f"TIDEGATE_MODEL_PATH is {given}, but {uri} leaves the model at {model}; set only one"
+        )
+    if not model.is_file():
+        raise FetchFailed(NOT_FOUND, f"the image has no {model}; name the .onnx file, or its folder if it's model.onnx")
+    return Listing((), in_place=model)

@@ -1,0 +1,157 @@
+"""oci://REGISTRY/REPOSITORY:TAG[/path] — an artifact or an image in a container registry.
+
+A client of our own, since pulling is four kinds of GET, and since what matters here is what happens to the bytes: a tag
+is resolved to a digest once, every manifest and blob has to have its digest, blobs are resumed, and layers are unpacked
+under the rules for archives from anywhere.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, TypeVar
+
+from tidegate_server.errors import FetchFailed
+from tidegate_server.fetch.bounds import MAX_FILES
+from tidegate_server.fetch.http import Asked, BadStatus, get, open_at
+from tidegate_server.fetch.report import UNSAFE_CONTENT, UNSUPPORTED_URI, WRONG_DIGEST
+from tidegate_server.fetch.sources.oci_login import Account, authorize, find_account
+from tidegate_server.fetch.sources.oci_reference import DIGEST, Reference, is_plain, parse, platform_matches
+from tidegate_server.fetch.sources.stream import Listing, SourceFile, Stream, archive_kind
+
+_MANIFESTS = (
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+)
+_INDEXES = (
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+)
+_MAX_MANIFEST = 4 * 2**20
+_TITLES = ("org.opencontainers.image.title", "org.cncf.model.filepath")
+_UNPACK = "io.deis.oras.content.unpack"
+Answer = TypeVar("Answer")
+
+
+def find(uri: str, environ: Mapping[str, str]) -> Listing:
+    reference = parse(uri)
+    registry = Registry(reference, environ)
+    manifest, digest = registry.manifest(reference.version)
+    if _is_index(manifest):
+        manifest, _ = registry.manifest(_for_this_machine(manifest))
+    layers = manifest.get("layers")
+    if not isinstance(layers, list) or len(layers) > MAX_FILES:
+        raise FetchFailed(UNSUPPORTED_URI, "what the registry has under that name is no artifact with layers")
+    files = tuple(file for layer in layers if (file := _file(layer, registry)) is not None)
+    return Listing(files, resolved=reference.at(digest), inside=reference.inside)
+
+
+@dataclass
+class Registry:
+    """A repository in a registry, and how it has let us in so far."""
+
+    reference: Reference
+    environ: Mapping[str, str]
+    authorization: str = field(default="", repr=False)
+    account: Account | None = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        insecure = self.environ.get("TIDEGATE_REGISTRY_INSECURE", "")
+        self.scheme = "http" if is_plain(self.reference.host, insecure) else "https"
+        self.account = find_account(self.reference, self.environ)
+
+    def manifest(self, version: str) -> tuple[dict[str, Any], str]:
+        """A manifest or an index, and its digest, which it has for sure. Raises FetchFailed."""
+        accept = {"Accept": ", ".join((*_MANIFESTS, *_INDEXES))}
+        with self._let_in(get, f"manifests/{version}", accept) as answer:
+            body = answer.read(_MAX_MANIFEST + 1)
+        if len(body) > _MAX_MANIFEST:
+            raise FetchFailed(UNSAFE_CONTENT, f"the manifest has more than {_MAX_MANIFEST} bytes")
+        digest = f"sha256:{hashlib.sha256(body).hexdigest()}"
+        if DIGEST.fullmatch(version) and digest != version:
+            raise FetchFailed(WRONG_DIGEST, f"the registry's manifest has the digest {digest}, not {version}")
+        try:
+            manifest = json.loads(body)
+        except ValueError:
+            manifest = None
+        if not isinstance(manifest, dict):
+            raise FetchFailed(UNSUPPORTED_URI, "what the registry has under that name is no manifest")
+        return manifest, digest
+
+    @contextmanager
+    def blob(self, digest: str, offset: int, _before: str | None) -> Iterator[Stream]:
+        """Named by its digest, it never changes: no condition is needed to begin in the middle."""
+
+        def opened(asked: Asked) -> AbstractContextManager[Stream]:
+            return open_at(asked, offset, None)
+
+        with self._let_in(opened, f"blobs/{digest}", {}) as stream:
+            yield replace(stream, version=digest)
+
+    @contextmanager
+    def _let_in(
+        self, opened: Callable[[Asked], AbstractContextManager[Answer]], path: str, headers: Mapping[str, str]
+    ) -> Iterator[Answer]:
+        """Logs in where the registry asks for it, and again where its token has run out meanwhile."""
+        with ExitStack() as stack:
+            try:
+                answer = stack.enter_context(opened(self._asked(path, headers)))
+            except BadStatus as error:
+                challenge = error.headers.get("WWW-Authenticate", "")
+                if error.status != 401 or not challenge:
+                    raise
+                self.authorization = authorize(challenge, self.account, self.reference, self.scheme)
+                answer = stack.enter_context(opened(self._asked(path, headers)))
+            yield answer
+
+    def _asked(self, path: str, headers: Mapping[str, str]) -> Asked:
+        address = f"{self.scheme}://{self.reference.host}/v2/{self.reference.repository}/{path}"
+        private = {"Authorization": self.authorization} if self.authorization else {}
+        return Asked(address, headers, private)
+
+
+def _is_index(manifest: Mapping[str, Any]) -> bool:
+    return manifest.get("mediaType") in _INDEXES or ("manifests" in manifest and "layers" not in manifest)
+
+
+def _for_this_machine(index: Mapping[str, Any]) -> str:
+    """The digest of the only manifest, or of the one for this machine's platform. Raises FetchFailed."""
+    manifests = [each for each in index.get("manifests") or () if _is_descriptor(each)]
+    # Attestations lie beside the images that they are about.
+    images = [each for each in manifests if (each.get("platform") or {}).get("os") != "unknown"]
+    fitting = [each for each in images if platform_matches(each.get("platform") or {}, os.uname().machine)]
+    chosen = fitting or (images if len(images) == 1 else [])
+    if not chosen:
+        raise FetchFailed(UNSUPPORTED_URI, f"the registry has nothing under that name for {os.uname().machine}")
+    return str(chosen[0]["digest"])
+
+
+def _file(layer: Any, registry: Registry) -> SourceFile | None:
+    """The file that a layer is, or the archive of files; None for a layer that is neither."""
+    if not _is_descriptor(layer):
+        raise FetchFailed(UNSUPPORTED_URI, "the manifest has a layer without a sha256 digest and a size")
+    notes = layer.get("annotations") or {}
+    title = next((str(notes[key]) for key in _TITLES if notes.get(key)), "")
+    kind, digest = str(layer.get("mediaType", "")), layer["digest"]
+    is_tar = ".tar" in kind
+    if "zstd" in kind:
+        raise FetchFailed(UNSUPPORTED_URI, "the artifact has a layer packed with zstd; push it with gzip")
+    packed = "tar" if str(notes.get(_UNPACK, "")).lower() == "true" or (is_tar and not title) else archive_kind(title)
+    if not packed and not title:
+        return None
+    opened = partial(registry.blob, digest)
+    return SourceFile(title or digest, opened, layer["size"], digest, digest.removeprefix("sha256:"), packed)
+
+
+def _is_descriptor(found: Any) -> bool:
+    return (
+        isinstance(found, dict)
+        and isinstance(found.get("digest"), str)
+        and DIGEST.fullmatch(found["digest"]) is not None
+        and (found.get("annotations") is None or isinstance(found["annotations"], dict))
+        and (found.get("platform") is None or isinstance(found["platform"], dict))
+        and isinstance(found.get("size"), int)
+    )
