@@ -1,0 +1,204 @@
+"""From a model's numbers to a label and a score. Pure.
+
+Which output holds the classes is decided once, from the signature, when the model is opened: a mistake in labels.json
+keeps the server from starting and never shows up in an answer.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+
+from tidegate_server.errors import ModelFailed
+from tidegate_server.predict.files import unusable
+from tidegate_server.predict.labels import LABELS_FILE, Labels, Scores
+from tidegate_server.predict.predictor import QUICK_BYTES, Asked, Outputs, writer_of_outputs
+from tidegate_server.protocol.document import dump_json
+from tidegate_server.protocol.limits import Limits
+from tidegate_server.protocol.plain import read_plain
+from tidegate_server.protocol.signature import Signature, TensorSpec
+from tidegate_server.protocol.tensors import Array, refuse_not_finite
+
+Prediction = dict[str, Any]
+
+SCORE_DECIMALS = 6
+_LIKELY = 0.5  # a class that doesn't compete with the others is given from here on
+
+Kind = Literal["scores", "one score", "position"]
+"""A number per class, one number for two classes, or the number of the class itself."""
+
+
+@dataclass(frozen=True)
+class Classes:
+    """How to read the classes out of one output."""
+
+    names: tuple[str, ...]
+    positive: int | None
+    output: str
+    kind: Kind
+    scores: Scores
+
+    def predictions(self, outputs: Outputs) -> list[Prediction]:
+        """One for each row. Raises NotFiniteOutput, and ModelFailed for an output that has another shape."""
+        array = outputs[self.output]
+        if self.kind == "position":
+            return [self._named(position) for position in self._positions(array)]
+        scores = self._scores(array)
+        if self.scores == "sigmoid" and self.kind == "scores":
+            return [self._independent(row) for row in scores]
+        best = scores.argmax(axis=1)
+        return [
+            {"label": self.names[position], "score": _rounded(row[position]), **self._verdict(position)}
+            for position, row in zip(best.tolist(), scores, strict=True)
+        ]
+
+    def _named(self, position: int) -> Prediction:
+        return {"label": self.names[position], **self._verdict(position)}
+
+    def _verdict(self, position: int) -> Prediction:
+        return {} if self.positive is None else {"positive": position == self.positive}
+
+    def _independent(self, row: Array) -> Prediction:
+        likely = [name for name, score in zip(self.names, row, strict=True) if score >= _LIKELY]
+        return {"labels": likely, "scores": dict(zip(self.names, map(_rounded, row), strict=True))}
+
+    def _positions(self, array: Array) -> list[int]:
+        positions: list[int] = array.ravel().tolist()
+        for position in positions:
+            if not 0 <= position < len(self.names):
+                raise ModelFailed(f"output {self.output} is class {position}, and there are {len(self.names)} labels")
+        return positions
+
+    def _scores(self, array: Array) -> Array:
+        columns = len(self.names) if self.kind == "scores" else 1
+        fits = array.ndim <= 2 and array.size % columns == 0
+        if not fits or (self.kind == "scores" and array.shape[-1:] != (columns,)):
+            raise ModelFailed(
+                f"output {self.output} has shape {list(array.shape)}, and there are {len(self.names)} labels"
+            )
+        refuse_not_finite(self.output, array)
+        scores = _BETWEEN_0_AND_1[self.scores](array.reshape(-1, columns).astype(np.float64))
+        return scores if self.kind == "scores" else np.hstack([1 - scores, scores])
+
+
+def softmax(rows: Array) -> Array:
+    """In each row, shares that add up to one; float64 in, float64 out, and no number is too large for it."""
+    powers: Array = np.exp(rows - rows.max(axis=1, keepdims=True))
+    shares: Array = powers / powers.sum(axis=1, keepdims=True)
+    return shares
+
+
+def sigmoid(values: Array) -> Array:
+    """Between 0 and 1, without an overflow at either end."""
+    small = np.exp(-np.abs(values))
+    return np.where(values >= 0, 1 / (1 + small), small / (1 + small))
+
+
+_BETWEEN_0_AND_1: dict[Scores, Callable[[Array], Array]] = {
+    "softmax": softmax,
+    "sigmoid": sigmoid,
+    "none": lambda scores: scores,
+}
+
+
+def find_classes(labels: Labels, signature: Signature) -> Classes:
+    """Raises ModelRefused with a sentence about labels.json when no output fits the labels, or more than one does."""
+    spec, kind = _class_output(labels, signature)
+    if kind == "one score" and labels.scores == "softmax":
+        raise unusable(LABELS_FILE, f'scores is "softmax", but output {spec.name} has one column; use "sigmoid"')
+    return Classes(labels.names, labels.positive, spec.name, kind, labels.scores or _usual_scores(spec, kind))
+
+
+def _usual_scores(spec: TensorSpec, kind: Kind) -> Scores:
+    # What exporters call "probabilities" has been through a softmax; a second one would flatten it.
+    if "prob" in spec.name.lower():
+        return "none"
+    return "softmax" if kind == "scores" else "sigmoid"
+
+
+def _class_output(labels: Labels, signature: Signature) -> tuple[TensorSpec, Kind]:
+    specs = [spec for spec in signature.outputs if labels.output in (None, spec.name)]
+    if not specs:
+        names = ", ".join(spec.name for spec in signature.outputs)
+        raise unusable(LABELS_FILE, f"output is {labels.output!r}, which the model hasn't; it has {names}")
+    count = len(labels.names)
+    for fits, kind in _SHAPES:
+        fitting = [spec for spec in specs if fits(spec, count)]
+        if len(fitting) > 1:
+            names = ", ".join(spec.name for spec in fitting)
+            raise unusable(LABELS_FILE, f'outputs {names} could all hold the classes; say which one as "output"')
+        if fitting:
+            return fitting[0], kind
+    shapes = ", ".join(f"{spec.name} {list(spec.shape)}" for spec in specs)
+    raise unusable(LABELS_FILE, f"{count} labels fit no output of the model ({shapes}); give one label per column")
+
+
+def _exactly(spec: TensorSpec, count: int) -> bool:
+    return spec.datatype.startswith("FP") and len(spec.shape) in (1, 2) and spec.shape[-1] == count
+
+
+def _perhaps(spec: TensorSpec, count: int) -> bool:
+    return spec.datatype.startswith("FP") and len(spec.shape) == 2 and spec.shape[-1] == -1
+
+
+def _unsaid(spec: TensorSpec, count: int) -> bool:
+    # Old exporters leave shapes out. If it's a single number after all, the answer to a request says so.
+    return spec.datatype.startswith("FP") and spec.shape == ()
+
+
+def _single(spec: TensorSpec, count: int) -> bool:
+    return spec.datatype.startswith("FP") and count == 2 and _column(spec)
+
+
+def _position(spec: TensorSpec, count: int) -> bool:
+    return spec.datatype in ("INT64", "INT32") and _column(spec)
+
+
+def _column(spec: TensorSpec) -> bool:
+    return len(spec.shape) == 1 or (len(spec.shape) == 2 and spec.shape[1] == 1)
+
+
+# In the order of how sure one can be. Scores before a position: they also say how sure the model is.
+_SHAPES: tuple[tuple[Callable[[TensorSpec, int], bool], Kind], ...] = (
+    (_exactly, "scores"),
+    (_perhaps, "scores"),
+    (_single, "one score"),
+    (_position, "position"),
+    (_unsaid, "scores"),
+)
+
+
+@dataclass(frozen=True)
+class LabelledPredictor:
+    """Tensors in; tensors and a label for each row out: the predictor of a model that has labels and no tokenizer."""
+
+    classes: Classes
+
+    @property
+    def quick_bytes(self) -> int:
+        return QUICK_BYTES
+
+    def read(self, document: Any, signature: Signature, limits: Limits) -> Asked:
+        request = read_plain(document, signature, limits)
+        return Asked((request,), partial(self._write, writer_of_outputs(document)))
+
+    def example(self, signature: Signature) -> Any:
+        return None
+
+    def _write(
+        self,
+        write: Callable[[str, str, Sequence[Outputs]], bytes],
+        model: str,
+        revision: str,
+        outputs: Sequence[Outputs],
+    ) -> bytes:
+        (only,) = outputs
+        predictions = dump_json({"predictions": self.classes.predictions(only)})
+        # Both are objects with at least one field: the labels come first, where a person sees them.
+        return predictions[:-1] + b"," + write(model, revision, outputs)[1:]
+
+
+def _rounded(score: Any) -> float:
+    return round(float(score), SCORE_DECIMALS)

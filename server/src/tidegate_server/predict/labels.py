@@ -1,0 +1,123 @@
+"""Understands labels.json: the names of a model's classes, and what else its owner wants to say about them. Pure.
+
+["negative", "positive"]
+{"0": "negative", "1": "positive"}                 also under "id2label", as in a config.json of transformers
+{"labels": ["ham", "spam"], "positive": "spam", "output": "logits", "scores": "softmax", "max_length": 256}
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from tidegate_server.predict.files import unusable
+
+LABELS_FILE = "labels.json"
+MAX_LABELS = 100_000
+MAX_NAME_CHARACTERS = 200
+MAX_LENGTH = 2**16  # tokens; no model takes more in one piece
+
+Scores = Literal["softmax", "sigmoid", "none"]
+"""How the numbers become scores between 0 and 1; "none": they are scores already."""
+
+_FIELDS = ("labels", "positive", "output", "scores", "max_length")
+
+
+@dataclass(frozen=True)
+class Labels:
+    names: tuple[str, ...] = ()
+    """In the order of the classes; empty when the file says nothing about them."""
+    positive: int | None = 1
+    """The class of two that makes "positive" true in an answer; None leaves the field out."""
+    output: str | None = None
+    scores: Scores | None = None
+    max_length: int | None = None
+    """Tokens of a text that the model is given at most."""
+
+
+def two_classes() -> Labels:
+    """What a text model with two classes means when nobody says otherwise."""
+    return Labels(names=("negative", "positive"))
+
+
+def parse_labels(document: Any) -> Labels:
+    """Raises ModelRefused with a sentence that names the field."""
+    said = _said(document)
+    unknown = sorted(set(said) - set(_FIELDS))
+    if unknown:
+        raise unusable(LABELS_FILE, f"unknown field {unknown[0]!r}; it may have {', '.join(_FIELDS)}")
+    names = _names(said["labels"]) if "labels" in said else ()
+    return Labels(
+        names=names,
+        positive=_positive(said, names),
+        output=_text(said, "output"),
+        scores=_scores(said),
+        max_length=_max_length(said),
+    )
+
+
+def _said(document: Any) -> Mapping[str, Any]:
+    if isinstance(document, dict) and "id2label" in document:
+        return {"labels": document["id2label"]}  # a whole config.json has dozens of other fields
+    # Without "labels" it's fine for a text model, whose two classes have names by default.
+    return document if isinstance(document, dict) and set(document) & set(_FIELDS) else {"labels": document}
+
+
+def _names(given: Any) -> tuple[str, ...]:
+    listed = _in_order(given) if isinstance(given, dict) else given
+    if not isinstance(listed, list) or not listed or not all(isinstance(name, str) and name for name in listed):
+        raise unusable(LABELS_FILE, 'labels must be a list of names such as ["negative", "positive"], one per class')
+    if len(listed) > MAX_LABELS or max(map(len, listed)) > MAX_NAME_CHARACTERS:
+        raise unusable(
+            LABELS_FILE, f"at most {MAX_LABELS} labels of {MAX_NAME_CHARACTERS} characters each; shorten the list"
+        )
+    if len(set(listed)) != len(listed):
+        twice = Counter(listed).most_common(1)[0][0]
+        raise unusable(LABELS_FILE, f"label {twice!r} is given twice; give each class a name of its own")
+    return tuple(listed)
+
+
+def _in_order(given: Mapping[str, Any]) -> list[Any]:
+    wanted = [str(position) for position in range(len(given))]
+    missing = next((key for key in wanted if key not in given), None)
+    if missing is not None:
+        raise unusable(
+            LABELS_FILE,
+            f"{len(given)} labels need the keys 0 to {len(given) - 1}, and {missing} is missing; number them",
+        )
+    return [given[key] for key in wanted]
+
+
+def _positive(said: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
+    known = names or two_classes().names
+    name = said.get("positive", known[1] if len(known) == 2 else None)
+    if name is None:
+        return None
+    if name not in known:
+        raise unusable(LABELS_FILE, f"positive is {_shown(name)}, which is no label; give one of the labels, or null")
+    return known.index(name)
+
+
+def _text(said: Mapping[str, Any], field: str) -> str | None:
+    value = said.get(field)
+    if value is not None and not isinstance(value, str):
+        raise unusable(LABELS_FILE, f"{field} is {_shown(value)}; give the name of one of the model's outputs")
+    return value
+
+
+def _scores(said: Mapping[str, Any]) -> Scores | None:
+    value = said.get("scores")
+    if value is not None and value not in get_args(Scores):
+        raise unusable(LABELS_FILE, f"scores is {_shown(value)}; give one of {', '.join(get_args(Scores))}")
+    return value
+
+
+def _max_length(said: Mapping[str, Any]) -> int | None:
+    value = said.get("max_length")
+    if value is not None and (type(value) is not int or not 1 <= value <= MAX_LENGTH):
+        raise unusable(LABELS_FILE, f"max_length is {_shown(value)}; give a whole number of tokens, 1 to {MAX_LENGTH}")
+    return value
+
+
+def _shown(value: Any) -> str:
+    return repr(value)[:MAX_NAME_CHARACTERS]

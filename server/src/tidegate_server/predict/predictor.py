@@ -1,0 +1,74 @@
+"""How a body of /predict becomes runs of the model, and their outputs become one answer. Pure.
+
+A predictor is chosen once, when the model's folder is opened, and then shared by all threads. Most bodies are one
+run; texts of different lengths can be several. What one body needs to be answered travels in its `Asked`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from tidegate_server.protocol.limits import Limits
+from tidegate_server.protocol.plain import asks_for_rows, read_plain, write_plain, write_rows
+from tidegate_server.protocol.request import InferRequest
+from tidegate_server.protocol.signature import Signature
+from tidegate_server.protocol.tensors import Array
+
+Outputs = Mapping[str, Array]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One body, understood: run all `requests`, then `write(model, revision, outputs)` with the outputs in that order.
+
+    `write` gives the JSON of the answer. It raises NotFiniteOutput, ModelFailed for outputs of a shape that the
+    signature didn't promise, and InvalidRequest for outputs that can't be given in the form that was asked for.
+    """
+
+    requests: tuple[InferRequest, ...]
+    write: Callable[[str, str, Sequence[Outputs]], bytes]
+
+
+QUICK_BYTES = 2**16
+
+
+class Predictor(Protocol):
+    @property
+    def quick_bytes(self) -> int:
+        """A body of so many bytes is read fast enough for an event loop that others wait for."""
+        ...
+
+    def read(self, document: Any, signature: Signature, limits: Limits) -> Asked:
+        """`document` is any JSON value. Raises InvalidRequest, and nothing else."""
+        ...
+
+    def example(self, signature: Signature) -> Any:
+        """A body that this predictor understands, or None where only the model's owner knows one."""
+        ...
+
+
+class PlainPredictor:
+    """Tensors in, tensors out: the predictor of a model without a tokenizer and without labels."""
+
+    quick_bytes = QUICK_BYTES
+
+    def read(self, document: Any, signature: Signature, limits: Limits) -> Asked:
+        return Asked((read_plain(document, signature, limits),), writer_of_outputs(document))
+
+    def example(self, signature: Signature) -> Any:
+        return None
+
+
+def writer_of_outputs(document: Any) -> Callable[[str, str, Sequence[Outputs]], bytes]:
+    """Answers a single run with its tensors, in the form that `document` asked for."""
+    return _write_rows if asks_for_rows(document) else _write_outputs
+
+
+def _write_outputs(model: str, revision: str, outputs: Sequence[Outputs]) -> bytes:
+    (only,) = outputs
+    return write_plain(model, revision, only)
+
+
+def _write_rows(model: str, revision: str, outputs: Sequence[Outputs]) -> bytes:
+    (only,) = outputs
+    return write_rows(model, revision, only)

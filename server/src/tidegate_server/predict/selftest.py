@@ -1,0 +1,212 @@
+"""Stored questions and the answers that a model must give to them, before it is ready and whenever somebody asks.
+
+    {"cases": [{"body": {"text": "a good day"}, "answer": {"label": "positive", "score": 0.98}, "tolerance": 0.01},
+               {"inputs": {"pixels": [[0, 0, 1, 0]]}, "outputs": {"label": [2]}}]}
+
+A case gives a body of /predict or named inputs, and the answer or the named outputs. What it doesn't name isn't
+compared. Deciding is pure; the runs are the caller's.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
+from typing import Any
+
+import orjson
+
+from tidegate_server.errors import InvalidRequest, ModelFailed, NotFiniteOutput
+from tidegate_server.predict.files import unusable
+from tidegate_server.predict.predictor import Asked, Outputs, PlainPredictor, Predictor
+from tidegate_server.protocol.limits import Limits
+from tidegate_server.protocol.request import InferRequest
+from tidegate_server.protocol.signature import Signature
+
+log = logging.getLogger(__name__)
+
+SELFTEST_FILE = "selftest.json"
+MAX_SELFTEST_BYTES = 16 * 2**20
+MAX_CASES = 1000
+USUAL_TOLERANCE = 1e-3
+_FIELDS = ("body", "inputs", "answer", "outputs", "tolerance")
+_NAMED_FAILURES = 20
+
+Run = Callable[[InferRequest], Outputs]
+"""Runs the model on one request; raises what it raises to a client."""
+
+
+@dataclass(frozen=True)
+class Case:
+    body: Any
+    """A body of /predict; None when `inputs` is given."""
+    inputs: Mapping[str, Any] | None
+    answer: Mapping[str, Any] | None
+    outputs: Mapping[str, Any] | None
+    tolerance: float
+    """What a number may differ by: this much, or this share of the expected number, whichever is more."""
+
+
+@dataclass(frozen=True)
+class Selftest:
+    cases: tuple[Case, ...]
+
+
+@dataclass(frozen=True)
+class SelftestReport:
+    cases: int
+    failed: int
+    failures: tuple[str, ...]
+    """A sentence for each of the first failures; the first one is worth a pod's termination message."""
+
+    @property
+    def passed(self) -> bool:
+        return self.failed == 0
+
+    def as_json(self) -> dict[str, Any]:
+        return {"passed": self.passed, "cases": self.cases, "failed": self.failed, "failures": list(self.failures)}
+
+
+def parse_selftest(document: Any, signature: Signature) -> Selftest:
+    """Raises ModelRefused with a sentence that names the case and the field."""
+    cases = document.get("cases") if isinstance(document, dict) else None
+    if not isinstance(cases, list) or not 1 <= len(cases) <= MAX_CASES:
+        raise unusable(SELFTEST_FILE, f'it must be {{"cases": [...]}} with 1 to {MAX_CASES} cases')
+    return Selftest(tuple(_case(f"case {number}", case, signature) for number, case in enumerate(cases, 1)))
+
+
+def _case(place: str, said: Any, signature: Signature) -> Case:
+    if not isinstance(said, dict):
+        raise unusable(SELFTEST_FILE, f"{place} must be an object")
+    unknown = sorted(set(said) - set(_FIELDS))
+    if unknown:
+        raise unusable(SELFTEST_FILE, f"{place} has an unknown field {unknown[0]!r}; it may have {', '.join(_FIELDS)}")
+    if ("body" in said) == ("inputs" in said):
+        raise unusable(SELFTEST_FILE, f'{place} needs either "body", as for /predict, or "inputs" by name')
+    if "answer" not in said and "outputs" not in said:
+        raise unusable(SELFTEST_FILE, f'{place} expects nothing; give "answer" or "outputs"')
+    if "answer" in said and "body" not in said:
+        raise unusable(SELFTEST_FILE, f'{place} has an "answer", which needs a "body"; for "inputs" give "outputs"')
+    for field in ("inputs", "answer", "outputs"):
+        if field in said and not (isinstance(said[field], dict) and said[field]):
+            raise unusable(SELFTEST_FILE, f"{place}: {field} must be an object with at least one field")
+    known = {spec.name for spec in signature.outputs}
+    for name in said.get("outputs", ()):
+        if name not in known:
+            raise unusable(
+                SELFTEST_FILE, f"{place}: the model has no output {name!r}; it has {', '.join(sorted(known))}"
+            )
+    return Case(
+        body=said.get("body"),
+        inputs=said.get("inputs"),
+        answer=said.get("answer"),
+        outputs=said.get("outputs"),
+        tolerance=_tolerance(place, said.get("tolerance", USUAL_TOLERANCE)),
+    )
+
+
+def _tolerance(place: str, value: Any) -> float:
+    if type(value) not in (int, float) or not 0 <= value <= 1e300:
+        raise unusable(SELFTEST_FILE, f"{place}: tolerance must be a number from 0 on, such as {USUAL_TOLERANCE}")
+    return float(value)
+
+
+def run_selftest(
+    selftest: Selftest, run: Run, predictor: Predictor, signature: Signature, limits: Limits
+) -> SelftestReport:
+    """Every case, one after the other. Being too busy to run isn't a failure of the model: that error goes through."""
+    failures: list[str] = []
+    failed = 0
+    for number, case in enumerate(selftest.cases, 1):
+        first = next(iter(_differences(case, run, predictor, signature, limits)), None)
+        if first is None:
+            continue
+        failed += 1
+        if failed <= _NAMED_FAILURES:
+            failures.append(f"self-test case {number}: {first}")
+    return SelftestReport(len(selftest.cases), failed, tuple(failures))
+
+
+def _differences(case: Case, run: Run, predictor: Predictor, signature: Signature, limits: Limits) -> Iterable[str]:
+    try:
+        asked = asked_in(case, predictor, signature, limits)
+        outputs = [run(request) for request in asked.requests]
+        answer = orjson.loads(asked.write("", "", outputs)) if case.answer is not None else None
+        return list(islice(chain(_wrong_outputs(case, outputs), _wrong_answer(case, answer)), 1))
+    except InvalidRequest as error:
+        return [f"the model can't be asked that: {error}"]
+    except NotFiniteOutput as error:
+        return [str(error)]
+    except ModelFailed as error:
+        log.error("the model failed on a case of the self-test: %s", error)
+        return ["the model failed while running; the log says more"]
+
+
+def asked_in(case: Case, predictor: Predictor, signature: Signature, limits: Limits) -> Asked:
+    """Raises InvalidRequest."""
+    if case.inputs is None:
+        return predictor.read(case.body, signature, limits)
+    return PlainPredictor().read({"inputs": case.inputs}, signature, limits)
+
+
+def _wrong_outputs(case: Case, outputs: Sequence[Outputs]) -> Iterable[str]:
+    if case.outputs is None:
+        return
+    if len(outputs) != 1:
+        yield f"its body takes {len(outputs)} runs, so it can't be compared with outputs; give an answer"
+        return
+    for name, expected in case.outputs.items():
+        if name not in outputs[0]:
+            yield f'output {name} isn\'t computed for this body; give "inputs" instead'
+            return
+        yield from differences(f"output {name}", outputs[0][name].tolist(), expected, case.tolerance)
+
+
+def _wrong_answer(case: Case, answer: Any) -> Iterable[str]:
+    if case.answer is not None:
+        yield from differences("the answer", answer, case.answer, case.tolerance)
+
+
+def differences(place: str, found: Any, expected: Any, tolerance: float) -> Iterable[str]:
+    """A sentence for each place where `found` isn't what was expected. Fields that `expected` lacks aren't compared."""
+    if isinstance(expected, dict) and isinstance(found, dict):
+        for field, value in expected.items():
+            if field not in found:
+                yield f"{place} has no field {field!r}"
+                continue
+            yield from differences(_field(place, field), found[field], value, tolerance)
+    elif isinstance(expected, list) and isinstance(found, list):
+        if len(found) != len(expected):
+            yield f"{place} has {len(found)} values, expected {len(expected)}"
+            return
+        for position, (one, other) in enumerate(zip(found, expected, strict=True)):
+            yield from differences(f"{place}[{position}]", one, other, tolerance)
+    elif _is_number(expected) and _is_number(found):
+        margin = _margin(found, expected, tolerance)
+        if not abs(found - expected) <= margin:  # so, and not the other way round, since NaN is below nothing
+            around = f" ± {_short(margin)}" if margin else ""
+            yield f"{place} is {_short(found)}, expected {_short(expected)}{around}"
+    elif found != expected or type(found) is not type(expected):
+        yield f"{place} is {_quoted(found)}, expected {_quoted(expected)}"
+
+
+def _field(place: str, field: str) -> str:
+    return f"{place}.{field}" if place != "the answer" else f"the answer's {field}"
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float)
+
+
+def _margin(found: float, expected: float, tolerance: float) -> float:
+    # Two whole numbers are classes, counts or ids: one beside the right one is wrong, however large they are.
+    if type(found) is int and type(expected) is int and tolerance < 1:
+        return 0
+    return max(tolerance, tolerance * abs(expected))
+
+
+def _short(number: float) -> str:
+    return f"{number:.6g}" if type(number) is float else str(number)
+
+
+def _quoted(value: Any) -> str:
+    return orjson.dumps(value, default=str).decode()[:100]

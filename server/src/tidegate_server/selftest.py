@@ -1,0 +1,68 @@
+"""`tidegate-server selftest`: asks a model what lies beside it, or writes down what it answers now."""
+
+import logging
+import sys
+
+from tidegate_server.errors import InvalidRequest, ModelFailed, ModelRefused, NotFiniteOutput
+from tidegate_server.inference.model import Model
+from tidegate_server.predict.package import Package, open_package
+from tidegate_server.predict.recording import record_selftest
+from tidegate_server.predict.selftest import SELFTEST_FILE, Run, run_selftest
+from tidegate_server.protocol.limits import Limits
+from tidegate_server.protocol.request import InferRequest
+from tidegate_server.protocol.tensors import Array
+from tidegate_server.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+def selftest(settings: Settings, *, write: bool) -> int:
+    """The exit code: 0 when all cases pass or are written, 1 otherwise. Raises ModelRefused."""
+    model = Model.open(settings.model_path)
+    package = open_package(settings.model_path.parent, model.signature)
+    limits = Limits(max_elements=settings.max_elements)
+    return _write(model, package, limits) if write else _ask(model, package, limits)
+
+
+def check_itself(model: Model, package: Package, limits: Limits) -> None:
+    """Raises ModelRefused when the model fails the self-test that lies beside it."""
+    if package.selftest is None:
+        return
+    report = run_selftest(package.selftest, _runner(model), package.predictor, model.signature, limits)
+    if not report.passed:
+        raise ModelRefused("SelftestFailed", report.failures[0])
+    log.info("self-test: %d cases passed", report.cases)
+
+
+def _ask(model: Model, package: Package, limits: Limits) -> int:
+    if package.selftest is None:
+        log.error("there is no %s beside the model; --write makes one", SELFTEST_FILE)
+        return 1
+    report = run_selftest(package.selftest, _runner(model), package.predictor, model.signature, limits)
+    for sentence in report.failures:
+        sys.stdout.write(f"{sentence}\n")
+    sys.stdout.write(f"{report.cases - report.failed} of {report.cases} cases passed\n")
+    return 0 if report.passed else 1
+
+
+def _write(model: Model, package: Package, limits: Limits) -> int:
+    path = model.path.with_name(SELFTEST_FILE)
+    # The questions that are there stay; only what the model answers to them is written anew.
+    cases = package.selftest.cases if package.selftest else ()
+    bodies = [case.body if case.inputs is None else {"inputs": dict(case.inputs)} for case in cases]
+    try:
+        content = record_selftest(bodies, _runner(model), package.predictor, model.signature, limits)
+    except (InvalidRequest, ModelFailed, NotFiniteOutput) as error:
+        log.error("can't write a self-test: %s", error)
+        return 1
+    path.write_bytes(content)
+    sys.stdout.write(f"wrote {path}; look at it before you trust it\n")
+    return 0
+
+
+def _runner(model: Model) -> Run:
+    def run(request: InferRequest) -> dict[str, Array]:
+        names = [wanted.name for wanted in request.outputs]
+        return dict(zip(names, model.run(request.arrays, names), strict=True))
+
+    return run
