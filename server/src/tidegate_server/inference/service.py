@@ -1,0 +1,73 @@
+"""What every door of the server asks: one served model, whoever is asking and over whichever protocol."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+from tidegate_server.errors import InvalidRequest, ModelFailed, NotReady
+from tidegate_server.inference.engine import Engine, Outputs
+from tidegate_server.inference.failures import FailureLog
+from tidegate_server.inference.queue import Done
+from tidegate_server.metrics import ServerMetrics
+from tidegate_server.predict.package import Predictor
+from tidegate_server.protocol.limits import Limits
+from tidegate_server.protocol.request import InferRequest
+from tidegate_server.protocol.signature import Signature, disagreement
+
+
+@dataclass(frozen=True)
+class Inference:
+    """`ready` is False from the moment that the process is asked to end."""
+
+    signature: Signature
+    name: str
+    revision: str
+    metrics: ServerMetrics
+    limits: Limits
+    predictor: Predictor
+    labels: tuple[str, ...]
+    ready: Callable[[], bool]
+    engine: Engine
+    loop: asyncio.AbstractEventLoop
+    failures: FailureLog
+
+    def knows(self, name: str, version: str | None) -> bool:
+        return name == self.name and version in (None, "", self.revision)
+
+    def submit(self, request: InferRequest, done: Done) -> None:
+        """In the loop's thread."""
+
+        def told(result: Outputs | Exception, queue_seconds: float, run_seconds: float) -> None:
+            if isinstance(result, ModelFailed):
+                result = self._explained(request, result)
+            done(result, queue_seconds, run_seconds)
+
+        self.engine.submit(request, told)
+
+    def run(self, request: InferRequest) -> Outputs:
+        """In any thread but the loop's; waits. Raises the errors that `submit` hands to `done`."""
+        return self.run_timed(request)[0]
+
+    def run_timed(self, request: InferRequest) -> tuple[Outputs, float, float]:
+        """As `run`, with the seconds in the queue and in the run."""
+        future: Future[tuple[Outputs, float, float]] = Future()
+
+        def done(result: Outputs | Exception, queue_seconds: float, run_seconds: float) -> None:
+            if isinstance(result, Exception):
+                future.set_exception(result)
+            else:
+                future.set_result((result, queue_seconds, run_seconds))
+
+        try:
+            self.loop.call_soon_threadsafe(self.submit, request, done)
+        except RuntimeError:
+            raise NotReady from None
+        return future.result()
+
+    def _explained(self, request: InferRequest, error: ModelFailed) -> Exception:
+        # Only now: some models name dimensions carelessly and run all the same.
+        if sentence := disagreement(self.signature, request.arrays):
+            return InvalidRequest(sentence)
+        self.failures.write(str(error), self.loop.time())
+        return error

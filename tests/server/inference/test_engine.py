@@ -1,0 +1,160 @@
+"""The engine on a real event loop, with real models: what runs together, what fails alone, what is ended."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import pytest
+import uvloop
+
+from tidegate_server.errors import DeadlinePassed, ModelFailed, NotReady, Overloaded
+from tidegate_server.inference.engine import Engine, EngineLimits
+from tidegate_server.inference.model import Model
+from tidegate_server.inference.plan import Plan, Split
+from tidegate_server.inference.queue import QueueLimits
+from tidegate_server.protocol.request import InferRequest, WantedOutput
+
+LIMITS = EngineLimits(QueueLimits(requests=50, bytes=2**20), request_seconds=20)
+IN_THREADS = Plan(Split(1, 1), max_rows=8, linger_seconds=0.0, inline=False, run_seconds=0.001)
+INLINE = Plan(Split(1, 1), max_rows=8, linger_seconds=0.0, inline=True, run_seconds=0.001)
+
+
+class Recorded:
+    """What the engine told of its work."""
+
+    def __init__(self) -> None:
+        self.batches: list[tuple[int, int]] = []
+        self.failures: list[str] = []
+
+    def queued_and_ran(
+        self, requests: int, rows: int, queue_seconds: Sequence[float], run_seconds: float, outputs: Mapping[str, Any]
+    ) -> None:
+        assert len(queue_seconds) == requests
+        assert all(seconds >= 0 for seconds in (*queue_seconds, run_seconds))
+        self.batches.append((requests, rows))
+
+    def failed(self, reason: str) -> None:
+        self.failures.append(reason)
+
+
+def ask(
+    values: Any,
+    kind: Any = np.float32,
+    name: str = "pixels",
+    outputs: tuple[str, ...] = ("label", "scores"),
+    **more: Any,
+) -> InferRequest:
+    return InferRequest({name: np.array(values, kind)}, tuple(map(WantedOutput, outputs)), **more)
+
+
+def index(*values: int) -> InferRequest:
+    return ask(values, np.int64, "index", ("value",))
+
+
+def answers(
+    path: Path, plan: Plan, *requests: InferRequest, limits: EngineLimits = LIMITS
+) -> tuple[list[Any], Recorded]:
+    """All submitted in one turn of the loop."""
+    recorded = Recorded()
+
+    async def go() -> list[Any]:
+        loop = asyncio.get_running_loop()
+        engine = Engine(Model.open(path), plan, limits, recorded, loop)
+        futures = [loop.create_future() for _ in requests]
+        for request, future in zip(requests, futures, strict=True):
+            engine.submit(request, partial(_keep, future))
+        results = await asyncio.wait_for(asyncio.gather(*futures), 15)
+        engine.end()
+        return results
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(go()), recorded
+
+
+def _keep(future: asyncio.Future[Any], result: Any, queue_seconds: float, run_seconds: float) -> None:
+    assert min(queue_seconds, run_seconds) >= 0
+    future.set_result(result)
+
+
+def lists(result: Any) -> Any:
+    return {name: value.tolist() for name, value in result.items()} if isinstance(result, dict) else type(result)
+
+
+@pytest.mark.parametrize("plan", [pytest.param(INLINE, id="inline"), pytest.param(IN_THREADS, id="in threads")])
+def test_requests_of_one_turn_share_runs_and_get_their_own_rows(linear: Path, plan: Plan) -> None:
+    rows = [[0, 5, 1, 0], [9, 1, 1, 0], [0, 0, 3, 0]]
+    one, two = ask([rows[0]]), ask([rows[1], rows[2]], outputs=("scores",))
+    results, recorded = answers(linear, plan, one, one, two)
+    assert list(map(lists, results)) == [
+        {"label": [1], "scores": [[0, 5, 1]]},
+        {"label": [1], "scores": [[0, 5, 1]]},
+        {"scores": [[9, 1, 1], [0, 0, 3]]},
+    ]
+    # In a thread, the first one is dispatched at once, since the model is idle.
+    assert recorded.batches == ([(3, 4)] if plan.inline else [(1, 1), (2, 3)])
+
+
+@pytest.mark.parametrize("plan", [pytest.param(INLINE, id="inline"), pytest.param(IN_THREADS, id="in threads")])
+def test_one_bad_row_fails_alone(lookup: Path, plan: Plan) -> None:
+    results, recorded = answers(lookup, plan, index(0), index(1), index(7), index(2))
+    assert list(map(lists, results)) == [{"value": [10]}, {"value": [20]}, ModelFailed, {"value": [30]}]
+    assert recorded.failures == ["model"]
+
+
+def test_another_shape_of_row_runs_apart(pair: Path) -> None:
+    def both(left: Any, words: Any) -> InferRequest:
+        arrays = {"left": np.array(left, np.float32), "right": np.ones(len(left), np.float32)}
+        return InferRequest({**arrays, "words": np.array(words, object)}, (WantedOutput("ratio"), WantedOutput("same")))
+
+    results, _ = answers(pair, IN_THREADS, both([1, 2], ["a"]), both([3], ["b", "c"]))
+    assert list(map(lists, results)) == [{"ratio": [1, 2], "same": ["a"]}, {"ratio": [3], "same": ["b", "c"]}]
+
+
+def test_a_run_that_nobody_waits_for_any_more_is_ended(slow: Path) -> None:
+    long = InferRequest({"times": np.array(2**40)}, (WantedOutput("total"),), timeout_seconds=0.2)
+    short = InferRequest({"times": np.array(1)}, (WantedOutput("total"),))
+    began = perf_counter()
+    results, recorded = answers(slow, IN_THREADS, long, short)
+    assert list(map(lists, results)) == [DeadlinePassed, {"total": [1]}]
+    assert perf_counter() - began < 10
+    assert recorded.failures == ["deadline"]
+
+
+def test_who_waits_longer_than_his_deadline_is_told_while_the_run_before_goes_on(slow: Path) -> None:
+    long = InferRequest({"times": np.array(2**40)}, (WantedOutput("total"),), timeout_seconds=0.4)
+    impatient = InferRequest({"times": np.array(1)}, (WantedOutput("total"),), timeout_seconds=0.1)
+    results, _ = answers(slow, IN_THREADS, long, impatient)
+    assert list(map(lists, results)) == [DeadlinePassed, DeadlinePassed]
+
+
+@pytest.mark.parametrize("plan", [pytest.param(INLINE, id="inline"), pytest.param(IN_THREADS, id="in threads")])
+def test_more_than_may_wait_are_turned_away(linear: Path, plan: Plan) -> None:
+    limits = EngineLimits(QueueLimits(requests=2, bytes=2**20), request_seconds=20)
+    results, recorded = answers(linear, plan, *[ask([[1, 2, 3, 4]])] * 6, limits=limits)
+    refused = [result for result in results if isinstance(result, Overloaded)]
+    assert len(refused) == (4 if plan.inline else 3)
+    assert {error.retry_after_seconds for error in refused} == {1}
+    assert recorded.failures == ["queue_full"] * len(refused)
+
+
+def test_after_the_end_nothing_runs(linear: Path) -> None:
+    async def go() -> Any:
+        engine = Engine(Model.open(linear), INLINE, LIMITS, Recorded(), asyncio.get_running_loop())
+        engine.end()
+        results: list[Any] = []
+        engine.submit(ask([[1, 2, 3, 4]]), lambda result, _queue, _run: results.append(result))
+        return results
+
+    assert list(map(type, asyncio.run(go()))) == [NotReady]
+
+
+def test_while_a_run_is_going_on_the_next_ones_gather(slow_rows: Path) -> None:
+    """With two runs at once and a wait for company, nobody rides alone who needn't."""
+    plan = Plan(Split(1, 2), max_rows=8, linger_seconds=0.02, inline=False, run_seconds=0.05)
+    rows = [ask([[1.0] * 64], name="x", outputs=("y",)) for _ in range(9)]
+    _, recorded = answers(slow_rows, plan, *rows)
+    assert sorted(recorded.batches) == [(1, 1), (8, 8)]

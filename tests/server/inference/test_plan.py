@@ -1,0 +1,108 @@
+"""What is measured, and what is made of it."""
+
+from collections.abc import Mapping
+
+import pytest
+
+from tidegate_server.inference.plan import (
+    Measured,
+    Plan,
+    Split,
+    best_split,
+    choose,
+    elements_per_row,
+    may_batch,
+    splits,
+)
+from tidegate_server.protocol.signature import Signature, TensorSpec
+
+TWO_RUNS, ONE_WIDE_RUN = Split(1, 2), Split(2, 1)
+
+
+def measured(seconds_by_rows: Mapping[int, float], split: Split = TWO_RUNS, rate: float = 1000) -> Measured:
+    return Measured(split, seconds_by_rows, rate)
+
+
+@pytest.mark.parametrize(
+    ("seconds_by_rows", "steady", "plan"),
+    [
+        pytest.param(
+            {1: 30e-6, 2: 32e-6, 4: 35e-6, 8: 45e-6, 16: 60e-6},
+            True,
+            Plan(TWO_RUNS, 16, 7.5e-6, True, 30e-6),
+            id="a tiny model runs where it was read",
+        ),
+        pytest.param(
+            {1: 30e-6, 16: 60e-6},
+            False,
+            Plan(TWO_RUNS, 16, 7.5e-6, False, 30e-6),
+            id="but not if an input's values can make it long",
+        ),
+        pytest.param(
+            {1: 2e-3, 2: 2.6e-3, 4: 3.6e-3, 8: 5.6e-3, 16: 10.8e-3},
+            True,
+            Plan(TWO_RUNS, 8, 0.5e-3, False, 2e-3),
+            id="batches grow while it pays",
+        ),
+        pytest.param(
+            {1: 20e-3, 2: 39e-3, 4: 77e-3},
+            True,
+            Plan(TWO_RUNS, 1, 0.0, False, 20e-3),
+            id="where nothing is gained, everyone runs alone",
+        ),
+        pytest.param({1: 300e-6}, True, Plan(TWO_RUNS, 1, 0.0, False, 300e-6), id="runs that can overlap do"),
+    ],
+)
+def test_the_plan_follows_the_measurement(seconds_by_rows: Mapping[int, float], steady: bool, plan: Plan) -> None:
+    assert choose(measured(seconds_by_rows), steady=steady) == plan
+
+
+@pytest.mark.parametrize(
+    ("rates", "chosen"),
+    [
+        pytest.param((1000, 1100), 0, id="a little faster may be noise"),
+        pytest.param((1000, 1300), 1, id="clearly faster wins"),
+        pytest.param((1000, 500), 0, id="slower"),
+    ],
+)
+def test_threads_are_split_between_runs_by_rows_a_second(rates: tuple[float, float], chosen: int) -> None:
+    ways = (measured({1: 1e-3}, TWO_RUNS, rates[0]), measured({1: 1e-3}, ONE_WIDE_RUN, rates[1]))
+    assert best_split(ways) is ways[chosen]
+
+
+def test_one_cpu_leaves_no_choice() -> None:
+    assert (splits(1), splits(2)) == ((Split(1, 1),), (TWO_RUNS, ONE_WIDE_RUN))
+
+
+def spec(*dimensions: int | str | None) -> TensorSpec:
+    return TensorSpec("x", "FP32", dimensions)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "expected"),
+    [
+        pytest.param([spec("N", 4)], [spec("N", 3)], True, id="one name"),
+        pytest.param([spec("N", 4), spec("N")], [spec("M")], True, id="outputs are named by no rule"),
+        pytest.param([spec(None, 4)], [spec(None)], True, id="unnamed"),
+        pytest.param([spec("N", 4), spec("M", 4)], [spec("N")], False, id="two names"),
+        pytest.param([spec(1, 4)], [spec(1, 3)], False, id="a fixed first dimension"),
+        pytest.param([spec("N", 4)], [spec(1)], False, id="an output that doesn't grow"),
+        pytest.param([spec("N", 4)], [spec()], False, id="a scalar output"),
+    ],
+)
+def test_only_a_variable_first_dimension_can_be_a_batch(
+    inputs: list[TensorSpec], outputs: list[TensorSpec], expected: bool
+) -> None:
+    assert may_batch(Signature(tuple(inputs), tuple(outputs))) is expected
+
+
+@pytest.mark.parametrize(
+    ("inputs", "expected"),
+    [
+        pytest.param([spec("N", 3, 8)], 24, id="fixed after the first"),
+        pytest.param([spec("N", 3), spec("N")], 4, id="all inputs together"),
+        pytest.param([spec("N", "length")], None, id="rows of any length"),
+    ],
+)
+def test_the_size_of_a_row_is_known_only_if_the_graph_fixes_it(inputs: list[TensorSpec], expected: int | None) -> None:
+    assert elements_per_row(Signature(tuple(inputs), ())) == expected

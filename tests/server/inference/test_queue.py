@@ -1,0 +1,91 @@
+"""Who runs with whom."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+
+from tidegate_server.inference.queue import InferenceQueue, QueueLimits, Waiting, rows_of
+from tidegate_server.protocol.request import InferRequest
+
+NOTHING = InferRequest({}, ())
+
+
+def waiting(rows: int = 1, group: Any = "a", size: int = 10) -> Waiting:
+    return Waiting(NOTHING, ("y",), rows, group, size, arrived=0.0, deadline=1.0, done=lambda *_: None)
+
+
+def queue_of(*items: Waiting) -> InferenceQueue:
+    queue = InferenceQueue(QueueLimits(requests=100, bytes=10_000))
+    assert all(queue.offer(item) for item in items)
+    return queue
+
+
+@pytest.mark.parametrize(
+    ("items", "batches"),
+    [
+        pytest.param([(1, "a"), (1, "a"), (1, "a")], [[0, 1, 2]], id="all of one group run together"),
+        pytest.param([(1, "a"), (1, "b"), (1, "a")], [[0, 2], [1]], id="another group waits for its own run"),
+        pytest.param([(3, "a"), (2, "a"), (1, "a")], [[0, 2], [1]], id="rows are counted, and a small one slips in"),
+        pytest.param([(9, "a"), (1, "a")], [[0], [1]], id="more rows than a batch holds run alone"),
+        pytest.param([(1, None), (1, None)], [[0], [1]], id="without a group everyone runs alone"),
+    ],
+)
+def test_the_oldest_leads_the_batch(items: list[tuple[int, Any]], batches: list[list[int]]) -> None:
+    everyone = [waiting(rows, group) for rows, group in items]
+    queue = queue_of(*everyone)
+    taken = []
+    while len(queue):
+        taken.append([everyone.index(item) for item in queue.take(4)])
+    assert (taken, queue.bytes) == (batches, 0)
+
+
+@pytest.mark.parametrize(
+    ("limits", "accepted"),
+    [
+        pytest.param(QueueLimits(requests=2, bytes=1000), [True, True, False], id="requests"),
+        pytest.param(QueueLimits(requests=9, bytes=25), [True, True, False], id="bytes"),
+        pytest.param(QueueLimits(requests=9, bytes=5), [True, False, False], id="one that is too large alone may wait"),
+    ],
+)
+def test_the_queue_is_bounded(limits: QueueLimits, accepted: list[bool]) -> None:
+    queue = InferenceQueue(limits)
+    assert [queue.offer(waiting()) for _ in range(3)] == accepted
+
+
+def test_who_gives_up_frees_his_place() -> None:
+    first, second = waiting(), waiting()
+    queue = queue_of(first, second)
+    queue.remove(first)
+    queue.remove(first)
+    assert (len(queue), queue.bytes, queue.oldest) == (1, 10, second)
+
+
+@pytest.mark.parametrize(
+    ("items", "full"),
+    [
+        pytest.param([(4, "a")], True, id="as many rows as fit"),
+        pytest.param([(1, "a"), (3, "b")], False, id="others don't count"),
+        pytest.param([(1, None)], True, id="nobody can join"),
+    ],
+)
+def test_a_full_batch_waits_for_nobody(items: list[tuple[int, Any]], full: bool) -> None:
+    assert queue_of(*(waiting(rows, group) for rows, group in items)).has_full_batch(4) is full
+
+
+@given(
+    some.lists(some.tuples(some.integers(1, 6), some.sampled_from(["a", "b", None])), max_size=40), some.integers(1, 8)
+)
+def test_everyone_is_served_once_and_no_batch_is_too_large(items: list[tuple[int, Any]], most: int) -> None:
+    everyone = [waiting(rows, group) for rows, group in items]
+    queue = queue_of(*everyone)
+    served: list[Waiting] = []
+    while len(queue):
+        oldest = queue.oldest
+        batch = queue.take(most)
+        assert batch[0] is oldest
+        assert len(batch) == 1 or (rows_of(batch) <= most and len({item.group for item in batch}) == 1)
+        served += batch
+    assert sorted(map(id, served)) == sorted(map(id, everyone))
+    assert queue.bytes == 0
