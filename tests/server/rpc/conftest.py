@@ -1,0 +1,153 @@
+"""The gRPC door on a free loopback port, in front of a model of a test's own making."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+import pytest
+
+from tidegate_server.errors import NotAllowed
+from tidegate_server.protocol.limits import Limits
+from tidegate_server.protocol.request import InferRequest
+from tidegate_server.protocol.signature import Signature, TensorSpec
+from tidegate_server.rpc import open_inference_pb2 as pb
+from tidegate_server.rpc.door import GrpcDoor
+
+SERVICE = "/inference.GRPCInferenceService/"
+MAX_MESSAGE_BYTES = 2**16
+PROPERTIES = {"sha256": "c0ffee"}
+SIGNATURE = Signature((TensorSpec("x", "FP32", ("N",)),), (TensorSpec("y", "FP32", ("N",)),))
+LIMITS = Limits()
+Outputs = dict[str, Any]
+
+
+class CountingMetrics:
+    """What ServerMetrics is asked to count, kept as it was said."""
+
+    def __init__(self) -> None:
+        self.arrived = 0
+        self.answers: Counter[tuple[str, int]] = Counter()
+        self.reasons: Counter[str] = Counter()
+
+    def began(self) -> None:
+        self.arrived += 1
+
+    def answered(self, protocol: str, code: int, seconds: float, encode_seconds: float = 0.0) -> None:
+        assert seconds >= encode_seconds >= 0
+        assert bool(encode_seconds) == (code in (200, 499))
+        self.answers[protocol, code] += 1
+
+    def failed(self, reason: str) -> None:
+        self.reasons[reason] += 1
+
+    def statistics(self) -> dict[str, Any]:
+        return {"model_stats": [{"name": "doubler", "version": "r1", "inference_count": self.arrived}]}
+
+
+def doubled(request: InferRequest) -> Outputs:
+    return {"y": request.arrays["x"] * 2}
+
+
+@dataclass
+class Doubler:
+    """x FP32 [N] -> y FP32 [N], which is twice x, unless a test says what else happens."""
+
+    answer: Callable[[InferRequest], Outputs] = doubled
+    is_ready: bool = True
+    metrics: CountingMetrics = field(default_factory=CountingMetrics)
+    signature: Signature = SIGNATURE
+    name: str = "doubler"
+    revision: str = "r1"
+    limits: Limits = LIMITS
+    labels: tuple[str, ...] = ()
+
+    def ready(self) -> bool:
+        return self.is_ready
+
+    def knows(self, name: str, version: str | None) -> bool:
+        return name == self.name and version in (None, "", self.revision)
+
+    def run(self, request: InferRequest) -> Outputs:
+        return self.answer(request)
+
+
+class OneKey:
+    """Lets in whoever has the key, if there is one."""
+
+    def __init__(self, key: str | None = None) -> None:
+        self.key = key
+
+    def check(self, metadata: Mapping[str, str]) -> None:
+        if self.key is not None and "x-api-key" not in metadata:
+            raise NotAllowed("send a key")
+        if self.key is not None and metadata["x-api-key"] != self.key:
+            raise NotAllowed("the key isn't good for this model", status=403)
+
+
+class Client:
+    """Calls by bytes and by message; a reply of another status is a grpc.RpcError."""
+
+    def __init__(self, channel: grpc.Channel) -> None:
+        self.channel: Any = channel
+
+    def infer(self, *values: float, timeout: float | None = 10, **metadata: str) -> list[float]:
+        answer = self.call("ModelInfer", asking(*values), pb.ModelInferResponse, timeout, **metadata)
+        return list(answer.outputs[0].contents.fp32_contents)
+
+    def call(self, method: str, asked: Any, kind: Any, timeout: float | None = 10, **metadata: str) -> Any:
+        path = method if method.startswith("/") else SERVICE + method
+        body = asked if isinstance(asked, bytes) else asked.SerializeToString()
+        with_dashes = tuple((name.replace("_", "-"), value) for name, value in metadata.items())
+        return kind.FromString(self.channel.unary_unary(path)(body, timeout=timeout, metadata=with_dashes))
+
+    def refusal(self, *values: float, **metadata: str) -> tuple[grpc.StatusCode, str]:
+        return self.refusal_of("ModelInfer", asking(*values), **metadata)
+
+    def refusal_of(self, method: str, asked: Any, **metadata: str) -> tuple[grpc.StatusCode, str]:
+        with pytest.raises(grpc.RpcError) as refused:
+            self.call(method, asked, pb.ModelInferResponse, 10, **metadata)
+        return refused.value.code(), refused.value.details() or ""
+
+
+def asking(*values: float, **changes: Any) -> pb.ModelInferRequest:
+    given = pb.ModelInferRequest.InferInputTensor(
+        name="x", datatype="FP32", shape=[len(values)], contents=pb.InferTensorContents(fp32_contents=values)
+    )
+    return pb.ModelInferRequest(**{"model_name": "doubler", "inputs": [given], **changes})
+
+
+Open = Callable[..., tuple[Client, GrpcDoor]]
+
+
+@pytest.fixture
+def opened() -> Iterator[Open]:
+    """Opens doors that close with the test."""
+    with ExitStack() as stack:
+
+        def begin(
+            model: Doubler, key: str | None = None, threads: int = 4, body_seconds: float = 10
+        ) -> tuple[Client, GrpcDoor]:
+            door = GrpcDoor(
+                model,
+                OneKey(key),
+                "127.0.0.1",
+                0,
+                max_message_bytes=MAX_MESSAGE_BYTES,
+                threads=threads,
+                body_seconds=body_seconds,
+                properties=PROPERTIES,
+            )
+            port = door.start()
+            stack.callback(door.stop, 0)
+            return Client(stack.enter_context(connected(port))), door
+
+        yield begin
+
+
+def connected(port: int) -> grpc.Channel:
+    # With connections of its own: channels to one address share them otherwise.
+    options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_send_message_length", -1)]
+    return grpc.insecure_channel(f"127.0.0.1:{port}", options=options)
