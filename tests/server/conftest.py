@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
@@ -38,13 +38,15 @@ class Server:
     """One serving process."""
 
     def __init__(self, model: Path, log: Path, **environment: str) -> None:
-        self.port = free_port()
+        self.port, self.grpc_port, self.admin_port = free_ports(3)
         self._log = log
         settings = {
             "TIDEGATE_MODEL_NAME": "digits",
             "TIDEGATE_MODEL_DEPLOYMENT": "shop/digits",
             "TIDEGATE_REVISION": REVISION,
             "TIDEGATE_DRAIN_SECONDS": "0",
+            "TIDEGATE_GRPC_PORT": str(self.grpc_port),
+            "TIDEGATE_ADMIN_PORT": str(self.admin_port),
             **environment,
         }
         command = [sys.executable, "-m", "tidegate_server", "serve", "--model", str(model), "--host", "127.0.0.1"]
@@ -64,6 +66,11 @@ class Server:
         """One request on a connection of its own; anything but bytes is sent as JSON."""
         with closing(self.connect()) as connection:
             return exchange(connection, method, path, body, **headers)
+
+    def metrics(self) -> str:
+        connection = HTTPConnection("127.0.0.1", self.admin_port, timeout=20)
+        with closing(connection):
+            return exchange(connection, "GET", "/metrics").body.decode()
 
     def wait_until_ready(self) -> None:
         until(self._is_ready, START_SECONDS, lambda: f"the server isn't ready: {self.log}")
@@ -102,10 +109,18 @@ def until(true: Callable[[], bool], seconds: float, otherwise: Callable[[], str]
         sleep(0.02)
 
 
+def free_ports(count: int) -> list[int]:
+    """Different ones, as all are held until the last is found."""
+    with ExitStack() as stack:
+        probes = [stack.enter_context(closing(socket.socket())) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
+
+
 def free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    (port,) = free_ports(1)
+    return port
 
 
 def save(path: Path, nodes: list[Any], inputs: list[Any], outputs: list[Any], weights: dict[str, Any]) -> Path:

@@ -138,8 +138,5 @@ def test_the_deadline_ends_a_server_with_a_request_in_flight(start: Any, slow: P
 
 def _wait_for_in_flight(server: Any) -> None:
     deadline = monotonic() + 5
-    while (
-        b'in_flight{model_deployment="shop/digits",revision="digits-6f9c1d2e"} 1.0'
-        not in server.ask("GET", "/metrics").body
-    ):
+    while 'in_flight{model_deployment="shop/digits",revision="digits-6f9c1d2e"} 1.0' not in server.metrics():
         assert monotonic() < deadline

@@ -1,5 +1,6 @@
 """What the server does before it serves: settings, CPUs, opening the model."""
 
+import json
 import os
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pytest
 from tidegate_server.cpu_quota import cpu_quota
 from tidegate_server.errors import BadSetting
 from tidegate_server.metrics import latency_buckets
-from tidegate_server.model import CpuPlan, plan_cpus
+from tidegate_server.serving import usable_cpus
 from tidegate_server.settings import Settings
 
 
@@ -58,12 +59,6 @@ def test_what_cannot_be_served_ends_in_one_sentence(
     assert words in ended.stderr
 
 
-def test_external_data_is_refused_even_where_it_is_readable(external: Path) -> None:
-    ended = run("serve", "--model", str(external))
-    assert ended.returncode == 1
-    assert "in other files" in ended.stderr
-
-
 def test_a_model_that_refuses_blanks_is_served_all_the_same(start: Any, tmp_path: Path) -> None:
     import numpy as np
     import onnx
@@ -85,6 +80,23 @@ def test_a_model_that_refuses_blanks_is_served_all_the_same(start: Any, tmp_path
 
 
 @pytest.mark.parametrize(
+    ("environment", "permanent"),
+    [
+        pytest.param({"TIDEGATE_PORT": "x"}, True, id="a setting stays wrong"),
+        pytest.param({"TIDEGATE_API_KEYS_FILE": "none"}, False, id="a Secret may be mounted a moment later"),
+    ],
+)
+def test_what_keeps_the_server_from_starting_is_in_the_termination_message(
+    linear: Path, tmp_path: Path, environment: dict[str, str], permanent: bool
+) -> None:
+    told = tmp_path / "told"
+    ended = run("serve", "--model", str(linear), TIDEGATE_TERMINATION_LOG=str(told), **environment)
+    report = json.loads(told.read_text())
+    assert (ended.returncode, report["reason"], report["permanent"]) == (2, "BadSetting", permanent)
+    assert next(iter(environment)) in report["message"]
+
+
+@pytest.mark.parametrize(
     ("files", "expected"),
     [
         pytest.param({"cpu.max": "150000 100000"}, 1.5, id="cgroup v2"),
@@ -102,18 +114,19 @@ def test_the_quota_is_read_from_the_cgroup(tmp_path: Path, files: dict[str, str]
 
 
 @pytest.mark.parametrize(
-    ("quota", "cores", "plan"),
+    ("quota", "cores", "cpus"),
     [
-        pytest.param(0.5, 64, CpuPlan(1, 2), id="half a CPU is still one thread"),
-        pytest.param(3.5, 64, CpuPlan(3, 2), id="a thread more than the quota would be throttled"),
-        pytest.param(None, 4, CpuPlan(1, 4), id="without a quota each run has one core"),
+        pytest.param(0.5, 64, 1, id="half a CPU is still one thread"),
+        pytest.param(3.5, 64, 3, id="a thread more than the quota would be throttled"),
+        pytest.param(8.0, 4, 4, id="a quota above the cores"),
+        pytest.param(None, 4, 4, id="no quota"),
     ],
 )
-def test_the_runtime_gets_the_containers_cpus_not_the_hosts(quota: float | None, cores: int, plan: CpuPlan) -> None:
-    assert plan_cpus(quota, cores) == plan
+def test_the_runtime_gets_the_containers_cpus_not_the_hosts(quota: float | None, cores: int, cpus: int) -> None:
+    assert usable_cpus(quota, cores) == cpus
 
 
 def test_latency_buckets_are_geometric_up_to_ten_seconds() -> None:
     bounds = latency_buckets()
-    assert bounds == tuple(0.0005 * 1.2**k for k in range(56))
+    assert bounds == tuple(0.0005 * 1.2**k for k in range(-16, 56))
     assert bounds[-2] < 10 <= bounds[-1]

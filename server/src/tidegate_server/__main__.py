@@ -1,4 +1,4 @@
-"""The command line: `tidegate-server fetch` brings a model, `tidegate-server serve` serves it."""
+"""The command line: `fetch` brings a model, `serve` serves it, `selftest` asks it, `new-key` lets somebody in."""
 
 import argparse
 import logging
@@ -6,10 +6,12 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import FrameType
 
 from tidegate_server.errors import BadSetting, ModelRefused
-from tidegate_server.settings import Settings
+from tidegate_server.fetch.report import leave
+from tidegate_server.settings import TERMINATION_LOG, Settings
 
 log = logging.getLogger("tidegate_server")
 
@@ -21,24 +23,40 @@ def main(argv: Sequence[str] | None = None) -> int:
     # The kernel ignores a signal without a handler for a container's first process.
     signal.signal(signal.SIGTERM, _end)
     try:
-        return _run(options.command, {**os.environ, **_given(options)})
+        return _run(options)
     except BadSetting as error:
         log.error("%s", error)
+        _tell_kubernetes("BadSetting", error, permanent=error.permanent)
         return 2
     except ModelRefused as error:
         log.error("can't serve the model: %s", error)
+        _tell_kubernetes(error.reason, error, permanent=True)
         return 1
 
 
-def _run(command: str, environ: Mapping[str, str]) -> int:
-    if command == "fetch":
+def _tell_kubernetes(reason: str, error: Exception, *, permanent: bool) -> None:
+    """The operator shows the termination message, so that nobody has to look for the log of a pod that is gone."""
+    report = {"reason": reason, "message": str(error), "permanent": permanent}
+    leave(report, Path(os.environ.get("TIDEGATE_TERMINATION_LOG") or TERMINATION_LOG))
+
+
+def _run(options: argparse.Namespace) -> int:
+    environ = {**os.environ, **_given(options)}
+    if options.command == "fetch":
         from tidegate_server.fetch.run import fetch
 
         return fetch(environ)
+    if options.command == "new-key":
+        from tidegate_server.access import new_key
+
+        return new_key.main([options.name])
+    if options.command == "selftest":
+        from tidegate_server.selftest import selftest
+
+        return selftest(Settings.from_env(environ), write=options.write)
     from tidegate_server.serving import serve
 
-    serve(Settings.from_env(environ))
-    return 0
+    return serve(Settings.from_env(environ))
 
 
 def _end(_number: int, _frame: FrameType | None) -> None:
@@ -49,18 +67,28 @@ def _end(_number: int, _frame: FrameType | None) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="tidegate-server",
-        description="Serves one ONNX model over HTTP.",
+        description="Serves one ONNX model over HTTP and gRPC.",
         epilog="Every setting is a TIDEGATE_* environment variable; an option stands for one and wins over it.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
     fetching = commands.add_parser("fetch", help="download the model and check it")
-    fetching.add_argument("--uri", dest="MODEL_URI", help="file://, http:// or https://")
+    fetching.add_argument(
+        "--uri",
+        dest="MODEL_URI",
+        help="a file or a folder: file, pvc, http(s), s3, gs, az, hf, oci, image",
+    )
     fetching.add_argument("--sha256", dest="MODEL_SHA256", help="the digest that the file must have")
     serving = commands.add_parser("serve", help="serve the model over HTTP")
     serving.add_argument("--host", dest="HOST", help="address to listen on (0.0.0.0)")
-    serving.add_argument("--port", dest="PORT", help="port to listen on (8080; 0 picks a free one)")
+    serving.add_argument("--port", dest="PORT", help="port for HTTP (8080; 0 picks a free one)")
+    serving.add_argument("--grpc-port", dest="GRPC_PORT", help="port for gRPC (8081)")
+    serving.add_argument("--admin-port", dest="ADMIN_PORT", help="port for metrics and health (8082)")
     serving.add_argument("--name", dest="MODEL_NAME", help="name of the model (its file's name)")
-    for command in (fetching, serving):
+    testing = commands.add_parser("selftest", help="ask the model the questions of the selftest.json beside it")
+    testing.add_argument("--write", action="store_true", help="write that file from what the model answers now")
+    keys = commands.add_parser("new-key", help="make an API key and the line that lets it in")
+    keys.add_argument("name", help="whose key it is; the access log says so")
+    for command in (fetching, serving, testing):
         command.add_argument("--model", dest="MODEL_PATH", help="the model's file (/models/model.onnx)")
     return parser
 

@@ -1,220 +1,219 @@
-"""The Flask application: paths to answers. Every answer under an error is JSON `{"error": ...}` with the right code."""
+"""The Flask applications: paths to answers. Every answer under an error is JSON `{"error": ...}` with the right code.
 
-import json
+The public one has the whole protocol; the event loop answers small inference requests and probes before they get
+here. The other one is for the cluster: metrics and health, on a port of its own.
+"""
+
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.metadata import version
-from threading import BoundedSemaphore
-from time import monotonic
-from typing import Any
+from typing import Any, cast
 
+import orjson
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
-from tidegate_server import protocol
-from tidegate_server.body import read_body
-from tidegate_server.errors import InvalidRequest, ModelFailed, NotFiniteOutput
-from tidegate_server.metrics import ServerMetrics
-from tidegate_server.model import Model
-from tidegate_server.signature import disagreement
-from tidegate_server.tensors import Array
+from tidegate_server.access.guard import Guard
+from tidegate_server.errors import ServerError
+from tidegate_server.inference.service import Inference
+from tidegate_server.predict.selftest import SelftestReport
+from tidegate_server.protocol import openapi, v2
+from tidegate_server.rpc.model_config import model_config
+from tidegate_server.web.door import PREDICT, SERVED_BY, V2, InferenceDoor
+from tidegate_server.web.message import Answer, Request
+from tidegate_server.web.refusals import refused
+from tidegate_server.web.wsgi import REQUEST
 
 log = logging.getLogger(__name__)
 
-SERVED_BY = "x-tidegate-served-by"
-BINARY_TENSORS = "inference-header-content-length"
-SECONDS_BETWEEN_FAILURE_LOGS = 1.0
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_HTTP_WORDS = {404: "there is nothing at this path", 405: "this path has another method"}
 
 
 @dataclass(frozen=True)
-class Served:
-    """What this process serves, and under which limits."""
+class Facts:
+    """What the server can tell about itself, settled before it listens."""
 
-    model: Model
-    name: str
-    revision: str
-    metrics: ServerMetrics
-    ready: Callable[[], bool]
-    """False from the moment that the process is asked to end."""
-    max_body_bytes: int
-    body_timeout_seconds: float
-    places: BoundedSemaphore
-    """One per request that may be answered at once. There are more threads than places, for health and metrics."""
-    failures: "FailureLog" = field(default_factory=lambda: FailureLog())
+    version: str
+    properties: dict[str, str]
+    openapi: dict[str, Any]
+    selftest: Callable[[], SelftestReport]
 
 
-def create_app(served: Served) -> Flask:
-    """The WSGI application."""
-    app = Flask("tidegate_server", static_folder=None)
-    app.url_map.strict_slashes = False
-    _add_health(app, served)
-    _add_inference(app, served)
-    app.add_url_rule("/metrics", "metrics", lambda: Response(served.metrics.exposition(), content_type=_METRICS_TYPE))
+def server_version() -> str:
+    return version("tidegate-server")
+
+
+def create_app(inference: Inference, door: InferenceDoor, guard: Guard, facts: Facts) -> Flask:
+    """The public application."""
+    app = _bare("tidegate_server")
+    _add_metadata(app, inference, facts)
+    _add_extensions(app, inference, facts)
+    _add_inference(app, inference, door)
+    _add_pages(app, inference, facts)
+
+    @app.before_request
+    def check_caller() -> Response | None:
+        # Inference checks by itself, so that refused callers are counted; health tells nothing worth hiding.
+        if request.method == "POST" and request.endpoint in ("infer", "predict"):
+            return None
+        if request.endpoint in ("live", "ready", "model_ready", "page"):
+            return None
+        guard.check(_message().text_headers())
+        return None
 
     @app.after_request
     def name_the_revision(response: Response) -> Response:
-        response.headers[SERVED_BY] = served.revision
+        response.headers[SERVED_BY] = inference.revision
         return response
-
-    @app.errorhandler(HTTPException)
-    def refused(error: HTTPException) -> Response:
-        response = _error(error.code or 500, _HTTP_WORDS.get(error.code or 500, error.name.lower()))
-        if "Allow" in (headers := dict(error.get_headers())):
-            response.headers["Allow"] = headers["Allow"]
-        return response
-
-    @app.errorhandler(Exception)
-    def unforeseen(error: Exception) -> Response:
-        log.error("a request failed in the server itself: %s: %s", type(error).__name__, error)
-        return _error(500, "the server failed on this request")
 
     return app
 
 
-_METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-_HTTP_WORDS = {404: "there is nothing at this path", 405: "this path has another method"}
+def create_admin_app(inference: Inference) -> Flask:
+    """Metrics and health. No inference here, and no keys needed."""
+    app = _bare("tidegate_server_admin")
+    _add_health(app, inference)
+    app.add_url_rule("/metrics", "metrics", lambda: Response(inference.metrics.exposition(), content_type=METRICS_TYPE))
+    return app
 
 
-def _add_health(app: Flask, served: Served) -> None:
-    def known(name: str, revision: str | None) -> bool:
-        return name == served.name and revision in (None, served.revision)
+def _bare(name: str) -> Flask:
+    app = Flask(name, static_folder=None)
+    app.url_map.strict_slashes = False
 
-    @app.get("/v2")
-    def server() -> Response:
-        return _json(protocol.server_metadata(version("tidegate-server")))
+    @app.errorhandler(HTTPException)
+    def refused_by_flask(error: HTTPException) -> Response:
+        code = error.code or 500
+        response = _json({"error": _HTTP_WORDS.get(code, error.name.lower())}, code)
+        if "Allow" in (headers := dict(error.get_headers())):
+            response.headers["Allow"] = headers["Allow"]
+        return response
 
+    @app.errorhandler(ServerError)
+    def refused_by_us(error: ServerError) -> Response:
+        return _response(refused(error))
+
+    @app.errorhandler(Exception)
+    def unforeseen(error: Exception) -> Response:
+        log.error("a request failed in the server itself: %s: %s", type(error).__name__, error)
+        return _response(refused(error))
+
+    return app
+
+
+def _add_health(app: Flask, inference: Inference) -> None:
     @app.get("/v2/health/live")
     def live() -> Response:
         return _json({"live": True})
 
     @app.get("/v2/health/ready")
     def ready() -> Response:
-        is_ready = served.ready()
+        is_ready = inference.ready()
         return _json({"ready": is_ready}, 200 if is_ready else 503)
+
+
+def _add_metadata(app: Flask, inference: Inference, facts: Facts) -> None:
+    _add_health(app, inference)
+
+    @app.get("/v2")
+    def server() -> Response:
+        return _json(v2.server_metadata(facts.version))
+
+    @app.get("/v2/models")
+    def models() -> Response:
+        return _json(v2.model_names(inference.name))
 
     @app.get("/v2/models/<name>")
     @app.get("/v2/models/<name>/versions/<revision>")
     def model(name: str, revision: str | None = None) -> Response:
-        if not known(name, revision):
-            return _no_such_model(served)
-        return _json(protocol.model_metadata(served.name, served.revision, served.model.signature))
+        if not inference.knows(name, revision):
+            return _no_such_model(inference)
+        return _json(v2.model_metadata(inference.name, inference.revision, inference.signature, facts.properties))
 
     @app.get("/v2/models/<name>/ready")
     @app.get("/v2/models/<name>/versions/<revision>/ready")
     def model_ready(name: str, revision: str | None = None) -> Response:
-        if not known(name, revision):
-            return _no_such_model(served)
-        is_ready = served.ready()
-        return _json({"name": served.name, "ready": is_ready}, 200 if is_ready else 503)
+        if not inference.knows(name, revision):
+            return _no_such_model(inference)
+        is_ready = inference.ready()
+        return _json({"name": inference.name, "ready": is_ready}, 200 if is_ready else 503)
 
 
-def _add_inference(app: Flask, served: Served) -> None:
+def _add_extensions(app: Flask, inference: Inference, facts: Facts) -> None:
+    """Of Triton: what its clients and load generators ask for. And the self-test, which is ours."""
+
+    @app.get("/v2/models/<name>/config")
+    @app.get("/v2/models/<name>/versions/<revision>/config")
+    def config(name: str, revision: str | None = None) -> Response:
+        if not inference.knows(name, revision):
+            return _no_such_model(inference)
+        return _json(model_config(inference.name, inference.signature))
+
+    @app.get("/v2/models/stats")
+    @app.get("/v2/models/<name>/stats")
+    @app.get("/v2/models/<name>/versions/<revision>/stats")
+    def statistics(name: str | None = None, revision: str | None = None) -> Response:
+        if name is not None and not inference.knows(name, revision):
+            return _no_such_model(inference)
+        return _json(inference.metrics.statistics())
+
+    @app.post("/v2/repository/index")
+    def index() -> Response:
+        return _json(v2.repository_index(inference.name, inference.revision, ready=inference.ready()))
+
+    @app.post("/v2/selftest")
+    def selftest() -> Response:
+        report = facts.selftest()
+        return _json(report.as_json(), 200 if report.passed else 500)
+
+
+def _add_inference(app: Flask, inference: Inference, door: InferenceDoor) -> None:
     @app.post("/predict")
     def predict() -> Response:
-        return _counted(served, lambda: _plain(served))
+        return _response(door.answer(_message(), PREDICT))
 
     @app.post("/v2/models/<name>/infer")
     @app.post("/v2/models/<name>/versions/<revision>/infer")
     def infer(name: str, revision: str | None = None) -> Response:
-        if name != served.name or revision not in (None, served.revision):
-            return _counted(served, lambda: _no_such_model(served))
-        return _counted(served, lambda: _infer(served))
+        if not inference.knows(name, revision):
+            return _response(door.turned_away(_message(), _answer_of(_no_such_model(inference))))
+        return _response(door.answer(_message(), V2))
 
 
-def _counted(served: Served, answer: Callable[[], Response]) -> Response:
-    started = monotonic()
-    code = 500
-    with served.metrics.in_flight.track_inprogress():
-        try:
-            response = _admitted(served, answer)
-            code = response.status_code
-        finally:
-            served.metrics.answered(code, monotonic() - started)
-    return response
+def _add_pages(app: Flask, inference: Inference, facts: Facts) -> None:
+    @app.get("/openapi.json")
+    def document() -> Response:
+        return _json(facts.openapi)
+
+    @app.get("/")
+    def page() -> Response:
+        response = Response(openapi.page("openapi.json"), content_type="text/html; charset=utf-8")
+        response.headers["Content-Security-Policy"] = (
+            "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'"
+        )
+        return response
 
 
-def _admitted(served: Served, answer: Callable[[], Response]) -> Response:
-    """Turns away what would have to wait for a thread: Kubernetes must still hear that the process lives."""
-    if not served.places.acquire(blocking=False):
-        busy = _error(503, "the server is busy with as many requests as it takes at once; try again in a second")
-        busy.headers["Retry-After"] = "1"
-        return busy
-    try:
-        return _answered(answer)
-    finally:
-        served.places.release()
+def _message() -> Request:
+    """The request as it came, which Flask has only been told about."""
+    return cast(Request, request.environ[REQUEST])
 
 
-def _answered(answer: Callable[[], Response]) -> Response:
-    try:
-        return answer()
-    except InvalidRequest as error:
-        return _error(error.status, str(error))
-    except NotFiniteOutput as error:
-        return _error(500, str(error))
-    except ModelFailed:
-        return _error(500, "the model failed on this input")
-
-
-def _plain(served: Served) -> Response:
-    asked = protocol.read_plain(_document(served), served.model.signature)
-    return _json(protocol.plain_answer(served.name, served.revision, _run(served, asked)))
-
-
-def _infer(served: Served) -> Response:
-    if BINARY_TENSORS in request.headers:
-        raise InvalidRequest("binary tensors aren't offered; send the data as JSON")
-    asked = protocol.read_infer(_document(served), served.model.signature)
-    outputs = _run(served, asked)
-    return _json(protocol.infer_answer(served.name, served.revision, asked, outputs, served.model.signature.outputs))
-
-
-def _document(served: Served) -> Any:
-    body = read_body(
-        request.environ["wsgi.input"],
-        request.content_length,
-        limit=served.max_body_bytes,
-        until=monotonic() + served.body_timeout_seconds,
+def _no_such_model(inference: Inference) -> Response:
+    return _json(
+        {"error": f"this server has model {inference.name} in revision {inference.revision} and no other"}, 404
     )
-    return protocol.parse_json(body)
 
 
-def _run(served: Served, asked: protocol.Request) -> dict[str, Array]:
-    try:
-        return served.model.run(asked.arrays, asked.outputs)
-    except ModelFailed as error:
-        # Only now: some models name dimensions carelessly and run all the same.
-        if sentence := disagreement(served.model.signature, asked.arrays):
-            raise InvalidRequest(sentence) from None
-        served.failures.write(str(error), monotonic())
-        raise
+def _answer_of(response: Response) -> Answer:
+    return Answer(response.status_code, response.get_data(), (("content-type", "application/json"),))
 
 
-class FailureLog:
-    """One line per failed inference, but not more than one a second: a bad model at full load must not fill a disk."""
-
-    def __init__(self) -> None:
-        self._silent_until = float("-inf")
-        self._unsaid = 0
-
-    def write(self, detail: str, now: float) -> None:
-        """Two threads may both write at once; a line too many does no harm."""
-        if now < self._silent_until:
-            self._unsaid += 1
-            return
-        self._silent_until = now + SECONDS_BETWEEN_FAILURE_LOGS
-        unsaid, self._unsaid = self._unsaid, 0
-        log.error("the model failed on an input (and on %d before, unsaid): %s", unsaid, detail)
+def _response(answer: Answer) -> Response:
+    return Response(answer.body, answer.status, headers=dict(answer.headers))
 
 
-def _no_such_model(served: Served) -> Response:
-    return _error(404, f"this server has model {served.name} in revision {served.revision} and no other")
-
-
-def _error(code: int, message: str) -> Response:
-    return _json({"error": message}, code)
-
-
-def _json(document: dict[str, Any], code: int = 200) -> Response:
-    return Response(json.dumps(document, separators=(",", ":"), allow_nan=False), code, mimetype="application/json")
+def _json(document: Any, code: int = 200) -> Response:
+    return Response(orjson.dumps(document), code, mimetype="application/json")

@@ -40,6 +40,10 @@ class Drain:
         elapsed = now - self._began
         return elapsed >= self._policy.at_most or (elapsed >= self._policy.at_least and not busy)
 
+    def seconds_left(self, now: float) -> float:
+        """Until the deadline; 0 before a drain has begun."""
+        return 0.0 if self._began is None else max(0.0, self._began + self._policy.at_most - now)
+
     def seconds_until_next_look(self, now: float, idle: float) -> float:
         """How long the loop may sleep, given how long it sleeps when nothing is going on."""
         if self._began is None:

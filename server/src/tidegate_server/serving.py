@@ -1,239 +1,288 @@
-"""The process that serves: gunicorn's threaded worker, without gunicorn's arbiter.
+"""The process that serves: one event loop, its listeners, its signals, and an end that loses no request.
 
-One process owns the listener, the threads and the signals. The arbiter would close its listener the moment SIGTERM
-comes, while routers still send requests; here the listener stays open until the drain is over. And a runtime that
-crashes takes the container with it, so that Kubernetes sees the restart; an arbiter would hide it.
+Nobody can connect before the model is warm and has passed its self-test. On SIGTERM the server says that it isn't
+ready, tells every client to end its connection, and serves what still comes until nothing does.
 """
 
+import asyncio
 import logging
 import os
-import selectors
 import signal
-import socket
-import struct
 import sys
-import threading
-from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from math import floor
 from time import monotonic
-from types import FrameType
-from typing import Any
 
-from flask import Flask
-from gunicorn import sock as gunicorn_sock
-from gunicorn import util as gunicorn_util
-from gunicorn.config import Config
-from gunicorn.glogging import Logger
-from gunicorn.workers.gthread import TConn, ThreadWorker
+import uvloop
 
-from tidegate_server.app import Served, create_app
+from tidegate_server.access.guard import Guard
+from tidegate_server.access_log import AccessLog
+from tidegate_server.app import Facts, create_admin_app, create_app, server_version
+from tidegate_server.cpu_quota import cpu_quota
 from tidegate_server.drain import Drain, DrainPolicy
-from tidegate_server.http_refusal import http_refusal
-from tidegate_server.metrics import Identity, ServerMetrics
-from tidegate_server.model import Model, sha256_of
+from tidegate_server.inference.engine import Engine, EngineLimits
+from tidegate_server.inference.failures import FailureLog
+from tidegate_server.inference.model import Model, sha256_of
+from tidegate_server.inference.plan import Plan
+from tidegate_server.inference.queue import QueueLimits
+from tidegate_server.inference.service import Inference
+from tidegate_server.inference.warm_up import Wishes, warm_up
+from tidegate_server.metrics import Identity, ServerMetrics, prediction_plan
+from tidegate_server.predict.package import Package, open_package
+from tidegate_server.predict.selftest import SelftestReport, run_selftest
+from tidegate_server.protocol.limits import Limits
+from tidegate_server.protocol.openapi import openapi_document
+from tidegate_server.rpc.door import GrpcDoor
+from tidegate_server.selftest import check_itself
 from tidegate_server.settings import Settings
+from tidegate_server.tracing import Tracing
+from tidegate_server.web.connection import HttpLimits
+from tidegate_server.web.door import InferenceDoor
+from tidegate_server.web.exchange import Witnesses
+from tidegate_server.web.front import AdminFront, PublicFront, probes
+from tidegate_server.web.hub import Hub
+from tidegate_server.web.wsgi import WsgiThreads
 
 log = logging.getLogger(__name__)
 
-WSGIApplication = Callable[..., Iterable[bytes]]
-
 AT_ONCE = DrainPolicy(at_least=0.0, at_most=5.0)
-LOOK_SECONDS = 1.0
-CONNECTIONS = 1000
-THREADS_FOR_HEALTH = 4
-"""More than take part in inference, so that probes and scrapes are answered however busy the model is."""
+TICK_SECONDS = 1.0
+DRAIN_LOOK_SECONDS = 0.05
+SWITCH_SECONDS = 0.001
+"""A thread with a finished run waits at most so long for Python's lock; the default is five times that."""
 
 
-def serve(settings: Settings) -> None:
-    """Loads, warms up, listens, and serves until a signal and the drain after it.
+@dataclass(frozen=True)
+class Prepared:
+    """Everything that can fail before anybody may connect."""
 
-    Nobody can connect before the model is warm. Raises ModelRefused, and SystemExit(1) for an address that is taken.
-    Doesn't return when requests had to be abandoned at the deadline: the process ends here, with exit code 0.
+    model: Model
+    plan: Plan
+    package: Package
+    sha256: str
+    guard: Guard
+
+
+def serve(settings: Settings) -> int:
+    """Serves until a signal and the drain after it; the exit code.
+
+    Raises ModelRefused and BadSetting. 1 for an address that is taken; 0 also when requests had to be abandoned at
+    the drain's deadline.
     """
-    model = Model.open(settings.model_path, settings.cpus)
+    prepared = prepare(settings)
+    sys.setswitchinterval(SWITCH_SECONDS)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_serve(prepared, settings, runner.get_loop()))
+
+
+def prepare(settings: Settings) -> Prepared:
+    """Opens, warms up and measures."""
+    model = Model.open(settings.model_path)
+    package = open_package(settings.model_path.parent, model.signature)
     sha256 = sha256_of(settings.model_path)
-    model.warm_up()
-    drain = Drain(DrainPolicy(settings.drain_seconds, settings.drain_deadline_seconds))
-    app = create_app(
-        Served(
-            model=model,
-            name=settings.model_name,
-            revision=settings.revision,
-            metrics=ServerMetrics(Identity(settings.model_deployment, settings.revision, sha256)),
-            ready=lambda: not drain.begun,
-            max_body_bytes=settings.max_body_bytes,
-            body_timeout_seconds=settings.body_timeout_seconds,
-            places=threading.BoundedSemaphore(settings.threads),
-        )
+    wishes = Wishes(
+        cpus=settings.cpus or usable_cpus(cpu_quota(), os.cpu_count() or 1),
+        max_rows=settings.batch_max_rows,
+        linger_seconds=settings.batch_linger_seconds,
+        threads_per_run=settings.threads_per_run,
     )
-    _serve_app(app, settings, drain)
+    limits = Limits(max_elements=settings.max_elements)
+    model, plan = warm_up(model, wishes, package.example(model.signature, limits))
+    check_itself(model, package, limits)
+    return Prepared(model, plan, package, sha256, Guard.from_settings(settings.access))
 
 
-def _serve_app(app: Flask, settings: Settings, drain: Drain) -> None:
-    config = _gunicorn_config(settings)
-    logger = _QuietLogger(config)
-    listeners = gunicorn_sock.create_sockets(config, logger)
-    worker = _Worker(app, config, logger, listeners, drain, settings.body_timeout_seconds)
-    log.info("serving %s (%s) at %s", settings.model_name, settings.revision, ", ".join(map(str, listeners)))
-    worker.init_process()
-    if not worker.busy:
+def usable_cpus(quota: float | None, cores: int) -> int:
+    """A thread more than the quota would be throttled for most of each period."""
+    return max(1, cores if quota is None else min(cores, floor(quota)))
+
+
+class Server:
+    """The listeners and what stands behind them."""
+
+    def __init__(self, prepared: Prepared, settings: Settings, loop: asyncio.AbstractEventLoop) -> None:
+        self.settings, self.loop = settings, loop
+        self.drain = Drain(DrainPolicy(settings.drain_seconds, settings.drain_deadline_seconds))
+        self.guard = prepared.guard
+        self.left_behind = False
+        self.inference = _inference(prepared, settings, loop, self.drain)
+        self.witnesses = _witnesses(self.inference, settings)
+        door = InferenceDoor(self.inference, prepared.guard, self.witnesses, settings.max_body_bytes)
+        facts = _facts(prepared, self.inference, settings)
+        app = create_app(self.inference, door, prepared.guard, facts)
+        fixed = probes(settings.model_name, self.inference.ready)
+        self._threads = WsgiThreads(app, settings.threads, settings.max_queue, loop, "flask")
+        self._admin_threads = WsgiThreads(create_admin_app(self.inference), 1, 16, loop, "admin")
+        limits = http_limits(settings)
+        self.public = Hub(PublicFront(door, fixed, self._threads).handle, limits, loop, door.refused)
+        self.admin = Hub(AdminFront(fixed, self._admin_threads).handle, limits, loop)
+        self.grpc = GrpcDoor(
+            self.inference,
+            prepared.guard,
+            settings.host,
+            settings.grpc_port,
+            max_message_bytes=settings.max_body_bytes,
+            threads=settings.threads,
+        )
+
+    async def listen(self) -> None:
+        """Raises OSError for an address that is taken."""
+        settings = self.settings
+        port = await self.public.listen(settings.host, settings.port)
+        admin_port = await self.admin.listen(settings.host, settings.admin_port)
+        grpc_port = self.grpc.start()
+        log.info(
+            "serving %s (%s): HTTP at %s:%d, gRPC at %d, metrics and health at %d",
+            settings.model_name,
+            settings.revision,
+            settings.host,
+            port,
+            grpc_port,
+            admin_port,
+        )
+
+    def tick(self) -> None:
+        self.public.tick()
+        self.admin.tick()
+
+    @property
+    def is_busy(self) -> bool:
+        return self.public.is_busy
+
+    def begin_drain(self, policy: DrainPolicy | None = None) -> None:
+        if not self.drain.begun:
+            log.info("draining: not ready any more, still serving")
+            self.grpc.begin_drain()
+        self.drain.begin(monotonic(), policy)
+        self.public.is_ending = True
+
+    async def stop(self) -> None:
+        """After the drain: no new connections, and an end to those that are silent."""
+        await self.public.stop_listening()
+        while self.is_busy and not self.drain.is_over(monotonic(), busy=True):
+            await asyncio.sleep(DRAIN_LOOK_SECONDS)
+        await self.loop.run_in_executor(None, self.grpc.stop, self.drain.seconds_left(monotonic()))
+        self.left_behind = self.is_busy or self.inference.engine.is_running
+        self.public.close_connections()
+        self.inference.engine.end()
+        self._threads.end()
+        self._admin_threads.end()
+        await self.loop.run_in_executor(None, self._dismiss_witnesses)
+
+    def _dismiss_witnesses(self) -> None:
+        self.witnesses.access_log.close()
+        self.witnesses.tracing.close()
+        self.guard.close()
+
+
+async def _serve(prepared: Prepared, settings: Settings, loop: asyncio.AbstractEventLoop) -> int:
+    server = Server(prepared, settings, loop)
+    try:
+        await server.listen()
+    except OSError as error:
+        log.error("can't listen on %s: %s", settings.host, error.strerror or error)
+        return 1
+    loop.add_signal_handler(signal.SIGTERM, server.begin_drain)
+    loop.add_signal_handler(signal.SIGINT, server.begin_drain, AT_ONCE)
+    ticking = loop.create_task(_tick(server))
+    while not server.drain.is_over(monotonic(), server.is_busy):
+        await asyncio.sleep(server.drain.seconds_until_next_look(monotonic(), _pause(server)))
+    await server.stop()
+    ticking.cancel()
+    with suppress(asyncio.CancelledError):
+        await ticking
+    if not server.left_behind:
         log.info("drained: nothing is in flight")
-        return
+        return 0
     log.warning("the drain's deadline has come with requests in flight")
-    # Python would wait at exit for the threads that didn't make it.
+    _leave_now()
+    return 0
+
+
+def _pause(server: Server) -> float:
+    return DRAIN_LOOK_SECONDS if server.drain.begun else TICK_SECONDS / 4
+
+
+async def _tick(server: Server) -> None:
+    while True:
+        await asyncio.sleep(TICK_SECONDS)
+        server.tick()
+
+
+def _leave_now() -> None:
+    """Python would wait at exit for the threads that didn't make it."""
     logging.shutdown()
     sys.stderr.flush()
     os._exit(0)
 
 
-def _gunicorn_config(settings: Settings) -> Config:
-    config = Config()
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    config.set("bind", [f"{host}:{settings.port}"])
-    config.set("threads", settings.threads + THREADS_FOR_HEALTH)
-    config.set("worker_connections", CONNECTIONS)
-    config.set("keepalive", settings.keepalive_seconds)
-    config.set("loglevel", "warning")
-    return config
+# --- putting together
 
 
-class _QuietLogger(Logger):  # type: ignore[misc] # gunicorn has no types
-    """Leaves place and format of log lines to the program around it; a client's failings are no stack traces."""
+def _inference(prepared: Prepared, settings: Settings, loop: asyncio.AbstractEventLoop, drain: Drain) -> Inference:
+    identity = Identity(settings.model_deployment, settings.revision, prepared.sha256, settings.model_name)
+    signature, labels = prepared.model.signature, prepared.package.labels
+    metrics = ServerMetrics(identity, prediction_plan(signature, labels))
+    plan = prepared.plan
+    metrics.planned(
+        threads_per_run=plan.split.threads_per_run,
+        runs_at_once=plan.split.runs_at_once,
+        max_rows=plan.max_rows,
+        inline=plan.inline,
+    )
+    limits = EngineLimits(QueueLimits(settings.max_queue, settings.max_queue_bytes), settings.request_seconds)
+    engine = Engine(prepared.model, prepared.plan, limits, metrics, loop)
+    metrics.watch(queue_length=lambda: len(engine.queue))
+    return Inference(
+        signature=signature,
+        name=settings.model_name,
+        revision=settings.revision,
+        metrics=metrics,
+        limits=Limits(max_elements=settings.max_elements),
+        predictor=prepared.package.predictor,
+        labels=labels,
+        ready=lambda: not drain.begun,
+        engine=engine,
+        loop=loop,
+        failures=FailureLog(),
+    )
 
-    def setup(self, cfg: Any) -> None:
-        super().setup(cfg)
-        self.error_log.handlers.clear()
-        self.error_log.propagate = True
 
-    def access(self, resp: Any, req: Any, environ: Any, request_time: Any) -> None:
-        """Requests are counted, not logged."""
-
-    def exception(self, msg: str, *args: Any, **_: Any) -> None:
-        self.error_log.warning(f"{msg} (%s)", *args, repr(sys.exc_info()[1]))
+def _witnesses(inference: Inference, settings: Settings) -> Witnesses:
+    access_log = AccessLog(settings.access_log, settings.revision)
+    inference.metrics.watch(log_lines_dropped=access_log.dropped)
+    attributes = {"tidegate.model_deployment": settings.model_deployment, "tidegate.revision": settings.revision}
+    return Witnesses(inference.metrics, access_log, Tracing.from_settings(settings.tracing, attributes))
 
 
-class _Application:
-    """The little that a worker asks of gunicorn's application class."""
+def _facts(prepared: Prepared, inference: Inference, settings: Settings) -> Facts:
+    signature, package = inference.signature, prepared.package
 
-    def __init__(self, wsgi_app: WSGIApplication) -> None:
-        self._wsgi_app = wsgi_app
+    def selftest() -> SelftestReport:
+        if package.selftest is None:
+            return SelftestReport(0, 0, ())
+        return run_selftest(package.selftest, inference.run, package.predictor, signature, inference.limits)
 
-    def wsgi(self) -> WSGIApplication:
-        return self._wsgi_app
+    document = openapi_document(
+        settings.model_name,
+        settings.revision,
+        signature,
+        server_version=server_version(),
+        secured=not prepared.guard.is_open,
+        example=package.predictor.example(signature),
+    )
+    properties = {"sha256": prepared.sha256, "model_deployment": settings.model_deployment}
+    return Facts(server_version(), properties, document, selftest)
 
 
-class _Worker(ThreadWorker):  # type: ignore[misc] # gunicorn has no types
-    """Serves in this very process, and drains as `Drain` says."""
-
-    def __init__(
-        self, app: Flask, config: Config, logger: Logger, listeners: list[Any], drain: Drain, timeout: float
-    ) -> None:
-        super().__init__(1, os.getppid(), listeners, _Application(self._answer), 0, config, logger)
-        self._app = app
-        self._drain = drain
-        self._timeout = struct.pack("ll", int(timeout), int(timeout % 1 * 1_000_000))
-        self._thread = threading.local()
-        self._announced = False
-
-    @property
-    def busy(self) -> bool:
-        """A request is being read, queued, worked on or answered."""
-        return bool(self.nr_conns > len(self.keepalived_conns) + len(self.pending_conns))
-
-    # --- signals
-
-    def init_signals(self) -> None:
-        signal.signal(signal.SIGTERM, self._begin_drain)
-        signal.signal(signal.SIGINT, self._begin_hurried_drain)
-        signal.siginterrupt(signal.SIGTERM, False)
-
-    def _begin_drain(self, _number: int, _frame: FrameType | None) -> None:
-        self._drain.begin(monotonic())
-        self.method_queue.defer(self._announce)
-
-    def _begin_hurried_drain(self, _number: int, _frame: FrameType | None) -> None:
-        self._drain.begin(monotonic(), AT_ONCE)
-        self.method_queue.defer(self._announce)
-
-    def _announce(self) -> None:
-        if not self._announced:
-            self._announced = True
-            log.info("draining: not ready any more, still serving")
-
-    # --- the loop
-
-    def run(self) -> None:
-        self.poller.register(self.method_queue.fileno(), selectors.EVENT_READ, self.method_queue.run_callbacks)
-        while not self._drain.is_over(monotonic(), self.busy):
-            self.set_accept_enabled(self.nr_conns < self.worker_connections)
-            self._look(self._drain.seconds_until_next_look(monotonic(), LOOK_SECONDS))
-        self._close_listeners()
-        # What had arrived by then is answered too.
-        self._look(0)
-        while self.busy and not self._drain.is_over(monotonic(), busy=True):
-            self._look(self._drain.seconds_until_next_look(monotonic(), LOOK_SECONDS))
-        self.murder_keepalived(force=True)
-        self.tpool.shutdown(wait=False, cancel_futures=True)
-
-    def _look(self, timeout: float) -> None:
-        self.wait_for_and_dispatch_events(timeout=timeout)
-        self.murder_keepalived()
-        self.murder_pending()
-
-    def _close_listeners(self) -> None:
-        self.set_accept_enabled(False)
-        for listener in self.sockets:
-            # Connections that the kernel holds ready would be reset by the close.
-            before = -1
-            while before != self.nr_conns:
-                before = self.nr_conns
-                self.accept(listener)
-            listener.close()
-
-    # --- connections and requests
-
-    def accept(self, listener: Any) -> None:
-        """A connection waits for its first byte in the poller: silent ones cost a descriptor, not a thread."""
-        try:
-            client, address = listener.accept()
-        except OSError:  # gone again, or somebody else's
-            return
-        # The kernel's own timeouts: gunicorn reads bodies blocking, and a client that stops would keep a thread.
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, self._timeout)
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, self._timeout)
-        conn = TConn(self.cfg, client, address, listener.getsockname())
-        conn.set_timeout()
-        self.nr_conns += 1
-        self.pending_conns.append(conn)
-        self.poller.register(client, selectors.EVENT_READ, lambda sock: self.on_pending_socket_readable(conn, sock))
-
-    def handle_request(self, req: Any, conn: Any) -> Any:
-        self._thread.request = req
-        keep = super().handle_request(req, conn)
-        req.answered = True
-        return keep
-
-    def _answer(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        """The application, plus `Connection: close` while draining.
-
-        Decided once, right before the head goes out: a connection that was promised to stay open must not be closed
-        under the client's next request.
-        """
-
-        def start(*head: Any) -> Any:
-            if self._drain.begun:
-                self._thread.request.force_close()
-            return start_response(*head)
-
-        return self._app.wsgi_app(environ, start)
-
-    def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
-        """Requests that aren't HTTP never reach the app; they get JSON too."""
-        if getattr(req, "answered", False):  # the rest of its body was malformed; one answer is enough
-            return
-        status, answer = http_refusal(exc)
-        if status == 500:
-            log.error("a request failed below the app: %r", exc)
-        try:
-            gunicorn_util.write(client, answer)
-        except OSError:
-            log.debug("a client was gone before it could be told: %d", status)
+def http_limits(settings: Settings) -> HttpLimits:
+    return HttpLimits(
+        head_bytes=settings.max_head_bytes,
+        body_bytes=settings.max_body_bytes,
+        all_bodies_bytes=max(settings.max_queue_bytes, 2 * settings.max_body_bytes),
+        head_seconds=settings.head_timeout_seconds,
+        body_seconds=settings.body_timeout_seconds,
+        idle_seconds=settings.keepalive_seconds,
+        connections=settings.max_connections,
+    )

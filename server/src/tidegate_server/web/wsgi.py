@@ -1,0 +1,135 @@
+"""Whole requests to a WSGI application in a few threads, so that the event loop never waits for it."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from io import BytesIO
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from tidegate_server.web.message import Answer, Request, refusal
+
+log = logging.getLogger(__name__)
+
+WSGIApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+Respond = Callable[[Answer], None]
+REQUEST = "tidegate.request"
+"""Where in the environ the request itself is."""
+
+
+class WsgiThreads:
+    """A bounded number of threads, and a bounded number of requests that wait for one."""
+
+    def __init__(
+        self, app: WSGIApplication, threads: int, most_waiting: int, loop: asyncio.AbstractEventLoop, name: str
+    ) -> None:
+        self._app, self._loop, self._room = app, loop, threads + most_waiting
+        self._work: SimpleQueue[tuple[Request, Respond] | None] = SimpleQueue()
+        self._threads = [
+            Thread(target=self._answer_forever, name=f"{name}-{number}", daemon=True) for number in range(threads)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def take(self, request: Request, respond: Respond) -> bool:
+        """False when too many wait already. In the loop's thread."""
+        if not self._room:
+            return False
+        self._room -= 1
+        self._work.put((request, respond))
+        return True
+
+    def end(self) -> None:
+        for _ in self._threads:
+            self._work.put(None)
+
+    def _answer_forever(self) -> None:
+        while (work := self._work.get()) is not None:
+            request, respond = work
+            answer = call(self._app, request)
+            try:
+                self._loop.call_soon_threadsafe(self._done, respond, answer)
+            except RuntimeError:  # the loop has ended: the drain's deadline came first
+                return
+
+    def _done(self, respond: Respond, answer: Answer) -> None:
+        self._room += 1
+        respond(answer)
+
+
+def call(app: WSGIApplication, request: Request) -> Answer:
+    """One request through the application; 500 when it raises."""
+    head: list[Any] = []
+
+    def start_response(status: str, headers: list[tuple[str, str]], _exc_info: Any = None) -> Callable[[bytes], None]:
+        head[:] = [int(status[:3]), headers]
+        return _write_is_not_offered
+
+    try:
+        result = app(environ_of(request), start_response)
+        try:
+            body = b"".join(result)
+        finally:
+            getattr(result, "close", lambda: None)()
+        status, headers = head
+    except Exception as error:
+        log.exception("a request failed in the application: %s", type(error).__name__)
+        return refusal(500, "the server failed on this request")
+    kept = tuple(
+        (name.lower(), value) for name, value in headers if name.lower() not in ("content-length", "connection")
+    )
+    return Answer(status, body, kept)
+
+
+def _write_is_not_offered(_data: bytes) -> None:
+    raise NotImplementedError("the application has to return its body")
+
+
+def environ_of(request: Request) -> dict[str, Any]:
+    """As PEP 3333 says; nothing of the process's own environment is in it."""
+    path, _, query = request.target.partition(b"?")
+    environ: dict[str, Any] = {
+        "REQUEST_METHOD": request.method.decode("latin-1"),
+        "SCRIPT_NAME": "",
+        "PATH_INFO": unquote_to_bytes(_path_only(path)).decode("latin-1"),
+        "QUERY_STRING": query.decode("latin-1"),
+        "SERVER_NAME": "tidegate",
+        "SERVER_PORT": "80",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "CONTENT_LENGTH": str(len(request.body)),
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": "http",
+        "wsgi.input": BytesIO(request.body),
+        "wsgi.errors": _LogLines(),
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+        REQUEST: request,
+    }
+    for name, value in request.headers.items():
+        if b"_" in name or name in (b"content-length", b"transfer-encoding"):
+            continue  # with an underscore it could pose as another header
+        key = name.decode("latin-1").upper().replace("-", "_")
+        environ[key if key == "CONTENT_TYPE" else f"HTTP_{key}"] = value.decode("latin-1")
+    return environ
+
+
+def _path_only(target: bytes) -> bytes:
+    """Proxies may send the absolute form, `http://host/path`."""
+    if target.startswith(b"/") or b"://" not in target:
+        return target
+    return b"/" + target.split(b"://", 1)[1].partition(b"/")[2]
+
+
+class _LogLines:
+    """The application's error stream."""
+
+    def write(self, text: str) -> int:
+        if text.strip():
+            log.warning("%s", text.strip())
+        return len(text)
+
+    def flush(self) -> None:
+        pass
