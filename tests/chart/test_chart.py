@@ -8,6 +8,8 @@ import pytest
 import yaml
 
 from tests.chart.conftest import Helm, Manifest
+from tidegate.router.agent import AgentSettings
+from tidegate.router.envoy import EnvoySettings
 from tidegate.settings import Settings
 
 pytestmark = pytest.mark.helm
@@ -101,6 +103,39 @@ def test_the_operator_can_read_its_environment(render: Render) -> None:
     assert {port["containerPort"] for port in container["ports"]} == {settings.metrics_port, settings.health_port}
 
 
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        pytest.param((), (50, 75.0, None, 90), id="by default"),
+        pytest.param(
+            (
+                "--set=router.watchedRevisions=20",
+                "--set=router.drainLimitSeconds=100",
+                "--set=router.envoy.maxHeapBytes=400000000",
+            ),
+            (20, 100.0, 400_000_000, 115),
+            id="as given",
+        ),
+    ],
+)
+def test_the_router_can_read_its_environment(
+    flags: tuple[str, ...], expected: tuple[int, float, int | None, int], render: Render
+) -> None:
+    spec = pods(render(*flags))["tidegate-router"]
+    environment = {
+        container["name"]: {each["name"]: each.get("value", "from the pod") for each in container["env"]}
+        for container in spec["containers"]
+    }
+    envoy, agent = EnvoySettings.from_env(environment["envoy"]), AgentSettings.from_env(environment["agent"])
+
+    assert (
+        agent.watched_limit,
+        envoy.drain.limit_seconds,
+        envoy.router.max_heap_bytes,
+        spec["terminationGracePeriodSeconds"],
+    ) == expected
+
+
 @pytest.mark.parametrize("plural", ["modeldeployments", "modelroutes"])
 def test_the_crds_are_installed_as_they_are_and_stay(plural: str, render: Render) -> None:
     source = yaml.safe_load((CRDS / f"{plural}.yaml").read_text())
@@ -154,6 +189,9 @@ def test_every_binding_names_a_role_and_an_account_that_are_there(kind: str, ren
         pytest.param("prometheus.url=prometheus:9090", "/prometheus/url", id="a URL without a scheme"),
         pytest.param("router.replicas=0", "/router/replicas", id="no router"),
         pytest.param("router.accessLog=all", "/router/accessLog", id="an unknown access log"),
+        pytest.param("router.watchedRevisions=0", "/router/watchedRevisions", id="no revision to watch"),
+        pytest.param("router.drainLimitSeconds=30", "/router/drainLimitSeconds", id="a drain that is cut short"),
+        pytest.param("router.envoy.maxHeapBytes=1000", "/router/envoy/maxHeapBytes", id="a heap that holds nothing"),
         pytest.param("namespaces={Shop}", "/namespaces/0", id="a namespace in capitals"),
         pytest.param(
             "prometheus.scrapeIntervalSeconds=15s", "/prometheus/scrapeIntervalSeconds", id="a number in words"

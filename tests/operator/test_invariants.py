@@ -88,7 +88,7 @@ FACTS = st.sampled_from(
     [
         None,
         ModelFacts("ab" * 32, (Tensor("x", "FP32", (-1, 4)),), (Tensor("y", "FP32", (-1,)),)),
-        ModelFacts("cd" * 32, (Tensor("z", "FP32", (-1, 4)),), ()),
+        ModelFacts("cd" * 32, (Tensor("z", "FP32", (-1, 4)),), (), "ef" * 32),
     ]
 )
 TROUBLES = st.sampled_from(
@@ -97,9 +97,10 @@ TROUBLES = st.sampled_from(
         None,
         Trouble("ContainerFailed", "it ended", crashed=True),
         Trouble("WrongDigest", "wrong", permanent=True),
+        Trouble("SelftestFailed", "wrong", permanent=True, crashed=True),
     ]
 )
-SNAPSHOTS = st.sampled_from([None, Snapshot(Model("http://models/1", None), Server(None, {}, ()), "server:1")])
+SNAPSHOTS = st.sampled_from([None, Snapshot(Model("http://models/1", None), Server(None, {}, ()), "server:1", 8082)])
 
 
 @st.composite
@@ -333,4 +334,4 @@ def _written(seen: Observation, action: Action) -> Observation:
             assert_never(unhandled)
 
 
-LOST = Snapshot(Model("http://models/1", "ab" * 32), Server(None, {}, ()), "server:1")
+LOST = Snapshot(Model("http://models/1", "ab" * 32), Server(None, {}, ()), "server:1", 8082)

@@ -13,6 +13,7 @@ from typing import Any
 
 from tests.operator.defaults import with_defaults
 from tidegate.clients.kubernetes_api import (
+    CONFIG_MAPS,
     CONTROLLER_REVISIONS,
     DEPLOYMENTS,
     MODEL_ROUTES,
@@ -54,6 +55,9 @@ class Behaviour:
     starts_after: float | None = 3.0
     """Seconds until its pods are ready; None for never."""
     fetch_failure: Mapping[str, Any] | None = None
+    serve_failure: Mapping[str, Any] | None = None
+    """What its server says before it ends."""
+    files_sha256: str | None = None
     signature: Mapping[str, Any] = field(default_factory=lambda: SIGNATURE)
 
 
@@ -157,6 +161,11 @@ class World:
             if condition["type"] == kind:
                 return condition["status"], condition["reason"]
         raise KeyError(kind)
+
+    def pin(self, revision: str) -> dict[str, str]:
+        """What a revision's later pods are held to."""
+        data: dict[str, str] = self._objects[(CONFIG_MAPS, revision)]["data"]
+        return data
 
     # --- the cluster ------------------------------------------------------------------------------------------------
 
@@ -269,10 +278,11 @@ class World:
             workload = self._objects[(DEPLOYMENTS, name)]
             ended = self._fetch_ended(name)
             fetched = [{"name": "fetch", "ready": ended["exitCode"] == 0, "state": {"terminated": ended}}]
+            serving = self._serving(name) if ended["exitCode"] == 0 else []
             pods.append(
                 {
                     "metadata": {"name": f"{name}-0", "labels": workload["metadata"]["labels"]},
-                    "status": {"initContainerStatuses": fetched},
+                    "status": {"initContainerStatuses": fetched, "containerStatuses": serving},
                 }
             )
         return pods
@@ -281,7 +291,16 @@ class World:
         behaviour = self._behaviour(revision)
         if behaviour.fetch_failure:
             return {"exitCode": 1, "message": json.dumps(behaviour.fetch_failure)}
-        return {"exitCode": 0, "message": json.dumps({"sha256": "ab" * 32, **behaviour.signature})}
+        files = {"files_sha256": behaviour.files_sha256} if behaviour.files_sha256 else {}
+        return {"exitCode": 0, "message": json.dumps({"sha256": "ab" * 32, **files, **behaviour.signature})}
+
+    def _serving(self, revision: str) -> list[Manifest]:
+        failure = self._behaviour(revision).serve_failure
+        if failure is None:
+            return [{"name": "server", "ready": self._ready(revision) > 0, "state": {"running": {}}}]
+        waiting = {"waiting": {"reason": "CrashLoopBackOff"}}
+        ended = {"terminated": {"exitCode": 1, "message": json.dumps(failure)}}
+        return [{"name": "server", "ready": False, "state": waiting, "lastState": ended}]
 
     @contextmanager
     def _write(self, what: str) -> Iterator[None]:

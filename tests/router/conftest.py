@@ -64,7 +64,7 @@ class ModelServer:
                     return
                 time.sleep(slow_seconds)
                 body = json.dumps([outer.revision, self.path, self.headers["Host"]]).encode()
-                self.send_response(500 if behaviour == "fail" else 200)
+                self.send_response({"fail": 500, "turn away": 429}.get(behaviour, 200))
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)

@@ -186,6 +186,14 @@ def test_errors_of_a_revision_are_counted_as_its_own(bench: Bench, behaviour: st
     assert router.count("envoy_cluster_upstream_rq_xx", LIVE_OLD, envoy_response_code_class="5") == 5
 
 
+def test_a_model_that_cannot_keep_up_is_heard_and_counted(bench: Bench) -> None:
+    router = bench.router()
+    router.start([bench.route((OLD, 100))], bench.endpoints(bench.server(OLD, behaviour="turn away")))
+    assert {router.get().status for _ in range(5)} == {429}
+    assert router.count("envoy_cluster_upstream_rq", LIVE_OLD, envoy_response_code="429") == 5
+    assert router.count("envoy_cluster_upstream_rq_xx", LIVE_OLD, envoy_response_code_class="5") is None
+
+
 def test_a_model_that_is_too_slow_is_a_504_and_counted(bench: Bench) -> None:
     router = bench.router()
     router.start([bench.route((OLD, 100), timeout=1)], bench.endpoints(bench.server(OLD, slow_seconds=1.5)))

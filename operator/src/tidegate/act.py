@@ -24,7 +24,7 @@ from tidegate.model.decision import (
 )
 from tidegate.model.observation import Observation
 from tidegate.model.revision import Snapshot
-from tidegate.resources.names import PINNED
+from tidegate.resources.names import ADMIN_PORT, PINNED
 from tidegate.resources.revision import (
     controller_revision_manifest,
     deployment_manifest,
@@ -50,8 +50,8 @@ def _do(cluster: Cluster, settings: Settings, uid: str, seen: Observation, actio
             _ensure(cluster, settings, uid, seen, revision, replicas)
         case ScaleRevision(revision=revision, replicas=replicas):
             cluster.scale(namespace, revision, replicas)
-        case PinModel(revision=revision, sha256=sha256):
-            cluster.create(CONFIG_MAPS, pin_manifest(namespace, name, uid, revision, sha256))
+        case PinModel(revision=revision, sha256=sha256, files_sha256=files):
+            cluster.create(CONFIG_MAPS, pin_manifest(namespace, name, uid, revision, sha256, files))
             cluster.annotate(namespace, revision, PINNED, sha256)
         case ShiftTraffic(split=split):
             header, timeout = seen.spec.preview_header, seen.spec.timeout
@@ -77,7 +77,8 @@ def _ensure(cluster: Cluster, settings: Settings, uid: str, seen: Observation, r
         if revision != seen.desired:
             # Its record was deleted by hand; from the present spec something else would come.
             return
-        snapshot = Snapshot(seen.spec.model, seen.spec.server, seen.spec.server.image or settings.server_image)
+        image = seen.spec.server.image or settings.server_image
+        snapshot = Snapshot(seen.spec.model, seen.spec.server, image, ADMIN_PORT)
         number = 1 + max((state.number for state in seen.revisions.values()), default=0)
         record = controller_revision_manifest(namespace, name, uid, revision, snapshot, number)
         cluster.create(CONTROLLER_REVISIONS, record)

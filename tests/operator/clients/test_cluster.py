@@ -28,7 +28,7 @@ from tidegate.resources.route import read_split, route_manifest
 
 pytestmark = pytest.mark.apiserver
 REVISION = "digits-6f9c1d2e"
-SNAPSHOT = Snapshot(Model("http://models/1", None), Server(None, {}, ()), "server:1")
+SNAPSHOT = Snapshot(Model("http://models/1", None), Server(None, {}, ()), "server:1", 8082)
 Changes = Queue[tuple[str, str]]
 
 

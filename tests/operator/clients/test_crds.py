@@ -69,9 +69,49 @@ def analysis(**fields: Any) -> dict[str, Any]:
             {"model": {**MODEL, "sha256": "ab12"}}, "spec.model.sha256 must be 64 hexadecimal", id="a digest cut short"
         ),
         pytest.param(
-            {"model": {"uri": "s3://bucket/1.onnx"}},
-            "spec.model.uri must begin with file://, http:// or https://",
+            {"model": {"uri": "ftp://models/1.onnx"}},
+            "spec.model.uri must begin with file://, pvc://, http://, https://, s3://, gs://, az://, hf://, oci:// or",
             id="a scheme that isn't known",
+        ),
+        pytest.param(
+            {"model": {"uri": "pvc:///models/7"}},
+            "spec.model.uri with pvc:// must name a PersistentVolumeClaim",
+            id="a claim without a name",
+        ),
+        pytest.param(
+            {"model": {"uri": "image://models/7"}},
+            "spec.model.uri with image:// must be a path in spec.server.image",
+            id="an image's name for a path in it",
+        ),
+        pytest.param(
+            {"model": {**MODEL, "credentialsSecret": "My_Secret"}},
+            r"spec\.model\.credentialsSecret.*must be the name of a Secret",
+            id="credentials by no Secret's name",
+        ),
+        pytest.param(
+            {"model": {**MODEL, "fetchEnv": [{"name": "HTTPS-PROXY", "value": "a"}]}},
+            r"spec\.model\.fetchEnv\[0\]\.name",
+            id="a variable of no variable's name",
+        ),
+        pytest.param({"server": {"threads": 0}}, "spec.server.threads must be Auto or a whole number", id="no thread"),
+        pytest.param(
+            {"server": {"threads": "4"}}, "spec.server.threads must be Auto or a whole number", id="in quotes"
+        ),
+        pytest.param({"server": {"batching": {"maxRows": 0}}}, r"spec\.server\.batching\.maxRows", id="empty batches"),
+        pytest.param(
+            {"server": {"batching": {"maxDelay": "1m"}}},
+            "spec.server.batching.maxDelay must be Auto or a duration up to 10s",
+            id="a batch that waits for minutes",
+        ),
+        pytest.param(
+            {"server": {"batching": {"maxDelay": "99999s"}}},
+            "spec.server.batching.maxDelay must be Auto or a duration up to 10s",
+            id="a batch that waits for a day",
+        ),
+        pytest.param(
+            {"server": {"auth": {"apiKeysSecret": "a/b"}}},
+            r"spec\.server\.auth\.apiKeysSecret.*must be the name of a Secret",
+            id="API keys by no Secret's name",
         ),
         pytest.param({"model": {}}, r"spec\.model\.uri: Required value", id="no address"),
         pytest.param({"traffic": {"timeout": "1 minute"}}, r"spec\.traffic\.timeout.*must be a duration", id="words"),
@@ -113,6 +153,40 @@ def test_refused_is(spec: dict[str, Any], message: str, apply: Callable[..., Com
 
     assert done.returncode == 1
     assert re.search(message, done.stderr), done.stderr
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        *(
+            pytest.param({"model": {"uri": uri}}, id=uri.partition(":")[0])
+            for uri in (
+                "file:///models/1.onnx",
+                "pvc://models",
+                "pvc://my.claim-1/digits/7",
+                "http://models/1.onnx",
+                "https://models/1",
+                "s3://bucket/digits/7",
+                "gs://bucket/digits/7",
+                "az://container/digits/7",
+                "hf://owner/digits@main",
+                "oci://registry:5000/digits@sha256:1",
+                "image:///models/7",
+            )
+        ),
+        pytest.param({"server": {"threads": 64, "batching": {"maxRows": 1, "maxDelay": "0ms"}}}, id="the bounds"),
+        pytest.param({"server": {"threads": "Auto", "batching": {"maxDelay": "Auto"}}}, id="Auto, in words"),
+        pytest.param({"server": {"auth": {"apiKeysSecret": "clients"}}}, id="API keys"),
+        pytest.param({"model": {**MODEL, "credentialsSecret": "models-read"}}, id="credentials"),
+        pytest.param(
+            {"model": {**MODEL, "fetchEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}]}}, id="a proxy"
+        ),
+    ],
+)
+def test_taken_is(spec: dict[str, Any], apply: Callable[..., CompletedProcess[str]]) -> None:
+    done = apply("ModelDeployment", {"model": MODEL, **spec}, "digits", "--validate=strict")
+
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(

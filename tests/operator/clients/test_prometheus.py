@@ -32,6 +32,11 @@ def answered(name: str, revision: str, code: int, requests: float) -> str:
     return f"envoy_cluster_upstream_rq_xx{{{labels}}} {requests}\n"
 
 
+def turned_away(name: str, revision: str, code: int, requests: float) -> str:
+    labels = f'envoy_cluster_name="shop/{name}/{revision}",envoy_response_code="{code}"'
+    return f"envoy_cluster_upstream_rq{{{labels}}} {requests}\n"
+
+
 def buckets(name: str, revision: str, fast: int, all_of_them: int) -> str:
     labels = f'model_deployment="shop/{name}",revision="{revision}"'
     metric = "tidegate_server_request_duration_seconds_bucket"
@@ -73,12 +78,15 @@ def test_requests_and_failures_are_read_and_nothing_else(
         completed("other", "a", 9),
         answered("one", "a", 2, 95),
         answered("one", "a", 5, 5),
+        turned_away("one", "a", 429, 3),
+        turned_away("one", "a", 404, 4),
         completed("one", "b", math.nan),
     )
 
     assert router_sample(metrics, "one", at) == {
         SeriesKey("", "a", "requests"): 100.0,
         SeriesKey("", "a", "failed"): 5.0,
+        SeriesKey("", "a", "turned away"): 3.0,
     }
 
 

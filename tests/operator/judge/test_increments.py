@@ -46,13 +46,14 @@ def test_an_arm_sums_over_the_processes_that_counted_it() -> None:
         REQUESTS: 10,
         FAILED: 2,
         ELSEWHERE: 5,
+        SeriesKey("router-1", "digits-b", "turned away"): 1,
         SeriesKey("pod", "digits-b", "0.5"): 12,
         SeriesKey("other-pod", "digits-b", "0.5"): 1,
         SeriesKey("pod", "digits-b", "+Inf"): 15,
         SeriesKey("router-1", "digits-a", "requests"): 1000,
     }
 
-    assert counts_of("digits-b", gained) == Counts(15, 2, Durations((0.5, math.inf), (13, 15)))
+    assert counts_of("digits-b", gained) == Counts(15, 3, Durations((0.5, math.inf), (13, 15)))
     assert counts_of("digits-c", gained) == Counts()
 
 

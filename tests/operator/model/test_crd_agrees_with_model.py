@@ -30,7 +30,7 @@ def schema_of(plural: str) -> dict[str, Any]:
 def strings_with_defaults(schema: Mapping[str, Any], path: str = "spec") -> Iterator[tuple[str, str]]:
     """(path, default) of every string field that has one."""
     for name, field in schema.get("properties", {}).items():
-        if field["type"] == "string" and "default" in field:
+        if field.get("type") == "string" and "default" in field:
             yield f"{path}.{name}", field["default"]
         yield from strings_with_defaults(field.get("items", field), f"{path}.{name}")
 

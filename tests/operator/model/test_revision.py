@@ -1,6 +1,7 @@
 """Names of revisions, and what makes two models unlike for their clients."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from tidegate.model.revision import (
     revision_name,
     strategy_steps,
 )
-from tidegate.model.spec import Model, ModelDeploymentSpec, Server
+from tidegate.model.spec import Batching, Model, ModelDeploymentSpec, Server
 
 ASpec = Callable[..., ModelDeploymentSpec]
 
@@ -47,6 +48,15 @@ def test_the_name_stays_under_a_change_of(change: dict[str, Any], a_spec: ASpec)
         pytest.param({"server": {"image": "other:1"}}, id="the server's image"),
         pytest.param({"server": {"env": [{"name": "A", "value": "b"}]}}, id="a variable"),
         pytest.param({"server": {"resources": {"limits": {"memory": "2Gi"}}}}, id="the resources"),
+        pytest.param({"server": {"threads": 2}}, id="the threads"),
+        pytest.param({"server": {"batching": {"maxRows": 1}}}, id="a batch's rows"),
+        pytest.param({"server": {"batching": {"maxDelay": "0ms"}}}, id="a batch's delay"),
+        pytest.param({"server": {"auth": {"apiKeysSecret": "clients"}}}, id="the API keys"),
+        pytest.param({"model": {"uri": "http://models/1.onnx", "credentialsSecret": "a"}}, id="the credentials"),
+        pytest.param(
+            {"model": {"uri": "http://models/1.onnx", "fetchEnv": [{"name": "A", "value": "b"}]}},
+            id="a variable for fetching",
+        ),
     ],
 )
 def test_the_name_changes_with(change: dict[str, Any], a_spec: ASpec) -> None:
@@ -72,11 +82,51 @@ def test_steps_that_carry_traffic(a_spec: ASpec) -> None:
     assert strategy_steps(a_spec(strategy={"blueGreen": {}})) == 1
 
 
-def test_a_snapshot_reads_back() -> None:
-    server = Server("mine:1", {"limits": {"memory": "1Gi", "example.com/gpu": 1}}, (("A", "b"), ("C", "")))
-    snapshot = Snapshot(Model("http://models/1", "ab" * 32), server, "mine:1")
+RESOURCES: dict[str, dict[str, str | int]] = {"limits": {"memory": "1Gi", "example.com/gpu": 1}}
+ENV = (("A", "b"), ("C", ""))
 
+
+@pytest.mark.parametrize(
+    "snapshot",
+    [
+        pytest.param(
+            Snapshot(Model("http://models/1", None), Server(None, RESOURCES, ()), "theirs:1", 8082), id="of little"
+        ),
+        pytest.param(
+            Snapshot(
+                Model("s3://models/1", "ab" * 32, "models-read", (("AWS_REGION", "eu-1"),)),
+                Server("mine:1", RESOURCES, ENV, 4, Batching(32, timedelta(milliseconds=2)), "clients"),
+                "mine:1",
+                8082,
+            ),
+            id="of everything",
+        ),
+        pytest.param(
+            Snapshot(
+                Model("s3://models/1", None),
+                Server(None, {}, (), batching=Batching(max_delay=timedelta())),
+                "mine:1",
+                8082,
+            ),
+            id="of a batch that doesn't wait",
+        ),
+        pytest.param(Snapshot(Model("http://models/1", None), Server(None, {}, ()), "old:1", None), id="of old"),
+    ],
+)
+def test_a_snapshot_reads_back(snapshot: Snapshot) -> None:
     assert Snapshot.parse(snapshot.to_dict()) == snapshot
+
+
+def test_a_record_of_an_older_operator_is_understood() -> None:
+    written = {
+        "model": {"uri": "http://models/1", "sha256": "ab" * 32},
+        "server": {"image": None, "resources": RESOURCES, "env": [["A", "b"], ["C", ""]]},
+        "image": "theirs:1",
+    }
+
+    assert Snapshot.parse(written) == Snapshot(
+        Model("http://models/1", "ab" * 32), Server(None, RESOURCES, ENV), "theirs:1", None
+    )
 
 
 X, Y = Tensor("x", "FP32", (-1, 64)), Tensor("y", "INT64", (-1,))

@@ -10,6 +10,7 @@ from tests.operator.defaults import with_defaults
 from tidegate.errors import InvalidSpec
 from tidegate.model.spec import (
     Analysis,
+    Batching,
     BlueGreen,
     Canary,
     CanaryStep,
@@ -56,14 +57,26 @@ def test_blue_green_has_its_own_defaults(a_spec: ASpec) -> None:
 def test_what_is_given_is_taken(a_spec: ASpec) -> None:
     spec = a_spec(
         strategy={"canary": {"steps": [{"weight": 1, "minDuration": "1m30s"}]}},
-        server={"image": "mine:1", "env": [{"name": "A", "value": "b"}], "resources": {}},
-        model={"uri": "file:///models/m.onnx", "sha256": "ab" * 32},
+        server={
+            "image": "mine:1",
+            "env": [{"name": "A", "value": "b"}],
+            "resources": {},
+            "threads": 4,
+            "batching": {"maxRows": 32, "maxDelay": "2ms"},
+            "auth": {"apiKeysSecret": "clients"},
+        },
+        model={
+            "uri": "s3://models/m.onnx",
+            "sha256": "ab" * 32,
+            "credentialsSecret": "models-read",
+            "fetchEnv": [{"name": "AWS_REGION", "value": "eu-1"}],
+        },
         analysis={"latency": {"quantiles": [99, 50]}},
     )
 
     assert spec.strategy == Canary((CanaryStep(1, timedelta(seconds=90)),))
-    assert spec.server == Server("mine:1", {}, (("A", "b"),))
-    assert spec.model == Model("file:///models/m.onnx", "ab" * 32)
+    assert spec.server == Server("mine:1", {}, (("A", "b"),), 4, Batching(32, timedelta(milliseconds=2)), "clients")
+    assert spec.model == Model("s3://models/m.onnx", "ab" * 32, "models-read", (("AWS_REGION", "eu-1"),))
     assert spec.analysis.latency.quantiles == (50, 99)
 
 

@@ -4,6 +4,7 @@
 """
 
 import os
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate.model.revision import Snapshot
-from tidegate.model.spec import Model, Server
+from tidegate.model.spec import Batching, Model, Server
 from tidegate.model.traffic import TrafficSplit
 from tidegate.resources.revision import (
     controller_revision_manifest,
@@ -35,12 +36,25 @@ GOLDEN = Path(__file__).parent / "golden"
 IDS = ("shop", "digits", "11111111-2222-3333-4444-555555555555")
 REVISION = "digits-6f9c1d2e"
 RESOURCES = {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "1Gi"}}
-FREE = Snapshot(Model("http://models/1.onnx", None), Server(None, RESOURCES, ()), "tidegate/server:1")
+FREE = Snapshot(Model("http://models/1.onnx", None), Server(None, RESOURCES, ()), "tidegate/server:1", 8082)
 PINNED = Snapshot(
     Model("file:///models/1.onnx", "ab" * 32),
     Server("mine:1", RESOURCES, (("THREADS", "2"), ("TIDEGATE_REVISION", "not mine"))),
     "mine:1",
+    8082,
 )
+# As the operator wrote it before servers had a port for metrics and health.
+OLD = replace(FREE, admin_port=None)
+EVERYTHING = Snapshot(
+    Model(
+        "oci://registry.example.com/models/digits:7", None, "registry-login", (("HTTPS_PROXY", "http://proxy:3128"),)
+    ),
+    Server(None, RESOURCES, (), 2, Batching(32, timedelta(milliseconds=2)), "clients"),
+    "tidegate/server:1",
+    8082,
+)
+ON_A_CLAIM = replace(FREE, model=Model("pvc://models/digits/7", None, "unused"))
+IN_THE_IMAGE = replace(FREE, model=Model("image:///models/7", None), image="shop/digits:7")
 SPLIT = TrafficSplit.between("digits-81aa0b4c", REVISION, 25)
 
 
@@ -50,8 +64,14 @@ SPLIT = TrafficSplit.between("digits-81aa0b4c", REVISION, 25)
         ("controller-revision", controller_revision_manifest(*IDS, REVISION, FREE, 7)),
         ("deployment", deployment_manifest(*IDS, REVISION, FREE, 3, "IfNotPresent")),
         ("deployment-of-a-pinned-model", deployment_manifest(*IDS, REVISION, PINNED, 1, "Always")),
+        ("deployment-of-an-old-server", deployment_manifest(*IDS, REVISION, OLD, 1, "IfNotPresent")),
+        ("deployment-with-everything", deployment_manifest(*IDS, REVISION, EVERYTHING, 1, "IfNotPresent")),
+        ("deployment-of-a-model-on-a-claim", deployment_manifest(*IDS, REVISION, ON_A_CLAIM, 1, "IfNotPresent")),
+        ("deployment-of-a-model-in-the-image", deployment_manifest(*IDS, REVISION, IN_THE_IMAGE, 1, "IfNotPresent")),
+        ("controller-revision-with-everything", controller_revision_manifest(*IDS, REVISION, EVERYTHING, 8)),
         ("service", service_manifest(*IDS, REVISION)),
-        ("pin", pin_manifest(*IDS, REVISION, "ab" * 32)),
+        ("pin", pin_manifest(*IDS, REVISION, "ab" * 32, None)),
+        ("pin-of-several-files", pin_manifest(*IDS, REVISION, "ab" * 32, "cd" * 32)),
         ("route", route_manifest(*IDS, SPLIT, preview_header="x-preview", timeout=timedelta(seconds=60))),
         ("front", front_manifest(*IDS, "tidegate-router.tidegate.svc.cluster.local")),
     ],
@@ -70,6 +90,63 @@ class Plain(yaml.SafeDumper):
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
+
+
+@pytest.mark.parametrize("snapshot", [FREE, PINNED, OLD, EVERYTHING, ON_A_CLAIM, IN_THE_IMAGE])
+def test_secrets_are_seen_by_the_container_that_needs_them_only(snapshot: Snapshot) -> None:
+    pod = deployment_manifest(*IDS, REVISION, snapshot, 1, "Always")["spec"]["template"]["spec"]
+    (fetch,), (serve,) = pod["initContainers"], pod["containers"]
+
+    def mounted(container: dict[str, Any]) -> set[str]:
+        return {mount["name"] for mount in container["volumeMounts"]}
+
+    assert "envFrom" not in serve
+    assert mounted(serve) <= {"models", "tmp", "api-keys"}
+    assert mounted(fetch) <= {"models", "tmp", "claim", "credentials"}
+    assert mounted(fetch) | mounted(serve) == {volume["name"] for volume in pod["volumes"]}
+
+
+@pytest.mark.parametrize(
+    ("uri", "told"),
+    [
+        pytest.param(
+            "oci://registry/digits:7",
+            {"TIDEGATE_REGISTRY_AUTH": "/var/run/tidegate/credentials/.dockerconfigjson"},
+            id="a registry",
+        ),
+        pytest.param(
+            "gs://bucket/digits/7",
+            {"GOOGLE_APPLICATION_CREDENTIALS": "/var/run/tidegate/credentials/service-account.json"},
+            id="Google's storage",
+        ),
+        pytest.param("s3://bucket/digits/7", {}, id="no other: it's all in variables"),
+    ],
+)
+def test_a_login_is_a_file_for(uri: str, told: dict[str, str]) -> None:
+    snapshot = replace(FREE, model=Model(uri, None, "login"))
+    pod = deployment_manifest(*IDS, REVISION, snapshot, 1, "Always")["spec"]["template"]["spec"]
+    (fetch,) = pod["initContainers"]
+    files = {each["name"]: each["value"] for each in fetch["env"] if each.get("value", "").startswith("/var/run")}
+
+    assert files == told
+    assert fetch["envFrom"] == [{"secretRef": {"name": "login"}}]
+
+
+@pytest.mark.parametrize(
+    ("uri", "path"),
+    [
+        pytest.param("image:///models/7", "/models/7/model.onnx", id="a folder: its model.onnx"),
+        pytest.param("image:///models/7/", "/models/7/model.onnx", id="a folder with a slash: the same"),
+        pytest.param("image:///models/7/digits.onnx", "/models/7/digits.onnx", id="a file: itself"),
+        pytest.param("image:///my%20models", "/my models/model.onnx", id="an escaped blank: a blank"),
+    ],
+)
+def test_in_the_image_the_model_is_at(uri: str, path: str) -> None:
+    snapshot = replace(FREE, model=Model(uri, None))
+    pod = deployment_manifest(*IDS, REVISION, snapshot, 1, "Always")["spec"]["template"]["spec"]
+    told = {"name": "TIDEGATE_MODEL_PATH", "value": path}
+
+    assert all(told in container["env"] for container in (*pod["initContainers"], *pod["containers"]))
 
 
 @st.composite

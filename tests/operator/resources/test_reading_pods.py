@@ -2,17 +2,17 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tidegate.model.revision import ModelFacts, RevisionState, Snapshot, Tensor, Trouble
 from tidegate.model.spec import Model, Server
+from tidegate.resources.pod_status import read_facts, read_trouble
 from tidegate.resources.revision import (
     controller_revision_manifest,
     deployment_manifest,
-    read_facts,
-    read_trouble,
     revision_of,
     revision_state,
 )
@@ -50,6 +50,11 @@ FETCHED = {"ready": True, "state": ended(0, REPORT)}
     ("seen", "expected"),
     [
         pytest.param(pod(FETCHED), FACTS, id="a fetch that ended well: its report"),
+        pytest.param(
+            pod({"ready": True, "state": ended(0, {**REPORT, "files_sha256": "cd" * 32})}),
+            replace(FACTS, files_sha256="cd" * 32),
+            id="a model of several files: their digest too",
+        ),
         pytest.param(pod(), None, id="a pod that has only just begun: nothing"),
         pytest.param(pod({"state": {"running": {}}}), None, id="a fetch under way: nothing"),
         pytest.param(pod({"state": ended(1, REPORT)}), None, id="a fetch that failed: nothing"),
@@ -63,6 +68,8 @@ def test_facts_of(seen: dict[str, Any], expected: ModelFacts | None) -> None:
 
 
 WRONG_DIGEST = {"reason": "WrongDigest", "message": "the digest is ab12, cd34 was asked for", "permanent": True}
+SELFTEST = {"reason": "SelftestFailed", "message": "case 2 gave 0.3, not 0.7; export it anew", "permanent": True}
+BAD_SETTING = {"reason": "BadSetting", "message": "TIDEGATE_THREADS is 'x'; it must be a whole number"}
 UNREACHABLE = {"reason": "Unreachable", "message": "models:80 didn't answer", "permanent": False}
 
 
@@ -90,6 +97,26 @@ UNREACHABLE = {"reason": "Unreachable", "message": "models:80 didn't answer", "p
             pod(FETCHED, {"state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": ended(139)}),
             Trouble("ContainerFailed", "container server ended with exit code 139", crashed=True),
             id="a server that died: crashed",
+        ),
+        pytest.param(
+            pod(FETCHED, {"state": ended(1, SELFTEST)}),
+            Trouble("SelftestFailed", "case 2 gave 0.3, not 0.7; export it anew", permanent=True, crashed=True),
+            id="a server that refuses its model: why, and permanent",
+        ),
+        pytest.param(
+            pod(FETCHED, {"state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": ended(1, BAD_SETTING)}),
+            Trouble("BadSetting", BAD_SETTING["message"], crashed=True),
+            id="a server that is tried again: what it said last",
+        ),
+        pytest.param(
+            pod(FETCHED, {"state": {"running": {}}, "lastState": ended(1, BAD_SETTING)}),
+            Trouble("BadSetting", BAD_SETTING["message"], crashed=True),
+            id="a server that has just been started again: still what it said last",
+        ),
+        pytest.param(
+            pod(FETCHED, {"state": ended(1, {"message": "no"})}),
+            Trouble("ServerFailed", "no", crashed=True),
+            id="a server that gives no reason: one of ours",
         ),
         pytest.param(
             pod(FETCHED, {"state": ended(137, reason="OOMKilled")}),
@@ -127,7 +154,7 @@ def test_trouble_of(seen: dict[str, Any], expected: Trouble | None) -> None:
     assert read_trouble(seen) == expected
 
 
-SNAPSHOT = Snapshot(Model("http://models/1", None), Server(None, {}, ()), "server:1")
+SNAPSHOT = Snapshot(Model("http://models/1", None), Server(None, {}, ()), "server:1", 8082)
 RECORD = controller_revision_manifest(*IDS, REVISION, SNAPSHOT, 7)
 DEPLOYMENT = {**deployment_manifest(*IDS, REVISION, SNAPSHOT, 2, "Always"), "status": {"readyReplicas": 3}}
 

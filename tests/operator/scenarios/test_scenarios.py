@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 from tests.operator.world import Behaviour, Crash, World
-from tidegate.clients.kubernetes_api import CONTROLLER_REVISIONS, DEPLOYMENTS
+from tidegate.clients.kubernetes_api import CONFIG_MAPS, CONTROLLER_REVISIONS, DEPLOYMENTS
 
 GOLDEN = Path(__file__).parent / "golden"
+SELFTEST = {"reason": "SelftestFailed", "message": "case 2 gave 0.3, not 0.7; export it anew", "permanent": True}
+NO_KEYS = {"reason": "BadSetting", "message": "TIDEGATE_API_KEYS_FILE can't be read; see that the Secret is there"}
 MODELS = {
     "http://models/1": Behaviour(),
     "http://models/2": Behaviour(),
@@ -25,6 +27,9 @@ MODELS = {
         starts_after=None,
         fetch_failure={"reason": "WrongDigest", "message": "the digest is ab12, cd34 was asked for", "permanent": True},
     ),
+    "http://models/refused": Behaviour(starts_after=None, serve_failure=SELFTEST),
+    "http://models/without-keys": Behaviour(starts_after=None, serve_failure=NO_KEYS),
+    "http://models/of-files": Behaviour(files_sha256="cd" * 32),
     "http://models/other-inputs": Behaviour(
         signature={"inputs": [{"name": "text", "datatype": "BYTES", "shape": [-1]}], "outputs": []}
     ),
@@ -106,6 +111,8 @@ def test_a_slow_model_is_rolled_back_on_latency(world: World) -> None:
         pytest.param("crashing", "ProgressDeadlineExceeded", id="pods that never get ready"),
         pytest.param("wrong-digest", "WrongDigest", id="a digest that is wrong"),
         pytest.param("other-inputs", "SignatureChanged", id="inputs that differ from stable's"),
+        pytest.param("refused", "SelftestFailed", id="a model that its server refuses"),
+        pytest.param("without-keys", "ProgressDeadlineExceeded", id="a server that can't start yet"),
     ],
 )
 def test_traffic_never_sees(world: World, name: str, reason: str) -> None:
@@ -116,6 +123,73 @@ def test_traffic_never_sees(world: World, name: str, reason: str) -> None:
     assert world.condition("Stalled") == ("True", reason)
     assert world.condition("Ready") == ("True", "StableServing")
     assert world.lost == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        pytest.param("wrong-digest", "the digest is ab12, cd34 was asked for", id="the one that fetches"),
+        pytest.param("refused", SELFTEST["message"], id="the server, for good"),
+        pytest.param("without-keys", NO_KEYS["message"], id="the server, for now"),
+    ],
+)
+def test_the_history_has_the_sentence_of(world: World, name: str, said: str) -> None:
+    world.kubectl_apply(**model(name, progressDeadline="60s"))
+    world.run(90)
+
+    assert world.status["history"][0]["message"].endswith(said)
+
+
+@pytest.mark.parametrize(
+    ("name", "condition", "reason"),
+    [
+        pytest.param("refused", "Stalled", "SelftestFailed", id="for good: it is stuck"),
+        pytest.param("without-keys", "Reconciling", "BadSetting", id="for now: it goes on"),
+    ],
+)
+def test_a_first_revision_whose_server_ends(
+    spec_schema: Mapping[str, Any], name: str, condition: str, reason: str
+) -> None:
+    world = World(spec_schema, MODELS)
+    world.kubectl_apply(**model(name))
+    world.run(30)
+
+    assert world.condition(condition) == ("True", reason)
+    assert world.condition("Ready") == ("False", reason)
+    assert world.status["message"].endswith(str((MODELS[f"http://models/{name}"].serve_failure or {})["message"]))
+
+
+def test_a_stable_revision_whose_pods_end_says_why(spec_schema: Mapping[str, Any]) -> None:
+    models = dict(MODELS)
+    world = World(spec_schema, models)
+    world.kubectl_apply(**model("1"))
+    world.run(30)
+    models["http://models/1"] = MODELS["http://models/without-keys"]
+    world.run(30)
+
+    assert world.condition("Ready") == ("False", "NoPodsReady")
+    assert world.status["message"] == f"digits-3f66ca51 has no pod ready: {NO_KEYS['message']}"
+
+
+@pytest.mark.parametrize(
+    "digest",
+    [
+        pytest.param({}, id="the user gave no digest"),
+        pytest.param({"sha256": "ab" * 32}, id="the user gave the ONNX file's"),
+    ],
+)
+def test_all_files_of_a_model_are_pinned_where(world: World, digest: Mapping[str, str]) -> None:
+    world.kubectl_apply(**{**model("1"), "model": {"uri": "http://models/of-files", **digest}})
+    world.run(10)
+
+    assert world.pin(world.status["candidate"]["revision"]) == {"sha256": "ab" * 32, "files_sha256": "cd" * 32}
+
+
+def test_a_single_file_with_the_users_digest_needs_no_pin(world: World) -> None:
+    world.kubectl_apply(**{**model("2"), "model": {"uri": "http://models/2", "sha256": "ab" * 32}})
+    world.run(10)
+
+    assert world.names(CONFIG_MAPS) == ["digits-3f66ca51"]
 
 
 def test_blue_green_switches_once_and_retires_the_old(world: World) -> None:

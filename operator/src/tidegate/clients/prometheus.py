@@ -10,13 +10,18 @@ from prometheus_api_client.exceptions import PrometheusApiClientException
 from urllib3.util.retry import Retry
 
 from tidegate.errors import MetricsUnavailable
-from tidegate.judge.increments import Sample, SeriesKey
+from tidegate.judge.increments import FAILED, REQUESTS, TURNED_AWAY, Sample, SeriesKey
 from tidegate.resources.names import PREVIEW_SUFFIX, router_cluster
 
 TIMEOUT = (3.05, 8)
 """Seconds to connect and to read."""
 MOST_POINTS = 5000
 """Prometheus refuses a range of more than 11,000 points."""
+_MEASURES = {
+    "envoy_cluster_upstream_rq_completed": REQUESTS,
+    "envoy_cluster_upstream_rq_xx": FAILED,
+    "envoy_cluster_upstream_rq": TURNED_AWAY,
+}
 
 
 class Metrics(Protocol):
@@ -40,6 +45,7 @@ class CounterQuery(Protocol):
 class RouterCounters:
     """Requests and failures per revision, counted by the routers, so refused connections are in it.
 
+    A request that was turned away with 429, because the model can't keep up, has failed like one of the class 5.
     With `preview`, requests that came by the preview header are named `REVISION/preview`.
     """
 
@@ -49,17 +55,19 @@ class RouterCounters:
         if preview:
             clusters += [cluster + PREVIEW_SUFFIX for cluster in clusters]
         self.promql = (
-            '{__name__=~"envoy_cluster_upstream_rq_completed|envoy_cluster_upstream_rq_xx",'
+            f'{{__name__=~"{"|".join(_MEASURES)}",'
             f'envoy_cluster_name=~"{"|".join(clusters)}",'
-            'envoy_response_code_class=~"|5"}'
+            'envoy_response_code_class=~"|5",envoy_response_code=~"|429"}'
         )
 
     def key(self, labels: Mapping[str, str]) -> SeriesKey | None:
-        failed = labels["__name__"] == "envoy_cluster_upstream_rq_xx"
-        if failed and labels.get("envoy_response_code_class") != "5":
+        measure = _MEASURES[labels["__name__"]]
+        if measure == FAILED and labels.get("envoy_response_code_class") != "5":
+            return None
+        if measure == TURNED_AWAY and labels.get("envoy_response_code") != "429":
             return None
         revision = labels["envoy_cluster_name"].removeprefix(self._prefix)
-        return SeriesKey(_owner(labels), revision, "failed" if failed else "requests")
+        return SeriesKey(_owner(labels), revision, measure)
 
 
 class ServerDurations:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from tidegate.clients.prometheus import Metrics, RouterCounters, ServerDurations
 from tidegate.errors import MetricsUnavailable
 from tidegate.judge.grid import Segment, segments
-from tidegate.judge.increments import Sample, SeriesKey, counts_of, durations_of, increments
+from tidegate.judge.increments import REQUESTS, Sample, SeriesKey, counts_of, durations_of, increments
 from tidegate.model.evidence import Blindness, Counts, Durations, Poll, Sight
 from tidegate.model.status import Rollout
 from tidegate.model.traffic import Share
@@ -161,7 +161,7 @@ def _by_revision(gained: Mapping[SeriesKey, int]) -> tuple[dict[str, int], dict[
     live: dict[str, int] = {}
     preview: dict[str, int] = {}
     for key, gain in gained.items():
-        if key.measure != "requests":
+        if key.measure != REQUESTS:
             continue
         revision = key.revision.removesuffix(PREVIEW_SUFFIX)
         counted = preview if key.revision.endswith(PREVIEW_SUFFIX) else live

@@ -57,8 +57,8 @@ def _ready(seen: Observation, move: Move, status: Status) -> tuple[str, str, str
     if move.split and move.split.weight(status.stable) == 0 and status.rollout:
         serving = status.rollout.candidate
         state = seen.state(serving)
+    why = f": {state.trouble.message}" if state.trouble else ""
     if state.ready == 0:
-        why = f": {state.trouble.message}" if state.trouble else ""
         return "False", "NoPodsReady", f"{serving} has no pod ready{why}"
     if move.split != seen.split or not seen.route_applied:
         unseen = status.condition("Ready")
@@ -66,7 +66,7 @@ def _ready(seen: Observation, move: Move, status: Status) -> tuple[str, str, str
             return "False", "RouteNotApplied", "no router has taken the route yet; is the router running?"
     wanted = state.replicas if state.replicas is not None else seen.spec.replicas
     if state.ready < wanted:
-        return "True", "StableDegraded", f"{serving} serves with {state.ready} of {wanted} pods"
+        return "True", "StableDegraded", f"{serving} serves with {state.ready} of {wanted} pods{why}"
     return "True", "StableServing", f"{serving} serves with {wanted} pods"
 
 

@@ -27,7 +27,7 @@ from tidegate.model.decision import (
     ShiftTraffic,
 )
 from tidegate.model.observation import Observation
-from tidegate.model.revision import RevisionState
+from tidegate.model.revision import ModelFacts, RevisionState
 from tidegate.model.spec import ModelDeploymentSpec
 from tidegate.model.status import HistoryEntry, Rejected, Rollout, Shift, Status
 from tidegate.model.traffic import TrafficSplit
@@ -233,16 +233,17 @@ def _pods(seen: Observation, move: Move) -> tuple[Action, ...]:
 
 def _pins(seen: Observation) -> tuple[Action, ...]:
     return tuple(
-        PinModel(state.name, state.facts.sha256)
+        PinModel(state.name, state.facts.sha256, state.facts.files_sha256)
         for state in seen.revisions.values()
-        if state.facts and _unpinned(state)
+        if state.facts and _unpinned(state, state.facts)
     )
 
 
-def _unpinned(state: RevisionState) -> bool:
-    if state.snapshot is None or state.replicas is None:
+def _unpinned(state: RevisionState, facts: ModelFacts) -> bool:
+    if state.snapshot is None or state.replicas is None or state.pinned is not None:
         return False
-    return state.snapshot.model.sha256 is None and state.pinned is None
+    # The user's digest is the ONNX file's alone.
+    return state.snapshot.model.sha256 is None or facts.files_sha256 is not None
 
 
 def _leftovers(seen: Observation, move: Move) -> list[str]:

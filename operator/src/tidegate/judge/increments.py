@@ -10,12 +10,15 @@ from dataclasses import dataclass
 
 from tidegate.model.evidence import NO_DURATIONS, Counts, Durations
 
+REQUESTS, FAILED, TURNED_AWAY = "requests", "failed", "turned away"
+
 
 @dataclass(frozen=True)
 class SeriesKey:
     """One counter. `owner` is the process that counts (a scrape target), `revision` what it counts for.
 
-    `measure` is `requests`, `failed` or the upper bound of a latency bucket in seconds, written as Prometheus does.
+    `measure` is `requests`, `failed`, `turned away` or the upper bound of a latency bucket in seconds, as Prometheus
+    writes it.
     """
 
     owner: str
@@ -54,9 +57,9 @@ def counts_of(revision: str, gained: Mapping[SeriesKey, int]) -> Counts:
     for key, gain in gained.items():
         if key.revision != revision:
             continue
-        if key.measure == "requests":
+        if key.measure == REQUESTS:
             requests += gain
-        elif key.measure == "failed":
+        elif key.measure in (FAILED, TURNED_AWAY):
             failed += gain
         else:
             buckets[key.measure] = buckets.get(key.measure, 0) + gain

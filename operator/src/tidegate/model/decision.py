@@ -25,10 +25,11 @@ class ScaleRevision:
 
 @dataclass(frozen=True)
 class PinModel:
-    """From now on its pods take the model with this digest only."""
+    """From now on its pods take the model with this digest only, and its other files, if any, with theirs."""
 
     revision: str
     sha256: str
+    files_sha256: str | None = None
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,10 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
-from tidegate.model.spec import Canary, Model, ModelDeploymentSpec, Server
+from tidegate.model.spec import Batching, Canary, Model, ModelDeploymentSpec, Server, Variables
 
 
 @dataclass(frozen=True)
@@ -16,19 +17,30 @@ class Snapshot:
     model: Model
     server: Server
     image: str
+    admin_port: int | None
+    """Where `image` tells metrics and health; None for old servers, which do so where they answer requests."""
 
     def to_dict(self) -> dict[str, Any]:
         """The data of a ControllerRevision."""
-        return {**_identity(self.model, self.server), "image": self.image}
+        return {**_identity(self.model, self.server), "image": self.image, "adminPort": self.admin_port}
 
     @classmethod
     def parse(cls, data: Mapping[str, Any]) -> "Snapshot":
-        """The inverse of `to_dict`."""
-        server = data["server"]
+        """The inverse of `to_dict`. Whatever a record lacks, the operator that wrote it didn't know."""
+        model, server = data["model"], data["server"]
+        rows, delay = server.get("batching", (Batching().max_rows, None))
         return cls(
-            Model(data["model"]["uri"], data["model"]["sha256"]),
-            Server(server["image"], server["resources"], tuple((name, value) for name, value in server["env"])),
+            Model(model["uri"], model["sha256"], model.get("credentialsSecret"), _pairs(model.get("fetchEnv", ()))),
+            Server(
+                server["image"],
+                server["resources"],
+                _pairs(server["env"]),
+                server.get("threads"),
+                Batching(rows, None if delay is None else timedelta(milliseconds=delay)),
+                server.get("apiKeysSecret"),
+            ),
             data["image"],
+            data.get("adminPort"),
         )
 
 
@@ -46,11 +58,14 @@ class Tensor:
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """What a pod found in the model's file: its digest and its signature."""
+    """What a pod found in the model's files: their digests and the model's signature."""
 
     sha256: str
+    """Of the ONNX file."""
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
+    files_sha256: str | None = None
+    """Of the list of all files of a folder; None for a single file."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +91,7 @@ class RevisionState:
     ready: int = 0
     facts: ModelFacts | None = None
     pinned: str | None = None
-    """The digest that its pods are held to, where the user didn't give one."""
+    """The ONNX file's digest that is written down for its later pods, with that of its other files if it has any."""
     trouble: Trouble | None = None
 
 
@@ -127,14 +142,40 @@ def _listed(tensors: Sequence[Tensor]) -> str:
 
 
 def _identity(model: Model, server: Server) -> dict[str, Any]:
+    """What tells revisions apart. What isn't used isn't named: a new field of ours re-rolls nobody's model."""
     return {
-        "model": {"uri": model.uri, "sha256": model.sha256},
+        "model": {
+            "uri": model.uri,
+            "sha256": model.sha256,
+            **_used(credentialsSecret=model.credentials_secret, fetchEnv=_lists(model.fetch_env)),
+        },
         "server": {
             "image": server.image,
             "resources": {kind: dict(amounts) for kind, amounts in server.resources.items()},
-            "env": [list(pair) for pair in server.env],
+            "env": _lists(server.env),
+            **_used(threads=server.threads, batching=_batching(server.batching), apiKeysSecret=server.api_keys_secret),
         },
     }
+
+
+def _batching(batching: Batching) -> list[int | None] | None:
+    """Rows and milliseconds; None where the server's own way is meant."""
+    if batching == Batching():
+        return None
+    delay = batching.max_delay
+    return [batching.max_rows, None if delay is None else delay // timedelta(milliseconds=1)]
+
+
+def _used(**fields: Any) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value}
+
+
+def _lists(variables: Variables) -> list[list[str]]:
+    return [list(pair) for pair in variables]
+
+
+def _pairs(listed: Sequence[Sequence[str]]) -> Variables:
+    return tuple((name, value) for name, value in listed)
 
 
 def _digest(value: object) -> str:

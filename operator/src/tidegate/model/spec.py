@@ -3,7 +3,7 @@
 Bounds and defaults are the CRD's (crds/modeldeployments.yaml): a spec that comes from the API server has every field.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -11,13 +11,30 @@ from typing import Any
 from tidegate.errors import InvalidSpec
 from tidegate.model.units import parse_duration, parse_percent
 
+AUTO = "Auto"
+"""In the place of a number: the server finds the best one by measuring."""
+Variables = tuple[tuple[str, str], ...]
+"""Environment variables: names and values, in the user's order."""
+
 
 @dataclass(frozen=True)
 class Model:
-    """Where the ONNX file is, and its digest if the user pinned it."""
+    """Where the ONNX file is, its digest if the user pinned it, and what fetching it takes."""
 
     uri: str
     sha256: str | None
+    credentials_secret: str | None = None
+    """Name of a Secret that only the container that fetches sees."""
+    fetch_env: Variables = ()
+
+
+@dataclass(frozen=True)
+class Batching:
+    """How requests share a run. The defaults are the model server's own: it isn't told them."""
+
+    max_rows: int = 16
+    max_delay: timedelta | None = None
+    """How long a run waits for company; None where the server measures that."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +43,12 @@ class Server:
 
     image: str | None
     resources: Mapping[str, Mapping[str, str | int]]
-    env: tuple[tuple[str, str], ...]
+    env: Variables
+    threads: int | None = None
+    """Of one run; None where the server measures what is best."""
+    batching: Batching = Batching()
+    api_keys_secret: str | None = None
+    """Name of a Secret whose key `keys` says who may ask for answers; None where everybody may."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +140,7 @@ class ModelDeploymentSpec:
             return cls(
                 replicas=spec["replicas"],
                 paused=spec["paused"],
-                model=Model(spec["model"]["uri"], spec["model"].get("sha256")),
+                model=_model(spec["model"]),
                 server=_server(spec["server"]),
                 preview_header=spec["traffic"]["previewHeader"],
                 timeout=parse_duration(spec["traffic"]["timeout"]),
@@ -133,9 +155,24 @@ class ModelDeploymentSpec:
             raise InvalidSpec(f"spec: {wrong}; is the CRD older than the operator?") from wrong
 
 
+def _model(raw: Mapping[str, Any]) -> Model:
+    return Model(raw["uri"], raw.get("sha256"), raw.get("credentialsSecret"), _variables(raw.get("fetchEnv", ())))
+
+
 def _server(raw: Mapping[str, Any]) -> Server:
-    env = tuple((item["name"], item["value"]) for item in raw.get("env", ()))
-    return Server(raw.get("image"), raw["resources"], env)
+    rows, delay = raw["batching"]["maxRows"], raw["batching"]["maxDelay"]
+    return Server(
+        image=raw.get("image"),
+        resources=raw["resources"],
+        env=_variables(raw.get("env", ())),
+        threads=None if raw["threads"] == AUTO else int(raw["threads"]),
+        batching=Batching(rows, None if delay == AUTO else parse_duration(delay)),
+        api_keys_secret=raw["auth"].get("apiKeysSecret"),
+    )
+
+
+def _variables(raw: Sequence[Mapping[str, str]]) -> Variables:
+    return tuple((item["name"], item["value"]) for item in raw)
 
 
 def _strategy(raw: Mapping[str, Any]) -> Strategy:

@@ -12,9 +12,20 @@ SELECTOR = f"{MANAGED_BY}=tidegate"
 """The label selector of everything that belongs to a ModelDeployment."""
 
 SERVER_PORT = 8080
+GRPC_PORT = 8081
+ADMIN_PORT = 8082
+"""Metrics and health; never a request for an answer."""
 PORT_NAME = "http"
+"""The routers know a revision's port by this name."""
+GRPC_PORT_NAME = "grpc"
+ADMIN_PORT_NAME = "admin"
 MODEL_FOLDER = "/models"
+CLAIM_FOLDER = "/mnt/models"
+CREDENTIALS_FOLDER = "/var/run/tidegate/credentials"
+API_KEYS_FOLDER = "/var/run/tidegate/api-keys"
 SERVER_UID = 10001
+PIN_KEY = "sha256"
+FILES_PIN_KEY = "files_sha256"
 FETCH = "fetch"
 SERVE = "server"
 

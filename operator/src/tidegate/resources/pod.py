@@ -1,0 +1,247 @@
+"""A revision's pod: an init container that fetches and checks the model, and the server that alone stays.
+
+Who sees what is decided here: credentials, claims and proxies are the fetching container's, API keys the server's.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from tidegate.model.revision import Snapshot
+from tidegate.model.spec import Batching, Model
+from tidegate.resources.names import (
+    ADMIN_PORT_NAME,
+    API_KEYS_FOLDER,
+    CLAIM_FOLDER,
+    CREDENTIALS_FOLDER,
+    FETCH,
+    FILES_PIN_KEY,
+    GRPC_PORT,
+    GRPC_PORT_NAME,
+    MODEL_FOLDER,
+    PIN_KEY,
+    PORT_NAME,
+    SERVE,
+    SERVER_PORT,
+    SERVER_UID,
+    pod_selector,
+)
+
+Manifest = dict[str, Any]
+HARDENED = {
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "readOnlyRootFilesystem": True,
+}
+GRACE_SECONDS = 60
+SECRET_MODE = 0o440
+"""Readable by the pod's group, which the server runs as."""
+
+
+@dataclass(frozen=True)
+class _Volume:
+    """A volume and where it is mounted; `by` names the only container that sees it, None stands for both."""
+
+    name: str
+    source: Manifest
+    path: str
+    by: str | None = None
+    read_only: bool = True
+
+
+@dataclass(frozen=True)
+class _Login:
+    """A key of a Secret that is mounted as a file, and the variable that says where."""
+
+    secret: str
+    key: str
+    variable: str
+
+
+_LOGIN_FILES = {
+    "oci": (".dockerconfigjson", "TIDEGATE_REGISTRY_AUTH"),
+    "gs": ("service-account.json", "GOOGLE_APPLICATION_CREDENTIALS"),
+}
+
+
+def pod_spec(namespace: str, name: str, revision: str, snapshot: Snapshot, pull_policy: str) -> Manifest:
+    """Everything of the pod but its metadata."""
+    common: Manifest = {"image": snapshot.image, "imagePullPolicy": pull_policy, "securityContext": HARDENED}
+    volumes = _volumes(snapshot)
+    admin = PORT_NAME if snapshot.admin_port is None else ADMIN_PORT_NAME
+    return {
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": GRACE_SECONDS,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": SERVER_UID,
+            "runAsGroup": SERVER_UID,
+            "fsGroup": SERVER_UID,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "initContainers": [
+            {
+                "name": FETCH,
+                **common,
+                "args": ["fetch"],
+                **_credentials(snapshot.model),
+                "env": _fetch_env(revision, snapshot),
+                "volumeMounts": _mounts(volumes, FETCH),
+                "resources": dict(snapshot.server.resources),
+            }
+        ],
+        "containers": [
+            {
+                "name": SERVE,
+                **common,
+                "args": ["serve"],
+                "env": _serve_env(namespace, name, revision, snapshot),
+                "ports": _ports(snapshot),
+                "volumeMounts": _mounts(volumes, SERVE),
+                "resources": dict(snapshot.server.resources),
+                "startupProbe": _probe("/v2/health/live", admin, period=1, failures=300),
+                "readinessProbe": _probe("/v2/health/ready", admin, period=2, failures=3),
+                "livenessProbe": _probe("/v2/health/live", admin, period=10, failures=6),
+            }
+        ],
+        "volumes": [{"name": volume.name, **volume.source} for volume in volumes],
+        "topologySpreadConstraints": [
+            {
+                "maxSkew": 1,
+                "topologyKey": "kubernetes.io/hostname",
+                "whenUnsatisfiable": "ScheduleAnyway",
+                "labelSelector": {"matchLabels": pod_selector(name, revision)},
+            }
+        ],
+    }
+
+
+def _volumes(snapshot: Snapshot) -> tuple[_Volume, ...]:
+    model = snapshot.model
+    volumes = [_Volume("tmp", {"emptyDir": {}}, "/tmp", read_only=False)]  # noqa: S108 - in the pod, not a file of ours
+    if _path_in_image(model) is None:
+        volumes.insert(0, _Volume("models", {"emptyDir": {}}, MODEL_FOLDER, read_only=False))
+    if claim := _claim(model):
+        source = {"persistentVolumeClaim": {"claimName": claim, "readOnly": True}}
+        volumes.append(_Volume("claim", source, CLAIM_FOLDER, by=FETCH))
+    if login := _login(model):
+        volumes.append(_Volume("credentials", _one_key(login.secret, login.key), CREDENTIALS_FOLDER, by=FETCH))
+    if keys := snapshot.server.api_keys_secret:
+        volumes.append(_Volume("api-keys", _one_key(keys, "keys"), API_KEYS_FOLDER, by=SERVE))
+    return tuple(volumes)
+
+
+def _one_key(secret: str, key: str) -> Manifest:
+    # Optional, because whoever reads the file says in a sentence that it isn't there; a pod that waits for a volume
+    # says nothing. Nobody goes on without it.
+    items = [{"key": key, "path": key}]
+    return {"secret": {"secretName": secret, "items": items, "optional": True, "defaultMode": SECRET_MODE}}
+
+
+def _mounts(volumes: tuple[_Volume, ...], container: str) -> list[Manifest]:
+    mounts = []
+    for volume in volumes:
+        if volume.by not in (None, container):
+            continue
+        read_only = volume.read_only or (volume.name == "models" and container == SERVE)
+        mounts.append(
+            {"name": volume.name, "mountPath": volume.path, **({"readOnly": True} if read_only else {})},
+        )
+    return mounts
+
+
+def _ports(snapshot: Snapshot) -> list[Manifest]:
+    requests = {"name": PORT_NAME, "containerPort": SERVER_PORT}
+    if snapshot.admin_port is None:
+        return [requests]
+    return [
+        requests,
+        {"name": GRPC_PORT_NAME, "containerPort": GRPC_PORT},
+        {"name": ADMIN_PORT_NAME, "containerPort": snapshot.admin_port},
+    ]
+
+
+def _probe(path: str, port: str, *, period: int, failures: int) -> Manifest:
+    return {
+        "httpGet": {"path": path, "port": port},
+        "periodSeconds": period,
+        "failureThreshold": failures,
+        "timeoutSeconds": 5,
+    }
+
+
+def _credentials(model: Model) -> Manifest:
+    secret = model.credentials_secret
+    return {"envFrom": [{"secretRef": {"name": secret}}]} if secret else {}
+
+
+def _fetch_env(revision: str, snapshot: Snapshot) -> list[Manifest]:
+    model = snapshot.model
+    ours: dict[str, Manifest] = {"TIDEGATE_MODEL_URI": {"value": model.uri}}
+    if model.sha256:
+        ours["TIDEGATE_MODEL_SHA256"] = {"value": model.sha256}
+    else:
+        ours["TIDEGATE_MODEL_SHA256"] = _pinned(revision, PIN_KEY)
+    ours["TIDEGATE_MODEL_FILES_SHA256"] = _pinned(revision, FILES_PIN_KEY)
+    if path := _path_in_image(model):
+        ours["TIDEGATE_MODEL_PATH"] = {"value": path}
+    if _claim(model):
+        ours["TIDEGATE_PVC_MOUNT"] = {"value": CLAIM_FOLDER}
+    if login := _login(model):
+        ours[login.variable] = {"value": f"{CREDENTIALS_FOLDER}/{login.key}"}
+    users = [{"name": key, "value": value} for key, value in model.fetch_env if key not in ours]
+    return [*users, *({"name": key, **value} for key, value in ours.items())]
+
+
+def _pinned(revision: str, key: str) -> Manifest:
+    return {"valueFrom": {"configMapKeyRef": {"name": revision, "key": key, "optional": True}}}
+
+
+def _serve_env(namespace: str, name: str, revision: str, snapshot: Snapshot) -> list[Manifest]:
+    server = snapshot.server
+    ours = {
+        "TIDEGATE_MODEL_NAME": name,
+        "TIDEGATE_MODEL_DEPLOYMENT": f"{namespace}/{name}",
+        "TIDEGATE_REVISION": revision,
+    }
+    if path := _path_in_image(snapshot.model):
+        ours["TIDEGATE_MODEL_PATH"] = path
+    if server.threads is not None:
+        ours["TIDEGATE_THREADS_PER_RUN"] = str(server.threads)
+    ours |= _batching(server.batching)
+    if server.api_keys_secret:
+        ours["TIDEGATE_API_KEYS_FILE"] = f"{API_KEYS_FOLDER}/keys"
+    users = [(key, value) for key, value in server.env if key not in ours]
+    return [{"name": key, "value": value} for key, value in (*users, *ours.items())]
+
+
+def _batching(batching: Batching) -> dict[str, str]:
+    told = {}
+    if batching.max_rows != Batching.max_rows:
+        told["TIDEGATE_BATCH_MAX_ROWS"] = str(batching.max_rows)
+    if batching.max_delay is not None:
+        told["TIDEGATE_BATCH_LINGER_SECONDS"] = f"{batching.max_delay.total_seconds():g}"
+    return told
+
+
+def _claim(model: Model) -> str | None:
+    parts = urlsplit(model.uri)
+    return parts.netloc if parts.scheme == "pvc" else None
+
+
+def _login(model: Model) -> _Login | None:
+    """The login that has to be a file; that of the other sources is all environment variables."""
+    scheme = urlsplit(model.uri).scheme
+    if model.credentials_secret is None or scheme not in _LOGIN_FILES:
+        return None
+    return _Login(model.credentials_secret, *_LOGIN_FILES[scheme])
+
+
+def _path_in_image(model: Model) -> str | None:
+    """Where an image has its model; None for one that is fetched."""
+    parts = urlsplit(model.uri)
+    if parts.scheme != "image":
+        return None
+    path = unquote(parts.path)
+    return path if path.endswith(".onnx") else f"{path.rstrip('/')}/model.onnx"

@@ -1,0 +1,80 @@
+"""What a revision's pods say of themselves: facts about the model, and why they aren't ready."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from tidegate.model.revision import ModelFacts, Tensor, Trouble
+from tidegate.resources.names import FETCH, SERVE
+
+
+def read_facts(pod: Mapping[str, Any]) -> ModelFacts | None:
+    """What a pod's init container reported of the model; None while it hasn't."""
+    for container in pod.get("status", {}).get("initContainerStatuses", ()):
+        ended = container.get("state", {}).get("terminated")
+        if container["name"] == FETCH and ended and ended.get("exitCode") == 0:
+            report = _report(ended)
+            if "sha256" in report:
+                return ModelFacts(
+                    report["sha256"],
+                    _tensors(report.get("inputs", ())),
+                    _tensors(report.get("outputs", ())),
+                    report.get("files_sha256"),
+                )
+    return None
+
+
+def _tensors(raw: Sequence[Mapping[str, Any]]) -> tuple[Tensor, ...]:
+    return tuple(Tensor(item["name"], item["datatype"], tuple(item["shape"])) for item in raw)
+
+
+def _report(ended: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        report = json.loads(ended.get("message", ""))
+    except ValueError:
+        return {}
+    return report if isinstance(report, dict) else {}
+
+
+def read_trouble(pod: Mapping[str, Any]) -> Trouble | None:
+    """Why a pod isn't ready, as far as it says; None where all is well or it has only just begun."""
+    if pod["metadata"].get("deletionTimestamp"):
+        return None
+    status = pod.get("status", {})
+    for container in (*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())):
+        if trouble := _container_trouble(container):
+            return trouble
+    for condition in status.get("conditions", ()):
+        if condition["type"] == "PodScheduled" and condition["status"] == "False":
+            return Trouble("Unschedulable", f"no node takes its pod: {condition.get('message', 'no reason given')}")
+    return None
+
+
+def _container_trouble(container: Mapping[str, Any]) -> Trouble | None:
+    waiting = container.get("state", {}).get("waiting", {})
+    ended = container.get("state", {}).get("terminated") or container.get("lastState", {}).get("terminated")
+    if ended and ended.get("exitCode", 0) != 0 and not container.get("ready"):
+        return _ended_trouble(container["name"], ended)
+    if waiting.get("reason") in {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "CreateContainerConfigError"}:
+        detail = waiting.get("message", "no reason given")
+        return Trouble(waiting["reason"], f"container {container['name']} can't start: {detail}")
+    return None
+
+
+def _ended_trouble(container: str, ended: Mapping[str, Any]) -> Trouble:
+    report, crashed = _report(ended), container == SERVE
+    if container in (FETCH, SERVE) and "message" in report:
+        reason = str(report.get("reason") or ("ServerFailed" if crashed else "FetchFailed"))
+        return Trouble(reason, str(report["message"]), permanent=bool(report.get("permanent")), crashed=crashed)
+    said = ended.get("message", "").strip()
+    last_line = f": {said.splitlines()[-1]}" if said else ""
+    code = f"exit code {ended.get('exitCode')}"
+    if ended.get("reason") == "OOMKilled":
+        code = "out of memory; raise spec.server.resources.limits.memory"
+    return Trouble("ContainerFailed", f"container {container} ended with {code}{last_line}", crashed=crashed)
+
+
+def worst(troubles: Iterable[Trouble | None]) -> Trouble | None:
+    """The one that most needs somebody: for good, then of what had been serving."""
+    found = [trouble for trouble in troubles if trouble]
+    return max(found, key=lambda trouble: (trouble.permanent, trouble.crashed), default=None)
