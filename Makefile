@@ -41,11 +41,22 @@ e2e: setup ## The end-to-end tests alone, one file per promise
 
 .PHONY: test-fast
 test-fast: setup ## The tests that need nothing but Python
-	$(BIN)/pytest -m "not e2e and not apiserver and not prometheus and not helm and not router"
+	$(BIN)/pytest -m "not e2e and not apiserver and not prometheus and not helm and not router and not sources"
+
+.PHONY: bench-server
+bench-server: setup ## The model server beside the bare runtime and its peers; ARGS=--quick for a look
+	@UV="$(UV)" $(BIN)/python -m server.benchmarks $(ARGS)
 
 .PHONY: golden
 golden: setup ## Write the golden files anew, for the difference to be reviewed
 	TIDEGATE_WRITE_GOLDEN=1 $(BIN)/pytest -q tests/operator
+
+.PHONY: proto
+proto: setup ## Generate the gRPC messages from their .proto anew
+	$(BIN)/python -m grpc_tools.protoc --proto_path=server/src --python_out=server/src --pyi_out=server/src \
+	  tidegate_server/rpc/open_inference.proto
+	@# In a pool of their own: a client of the same protocol, in the same process, registers the same names.
+	sed -i 's/_descriptor_pool\.Default()/_descriptor_pool.DescriptorPool()/' server/src/tidegate_server/rpc/open_inference_pb2.py
 
 .PHONY: demo
 demo: setup ## A whole story on a real cluster: promoted, rolled back, switched, killed

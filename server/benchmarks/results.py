@@ -1,0 +1,91 @@
+"""What was measured, as plain values. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class RawRow:
+    """The bare runtime in one setting, with so many rows a run on so many cores; times are those of a run.
+
+    `spread` is how far the rounds lie apart, as a share of their median. Nothing but the machine makes them differ.
+    """
+
+    size: str
+    setting: str
+    per_second: float
+    p50_ms: float
+    p99_ms: float
+    cores: int
+    rows: int
+    spread: float = 0.0
+
+
+@dataclass(frozen=True)
+class Paced:
+    """At a fixed rate: how many a second were asked for, how late the answers were, how many failed."""
+
+    per_second: float
+    p50_ms: float
+    p99_ms: float
+    failed: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """One server, setting, protocol and model at saturation. `note` says why there are no figures."""
+
+    size: str
+    server: str
+    setting: str
+    protocol: str
+    per_second: float = 0.0
+    p50_ms: float = 0.0
+    p99_ms: float = 0.0
+    failed: int = 0
+    note: str = ""
+    paced: Paced | None = None
+
+    @classmethod
+    def without(cls, size: str, server: str, setting: str, protocol: str, note: str) -> "Row":
+        return cls(size, server, setting, protocol, note=note)
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything of one run of the benchmark. `tried` are the peers' settings, each measured briefly."""
+
+    raw: tuple[RawRow, ...]
+    rows: tuple[Row, ...]
+    tried: tuple[Row, ...]
+    machine: dict[str, str]
+
+    def limit(self, size: str) -> RawRow | None:
+        """The fastest that the bare runtime was with one row a run."""
+        return max((row for row in self._raw(size) if row.rows == 1), key=_per_second, default=None)
+
+    def batched(self, size: str) -> RawRow | None:
+        """The fastest that it was with several rows a run."""
+        return max((row for row in self._raw(size) if row.rows > 1), key=_per_second, default=None)
+
+    def run_ms(self, size: str) -> float | None:
+        """What one row takes on one core that has nothing else to do."""
+        return next((row.p50_ms for row in self._raw(size) if row.rows == row.cores == 1), None)
+
+    def best(self, size: str, *, of: str = "", beside: str = "") -> Row | None:
+        """The fastest row of the server `of`, or of all servers but `beside`."""
+        rows = [row for row in self.rows if row.size == size and not row.note]
+        if of:
+            rows = [row for row in rows if row.server == of]
+        return max((row for row in rows if row.server != beside), key=_per_second, default=None)
+
+    def sizes(self) -> list[str]:
+        """In the order in which they were measured."""
+        return list(dict.fromkeys([row.size for row in self.raw] + [row.size for row in self.rows]))
+
+    def _raw(self, size: str) -> Sequence[RawRow]:
+        return [row for row in self.raw if row.size == size]
+
+
+def _per_second(row: RawRow | Row) -> float:
+    return row.per_second

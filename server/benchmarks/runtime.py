@@ -1,0 +1,19 @@
+"""How the benchmark itself opens a model: as the limit against which every server is measured."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+# The runtime reads it while it is imported.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
+import onnxruntime
+
+
+def open_session(path: Path, threads_per_run: int) -> Any:
+    """A session whose waiting threads sleep instead of spinning."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads_per_run
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
