@@ -56,8 +56,9 @@ class _Run:
 
     batch: list[Waiting]
     names: tuple[str, ...]
-    started: float
     switch: StopSwitch
+    started: float = 0.0
+    seconds: float = 0.0
 
 
 class Engine:
@@ -77,7 +78,9 @@ class Engine:
         self.queue = InferenceQueue(limits.queue)
         self._flush_is_due = False
         self._linger: asyncio.TimerHandle | None = None
-        self._free = plan.split.runs_at_once
+        # Where nothing is gained by waiting for company, every run finds the next one laid out beside it.
+        self._places = plan.split.runs_at_once * (2 if plan.max_rows == 1 else 1)
+        self._free = self._places
         self._work: SimpleQueue[_Run | None] = SimpleQueue()
         self._threads: list[Thread] = []
         self._ended = False
@@ -103,7 +106,7 @@ class Engine:
     @property
     def is_running(self) -> bool:
         """A run is going on in another thread."""
-        return self._free < self._plan.split.runs_at_once
+        return self._free < self._places
 
     def end(self) -> None:
         """Nothing runs after this but what runs now."""
@@ -167,7 +170,8 @@ class Engine:
                 continue
             names = _union(batch)
             started = perf_counter()
-            self._deliver(batch, started, run_batch(self._model, batch, names, None))
+            result = run_batch(self._model, batch, names, None)
+            self._deliver(batch, started, perf_counter() - started, result)
 
     # --- in other threads
 
@@ -176,7 +180,7 @@ class Engine:
             self._linger.cancel()
             self._linger = None
         while self._free and len(self.queue):
-            if self._free < self._plan.split.runs_at_once and not self._company_came():
+            if self._free < self._places and not self._company_came():
                 return
             self._run_elsewhere(self.queue.take(self._plan.max_rows))
 
@@ -195,7 +199,10 @@ class Engine:
         if not self._threads:
             self._start_threads()
         self._free -= 1
-        self._work.put(_Run(batch, _union(batch), perf_counter(), StopSwitch()))
+        run = _Run(batch, _union(batch), StopSwitch())
+        for item in batch:
+            item.run = run
+        self._work.put(run)
 
     def _start_threads(self) -> None:
         for number in range(self._plan.split.runs_at_once):
@@ -205,9 +212,11 @@ class Engine:
 
     def _run_forever(self) -> None:
         while (run := self._work.get()) is not None:
-            for item in run.batch:
-                item.run = run
+            if all(item.answered for item in run.batch):
+                run.switch.stop()  # nobody waits for it any more
+            run.started = perf_counter()
             result = run_batch(self._model, run.batch, run.names, run.switch)
+            run.seconds = perf_counter() - run.started
             try:
                 self._loop.call_soon_threadsafe(self._ran, run, result)
             except RuntimeError:  # the loop has ended: the drain's deadline came first
@@ -215,7 +224,7 @@ class Engine:
 
     def _ran(self, run: _Run, result: "BatchResult") -> None:
         self._free += 1
-        self._deliver(run.batch, run.started, result)
+        self._deliver(run.batch, run.started, run.seconds, result)
         self._dispatch()
 
     def _expire(self, item: Waiting) -> None:
@@ -232,8 +241,7 @@ class Engine:
 
     # --- both
 
-    def _deliver(self, batch: list[Waiting], started: float, result: "BatchResult") -> None:
-        seconds = perf_counter() - started
+    def _deliver(self, batch: list[Waiting], started: float, seconds: float, result: "BatchResult") -> None:
         self._count(batch, started, seconds, result)
         for item, outputs in zip(batch, result.parts, strict=True):
             if item.timer is not None:
