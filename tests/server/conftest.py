@@ -45,6 +45,7 @@ class Server:
             "TIDEGATE_MODEL_DEPLOYMENT": "shop/digits",
             "TIDEGATE_REVISION": REVISION,
             "TIDEGATE_DRAIN_SECONDS": "0",
+            "TIDEGATE_PROCESSES": "1",
             "TIDEGATE_GRPC_PORT": str(self.grpc_port),
             "TIDEGATE_ADMIN_PORT": str(self.admin_port),
             **environment,

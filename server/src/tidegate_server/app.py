@@ -75,6 +75,8 @@ def create_admin_app(inference: Inference) -> Flask:
     """Metrics and health. No inference here, and no keys needed."""
     app = _bare("tidegate_server_admin")
     _add_health(app, inference)
+    # Where the other processes of this server find the numbers of all.
+    app.add_url_rule("/v2/models/stats", "statistics", lambda: _json(inference.metrics.statistics()))
     app.add_url_rule("/metrics", "metrics", lambda: Response(inference.metrics.exposition(), content_type=METRICS_TYPE))
     return app
 

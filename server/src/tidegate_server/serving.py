@@ -5,12 +5,15 @@ ready, tells every client to end its connection, and serves what still comes unt
 """
 
 import asyncio
+import gc
 import logging
 import os
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from enum import Enum, auto
 from math import floor
 from time import monotonic
 
@@ -24,16 +27,19 @@ from tidegate_server.drain import Drain, DrainPolicy
 from tidegate_server.inference.engine import Engine, EngineLimits
 from tidegate_server.inference.failures import FailureLog
 from tidegate_server.inference.model import Model, sha256_of
-from tidegate_server.inference.plan import Plan
+from tidegate_server.inference.plan import Plan, processes_for
 from tidegate_server.inference.queue import QueueLimits
 from tidegate_server.inference.service import Inference
-from tidegate_server.inference.warm_up import Wishes, warm_up
+from tidegate_server.inference.warm_up import Wishes, run_once, warm_up
 from tidegate_server.metrics import Identity, ServerMetrics, prediction_plan
 from tidegate_server.predict.package import Package, open_package
 from tidegate_server.predict.selftest import SelftestReport, run_selftest
+from tidegate_server.processes.elsewhere import StatisticsOf
+from tidegate_server.processes.siblings import Siblings
 from tidegate_server.protocol.limits import Limits
 from tidegate_server.protocol.openapi import openapi_document
 from tidegate_server.rpc.door import GrpcDoor
+from tidegate_server.rpc.witness import CallWitness
 from tidegate_server.selftest import check_itself
 from tidegate_server.settings import Settings
 from tidegate_server.tracing import Tracing
@@ -47,6 +53,7 @@ from tidegate_server.web.wsgi import WsgiThreads
 log = logging.getLogger(__name__)
 
 AT_ONCE = DrainPolicy(at_least=0.0, at_most=5.0)
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 TICK_SECONDS = 1.0
 DRAIN_LOOK_SECONDS = 0.05
 SWITCH_SECONDS = 0.001
@@ -64,16 +71,39 @@ class Prepared:
     guard: Guard
 
 
+class Role(Enum):
+    """Of a process among those that serve one port."""
+
+    FIRST = auto()
+    SIBLING = auto()
+
+
 def serve(settings: Settings) -> int:
     """Serves until a signal and the drain after it; the exit code.
 
-    Raises ModelRefused and BadSetting. 1 for an address that is taken; 0 also when requests had to be abandoned at
-    the drain's deadline.
+    Raises ModelRefused and BadSetting. 1 for an address that is taken, and when one of several processes ends by
+    itself; 0 also when requests had to be abandoned at the drain's deadline.
     """
     prepared = prepare(settings)
+    siblings = Siblings.start(_processes(prepared, settings) - 1, settings, prepared.plan)
+    try:
+        return serve_prepared(prepared, settings, Role.FIRST, siblings=siblings)
+    finally:
+        siblings.kill()
+
+
+def serve_prepared(
+    prepared: "Prepared",
+    settings: Settings,
+    role: Role,
+    listening: "Callable[[Server], None]" = lambda _: None,
+    siblings: Siblings | None = None,
+) -> int:
+    """The exit code. `listening` is called once clients may connect."""
     sys.setswitchinterval(SWITCH_SECONDS)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_serve(prepared, settings, runner.get_loop()))
+        server = Server(prepared, settings, runner.get_loop(), role, siblings or Siblings())
+        return runner.run(_serve(server, listening))
 
 
 def prepare(settings: Settings) -> Prepared:
@@ -82,7 +112,7 @@ def prepare(settings: Settings) -> Prepared:
     package = open_package(settings.model_path.parent, model.signature)
     sha256 = sha256_of(settings.model_path)
     wishes = Wishes(
-        cpus=settings.cpus or usable_cpus(cpu_quota(), os.cpu_count() or 1),
+        cpus=_cpus(settings),
         max_rows=settings.batch_max_rows,
         linger_seconds=settings.batch_linger_seconds,
         threads_per_run=settings.threads_per_run,
@@ -93,6 +123,24 @@ def prepare(settings: Settings) -> Prepared:
     return Prepared(model, plan, package, sha256, Guard.from_settings(settings.access))
 
 
+def prepare_sibling(settings: Settings, plan: Plan) -> Prepared:
+    """Opens and runs the model once; what can be found out has been found out by the first process."""
+    model = Model.open(settings.model_path, plan.split.threads_per_run)
+    package = open_package(settings.model_path.parent, model.signature)
+    run_once(model, package.example(model.signature, Limits(max_elements=settings.max_elements)))
+    return Prepared(model, plan, package, sha256_of(settings.model_path), Guard.from_settings(settings.access))
+
+
+def _processes(prepared: Prepared, settings: Settings) -> int:
+    if settings.processes is not None:
+        return settings.processes
+    return processes_for(prepared.plan, _cpus(settings), settings.model_path.stat().st_size)
+
+
+def _cpus(settings: Settings) -> int:
+    return settings.cpus or usable_cpus(cpu_quota(), os.cpu_count() or 1)
+
+
 def usable_cpus(quota: float | None, cores: int) -> int:
     """A thread more than the quota would be throttled for most of each period."""
     return max(1, cores if quota is None else min(cores, floor(quota)))
@@ -101,12 +149,25 @@ def usable_cpus(quota: float | None, cores: int) -> int:
 class Server:
     """The listeners and what stands behind them."""
 
-    def __init__(self, prepared: Prepared, settings: Settings, loop: asyncio.AbstractEventLoop) -> None:
-        self.settings, self.loop = settings, loop
+    def __init__(
+        self,
+        prepared: Prepared,
+        settings: Settings,
+        loop: asyncio.AbstractEventLoop,
+        role: Role = Role.FIRST,
+        siblings: Siblings | None = None,
+    ) -> None:
+        self.settings, self.loop, self.role = settings, loop, role
+        self.siblings = siblings or Siblings()
         self.drain = Drain(DrainPolicy(settings.drain_seconds, settings.drain_deadline_seconds))
         self.guard = prepared.guard
         self.left_behind = False
         self.inference = _inference(prepared, settings, loop, self.drain)
+        metrics = self.inference.metrics
+        if role is Role.FIRST:
+            metrics.gather(self.siblings.gathered)
+        else:
+            metrics.ask_for_statistics(StatisticsOf(settings.host, settings.admin_port))
         self.witnesses = _witnesses(self.inference, settings)
         door = InferenceDoor(self.inference, prepared.guard, self.witnesses, settings.max_body_bytes)
         facts = _facts(prepared, self.inference, settings)
@@ -123,19 +184,27 @@ class Server:
             settings.host,
             settings.grpc_port,
             max_message_bytes=settings.max_body_bytes,
-            threads=settings.threads,
+            threads=settings.max_queue,
+            body_seconds=settings.body_timeout_seconds,
+            properties=facts.properties,
+            witness=CallWitness(self.witnesses.access_log, self.witnesses.tracing, prepared.guard),
         )
 
     async def listen(self) -> None:
         """Raises OSError for an address that is taken."""
         settings = self.settings
-        port = await self.public.listen(settings.host, settings.port)
+        shared = self.role is Role.SIBLING or self.siblings.count > 0
+        port = await self.public.listen(settings.host, settings.port, shared=shared)
+        if self.role is Role.SIBLING:
+            return
         admin_port = await self.admin.listen(settings.host, settings.admin_port)
         grpc_port = self.grpc.start()
+        self.siblings.listen(port)
         log.info(
-            "serving %s (%s): HTTP at %s:%d, gRPC at %d, metrics and health at %d",
+            "serving %s (%s) in %d processes: HTTP at %s:%d, gRPC at %d, metrics and health at %d",
             settings.model_name,
             settings.revision,
+            1 + self.siblings.count,
             settings.host,
             port,
             grpc_port,
@@ -150,10 +219,21 @@ class Server:
     def is_busy(self) -> bool:
         return self.public.is_busy
 
-    def begin_drain(self, policy: DrainPolicy | None = None) -> None:
+    def begin_drain(self) -> None:
+        """On SIGTERM."""
+        self._begin_drain(None)
+        self.siblings.signal(signal.SIGTERM)
+
+    def begin_hurried_drain(self) -> None:
+        """On SIGINT, which comes from a keyboard; and when another process of the server is gone."""
+        self._begin_drain(AT_ONCE)
+        self.siblings.signal(signal.SIGINT)
+
+    def _begin_drain(self, policy: DrainPolicy | None) -> None:
         if not self.drain.begun:
             log.info("draining: not ready any more, still serving")
-            self.grpc.begin_drain()
+            if self.role is Role.FIRST:
+                self.grpc.begin_drain()
         self.drain.begin(monotonic(), policy)
         self.public.is_ending = True
 
@@ -162,13 +242,15 @@ class Server:
         await self.public.stop_listening()
         while self.is_busy and not self.drain.is_over(monotonic(), busy=True):
             await asyncio.sleep(DRAIN_LOOK_SECONDS)
-        await self.loop.run_in_executor(None, self.grpc.stop, self.drain.seconds_left(monotonic()))
+        if self.role is Role.FIRST:
+            await self.loop.run_in_executor(None, self.grpc.stop, self.drain.seconds_left(monotonic()))
         self.left_behind = self.is_busy or self.inference.engine.is_running
         self.public.close_connections()
         self.inference.engine.end()
         self._threads.end()
         self._admin_threads.end()
         await self.loop.run_in_executor(None, self._dismiss_witnesses)
+        await self.loop.run_in_executor(None, self.siblings.wait, self.drain.seconds_left(monotonic()))
 
     def _dismiss_witnesses(self) -> None:
         self.witnesses.access_log.close()
@@ -176,28 +258,47 @@ class Server:
         self.guard.close()
 
 
-async def _serve(prepared: Prepared, settings: Settings, loop: asyncio.AbstractEventLoop) -> int:
-    server = Server(prepared, settings, loop)
+async def _serve(server: Server, listening: Callable[[Server], None]) -> int:
     try:
         await server.listen()
     except OSError as error:
-        log.error("can't listen on %s: %s", settings.host, error.strerror or error)
+        log.error("can't listen on %s: %s", server.settings.host, error.strerror or error)
         return 1
-    loop.add_signal_handler(signal.SIGTERM, server.begin_drain)
-    loop.add_signal_handler(signal.SIGINT, server.begin_drain, AT_ONCE)
-    ticking = loop.create_task(_tick(server))
-    while not server.drain.is_over(monotonic(), server.is_busy):
-        await asyncio.sleep(server.drain.seconds_until_next_look(monotonic(), _pause(server)))
+    server.loop.add_signal_handler(signal.SIGTERM, server.begin_drain)
+    server.loop.add_signal_handler(signal.SIGINT, server.begin_hurried_drain)
+    listening(server)
+    _settle()
+    ticking = server.loop.create_task(_tick(server))
+    broken = await _until_drained(server)
     await server.stop()
     ticking.cancel()
     with suppress(asyncio.CancelledError):
         await ticking
+    code = 1 if broken else 0
     if not server.left_behind:
         log.info("drained: nothing is in flight")
-        return 0
+        return code
     log.warning("the drain's deadline has come with requests in flight")
-    _leave_now()
-    return 0
+    _leave_now(code)
+    return code
+
+
+async def _until_drained(server: Server) -> bool:
+    """True when it ended because one of several processes did."""
+    broken = False
+    while not server.drain.is_over(monotonic(), server.is_busy):
+        if server.siblings.have_failed:
+            log.error("one of the server's processes has ended by itself, so all of them do")
+            broken = True
+            server.begin_hurried_drain()
+        await asyncio.sleep(server.drain.seconds_until_next_look(monotonic(), _pause(server)))
+    return broken
+
+
+def _settle() -> None:
+    """What is there now stays; looking through it for garbage again and again would hold up requests."""
+    gc.collect()
+    gc.freeze()
 
 
 def _pause(server: Server) -> float:
@@ -210,11 +311,11 @@ async def _tick(server: Server) -> None:
         server.tick()
 
 
-def _leave_now() -> None:
+def _leave_now(code: int) -> None:
     """Python would wait at exit for the threads that didn't make it."""
     logging.shutdown()
     sys.stderr.flush()
-    os._exit(0)
+    os._exit(code)
 
 
 # --- putting together

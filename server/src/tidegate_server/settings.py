@@ -40,6 +40,8 @@ class Settings:
     """For what isn't answered in the event loop: large JSON bodies, metadata, gRPC."""
     cpus: int | None
     """CPUs for the runtime; None means: ask the container's quota."""
+    processes: int | None
+    """None means: as many as CPUs for a tiny model, else one."""
     threads_per_run: int | None
     """None means: measure at warm-up."""
     batch_max_rows: int
@@ -97,7 +99,8 @@ class Settings:
             admin_port=_whole(environ, "TIDEGATE_ADMIN_PORT", 8082, least=0, most=65535),
             threads=_whole(environ, "TIDEGATE_THREADS", 16, most=512),
             cpus=_whole(environ, "TIDEGATE_CPUS", 1, most=1024) if environ.get("TIDEGATE_CPUS") else None,
-            threads_per_run=_threads_per_run(environ),
+            processes=_number_or_auto(environ, "TIDEGATE_PROCESSES", most=64),
+            threads_per_run=_number_or_auto(environ, "TIDEGATE_THREADS_PER_RUN", most=1024),
             batch_max_rows=_whole(environ, "TIDEGATE_BATCH_MAX_ROWS", 16, most=4096),
             batch_linger_seconds=_linger(environ),
             max_queue=_whole(environ, "TIDEGATE_MAX_QUEUE", 256, most=100_000),
@@ -135,10 +138,8 @@ def _model_path(environ: Mapping[str, str]) -> Path:
     return path_in_image(uri) if uri.startswith("image://") else Path("/models/model.onnx")
 
 
-def _threads_per_run(environ: Mapping[str, str]) -> int | None:
-    if environ.get("TIDEGATE_THREADS_PER_RUN", "Auto") in ("", "Auto"):
-        return None
-    return _whole(environ, "TIDEGATE_THREADS_PER_RUN", 1, most=1024)
+def _number_or_auto(environ: Mapping[str, str], variable: str, *, most: int) -> int | None:
+    return None if environ.get(variable, "Auto") in ("", "Auto") else _whole(environ, variable, 1, most=most)
 
 
 def _linger(environ: Mapping[str, str]) -> float | None:

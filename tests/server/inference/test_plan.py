@@ -12,6 +12,7 @@ from tidegate_server.inference.plan import (
     choose,
     elements_per_row,
     may_batch,
+    processes_for,
     splits,
 )
 from tidegate_server.protocol.signature import Signature, TensorSpec
@@ -29,7 +30,7 @@ def measured(seconds_by_rows: Mapping[int, float], split: Split = TWO_RUNS, rate
         pytest.param(
             {1: 30e-6, 2: 32e-6, 4: 35e-6, 8: 45e-6, 16: 60e-6},
             True,
-            Plan(TWO_RUNS, 16, 7.5e-6, True, 30e-6),
+            Plan(TWO_RUNS, 16, 0.0, True, 30e-6),
             id="a tiny model runs where it was read",
         ),
         pytest.param(
@@ -106,3 +107,16 @@ def test_only_a_variable_first_dimension_can_be_a_batch(
 )
 def test_the_size_of_a_row_is_known_only_if_the_graph_fixes_it(inputs: list[TensorSpec], expected: int | None) -> None:
     assert elements_per_row(Signature(tuple(inputs), ())) == expected
+
+
+@pytest.mark.parametrize(
+    ("inline", "model_bytes", "processes"),
+    [
+        pytest.param(True, 20_000, 4, id="a tiny model gets every CPU"),
+        pytest.param(True, 2**27, 1, id="copies of a large one cost too much"),
+        pytest.param(False, 20_000, 1, id="threads do for a slow one"),
+    ],
+)
+def test_processes_are_for_models_whose_time_is_pythons(inline: bool, model_bytes: int, processes: int) -> None:
+    plan = Plan(TWO_RUNS, 16, 0.0, inline, 1e-5)
+    assert processes_for(plan, 4, model_bytes) == processes

@@ -3,6 +3,7 @@
 import re
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 
@@ -12,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tidegate_server.metrics import Identity, ServerMetrics, latency_buckets, prediction_plan
 from tidegate_server.metrics.server_metrics import CODES
+from tidegate_server.metrics.snapshot import merged
 from tidegate_server.protocol.signature import Signature, TensorSpec
 
 IDENTITY = Identity("shop/digits", "digits-6f9c1d2e", "ab" * 32)
@@ -66,7 +68,29 @@ def test_every_series_is_there_from_the_start_at_zero() -> None:
     after = read(metrics)
     assert set(ours(before)) == set(ours(after))
     nonzero = {name for name, _ in ours(before) if before[name, _]}
-    assert nonzero == {"tidegate_server_model_info"}
+    about_processes = {"processes", "resident_memory_bytes", "cpu_seconds_total"}
+    assert nonzero == {"tidegate_server_model_info", *(f"tidegate_server_{name}" for name in about_processes)}
+
+
+def test_several_processes_count_as_one() -> None:
+    one, other, both = some_metrics(), some_metrics(), some_metrics()
+    for metrics in (one, both):
+        metrics.began()
+        metrics.answered("v2", 200, 0.25, 0.001)
+        metrics.queued_and_ran(1, 2, [0.5], 0.125, scores((1, 0), (0, 1)))
+        metrics.failed("model")
+    for metrics in (other, both):
+        metrics.began()
+        metrics.answered("grpc", 429, 0.5)
+        metrics.queued_and_ran(2, 4, [0.25, 0.25], 0.5, scores((1, 0), (0, 1), (0, 1), (0, 1)))
+        metrics.failed("queue_full")
+    found = merged([one.snapshot(), other.snapshot()])
+    assert found.processes == 2
+    one.gather(lambda own: replace(merged([own, other.snapshot()]), processes=1, resident_bytes=0, cpu_seconds=0.0))
+    both.gather(lambda own: replace(own, resident_bytes=0, cpu_seconds=0.0))
+    seen, expected = read(one), read(both)
+    assert {key: seen[key] for key in ours(seen)} == {key: expected[key] for key in ours(expected)}
+    assert one.statistics() == both.statistics()
 
 
 def test_what_the_judge_reads() -> None:

@@ -22,6 +22,7 @@ CLEARLY_BETTER = 1.2
 """Measurements of a few milliseconds on shared cores are noisy; the plain choice wins unless it's clear."""
 LONGEST_LINGER_SECONDS = 2e-3
 SYMBOLIC_SAMPLE = 16
+LARGEST_TO_COPY = 64 * 2**20
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def choose(measured: Measured, *, steady: bool, linger_seconds: float | None = N
     max_rows = _worthwhile_rows(measured.seconds_by_rows)
     inline = steady and _is_better_inline(measured, max_rows)
     if linger_seconds is None:
-        linger_seconds = 0.0 if max_rows == 1 else min(LONGEST_LINGER_SECONDS, run_seconds / 4)
+        linger_seconds = 0.0 if inline or max_rows == 1 else min(LONGEST_LINGER_SECONDS, run_seconds / 4)
     return Plan(measured.split, max_rows, linger_seconds, inline, run_seconds)
 
 
@@ -101,6 +102,14 @@ def _is_better_inline(measured: Measured, max_rows: int) -> bool:
     python = HAND_OVER_SECONDS + max_rows * REQUEST_SECONDS
     threaded = max(python, seconds / measured.split.runs_at_once)
     return inline <= threaded * CLEARLY_BETTER
+
+
+def processes_for(plan: Plan, cpus: int, model_bytes: int) -> int:
+    """One for each CPU where Python's time is all that counts and another copy of the model costs little; else one.
+
+    Larger models run in threads of one process: the runtime lets go of Python's lock while it computes.
+    """
+    return cpus if plan.inline and model_bytes <= LARGEST_TO_COPY else 1
 
 
 # --- what the graph says of itself

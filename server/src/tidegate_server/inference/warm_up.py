@@ -75,6 +75,11 @@ def warm_up(model: Model, wishes: Wishes, example: dict[str, Array] | None = Non
     return opened[measured.index(best)], plan
 
 
+def run_once(model: Model, example: dict[str, Array] | None = None) -> None:
+    """The first run sets up what later ones find ready."""
+    _accepted_sample(model, example)
+
+
 def _ways(model: Model, wishes: Wishes) -> tuple[Split, ...]:
     if wishes.threads_per_run is not None:
         return (Split(wishes.threads_per_run, max(1, wishes.cpus // wishes.threads_per_run)),)

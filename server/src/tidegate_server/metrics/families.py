@@ -96,6 +96,9 @@ def _about(seen: Snapshot) -> Iterator[Metric]:
     yield _gauge("runs_at_once", "Runs of the model side by side, chosen at the start", seen, plan.runs_at_once)
     yield _gauge("batch_rows_limit", "Rows in a batch at most, chosen at the start", seen, plan.max_rows)
     yield _gauge("runs_inline", "1 when small batches run in the thread that reads requests", seen, plan.inline)
+    yield _gauge("processes", "Processes that serve, all counted together here", seen, seen.processes)
+    yield _gauge("resident_memory_bytes", "Memory of all these processes", seen, seen.resident_bytes)
+    yield _counter("cpu_seconds", "CPU time of all these processes", seen, seen.cpu_seconds)
     yield _counter(
         "access_log_lines_dropped", "Access log lines that nobody took in time", seen, seen.log_lines_dropped
     )

@@ -30,6 +30,13 @@ class Histogram:
         self.counts[bisect_left(self.bounds, value)] += times
         self.total += value * times
 
+    def plus(self, other: "Histogram") -> "Histogram":
+        """Of the same bounds."""
+        both = Histogram(self.bounds)
+        both.counts = [a + b for a, b in zip(self.counts, other.counts, strict=True)]
+        both.total = self.total + other.total
+        return both
+
     def copy(self) -> "Histogram":
         same = Histogram(self.bounds)
         same.counts = self.counts.copy()

@@ -59,6 +59,15 @@ class Tally:
     not_finite: int
     """Rows of an output with NaN or infinity in them."""
 
+    def plus(self, other: "Tally") -> "Tally":
+        """Of the same plan."""
+        return Tally(
+            tuple([a + b for a, b in zip(self.classes, other.classes, strict=True)]),
+            tuple([a + b for a, b in zip(self.scores, other.scores, strict=True)]),
+            self.score_total + other.score_total,
+            self.not_finite + other.not_finite,
+        )
+
 
 def prediction_plan(signature: Signature, labels: Sequence[str] = ()) -> PredictionPlan:
     """What can be counted of a model's answers. `labels` are the classes' names, by index, where the model has some."""

@@ -7,15 +7,17 @@ into being with its first failure already counted. No label's value comes from a
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from os import sysconf
+from pathlib import Path
 from threading import Lock
-from time import time  # noqa: TID251 - a shell: the time of the last run is for people
+from time import process_time, time  # noqa: TID251 - a shell: the time of the last run is for people
 from typing import Any
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 
 from tidegate_server.metrics.families import Families
 from tidegate_server.metrics.histogram import Histogram, latency_buckets
-from tidegate_server.metrics.predictions import Array, PredictionPlan, Tally, tally
+from tidegate_server.metrics.predictions import Array, PredictionPlan, tally
 from tidegate_server.metrics.snapshot import OTHER, Identity, RunPlan, Snapshot, Watched
 from tidegate_server.metrics.statistics import statistics
 
@@ -71,7 +73,9 @@ class ServerMetrics:
         self._run_plan = RunPlan()
         self._watched = Watched()
         self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(Families(self.snapshot))
+        self._gathered: Callable[[Snapshot], Snapshot] = lambda own: own
+        self._statistics: Callable[[], dict[str, Any]] = lambda: statistics(self._gathered(self.snapshot()))
+        self._registry.register(Families(lambda: self._gathered(self.snapshot())))
         ProcessCollector(registry=self._registry)
 
     # --- on the hot path
@@ -151,7 +155,7 @@ class ServerMetrics:
     def _count(self, pending: _Pending) -> None:
         found = tally(self._plan, pending.batches)
         with self._lock:
-            self._tally = _sum(self._tally, found)
+            self._tally = self._tally.plus(found)
 
     # --- told once
 
@@ -170,6 +174,14 @@ class ServerMetrics:
             self._watched.queue_length = queue_length
         if log_lines_dropped is not None:
             self._watched.log_lines_dropped = log_lines_dropped
+
+    def gather(self, gathered: Callable[[Snapshot], Snapshot]) -> None:
+        """Of several processes the first one reports: `gathered` adds the others' numbers to its own."""
+        self._gathered = gathered
+
+    def ask_for_statistics(self, ask: Callable[[], dict[str, Any]]) -> None:
+        """Of several processes all but the first ask it for the statistics of all."""
+        self._statistics = ask
 
     # --- read
 
@@ -199,21 +211,21 @@ class ServerMetrics:
                 run_plan=self._run_plan,
                 queue_length=queue_length,
                 log_lines_dropped=log_lines_dropped,
+                resident_bytes=_resident_bytes(),
+                cpu_seconds=process_time(),
             )
 
     def statistics(self) -> dict[str, Any]:
         """The protocol's statistics of this one model, for `/v2/models/NAME/stats`."""
-        return statistics(self.snapshot())
+        return self._statistics()
 
     def exposition(self) -> bytes:
         """Prometheus' text format, version 0.0.4."""
         return generate_latest(self._registry)
 
 
-def _sum(one: Tally, other: Tally) -> Tally:
-    return Tally(
-        tuple([a + b for a, b in zip(one.classes, other.classes, strict=True)]),
-        tuple([a + b for a, b in zip(one.scores, other.scores, strict=True)]),
-        one.score_total + other.score_total,
-        one.not_finite + other.not_finite,
-    )
+def _resident_bytes() -> int:
+    try:
+        return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError):  # another system than Linux
+        return 0

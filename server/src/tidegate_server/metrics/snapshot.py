@@ -1,11 +1,13 @@
 """The server's numbers at one instant."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
 
 from tidegate_server.metrics.histogram import Histogram
 from tidegate_server.metrics.predictions import PredictionPlan, Tally
 
+_NO_BATCH = (0, 0.0)
 OTHER = "other"
 """The label's value for whatever has no series of its own."""
 
@@ -66,6 +68,9 @@ class Snapshot:
     run_plan: RunPlan
     queue_length: int
     log_lines_dropped: int
+    resident_bytes: int = 0
+    cpu_seconds: float = 0.0
+    processes: int = 1
 
     @property
     def answered(self) -> int:
@@ -88,3 +93,39 @@ class Snapshot:
     def run_seconds(self) -> float:
         """A batch counts once."""
         return sum(seconds for _, seconds in self.batches.values())
+
+
+def merged(snapshots: Sequence[Snapshot]) -> Snapshot:
+    """The numbers of several processes that serve the same revision, as if they were one. At least one snapshot."""
+    return reduce(_both, snapshots)
+
+
+def _both(one: Snapshot, other: Snapshot) -> Snapshot:
+    return replace(
+        one,
+        began=one.began + other.began,
+        answers={
+            protocol: {code: count + other.answers[protocol][code] for code, count in codes.items()}
+            for protocol, codes in one.answers.items()
+        },
+        duration=one.duration.plus(other.duration),
+        answered_well=one.answered_well + other.answered_well,
+        seconds_well=one.seconds_well + other.seconds_well,
+        phases={phase: histogram.plus(other.phases[phase]) for phase, histogram in one.phases.items()},
+        batches={
+            size: (
+                one.batches.get(size, _NO_BATCH)[0] + other.batches.get(size, _NO_BATCH)[0],
+                one.batches.get(size, _NO_BATCH)[1] + other.batches.get(size, _NO_BATCH)[1],
+            )
+            for size in sorted({*one.batches, *other.batches})
+        },
+        rows=one.rows + other.rows,
+        reasons={reason: count + other.reasons[reason] for reason, count in one.reasons.items()},
+        last_run=max(one.last_run, other.last_run),
+        tally=one.tally.plus(other.tally),
+        queue_length=one.queue_length + other.queue_length,
+        log_lines_dropped=one.log_lines_dropped + other.log_lines_dropped,
+        resident_bytes=one.resident_bytes + other.resident_bytes,
+        cpu_seconds=one.cpu_seconds + other.cpu_seconds,
+        processes=one.processes + other.processes,
+    )

@@ -43,9 +43,12 @@ class Hub:
 
     # --- for the process around it
 
-    async def listen(self, host: str, port: int) -> int:
-        """The port, which is another one for 0. Raises OSError for an address that is taken."""
-        listener = listening_socket(host, port)
+    async def listen(self, host: str, port: int, *, shared: bool = False) -> int:
+        """The port, which is another one for 0. Raises OSError for an address that is taken.
+
+        A `shared` port is listened to by several processes, and the kernel deals connections out to them.
+        """
+        listener = listening_socket(host, port, shared=shared)
         self._sockets.append(listener)
         self._servers.append(await self._loop.create_server(lambda: Connection(self), sock=listener, backlog=BACKLOG))
         return int(listener.getsockname()[1])
@@ -97,11 +100,13 @@ class Hub:
         self._connections.discard(connection)
 
 
-def listening_socket(host: str, port: int) -> socket.socket:
+def listening_socket(host: str, port: int, *, shared: bool) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listener.bind((host, port))
         listener.listen(BACKLOG)
         listener.setblocking(False)
