@@ -21,6 +21,8 @@ WORTHWHILE = 1.1
 CLEARLY_BETTER = 1.2
 """Measurements of a few milliseconds on shared cores are noisy; the plain choice wins unless it's clear."""
 LONGEST_LINGER_SECONDS = 2e-3
+WORTH_SPLITTING_SECONDS = 0.5e-3
+"""A shorter run has no operator long enough for several threads to gain by it."""
 SYMBOLIC_SAMPLE = 16
 LARGEST_TO_COPY = 64 * 2**20
 

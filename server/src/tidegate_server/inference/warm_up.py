@@ -17,6 +17,7 @@ from tidegate_server.inference.model import Model
 from tidegate_server.inference.onnx_graph import has_data_dependent_time
 from tidegate_server.inference.plan import (
     SYMBOLIC_SAMPLE,
+    WORTH_SPLITTING_SECONDS,
     Measured,
     Plan,
     Split,
@@ -62,8 +63,8 @@ def warm_up(model: Model, wishes: Wishes, example: dict[str, Array] | None = Non
     ways = _ways(model, wishes)
     measured = [_measure(model, ways[0], sample, batches)]
     opened = [model]
-    if choose(measured[0], steady=steady).inline:
-        ways = ways[:1]  # one thread reads, runs and answers; another split would change nothing
+    if measured[0].seconds_by_rows[1] < WORTH_SPLITTING_SECONDS:
+        ways = ways[:1]
     for split in ways[1:]:
         opened.append(model.with_threads(split.threads_per_run))
         measured.append(_measure(opened[-1], split, sample, batches))
