@@ -47,6 +47,10 @@ test-fast: setup ## The tests that need nothing but Python
 bench-server: setup ## The model server beside the bare runtime and its peers; ARGS=--quick for a look
 	@UV="$(UV)" $(BIN)/python -m server.benchmarks $(ARGS)
 
+.PHONY: bench-fronts
+bench-fronts: setup ## HTTP servers compared with the same handler; ARGS=--quick for a look
+	@UV="$(UV)" $(BIN)/python -m server.benchmarks.fronts $(ARGS)
+
 .PHONY: golden
 golden: setup ## Write the golden files anew, for the difference to be reviewed
 	TIDEGATE_WRITE_GOLDEN=1 $(BIN)/pytest -q tests/operator

@@ -5,6 +5,7 @@ as fit. Small models run in the event loop's own thread: everything that arrived
 """
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
@@ -22,8 +23,12 @@ from tidegate_server.inference.queue import Done, Group, InferenceQueue, QueueLi
 from tidegate_server.protocol.request import InferRequest, WantedOutput
 from tidegate_server.protocol.tensors import Array
 
+log = logging.getLogger(__name__)
+
 Outputs = dict[str, Array]
 
+TOO_LONG_SECONDS, TOO_MANY_LONG_RUNS = 0.05, 10
+"""For runs in the event loop's own thread."""
 ALL = "all"
 """The group of requests whose rows the graph itself makes alike."""
 
@@ -73,6 +78,7 @@ class Engine:
         self._one_group = elements_per_row(model.signature) is not None
         self._any_group: Group | None = None if plan.max_rows == 1 else ALL
         self._inline_rows = plan.max_rows if plan.inline else -1
+        self._long_runs = 0
         self._last_outputs: tuple[WantedOutput, ...] = ()
         self._last_names: tuple[str, ...] = ()
         self.queue = InferenceQueue(limits.queue)
@@ -171,7 +177,17 @@ class Engine:
             names = _union(batch)
             started = perf_counter()
             result = run_batch(self._model, batch, names, None)
-            self._deliver(batch, started, perf_counter() - started, result)
+            seconds = perf_counter() - started
+            self._deliver(batch, started, seconds, result)
+            if seconds > TOO_LONG_SECONDS:
+                self._leave_the_loop()
+
+    def _leave_the_loop(self) -> None:
+        """A pause of the machine can make any run long. A model that is often slow has been measured wrongly."""
+        self._long_runs += 1
+        if self._long_runs == TOO_MANY_LONG_RUNS:
+            self._inline_rows = -1
+            log.warning("small batches take longer than %g s; they run in threads of their own now", TOO_LONG_SECONDS)
 
     # --- in other threads
 
@@ -254,6 +270,13 @@ class Engine:
             item.done(outputs, started - item.arrived, seconds)
 
     def _count(self, batch: list[Waiting], started: float, seconds: float, result: "BatchResult") -> None:
+        try:
+            self._tell(batch, started, seconds, result)
+        except Exception:
+            # Numbers are worth less than the answers that wait behind them.
+            log.exception("a batch couldn't be counted")
+
+    def _tell(self, batch: list[Waiting], started: float, seconds: float, result: "BatchResult") -> None:
         if result.whole is not None:
             queued = [started - item.arrived for item in batch]
             self._metrics.queued_and_ran(len(batch), rows_of(batch), queued, seconds, result.whole)
@@ -275,10 +298,12 @@ def run_batch(model: Model, batch: Sequence[Waiting], names: tuple[str, ...], sw
     """Where the run fails, its members run one by one: a bad row fails alone."""
     if len(batch) == 1:
         return _run_one_by_one(model, batch, switch)
-    arrays = {name: np.concatenate([item.request.arrays[name] for item in batch]) for name in batch[0].request.arrays}
     try:
+        arrays = {
+            name: np.concatenate([item.request.arrays[name] for item in batch]) for name in batch[0].request.arrays
+        }
         results = model.run(arrays, names, switch)
-    except ModelFailed:
+    except (ModelFailed, MemoryError, ValueError):
         return _run_one_by_one(model, batch, switch)
     rows = rows_of(batch)
     if any(result.ndim == 0 or result.shape[0] != rows for result in results):
