@@ -1,7 +1,10 @@
 """The cluster, Prometheus and the chart, brought up once; a namespace and a load of its own for each test."""
 
+import json
 import os
 import re
+import tarfile
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,10 +52,11 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Models:
 
 @pytest.fixture(scope="session")
 def served(cluster: DemoCluster, digits: Models, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """`address:port` at which pods fetch the models, and a file that is no model."""
+    """`address:port` at which pods fetch the models, and some files that can't be released."""
     folder = tmp_path_factory.mktemp("others")
     (folder / "digits-nonsense.onnx").write_text("this is not a model")
     onnx.save(_other_inputs(), folder / "digits-other.onnx")
+    _with_a_wrong_selftest(digits.versions["v2"].path, folder / "digits-forgetful.tar")
     offered = {model.path.name: model.path for model in digits.versions.values()}
     offered |= {path.name: path for path in folder.iterdir()}
     with files.serving(offered, place.host_address(cluster)) as address:
@@ -80,3 +84,12 @@ def stage(
     router = cluster.reach(place.RELEASE_NAMESPACE, place.ROUTER_SERVICE, place.ROUTER_PORT)
     yield Stage(kubectl, namespace, digits, served, router, tmp_path)
     kubectl.run("delete", "namespace", namespace, "--wait=false")
+
+
+def _with_a_wrong_selftest(model: Path, archive: Path) -> None:
+    """A good model beside a question that it answers otherwise."""
+    case = {"inputs": {"pixels": [[0.0] * 64]}, "outputs": {"label": [10]}}
+    with tarfile.open(archive, "w") as tar, tempfile.TemporaryDirectory() as scratch:
+        Path(scratch, "selftest.json").write_text(json.dumps({"cases": [case]}))
+        tar.add(model, "model.onnx")
+        tar.add(Path(scratch, "selftest.json"), "selftest.json")

@@ -27,6 +27,7 @@ def uri(name: str) -> Model:
             id="wrong-digest",
         ),
         pytest.param(uri("digits-other.onnx"), "SignatureChanged", "pixels FP32[-1,32]", id="other-inputs"),
+        pytest.param(uri("digits-forgetful.tar"), "SelftestFailed", "self-test case 1", id="fails-its-self-test"),
         pytest.param(uri("digits-v9.onnx"), "ProgressDeadlineExceeded", "404", id="unreachable-uri"),
     ],
 )
