@@ -158,7 +158,7 @@ class Connection(asyncio.Protocol):
         if self._phase is not HEAD:  # pipelined behind another one
             self._phase, self._since, self._head_bytes = HEAD, perf_counter(), 0
         self._target, self._headers, self._parts, self._size = b"", {}, [], 0
-        self._named_bytes = 0
+        self._method, self._named_bytes = b"", 0
 
     def on_url(self, part: bytes) -> None:
         self._target += part
@@ -260,7 +260,8 @@ class Connection(asyncio.Protocol):
             return
         if self._is_open and not self._transport.is_closing():
             answer = self._hub.refused(self._target, answer)
-            self._transport.write(encode(answer, keep_alive=False, date=self._hub.date))
+            with_body = self._method != b"HEAD"
+            self._transport.write(encode(answer, keep_alive=False, with_body=with_body, date=self._hub.date))
             self._end_gently()
 
     def _end_gently(self) -> None:
