@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tidegate_server.cpu_quota import cpu_quota
+from tidegate_server.cgroup import cpu_quota, memory_limit
 from tidegate_server.errors import BadSetting
 from tidegate_server.metrics import latency_buckets
 from tidegate_server.serving import usable_cpus
@@ -111,6 +111,23 @@ def test_the_quota_is_read_from_the_cgroup(tmp_path: Path, files: dict[str, str]
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(content + "\n")
     assert cpu_quota(tmp_path) == expected
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        pytest.param({"memory.max": "1073741824"}, 2**30, id="cgroup v2"),
+        pytest.param({"memory.max": "max"}, None, id="cgroup v2 without a limit"),
+        pytest.param({"memory/memory.limit_in_bytes": "1073741824"}, 2**30, id="cgroup v1"),
+        pytest.param({"memory/memory.limit_in_bytes": "9223372036854771712"}, None, id="v1 without a limit"),
+        pytest.param({}, None, id="no cgroups"),
+    ],
+)
+def test_the_memory_limit_is_read_from_the_cgroup(tmp_path: Path, files: dict[str, str], expected: int | None) -> None:
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content + "\n")
+    assert memory_limit(tmp_path) == expected
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ import uvloop
 from tidegate_server.access.guard import Guard
 from tidegate_server.access_log import AccessLog
 from tidegate_server.app import Facts, create_admin_app, create_app, server_version
-from tidegate_server.cpu_quota import cpu_quota
+from tidegate_server.cgroup import cpu_quota, memory_limit
 from tidegate_server.drain import Drain, DrainPolicy
 from tidegate_server.inference.engine import Engine, EngineLimits
 from tidegate_server.inference.failures import FailureLog
@@ -31,7 +31,7 @@ from tidegate_server.inference.plan import Plan, processes_for
 from tidegate_server.inference.queue import QueueLimits
 from tidegate_server.inference.service import Inference
 from tidegate_server.inference.warm_up import Wishes, run_once, warm_up
-from tidegate_server.memory import bound_arenas
+from tidegate_server.memory import bound_arenas, resident_bytes
 from tidegate_server.metrics import Identity, ServerMetrics, prediction_plan
 from tidegate_server.predict.package import Package, open_package
 from tidegate_server.predict.selftest import SelftestReport, run_selftest
@@ -137,7 +137,8 @@ def prepare_sibling(settings: Settings, plan: Plan) -> Prepared:
 def _processes(prepared: Prepared, settings: Settings) -> int:
     if settings.processes is not None:
         return settings.processes
-    return processes_for(prepared.plan, _cpus(settings), settings.model_path.stat().st_size)
+    model_bytes = settings.model_path.stat().st_size
+    return processes_for(prepared.plan, _cpus(settings), model_bytes, resident_bytes(), memory_limit())
 
 
 def _cpus(settings: Settings) -> int:

@@ -110,13 +110,18 @@ def test_the_size_of_a_row_is_known_only_if_the_graph_fixes_it(inputs: list[Tens
 
 
 @pytest.mark.parametrize(
-    ("inline", "model_bytes", "processes"),
+    ("inline", "cpus", "model_bytes", "limit_bytes", "processes"),
     [
-        pytest.param(True, 20_000, 4, id="a tiny model gets every CPU"),
-        pytest.param(True, 2**27, 1, id="copies of a large one cost too much"),
-        pytest.param(False, 20_000, 1, id="threads do for a slow one"),
+        pytest.param(True, 3, 20_000, None, 3, id="a tiny model gets every CPU"),
+        pytest.param(True, 64, 20_000, None, 4, id="but not every CPU of a large node"),
+        pytest.param(True, 4, 20_000, 600 * 2**20, 3, id="as many as fit into half of the memory"),
+        pytest.param(True, 4, 20_000, 50 * 2**20, 1, id="one in any case"),
+        pytest.param(True, 4, 2**27, None, 1, id="copies of a large model cost too much"),
+        pytest.param(False, 4, 20_000, None, 1, id="threads do for a slow one"),
     ],
 )
-def test_processes_are_for_models_whose_time_is_pythons(inline: bool, model_bytes: int, processes: int) -> None:
+def test_processes_are_for_models_whose_time_is_pythons(
+    inline: bool, cpus: int, model_bytes: int, limit_bytes: int | None, processes: int
+) -> None:
     plan = Plan(TWO_RUNS, 16, 0.0, inline, 1e-5)
-    assert processes_for(plan, 4, model_bytes) == processes
+    assert processes_for(plan, cpus, model_bytes, 100 * 2**20, limit_bytes) == processes

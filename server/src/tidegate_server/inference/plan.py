@@ -25,6 +25,8 @@ WORTH_SPLITTING_SECONDS = 0.5e-3
 """A shorter run has no operator long enough for several threads to gain by it."""
 SYMBOLIC_SAMPLE = 16
 LARGEST_TO_COPY = 64 * 2**20
+MOST_PROCESSES = 4
+"""Without a quota a container sees all cores of its node, and they aren't its own."""
 
 
 @dataclass(frozen=True)
@@ -106,12 +108,16 @@ def _is_better_inline(measured: Measured, max_rows: int) -> bool:
     return inline <= threaded * CLEARLY_BETTER
 
 
-def processes_for(plan: Plan, cpus: int, model_bytes: int) -> int:
+def processes_for(plan: Plan, cpus: int, model_bytes: int, own_bytes: int, limit_bytes: int | None) -> int:
     """One for each CPU where Python's time is all that counts and another copy of the model costs little; else one.
 
-    Larger models run in threads of one process: the runtime lets go of Python's lock while it computes.
+    Larger models run in threads of one process: the runtime lets go of Python's lock while it computes. `own_bytes` is
+    what this process takes now, `limit_bytes` what the container may take; half of that is left to requests.
     """
-    return cpus if plan.inline and model_bytes <= LARGEST_TO_COPY else 1
+    if not plan.inline or model_bytes > LARGEST_TO_COPY:
+        return 1
+    fitting = MOST_PROCESSES if limit_bytes is None else limit_bytes // 2 // max(1, own_bytes)
+    return max(1, min(cpus, fitting, MOST_PROCESSES))
 
 
 # --- what the graph says of itself

@@ -7,14 +7,13 @@ into being with its first failure already counted. No label's value comes from a
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from os import sysconf
-from pathlib import Path
 from threading import Lock
 from time import process_time, time  # noqa: TID251 - a shell: the time of the last run is for people
 from typing import Any
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 
+from tidegate_server.memory import resident_bytes
 from tidegate_server.metrics.families import Families
 from tidegate_server.metrics.histogram import Histogram, latency_buckets
 from tidegate_server.metrics.predictions import Array, PredictionPlan, tally
@@ -211,7 +210,7 @@ class ServerMetrics:
                 run_plan=self._run_plan,
                 queue_length=queue_length,
                 log_lines_dropped=log_lines_dropped,
-                resident_bytes=_resident_bytes(),
+                resident_bytes=resident_bytes(),
                 cpu_seconds=process_time(),
             )
 
@@ -222,10 +221,3 @@ class ServerMetrics:
     def exposition(self) -> bytes:
         """Prometheus' text format, version 0.0.4."""
         return generate_latest(self._registry)
-
-
-def _resident_bytes() -> int:
-    try:
-        return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError):  # another system than Linux
-        return 0

@@ -1,8 +1,9 @@
-"""How many CPUs the container may use, from its cgroup. The runtime's own default is the host's cores."""
+"""How many CPUs and how much memory the container may use, from its cgroup; everybody's default is the host's."""
 
 from pathlib import Path
 
 CGROUP_ROOT = Path("/sys/fs/cgroup")
+NO_LIMIT = 2**60
 
 
 def cpu_quota(root: Path = CGROUP_ROOT) -> float | None:
@@ -11,6 +12,13 @@ def cpu_quota(root: Path = CGROUP_ROOT) -> float | None:
     if len(unified) == 2:
         return _ratio(*unified)
     return _ratio(_text(root / "cpu/cpu.cfs_quota_us"), _text(root / "cpu/cpu.cfs_period_us"))
+
+
+def memory_limit(root: Path = CGROUP_ROOT) -> int | None:
+    """Bytes, for cgroup v2 and v1; None without a limit or where there are no cgroups."""
+    text = _text(root / "memory.max") or _text(root / "memory/memory.limit_in_bytes")
+    # v2 says "max" and v1 a number near 2**63 for "no limit".
+    return int(text) if text.isdigit() and int(text) < NO_LIMIT else None
 
 
 def _ratio(quota: str, period: str) -> float | None:
