@@ -15,7 +15,7 @@ from tidegate_server.protocol.limits import Limits
 from tidegate_server.protocol.openapi import MAX_EXAMPLE_ELEMENTS, openapi_document, page
 from tidegate_server.protocol.plain import read_plain, write_plain, write_rows
 from tidegate_server.protocol.request import InferRequest, WantedOutput
-from tidegate_server.protocol.signature import Signature, TensorSpec, blank_inputs
+from tidegate_server.protocol.signature import NUMPY_TYPES, Signature, TensorSpec, blank_inputs
 from tidegate_server.protocol.v2 import (
     model_metadata,
     model_names,
@@ -82,6 +82,15 @@ def test_the_examples_are_valid_and_can_be_read(signature: Signature) -> None:
         assert {name: array.tolist() for name, array in request.arrays.items()} == {
             name: array.tolist() for name, array in blanks.items()
         }
+
+
+@pytest.mark.parametrize("datatype", ["FP16", "FP32", "FP64"])
+def test_the_largest_number_is_valid_however_short_it_is_written(datatype: str) -> None:
+    spec = TensorSpec("x", datatype, ("N",))
+    largest = np.finfo(NUMPY_TYPES[datatype]).max  # type: ignore[type-var] # of the table's rows, these are floats
+    for value in (float(largest), parse_json(dump_json(np.array([largest])))[0]):
+        body = {"inputs": [{"name": "x", "datatype": datatype, "shape": [1], "data": [value]}]}
+        assert fits(document(Signature((spec,), ())), "InferRequest", body)
 
 
 @given(data=st.data(), signature=st.sampled_from(SIGNATURES), nested=st.booleans())

@@ -25,7 +25,8 @@ def value_schema(datatype: str) -> Schema:
     kind = np.dtype(NUMPY_TYPES[datatype])
     named = {"format": _FORMATS[datatype]} if datatype in _FORMATS else {}
     if kind.kind == "f":
-        largest = float(np.finfo(kind).max)
+        # Written as short as can be, the largest FP32 is 3.4028235e+38, a little more than it is; FP16's is less.
+        largest = max(float(np.finfo(kind).max), float(str(np.finfo(kind).max)))
         return {"type": "number", **named, "minimum": -largest, "maximum": largest}
     bounds = np.iinfo(kind)
     return {"type": "integer", **named, "minimum": int(bounds.min), "maximum": int(bounds.max)}
