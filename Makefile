@@ -51,6 +51,10 @@ bench-server: setup ## The model server beside the bare runtime and its peers; A
 bench-fronts: setup ## HTTP servers compared with the same handler; ARGS=--quick for a look
 	@UV="$(UV)" $(BIN)/python -m server.benchmarks.fronts $(ARGS)
 
+.PHONY: trials-server
+trials-server: setup ## The model server under load, at its end, and fuzzed; ARGS="soak --minutes 2" for a part
+	@UV="$(UV)" $(BIN)/python -m server.trials $(ARGS)
+
 .PHONY: golden
 golden: setup ## Write the golden files anew, for the difference to be reviewed
 	TIDEGATE_WRITE_GOLDEN=1 $(BIN)/pytest -q tests/operator

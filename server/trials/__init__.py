@@ -1,0 +1,1 @@
+"""`make trials-server`: what the model server has to stand, tried on a running one."""
