@@ -13,6 +13,7 @@ NEEDED = {"TIDEGATE_PROMETHEUS_URL": "http://prometheus:9090/", "TIDEGATE_SERVER
 def test_only_two_variables_are_needed() -> None:
     assert Settings.from_env(NEEDED) == Settings(
         prometheus_url="http://prometheus:9090",
+        prometheus_secret="",
         scrape_interval=timedelta(seconds=15),
         server_image="server:1",
         router_service="tidegate-router.tidegate.svc.cluster.local",

@@ -12,6 +12,7 @@ from tidegate.clients.gauges import Gauges
 from tidegate.clients.kubernetes_api import KubernetesApi, load_config
 from tidegate.clients.lease import Leadership
 from tidegate.clients.prometheus import PrometheusMetrics
+from tidegate.clients.prometheus_access import PrometheusAccess
 from tidegate.clients.sight import Witness
 from tidegate.driver import Driver
 from tidegate.handlers import RESYNC_SECONDS, Parts, register, resync
@@ -52,7 +53,8 @@ def build(settings: Settings) -> Parts:
         api, lambda ns, name: driver.look_soon(ns, name), settings.namespaces, settings.identity
     )
     leadership = Leadership(api, settings.namespace, settings.identity)
-    witness = Witness(PrometheusMetrics(settings.prometheus_url))
+    access = PrometheusAccess.of(settings.prometheus_secret)
+    witness = Witness(PrometheusMetrics(settings.prometheus_url, access))
     reconciler = Reconciler(cluster, witness, settings, gauges.told, gauges.forget)
     driver = Driver(
         reconciler.reconcile,

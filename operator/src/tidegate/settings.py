@@ -12,6 +12,8 @@ class Settings:
     """The operator's own settings."""
 
     prometheus_url: str
+    prometheus_secret: str
+    """Folder with the keys of the Secret that Prometheus asks for; empty where it asks for nothing."""
     scrape_interval: timedelta
     """Prometheus' scrape interval for routers and model servers: counters may tell of a time this far in the past."""
     server_image: str
@@ -34,6 +36,7 @@ class Settings:
         """Reads TIDEGATE_* variables. Raises InvalidSpec with a sentence that names the variable."""
         return cls(
             prometheus_url=_needed(environ, "TIDEGATE_PROMETHEUS_URL").rstrip("/"),
+            prometheus_secret=environ.get("TIDEGATE_PROMETHEUS_SECRET", ""),
             scrape_interval=timedelta(seconds=_number(environ, "TIDEGATE_SCRAPE_INTERVAL_SECONDS", 15, least=1)),
             server_image=_needed(environ, "TIDEGATE_SERVER_IMAGE"),
             router_service=environ.get("TIDEGATE_ROUTER_SERVICE", "tidegate-router.tidegate.svc.cluster.local"),
