@@ -20,7 +20,12 @@ from tidegate_demo.traffic import Orders
 CANARY: Mapping[str, Any] = {"canary": {"steps": [{"weight": 20}, {"weight": 50}]}}
 BLUE_GREEN: Mapping[str, Any] = {"blueGreen": {"verifyFor": "5s", "keepOld": "15s"}}
 # The tail of the latency belongs to the machine, which runs a whole Kubernetes beside the models.
-ANALYSIS = {"errorRate": {"accept": {"absolute": "1%"}}, "latency": {"quantiles": [50, 90]}}
+# And the models are meant to answer otherwise: each is another classifier, and a better one is a surer one.
+ANALYSIS = {
+    "errorRate": {"accept": {"absolute": "1%"}},
+    "latency": {"quantiles": [50, 90]},
+    "predictions": {"onDrift": "Ignore"},
+}
 
 
 @dataclass

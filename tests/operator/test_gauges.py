@@ -54,7 +54,7 @@ def test_a_rollout_shows_its_weights_its_step_and_its_evidence_and_leaves_nothin
     metrics = {key[1:] for key in shown if key[0] == "tidegate_evidence"}
     assert metrics == {
         (metric, direction)
-        for metric in ("errors", "latency", "ceiling", "all")
+        for metric in ("errors", "latency", "ceiling", "predictions", "all")
         for direction in ("worse", "acceptable")
     }
 

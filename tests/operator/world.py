@@ -59,6 +59,8 @@ class Behaviour:
     """What its server says before it ends."""
     files_sha256: str | None = None
     signature: Mapping[str, Any] = field(default_factory=lambda: SIGNATURE)
+    classes: Mapping[str, float] = field(default_factory=dict)
+    """Share of each class among its answers."""
 
 
 class Crash(Exception):
@@ -74,6 +76,8 @@ class World:
         self.rps = rps
         self.prometheus_up = True
         self.prometheus_asked = 0
+        self.own_series: dict[str, list[float]] = {}
+        """What the user's own queries give: the value of each series."""
         self.transcript: list[str] = []
         self.lost = 0
         self._schema = schema
@@ -224,6 +228,15 @@ class World:
             raise MetricsUnavailable("Prometheus at http://prometheus can't be reached")
         return [self._sample(query, start + index * step) for index in range(points)]
 
+    def series(self, promql: str, start: datetime, step: timedelta, points: int) -> list[list[float | None]]:
+        self.prometheus_asked += 1
+        if not self.prometheus_up:
+            raise MetricsUnavailable("Prometheus at http://prometheus can't be reached")
+        instants = [start + index * step for index in range(points)]
+        if promql.startswith("timestamp("):
+            return [[at.timestamp() if at in self._history else None for at in instants]]
+        return [[value] * points for value in self.own_series.get(promql, ())]
+
     def _sample(self, query: CounterQuery, at: datetime) -> Sample:
         found: dict[SeriesKey, float] = {}
         for (revision, measure), value in self._history.get(at, {}).items():
@@ -246,9 +259,15 @@ class World:
         if requests and not ready:
             self.lost += round(requests)
         self._count(revision, "requests", requests)
+        failed = requests * (behaviour.error_rate if ready else 1.0)
+        self._count(revision, "answered 200", requests - failed)
+        self._count(revision, "answered 500", failed)
         self._count(revision, "failed", requests * (behaviour.error_rate if ready else 1.0))
         for bound in (*BOUNDS, float("inf")):
             self._count(revision, "+Inf" if bound > 1e9 else str(bound), requests * _below(bound, behaviour.latency))
+
+        for name, share in behaviour.classes.items():
+            self._count(revision, f"class {name}", requests * share)
 
     def _count(self, revision: str, measure: str, gain: float) -> None:
         self._counters[(revision, measure)] = self._counters.get((revision, measure), 0.0) + gain
@@ -324,13 +343,12 @@ def _labels(revision: str, measure: str) -> dict[str, str]:
         name = "envoy_cluster_upstream_rq_completed" if measure == "requests" else "envoy_cluster_upstream_rq_xx"
         code = {"envoy_response_code_class": "5"} if measure == "failed" else {}
         return {"__name__": name, "envoy_cluster_name": f"shop/digits/{revision}", "instance": "router", **code}
-    return {
-        "__name__": "tidegate_server_request_duration_seconds_bucket",
-        "model_deployment": "shop/digits",
-        "revision": revision,
-        "le": measure,
-        "instance": f"pod-of-{revision}",
-    }
+    owner = {"model_deployment": "shop/digits", "revision": revision, "instance": f"pod-of-{revision}"}
+    if measure.startswith("answered "):
+        return {"__name__": "tidegate_server_requests_total", "code": measure.removeprefix("answered "), **owner}
+    if measure.startswith("class "):
+        return {"__name__": "tidegate_server_predictions_total", "class": measure.removeprefix("class "), **owner}
+    return {"__name__": "tidegate_server_request_duration_seconds_bucket", "le": measure, **owner}
 
 
 def _selects(promql: str, labels: Mapping[str, str]) -> bool:
@@ -339,6 +357,7 @@ def _selects(promql: str, labels: Mapping[str, str]) -> bool:
         return False
     for label, operator, value in re.findall(r'(\w+)(=~|=)"([^"]*)"', matchers):
         found = labels.get(label, "")
+        value = value.replace("\\\\", "\\")  # PromQL's strings have escapes of their own
         if not (re.fullmatch(value, found) if operator == "=~" else found == value):
             return False
     return True

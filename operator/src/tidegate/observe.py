@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from tidegate.clients.cluster import Cluster
+from tidegate.clients.counters import Counters, counters_for
 from tidegate.clients.kubernetes_api import (
     CONTROLLER_REVISIONS,
     DEPLOYMENTS,
@@ -15,13 +16,13 @@ from tidegate.clients.kubernetes_api import (
 from tidegate.clients.sight import Witness
 from tidegate.decide.move import INGESTION_LAG
 from tidegate.decide.question import question_for
-from tidegate.judge.verdict import judge
+from tidegate.judge.docket import Docket
 from tidegate.model.evidence import Answer, Verdict
 from tidegate.model.observation import Observation
 from tidegate.model.revision import RevisionState, plan_digest, revision_name
 from tidegate.model.spec import ModelDeploymentSpec
 from tidegate.model.status import Rollout, Status
-from tidegate.model.traffic import Share, TrafficSplit
+from tidegate.model.traffic import Arms, Share, TrafficSplit
 from tidegate.resources.revision import revision_of, revision_state
 from tidegate.resources.route import read_manner, read_split, route_applied, within_bounds
 
@@ -29,7 +30,13 @@ NOTHING_TO_JUDGE = Verdict(Answer.NOT_ENOUGH, "NoRollout", "there is no rollout 
 
 
 def observe(
-    cluster: Cluster, witness: Witness, manifest: Manifest, *, scrape_interval: timedelta, now: datetime
+    cluster: Cluster,
+    witness: Witness,
+    docket: Docket,
+    manifest: Manifest,
+    *,
+    scrape_interval: timedelta,
+    now: datetime,
 ) -> Observation:
     """One ModelDeployment and its world. Raises InvalidSpec on a spec that makes no sense."""
     metadata = manifest["metadata"]
@@ -40,6 +47,8 @@ def observe(
     route = next(iter(cluster.children(MODEL_ROUTES, namespace, name)), None)
     settle = max(spec.analysis.interval, scrape_interval)
     revisions = _revisions(cluster, namespace, name)
+    # Before the share, which is told from the same counters.
+    verdict = _verdict(witness, docket, namespace, name, spec, recorded, revisions, settle, now)
     return Observation(
         now=now,
         namespace=namespace,
@@ -53,8 +62,10 @@ def observe(
         split=_split(route),
         route_as_asked=route is not None and read_manner(route) == (spec.preview_header, within_bounds(spec.timeout)),
         route_applied=route is not None and route_applied(route),
-        share=_share(witness, namespace, name, settle, now) if route and _anybody_beside(recorded, revisions) else None,
-        verdict=_verdict(witness, namespace, name, spec, recorded, settle, now),
+        share=_share(witness, namespace, name, spec, settle, now)
+        if route and _anybody_beside(recorded, revisions)
+        else None,
+        verdict=verdict,
         settle=settle,
     )
 
@@ -97,31 +108,34 @@ def _anybody_beside(recorded: Status, revisions: Mapping[str, RevisionState]) ->
     return any(state.replicas is not None and state.name != recorded.stable for state in revisions.values())
 
 
-def _share(witness: Witness, namespace: str, name: str, settle: timedelta, now: datetime) -> Share | None:
-    until = now - INGESTION_LAG
-    return witness.share(namespace, name, until - settle, until)
+def _share(
+    witness: Witness, namespace: str, name: str, spec: ModelDeploymentSpec, settle: timedelta, now: datetime
+) -> Share | None:
+    return witness.share(namespace, name, _counters(spec), settle, now - INGESTION_LAG)
+
+
+def _counters(spec: ModelDeploymentSpec) -> Counters:
+    return counters_for(spec.router, spec.analysis.requests_from)
 
 
 def _verdict(
     witness: Witness,
+    docket: Docket,
     namespace: str,
     name: str,
     spec: ModelDeploymentSpec,
     recorded: Status,
+    revisions: Mapping[str, RevisionState],
     settle: timedelta,
     now: datetime,
 ) -> Verdict:
     rollout: Rollout | None = recorded.rollout
     if rollout is None or recorded.stable is None:
         witness.forget(namespace, name)
+        docket.forget(namespace, name)
         return NOTHING_TO_JUDGE
-    sight = witness.sight(
-        namespace,
-        name,
-        recorded.stable,
-        rollout,
-        step=spec.analysis.interval,
-        settle=settle,
-        until=now - INGESTION_LAG,
-    )
-    return judge(sight, question_for(spec, rollout))
+    arms = Arms(namespace, name, recorded.stable, rollout.candidate)
+    sight = witness.sight(arms, rollout, spec.analysis, _counters(spec), settle=settle, until=now - INGESTION_LAG)
+    candidate = revisions.get(rollout.candidate)
+    nodes = candidate.nodes if candidate else {}
+    return docket.judge((namespace, name), sight, question_for(spec, rollout), nodes)

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from tidegate.act import act
@@ -11,6 +11,7 @@ from tidegate.clients.kubernetes_api import Manifest
 from tidegate.clients.sight import Witness
 from tidegate.decide.rollout import decide
 from tidegate.errors import InvalidSpec
+from tidegate.judge.docket import Docket
 from tidegate.model.decision import Announcement, Decision
 from tidegate.model.observation import Observation
 from tidegate.model.status import Condition, Status
@@ -33,6 +34,7 @@ class Reconciler:
     told: Watcher
     gone: Callable[[str, str], None] = lambda namespace, name: None
     """Is told of a ModelDeployment that there is no more."""
+    docket: Docket = field(default_factory=Docket)
 
     def reconcile(self, namespace: str, name: str, now: datetime) -> timedelta | None:
         """One pass; gives back when to look again, or None to wait for an event.
@@ -42,10 +44,18 @@ class Reconciler:
         manifest = self.cluster.model_deployment(namespace, name)
         if manifest is None or manifest["metadata"].get("deletionTimestamp"):
             self.witness.forget(namespace, name)
+            self.docket.forget(namespace, name)
             self.gone(namespace, name)
             return None
         try:
-            seen = observe(self.cluster, self.witness, manifest, scrape_interval=self.settings.scrape_interval, now=now)
+            seen = observe(
+                self.cluster,
+                self.witness,
+                self.docket,
+                manifest,
+                scrape_interval=self.settings.scrape_interval,
+                now=now,
+            )
         except InvalidSpec as error:
             self._refuse(manifest, str(error), now)
             return None

@@ -40,6 +40,10 @@ def analysis(**fields: Any) -> dict[str, Any]:
     return {"analysis": fields}
 
 
+def query(**fields: str) -> dict[str, str]:
+    return {"name": "accuracy", "query": 'right{revision="{{candidate}}"}', **fields}
+
+
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
@@ -145,6 +149,26 @@ def analysis(**fields: Any) -> dict[str, Any]:
         ),
         pytest.param(analysis(onInconclusive="Panic"), r"spec\.analysis\.onInconclusive", id="an unknown policy"),
         pytest.param(analysis(latency={"quantiles": [100]}), r"spec\.analysis\.latency\.quantiles\[0\]", id="p100"),
+        pytest.param(
+            analysis(latency={"ceiling": {"p99": "1m"}}),
+            "must be a duration above zero and up to 10s",
+            id="a late ceiling",
+        ),
+        pytest.param(
+            analysis(latency={"ceiling": {"p98": "1s"}}), 'unknown field "spec.analysis.latency.ceiling.p98"', id="p98"
+        ),
+        pytest.param(
+            analysis(dispersion="0.5"), "spec.analysis.dispersion must be Auto or a number", id="half a clump"
+        ),
+        pytest.param(analysis(predictions={"onDrift": "Panic"}), r"spec\.analysis\.predictions\.onDrift", id="drift"),
+        pytest.param(analysis(queries=[query()]), "must have min, max or both", id="a query without a limit"),
+        pytest.param(
+            analysis(queries=[query(query="up", min="1")]), "must name {{candidate}}", id="a query about nobody"
+        ),
+        pytest.param(
+            analysis(queries=[query(min="0.9.1")]), "must be a number such as 0.95", id="a limit that is none"
+        ),
+        pytest.param(analysis(queries=[query(min="1")] * 2), "Duplicate value", id="two queries of one name"),
         pytest.param({"replicas": 0}, r"spec\.replicas", id="no replicas"),
     ],
 )

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from tidegate.judge.increments import Sample, SeriesKey, counts_of, durations_of, increments
-from tidegate.model.evidence import NO_DURATIONS, Counts, Durations
+from tidegate.judge.increments import Sample, SeriesKey, counts_by_pod, counts_of, durations_of, increments
+from tidegate.model.evidence import NO_DURATIONS, Counts, Durations, Predictions
 
 REQUESTS = SeriesKey("router-1", "digits-b", "requests")
 FAILED = SeriesKey("router-1", "digits-b", "failed")
@@ -47,14 +47,37 @@ def test_an_arm_sums_over_the_processes_that_counted_it() -> None:
         FAILED: 2,
         ELSEWHERE: 5,
         SeriesKey("router-1", "digits-b", "turned away"): 1,
-        SeriesKey("pod", "digits-b", "0.5"): 12,
-        SeriesKey("other-pod", "digits-b", "0.5"): 1,
-        SeriesKey("pod", "digits-b", "+Inf"): 15,
+        SeriesKey("pod", "digits-b", "duration", "0.5"): 12,
+        SeriesKey("other-pod", "digits-b", "duration", "0.5"): 1,
+        SeriesKey("pod", "digits-b", "duration", "+Inf"): 15,
+        SeriesKey("pod", "digits-b", "failed in pod", "500"): 4,
+        SeriesKey("pod", "digits-b", "class", "cat"): 9,
+        SeriesKey("pod", "digits-b", "class", "dog"): 3,
+        SeriesKey("pod", "digits-b", "score", "0.5"): 2,
+        SeriesKey("pod", "digits-b", "score", "+Inf"): 12,
         SeriesKey("router-1", "digits-a", "requests"): 1000,
     }
 
-    assert counts_of("digits-b", gained) == Counts(15, 3, Durations((0.5, math.inf), (13, 15)))
+    predictions = Predictions({"cat": 9, "dog": 3}, Durations((0.5, math.inf), (2, 12)))
+    assert counts_of("digits-b", gained) == Counts(15, 3, Durations((0.5, math.inf), (13, 15)), predictions)
     assert counts_of("digits-c", gained) == Counts()
+
+
+def test_each_pod_counts_for_itself_and_one_without_a_request_does_not() -> None:
+    gained = {
+        SeriesKey("job/10.0.0.1:8082/digits-b-x", "digits-b", "duration", "0.5"): 3,
+        SeriesKey("job/10.0.0.1:8082/digits-b-x", "digits-b", "duration", "+Inf"): 5,
+        SeriesKey("job/10.0.0.1:8082/digits-b-x", "digits-b", "failed in pod", "500"): 1,
+        SeriesKey("job/10.0.0.1:8082/digits-b-x", "digits-b", "failed in pod", "429"): 1,
+        SeriesKey("job/10.0.0.2:8082/", "digits-b", "duration", "+Inf"): 2,
+        SeriesKey("job/10.0.0.3:8082/digits-b-z", "digits-b", "duration", "+Inf"): 0,
+        SeriesKey("job/10.0.0.4:8082/digits-a-x", "digits-a", "duration", "+Inf"): 9,
+    }
+
+    assert counts_by_pod("digits-b", gained) == {
+        "digits-b-x": Counts(5, 2, Durations((0.5, math.inf), (3, 5))),
+        "10.0.0.2:8082": Counts(2, 0, Durations((math.inf,), (2,))),
+    }
 
 
 def test_no_more_requests_fail_than_there_were() -> None:

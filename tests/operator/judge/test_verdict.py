@@ -8,9 +8,22 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tidegate.judge.verdict import Question, judge
-from tidegate.model.evidence import NO_DURATIONS, Answer, Blindness, Counts, Durations, Poll, Sight, Verdict
-from tidegate.model.spec import ModelDeploymentSpec
+from tidegate.judge.trial import Trial
+from tidegate.judge.verdict import Question, answer, judge, terms_of
+from tidegate.model.evidence import (
+    NO_DURATIONS,
+    Answer,
+    Blindness,
+    Counts,
+    Dispersion,
+    Durations,
+    Poll,
+    Predictions,
+    QueryAnswer,
+    Sight,
+    Verdict,
+)
+from tidegate.model.spec import ModelDeploymentSpec, OwnQuery, PredictionDrift
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 BOUNDS = (*(0.01 * 1.2**k for k in range(20)), math.inf)
@@ -170,3 +183,91 @@ def test_requests_around_a_shift_are_told_of_but_not_judged(a_spec: Callable[...
 
     assert (verdict.answer, verdict.reason) == (Answer.NOT_ENOUGH, "Settling")
     assert "first 52 requests" in verdict.message
+
+
+PODS_ONE_SICK = {"b-1": arm(50, 40), "b-2": arm(60, 0)}
+PODS_ALL_SICK = {"b-1": arm(50, 20), "b-2": arm(60, 20)}
+
+
+@pytest.mark.parametrize(
+    ("pods", "reason", "told"),
+    [
+        pytest.param(PODS_ONE_SICK, "OnePodWorse", "b-1 on node n7, 40 of 50 requests failed, 0 of 60", id="one pod"),
+        pytest.param(PODS_ALL_SICK, "ErrorRateWorse", "error rate 36.4%", id="all pods: the model"),
+        pytest.param({}, "ErrorRateWorse", "error rate 36.4%", id="pods that can't be told apart: the model"),
+    ],
+)
+def test_a_sick_pod_is_named_and_the_traffic_goes_back_all_the_same(
+    pods: dict[str, Counts], reason: str, told: str, question: Question
+) -> None:
+    seen = sight((arm(110, 40), arm(990, 1)))
+    seen = replace(seen, polls=(replace(seen.polls[0], pods=pods),))
+    trial = Trial(terms_of(seen, question))
+    trial.hear(seen.polls[0])
+    verdict = answer(trial, question, seen, {"b-1": "n7"})
+
+    assert (verdict.answer, verdict.reason) == (Answer.WORSE, reason)
+    assert told in verdict.message
+
+
+def test_clumps_of_five_make_the_same_failures_a_fifth_of_the_evidence(question: Question) -> None:
+    seen = sight((arm(100, 10), arm(900, 2)))
+    clumped = replace(seen, dispersion=Dispersion(errors=5.0))
+
+    assert judge(seen, question).answer is Answer.WORSE
+    assert judge(clumped, question).answer is Answer.NOT_ENOUGH
+
+
+CATS = Predictions({"cat": 90, "dog": 10})
+BOTH = Predictions({"cat": 450, "dog": 450})
+
+
+@pytest.mark.parametrize(
+    ("predictions", "on_drift", "expected"),
+    [
+        pytest.param(CATS, "Hold", (Answer.NOT_ENOUGH, "PredictionsDiffer"), id="other answers hold"),
+        pytest.param(CATS, "Rollback", (Answer.WORSE, "PredictionsDiffer"), id="or go back, where that is wanted"),
+        pytest.param(CATS, "Ignore", (Answer.ACCEPTABLE, "NoWorse"), id="or pass, where they are"),
+        pytest.param(
+            Predictions({"cat": 100, "dog": 0}), "Hold", (Answer.NOT_ENOUGH, "ConstantOutput"), id="always the same"
+        ),
+        pytest.param(
+            Predictions({"cat": 52, "dog": 48}), "Hold", (Answer.ACCEPTABLE, "NoWorse"), id="the same answers pass"
+        ),
+    ],
+)
+def test_what_is_predicted(
+    predictions: Predictions, on_drift: str, expected: tuple[Answer, str], question: Question
+) -> None:
+    poll = (replace(arm(500), predictions=predictions), replace(arm(500), predictions=BOTH))
+    analysis = replace(question.analysis, predictions=PredictionDrift(0.05, 0.25, on_drift))
+    verdict = judge(sight(*[poll] * 40), replace(question, analysis=analysis))
+
+    assert (verdict.answer, verdict.reason) == expected
+
+
+def test_a_percentile_above_its_own_limit_goes_back_however_slow_stable_is(question: Question) -> None:
+    limited = replace(question.analysis.latency, ceiling=((99, timedelta(milliseconds=200)),))
+    analysis = replace(question.analysis, latency=limited)
+    equally_slow = [(arm(100, slow=20), arm(900, slow=180))] * 3
+    verdict = judge(sight(*equally_slow), replace(question, analysis=analysis))
+
+    assert (verdict.answer, verdict.reason) == (Answer.WORSE, "LatencyAboveCeiling")
+    assert "ceiling 200ms" in verdict.message
+    assert judge(sight(*equally_slow), question).answer is not Answer.WORSE
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        pytest.param([QueryAnswer("cost", (1.0, 1.0))], (Answer.ACCEPTABLE, "NoWorse"), id="within its limit"),
+        pytest.param([QueryAnswer("cost", (9.0, 9.0))], (Answer.NOT_ENOUGH, "QueryBeyondLimit"), id="beyond it"),
+        pytest.param([QueryAnswer("cost", (), "no value")], (Answer.NOT_ENOUGH, "QueryUnusable"), id="without a value"),
+    ],
+)
+def test_an_own_query(answers: list[QueryAnswer], expected: tuple[Answer, str], question: Question) -> None:
+    asked = replace(question.analysis, queries=(OwnQuery("cost", "…", None, 5.0, "Hold"),))
+    seen = replace(sight(*[GOOD] * 10), answers=tuple(answers))
+    verdict = judge(seen, replace(question, analysis=asked))
+
+    assert (verdict.answer, verdict.reason) == expected

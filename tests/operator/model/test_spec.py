@@ -19,6 +19,7 @@ from tidegate.model.spec import (
     Margin,
     Model,
     ModelDeploymentSpec,
+    PredictionDrift,
     Server,
 )
 
@@ -32,6 +33,7 @@ def test_the_smallest_spec_has_every_default(a_spec: ASpec) -> None:
         paused=False,
         model=Model("http://models/1.onnx", None),
         server=Server(None, DEFAULT_RESOURCES, ()),
+        router="Builtin",
         preview_header="x-tidegate-revision",
         timeout=timedelta(seconds=60),
         strategy=Canary(tuple(CanaryStep(weight, timedelta()) for weight in (5, 25, 50))),
@@ -41,6 +43,10 @@ def test_the_smallest_spec_has_every_default(a_spec: ASpec) -> None:
             false_promotion=0.05,
             error_rate=ErrorRate(tolerate=Margin(1.25, 0.001), accept=Margin(2.0, 0.005), ceiling=0.05),
             latency=Latency(0.2, 0.44, timedelta(milliseconds=5), (50, 90, 95, 99)),
+            predictions=PredictionDrift(0.05, 0.25, "Hold"),
+            queries=(),
+            requests_from="Router",
+            dispersion=None,
             on_inconclusive="Hold",
             on_metrics_unavailable="Hold",
             deadline=timedelta(hours=1),

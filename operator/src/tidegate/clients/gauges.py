@@ -4,10 +4,12 @@ from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Gauge, start_http_server
 
+from tidegate.judge.verdict import REASONS
 from tidegate.model.decision import Decision
 from tidegate.model.observation import Observation
 
 OBJECT = ("model_namespace", "model_deployment")
+METRICS = (*REASONS, "all")
 
 
 class Gauges:
@@ -66,7 +68,7 @@ class Gauges:
         self._step.remove(*where)
 
     def _remove_evidence(self, where: tuple[str, str]) -> None:
-        for metric in ("errors", "latency", "ceiling", "all"):
+        for metric in METRICS:
             for direction in ("worse", "acceptable"):
                 self._evidence.remove(*where, metric, direction)
         self._shown.pop(where, None)

@@ -3,18 +3,34 @@
 After a restart everything is fetched again from Prometheus, over the same grid, and so comes out the same.
 """
 
+import math
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from tidegate.clients.prometheus import Metrics, RouterCounters, ServerDurations
+from tidegate.clients.counters import Counters
+from tidegate.clients.preflight import Reference, dispersion_of, now_of, reference_of, slower_scrape
+from tidegate.clients.prometheus import Metrics, ServerCounters
+from tidegate.clients.queries import ask
 from tidegate.errors import MetricsUnavailable
 from tidegate.judge.grid import Segment, segments
-from tidegate.judge.increments import REQUESTS, Sample, SeriesKey, counts_of, durations_of, increments
-from tidegate.model.evidence import Blindness, Counts, Durations, Poll, Sight
+from tidegate.judge.increments import (
+    ANSWERED,
+    DURATION,
+    REQUESTS,
+    Sample,
+    SeriesKey,
+    counts_by_pod,
+    counts_of,
+    increments,
+)
+from tidegate.judge.limits import unusable_query
+from tidegate.model.evidence import Blindness, Counts, Dispersion, Durations, Poll, Sight
+from tidegate.model.spec import Analysis
 from tidegate.model.status import Rollout
-from tidegate.model.traffic import Share
+from tidegate.model.traffic import Arms, Share
+from tidegate.model.units import format_duration
 from tidegate.resources.names import PREVIEW_SUFFIX
 
 
@@ -25,9 +41,14 @@ class _Followed:
     points: dict[datetime, int] = field(default_factory=dict)
     last: Sample = field(default_factory=dict)
     last_at: datetime | None = None
+    routed: list[tuple[datetime, Sample]] = field(default_factory=list)
+    """The routers' counters at the latest points, as far back as a share has to reach."""
     polls: list[Poll] = field(default_factory=list)
     exposed: Counts = field(default_factory=Counts)
-    reference: Durations | None = None
+    reference: Reference | None = None
+    dispersion: Dispersion | None = None
+    warm_from: dict[str, datetime] = field(default_factory=dict)
+    """When each model server's latency begins to count."""
     blind: bool = False
 
 
@@ -46,109 +67,148 @@ class Witness:
 
     def sight(
         self,
-        namespace: str,
-        name: str,
-        stable: str,
+        arms: Arms,
         rollout: Rollout,
+        analysis: Analysis,
+        counters: Counters,
         *,
-        step: timedelta,
         settle: timedelta,
         until: datetime,
     ) -> Sight | Blindness:
-        """All polls of a rollout up to `until`, or why they can't be seen."""
-        followed = self._followed_of(namespace, name, rollout)
-        router = RouterCounters(namespace, name, (stable, rollout.candidate))
-        server = ServerDurations(namespace, name, (stable, rollout.candidate))
+        """All polls of a rollout up to `until`, or why they can't be seen.
+
+        Two queries, one more for each of the user's own, and a few more the first time.
+        """
+        followed = self._followed_of(arms, rollout)
         try:
             if not rollout.shifts:
-                (sample,) = self._metrics.samples(router, until, step, 1)
-                return _nothing_yet(sample, namespace, name)
+                return self._before(arms, analysis, counters, settle, until)
+            began = rollout.shifts[0].at
             if followed.reference is None:
-                followed.reference = self._reference(server, stable, rollout.shifts[0].at)
-            for segment in segments(rollout.shifts, step, settle, until):
-                self._follow(followed, segment, router, server, stable, rollout.candidate)
+                followed.reference = reference_of(self._metrics, arms, began)
+            if followed.dispersion is None:
+                followed.dispersion = dispersion_of(self._metrics, arms, followed.reference, analysis, began)
+            for segment in segments(rollout.shifts, analysis.interval, settle, until):
+                self._follow(followed, segment, arms, counters)
+            about = arms.candidate
+            answers = ask(
+                self._metrics, analysis.queries, arms, about=about, until=_whole(until), step=analysis.interval
+            )
         except MetricsUnavailable as error:
             return Blindness("MetricsUnavailable", str(error))
         except ValueError as error:
             return Blindness("HistogramsDiffer", f"latency can't be compared: {error}; use one server image for both")
         if followed.blind:
-            return _no_series(namespace, name)
-        return Sight(tuple(followed.polls), followed.reference, followed.exposed)
+            return _no_series(arms, analysis)
+        reference, dispersion = followed.reference.durations, followed.dispersion
+        return Sight(tuple(followed.polls), reference, followed.exposed, dispersion, answers)
 
-    def share(self, namespace: str, name: str, since: datetime, until: datetime) -> Share | None:
-        """Requests per revision between two instants; None if the routers' counters aren't there at both."""
-        query = RouterCounters(namespace, name, ("[^/]+",), preview=True)
+    def share(self, namespace: str, name: str, counters: Counters, span: timedelta, until: datetime) -> Share | None:
+        """Requests per revision in the last `span`; None if the counters aren't there at both ends.
+
+        While a rollout is followed, its own points tell it, up to one interval later, and nothing is asked.
+        """
+        held = self._followed.get((namespace, name))
+        followed = held[1] if held else None
+        if followed and followed.points:
+            return _share_of(followed.routed, span)
         try:
-            before, after = self._metrics.samples(query, since, until - since, 2)
+            before, after = self._metrics.samples(counters(namespace, name, None), until - span, span, 2)
         except MetricsUnavailable:
             return None
-        if not before or not after:
-            return None
-        gained = increments(before, after)
-        return Share(since, until, *_by_revision(gained))
+        return _share_between((until - span, before), (until, after))
 
-    def _followed_of(self, namespace: str, name: str, rollout: Rollout) -> _Followed:
+    def _before(
+        self, arms: Arms, analysis: Analysis, counters: Counters, settle: timedelta, until: datetime
+    ) -> Sight | Blindness:
+        """A rollout without traffic yet: whether all could be seen if there were some, and how much there is."""
+        until = _whole(until)
+        now = now_of(self._metrics, arms, counters, until)
+        if not now.is_counted:
+            return _no_series(arms, analysis)
+        if slow := slower_scrape(self._metrics, arms, counters, settle, until):
+            return _scraped_slowly(slow, settle)
+        answers = ask(self._metrics, analysis.queries, arms, about=arms.stable, until=until, step=analysis.interval)
+        if unusable := unusable_query(answers):
+            return Blindness("QueryUnusable", f"{unusable}; it was asked about stable, and has to work on that first")
+        return Sight((), pace=now.pace)
+
+    def _followed_of(self, arms: Arms, rollout: Rollout) -> _Followed:
         identity = (rollout.candidate, rollout.started_at)
+        case = (arms.namespace, arms.name)
         with self._lock:
-            held = self._followed.get((namespace, name))
+            held = self._followed.get(case)
             if held is None or held[0] != identity:
                 held = (identity, _Followed())
-                self._followed[(namespace, name)] = held
+                self._followed[case] = held
             return held[1]
 
-    def _reference(self, server: ServerDurations, stable: str, at: datetime) -> Durations:
-        """Stable's latency since its pods began, up to the candidate's first request."""
-        (sample,) = self._metrics.samples(server, at, timedelta(seconds=1), 1)
-        buckets: dict[str, int] = {}
-        for key, value in sample.items():
-            if key.revision == stable:
-                buckets[key.measure] = buckets.get(key.measure, 0) + round(value)
-        return durations_of(buckets)
-
-    def _follow(
-        self,
-        followed: _Followed,
-        segment: Segment,
-        router: RouterCounters,
-        server: ServerDurations,
-        stable: str,
-        candidate: str,
-    ) -> None:
+    def _follow(self, followed: _Followed, segment: Segment, arms: Arms, counters: Counters) -> None:
         done = followed.points.get(segment.start, 0)
         missing = segment.points - done
         if missing <= 0:
             return
         start = segment.instant(done)
-        requests = self._metrics.samples(router, start, segment.step, missing)
-        durations = self._metrics.samples(server, start, segment.step, missing)
-        for offset, (one, other) in enumerate(zip(requests, durations, strict=True)):
-            self._take(followed, segment, done + offset, one, {**one, **other}, stable, candidate)
+        requests = counters(arms.namespace, arms.name, None)
+        servers = ServerCounters(arms.namespace, arms.name, (arms.stable, arms.candidate))
+        routed = self._metrics.samples(requests, start, segment.step, missing)
+        served = self._metrics.samples(servers, start, segment.step, missing)
+        for offset, (one, other) in enumerate(zip(routed, served, strict=True)):
+            _note(followed.routed, segment, segment.instant(done + offset), one)
+            _take(followed, segment, done + offset, _of_arms(one, arms), other, arms)
         followed.points[segment.start] = segment.points
 
-    def _take(
-        self,
-        followed: _Followed,
-        segment: Segment,
-        index: int,
-        router: Sample,
-        sample: Sample,
-        stable: str,
-        candidate: str,
-    ) -> None:
-        followed.blind = not router
-        if not router:
-            return
-        if followed.last_at is not None:
-            gained = increments(followed.last, sample)
-            new = counts_of(candidate, gained)
-            followed.exposed = followed.exposed + Counts(new.requests, new.failed)
-            # A block that began before the split had settled, or in an earlier segment, isn't judged.
-            if index > segment.settling and followed.last_at >= segment.instant(segment.settling):
-                poll = Poll(segment.instant(index), counts_of(stable, gained), new)
-                _same_buckets(followed.reference, poll.stable.durations, poll.candidate.durations)
-                followed.polls.append(poll)
-        followed.last = sample
-        followed.last_at = segment.instant(index)
+
+def _whole(at: datetime) -> datetime:
+    """Prometheus answers at whole seconds."""
+    return at.replace(microsecond=0)
+
+
+def _of_arms(sample: Sample, arms: Arms) -> Sample:
+    return {key: value for key, value in sample.items() if key.revision in (arms.stable, arms.candidate)}
+
+
+def _note(routed: list[tuple[datetime, Sample]], segment: Segment, at: datetime, sample: Sample) -> None:
+    routed.append((at, sample))
+    del routed[: -(segment.settling + 2)]
+
+
+def _take(followed: _Followed, segment: Segment, index: int, routed: Sample, served: Sample, arms: Arms) -> None:
+    followed.blind = not routed
+    if not routed:
+        return
+    at, sample = segment.instant(index), {**routed, **served}
+    if followed.last_at is not None:
+        gained = increments(followed.last, sample)
+        new = counts_of(arms.candidate, gained)
+        followed.exposed = followed.exposed + Counts(new.requests, new.failed)
+        gained = _without_warm_up(followed, gained, sample, at, segment)
+        # A block that began before the split had settled, or in an earlier segment, isn't judged.
+        if index > segment.settling and followed.last_at >= segment.instant(segment.settling):
+            pods = counts_by_pod(arms.candidate, gained)
+            poll = Poll(at, counts_of(arms.stable, gained), counts_of(arms.candidate, gained), pods)
+            reference = followed.reference.durations if followed.reference else None
+            _same_buckets(reference, poll.stable.durations, poll.candidate.durations)
+            followed.polls.append(poll)
+    followed.last = sample
+    followed.last_at = at
+
+
+def _without_warm_up(
+    followed: _Followed, gained: Mapping[SeriesKey, int], sample: Sample, at: datetime, segment: Segment
+) -> dict[SeriesKey, int]:
+    """Leaves out the latency of processes that have just begun: their first requests pay for what later ones don't."""
+    settled = segment.instant(segment.settling)
+    before = {key.owner for key in followed.last if key.measure == DURATION}
+    fallen = {key.owner for key, value in sample.items() if value < followed.last.get(key, 0.0)}
+    for owner in {key.owner for key in sample if key.measure == DURATION}:
+        if owner not in before or owner in fallen:
+            # While a split settles nothing is judged anyhow.
+            followed.warm_from[owner] = settled if at <= settled else at + segment.settling * segment.step
+    return {
+        key: 0 if key.measure == DURATION and at <= followed.warm_from.get(key.owner, followed.last_at or at) else gain
+        for key, gain in gained.items()
+    }
 
 
 def _same_buckets(*histograms: Durations | None) -> None:
@@ -157,11 +217,26 @@ def _same_buckets(*histograms: Durations | None) -> None:
         raise ValueError("the model servers of the two revisions have different buckets")
 
 
+def _share_of(routed: list[tuple[datetime, Sample]], span: timedelta) -> Share | None:
+    """Over the latest points, at least as long as `span`."""
+    if not routed:
+        return None
+    until = routed[-1][0]
+    earlier = [point for point in routed if point[0] <= until - span]
+    return _share_between(earlier[-1], routed[-1]) if earlier else None
+
+
+def _share_between(before: tuple[datetime, Sample], after: tuple[datetime, Sample]) -> Share | None:
+    if not before[1] or not after[1]:
+        return None
+    return Share(before[0], after[0], *_by_revision(increments(before[1], after[1])))
+
+
 def _by_revision(gained: Mapping[SeriesKey, int]) -> tuple[dict[str, int], dict[str, int]]:
     live: dict[str, int] = {}
     preview: dict[str, int] = {}
     for key, gain in gained.items():
-        if key.measure != REQUESTS:
+        if key.measure not in (REQUESTS, ANSWERED):
             continue
         revision = key.revision.removesuffix(PREVIEW_SUFFIX)
         counted = preview if key.revision.endswith(PREVIEW_SUFFIX) else live
@@ -169,13 +244,24 @@ def _by_revision(gained: Mapping[SeriesKey, int]) -> tuple[dict[str, int], dict[
     return live, preview
 
 
-def _nothing_yet(sample: Sample, namespace: str, name: str) -> Sight | Blindness:
-    return Sight(()) if sample else _no_series(namespace, name)
-
-
-def _no_series(namespace: str, name: str) -> Blindness:
+def _no_series(arms: Arms, analysis: Analysis) -> Blindness:
+    if analysis.requests_from == "Servers":
+        return Blindness(
+            "NoServerSeries",
+            f"Prometheus has no counters of the model servers of {arms.namespace}/{arms.name}; "
+            "check that it scrapes their pods (port 8082, /metrics)",
+        )
     return Blindness(
         "NoRouterSeries",
-        f"Prometheus has no counters of the routers for {namespace}/{name}; "
+        f"Prometheus has no counters of the routers for {arms.namespace}/{arms.name}; "
         "check that it scrapes the router's pods (port 9902, /stats/prometheus)",
+    )
+
+
+def _scraped_slowly(seconds: float, settle: timedelta) -> Blindness:
+    return Blindness(
+        "ScrapeIntervalDiffers",
+        f"Prometheus reads these counters only every {seconds:.0f} s, and after a shift of traffic the judge waits "
+        f"{format_duration(settle)}: what came before it would be taken for what came after; set the chart's "
+        f"prometheus.scrapeIntervalSeconds to {math.ceil(seconds)}",
     )

@@ -5,6 +5,9 @@ from dataclasses import replace
 
 from tidegate.decide.faults import fault_of
 from tidegate.decide.move import Move, complete, grant, replicas_for, roll_back, silent, stay
+from tidegate.decide.question import stages_of
+from tidegate.judge.forecast import forecast
+from tidegate.model.decision import Announcement
 from tidegate.model.evidence import Answer
 from tidegate.model.observation import Observation
 from tidegate.model.spec import Canary
@@ -149,7 +152,18 @@ def _enter(seen: Observation, strategy: Canary, rollout: Rollout, step: int, rep
     sentence = f"{rollout.candidate} gets {weight}% of the requests (step {step} of {len(strategy.steps)})"
     if step > 1:
         sentence += f": {seen.verdict.message}"
-    return grant(seen, rollout, step, weight, "Canary", ("CanaryStep", sentence), replicas)
+    move = grant(seen, rollout, step, weight, "Canary", ("CanaryStep", sentence), replicas)
+    return _with_outlook(seen, strategy, move) if step == 1 else move
+
+
+def _with_outlook(seen: Observation, strategy: Canary, move: Move) -> Move:
+    """Before the candidate's first request, people are told what to expect of the traffic that there is."""
+    if seen.verdict.pace is None:
+        return move
+    outlook = forecast(seen.verdict.pace, seen.spec.analysis, stages_of(seen.spec, strategy), seen.settle)
+    reason = "Outlook" if outlook.within_deadline else "TrafficTooLow"
+    told = Announcement(reason, outlook.message, warning=not outlook.within_deadline)
+    return replace(move, announcements=(*move.announcements, told))
 
 
 def _promote(seen: Observation, strategy: Canary, rollout: Rollout) -> Move:

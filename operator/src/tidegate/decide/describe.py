@@ -103,4 +103,5 @@ def _analysis(verdict: Verdict) -> AnalysisView:
         verdict.message,
         f"{number(evidence.worse)} of {number(evidence.worse_needed)}",
         f"{number(evidence.acceptable)} of {number(evidence.acceptable_needed)}",
+        verdict.caution,
     )

@@ -179,6 +179,8 @@ def _ended(seen: Observation, rollout: Rollout, outcome: str, reason: str, messa
         finished_at=seen.now,
         requests=seen.verdict.exposed.requests,
         failed=seen.verdict.exposed.failed,
+        stable=seen.recorded.stable or "",
+        shifts=rollout.shifts,
     )
     return replace(seen.recorded, rollout=None).with_history(entry)
 

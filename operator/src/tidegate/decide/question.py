@@ -1,5 +1,6 @@
 """What the judge is asked at each stage of a rollout."""
 
+from tidegate.judge.forecast import Stage
 from tidegate.judge.verdict import Question
 from tidegate.model.spec import Canary, ModelDeploymentSpec
 from tidegate.model.status import Rollout
@@ -13,8 +14,19 @@ def question_for(spec: ModelDeploymentSpec, rollout: Rollout) -> Question:
     analysis = spec.analysis
     if not isinstance(spec.strategy, Canary):
         return Question(analysis, analysis.false_promotion, concurrent=False)
-    last = len(spec.strategy.steps)
-    if rollout.step >= last:
-        return Question(analysis, analysis.false_promotion)
-    early = LADDER[min(max(rollout.step, 1), len(LADDER)) - 1]
-    return Question(analysis, max(early, analysis.false_promotion))
+    return Question(analysis, _false_promotion(spec, spec.strategy, rollout.step))
+
+
+def stages_of(spec: ModelDeploymentSpec, strategy: Canary) -> tuple[Stage, ...]:
+    """A canary's steps, each with the sureness that it asks for before the next."""
+    return tuple(
+        Stage(step.weight / 100, step.min_duration, _false_promotion(spec, strategy, number))
+        for number, step in enumerate(strategy.steps, start=1)
+    )
+
+
+def _false_promotion(spec: ModelDeploymentSpec, strategy: Canary, step: int) -> float:
+    bound = spec.analysis.false_promotion
+    if step >= len(strategy.steps):
+        return bound
+    return max(LADDER[min(max(step, 1), len(LADDER)) - 1], bound)

@@ -128,6 +128,8 @@ def _announced(seen: Observation, move: Move) -> Move:
     if seen.recorded.rollout and move.status.rollout and seen.recorded.stable:
         if blind and not _was_blind(before):
             extra.append(Announcement(seen.verdict.reason, f"the rollout holds: {seen.verdict.message}", warning=True))
+        if seen.verdict.caution and (before is None or before.caution != seen.verdict.caution):
+            extra.append(Announcement("NoisyStable", seen.verdict.caution, warning=True))
         if _was_blind(before) and not blind:
             extra.append(Announcement("MetricsSeen", "the metrics can be seen again, the rollout goes on"))
     stuck_before = seen.recorded.condition("Stalled")
@@ -139,7 +141,17 @@ def _announced(seen: Observation, move: Move) -> Move:
     return replace(move, announcements=(*move.announcements, *extra)) if extra else move
 
 
-TOLD = frozenset({"PodsNotReady", "ShareUnlikeWeight", "SuspicionOfWorse"})
+TOLD = frozenset(
+    {
+        "PodsNotReady",
+        "ShareUnlikeWeight",
+        "SuspicionOfWorse",
+        "PredictionsDiffer",
+        "ConstantOutput",
+        "QueryBeyondLimit",
+        "QueryUnusable",
+    }
+)
 """Holds that somebody should hear of; waiting for pods or for evidence is what every rollout does."""
 
 

@@ -2,23 +2,68 @@
 
 import math
 
+from tidegate.judge.drift import Shift
+from tidegate.judge.interval import Interval
 from tidegate.judge.latency import quantile_seconds
+from tidegate.judge.pods import SickPod
+from tidegate.judge.trial import Trial
 from tidegate.model.evidence import Counts, Evidence
 from tidegate.model.spec import Analysis
-from tidegate.model.units import format_percent
+from tidegate.model.units import format_duration_precisely, format_percent
 
 
-def explain(blamed: str, stable: Counts, candidate: Counts, evidence: Evidence, analysis: Analysis) -> str:
+def explain(metric: str, trial: Trial, evidence: Evidence) -> str:
     """What was measured on both sides of the metric that matters most, and how strong the evidence is."""
-    if blamed == "latency":
-        measured = _latency(stable, candidate, analysis)
-    elif blamed == "ceiling":
-        measured = f"{_errors(candidate)}, ceiling {format_percent(analysis.error_rate.ceiling)}"
+    analysis = trial.terms.analysis
+    if metric == "latency":
+        measured = _latency(trial.stable, trial.candidate, analysis)
+    elif metric == "latency ceiling":
+        measured = _latency_ceiling(trial.candidate, analysis)
+    elif metric == "ceiling":
+        measured = f"{_errors(trial.candidate)}, ceiling {format_percent(analysis.error_rate.ceiling)}"
     else:
-        measured = f"{_errors(candidate)} against {_errors(stable, 'on stable')}"
+        measured = f"{_errors(trial.candidate)} against {_errors(trial.stable, 'on stable')}"
+        measured += times(trial.interval, 1 - analysis.false_rollback)
     return (
         f"{measured}; evidence that it is worse {number(evidence.worse)} of {number(evidence.worse_needed)}, "
         f"acceptable {number(evidence.acceptable)} of {number(evidence.acceptable_needed)}"
+    )
+
+
+def times(interval: Interval, sureness: float) -> str:
+    """`, 0.9× to 3.1× of stable's (99% sure)`; nothing while nothing has been ruled out."""
+    if interval.low == 0 and math.isinf(interval.high):
+        return ""
+    sure = f" of stable's ({format_percent(sureness)} sure)"
+    if math.isinf(interval.high):
+        return f", at least {interval.low:.2g}×{sure}"
+    if interval.low == 0:
+        return f", at most {interval.high:.2g}×{sure}"
+    return f", {interval.low:.2g}× to {interval.high:.2g}×{sure}"
+
+
+def sick_pod(sick: SickPod, node: str | None, what: str) -> str:
+    """Which pod it is, on which node, and how the others do."""
+    where = f" on node {node}" if node else ""
+    return (
+        f"one pod accounts for it, so the pod and not the model may be at fault: {sick.pod}{where}, "
+        f"{sick.own.bad:,} of {sick.own.requests:,} requests {what}, "
+        f"{sick.others.bad:,} of {sick.others.requests:,} on the candidate's other pods; "
+        "look at that node, then change the strategy or the analysis to try again"
+    )
+
+
+def difference(shift: Shift | None, log_value: float, analysis: Analysis) -> str:
+    """What the candidate predicts otherwise, and how sure that is."""
+    predictions = analysis.predictions
+    tolerated = (
+        f"{format_percent(predictions.drift)} of a class and {format_percent(predictions.score_drift)} of scores"
+    )
+    told = f"{shift}" if shift else "the answers differ"
+    return (
+        f"{told}; differences of {tolerated} are tolerated, evidence {number(math.exp(min(log_value, 700.0)))} of "
+        f"{number(1 / analysis.false_rollback)}; if that is what the new model is for, "
+        "set spec.analysis.predictions.onDrift to Ignore"
     )
 
 
@@ -39,6 +84,15 @@ def _latency(stable: Counts, candidate: Counts, analysis: Analysis) -> str:
         for q in shown
     ]
     return f"{', '.join(parts)} ({candidate.durations.total:,} and {stable.durations.total:,} requests)"
+
+
+def _latency_ceiling(candidate: Counts, analysis: Analysis) -> str:
+    parts = [
+        f"p{quantile} {_milliseconds(quantile_seconds(candidate.durations, quantile))}, "
+        f"ceiling {format_duration_precisely(limit)}"
+        for quantile, limit in analysis.latency.ceiling
+    ]
+    return f"{'; '.join(parts)} ({candidate.durations.total:,} requests)"
 
 
 def _milliseconds(seconds: float) -> str:

@@ -8,22 +8,26 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tidegate.model.evidence import NO_DURATIONS, Counts, Durations
+from tidegate.model.evidence import NO_DURATIONS, Counts, Durations, Predictions
 
 REQUESTS, FAILED, TURNED_AWAY = "requests", "failed", "turned away"
+ANSWERED = "answered"
+"""Requests by their status code: each is one, and one that failed where the code says so."""
+DURATION, FAILED_IN_POD, CLASS, SCORE = "duration", "failed in pod", "class", "score"
 
 
 @dataclass(frozen=True)
 class SeriesKey:
     """One counter. `owner` is the process that counts (a scrape target), `revision` what it counts for.
 
-    `measure` is `requests`, `failed`, `turned away` or the upper bound of a latency bucket in seconds, as Prometheus
-    writes it.
+    `measure` is one of the names above. `of` is the upper bound of a bucket in seconds or of a score, as Prometheus
+    writes it, a class, or a status code and whatever else tells one series from another.
     """
 
     owner: str
     revision: str
     measure: str
+    of: str = ""
 
 
 Sample = Mapping[SeriesKey, float]
@@ -51,19 +55,55 @@ def increments(before: Sample, after: Sample) -> dict[SeriesKey, int]:
 
 
 def counts_of(revision: str, gained: Mapping[SeriesKey, int]) -> Counts:
-    """One arm's increments, summed over the processes that counted them."""
-    requests = failed = 0
-    buckets: dict[str, int] = {}
+    """One arm's increments, summed over the processes that counted them: routers and model servers."""
+    by_measure: dict[str, dict[str, int]] = {}
+    for key, gain in gained.items():
+        if key.revision == revision:
+            summed = by_measure.setdefault(key.measure, {})
+            summed[key.of] = summed.get(key.of, 0) + gain
+    requests = by_measure.get(REQUESTS, {}).get("", 0)
+    failed = sum(by_measure.get(measure, {}).get("", 0) for measure in (FAILED, TURNED_AWAY))
+    for code, gain in by_measure.get(ANSWERED, {}).items():
+        requests, failed = requests + gain, failed + (gain if is_failure(code.split()[0]) else 0)
+    predictions = Predictions(by_measure.get(CLASS, {}), durations_of(by_measure.get(SCORE, {})))
+    return Counts(requests, min(failed, requests), durations_of(by_measure.get(DURATION, {})), predictions)
+
+
+def counts_by_pod(revision: str, gained: Mapping[SeriesKey, int]) -> dict[str, Counts]:
+    """The same for each of the revision's pods, as its own server counted: what never reached it isn't in it."""
+    buckets: dict[str, dict[str, int]] = {}
+    failed: dict[str, int] = {}
     for key, gain in gained.items():
         if key.revision != revision:
             continue
-        if key.measure == REQUESTS:
-            requests += gain
-        elif key.measure in (FAILED, TURNED_AWAY):
-            failed += gain
-        else:
-            buckets[key.measure] = buckets.get(key.measure, 0) + gain
-    return Counts(requests, min(failed, requests), durations_of(buckets))
+        pod = pod_of(key.owner)
+        if key.measure == DURATION:
+            summed = buckets.setdefault(pod, {})
+            summed[key.of] = summed.get(key.of, 0) + gain
+        elif key.measure == FAILED_IN_POD:
+            failed[pod] = failed.get(pod, 0) + gain
+    counts = {}
+    for pod, summed in buckets.items():
+        durations = durations_of(summed)
+        if durations.total:
+            counts[pod] = Counts(durations.total, min(failed.get(pod, 0), durations.total), durations)
+    return counts
+
+
+def is_failure(code: str) -> bool:
+    """Of class 5; 429, as the model can't keep up; 0, where there was no answer at all."""
+    return code in ("0", "429") or (len(code) == 3 and code.startswith("5"))
+
+
+def owner_of(labels: Mapping[str, str]) -> str:
+    """The process behind a series' labels: `JOB/INSTANCE/POD`."""
+    return "/".join(labels.get(name, "") for name in ("job", "instance", "pod"))
+
+
+def pod_of(owner: str) -> str:
+    """The pod's name; where the scrape doesn't tell it, the process' address."""
+    _, instance, pod = owner.split("/")
+    return pod or instance
 
 
 def durations_of(buckets: Mapping[str, int]) -> Durations:

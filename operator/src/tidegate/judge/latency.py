@@ -70,7 +70,11 @@ def quantile_seconds(durations: Durations, quantile: int) -> float:
     return lower + (upper - lower) * (durations.total * quantile / 100 - below) / max(inside, 1)
 
 
-def _slower(bounds: Sequence[float], index: int, slowdown: float, negligible: timedelta) -> int:
-    limit = max(bounds[index] * (1 + slowdown), bounds[index] + negligible.total_seconds())
+def bucket_from(bounds: Sequence[float], seconds: float) -> int:
+    """The index of the first bound at or above `seconds`; bounds ascend and end with infinity."""
     # A bucket's bound is written in decimal, so 1.2 times the one before may miss it by a rounding error.
-    return bisect_left(bounds, limit * (1 - 1e-6))
+    return bisect_left(bounds, seconds * (1 - 1e-6))
+
+
+def _slower(bounds: Sequence[float], index: int, slowdown: float, negligible: timedelta) -> int:
+    return bucket_from(bounds, max(bounds[index] * (1 + slowdown), bounds[index] + negligible.total_seconds()))

@@ -1,7 +1,7 @@
 """What the judge is given, and what it answers."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 
@@ -34,24 +34,85 @@ NO_DURATIONS = Durations((), ())
 
 
 @dataclass(frozen=True)
+class Predictions:
+    """What was answered: rows per class, and a histogram of the top scores; empty where there is no such thing."""
+
+    classes: Mapping[str, int] = field(default_factory=dict)
+    scores: Durations = NO_DURATIONS
+
+    def __add__(self, other: "Predictions") -> "Predictions":
+        classes = {
+            name: self.classes.get(name, 0) + other.classes.get(name, 0) for name in {*self.classes, *other.classes}
+        }
+        return Predictions(classes, self.scores + other.scores)
+
+
+NO_PREDICTIONS = Predictions()
+
+
+@dataclass(frozen=True)
 class Counts:
-    """What one arm did: requests finished, how many of them failed, and how long they took."""
+    """What one arm did: requests finished, how many of them failed, how long they took, what was answered."""
 
     requests: int = 0
     failed: int = 0
     durations: Durations = NO_DURATIONS
+    predictions: Predictions = NO_PREDICTIONS
 
     def __add__(self, other: "Counts") -> "Counts":
-        return Counts(self.requests + other.requests, self.failed + other.failed, self.durations + other.durations)
+        return Counts(
+            self.requests + other.requests,
+            self.failed + other.failed,
+            self.durations + other.durations,
+            self.predictions + other.predictions,
+        )
 
 
 @dataclass(frozen=True)
 class Poll:
-    """Both arms' increments between two looks, in which the split was constant."""
+    """Both arms' increments between two looks, in which the split was constant.
+
+    `pods` are the candidate's pods by name, as their own servers counted.
+    """
 
     until: datetime
     stable: Counts
     candidate: Counts
+    pods: Mapping[str, Counts] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Dispersion:
+    """How many bad requests come in one clump: of errors, and of slow requests at each percentile. 1 is by chance."""
+
+    errors: float = 1.0
+    latency: Mapping[int, float] = field(default_factory=dict)
+    noisy: str = ""
+    """A sentence where a pod of stable looks worse than the others; '' where none does."""
+
+
+BY_CHANCE = Dispersion()
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Today's traffic of one revision: requests per second, the share that fails, and how long they take."""
+
+    rate: float
+    failed: float
+    durations: Durations = NO_DURATIONS
+
+
+@dataclass(frozen=True)
+class QueryAnswer:
+    """What a user's own query said at the last two points, oldest first; none where it didn't give one finite number.
+
+    `trouble` says why it didn't.
+    """
+
+    name: str
+    values: tuple[float, ...] = ()
+    trouble: str = ""
 
 
 @dataclass(frozen=True)
@@ -65,6 +126,11 @@ class Sight:
     polls: tuple[Poll, ...]
     reference: Durations = NO_DURATIONS
     exposed: Counts = Counts()
+    dispersion: Dispersion = BY_CHANCE
+    answers: tuple[QueryAnswer, ...] = ()
+    """Of the user's own queries, about the candidate."""
+    pace: Pace | None = None
+    """Stable's traffic, told while the candidate has none."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +172,10 @@ class Verdict:
     """(metric, e-value for worse, e-value for acceptable), for the operator's own gauges."""
     exposed: Counts = Counts()
     """All that the candidate has answered so far."""
+    caution: str = ""
+    """What makes the judge's work harder than it should be; '' where nothing does."""
+    pace: Pace | None = None
+    """Stable's traffic, before the candidate has any."""
 
 
 def total(counts: Sequence[Counts]) -> Counts:

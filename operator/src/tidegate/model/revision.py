@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -93,6 +93,8 @@ class RevisionState:
     pinned: str | None = None
     """The ONNX file's digest that is written down for its later pods, with that of its other files if it has any."""
     trouble: Trouble | None = None
+    nodes: Mapping[str, str] = field(default_factory=dict)
+    """Where its pods run: pod's name → node's name."""
 
 
 def revision_name(name: str, spec: ModelDeploymentSpec) -> str:

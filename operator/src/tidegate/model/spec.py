@@ -102,6 +102,32 @@ class Latency:
     accept: float
     negligible: timedelta
     quantiles: tuple[int, ...]
+    ceiling: tuple[tuple[int, timedelta], ...] = ()
+    """Percentiles of the candidate with limits of their own, whatever stable's."""
+
+
+@dataclass(frozen=True)
+class PredictionDrift:
+    """How many of the answers may be others than stable's, and what to do about more. Shares: 0.05 is 5 points."""
+
+    drift: float
+    """Of a class."""
+    score_drift: float
+    """Of the top scores up to a bound: a better model is often a surer one, so this is the wider one by default."""
+    on_drift: str
+    """Hold, Rollback or Ignore."""
+
+
+@dataclass(frozen=True)
+class OwnQuery:
+    """PromQL of the user's, whose one value about the candidate has to lie within limits."""
+
+    name: str
+    query: str
+    at_least: float | None
+    at_most: float | None
+    on_failure: str
+    """Hold or Rollback."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +139,12 @@ class Analysis:
     false_promotion: float
     error_rate: ErrorRate
     latency: Latency
+    predictions: PredictionDrift
+    queries: tuple[OwnQuery, ...]
+    requests_from: str
+    """Who counts requests and failures: Router, or Servers."""
+    dispersion: float | None
+    """How many bad requests come in one clump; None where that is learned from stable."""
     on_inconclusive: str
     on_metrics_unavailable: str
     deadline: timedelta
@@ -126,6 +158,8 @@ class ModelDeploymentSpec:
     paused: bool
     model: Model
     server: Server
+    router: str
+    """What splits the traffic."""
     preview_header: str
     timeout: timedelta
     strategy: Strategy
@@ -142,6 +176,7 @@ class ModelDeploymentSpec:
                 paused=spec["paused"],
                 model=_model(spec["model"]),
                 server=_server(spec["server"]),
+                router=spec["traffic"]["router"],
                 preview_header=spec["traffic"]["previewHeader"],
                 timeout=parse_duration(spec["traffic"]["timeout"]),
                 strategy=_strategy(spec["strategy"]),
@@ -199,8 +234,32 @@ def _analysis(raw: Mapping[str, Any]) -> Analysis:
             accept=parse_percent(latency["accept"]),
             negligible=parse_duration(latency["negligible"]),
             quantiles=tuple(sorted(latency["quantiles"])),
+            ceiling=_limits(latency["ceiling"]),
         ),
+        predictions=_drift(raw["predictions"]),
+        queries=tuple(_query(query) for query in raw["queries"]),
+        requests_from=raw["requestsFrom"],
+        dispersion=None if raw["dispersion"] == AUTO else float(raw["dispersion"]),
         on_inconclusive=raw["onInconclusive"],
         on_metrics_unavailable=raw["onMetricsUnavailable"],
         deadline=parse_duration(raw["deadline"]),
     )
+
+
+def _drift(raw: Mapping[str, str]) -> PredictionDrift:
+    return PredictionDrift(parse_percent(raw["drift"]), parse_percent(raw["scoreDrift"]), raw["onDrift"])
+
+
+def _query(raw: Mapping[str, Any]) -> OwnQuery:
+    return OwnQuery(
+        raw["name"],
+        raw["query"],
+        at_least=float(raw["min"]) if "min" in raw else None,
+        at_most=float(raw["max"]) if "max" in raw else None,
+        on_failure=raw["onFailure"],
+    )
+
+
+def _limits(raw: Mapping[str, str]) -> tuple[tuple[int, timedelta], ...]:
+    """`p99: 250ms` → (99, 250 ms), ascending."""
+    return tuple(sorted((int(name.removeprefix("p")), parse_duration(limit)) for name, limit in raw.items()))

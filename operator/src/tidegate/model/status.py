@@ -4,7 +4,7 @@ Decisions rest only on what the world can't tell: which revision is stable, wher
 was rejected, what has been. The rest repeats the world for people; it is read back to see whether it changed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -54,6 +54,9 @@ class HistoryEntry:
     requests: int = 0
     failed: int = 0
     seconds_to_zero_traffic: float | None = None
+    stable: str = ""
+    """The revision that it was compared with; '' in an entry of an older operator, which has no shifts either."""
+    shifts: tuple[Shift, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,7 @@ class AnalysisView:
     message: str
     worse: str = ""
     acceptable: str = ""
+    caution: str = ""
 
 
 @dataclass(frozen=True)
@@ -179,7 +183,7 @@ class Status:
             "progress": f"{min(rollout.step, self.steps)}/{self.steps}",
             "startedAt": format_instant(rollout.started_at),
             "stepStartedAt": format_instant(rollout.step_started_at),
-            "shifts": [{"at": format_instant(shift.at), "weight": shift.weight} for shift in rollout.shifts],
+            "shifts": _shift_dicts(rollout.shifts),
         }
 
 
@@ -204,8 +208,12 @@ def _parse_rollout(raw: Mapping[str, Any] | None) -> Rollout | None:
         started_at=parse_instant(raw["startedAt"]),
         step=raw.get("step", 0),
         step_started_at=parse_instant(raw["stepStartedAt"]),
-        shifts=tuple(Shift(parse_instant(shift["at"]), shift["weight"]) for shift in raw.get("shifts", ())),
+        shifts=_parse_shifts(raw),
     )
+
+
+def _parse_shifts(raw: Mapping[str, Any]) -> tuple[Shift, ...]:
+    return tuple(Shift(parse_instant(shift["at"]), shift["weight"]) for shift in raw.get("shifts", ()))
 
 
 def _parse_history(raw: Mapping[str, Any]) -> HistoryEntry:
@@ -221,6 +229,8 @@ def _parse_history(raw: Mapping[str, Any]) -> HistoryEntry:
         requests=exposure.get("requests", 0),
         failed=exposure.get("failed", 0),
         seconds_to_zero_traffic=float(seconds) if seconds else None,
+        stable=raw.get("stable", ""),
+        shifts=_parse_shifts(raw),
     )
 
 
@@ -247,8 +257,17 @@ def _parse_analysis(raw: Mapping[str, Any] | None) -> AnalysisView | None:
         return None
     evidence = raw.get("evidence", {})
     return AnalysisView(
-        raw["verdict"], raw["reason"], raw["message"], evidence.get("worse", ""), evidence.get("acceptable", "")
+        raw["verdict"],
+        raw["reason"],
+        raw["message"],
+        evidence.get("worse", ""),
+        evidence.get("acceptable", ""),
+        raw.get("caution", ""),
     )
+
+
+def _shift_dicts(shifts: Sequence[Shift]) -> list[dict[str, Any]]:
+    return [{"at": format_instant(shift.at), "weight": shift.weight} for shift in shifts]
 
 
 def _revision_dict(view: RevisionView | None) -> dict[str, Any] | None:
@@ -269,6 +288,7 @@ def _analysis_dict(view: AnalysisView | None) -> dict[str, Any] | None:
         "reason": view.reason,
         "message": view.message,
         "evidence": {"worse": view.worse, "acceptable": view.acceptable},
+        "caution": view.caution,
     }
 
 
@@ -287,6 +307,7 @@ def _history_dict(entry: HistoryEntry) -> dict[str, Any]:
     seconds = entry.seconds_to_zero_traffic
     return {
         "revision": entry.revision,
+        "stable": entry.stable,
         "outcome": entry.outcome,
         "reason": entry.reason,
         "message": entry.message,
@@ -294,4 +315,5 @@ def _history_dict(entry: HistoryEntry) -> dict[str, Any]:
         "finishedAt": format_instant(entry.finished_at),
         "exposure": {"requests": entry.requests, "failed": entry.failed},
         "secondsToZeroTraffic": f"{seconds:.1f}" if seconds is not None else None,
+        "shifts": _shift_dicts(entry.shifts),
     }

@@ -39,6 +39,16 @@ class TrafficSplit:
 
 
 @dataclass(frozen=True)
+class Arms:
+    """Whose traffic is compared: two revisions of one ModelDeployment."""
+
+    namespace: str
+    name: str
+    stable: str
+    candidate: str
+
+
+@dataclass(frozen=True)
 class Share:
     """Requests that the routers finished per revision between two instants.
 

@@ -29,6 +29,13 @@ def format_duration(span: timedelta) -> str:
     return "".join(parts) or "0s"
 
 
+def format_duration_precisely(span: timedelta) -> str:
+    """The same below a second: 250 ms → `250ms`."""
+    if span < timedelta(seconds=1):
+        return f"{span / timedelta(milliseconds=1):g}ms"
+    return format_duration(span)
+
+
 def parse_percent(text: str) -> float:
     """`0.5%` → 0.005."""
     if not text.endswith("%"):

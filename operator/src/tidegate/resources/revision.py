@@ -132,6 +132,7 @@ def revision_state(
         facts=next(filter(None, map(read_facts, pods)), None),
         pinned=deployment["metadata"].get("annotations", {}).get(PINNED) if deployment else None,
         trouble=worst(read_trouble(pod) for pod in pods),
+        nodes={pod["metadata"]["name"]: node for pod in pods if (node := pod.get("spec", {}).get("nodeName"))},
     )
 
 

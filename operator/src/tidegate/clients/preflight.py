@@ -1,0 +1,147 @@
+"""What is learned from stable right before a rollout: how its bad requests clump, and whether its pods are alike."""
+
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from tidegate.clients.counters import Counters
+from tidegate.clients.prometheus import Metrics, ServerCounters, StableHistory
+from tidegate.judge.dispersion import Block, Noisy, clump_size, noisy_pod
+from tidegate.judge.increments import DURATION, counts_by_pod, counts_of, durations_of, increments
+from tidegate.judge.latency import choose_boundaries
+from tidegate.judge.metric import LATENCY_TOLERANCE
+from tidegate.judge.pods import Tally
+from tidegate.model.evidence import Counts, Dispersion, Durations, Pace, total
+from tidegate.model.spec import Analysis
+from tidegate.model.traffic import Arms
+from tidegate.model.units import format_duration
+
+SPAN = timedelta(minutes=30)
+BLOCK = timedelta(seconds=15)
+PACE_SPAN = timedelta(minutes=5)
+SCRAPES_LOOKED_AT = 4
+LATE = 1.3
+"""A scrape may be that much later than it should be."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Stable's latency from before the candidate's first request, and how Prometheus writes its bounds."""
+
+    durations: Durations
+    texts: Mapping[float, str]
+
+
+def reference_of(metrics: Metrics, arms: Arms, at: datetime) -> Reference:
+    """Since stable's pods began, up to `at`. Raises MetricsUnavailable."""
+    query = ServerCounters(arms.namespace, arms.name, (arms.stable,))
+    (sample,) = metrics.samples(query, at, timedelta(seconds=1), 1)
+    buckets: dict[str, int] = {}
+    for key, value in sample.items():
+        if key.measure == DURATION:
+            buckets[key.of] = buckets.get(key.of, 0) + round(value)
+    return Reference(durations_of(buckets), {float(text): text for text in buckets})
+
+
+@dataclass(frozen=True)
+class Now:
+    """Whether stable's requests are counted at all, and its pace where it has been counted for long enough."""
+
+    is_counted: bool
+    pace: Pace | None = None
+
+
+def now_of(metrics: Metrics, arms: Arms, counters: Counters, until: datetime) -> Now:
+    """Stable's traffic over the last minutes. Raises MetricsUnavailable."""
+    points = PACE_SPAN // BLOCK + 1
+    samples = metrics.samples(counters(arms.namespace, arms.name, (arms.stable,)), until - PACE_SPAN, BLOCK, points)
+    if not samples[-1]:
+        return Now(is_counted=False)
+    counted = [
+        counts_of(arms.stable, increments(before, after)) for before, after in itertools.pairwise(samples) if before
+    ]
+    counts, seconds = total(counted), len(counted) * BLOCK.total_seconds()
+    if not seconds:
+        return Now(is_counted=True)
+    durations = reference_of(metrics, arms, until).durations
+    failed = counts.failed / counts.requests if counts.requests else 0.0
+    return Now(is_counted=True, pace=Pace(counts.requests / seconds, failed, durations))
+
+
+def slower_scrape(metrics: Metrics, arms: Arms, counters: Counters, settle: timedelta, until: datetime) -> float | None:
+    """Seconds between scrapes of stable's counters, where that is more than `settle` allows for.
+
+    Told from the samples' own timestamps over four times `settle`; a single scrape that was missed doesn't count.
+    Raises MetricsUnavailable.
+    """
+    second = timedelta(seconds=1)
+    points = SCRAPES_LOOKED_AT * (settle // second) + 1
+    selector = counters(arms.namespace, arms.name, (arms.stable,)).promql
+    series = metrics.series(f"timestamp({selector})", until - (points - 1) * second, second, points)
+    slowest: float | None = None
+    for values in series:
+        stamps = sorted({value for value in values if value is not None})
+        if values[0] is None:
+            continue  # too young to tell
+        shortest = min((after - before for before, after in itertools.pairwise(stamps)), default=float(points))
+        if shortest > LATE * settle.total_seconds():
+            slowest = max(slowest or 0.0, shortest)
+    return slowest
+
+
+def dispersion_of(metrics: Metrics, arms: Arms, reference: Reference, analysis: Analysis, at: datetime) -> Dispersion:
+    """From stable's pods over the half hour before `at`. Raises MetricsUnavailable."""
+    bounds = _bounds(reference.durations, analysis)
+    texts = {reference.texts[bound] for bound in bounds.values()}
+    history = StableHistory(arms.namespace, arms.name, arms.stable, texts)
+    samples = metrics.samples(history, at - SPAN, BLOCK, SPAN // BLOCK + 1)
+    blocks = [counts_by_pod(arms.stable, increments(before, after)) for before, after in itertools.pairwise(samples)]
+    return _dispersion(blocks, bounds, analysis)
+
+
+def _bounds(reference: Durations, analysis: Analysis) -> dict[int, float]:
+    """Per percentile, the bound in seconds at which stable will be compared."""
+    latency = analysis.latency
+    quantiles = {*latency.quantiles, *(quantile for quantile, _ in latency.ceiling)}
+    boundaries = choose_boundaries(
+        reference, sorted(quantiles), tolerate=latency.tolerate, accept=latency.accept, negligible=latency.negligible
+    )
+    return {boundary.quantile: reference.bounds[boundary.stable] for boundary in boundaries}
+
+
+def _dispersion(blocks: Sequence[dict[str, Counts]], bounds: dict[int, float], analysis: Analysis) -> Dispersion:
+    failures = _tallied(blocks, lambda counts: counts.failed)
+    errors = analysis.dispersion or clump_size(failures)
+    latency = {
+        quantile: analysis.dispersion or clump_size(_tallied(blocks, _slower_than(bound)))
+        for quantile, bound in bounds.items()
+    }
+    noisy = noisy_pod(failures, analysis.error_rate.tolerate, errors, analysis.false_rollback)
+    if noisy:
+        return Dispersion(errors, latency, _told(noisy, "failed"))
+    for quantile, bound in bounds.items():
+        slow = _tallied(blocks, _slower_than(bound))
+        if noisy := noisy_pod(slow, LATENCY_TOLERANCE, latency[quantile], analysis.false_rollback):
+            return Dispersion(errors, latency, _told(noisy, f"took more than {bound * 1000:.3g} ms"))
+    return Dispersion(errors, latency)
+
+
+def _tallied(blocks: Iterable[dict[str, Counts]], bad: Callable[[Counts], int]) -> list[Block]:
+    return [{pod: Tally(bad(counts), counts.requests) for pod, counts in block.items()} for block in blocks]
+
+
+def _slower_than(bound: float) -> Callable[[Counts], int]:
+    def slow(counts: Counts) -> int:
+        bounds = counts.durations.bounds
+        return counts.durations.slower_than(bounds.index(bound)) if bound in bounds else 0
+
+    return slow
+
+
+def _told(noisy: Noisy, what: str) -> str:
+    return (
+        f"stable's own pods differ so much that one of them would be rolled back beside the others: on {noisy.pod} "
+        f"{noisy.own.bad:,} of {noisy.own.requests:,} requests {what}, on the others {noisy.others.bad:,} of "
+        f"{noisy.others.requests:,} in the last {format_duration(SPAN)}; look at that pod's node"
+    )

@@ -1,0 +1,121 @@
+"""What a rollout has ahead of it, by today's traffic: how long, how many requests, and what may go wrong on the way.
+
+A candidate that does as stable does gathers evidence that it is acceptable at a rate that can be told beforehand: each
+of its requests is worth b − p − p·ln(b/p) nats, where p is its share of bad requests and b the line it is held against
+(the expected logarithm of the best bet, for rare failures). Where the candidate has much of the traffic, stable's own
+chance counts as well; with a share w of it, the evidence comes slower by 1 − w.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from tidegate.judge.latency import choose_boundaries
+from tidegate.judge.metric import LATENCY_LEEWAY
+from tidegate.model.evidence import Pace
+from tidegate.model.spec import Analysis
+from tidegate.model.units import format_duration
+
+COST_OF_THE_MIXTURE = 1.5
+"""Nats that a bet on several alternatives at once is behind the best one."""
+BLIND_LOOKS = 3
+"""Looks until a gross failure is seen: the one that settles, the one that counts, and half of one before each."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of a canary: the candidate's share of the traffic, the least time, and the β that it asks for."""
+
+    weight: float
+    least: timedelta
+    false_promotion: float
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """`takes` is None where the traffic can't decide at all; `requests` are the candidate's own until its promotion."""
+
+    takes: timedelta | None
+    requests: float
+    exposed: float
+    """Requests that reach a candidate which fails each of them."""
+    worst: float
+    """More failures than stable's, on the whole way, of a candidate that is as bad as can be promoted."""
+    within_deadline: bool
+    message: str
+
+
+def forecast(pace: Pace, analysis: Analysis, stages: Sequence[Stage], settle: timedelta) -> Forecast:
+    """Of a candidate that does as stable does. `settle` is the time after each shift in which nothing is judged."""
+    worth = min(_worth_of_a_request(pace, analysis), default=0.0)
+    exposed = pace.rate * stages[0].weight * (settle + BLIND_LOOKS * analysis.interval).total_seconds()
+    if pace.rate <= 0 or worth <= 0:
+        return Forecast(None, 0.0, exposed, 0.0, False, _undecidable(pace, analysis, None))
+    seconds, requests, evidence = 0.0, 0.0, -COST_OF_THE_MIXTURE
+    for stage in stages:
+        per_second = pace.rate * stage.weight * (1 - stage.weight) * worth
+        missing = -math.log(stage.false_promotion) - evidence
+        judged = max(stage.least.total_seconds(), max(0.0, missing) / per_second, analysis.interval.total_seconds())
+        stays = judged + settle.total_seconds()
+        evidence += judged * per_second
+        seconds, requests = seconds + stays, requests + stays * pace.rate * stage.weight
+    takes = timedelta(seconds=math.ceil(seconds))
+    errors = analysis.error_rate.accept
+    worst = requests * ((errors.ratio - 1) * pace.failed + errors.absolute)
+    decides = takes <= analysis.deadline
+    message = _promising(pace, takes, requests, exposed, worst) if decides else _undecidable(pace, analysis, takes)
+    return Forecast(takes, requests, exposed, worst, decides, message)
+
+
+def _worth_of_a_request(pace: Pace, analysis: Analysis) -> Iterator[float]:
+    """In nats, for each metric that has to be shown acceptable; the least one decides."""
+    accept, latency = analysis.error_rate.accept, analysis.latency
+    yield _nats(pace.failed, accept.ratio * pace.failed + accept.absolute)
+    boundaries = choose_boundaries(
+        pace.durations,
+        latency.quantiles,
+        tolerate=latency.tolerate,
+        accept=latency.accept,
+        negligible=latency.negligible,
+    )
+    for boundary in boundaries:
+        slow = pace.durations.slower_than(boundary.stable) / pace.durations.total
+        slower = pace.durations.slower_than(boundary.accept) / pace.durations.total
+        yield _nats(slower, slow + LATENCY_LEEWAY * (1 - boundary.quantile / 100))
+
+
+def _nats(share: float, line: float) -> float:
+    if line <= share:
+        return 0.0
+    return line - share - (share * math.log(line / share) if share > 0 else 0.0)
+
+
+def _promising(pace: Pace, takes: timedelta, requests: float, exposed: float, worst: float) -> str:
+    return (
+        f"at {_rate(pace)} a candidate like stable takes about {_roughly(takes)} and {requests:,.0f} requests of its "
+        f"own; one that fails them all would be seen by about {math.ceil(exposed):,}, "
+        f"one that is as bad as can be promoted fails about {math.ceil(worst):,} more than stable on the way"
+    )
+
+
+def _undecidable(pace: Pace, analysis: Analysis, takes: timedelta | None) -> str:
+    if pace.rate <= 0:
+        return "there is no traffic now, and without traffic nothing is promoted"
+    needed = f"about {_roughly(takes)}" if takes else "more than can be told"
+    return (
+        f"{_rate(pace)} can't decide this within spec.analysis.deadline, {format_duration(analysis.deadline)}: "
+        f"{needed} would be needed; raise the weight of the steps or the deadline, or widen "
+        "spec.analysis.errorRate.accept and spec.analysis.latency.accept"
+    )
+
+
+def _rate(pace: Pace) -> str:
+    return f"{pace.rate:.3g} requests a second"
+
+
+def _roughly(takes: timedelta) -> str:
+    """Minutes where there are many: `2h14m` and not `2h13m47s`."""
+    if takes < timedelta(minutes=5):
+        return format_duration(takes)
+    return format_duration(timedelta(minutes=math.ceil(takes / timedelta(minutes=1))))

@@ -1,0 +1,191 @@
+"""What is judged: each metric gathers evidence in two directions, poll by poll."""
+
+import math
+from collections.abc import Sequence
+
+from tidegate.judge.eprocess import CEILING_UPWARD, DOWNWARD, UPWARD, Mixture, log_e, log_e_ceiling, log_sum
+from tidegate.judge.latency import Boundary, bucket_from, choose_boundaries
+from tidegate.model.evidence import Dispersion, Durations, Poll
+from tidegate.model.spec import ErrorRate, Latency, Margin
+
+LATENCY_TOLERANCE = Margin(1.25, 0.001)
+"""The pods of two revisions are never equally lucky with their nodes: a quarter more slow requests is no regression."""
+LATENCY_LEEWAY = 0.5
+"""A percentile is acceptable when fewer requests are slower than stable's share plus half of what it leaves above it.
+
+A bucket's bound lies somewhat above the percentile, so stable's own share of slower requests may be near zero there,
+and against zero nothing could ever be shown.
+"""
+
+Arm = tuple[float, float]
+"""Bad requests, and requests."""
+
+
+class Metric:
+    """`weight` is its part in a rollback; `is_needed` whether a promotion has to wait for it."""
+
+    name: str
+    weight: float
+    is_needed = True
+
+    def __init__(self) -> None:
+        self.worse: list[Mixture] = []
+        self.acceptable: list[Mixture] = []
+
+    def hear(self, poll: Poll) -> None:
+        """Takes in one poll."""
+        raise NotImplementedError
+
+    def log_worse(self) -> float:
+        """The average over what it looks at: valid whatever the dependence among them. 0 where it looks at nothing."""
+        if not self.worse:
+            return 0.0
+        return log_sum(mixture.log_value for mixture in self.worse) - math.log(len(self.worse))
+
+    def log_acceptable(self) -> float:
+        """The minimum over what it looks at, as each has to be shown; -∞ where nothing can be."""
+        return min((mixture.log_value for mixture in self.acceptable), default=-math.inf)
+
+
+class Errors(Metric):
+    """Failures of both arms."""
+
+    name, weight = "errors", 0.5
+
+    def __init__(self, errors: ErrorRate, dispersion: Dispersion) -> None:
+        super().__init__()
+        self._margins = errors.tolerate, errors.accept
+        self._clump = dispersion.errors
+        self.worse, self.acceptable = [Mixture(UPWARD)], [Mixture(DOWNWARD, start_at_once=1.0)]
+
+    def hear(self, poll: Poll) -> None:
+        candidate = poll.candidate.failed, poll.candidate.requests
+        stable = poll.stable.failed, poll.stable.requests
+        for mixture, margin in zip((*self.worse, *self.acceptable), self._margins, strict=True):
+            add_two_arms(mixture, margin, candidate, stable, self._clump)
+
+
+class Ceiling(Metric):
+    """The candidate's failures against a fixed rate. Needed for a promotion only where nothing else can tell."""
+
+    name, weight = "ceiling", 0.2
+
+    def __init__(self, ceiling: float, dispersion: Dispersion, *, is_needed: bool) -> None:
+        super().__init__()
+        self._ceiling, self._clump, self.is_needed = ceiling, dispersion.errors, is_needed
+        self.worse = [Mixture(CEILING_UPWARD)]
+        if is_needed:
+            self.weight = 1.0
+            self.acceptable = [Mixture(DOWNWARD, start_at_once=1.0)]
+
+    def hear(self, poll: Poll) -> None:
+        arm = poll.candidate.failed, poll.candidate.requests
+        for mixture in (*self.worse, *self.acceptable):
+            add_ceiling(mixture, self._ceiling, arm, self._clump)
+
+
+class LatencyMetric(Metric):
+    """Requests slower than boundaries near stable's percentiles, chosen before what is judged by them."""
+
+    name, weight = "latency", 0.3
+
+    def __init__(self, latency: Latency, reference: Durations, dispersion: Dispersion) -> None:
+        super().__init__()
+        self._latency, self._reference, self._dispersion = latency, reference, dispersion
+        self.boundaries: tuple[Boundary, ...] = ()
+        self._choose()
+
+    def hear(self, poll: Poll) -> None:
+        if not self.boundaries:
+            # Too little was known of stable: this poll helps to choose, and so it isn't judged by what it chose.
+            self._reference = self._reference + poll.stable.durations
+            self._choose()
+            return
+        candidate, stable = poll.candidate.durations, poll.stable.durations
+        for index, boundary in enumerate(self.boundaries):
+            clump = self._dispersion.latency.get(boundary.quantile, 1.0)
+            slow_stable = stable.slower_than(boundary.stable) if stable.bounds else 0
+            acceptance = Margin(1.0, LATENCY_LEEWAY * (1 - boundary.quantile / 100))
+            for mixture, margin, at in (
+                (self.worse[index], LATENCY_TOLERANCE, boundary.tolerate),
+                (self.acceptable[index], acceptance, boundary.accept),
+            ):
+                slow = candidate.slower_than(at) if candidate.bounds else 0
+                add_two_arms(mixture, margin, (slow, candidate.total), (slow_stable, stable.total), clump)
+
+    def heaviest(self) -> Boundary:
+        """The boundary with the most evidence that the candidate is slower."""
+        return max(zip(self.worse, self.boundaries, strict=True), key=lambda pair: pair[0].log_value)[1]
+
+    def _choose(self) -> None:
+        latency = self._latency
+        self.boundaries = choose_boundaries(
+            self._reference,
+            latency.quantiles,
+            tolerate=latency.tolerate,
+            accept=latency.accept,
+            negligible=latency.negligible,
+        )
+        self.worse = [Mixture(UPWARD) for _ in self.boundaries]
+        self.acceptable = [Mixture(DOWNWARD, start_at_once=1.0) for _ in self.boundaries]
+
+
+class LatencyCeiling(Metric):
+    """The candidate's percentiles against fixed limits: of p99 250 ms, at most 1 % may be slower than 250 ms."""
+
+    name, weight, is_needed = "latency ceiling", 0.1, False
+
+    def __init__(self, latency: Latency, dispersion: Dispersion) -> None:
+        super().__init__()
+        self._limits, self._dispersion = latency.ceiling, dispersion
+        self.worse = [Mixture(CEILING_UPWARD) for _ in self._limits]
+
+    def hear(self, poll: Poll) -> None:
+        durations = poll.candidate.durations
+        for mixture, (quantile, limit) in zip(self.worse, self._limits, strict=True):
+            # The first bound at or above the limit: fewer requests are slower than it, so nobody is wronged.
+            slow = (
+                durations.slower_than(bucket_from(durations.bounds, limit.total_seconds())) if durations.bounds else 0
+            )
+            clump = self._dispersion.latency.get(quantile, 1.0)
+            add_ceiling(mixture, 1 - quantile / 100, (slow, durations.total), clump)
+
+
+def metrics_for(
+    errors: ErrorRate, latency: Latency, reference: Durations, dispersion: Dispersion, *, concurrent: bool
+) -> Sequence[Metric]:
+    """What is judged. Their weights add to 1, which the bound on false rollbacks rests on.
+
+    Without a stable arm beside the candidate, only ceilings can tell.
+    """
+    if not concurrent:
+        return [Ceiling(errors.ceiling, dispersion, is_needed=True)]
+    ceiling = Ceiling(errors.ceiling, dispersion, is_needed=False)
+    both: list[Metric] = [Errors(errors, dispersion), LatencyMetric(latency, reference, dispersion), ceiling]
+    if latency.ceiling:
+        ceiling.weight = 0.1
+        both.append(LatencyCeiling(latency, dispersion))
+    return both
+
+
+def add_two_arms(mixture: Mixture, margin: Margin, candidate: Arm, stable: Arm, clump: float = 1.0) -> None:
+    """One poll's evidence against a margin, over the size of a clump (see `judge.dispersion`)."""
+    mixture.add(
+        lambda kappa: (
+            log_e(
+                candidate[0],
+                stable[0],
+                candidate[1],
+                stable[1],
+                kappa=kappa,
+                ratio=margin.ratio,
+                absolute=margin.absolute,
+            )
+            / clump
+        )
+    )
+
+
+def add_ceiling(mixture: Mixture, ceiling: float, arm: Arm, clump: float = 1.0) -> None:
+    """One poll's evidence against a fixed rate."""
+    mixture.add(lambda kappa: log_e_ceiling(arm[0], arm[1], kappa=kappa, ceiling=ceiling) / clump)
