@@ -6,7 +6,7 @@ After a restart everything is fetched again from Prometheus, over the same grid,
 import math
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from tidegate.clients.counters import Counters
@@ -38,6 +38,8 @@ from tidegate.resources.names import PREVIEW_SUFFIX
 class _Followed:
     """How far one rollout's counters have been read."""
 
+    began: datetime | None = None
+    """When the candidate got its first traffic."""
     points: dict[datetime, int] = field(default_factory=dict)
     last: Sample = field(default_factory=dict)
     last_at: datetime | None = None
@@ -83,7 +85,7 @@ class Witness:
         try:
             if not rollout.shifts:
                 return self._before(arms, analysis, counters, settle, until)
-            began = rollout.shifts[0].at
+            began = followed.began = rollout.shifts[0].at
             if followed.reference is None:
                 followed.reference = reference_of(self._metrics, arms, began)
             if followed.dispersion is None:
@@ -183,15 +185,27 @@ def _take(followed: _Followed, segment: Segment, index: int, routed: Sample, ser
         new = counts_of(arms.candidate, gained)
         followed.exposed = followed.exposed + Counts(new.requests, new.failed)
         gained = _without_warm_up(followed, gained, sample, at, segment)
+        poll = Poll(at, counts_of(arms.stable, gained), counts_of(arms.candidate, gained))
         # A block that began before the split had settled, or in an earlier segment, isn't judged.
         if index > segment.settling and followed.last_at >= segment.instant(segment.settling):
-            pods = counts_by_pod(arms.candidate, gained)
-            poll = Poll(at, counts_of(arms.stable, gained), counts_of(arms.candidate, gained), pods)
+            poll = replace(poll, pods=counts_by_pod(arms.candidate, gained))
             reference = followed.reference.durations if followed.reference else None
             _same_buckets(reference, poll.stable.durations, poll.candidate.durations)
             followed.polls.append(poll)
+        elif segment.start == followed.began and index > 0:
+            followed.polls.append(_only_failures(poll))
     followed.last = sample
     followed.last_at = at
+
+
+def _only_failures(poll: Poll) -> Poll:
+    """What of a candidate's very first blocks may be judged.
+
+    It had no traffic before, so that what it answered came after the shift, however late the counters are. Stable's
+    counts may be from a moment earlier; its share of failures is taken to have been the same then.
+    """
+    stable, candidate = poll.stable, poll.candidate
+    return Poll(poll.until, Counts(stable.requests, stable.failed), Counts(candidate.requests, candidate.failed))
 
 
 def _without_warm_up(

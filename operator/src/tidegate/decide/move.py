@@ -87,7 +87,7 @@ def grant(
         doing,
         candidate_replicas=replicas,
         announcements=(Announcement(doing[0], doing[1]),) if step != rollout.step else (),
-        look_again=seen.spec.analysis.interval,
+        look_again=seen.spec.analysis.interval + INGESTION_LAG,
     )
 
 
