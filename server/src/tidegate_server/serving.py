@@ -31,7 +31,7 @@ from tidegate_server.inference.plan import Plan, processes_for
 from tidegate_server.inference.queue import QueueLimits
 from tidegate_server.inference.service import Inference
 from tidegate_server.inference.warm_up import Wishes, run_once, warm_up
-from tidegate_server.memory import bound_arenas, resident_bytes
+from tidegate_server.memory import bound_heaps, resident_bytes
 from tidegate_server.metrics import Identity, ServerMetrics, prediction_plan
 from tidegate_server.predict.package import Package, open_package
 from tidegate_server.predict.selftest import SelftestReport, run_selftest
@@ -85,7 +85,7 @@ def serve(settings: Settings) -> int:
     Raises ModelRefused and BadSetting. 1 for an address that is taken, and when one of several processes ends by
     itself; 0 also when requests had to be abandoned at the drain's deadline.
     """
-    bound_arenas()
+    bound_heaps()
     prepared = prepare(settings)
     siblings = Siblings.start(_processes(prepared, settings) - 1, settings, prepared.plan)
     try:
@@ -127,7 +127,7 @@ def prepare(settings: Settings) -> Prepared:
 
 def prepare_sibling(settings: Settings, plan: Plan) -> Prepared:
     """Opens and runs the model once; what can be found out has been found out by the first process."""
-    bound_arenas()
+    bound_heaps()
     model = Model.open(settings.model_path, plan.split.threads_per_run)
     package = open_package(settings.model_path.parent, model.signature)
     run_once(model, package.example(model.signature, Limits(max_elements=settings.max_elements)))

@@ -98,6 +98,8 @@ def _session(path: Path, threads_per_run: int) -> Any:
     # A spinning thread burns the quota that the next request needs.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    # The runtime would keep a plan of the memory for every combination of shapes that it has ever met.
+    options.enable_mem_pattern = False
     if uses_extensions(path):
         options.register_custom_ops_library(extensions_library())
     try:
