@@ -37,6 +37,7 @@ WORKSPACE = (
     "operator/pyproject.toml",
     "server/pyproject.toml",
     "demo/pyproject.toml",
+    "crds/modeldeployments.yaml",
 )
 
 Prepare = Callable[[Path], None]

@@ -1,0 +1,125 @@
+"""What the API server does with a spec, as far as it can be done without one. Pure: the CRD's schema comes in.
+
+It fills in defaults, and it refuses what the CRD's own rules refuse. Of those rules it knows patterns, comparisons and
+presence; a rule that is made of anything else holds here, and the API server has the last word on it.
+"""
+
+import copy
+import operator
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tidegate.model.units import parse_duration
+
+Schema = Mapping[str, Any]
+"""A part of a CRD's openAPIV3Schema."""
+
+_TYPES = {"string": str, "integer": int, "boolean": bool, "array": list, "object": Mapping}
+_PATH = r"self(?:\.\w+)*"
+_MATCHES = re.compile(rf"({_PATH})\.matches\('(.*)'\)")
+_EQUALS = re.compile(rf"({_PATH}) == '(.*)'")
+_HAS = re.compile(rf"(!?)has\(({_PATH})\)")
+_COMPARED = re.compile(r"(.+) (>=|<=|>|<) (.+)")
+_DOUBLE = re.compile(rf"double\(({_PATH}?)(?:\.replace\('%', ''\))?\)")
+_DURATION = re.compile(rf"duration\((?:({_PATH})|'(\w+)')\)")
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
+_COMPARE = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
+
+
+def with_defaults(schema: Schema, value: Any) -> Any:
+    """`value` with every default that the schema gives to what is absent."""
+    if schema.get("type") == "object" and isinstance(value, Mapping):
+        filled = dict(value)
+        for name, field in schema.get("properties", {}).items():
+            if name not in filled and "default" in field:
+                filled[name] = copy.deepcopy(field["default"])
+            if name in filled:
+                filled[name] = with_defaults(field, filled[name])
+        return filled
+    if schema.get("type") == "array" and isinstance(value, list):
+        return [with_defaults(schema["items"], item) for item in value]
+    return value
+
+
+def leaves(schema: Schema, path: str = "") -> Iterator[tuple[str, Schema]]:
+    """(dotted path, schema) of every field that holds a value and no further fields; a list is a value."""
+    for name, field in schema.get("properties", {}).items():
+        at = f"{path}.{name}" if path else name
+        if "properties" in field:
+            yield from leaves(field, at)
+        else:
+            yield at, field
+
+
+def refusals(schema: Schema, value: Any, path: str) -> Iterator[str]:
+    """Sentences on what the API server would refuse in `value`, which is found at `path`; the innermost come first."""
+    expected = schema.get("type")
+    if expected and not _is(expected, value):
+        yield f"{path} must be of type {expected}, not {value!r}"
+        return
+    if isinstance(value, Mapping):
+        for name, field in schema.get("properties", {}).items():
+            if name in value:
+                yield from refusals(field, value[name], f"{path}.{name}")
+    if isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from refusals(schema["items"], item, f"{path}[{index}]")
+    yield from _out_of_bounds(schema, value, path)
+    for rule in schema.get("x-kubernetes-validations", ()):
+        if not holds(rule["rule"], value):
+            message: str = rule["message"]
+            yield message if message.startswith(("spec.", "a query of spec.")) else f"{path} {message}"
+
+
+def _is(expected: str, value: Any) -> bool:
+    return isinstance(value, _TYPES[expected]) and (expected == "boolean" or not isinstance(value, bool))
+
+
+def _out_of_bounds(schema: Schema, value: Any, path: str) -> Iterator[str]:
+    if "enum" in schema and value not in schema["enum"]:
+        yield f"{path} must be one of {', '.join(schema['enum'])}, not {value!r}"
+    if isinstance(value, int) and not schema.get("minimum", value) <= value <= schema.get("maximum", value):
+        yield f"{path} must be a whole number from {schema.get('minimum')} to {schema.get('maximum')}, not {value}"
+    if isinstance(value, list) and not schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", len(value)):
+        yield f"{path} must have from {schema.get('minItems', 0)} to {schema.get('maxItems')} items, not {len(value)}"
+
+
+def holds(rule: str, value: Any) -> bool:
+    """Whether a rule in CEL holds for `value`, which it calls `self`. What isn't understood holds."""
+    return any(all(_clause_holds(clause.strip(), value) for clause in each.split("&&")) for each in rule.split("||"))
+
+
+def _clause_holds(clause: str, value: Any) -> bool:
+    if found := _MATCHES.fullmatch(clause):
+        return re.search(found[2].replace("\\\\", "\\"), str(_at(found[1], value))) is not None
+    if found := _EQUALS.fullmatch(clause):
+        return bool(_at(found[1], value) == found[2])
+    if found := _HAS.fullmatch(clause):
+        return (_at(found[2], value) is not None) is not bool(found[1])
+    if found := _COMPARED.fullmatch(clause):
+        return _compared(found[1], found[2], found[3], value)
+    return True
+
+
+def _compared(left: str, sign: str, right: str, value: Any) -> bool:
+    try:
+        one, other = _operand(left, value), _operand(right, value)
+    except (ValueError, TypeError):
+        return False
+    return one is None or other is None or bool(_COMPARE[sign](one, other))
+
+
+def _operand(text: str, value: Any) -> Any:
+    """A number or a time span, both comparable with their like; None for anything that isn't understood."""
+    if found := _DOUBLE.fullmatch(text):
+        return float(str(_at(found[1], value)).replace("%", ""))
+    if found := _DURATION.fullmatch(text):
+        return parse_duration(found[2] or str(_at(found[1], value)))
+    return float(text) if _NUMBER.fullmatch(text) else None
+
+
+def _at(path: str, value: Any) -> Any:
+    for name in path.split(".")[1:]:
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value
