@@ -233,8 +233,8 @@ def test_the_same_counter_twice_is_told_and_judged_by_nobody(
 @pytest.mark.parametrize(
     ("seconds", "sentence"),
     [
-        pytest.param(60, "is 60 s ahead of the operator's", id="a minute ahead"),
-        pytest.param(-60, "is 60 s behind the operator's", id="a minute behind"),
+        pytest.param(60, r"is (59|60|61) s ahead of the operator's", id="a minute ahead"),
+        pytest.param(-60, r"is (59|60|61) s behind the operator's", id="a minute behind"),
     ],
 )
 def test_a_prometheus_with_another_clock_is_told_and_judged_by_nobody(

@@ -257,6 +257,19 @@ def test_a_percentile_above_its_own_limit_goes_back_however_slow_stable_is(quest
     assert judge(sight(*equally_slow), question).answer is not Answer.WORSE
 
 
+OUTAGE = (arm(100, 50), arm(900, 450))
+
+
+def test_an_outage_of_both_is_nobodys_fault_and_nothing_advances_in_it(question: Question) -> None:
+    during, after = (
+        judge(sight(*[GOOD] * 10, *[OUTAGE] * 4), question),
+        judge(sight(*[OUTAGE] * 4, *[GOOD] * 20), question),
+    )
+
+    assert (during.answer, during.reason) == (Answer.NOT_ENOUGH, "StableUnwell")
+    assert (after.answer, after.reason) == (Answer.ACCEPTABLE, "NoWorse")
+
+
 @pytest.mark.parametrize(
     ("answers", "expected"),
     [

@@ -6,7 +6,7 @@ After a restart everything is fetched again from Prometheus, over the same grid,
 import math
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from tidegate.clients.counters import Counters
@@ -41,8 +41,10 @@ class _Followed:
     began: datetime | None = None
     """When the candidate got its first traffic."""
     points: dict[datetime, int] = field(default_factory=dict)
-    last: Sample = field(default_factory=dict)
-    last_at: datetime | None = None
+    routed_last: Sample = field(default_factory=dict)
+    routed_at: datetime | None = None
+    served_last: Sample = field(default_factory=dict)
+    served_at: datetime | None = None
     routed: list[tuple[datetime, Sample]] = field(default_factory=list)
     """The routers' counters at the latest points, as far back as a share has to reach."""
     polls: list[Poll] = field(default_factory=list)
@@ -179,48 +181,48 @@ def _take(followed: _Followed, segment: Segment, index: int, routed: Sample, ser
     followed.blind = not routed
     if not routed:
         return
-    at, sample = segment.instant(index), {**routed, **served}
-    if followed.last_at is not None:
-        gained = increments(followed.last, sample)
-        new = counts_of(arms.candidate, gained)
-        followed.exposed = followed.exposed + Counts(new.requests, new.failed)
-        gained = _without_warm_up(followed, gained, sample, at, segment)
-        poll = Poll(at, counts_of(arms.stable, gained), counts_of(arms.candidate, gained))
-        # A block that began before the split had settled, or in an earlier segment, isn't judged.
-        if index > segment.settling and followed.last_at >= segment.instant(segment.settling):
-            poll = replace(poll, pods=counts_by_pod(arms.candidate, gained))
+    at = segment.instant(index)
+    gained = increments(followed.routed_last, routed) if followed.routed_at is not None else {}
+    stable, candidate = counts_of(arms.stable, gained), counts_of(arms.candidate, gained)
+    followed.exposed = followed.exposed + Counts(candidate.requests, candidate.failed)
+    # A block that began before the split had settled, or in an earlier segment, isn't judged.
+    settled = segment.instant(segment.settling)
+    if followed.routed_at is not None and (followed.routed_at >= settled or segment.start == followed.began):
+        pods: Mapping[str, Counts] = {}
+        if index > segment.settling and index % segment.settling == 0:
+            # Each pod is scraped at a time of its own, so a block shorter than a scrape interval would hold one arm's
+            # requests and not the other's. What the servers count is read once in that time.
+            told = _told_by_servers(followed, segment, served, at)
+            stable, candidate = stable + counts_of(arms.stable, told), candidate + counts_of(arms.candidate, told)
+            pods = counts_by_pod(arms.candidate, told)
             reference = followed.reference.durations if followed.reference else None
-            _same_buckets(reference, poll.stable.durations, poll.candidate.durations)
-            followed.polls.append(poll)
-        elif segment.start == followed.began and index > 0:
-            followed.polls.append(_only_failures(poll))
-    followed.last = sample
-    followed.last_at = at
+            _same_buckets(reference, stable.durations, candidate.durations)
+        followed.polls.append(Poll(at, stable, candidate, pods))
+    followed.routed_last, followed.routed_at = routed, at
+    if index % segment.settling == 0:
+        followed.served_last, followed.served_at = served, at
 
 
-def _only_failures(poll: Poll) -> Poll:
-    """What of a candidate's very first blocks may be judged.
-
-    It had no traffic before, so that what it answered came after the shift, however late the counters are. Stable's
-    counts may be from a moment earlier; its share of failures is taken to have been the same then.
-    """
-    stable, candidate = poll.stable, poll.candidate
-    return Poll(poll.until, Counts(stable.requests, stable.failed), Counts(candidate.requests, candidate.failed))
+def _told_by_servers(followed: _Followed, segment: Segment, served: Sample, at: datetime) -> Mapping[SeriesKey, int]:
+    """Since the point before, if that is one of the same split that had settled; nothing otherwise."""
+    settled = segment.instant(segment.settling)
+    if followed.served_at is None or followed.served_at < settled:
+        return {}
+    gained = increments(followed.served_last, served)
+    return _without_warm_up(followed, gained, served, at, segment)
 
 
 def _without_warm_up(
-    followed: _Followed, gained: Mapping[SeriesKey, int], sample: Sample, at: datetime, segment: Segment
+    followed: _Followed, gained: Mapping[SeriesKey, int], served: Sample, at: datetime, segment: Segment
 ) -> dict[SeriesKey, int]:
     """Leaves out the latency of processes that have just begun: their first requests pay for what later ones don't."""
-    settled = segment.instant(segment.settling)
-    before = {key.owner for key in followed.last if key.measure == DURATION}
-    fallen = {key.owner for key, value in sample.items() if value < followed.last.get(key, 0.0)}
-    for owner in {key.owner for key in sample if key.measure == DURATION}:
+    before = {key.owner for key in followed.served_last if key.measure == DURATION}
+    fallen = {key.owner for key, value in served.items() if value < followed.served_last.get(key, 0.0)}
+    for owner in {key.owner for key in served if key.measure == DURATION}:
         if owner not in before or owner in fallen:
-            # While a split settles nothing is judged anyhow.
-            followed.warm_from[owner] = settled if at <= settled else at + segment.settling * segment.step
+            followed.warm_from[owner] = at + segment.settling * segment.step
     return {
-        key: 0 if key.measure == DURATION and at <= followed.warm_from.get(key.owner, followed.last_at or at) else gain
+        key: 0 if key.measure == DURATION and at <= followed.warm_from.get(key.owner, segment.start) else gain
         for key, gain in gained.items()
     }
 

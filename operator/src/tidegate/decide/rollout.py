@@ -146,6 +146,7 @@ TOLD = frozenset(
         "PodsNotReady",
         "ShareUnlikeWeight",
         "SuspicionOfWorse",
+        "StableUnwell",
         "PredictionsDiffer",
         "ConstantOutput",
         "QueryBeyondLimit",

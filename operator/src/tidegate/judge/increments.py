@@ -6,7 +6,7 @@ of failures is born with them. So counters are differenced here, series by serie
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from tidegate.model.evidence import NO_DURATIONS, Counts, Durations, Predictions
 
@@ -16,8 +16,7 @@ ANSWERED = "answered"
 DURATION, FAILED_IN_POD, CLASS, SCORE = "duration", "failed in pod", "class", "score"
 
 
-@dataclass(frozen=True)
-class SeriesKey:
+class SeriesKey(NamedTuple):
     """One counter. `owner` is the process that counts (a scrape target), `revision` what it counts for.
 
     `measure` is one of the names above. `of` is the upper bound of a bucket in seconds or of a score, as Prometheus

@@ -66,7 +66,11 @@ class Errors(Metric):
 
 
 class Ceiling(Metric):
-    """The candidate's failures against a fixed rate. Needed for a promotion only where nothing else can tell."""
+    """The candidate's failures against a fixed rate. Needed for a promotion only where nothing else can tell.
+
+    A poll in which stable itself fails more often than that says nothing about the candidate: something else is broken.
+    Leaving it out keeps the bound, as it is chosen by stable's counts and not by the candidate's.
+    """
 
     name, weight = "ceiling", 0.2
 
@@ -79,6 +83,8 @@ class Ceiling(Metric):
             self.acceptable = [Mixture(DOWNWARD, start_at_once=1.0)]
 
     def hear(self, poll: Poll) -> None:
+        if poll.stable.failed > self._ceiling * poll.stable.requests:
+            return
         arm = poll.candidate.failed, poll.candidate.requests
         for mixture in (*self.worse, *self.acceptable):
             add_ceiling(mixture, self._ceiling, arm, self._clump)

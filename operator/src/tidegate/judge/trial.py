@@ -55,6 +55,8 @@ class Trial:
     stable: Counts = field(default_factory=Counts)
     candidate: Counts = field(default_factory=Counts)
     pods: dict[str, Counts] = field(default_factory=dict)
+    stable_is_unwell: bool = False
+    """Whether stable itself was above the ceiling when it was last seen."""
 
     def __post_init__(self) -> None:
         analysis = self.terms.analysis
@@ -94,6 +96,9 @@ class Trial:
 
     def _add_up(self, poll: Poll) -> None:
         self.polls += 1
+        ceiling = self.terms.analysis.error_rate.ceiling
+        if poll.stable.requests:
+            self.stable_is_unwell = poll.stable.failed > ceiling * poll.stable.requests
         self.stable, self.candidate = self.stable + poll.stable, self.candidate + poll.candidate
         for pod, counts in poll.pods.items():
             self.pods[pod] = self.pods.get(pod, Counts()) + counts

@@ -91,6 +91,8 @@ class _Answering:
             return self._told(Answer.NOT_ENOUGH, "QueryUnusable", unusable)
         if self._evidence.worse >= WATCHFUL:
             return self._measured(Answer.NOT_ENOUGH, "SuspicionOfWorse", trial.last.heaviest)
+        if trial.stable_is_unwell and self._question.concurrent:
+            return self._measured(Answer.NOT_ENOUGH, "StableUnwell", "errors")
         if differs := self._differs():
             return self._told(Answer.NOT_ENOUGH, *differs)
         if self._log_acceptable >= math.log(self._evidence.acceptable_needed):
