@@ -55,6 +55,14 @@ bench-fronts: setup ## HTTP servers compared with the same handler; ARGS=--quick
 trials-server: setup ## The model server under load, at its end, and fuzzed; ARGS="soak --minutes 2" for a part
 	@UV="$(UV)" $(BIN)/python -m server.trials $(ARGS)
 
+.PHONY: bench-judge
+bench-judge: setup ## The judge beside other rules, on traffic drawn by chance; ARGS=--quick for a look
+	@$(BIN)/python -m benchmarks.judge $(ARGS)
+
+.PHONY: bench-releases
+bench-releases: setup ## Bad and good releases on a real cluster, with the clock running; ARGS="--only slow" for a part
+	@$(BIN)/python -m benchmarks.releases $(ARGS)
+
 .PHONY: golden
 golden: setup ## Write the golden files anew, for the difference to be reviewed
 	TIDEGATE_WRITE_GOLDEN=1 $(BIN)/pytest -q tests/operator

@@ -1,0 +1,1 @@
+"""Benchmarks of what isn't one program's own; the model server's are in `server/benchmarks`."""

@@ -1,0 +1,1 @@
+"""The judge beside what others judge releases by, on the same simulated traffic."""

@@ -1,0 +1,141 @@
+"""Draws the results: tables that read as well in a terminal as in Markdown. Pure."""
+
+from collections.abc import Sequence
+
+from benchmarks.judge.cells import Table
+from benchmarks.judge.goals import exempt, is_harmless, is_refuted, judge, percent
+from benchmarks.judge.outcomes import (
+    ARGO,
+    FLAGGER,
+    KAYENTA,
+    ORACLE_60,
+    ORACLE_BEST,
+    ORACLE_TOLERANCE,
+    OURS,
+    STRICT,
+)
+from benchmarks.judge.results import CellResult, Figures, Results
+from benchmarks.judge.traffic import HORIZON, WEIGHT
+
+INCUMBENTS = (ARGO, FLAGGER, KAYENTA)
+FEWER = (*INCUMBENTS, ORACLE_60, STRICT, OURS)
+ALL = (*INCUMBENTS, ORACLE_60, ORACLE_BEST, STRICT, ORACLE_TOLERANCE, OURS)
+
+
+def report(results: Results) -> str:
+    """Everything that there is to say about one run of the benchmark."""
+    parts = [
+        about(results),
+        _section("1. False rollbacks: the candidate is no worse", _false_rollbacks(results)),
+        _section("2. Detection: the candidate fails more often", _detection(results, Table.ERRORS)),
+        _section("3. Latency: the candidate is slower", _detection(results, Table.LATENCY)),
+        _section("4. Stress: no difference unless the cell names one", _stress(results)),
+        _section("5. Promotion", _promotion(results)),
+        _section("Goals", _goals(results)),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def about(results: Results) -> str:
+    """What was simulated, in a few lines."""
+    return (
+        f"{HORIZON // 60} minutes of analysis with {WEIGHT:.0%} of the requests on the candidate; seed {results.seed}, "
+        f"{results.runs} runs a cell, and more where they are fast or mistakes are rare. Cells say which share of the "
+        "runs was rolled back, and after how many seconds (median). Promotions end no run in tables 1 to 4."
+    )
+
+
+def draw(rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table with aligned columns: the first to the left, figures to the right. The first row is the head."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    figures = [column > 0 and all(_is_figure(row[column]) for row in rows[1:]) for column in range(len(widths))]
+    lines = []
+    for row in rows:
+        cells = (c.rjust(w) if f else c.ljust(w) for c, w, f in zip(row, widths, figures, strict=True))
+        lines.append("| " + " | ".join(cells) + " |")
+    rule = "|".join("-" * (width + 1) + (":" if figure else "-") for width, figure in zip(widths, figures, strict=True))
+    return "\n".join([lines[0], f"|{rule}|", *lines[1:]])
+
+
+def _section(title: str, body: str) -> str:
+    return f"### {title}\n\n{body}" if body else ""
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    return draw([["", *head], *rows]) if rows else ""
+
+
+def _false_rollbacks(results: Results) -> str:
+    rows = [[result.cell.name, *(_found(results, result, rule) for rule in FEWER)] for result in results.of(Table.SAME)]
+    return _table(FEWER, rows)
+
+
+def _detection(results: Results, table: Table) -> str:
+    rows = [[result.cell.name, *(_found(results, result, rule) for rule in ALL)] for result in results.of(table)]
+    return _table(ALL, rows)
+
+
+def _stress(results: Results) -> str:
+    rows = [
+        [result.cell.name, *(_found(results, result, rule) for rule in FEWER)] for result in results.of(Table.STRESS)
+    ]
+    return _table(FEWER, rows)
+
+
+def _promotion(results: Results) -> str:
+    head = ("promoted", "after", "rolled back", "undecided")
+    return _table(head, [[result.cell.name, *_ends(results, result)] for result in results.of(Table.PROMOTION)])
+
+
+def _goals(results: Results) -> str:
+    return "\n".join(f"- **{goal.verdict}**: {goal.words}. Worst: {goal.worst}." for goal in judge(results))
+
+
+def _found(results: Results, result: CellResult, rule: str) -> str:
+    """Ours is held to its bound where it promises one; others' figures stand as they are."""
+    figures = result.figures.get(rule)
+    if figures is None:
+        return "–"
+    if rule in (OURS, STRICT) and is_harmless(result.cell, rule, results.analysis):
+        beyond_table_1 = not result.cell.is_equal and result.cell.table is not Table.SAME
+        return _ours(results, result, rule) + (" (tolerated)" if beyond_table_1 else "")
+    if result.cell.table is Table.SAME:
+        return percent(figures.share)
+    early = f", {percent(figures.early / figures.runs)} too early" if figures.early else ""
+    return f"{percent(figures.share)}{_after(figures.seconds)}{early}"
+
+
+def _ours(results: Results, result: CellResult, rule: str) -> str:
+    figures = result.figures[rule]
+    if why := exempt(result.cell, results.analysis):
+        return f"{percent(figures.share)} ({why})"
+    return percent(figures.share) + _marked(
+        figures.rolled_back + figures.early, figures, results.analysis.false_rollback
+    )
+
+
+def _marked(mistakes: int, figures: Figures, bound: float) -> str:
+    """What is above its bound says so, and whether chance explains it."""
+    if mistakes <= bound * figures.runs:
+        return ""
+    return " **missed**" if is_refuted(mistakes, figures.runs, bound) else " (by chance)"
+
+
+def _ends(results: Results, result: CellResult) -> list[str]:
+    figures = result.figures[OURS]
+    marked = "" if result.cell.is_equal else _marked(figures.promoted, figures, results.analysis.false_promotion)
+    undecided = figures.runs - figures.promoted - figures.rolled_back
+    return [
+        percent(figures.promoted / figures.runs) + marked,
+        _after(figures.promoted_seconds).strip() or "–",
+        percent(figures.share),
+        percent(undecided / figures.runs),
+    ]
+
+
+def _after(seconds: float | None) -> str:
+    return "" if seconds is None else f" {seconds:.0f} s"
+
+
+def _is_figure(cell: str) -> bool:
+    return not cell or cell[0].isdigit() or cell == "–"

@@ -1,0 +1,94 @@
+"""What the rules did in all runs of a cell, as plain values. Pure."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from benchmarks.judge.cells import Cell, Table
+from benchmarks.judge.oracle import EQUAL, TOLERATED, WINDOWS, Oracle, oracles_for
+from benchmarks.judge.outcomes import ORACLE_60, ORACLE_BEST, ORACLE_TOLERANCE, Outcome
+from tidegate.model.spec import Analysis
+
+
+@dataclass(frozen=True)
+class Figures:
+    """How many of the runs one rule rolled back, and promoted, and the median seconds of those.
+
+    `early` were rolled back before the candidate became worse; `seconds` count from then on.
+    """
+
+    runs: int
+    rolled_back: int
+    seconds: float | None = None
+    early: int = 0
+    promoted: int = 0
+    promoted_seconds: float | None = None
+
+    @property
+    def share(self) -> float:
+        """Of the runs, those that were rolled back in time."""
+        return self.rolled_back / self.runs
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """One cell, and the figures of each rule that was tried on it."""
+
+    cell: Cell
+    figures: Mapping[str, Figures]
+
+
+@dataclass(frozen=True)
+class Results:
+    """One run of the benchmark, and what it takes to repeat it."""
+
+    analysis: Analysis
+    seed: int
+    runs: int
+    cells: tuple[CellResult, ...]
+
+    def of(self, *tables: Table) -> list[CellResult]:
+        """The cells of these tables."""
+        return [result for result in self.cells if result.cell.table in tables]
+
+
+def summed_up(cell: Cell, analysis: Analysis, outcomes: Mapping[str, Sequence[Outcome]]) -> CellResult:
+    """One cell's figures. Of the oracles only the best are kept: nobody could choose them beforehand."""
+    figures = {rule: figures_of(cell, of_rule) for rule, of_rule in outcomes.items()}
+    oracles = oracles_for(cell, analysis)
+    measured = {oracle: figures.pop(oracle.name) for oracle in oracles}
+    for column, entrants in _entrants(cell, analysis, oracles):
+        figures[column] = max((measured[oracle] for oracle in entrants), key=_worth)
+    return CellResult(cell, figures)
+
+
+def figures_of(cell: Cell, outcomes: Sequence[Outcome]) -> Figures:
+    """Of one rule."""
+    ends = [outcome.rolled_back for outcome in outcomes if outcome.rolled_back is not None]
+    found = [seconds - cell.begins for seconds in ends if seconds > cell.begins]
+    promoted = [outcome.promoted for outcome in outcomes if outcome.promoted is not None]
+    return Figures(
+        len(outcomes),
+        len(found),
+        median(found) if found else None,
+        len(ends) - len(found),
+        len(promoted),
+        median(promoted) if promoted else None,
+    )
+
+
+def _entrants(cell: Cell, analysis: Analysis, oracles: Iterable[Oracle]) -> list[tuple[str, list[Oracle]]]:
+    """The oracles that each column is the best of; where there is nothing to find, none can be the best of several."""
+    equal = [oracle for oracle in oracles if oracle.tuned_for == EQUAL]
+    tolerated = [oracle for oracle in oracles if oracle.tuned_for == TOLERATED]
+    columns = [
+        (ORACLE_60, [oracle for oracle in equal if oracle.window == WINDOWS[0]]),
+        (ORACLE_BEST, [] if cell.is_equal else equal),
+        (ORACLE_TOLERANCE, [] if cell.is_tolerated(analysis) else tolerated),
+    ]
+    return [(column, few) for column, few in columns if len(few) == 1 or (few and not cell.is_equal)]
+
+
+def _worth(figures: Figures) -> tuple[int, float]:
+    """More found is better, and then sooner."""
+    return figures.rolled_back, -(figures.seconds or 0.0)

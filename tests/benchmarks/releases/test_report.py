@@ -1,0 +1,79 @@
+"""The report says what was seen, marks what is missed, and finds its place in the page."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from benchmarks.releases.errors import CannotMeasure
+from benchmarks.releases.page import BEGIN, END, check_page, with_report
+from benchmarks.releases.report import line, report
+from benchmarks.releases.scenarios import failing
+from tests.benchmarks.releases.made import GONE, STAYED, STUCK, of, of_equal, of_failing, of_slow
+
+
+def test_a_report_has_goals_every_release_and_all_figures() -> None:
+    drawn = report([of_failing(4.0, 6.0, 7.0)], "two cores")
+    assert "MISSED" not in drawn
+    assert "### failing, scraped every 2 s" in drawn
+    assert "3 releases under 100 requests a second, by 10 % and 50 % of them" in drawn
+    assert "- First to last bad answer: median 6.0 s, at most 7.0 s (4.0, 6.0, 7.0)" in drawn
+    assert "- Users who saw a bad answer: median 14.0, at most 14 (14, 14, 14)" in drawn
+    assert "- Requests: 12,000 in all, 0 lost" in drawn
+    assert "Measured on two cores." in drawn
+
+
+def test_every_row_of_a_table_is_as_long_as_its_head() -> None:
+    drawn = report([of_failing(4.0), of_slow(7.0), of_equal(STAYED)], "two cores")
+    lengths = [len(row) for row in drawn.splitlines() if row.startswith("|")]
+    assert len(set(lengths)) <= 4  # of the goals' table and of three scenarios'
+
+
+def test_what_is_missed_is_marked_with_what_was_seen_instead() -> None:
+    drawn = report([of(failing(2, 2), GONE, STUCK, lost=3)], "two cores")
+    goals = [row for row in drawn.splitlines() if row.startswith("| failing")]
+    assert [row.endswith("**MISSED** |") for row in goals] == [True, True, True, True]
+    assert "not in time !" in drawn
+    assert "- **MISSED** release 2: not within 180 s; Canary, not enough evidence" in drawn
+    assert "- First to last bad answer: median 6.5 s, at most 6.5 s (6.5)" in drawn  # of the one that was taken back
+    assert "- Requests: 12,000 in all, 3 lost, 3 × reset" in drawn
+
+
+def test_an_equal_candidate_that_went_back_is_marked() -> None:
+    drawn = report([of_equal(STAYED, GONE)], "two cores")
+    assert "RolledBack, ErrorRateWorse !" in drawn
+    assert "- **MISSED** release 2: fails on 20% of the requests" in drawn
+    assert "- From apply to promotion: median 140.0 s, at most 140.0 s (140.0)" in drawn
+
+
+def test_a_scenario_that_ended_early_says_why() -> None:
+    drawn = report([of(failing(2, 2), trouble="not live within 180 s: Starting")], "two cores")
+    assert "- **MISSED** ended early: not live within 180 s: Starting" in drawn
+    assert "- First to last bad answer: nothing was seen" in drawn
+
+
+def test_a_lost_request_is_marked_in_its_row() -> None:
+    measured = of(failing(2, 1), replace(GONE, lost=2))
+    assert line(measured, measured.releases[0]).endswith("all requests 4,000, lost 2 !")
+
+
+def test_one_release_in_one_line() -> None:
+    measured = of_slow(7.0)
+    assert line(measured, measured.releases[0]) == (
+        "RolledBack, LatencyWorse; first to last answer 7.0 s, its answers 80, slower by 1 ms, "
+        "all requests 4,000, lost 0"
+    )
+
+
+def test_the_report_replaces_what_is_between_the_marks_and_nothing_else() -> None:
+    page = f"# Judge\n\n{BEGIN}\nold\n{END}\n\nmore\n"
+    assert with_report(page, "new\n") == f"# Judge\n\n{BEGIN}\n\nnew\n\n{END}\n\nmore\n"
+
+
+def test_a_page_without_marks_is_refused_before_anything_is_measured(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    with pytest.raises(CannotMeasure, match="can't be read"):
+        check_page(page)
+    page.write_text("# Judge\n")
+    with pytest.raises(CannotMeasure, match="needs the lines"):
+        check_page(page)
