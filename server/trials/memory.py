@@ -8,6 +8,8 @@ from statistics import median
 _BARS = "▁▂▃▄▅▆▇█"
 SETTLED_SHARE = 0.2
 """Of the time: minute 2 of 10. Before it, caches and arenas fill for the first time."""
+PARTS = 10
+"""Of the time, which are held against each other: minutes of ten. In less, bodies that are under way by chance tell."""
 FLAT_SHARE = 0.05
 
 
@@ -23,9 +25,9 @@ class Sample:
 
 @dataclass(frozen=True)
 class Flatness:
-    """Of the settled time: least and most sample in bytes, and of all single readings the least and the most.
+    """Of the settled time: least and most part in bytes, and of all single readings the least and the most.
 
-    `spread` is the samples' difference as a share of the least; `drift` is that of the last fifth's median to the
+    `spread` is the parts' difference as a share of the least; `drift` is that of the last fifth's median to the
     first one's.
     """
 
@@ -46,7 +48,10 @@ def flatness(samples: Sequence[Sample], seconds: float) -> Flatness:
     settled = [sample for sample in samples if sample.seconds >= SETTLED_SHARE * seconds]
     if not settled:
         raise ValueError("no sample was taken in the settled time")
-    sizes = [sample.bytes for sample in settled]
+    parts: dict[int, list[int]] = {}
+    for sample in settled:
+        parts.setdefault(int(sample.seconds * PARTS / seconds), []).append(sample.bytes)
+    sizes = [int(median(part)) for part in parts.values()]
     fifth = max(1, len(sizes) // 4)  # the settled time is four fifths
     return Flatness(
         least=min(sizes),
