@@ -223,3 +223,16 @@ def keys_beyond(value: Any, schema: Any, root: Any) -> list[str]:
     for key in value.keys() & schema["properties"].keys():
         found += keys_beyond(value[key], schema["properties"][key], root)
     return found
+
+
+def test_what_prometheus_asks_for_is_mounted_into_the_operator_alone(render: Render) -> None:
+    manifests = render("--set", "prometheus.secret=prometheus-login")
+    (operator,) = pods(manifests)["tidegate-operator"]["containers"]
+
+    assert {"name": "TIDEGATE_PROMETHEUS_SECRET", "value": "/etc/tidegate/prometheus"} in operator["env"]
+    assert {"name": "prometheus", "mountPath": "/etc/tidegate/prometheus", "readOnly": True} in operator["volumeMounts"]
+    assert [volume["secret"] for volume in pods(manifests)["tidegate-operator"]["volumes"] if "secret" in volume] == [
+        {"secretName": "prometheus-login", "defaultMode": 0o440}
+    ]
+    assert all("secret" not in volume for volume in pods(manifests)["tidegate-router"]["volumes"])
+    assert all("secret" not in volume for volume in pods(render())["tidegate-operator"]["volumes"])
