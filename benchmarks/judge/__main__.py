@@ -11,14 +11,15 @@ from benchmarks.judge.cells import all_cells, chosen
 from benchmarks.judge.cost import Cost, cost_of_a_poll, cost_report
 from benchmarks.judge.errors import BenchmarkError
 from benchmarks.judge.goals import judge
-from benchmarks.judge.page import check_page, write_page
 from benchmarks.judge.product import default_analysis
-from benchmarks.judge.progress import Progress
 from benchmarks.judge.report import report
 from benchmarks.judge.results import Results
+from benchmarks.page import NoPlace, Place
+from server.benchmarks.progress import Progress
 
 FULL, QUICK = Effort(runs=80, tuning=4000), Effort(runs=10, tuning=1500)
 SEED = 20260101
+PLACE = Place("judge")
 
 
 def main() -> int:
@@ -26,13 +27,13 @@ def main() -> int:
     options = _options()
     try:
         results = _results(options)
-    except BenchmarkError as error:
+    except (BenchmarkError, NoPlace) as error:
         sys.stderr.write(f"{error}\n")
         return 2
     cost = cost_of_a_poll()
     told = f"{report(results)}\n### The cost of a poll\n\n{cost_report(cost)}\n"
     if options.write:
-        write_page(told)
+        PLACE.write(told)
     sys.stdout.write(as_json(results, cost) if options.output == "json" else "\n" + told)
     return exit_code(results)
 
@@ -59,7 +60,7 @@ def as_json(results: Results, cost: Cost) -> str:
 
 def _results(options: argparse.Namespace) -> Results:
     if options.write:
-        check_page()
+        PLACE.check()
     analysis = default_analysis()
     cells = chosen(all_cells(analysis), options.only)
     effort = QUICK if options.quick else FULL

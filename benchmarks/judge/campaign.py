@@ -20,8 +20,8 @@ from benchmarks.judge.oracle import Harmless, oracles_for, tune
 from benchmarks.judge.ours import hear, learned
 from benchmarks.judge.outcomes import ARGO, FLAGGER, KAYENTA, OURS, STRICT, Outcome
 from benchmarks.judge.product import strict
-from benchmarks.judge.progress import Progress
 from benchmarks.judge.results import Results, summed_up
+from server.benchmarks.progress import Progress
 from tidegate.model.spec import Analysis
 
 TOGETHER = 20

@@ -1,16 +1,14 @@
 """The product's own default analysis, read from the CRD, so that the benchmark copies none of its numbers."""
 
-import copy
 import math
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from statistics import NormalDist
-from typing import Any
 
 import yaml
 
+from tidegate.cli.schema import with_defaults
 from tidegate.judge.latency import choose_boundaries
 from tidegate.judge.metric import LATENCY_LEEWAY
 from tidegate.judge.synthetic import BOUNDS, SIGMA
@@ -27,7 +25,7 @@ def default_analysis() -> Analysis:
     """How the judge looks where the user has said nothing."""
     crd = yaml.safe_load(CRD.read_text())
     spec = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
-    return ModelDeploymentSpec.parse(_filled(spec, ANY_MODEL)).analysis
+    return ModelDeploymentSpec.parse(with_defaults(spec, ANY_MODEL)).analysis
 
 
 def strict(analysis: Analysis) -> Analysis:
@@ -59,14 +57,3 @@ def acceptable_slowdown(analysis: Analysis, median: float) -> float:
         (BOUNDS[each.accept], 1 - below[each.stable] + LATENCY_LEEWAY * (1 - each.quantile / 100)) for each in chosen
     ]
     return min(bound / (median * math.exp(SIGMA * normal.inv_cdf(1 - share))) for bound, share in lines)
-
-
-def _filled(schema: Mapping[str, Any], value: Any) -> Any:
-    """`value` with the schema's defaults, as the API server fills them in."""
-    if schema.get("type") == "array" and isinstance(value, list):
-        return [_filled(schema["items"], item) for item in value]
-    if schema.get("type") != "object" or not isinstance(value, Mapping):
-        return value
-    fields = schema.get("properties", {})
-    given = {name: copy.deepcopy(field["default"]) for name, field in fields.items() if "default" in field}
-    return {name: _filled(fields.get(name, {}), item) for name, item in {**given, **value}.items()}

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from benchmarks.page import NoPlace, Place
 from benchmarks.releases.campaign import run
 from benchmarks.releases.errors import CannotMeasure
 from benchmarks.releases.goals import judge
-from benchmarks.releases.page import check_page, write_page
 from benchmarks.releases.report import report
 from benchmarks.releases.results import Measured
 from benchmarks.releases.scenarios import Kind, Scenario, planned
@@ -23,18 +23,21 @@ from benchmarks.releases.scenarios import Kind, Scenario, planned
 MET, MISSED, CANNOT, INTERRUPTED = 0, 1, 2, 130
 
 
+PLACE = Place("releases")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code: 0, 1 when a goal is missed, 2 when it can't be measured here, 130 after Ctrl-C."""
     options = _options(sys.argv[1:] if arguments is None else arguments)
     try:
         if options.write:
-            check_page()
+            PLACE.check()
         everything = run(_scenarios(options), keep_cluster=options.keep_cluster)
         drawn = report(everything, machine())
         sys.stdout.write(_as_json(everything) if options.output == "json" else f"\n{drawn}")
         if options.write:
-            write_page(drawn)
-    except CannotMeasure as error:
+            PLACE.write(drawn)
+    except (CannotMeasure, NoPlace) as error:
         sys.stderr.write(f"{error}\n")
         return CANNOT
     except KeyboardInterrupt:

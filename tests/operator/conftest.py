@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.operator.defaults import with_defaults
+from tidegate.cli.schema import with_defaults
 from tidegate.model.spec import ModelDeploymentSpec
 
 CRDS = Path(__file__).parents[2] / "crds"

@@ -10,7 +10,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.operator.defaults import with_defaults
+from tidegate.cli.schema import with_defaults
 from tidegate.decide.canary import weight_at
 from tidegate.decide.rollout import decide
 from tidegate.model.decision import (

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tests.operator.defaults import with_defaults
+from tidegate.cli.schema import with_defaults
 from tidegate.clients.kubernetes_api import (
     CONFIG_MAPS,
     CONTROLLER_REVISIONS,

@@ -12,7 +12,7 @@ from benchmarks.judge.drawing import draw
 from benchmarks.judge.ours import hear, learned
 from benchmarks.judge.product import CRD
 from benchmarks.judge.traffic import Arm, Recording
-from tests.operator.defaults import with_defaults
+from tidegate.cli.schema import with_defaults
 from tidegate.judge.trial import Terms, Trial
 from tidegate.model.evidence import BY_CHANCE
 from tidegate.model.spec import Analysis, ModelDeploymentSpec

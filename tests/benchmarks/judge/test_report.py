@@ -1,13 +1,11 @@
 """What is told of the figures: tables, goals, the page."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from benchmarks.judge.__main__ import exit_code
 from benchmarks.judge.cells import Cell, Table, outage
-from benchmarks.judge.errors import BenchmarkError
 from benchmarks.judge.goals import Goal, is_refuted, judge
 from benchmarks.judge.outcomes import (
     ARGO,
@@ -20,7 +18,6 @@ from benchmarks.judge.outcomes import (
     STRICT,
     Outcome,
 )
-from benchmarks.judge.page import BEGIN, END, check_page, with_report
 from benchmarks.judge.report import report
 from benchmarks.judge.results import CellResult, Figures, Results, figures_of
 from tidegate.model.spec import Analysis
@@ -154,17 +151,3 @@ def test_tables_without_cells_are_left_out(analysis: Analysis) -> None:
         "### 2. Detection: the candidate fails more often",
         "### Goals",
     ]
-
-
-def test_the_report_goes_between_its_marks_and_nowhere_else() -> None:
-    page = f"# The judge\n\n{BEGIN}\nold\n{END}\n\nEnd.\n"
-
-    assert with_report(page, "new\n") == f"# The judge\n\n{BEGIN}\n\nnew\n\n{END}\n\nEnd.\n"
-
-
-def test_a_page_without_a_place_is_refused_before_anything_is_simulated(tmp_path: Path) -> None:
-    with pytest.raises(BenchmarkError, match="doesn't exist"):
-        check_page(tmp_path / "judge-benchmark.md")
-    (tmp_path / "page.md").write_text("# Nothing here\n")
-    with pytest.raises(BenchmarkError, match="needs the lines"):
-        check_page(tmp_path / "page.md")

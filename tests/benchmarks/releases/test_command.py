@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.page import Place
 from benchmarks.releases import __main__ as command
-from benchmarks.releases import page, stand
+from benchmarks.releases import stand
 from benchmarks.releases.errors import CannotMeasure
 from benchmarks.releases.results import Measured
 from benchmarks.releases.scenarios import Scenario, equal, failing, slow
@@ -73,9 +74,9 @@ def test_write_puts_the_report_into_the_page(
     asked: list[object], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     there = tmp_path / "page.md"
-    there.write_text(f"{page.BEGIN}\n{page.END}\n")
-    monkeypatch.setattr(command, "check_page", lambda: page.check_page(there))
-    monkeypatch.setattr(command, "write_page", lambda drawn: page.write_page(drawn, there))
+    place = Place("releases", there)
+    there.write_text("\n".join(place.marks))
+    monkeypatch.setattr(command, "PLACE", place)
     assert command.main(["--write"]) == 0
     assert "median 7.0 s" in there.read_text()
 

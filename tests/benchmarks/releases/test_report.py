@@ -1,12 +1,7 @@
 """The report says what was seen, marks what is missed, and finds its place in the page."""
 
 from dataclasses import replace
-from pathlib import Path
 
-import pytest
-
-from benchmarks.releases.errors import CannotMeasure
-from benchmarks.releases.page import BEGIN, END, check_page, with_report
 from benchmarks.releases.report import line, report
 from benchmarks.releases.scenarios import failing
 from tests.benchmarks.releases.made import GONE, STAYED, STUCK, of, of_equal, of_failing, of_slow
@@ -63,17 +58,3 @@ def test_one_release_in_one_line() -> None:
         "RolledBack, LatencyWorse; first to last answer 7.0 s, its answers 80, slower by 1 ms, "
         "all requests 4,000, lost 0"
     )
-
-
-def test_the_report_replaces_what_is_between_the_marks_and_nothing_else() -> None:
-    page = f"# Judge\n\n{BEGIN}\nold\n{END}\n\nmore\n"
-    assert with_report(page, "new\n") == f"# Judge\n\n{BEGIN}\n\nnew\n\n{END}\n\nmore\n"
-
-
-def test_a_page_without_marks_is_refused_before_anything_is_measured(tmp_path: Path) -> None:
-    page = tmp_path / "page.md"
-    with pytest.raises(CannotMeasure, match="can't be read"):
-        check_page(page)
-    page.write_text("# Judge\n")
-    with pytest.raises(CannotMeasure, match="needs the lines"):
-        check_page(page)

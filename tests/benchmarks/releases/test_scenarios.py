@@ -9,7 +9,7 @@ import yaml
 
 from benchmarks.releases.models import FAILING, GOOD, SLOW, TWIN_A, TWIN_B, Model
 from benchmarks.releases.scenarios import Kind, Scenario, equal, failing, manifest, planned, slow, spec
-from tests.operator.defaults import with_defaults
+from tidegate.cli.schema import with_defaults
 from tidegate.model.revision import plan_digest, revision_name
 from tidegate.model.spec import Canary, ModelDeploymentSpec
 

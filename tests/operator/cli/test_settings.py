@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from tests.operator.defaults import with_defaults as api_server_defaults
 from tidegate.cli.errors import Unusable
 from tidegate.cli.packaged import spec_schema as packaged_schema
 from tidegate.cli.quantities import error_rate, share, span, times
 from tidegate.cli.schema import holds, leaves, refusals, with_defaults
+from tidegate.cli.schema import with_defaults as api_server_defaults
 from tidegate.cli.settings_patch import patched
 
 GIVEN = {"model": {"uri": "http://models/1.onnx"}}

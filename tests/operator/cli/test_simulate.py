@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.operator.defaults import with_defaults
 from tidegate.cli.playing import Played, Scenario, endings_of, play
+from tidegate.cli.schema import with_defaults
 from tidegate.cli.simulate import CANNOT, DONE, USAGE, main, play_all
 from tidegate.judge.synthetic import Behaviour
 from tidegate.model.spec import ModelDeploymentSpec

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.operator.defaults import with_defaults
+from tidegate.cli.schema import with_defaults
 
 pytestmark = pytest.mark.apiserver
 Kubectl = Callable[..., CompletedProcess[str]]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.operator.defaults import with_defaults
+from tidegate.cli.schema import with_defaults
 from tidegate.errors import InvalidSpec
 from tidegate.model.spec import (
     Analysis,
