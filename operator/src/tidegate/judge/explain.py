@@ -76,6 +76,8 @@ def _errors(counts: Counts, where: str = "") -> str:
 
 
 def _latency(stable: Counts, candidate: Counts, analysis: Analysis) -> str:
+    if not candidate.durations.total or not stable.durations.total:
+        return f"no latency of {'stable' if candidate.durations.total else 'the candidate'} is counted yet"
     quantiles = analysis.latency.quantiles
     shown = sorted({quantiles[0], quantiles[-1]})
     parts = [
