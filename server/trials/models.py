@@ -3,6 +3,8 @@
 So every 5xx is the server's fault.
 """
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +59,24 @@ def with_inputs(folder: Path, name: str, inputs: list[tuple[str, str, list[int |
     weights = {"three": np.array([[0.1, 0.7, 0.2]], np.float32), "word": np.array(["yes"], object)}
     given = [_tensor(tensor, KINDS[datatype], shape) for tensor, datatype, shape in inputs]
     return _saved(folder / name, nodes, given, outputs, weights)
+
+
+def with_known_ids(package: Path, folder: Path) -> Path:
+    """A package for text whose graph takes ids that it doesn't know for the last one that it does.
+
+    As it is, such an id makes the graph itself fail, which is the model's fault and answered with 500.
+    """
+    there = folder / "with-known-ids"
+    shutil.copytree(package.parent, there, dirs_exist_ok=True)
+    model = onnx.load(package)
+    ids, known = model.graph.input[0].name, json.loads((there / "tokenizer.json").read_text())["model"]["vocab"]
+    for node in model.graph.node:
+        node.input[:] = ["known_ids" if name == ids else name for name in node.input]
+    model.graph.node.insert(0, helper.make_node("Clip", [ids, "first_id", "last_id"], ["known_ids"]))
+    for name, value in (("first_id", 0), ("last_id", len(known) - 1)):
+        model.graph.initializer.append(numpy_helper.from_array(np.array(value), name))
+    (there / "model.onnx").write_bytes(model.SerializeToString())
+    return there / "model.onnx"
 
 
 def _kept(source: str, target: str, datatype: str) -> list[Any]:

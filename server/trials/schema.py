@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from server.benchmarks.progress import Progress
-from server.trials.models import every_datatype, readings, with_inputs
+from server.trials.models import every_datatype, readings, with_inputs, with_known_ids
 from server.trials.servers import Tried, tried
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -51,7 +51,7 @@ def models(folder: Path) -> dict[str, Path]:
         "every datatype": every_datatype(folder),
         "four kinds of input": with_inputs(folder, "mixed", mixed),
     }
-    return {**found, "text and labels": SENTIMENT} if SENTIMENT.is_file() else found
+    return {**found, "text and labels": with_known_ids(SENTIMENT, folder)} if SENTIMENT.is_file() else found
 
 
 def conformance(folder: Path, examples: int, seed: int, progress: Progress) -> Iterator[Conformance]:

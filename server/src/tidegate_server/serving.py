@@ -376,6 +376,7 @@ def _facts(prepared: Prepared, inference: Inference, settings: Settings) -> Fact
         server_version=server_version(),
         secured=not prepared.guard.is_open,
         example=package.predictor.example(signature),
+        forms=package.predictor.forms,
     )
     properties = {"sha256": prepared.sha256, "model_deployment": settings.model_deployment}
     return Facts(server_version(), properties, document, selftest)

@@ -10,6 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.server.protocol.questions import SIGNATURES, array_of, arrays_for, question
+from tidegate_server.errors import InvalidRequest
+from tidegate_server.predict.cut import Strings
+from tidegate_server.predict.text import TextPredictor
 from tidegate_server.protocol.document import dump_json, parse_json
 from tidegate_server.protocol.limits import Limits
 from tidegate_server.protocol.openapi import MAX_EXAMPLE_ELEMENTS, openapi_document, page
@@ -165,8 +168,47 @@ def test_callers_without_a_key_are_described_only_where_keys_are_asked_for() -> 
 def test_an_example_that_is_given_stands_first() -> None:
     made = document(SIGNATURES[0], example={"text": "a good day"})
     assert made["x-model"]["examples"]["predict"] == {"text": "a good day"}
-    assert fits(made, "PredictRequest", {"text": "another one"})
-    assert not fits(made, "PredictRequest", {"text": 7})
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param({"text": "a good day"}, id="a text"),
+        pytest.param({"texts": ["a good day", "a bad one"]}, id="several"),
+        pytest.param({"inputs": "a good day"}, id="as an input"),
+        pytest.param({"inputs": ["a good day"]}, id="several as inputs"),
+        pytest.param("a good day", id="bare"),
+        pytest.param(["a good day"], id="several, bare"),
+        pytest.param({"text": 7}, id="a number"),
+        pytest.param({"texts": []}, id="none"),
+        pytest.param({"texts": "a good day"}, id="one where several go"),
+        pytest.param({"text": "a", "texts": ["b"]}, id="two forms at once"),
+        pytest.param(["a", 7], id="a number among them"),
+    ],
+)
+def test_a_server_for_text_takes_what_its_document_says_and_nothing_else(body: Any) -> None:
+    ids = Signature((TensorSpec("ids", "INT64", ("N", "M")),), ())
+    predictor = TextPredictor(Strings(TensorSpec("text", "BYTES", ("N",))), None)
+    made = openapi_document("m", "r", ids, server_version="1", secured=False, forms=predictor.forms)
+    try:
+        predictor.read(body, ids, LIMITS)
+        taken = True
+    except InvalidRequest:
+        taken = False
+
+    assert fits(made, "PredictRequest", body) == taken
+
+
+@pytest.mark.parametrize("datatype", ["FP16", "FP32"])
+def test_a_number_is_valid_as_long_as_it_is_not_rounded_to_infinity(datatype: str) -> None:
+    kind = np.dtype(NUMPY_TYPES[datatype])
+    infinite = {"FP16": 65520.0, "FP32": 3.4028235677973366e38}[datatype]
+    made = document(Signature((TensorSpec("x", datatype, ("N",)),), ()))
+    for value, expected in ((np.nextafter(infinite, 0), True), (infinite, False)):
+        body = {"inputs": [{"name": "x", "datatype": datatype, "shape": [1], "data": [float(value)]}]}
+        assert fits(made, "InferRequest", body) is expected
+        with np.errstate(over="ignore"):
+            assert bool(np.isfinite(np.array(value).astype(kind))) is expected
 
 
 def test_inputs_that_nobody_would_read_are_no_example() -> None:

@@ -4,7 +4,7 @@ Which output holds the classes is decided once, from the signature, when the mod
 keeps the server from starting and never shows up in an answer.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -175,6 +175,10 @@ class LabelledPredictor:
     """Tensors in; tensors and a label for each row out: the predictor of a model that has labels and no tokenizer."""
 
     classes: Classes
+
+    @property
+    def forms(self) -> Sequence[Mapping[str, Any]]:
+        return ()
 
     @property
     def quick_bytes(self) -> int:

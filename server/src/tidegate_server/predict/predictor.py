@@ -34,6 +34,11 @@ QUICK_BYTES = 2**16
 
 class Predictor(Protocol):
     @property
+    def forms(self) -> Sequence[Mapping[str, Any]]:
+        """JSON Schemas of the bodies that it understands beside the model's own tensors."""
+        ...
+
+    @property
     def quick_bytes(self) -> int:
         """A body of so many bytes is read fast enough for an event loop that others wait for."""
         ...
@@ -51,6 +56,7 @@ class PlainPredictor:
     """Tensors in, tensors out: the predictor of a model without a tokenizer and without labels."""
 
     quick_bytes = QUICK_BYTES
+    forms = ()
 
     def read(self, document: Any, signature: Signature, limits: Limits) -> Asked:
         return Asked((read_plain(document, signature, limits),), writer_of_outputs(document))

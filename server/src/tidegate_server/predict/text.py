@@ -7,7 +7,7 @@ A bare string or list, and "inputs" in place of "text" and "texts", are understo
 the input go through as they are, and are answered with tensors.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -28,6 +28,20 @@ MAX_TEXT_BYTES = 64 * 1024  # far more than a model reads, and little enough to 
 MAX_REQUEST_BYTES = 1024 * 1024
 QUICK_TEXT_BYTES = 4096  # cut into tokens within two milliseconds
 
+_ONE: Mapping[str, Any] = {"type": "string", "maxLength": MAX_TEXT_BYTES}
+_SEVERAL: Mapping[str, Any] = {"type": "array", "minItems": 1, "maxItems": MAX_TEXTS, "items": _ONE}
+
+
+def _field(name: str, schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {"type": "object", "required": [name], "additionalProperties": False, "properties": {name: schema}}
+
+
+_SCHEMAS: Sequence[Mapping[str, Any]] = (
+    {"title": "a text", **_field("text", _ONE)},
+    {"title": "several texts", **_field("texts", _SEVERAL)},
+    {"title": "one or several, as inputs", **_field("inputs", {"anyOf": [_ONE, _SEVERAL]})},
+    {"title": "one or several, bare", "anyOf": [_ONE, _SEVERAL]},
+)
 _FORMS = 'give {"text": "..."}, or {"texts": ["...", "..."]} for several'
 
 
@@ -36,6 +50,10 @@ class TextPredictor:
     cutter: Cutter
     classes: Classes | None
     """None for a model that doesn't classify: its outputs are given as they are, a row for each text."""
+
+    @property
+    def forms(self) -> Sequence[Mapping[str, Any]]:
+        return _SCHEMAS
 
     @property
     def quick_bytes(self) -> int:

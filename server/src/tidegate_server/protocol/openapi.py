@@ -4,6 +4,7 @@ It describes every answer: what a client may rely on is what a test can check ag
 """
 
 import json
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from math import prod
@@ -30,9 +31,16 @@ _OF_INFERENCE = ("400", "404", "413", "415", "500", "503", "504")
 
 
 def openapi_document(
-    name: str, revision: str, signature: Signature, *, server_version: str, secured: bool, example: Any = None
+    name: str,
+    revision: str,
+    signature: Signature,
+    *,
+    server_version: str,
+    secured: bool,
+    example: Any = None,
+    forms: Sequence[Mapping[str, Any]] = (),
 ) -> Json:
-    """`example` is a body of /predict, for a server that understands more there than the model's own tensors."""
+    """`example` is a body of /predict; `forms` are schemas of what is understood there beside the model's tensors."""
     infer, predict = _infer_example(signature), _predict_example(signature, example)
     return {
         "openapi": "3.1.0",
@@ -46,7 +54,7 @@ def openapi_document(
             "schemas": {
                 **answer_schemas(name, revision, signature, server_version),
                 "InferRequest": _infer_schema(signature),
-                "PredictRequest": _predict_schema(signature, example),
+                "PredictRequest": _predict_schema(signature, forms),
             },
             "parameters": {
                 "model_name": _path_parameter("model_name", name),
@@ -210,9 +218,9 @@ def _infer_schema(signature: Signature) -> Json:
     }
 
 
-def _predict_schema(signature: Signature, example: Any) -> Json:
-    """What the example is like, and the tensors by name, alone or as rows."""
-    forms: list[Json] = [] if example is None else [{"title": "as in the example", **_like(example)}]
+def _predict_schema(signature: Signature, more: Sequence[Mapping[str, Any]]) -> Json:
+    """The tensors by name, alone or as rows, and what else is understood."""
+    forms: list[Json] = [dict(form) for form in more]
     named = {
         "type": "object",
         "required": [spec.name for spec in signature.inputs],
@@ -233,13 +241,6 @@ def _predict_schema(signature: Signature, example: Any) -> Json:
 
 def _only(field: str, schema: Json) -> Json:
     return {"type": "object", "required": [field], "additionalProperties": False, "properties": {field: schema}}
-
-
-def _like(example: Any) -> Json:
-    if isinstance(example, dict):
-        properties = {name: _like(value) for name, value in example.items()}
-        return {"type": "object", "required": list(example), "additionalProperties": False, "properties": properties}
-    return {"type": "string"} if isinstance(example, str) else {}
 
 
 def _infer_example(signature: Signature) -> Any:

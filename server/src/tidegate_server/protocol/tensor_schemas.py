@@ -25,9 +25,12 @@ def value_schema(datatype: str) -> Schema:
     kind = np.dtype(NUMPY_TYPES[datatype])
     named = {"format": _FORMATS[datatype]} if datatype in _FORMATS else {}
     if kind.kind == "f":
-        # Written as short as can be, the largest FP32 is 3.4028235e+38, a little more than it is; FP16's is less.
-        largest = max(float(np.finfo(kind).max), float(str(np.finfo(kind).max)))
-        return {"type": "number", **named, "minimum": -largest, "maximum": largest}
+        about = np.finfo(kind)
+        if kind.itemsize == 8:
+            return {"type": "number", **named, "minimum": float(about.min), "maximum": float(about.max)}
+        # What lies less than half a step above the largest number is rounded to it; only from there on it's infinite.
+        infinite = 2.0**about.maxexp - 2.0 ** (about.maxexp - about.nmant - 2)
+        return {"type": "number", **named, "exclusiveMinimum": -infinite, "exclusiveMaximum": infinite}
     bounds = np.iinfo(kind)
     return {"type": "integer", **named, "minimum": int(bounds.min), "maximum": int(bounds.max)}
 
