@@ -78,7 +78,9 @@ def _run(arguments: argparse.Namespace) -> int:
     )
     with patience(f"reading {namespace}/{arguments.name}, then Prometheus at {arguments.prometheus} …"):
         api = connect(arguments.kubeconfig, arguments.context)
-        manifest = api.get(MODEL_DEPLOYMENTS, namespace, arguments.name)
+        # In the operator's pod this is its own account, which may list them and has no need to get one.
+        listed = api.list(MODEL_DEPLOYMENTS, namespace, None)["items"]
+        manifest = next((each for each in listed if each["metadata"]["name"] == arguments.name), None)
         metrics = PrometheusMetrics(arguments.prometheus.rstrip("/"), PrometheusAccess.of(arguments.prometheus_secret))
         now = datetime.now(UTC)  # noqa: TID251 - the one clock read
         retold = retell(manifest, metrics, request, now)
