@@ -173,3 +173,23 @@ def test_a_gross_failure_does_not_overflow() -> None:
 
     assert math.isfinite(mixture.log_value)
     assert mixture.log_value > 100_000
+
+
+@pytest.mark.parametrize("kappa", kappas(UPWARD + DOWNWARD))
+@pytest.mark.parametrize(("ratio", "absolute"), [(1.0, 0.0), (1.25, 0.001), (2.0, 0.005)])
+def test_over_the_size_of_a_clump_requests_that_fail_together_keep_the_expectation_at_most_one(
+    kappa: float, ratio: float, absolute: float
+) -> None:
+    clump = 5
+    for clumps_c, clumps_s, p in product((1, 2), (2, 5), (0.02, 0.2)):
+        q = ratio * p + absolute
+        expected = sum(
+            binomial(clumps_c, bad_c, q)
+            * binomial(clumps_s, bad_s, p)
+            * math.exp(
+                log_e_of((clump * bad_c, clump * bad_s, clump * clumps_c, clump * clumps_s), kappa, ratio, absolute)
+                / clump
+            )
+            for bad_c, bad_s in product(range(clumps_c + 1), range(clumps_s + 1))
+        )
+        assert expected <= 1 + 1e-12
