@@ -26,11 +26,11 @@ def main() -> int:
     """The exit code: 0 where every goal is met, 1 where one isn't, 2 when nothing can be simulated."""
     options = _options()
     try:
+        cost = cost_of_a_poll()
         results = _results(options)
     except (BenchmarkError, NoPlace) as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    cost = cost_of_a_poll()
     told = f"{report(results)}\n### The cost of a poll\n\n{cost_report(cost)}\n"
     if options.write:
         PLACE.write(told)

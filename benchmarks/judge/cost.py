@@ -17,6 +17,7 @@ from time import process_time
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from benchmarks.judge.errors import BenchmarkError
 from benchmarks.judge.product import default_analysis
 from tidegate.clients.counters import counters_for
 from tidegate.clients.prometheus import PrometheusMetrics
@@ -54,7 +55,7 @@ class Cost:
 
 
 def cost_of_a_poll(polls: int = POLLS) -> Cost:
-    """Polls a rollout at 10 % that holds; the first few, which read what came before, aren't counted."""
+    """Polls a rollout at 10 %; the first few, which read what came before, aren't counted. Raises BenchmarkError."""
     analysis = default_analysis()
     step, counters = analysis.interval, counters_for("Builtin", "Router")
     rollout = Rollout(ARMS.candidate, BEGAN, 1, BEGAN, (Shift(BEGAN, 10),))
@@ -69,8 +70,8 @@ def cost_of_a_poll(polls: int = POLLS) -> Cost:
             verdict = docket.judge((ARMS.namespace, ARMS.name), sight, Question(analysis, 1e-9))
             spent.append((process_time() - began) * 1000)
         queries = (asked() - before) / polls
-    if verdict.answer is not Answer.NOT_ENOUGH:
-        raise AssertionError(f"the rollout was to hold, and not to be found {verdict}")
+    if verdict.answer not in (Answer.NOT_ENOUGH, Answer.ACCEPTABLE):
+        raise BenchmarkError(f"a poll's cost can't be told: the judge said {verdict.reason}, {verdict.message}")
     counted = spent[NOT_COUNTED:]
     return Cost(median(counted), max(counted), queries, polls)
 
