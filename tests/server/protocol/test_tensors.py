@@ -1,5 +1,6 @@
 """JSON values to arrays and back, by tables."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -176,3 +177,9 @@ def test_rows_of_every_kind_of_number_are_written(code: str) -> None:
     ready = json_ready("y", array)
     written = parse_json(dump_json([[*ready], json_ready("y", array[1:].reshape(())), ready]))
     assert written == [[0, 1], 1, [0, 1]]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_what_is_no_number_is_no_whole_number_either(value: float) -> None:
+    with pytest.raises(InvalidRequest, match="needs whole numbers"):
+        array_from_json(TensorSpec("ids", "INT64", ("N",)), [1.0, value], Limits())

@@ -196,7 +196,10 @@ def _without_missing(spec: TensorSpec, values: list[Any], kinds: Kinds, limits: 
 
 
 def _whole(spec: TensorSpec, values: list[Any]) -> list[int]:
-    whole = list(map(int, values))
+    try:
+        whole = list(map(int, values))
+    except (ValueError, OverflowError):  # of NaN and of infinity there is no integer
+        whole = []
     if whole != values:
         raise InvalidRequest(f"input {spec.name}: needs whole numbers ({spec.datatype}), found a fraction")
     # What is beyond 64 bits arrives as a float too, rounded to what may be within them.
