@@ -1,5 +1,6 @@
 """Builds the operator's parts and runs them under kopf until it is told to stop."""
 
+import gc
 import logging
 import threading
 from collections.abc import Mapping
@@ -27,6 +28,9 @@ def run(environ: Mapping[str, str]) -> int:
     parts = build(settings)
     registry = kopf.OperatorRegistry()
     register(registry, parts)
+    # Modules and wiring stay for good: without this the collector goes through all of them again and again.
+    gc.collect()
+    gc.freeze()
     stopped = threading.Event()
     threading.Thread(target=_resync_until, args=(parts, stopped), name="resync", daemon=True).start()
     for chatty in ("kopf", "aiohttp.access"):
