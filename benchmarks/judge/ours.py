@@ -9,7 +9,7 @@ from benchmarks.judge.outcomes import Outcome
 from benchmarks.judge.traffic import Arm, Ints, Recording
 from tidegate.judge.dispersion import Block, clump_size
 from tidegate.judge.interval import Interval
-from tidegate.judge.latency import choose_boundaries
+from tidegate.judge.latency import boundaries_of
 from tidegate.judge.pods import Tally
 from tidegate.judge.trial import Terms, Trial
 from tidegate.judge.verdict import WATCHFUL
@@ -46,13 +46,7 @@ def hear(recording: Recording, analysis: Analysis, dispersion: Dispersion, *, un
 def learned(recording: Recording, analysis: Analysis) -> Dispersion:
     """What the product knows of clumps before the rollout: the user's number, or what stable's pods tell."""
     latency = analysis.latency
-    boundaries = choose_boundaries(
-        recording.reference(),
-        latency.quantiles,
-        tolerate=latency.tolerate,
-        accept=latency.accept,
-        negligible=latency.negligible,
-    )
+    boundaries = boundaries_of(recording.reference(), latency)
     slow = {boundary.quantile: _slower_than(recording.before, boundary.stable) for boundary in boundaries}
     return Dispersion(
         analysis.dispersion or clump_size(_blocks(recording.before, [pod.failed for pod in recording.before])),

@@ -9,7 +9,7 @@ from statistics import NormalDist
 import yaml
 
 from tidegate.cli.schema import with_defaults
-from tidegate.judge.latency import choose_boundaries
+from tidegate.judge.latency import boundaries_of
 from tidegate.judge.metric import LATENCY_LEEWAY
 from tidegate.judge.synthetic import BOUNDS, SIGMA
 from tidegate.model.evidence import Durations
@@ -47,12 +47,10 @@ def acceptable_slowdown(analysis: Analysis, median: float) -> float:
 
     That line leaves a percentile half of what lies above it (`LATENCY_LEEWAY`), at the buckets that the judge chooses.
     """
-    normal, latency, many = NormalDist(), analysis.latency, 10**6
+    normal, many = NormalDist(), 10**6
     below = [1.0 if math.isinf(bound) else normal.cdf(math.log(bound / median) / SIGMA) for bound in BOUNDS]
     stable = Durations(BOUNDS, tuple(round(share * many) for share in below))
-    chosen = choose_boundaries(
-        stable, latency.quantiles, tolerate=latency.tolerate, accept=latency.accept, negligible=latency.negligible
-    )
+    chosen = boundaries_of(stable, analysis.latency)
     lines = [
         (BOUNDS[each.accept], 1 - below[each.stable] + LATENCY_LEEWAY * (1 - each.quantile / 100)) for each in chosen
     ]

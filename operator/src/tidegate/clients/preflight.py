@@ -2,14 +2,14 @@
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from tidegate.clients.counters import Counters
 from tidegate.clients.prometheus import Metrics, ServerCounters, StableHistory
 from tidegate.judge.dispersion import Block, Noisy, clump_size, noisy_pod
 from tidegate.judge.increments import DURATION, counts_by_pod, counts_of, durations_of, increments
-from tidegate.judge.latency import choose_boundaries
+from tidegate.judge.latency import boundaries_of
 from tidegate.judge.metric import LATENCY_TOLERANCE
 from tidegate.judge.pods import Tally
 from tidegate.model.evidence import Counts, Dispersion, Durations, Pace, total
@@ -104,9 +104,7 @@ def _bounds(reference: Durations, analysis: Analysis) -> dict[int, float]:
     """Per percentile, the bound in seconds at which stable will be compared."""
     latency = analysis.latency
     quantiles = {*latency.quantiles, *(quantile for quantile, _ in latency.ceiling)}
-    boundaries = choose_boundaries(
-        reference, sorted(quantiles), tolerate=latency.tolerate, accept=latency.accept, negligible=latency.negligible
-    )
+    boundaries = boundaries_of(reference, replace(latency, quantiles=tuple(quantiles)))
     return {boundary.quantile: reference.bounds[boundary.stable] for boundary in boundaries}
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from tidegate.judge.latency import choose_boundaries
+from tidegate.judge.latency import boundaries_of
 from tidegate.judge.metric import LATENCY_LEEWAY
 from tidegate.model.evidence import Pace
 from tidegate.model.spec import Analysis
@@ -70,16 +70,9 @@ def forecast(pace: Pace, analysis: Analysis, stages: Sequence[Stage], settle: ti
 
 def _worth_of_a_request(pace: Pace, analysis: Analysis) -> Iterator[float]:
     """In nats, for each metric that has to be shown acceptable; the least one decides."""
-    accept, latency = analysis.error_rate.accept, analysis.latency
+    accept = analysis.error_rate.accept
     yield _nats(pace.failed, accept.ratio * pace.failed + accept.absolute)
-    boundaries = choose_boundaries(
-        pace.durations,
-        latency.quantiles,
-        tolerate=latency.tolerate,
-        accept=latency.accept,
-        negligible=latency.negligible,
-    )
-    for boundary in boundaries:
+    for boundary in boundaries_of(pace.durations, analysis.latency):
         slow = pace.durations.slower_than(boundary.stable) / pace.durations.total
         slower = pace.durations.slower_than(boundary.accept) / pace.durations.total
         yield _nats(slower, slow + LATENCY_LEEWAY * (1 - boundary.quantile / 100))

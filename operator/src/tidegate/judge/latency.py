@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from tidegate.model.evidence import Durations
+from tidegate.model.spec import Latency
 
 ENOUGH_TO_CHOOSE = 100
 """Requests of stable before its quantiles are worth anything."""
@@ -24,6 +25,17 @@ class Boundary:
     stable: int
     tolerate: int
     accept: int
+
+
+def boundaries_of(reference: Durations, latency: Latency) -> tuple[Boundary, ...]:
+    """Where the user's own percentiles and tolerances put them."""
+    return choose_boundaries(
+        reference,
+        latency.quantiles,
+        tolerate=latency.tolerate,
+        accept=latency.accept,
+        negligible=latency.negligible,
+    )
 
 
 def choose_boundaries(

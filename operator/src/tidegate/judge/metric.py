@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from tidegate.judge.eprocess import CEILING_UPWARD, DOWNWARD, UPWARD, Mixture, log_e, log_e_ceiling, log_sum
-from tidegate.judge.latency import Boundary, bucket_from, choose_boundaries
+from tidegate.judge.latency import Boundary, boundaries_of, bucket_from
 from tidegate.model.evidence import Dispersion, Durations, Poll
 from tidegate.model.spec import ErrorRate, Latency, Margin
 
@@ -124,14 +124,7 @@ class LatencyMetric(Metric):
         return max(zip(self.worse, self.boundaries, strict=True), key=lambda pair: pair[0].log_value)[1]
 
     def _choose(self) -> None:
-        latency = self._latency
-        self.boundaries = choose_boundaries(
-            self._reference,
-            latency.quantiles,
-            tolerate=latency.tolerate,
-            accept=latency.accept,
-            negligible=latency.negligible,
-        )
+        self.boundaries = boundaries_of(self._reference, self._latency)
         self.worse = [Mixture(UPWARD) for _ in self.boundaries]
         self.acceptable = [Mixture(DOWNWARD, start_at_once=1.0) for _ in self.boundaries]
 
