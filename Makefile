@@ -45,15 +45,15 @@ test-fast: setup ## The tests that need nothing but Python
 
 .PHONY: bench-server
 bench-server: setup ## The model server beside the bare runtime and its peers; ARGS=--quick for a look
-	@UV="$(UV)" $(BIN)/python -m server.benchmarks $(ARGS)
+	@UV="$(UV)" $(BIN)/python -m benchmarks.server $(ARGS)
 
 .PHONY: bench-fronts
 bench-fronts: setup ## HTTP servers compared with the same handler; ARGS=--quick for a look
-	@UV="$(UV)" $(BIN)/python -m server.benchmarks.fronts $(ARGS)
+	@UV="$(UV)" $(BIN)/python -m benchmarks.http_servers $(ARGS)
 
 .PHONY: trials-server
 trials-server: setup ## The model server under load, at its end, and fuzzed; ARGS="soak --minutes 2" for a part
-	@UV="$(UV)" $(BIN)/python -m server.trials $(ARGS)
+	@UV="$(UV)" $(BIN)/python -m benchmarks.server_trials $(ARGS)
 
 .PHONY: bench-judge
 bench-judge: setup ## The judge beside other rules, on traffic drawn by chance; ARGS=--quick for a look

@@ -1,1 +1,1 @@
-"""Benchmarks of what isn't one program's own; the model server's are in `server/benchmarks`."""
+"""Everything that measures: benchmarks of the judge, of releases and of the model server, and the server's trials."""

@@ -15,7 +15,7 @@ from benchmarks.judge.product import default_analysis
 from benchmarks.judge.report import report
 from benchmarks.judge.results import Results
 from benchmarks.page import NoPlace, Place
-from server.benchmarks.progress import Progress
+from benchmarks.server.progress import Progress
 
 FULL, QUICK = Effort(runs=80, tuning=4000), Effort(runs=10, tuning=1500)
 SEED = 20260101

@@ -21,7 +21,7 @@ from benchmarks.judge.ours import hear, learned
 from benchmarks.judge.outcomes import ARGO, FLAGGER, KAYENTA, OURS, STRICT, Outcome
 from benchmarks.judge.product import strict
 from benchmarks.judge.results import Results, summed_up
-from server.benchmarks.progress import Progress
+from benchmarks.server.progress import Progress
 from tidegate.model.spec import Analysis
 
 TOGETHER = 20

@@ -15,7 +15,7 @@ from benchmarks.releases.releasing import KUBECTL_FAILED, Course, Releasing, lon
 from benchmarks.releases.results import Measured, measured
 from benchmarks.releases.scenarios import NAME, Scenario, namespace_manifest
 from benchmarks.releases.stand import Stand, demo_folder, folder, standing
-from server.benchmarks.progress import Progress
+from benchmarks.server.progress import Progress
 from tidegate_demo import files, load, place
 from tidegate_demo.cluster.errors import ClusterError
 from tidegate_demo.kubectl import Kubectl

@@ -14,7 +14,7 @@ from benchmarks.releases.errors import ScenarioBroken
 from benchmarks.releases.models import Model
 from benchmarks.releases.results import Ending
 from benchmarks.releases.scenarios import NAME, PROMOTED, ROLLED_BACK, Scenario, manifest
-from server.benchmarks.progress import Progress
+from benchmarks.server.progress import Progress
 from tidegate_demo.chapters import describe
 from tidegate_demo.kubectl import KubectlError
 from tidegate_demo.records import Request

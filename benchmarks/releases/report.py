@@ -7,7 +7,7 @@ from typing import assert_never
 from benchmarks.releases.goals import Goal, is_as_promised, judge
 from benchmarks.releases.results import Measured, Release
 from benchmarks.releases.scenarios import Kind, Scenario
-from server.benchmarks.table import draw
+from benchmarks.server.table import draw
 
 MISSED = "**MISSED**"
 MARK = " !"

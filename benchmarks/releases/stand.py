@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.releases.errors import CannotMeasure
-from server.benchmarks.progress import Progress
+from benchmarks.server.progress import Progress
 from tidegate_demo import place
 from tidegate_demo.cluster import node
 from tidegate_demo.cluster.contexts import DemoCluster, OneNode, choose, ensure_prometheus

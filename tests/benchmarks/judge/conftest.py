@@ -1,14 +1,9 @@
 """What the tests of the judge's benchmark share: arms and recordings by hand, and the product's default analysis."""
 
-import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
 import pytest
-
-# The benchmark is run from the repository and is no part of any package.
-sys.path.append(str(Path(__file__).parents[3]))
 
 from benchmarks.judge.product import default_analysis
 from benchmarks.judge.traffic import HORIZON, Arm, Floats, Ints, Recording

@@ -12,7 +12,7 @@ from benchmarks.judge.cells import all_cells, chosen
 from benchmarks.judge.cost import Cost
 from benchmarks.judge.outcomes import ARGO, FLAGGER, KAYENTA, ORACLE_60, ORACLE_BEST, ORACLE_TOLERANCE, OURS, STRICT
 from benchmarks.judge.results import Results
-from server.benchmarks.progress import Progress
+from benchmarks.server.progress import Progress
 from tidegate.model.spec import Analysis
 
 

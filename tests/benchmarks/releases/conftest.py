@@ -1,7 +1,6 @@
-"""The benchmarks are run from the repository and are no part of any package."""
+"""What the tests of the releases share: a small model and a lookalike of it, ready to be asked."""
 
 import hashlib
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +10,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 
+from benchmarks.releases.models import Models, released
 from tidegate_demo import digits, graphs
 from tidegate_demo import models as demo
-
-sys.path.append(str(Path(__file__).parents[3]))
-
-from benchmarks.releases.models import Models, released
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from benchmarks.releases.errors import ScenarioBroken
 from benchmarks.releases.models import FAILING, GOOD, TWIN_A, TWIN_B, Model
 from benchmarks.releases.releasing import Course, Releasing
 from benchmarks.releases.scenarios import PROMOTED, ROLLED_BACK, Scenario, equal, failing
-from server.benchmarks.progress import Progress
+from benchmarks.server.progress import Progress
 from tests.benchmarks.releases.records import good
 from tidegate_demo.kubectl import KubectlError
 from tidegate_demo.records import Request

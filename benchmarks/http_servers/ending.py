@@ -1,0 +1,107 @@
+"""The probe of a front's end: SIGTERM while 16 connections that are kept open ask 200 times a second.
+
+As after a pod's end has been ordered: for some seconds clients haven't heard of it and go on, also on new connections.
+A client that sees its connection closed before it asks opens another one, and nothing is lost by that.
+"""
+
+import asyncio
+import os
+import signal
+from dataclasses import dataclass
+from time import perf_counter
+
+from benchmarks.http_servers.seen import Ending
+from benchmarks.http_servers.wire import Reply, Wire, connect
+
+CONNECTIONS = 16
+PER_SECOND = 200
+BEFORE_SECONDS, AFTER_SECONDS = 1.0, 3.0
+FRESH_EVERY_SECONDS = 0.5
+PATIENCE_SECONDS = 5.0
+
+
+@dataclass
+class _Counts:
+    asked: int = 0
+    refused: int = 0
+    broken: int = 0
+    told: int = 0
+    new_asked: int = 0
+    new_answered: int = 0
+
+
+async def end_under_load(port: int, pid: int, request: bytes) -> Ending:
+    """One round. The server may still be draining when it is over."""
+    counts = _Counts()
+    began = perf_counter()
+    until = began + BEFORE_SECONDS + AFTER_SECONDS
+    wires = [await connect(port) for _ in range(CONNECTIONS)]
+    clients = [
+        asyncio.create_task(_client(port, wire, request, began + index / PER_SECOND, until, counts))
+        for index, wire in enumerate(wires)
+    ]
+    await asyncio.sleep(began + BEFORE_SECONDS - perf_counter())
+    os.kill(pid, signal.SIGTERM)
+    fresh = asyncio.create_task(_fresh(port, request, until, counts))
+    await asyncio.gather(fresh, *clients)
+    return Ending(
+        counts.asked,
+        counts.refused,
+        counts.broken,
+        CONNECTIONS,
+        counts.told,
+        counts.new_asked,
+        counts.new_answered,
+    )
+
+
+async def _client(port: int, first: Wire, request: bytes, due: float, until: float, counts: _Counts) -> None:
+    """Asks at equal distances; its first connection is the one that has to be told."""
+    wire: Wire | None = first
+    while due < until:
+        await asyncio.sleep(max(0.0, due - perf_counter()))
+        if perf_counter() > until:  # so late that the server may have ended by right
+            break
+        due += CONNECTIONS / PER_SECOND
+        counts.asked += 1
+        if wire is None or wire.has_ended():
+            wire = await _connect(port)
+        if wire is None:
+            counts.refused += 1
+            continue
+        reply = await _ask(wire, request)
+        counts.broken += reply is None or reply.status != 200
+        if reply is None or reply.closes:
+            counts.told += wire is first and reply is not None
+            wire.close()
+            wire = None
+    if wire is not None:
+        wire.close()
+
+
+async def _fresh(port: int, request: bytes, until: float, counts: _Counts) -> None:
+    while perf_counter() + FRESH_EVERY_SECONDS < until:
+        await asyncio.sleep(FRESH_EVERY_SECONDS)
+        counts.new_asked += 1
+        wire = await _connect(port)
+        if wire is None:
+            continue
+        reply = await _ask(wire, request)
+        counts.new_answered += reply is not None and reply.status == 200
+        wire.close()
+
+
+async def _connect(port: int) -> Wire | None:
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            return await connect(port)
+    except (OSError, TimeoutError):
+        return None
+
+
+async def _ask(wire: Wire, request: bytes) -> Reply | None:
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            return await wire.ask(request)
+    except TimeoutError:
+        return None

@@ -1,0 +1,22 @@
+"""The place for this comparison in the page of the benchmarks; the rest of the page is left alone."""
+
+from pathlib import Path
+
+from benchmarks.server.errors import BenchmarkError
+from benchmarks.server.page import PAGE
+
+BEGIN, END = "<!-- fronts measured -->", "<!-- end of the fronts measured -->"
+
+
+def write_page(report: str, page: Path = PAGE) -> None:
+    """Raises BenchmarkError when the page has no place for it."""
+    page.write_text(with_report(page.read_text(), report))
+
+
+def with_report(text: str, report: str) -> str:
+    """The page's text with this report in its place."""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise BenchmarkError(f"docs/benchmarks.md needs the lines {BEGIN} and {END} around the report")
+    return f"{before}{BEGIN}\n\n{report.strip()}\n\n{END}{after}"

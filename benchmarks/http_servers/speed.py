@@ -1,0 +1,111 @@
+"""How fast each front is and what a request costs it: all are up, and take turns, so that a noisy minute hits all."""
+
+import json
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+
+from benchmarks.http_servers.cpu import group_seconds
+from benchmarks.http_servers.seen import Speed
+from benchmarks.server import wrk
+from benchmarks.server.bodies import Question
+from benchmarks.server.contenders import Launch, quiet_environment
+from benchmarks.server.errors import BenchmarkError
+from benchmarks.server.paced import pace
+from benchmarks.server.results import Paced
+from benchmarks.server.rounds import SHARE_OF_SATURATION, WARM_UP_SECONDS
+from benchmarks.server.running import Running
+from benchmarks.server.wrk import Load
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One front's measurements so far. `broke` says what ended them."""
+
+    label: str
+    server: Running
+    question: Question
+    loads: list[Load] = field(default_factory=list)
+    cpu_us: list[float] = field(default_factory=list)
+    paced: list[Paced] = field(default_factory=list)
+    broke: list[str] = field(default_factory=list)
+
+    def take(self, program: str, script: Path, seconds: float) -> None:
+        """So long at saturation, then half of it below. A server that is gone keeps its row, with the reason."""
+        self._saturate(program, script, seconds)
+        if not self.broke:
+            self._below_saturation(seconds / 2)
+
+    def _saturate(self, program: str, script: Path, seconds: float) -> None:
+        url = self.server.address + self.question.path
+        try:
+            wrk.drive(program, url, script, WARM_UP_SECONDS)
+            cpu, began = group_seconds(self.server.process.pid), perf_counter()
+            load = wrk.drive(program, url, script, seconds)
+            cpu, took = group_seconds(self.server.process.pid) - cpu, perf_counter() - began
+        except BenchmarkError as error:
+            self.broke.append(f"broke down under load ({error}); its last words: {self.server.last_words()}")
+            return
+        self.loads.append(load)
+        if load.per_second:
+            self.cpu_us.append(cpu / (load.per_second * took) * 1e6)
+
+    def _below_saturation(self, seconds: float) -> None:
+        """At 70 % of what it has reached so far."""
+        rate = SHARE_OF_SATURATION * median(load.per_second for load in self.loads)
+        if rate == 0:
+            return
+        try:
+            self.paced.append(pace(self.server.place.port, self.question, rate, seconds))
+        except OSError as error:
+            self.broke.append(f"can't be asked at a fixed rate: {error}")
+
+    def speed(self) -> Speed | None:
+        if not self.loads:
+            return None
+        return Speed(
+            _middle(self.loads, lambda load: load.per_second),
+            median(self.cpu_us) if self.cpu_us else 0.0,
+            _middle(self.loads, lambda load: load.p50_ms),
+            _middle(self.loads, lambda load: load.p99_ms),
+            sum(load.failed for load in self.loads),
+            _paced(self.paced),
+        )
+
+
+def without_front(launch: Launch) -> Speed:
+    """Runs the program that calls the handler in a loop. Raises BenchmarkError."""
+    environment = quiet_environment(launch.environment)
+    done = subprocess.run(launch.command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise BenchmarkError(f"the handler can't be run by itself: {done.stderr.strip()[-300:]}")
+    return Speed(**json.loads(done.stdout), failed=0, paced=None)
+
+
+def spread_of(runs: Sequence[Speed]) -> float:
+    """How far they lie apart, as a share of their median. Nothing but the machine makes them differ."""
+    rates = [run.per_second for run in runs]
+    return (max(rates) - min(rates)) / median(rates)
+
+
+def best_of(runs: Sequence[Speed]) -> Speed:
+    """The fastest: a limit isn't lowered by what else the machine had to do."""
+    return max(runs, key=lambda run: run.per_second)
+
+
+def _middle(loads: list[Load], of: Callable[[Load], float]) -> float:
+    return median(of(load) for load in loads)
+
+
+def _paced(seen: list[Paced]) -> Paced | None:
+    if not seen:
+        return None
+    return Paced(
+        median(one.per_second for one in seen),
+        median(one.p50_ms for one in seen),
+        median(one.p99_ms for one in seen),
+        sum(one.failed for one in seen),
+    )

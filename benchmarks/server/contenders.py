@@ -1,0 +1,63 @@
+"""Who is measured: a server, one setting of it, the protocols that it speaks, and how it is started."""
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.server.bodies import BINARY, JSON, PREDICT, Protocol
+
+OURS = "tidegate"
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a server is started with. `folder` is its own, empty, and outlives it; `more_ports` are free too."""
+
+    name: str
+    model: Path
+    port: int
+    more_ports: tuple[int, int]
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Launch:
+    """A command and what its environment has beside this process'."""
+
+    command: list[str]
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One setting of one server."""
+
+    server: str
+    setting: str
+    protocols: tuple[Protocol, ...]
+    launch: Callable[[Place], Launch]
+
+    def __str__(self) -> str:
+        return f"{self.server} ({self.setting})"
+
+
+def ours() -> Contender:
+    """With no setting at all: the server has to find out by itself what suits the model."""
+    return Contender(OURS, "as it starts", (JSON, BINARY, PREDICT), _launch_ours)
+
+
+def _launch_ours(place: Place) -> Launch:
+    program = Path(sys.executable).with_name("tidegate-server")
+    command = [str(program), "serve", "--model", str(place.model), "--name", place.name]
+    grpc, admin = (str(port) for port in place.more_ports)
+    # Nothing that bears on speed: only that two servers can be up on one machine.
+    environment = {"TIDEGATE_GRPC_PORT": grpc, "TIDEGATE_ADMIN_PORT": admin}
+    return Launch([*command, "--host", "127.0.0.1", "--port", str(place.port)], environment)
+
+
+def quiet_environment(extra: Mapping[str, str]) -> dict[str, str]:
+    """This process' variables without any that would set our own server up, and with no telemetry anywhere."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("TIDEGATE_")}
+    return {**kept, "ORT_DISABLE_TELEMETRY": "1", **extra}

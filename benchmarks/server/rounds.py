@@ -1,0 +1,206 @@
+"""The measuring itself: every server that takes part in turn, round after round, so that a noisy minute hits all."""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from statistics import median
+
+from benchmarks.server import raw, wrk
+from benchmarks.server.bodies import Answer, Protocol, Question
+from benchmarks.server.contenders import Contender
+from benchmarks.server.errors import BenchmarkError
+from benchmarks.server.models import CLASS, INPUT, SCORES, BenchModel
+from benchmarks.server.paced import pace
+from benchmarks.server.progress import Progress
+from benchmarks.server.raw import Raw, RawSetting
+from benchmarks.server.results import Paced, RawRow, Row
+from benchmarks.server.running import Running, objection, running, wait_until_it_answers
+from benchmarks.server.runtime import open_session
+from benchmarks.server.wrk import Load
+
+WARM_UP_SECONDS = 1.0
+SHARE_OF_SATURATION = 0.7
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How long each measurement takes and how often it is repeated.
+
+    `trials`: the peers' settings are tried first. `paced`: a measurement at a fixed rate follows.
+    """
+
+    seconds: float
+    rounds: int
+    trials: bool = True
+    paced: bool = True
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A model, its file, and what it is measured with."""
+
+    model: BenchModel
+    file: Path
+    wrk: str
+    effort: Effort
+    progress: Progress
+
+    def expected(self) -> Answer:
+        """What the bare runtime answers to the row."""
+        label, scores = open_session(self.file, 1).run([CLASS, SCORES], {INPUT: self.model.row_of_input()})
+        return Answer(int(label[0]), scores[0])
+
+    def question(self, protocol: Protocol) -> Question:
+        return protocol.ask(self.model.name, self.model.row_of_input())
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One server and protocol that answered rightly, and what was seen of it so far. `broke` says what ended that."""
+
+    server: Running
+    protocol: Protocol
+    question: Question
+    script: Path
+    seen: list[Load] = field(default_factory=list)
+    broke: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        return f"{self.server.contender}, {self.protocol.name}"
+
+    def take_turn(self, program: str, seconds: float) -> None:
+        """A server that is gone keeps its row, with the reason; the others go on."""
+        url = self.server.address + self.question.path
+        try:
+            wrk.drive(program, url, self.script, WARM_UP_SECONDS)
+            self.seen.append(wrk.drive(program, url, self.script, seconds))
+        except BenchmarkError as error:
+            self.broke.append(f"broke down under load ({error}); its last words: {self.server.last_words()}")
+
+
+def choose(bench: Bench, settings: Sequence[Contender]) -> tuple[Contender, list[Row]]:
+    """The fastest of one server's settings in its first protocol, and a row for each that was tried.
+
+    Without trials it is the first setting, the one to guess.
+    """
+    if not bench.effort.trials:
+        return settings[0], []
+    quick = replace(bench, effort=Effort(seconds=2.0, rounds=1, trials=False, paced=False))
+    tried: list[Row] = []
+    for setting in settings:
+        protocol = setting.protocols[0]
+        tried += measure(quick, [replace(setting, protocols=(protocol,))])[1]
+    best = max(range(len(settings)), key=lambda index: tried[index].per_second)
+    return settings[best], tried
+
+
+def measure(
+    bench: Bench, contenders: Sequence[Contender], raw_settings: Sequence[RawSetting] = ()
+) -> tuple[list[RawRow], list[Row]]:
+    """One row per setting of the bare runtime, and one per contender and protocol, or one that says why there is none.
+
+    Raises BenchmarkError when the bare runtime fails: without it no figure means anything.
+    """
+    bare: dict[RawSetting, list[Raw]] = {setting: [] for setting in raw_settings}
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tidegate-bench-")))
+        outcomes = [outcome for contender in contenders for outcome in _enter(bench, contender, stack, folder)]
+        entries = [outcome for outcome in outcomes if isinstance(outcome, Entry)]
+        for number in range(bench.effort.rounds):
+            _one_round(bench, bare, entries, f"round {number + 1} of {bench.effort.rounds}")
+        rows = [_row(bench, outcome) if isinstance(outcome, Entry) else outcome for outcome in outcomes]
+    return [_raw_row(bench.model.size, setting, runs) for setting, runs in bare.items()], rows
+
+
+def _one_round(bench: Bench, bare: dict[RawSetting, list[Raw]], entries: Sequence[Entry], which: str) -> None:
+    size = bench.model.size
+    for setting, runs in bare.items():
+        bench.progress.step(f"{size}: session.run alone, {setting}, {which}")
+        runs.append(raw.measure(bench.file, size, setting, max(1.0, bench.effort.seconds / 3)))
+    for entry in (entry for entry in entries if not entry.broke):
+        bench.progress.step(f"{size}: {entry}, {which}")
+        entry.take_turn(bench.wrk, bench.effort.seconds)
+
+
+def _enter(bench: Bench, contender: Contender, stack: ExitStack, folder: Path) -> list[Entry | Row]:
+    """Starts the server; it stays up, idle between its turns."""
+    try:
+        server = stack.enter_context(running(contender, bench.model.name, bench.file))
+        wait_until_it_answers(server, bench.question(contender.protocols[0]))
+    except BenchmarkError as error:
+        return [
+            Row.without(bench.model.size, contender.server, contender.setting, protocol.name, str(error))
+            for protocol in contender.protocols
+        ]
+    expected = bench.expected()
+    return [_entry(bench, server, protocol, expected, folder) for protocol in contender.protocols]
+
+
+def _entry(bench: Bench, server: Running, protocol: Protocol, expected: Answer, folder: Path) -> Entry | Row:
+    question = bench.question(protocol)
+    if why := objection(server, protocol, question, expected):
+        return Row.without(bench.model.size, server.contender.server, server.contender.setting, protocol.name, why)
+    stem = f"{server.place.port}-{protocol.name.strip('/')}"
+    body = folder / f"{stem}.body"
+    body.write_bytes(question.body)
+    script = folder / f"{stem}.lua"
+    script.write_text(wrk.script(body, question.headers))
+    return Entry(server, protocol, question, script)
+
+
+def _row(bench: Bench, entry: Entry) -> Row:
+    contender = entry.server.contender
+    if entry.broke:
+        return Row.without(bench.model.size, contender.server, contender.setting, entry.protocol.name, entry.broke[0])
+    per_second = median(load.per_second for load in entry.seen)
+    return Row(
+        bench.model.size,
+        contender.server,
+        contender.setting,
+        entry.protocol.name,
+        per_second,
+        p50_ms=median(load.p50_ms for load in entry.seen),
+        p99_ms=median(load.p99_ms for load in entry.seen),
+        failed=sum(load.failed for load in entry.seen),
+        paced=_paced(bench, entry, per_second) if bench.effort.paced else None,
+    )
+
+
+def _paced(bench: Bench, entry: Entry, saturation: float) -> Paced | None:
+    if saturation == 0:
+        return None
+    rate = saturation * SHARE_OF_SATURATION
+    bench.progress.step(f"{bench.model.size}: {entry}, {rate:,.0f} requests/s")
+    try:
+        seen = [
+            pace(entry.server.place.port, entry.question, rate, bench.effort.seconds / 2)
+            for _ in range(bench.effort.rounds)
+        ]
+    except OSError as error:
+        bench.progress.note(f"{entry} can't be asked at a fixed rate: {error}")
+        return None
+    return Paced(
+        rate,
+        p50_ms=median(one.p50_ms for one in seen),
+        p99_ms=median(one.p99_ms for one in seen),
+        failed=sum(one.failed for one in seen),
+    )
+
+
+def _raw_row(size: str, setting: RawSetting, runs: Sequence[Raw]) -> RawRow:
+    def middle(of: Callable[[Raw], float]) -> float:
+        return median(of(run) for run in runs)
+
+    rates = [run.per_second for run in runs]
+    return RawRow(
+        size,
+        str(setting),
+        middle(lambda run: run.per_second),
+        middle(lambda run: run.p50_ms),
+        middle(lambda run: run.p99_ms),
+        cores=setting.threads * setting.intra,
+        rows=setting.rows,
+        spread=(max(rates) - min(rates)) / median(rates),
+    )

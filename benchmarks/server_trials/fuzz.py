@@ -1,0 +1,158 @@
+"""What nobody should send, to running servers: none may answer with a 5xx, die, or be the worse for it afterwards."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from time import perf_counter
+
+import uvloop
+
+from benchmarks.server.progress import Progress
+from benchmarks.server_trials.errors import TrialError
+from benchmarks.server_trials.garbage import PATHS, Case, Shape, case_for, valid_question
+from benchmarks.server_trials.models import with_inputs
+from benchmarks.server_trials.questions import End
+from benchmarks.server_trials.servers import Tried, tried
+from benchmarks.server_trials.wire import Broken, Wire, connect, request_bytes
+from tests.server.protocol.questions import SIGNATURES
+from tidegate_server.protocol.signature import Signature
+
+AT_ONCE = 8
+ANSWER_SECONDS = 10.0
+CASES_BETWEEN_CHECKS = 500
+SETTINGS = {"TIDEGATE_MAX_BODY_BYTES": "65536", "TIDEGATE_MAX_ELEMENTS": "4096", "TIDEGATE_PROCESSES": "1"}
+"""Small limits, so that they are met; one process, so that its end is the server's."""
+NOT_IMPLEMENTED, DEADLINE_PASSED = 501, 504
+
+
+@dataclass
+class Fuzzed:
+    """What came of the cases. `wrong` has a sentence and the bytes that were sent."""
+
+    cases: Counter[str] = field(default_factory=Counter)
+    answers: Counter[int] = field(default_factory=Counter)
+    unanswered: int = 0
+    """Connections that were closed without a word: allowed where the client had cut its request off."""
+    by_rule: Counter[int] = field(default_factory=Counter)
+    """501 for a transfer coding that nobody knows, 504 for a deadline that the case itself set."""
+    servers: int = 0
+    checks: int = 0
+    wrong: list[tuple[str, bytes]] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+
+    @property
+    def is_good(self) -> bool:
+        return not (self.wrong or self.faults)
+
+
+def fuzz_wire(
+    folder: Path, seconds: float, seed: int, progress: Progress, signatures: Sequence[Signature] = tuple(SIGNATURES)
+) -> Fuzzed:
+    """The time is shared out among servers, one after the other, each with a model of another signature."""
+    seen, random = Fuzzed(), Random(seed)
+    for number, signature in enumerate(signatures):
+        inputs: list[tuple[str, str, list[int | str]]] = [
+            (spec.name, spec.datatype, ["N" if size == -1 else size for size in spec.shape])
+            for spec in signature.inputs
+        ]
+        model = with_inputs(folder, f"fuzzed-{number}", inputs)
+        with tried(model, SETTINGS) as server:
+            uvloop.run(_fuzz_one(server, signature, seconds / len(signatures), seen, random))
+            seen.faults += server.faults()
+            if server.has_ended:
+                raise TrialError(f"seed {seed}: the server died: {server.running.last_words()}")
+        seen.servers += 1
+        progress.note(f"{seen.cases.total()} cases, {len(seen.wrong)} wrong answers, {len(seen.faults)} faults")
+    return seen
+
+
+async def _fuzz_one(server: Tried, signature: Signature, seconds: float, seen: Fuzzed, random: Random) -> None:
+    until = perf_counter() + seconds
+    while perf_counter() < until and not server.has_ended:
+        cases = [case_for(signature, random) for _ in range(CASES_BETWEEN_CHECKS)]
+        waiting = iter(cases)
+        await asyncio.gather(*(send_all(server.port, waiting, seen, until) for _ in range(AT_ONCE)))
+        await _check_that_it_still_answers(server.port, signature, seen)
+
+
+async def send_all(port: int, cases: Iterator[Case], seen: Fuzzed, until: float) -> None:
+    """Each case on a connection of its own. Several of these share one iterator."""
+    for case in cases:
+        if perf_counter() > until:
+            return
+        seen.cases[case.way.value] += 1
+        try:
+            wire = await connect(port)
+        except OSError as error:
+            seen.wrong.append((f"no connection: {type(error).__name__}", case.data))
+            continue
+        try:
+            await _try(wire, case, seen)
+        finally:
+            wire.close()
+
+
+async def _try(wire: Wire, case: Case, seen: Fuzzed) -> None:
+    if case.shape is Shape.IN_PIECES:
+        for at in range(0, len(case.data), 7):
+            await wire.send(case.data[at : at + 7])
+            await asyncio.sleep(0)
+    else:
+        await wire.send(case.data)
+    if case.end is End.RESET:
+        wire.reset()
+    if case.end is not End.HALF_CLOSE:
+        return
+    wire.end_sending()
+    await _read_all(wire, case, seen)
+
+
+async def _read_all(wire: Wire, case: Case, seen: Fuzzed) -> None:
+    """What was sent may be several requests; every answer counts, until the server ends the connection."""
+    answers = 0
+    has_body = not case.data.lstrip().startswith(b"HEAD")
+    while True:
+        try:
+            reply = await wire.reply(has_body=has_body, patience=ANSWER_SECONDS)
+        except Broken as broken:
+            if str(broken) != "the connection ended after 0 bytes of an answer":
+                seen.wrong.append((str(broken), case.data))
+            seen.unanswered += not answers
+            return
+        answers += 1
+        seen.answers[reply.status] += 1
+        if reply.status >= 500:
+            _judge_error(reply.status, reply.body, case, seen)
+        if reply.closes and not has_body:
+            return  # a refusal of a head that couldn't be read has a body, whatever the method was
+
+
+def _judge_error(status: int, body: bytes, case: Case, seen: Fuzzed) -> None:
+    by_rule = (status == DEADLINE_PASSED and case.may_ask_for_a_deadline) or (
+        status == NOT_IMPLEMENTED and case.names_a_transfer_coding
+    )
+    if by_rule:
+        seen.by_rule[status] += 1
+    else:
+        seen.wrong.append((f"{status} {body[:120]!r}", case.data))
+
+
+async def _check_that_it_still_answers(port: int, signature: Signature, seen: Fuzzed) -> None:
+    question = valid_question(signature, Random(1))
+    request = request_bytes(PATHS[0], question.body, inference_header_content_length=question.json_bytes)
+    seen.checks += 1
+    sentence = "no connection"
+    with suppress(OSError):
+        wire = await connect(port)
+        try:
+            reply = await wire.ask(request)
+            sentence = f"{reply.status} {reply.body[:120]!r}"
+        except Broken as broken:
+            sentence = str(broken)
+        wire.close()
+    if not sentence.startswith("200"):
+        seen.wrong.append((f"a valid question got {sentence}", request))

@@ -1,0 +1,91 @@
+"""The fuzzers together: schemathesis on the documents, our own in the reader, and our own on the wire."""
+
+import io
+import re
+from collections import Counter
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.server.progress import Progress
+from benchmarks.server_trials.fuzz import Fuzzed, fuzz_wire
+from benchmarks.server_trials.schema import Conformance, conformance
+from tests.server.protocol import fuzz as reader
+
+SHOWN = 10
+LONGEST_SHOWN = 200
+
+
+@dataclass(frozen=True)
+class Fuzzing:
+    """`read` is what the reader's fuzzer said; its exit code is 0 when it found nothing."""
+
+    documents: tuple[Conformance, ...]
+    wire: Fuzzed
+    read: str
+    read_code: int
+
+    @property
+    def is_good(self) -> bool:
+        return all(one.is_good for one in self.documents) and self.wire.is_good and not self.read_code
+
+    @property
+    def cases(self) -> int:
+        found = re.search(r"(\d+) cases", self.read)
+        in_reader = int(found[1]) if found else 0
+        return sum(one.cases for one in self.documents) + self.wire.cases.total() + in_reader
+
+
+def try_fuzzing(folder: Path, seconds: float, examples: int, seed: int, progress: Progress) -> Fuzzing:
+    """`seconds` on the wire and half as many in the reader. Raises TrialError."""
+    progress.note("mutated bodies in the reader")
+    said = io.StringIO()
+    with redirect_stdout(said):
+        code = reader.run(seconds / 2, seed)
+    documents = tuple(conformance(folder, examples, seed, progress))
+    return Fuzzing(documents, fuzz_wire(folder, seconds, seed, progress), said.getvalue().strip(), code)
+
+
+def fuzzing_report(fuzzing: Fuzzing) -> str:
+    """Markdown."""
+    wire = fuzzing.wire
+    documents = [
+        f"| {one.model} | {one.operations} | {one.cases:,} | {'nothing' if one.is_good else 'see below'} |"
+        for one in fuzzing.documents
+    ]
+    rules = f"by rule: {_listed(wire.by_rule)}; " if wire.by_rule else ""
+    return "\n".join(
+        [
+            f"**{'met' if fuzzing.is_good else 'missed'}**: {fuzzing.cases:,} cases.",
+            "",
+            "| schemathesis, a server with | operations | cases | found |",
+            "|---|---|---|---|",
+            *documents,
+            "",
+            f"In the reader itself: {fuzzing.read or 'it failed'}.",
+            "",
+            f"On the wire, to {wire.servers} servers with models of different signatures: {wire.cases.total():,} cases "
+            f"({_listed(wire.cases)}). Answers: {_listed(wire.answers)}; {rules}none to {wire.unanswered:,}, which "
+            f"were cut off or no HTTP. After each few hundred cases a valid question was asked: {wire.checks} times. "
+            f"Wrong answers: {len(wire.wrong)}; errors in the servers' logs that nobody foresaw: {len(wire.faults)}.",
+            *_complaints(fuzzing),
+        ]
+    )
+
+
+def _complaints(fuzzing: Fuzzing) -> list[str]:
+    lines = []
+    for one in fuzzing.documents:
+        if not one.is_good:
+            lines += ["", f"{one.model}:", "", "```", one.complaint, *one.faults, "```"]
+    wrong = Counter(sentence for sentence, _ in fuzzing.wire.wrong)
+    example = dict(fuzzing.wire.wrong)
+    lines += [
+        f"- {count} × {sentence}: `{example[sentence][:LONGEST_SHOWN]!r}`"
+        for sentence, count in wrong.most_common(SHOWN)
+    ]
+    return [*lines, *(f"- log: {line}" for line in fuzzing.wire.faults[:SHOWN])]
+
+
+def _listed(counts: Counter[int] | Counter[str]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in counts.most_common())

@@ -1,0 +1,64 @@
+"""The soak's result as a page's section. Pure."""
+
+from collections import Counter
+
+from benchmarks.server_trials.memory import sparkline
+from benchmarks.server_trials.questions import BAD_KINDS
+from benchmarks.server_trials.soak import Soaked
+
+MEBI = 2**20
+SHOWN = 10
+
+
+def soak_report(soaked: Soaked) -> str:
+    """Markdown."""
+    return "\n".join([*_verdicts(soaked), "", *_memory(soaked), "", *_answers(soaked), *_wrong(soaked)])
+
+
+def _verdicts(soaked: Soaked) -> list[str]:
+    flat, counts = soaked.flatness, soaked.counts
+    wrong = len(counts.wrong) + len(soaked.calls.wrong)
+    return [
+        f"- Memory between minute {soaked.seconds / 300:.3g} and the end: {flat.least / MEBI:.1f} to "
+        f"{flat.most / MEBI:.1f} MiB, a spread of {flat.spread:.1%}. **{_said(flat.is_flat)}** (limit 5 %). "
+        f"The last fifth lies {flat.drift:+.1%} from the first settled one; single readings were "
+        f"{flat.least_reading / MEBI:.1f} to {flat.most_reading / MEBI:.1f} MiB",
+        f"- Answers that aren't what they should be: {wrong}. **{_said(not wrong)}**",
+        f"- 5xx: {soaked.server_errors}. **{_said(not soaked.server_errors)}**",
+        f"- Errors in the server's log that nobody foresaw: {len(soaked.faults)}. **{_said(not soaked.faults)}**",
+    ]
+
+
+def _memory(soaked: Soaked) -> list[str]:
+    line = sparkline([sample.bytes for sample in soaked.samples])
+    each = soaked.seconds / len(soaked.samples)
+    figures = " ".join(f"{sample.bytes / MEBI:.0f}" for sample in soaked.samples)
+    return ["```", f"RSS, median of each {each:.3g} s, bars from zero", line, f"MiB: {figures}", "```"]
+
+
+def _answers(soaked: Soaked) -> list[str]:
+    counts = soaked.counts
+    sent = counts.sent.total()
+    bad = sum(counts.sent[kind.name] for kind in BAD_KINDS)
+    return [
+        f"{sent:,} messages in {soaked.seconds / 60:.3g} minutes ({sent / soaked.seconds:,.0f} a second) on 32 "
+        f"connections, {bad:,} of them bad ({bad / max(1, sent):.1%}); the server used {soaked.cpu_share:.2f} CPUs. "
+        f"Turned away with 429: {counts.turned_away:,}. Scrapes of /metrics: {counts.scrapes}.",
+        "",
+        f"Answers by status: {_listed(counts.answers)}. gRPC calls beside them: {_listed(soaked.calls.statuses)}.",
+        "",
+        f"Messages by kind: {_listed(counts.sent)}.",
+    ]
+
+
+def _wrong(soaked: Soaked) -> list[str]:
+    wrong = Counter([*soaked.counts.wrong, *soaked.calls.wrong, *(f"log: {line}" for line in soaked.faults)])
+    return ["", *(f"- {count} × {sentence}" for sentence, count in wrong.most_common(SHOWN))] if wrong else []
+
+
+def _listed(counts: Counter[int] | Counter[str]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in counts.most_common()) or "none"
+
+
+def _said(good: bool) -> str:
+    return "met" if good else "missed"

@@ -1,0 +1,146 @@
+"""All ends, again and again: ours by HTTP and by gRPC, and those of the servers that others put around a model."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from benchmarks.http_servers.contenders import PACKAGES
+from benchmarks.server.campaign import cache
+from benchmarks.server.contenders import Contender
+from benchmarks.server.errors import BenchmarkError
+from benchmarks.server.models import INPUT, MODELS
+from benchmarks.server.peers import install
+from benchmarks.server.progress import Progress
+from benchmarks.server.running import running
+from benchmarks.server_trials.errors import TrialError
+from benchmarks.server_trials.servers import NAME, tried
+from benchmarks.server_trials.stopping import PRESSURES, STUBBORN, Pressure, Stopped, stop_under
+from benchmarks.server_trials.stopping_calls import stop_under_calls
+from benchmarks.server_trials.wire import request_bytes
+
+SETTINGS = {"TIDEGATE_DRAIN_SECONDS": "2"}
+"""Less than the 5 s that it has by itself, so that many rounds are short; more than the router's second."""
+OURS = "Tidegate"
+PEERS = {"gunicorn": "gthread, 16 threads", "granian": "WSGI, 2 threads", "waitress": "16 threads"}
+PEER_ROUNDS = 3
+
+
+@dataclass(frozen=True)
+class Ending:
+    """All rounds of one server under one pressure."""
+
+    server: str
+    pressure: str
+    seen: Stopped
+
+    @property
+    def is_ours(self) -> bool:
+        return self.server == OURS
+
+
+def try_stopping(
+    folder: Path, rounds: int, with_peers: bool, more: Mapping[str, str], progress: Progress
+) -> list[Ending]:
+    """`more` settings for our server. Raises TrialError when a server can't be started."""
+    settings = {**SETTINGS, **more}
+    model, request = MODELS["S"].write(folder), question()
+    endings = []
+    with tried(model) as staying:
+
+        def stop_ours(pressure: Pressure) -> Stopped:
+            with tried(model, settings) as server:
+                return stop_under(pressure, server.port, server.pid, staying.port, request)
+
+        def stop_our_calls() -> Stopped:
+            with tried(model, settings) as server:
+                width = MODELS["S"].row[0]
+                return stop_under_calls(server.grpc_port, server.pid, staying.grpc_port, width)
+
+        for pressure in (*PRESSURES, STUBBORN):
+            progress.note(f"{OURS}, {pressure}")
+            endings.append(Ending(OURS, str(pressure), _repeated(partial(stop_ours, pressure), rounds)))
+        progress.note(f"{OURS}, gRPC")
+        endings.append(
+            Ending(OURS, "gRPC, at saturation, 8 channels with 4 calls each", _repeated(stop_our_calls, rounds))
+        )
+        for peer in _peers(progress) if with_peers else []:
+            for pressure in PRESSURES:
+                progress.note(f"{peer}, {pressure}")
+                stop = _stopper_of(peer, model, pressure, staying.port, request)
+                endings.append(Ending(str(peer), str(pressure), _repeated(stop, min(rounds, PEER_ROUNDS))))
+    return endings
+
+
+def _repeated(once: Callable[[], Stopped], rounds: int) -> Stopped:
+    seen = once()
+    for _ in range(rounds - 1):
+        seen.add(once())
+    return seen
+
+
+def _stopper_of(peer: Contender, model: Path, pressure: Pressure, other: int, request: bytes) -> Callable[[], Stopped]:
+    def stop() -> Stopped:
+        try:
+            with running(peer, NAME, model) as server:
+                return stop_under(pressure, server.place.port, server.process.pid, other, request)
+        except BenchmarkError as error:
+            raise TrialError(str(error)) from error
+
+    return stop
+
+
+def _peers(progress: Progress) -> list[Contender]:
+    """Those that can be installed."""
+    found = []
+    for package in PACKAGES:
+        if package.package not in PEERS:
+            continue
+        try:
+            programs = install(package, cache())
+        except BenchmarkError as error:
+            progress.note(f"without {package.name}, which {error}")
+            continue
+        settings = package.settings(package, programs)
+        found += [contender for contender in settings if contender.setting == PEERS[package.package]]
+    return found
+
+
+def question() -> bytes:
+    row = MODELS["S"].row_of_input()
+    values = [float(text) for text in map(str, row.ravel())]
+    tensor = {"name": INPUT, "shape": list(row.shape), "datatype": "FP32", "data": values}
+    body = json.dumps({"inputs": [tensor]}).encode()
+    return request_bytes(f"/v2/models/{NAME}/infer", body, content_type="application/json")
+
+
+def stopping_report(endings: list[Ending]) -> str:
+    """Markdown."""
+    head = [
+        "| server | load | rounds | answered | lost on kept connections | told to close | closed untold "
+        "| new ones lost | exit, s |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    good = all(ending.seen.is_good for ending in endings if ending.is_ours)
+    lost = [
+        f"- {ending.server}, {ending.pressure}: {count} × {what}"
+        for ending in endings
+        for counter in (ending.seen.lost, ending.seen.new_lost)
+        for what, count in counter.most_common(3)
+    ]
+    return "\n".join([f"**{'met' if good else 'missed'}**", "", *head, *map(_row, endings), "", *lost])
+
+
+def _row(ending: Ending) -> str:
+    seen = ending.seen
+    connections = seen.told + seen.untold + seen.left_open + seen.lost.total()
+    told = f"{seen.told} of {connections}" if connections else "–"
+    new = f"{seen.new_lost.total()} of {seen.new:,}" if seen.new else "–"
+    slowest = f"{max(seen.exit_seconds):.1f}" if seen.exit_seconds else "–"
+    killed = f", {seen.killed} killed" if seen.killed else ""
+    cells = (
+        ending.server, ending.pressure, str(seen.rounds), f"{seen.answered:,}", str(seen.lost.total()), told,
+        str(seen.untold), new, slowest + killed,
+    )  # fmt: skip
+    return f"| {' | '.join(cells)} |"

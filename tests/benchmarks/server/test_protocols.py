@@ -1,0 +1,191 @@
+"""The benchmark's requests and answers, its models, and its client for a fixed rate."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.server.bodies import BINARY, JSON, PREDICT, Answer, Question, ask_rows, read_columns
+from benchmarks.server.errors import BenchmarkError
+from benchmarks.server.models import CLASS, INPUT, MODELS, SCORES
+from benchmarks.server.paced import Head, pace, read_head, request_bytes, summary
+from benchmarks.server.peers import PEERS
+from benchmarks.server.results import Paced
+from benchmarks.server.runtime import open_session
+
+ROWS = np.array([[0.5, -1.25]], np.float32)
+SCORED = np.array([0.25, 0.75], np.float32)
+ANSWER = Answer(1, SCORED)
+TENSORS: list[dict[str, object]] = [
+    {"name": "class", "shape": [1], "datatype": "INT64", "data": [1]},
+    {"name": "scores", "shape": [1, 2], "datatype": "FP32", "data": [0.25, 0.75]},
+]
+
+
+def test_json_carries_the_row_flat() -> None:
+    question = JSON.ask("digits", ROWS)
+    assert (question.path, json.loads(question.body)) == (
+        "/v2/models/digits/infer",
+        {"inputs": [{"name": "x", "shape": [1, 2], "datatype": "FP32", "data": [0.5, -1.25]}]},
+    )
+
+
+def test_binary_puts_the_row_behind_its_json_and_says_where_it_begins() -> None:
+    question = BINARY.ask("digits", ROWS)
+    length = int(question.headers["Inference-Header-Content-Length"])
+    assert json.loads(question.body[:length])["inputs"] == [
+        {"name": "x", "shape": [1, 2], "datatype": "FP32", "parameters": {"binary_data_size": 8}}
+    ]
+    assert question.body[length:] == ROWS.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        pytest.param(PREDICT.ask("digits", ROWS), {"inputs": [[0.5, -1.25]]}, id="our plain path"),
+        pytest.param(ask_rows("digits", ROWS), {"rows": [[0.5, -1.25]]}, id="a server without the protocol"),
+    ],
+)
+def test_plain_questions(question: Question, expected: object) -> None:
+    assert (question.path, json.loads(question.body)) == ("/predict", expected)
+
+
+def binary_answer() -> tuple[bytes, dict[str, str]]:
+    sized = [{key: value for key, value in tensor.items() if key != "data"} for tensor in TENSORS]
+    for tensor in sized:
+        tensor["parameters"] = {"binary_data_size": 8}
+    head = json.dumps({"outputs": sized}).encode()
+    body = head + np.array([1], np.int64).tobytes() + SCORED.tobytes()
+    return body, {"inference-header-content-length": str(len(head))}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(JSON.read(json.dumps({"outputs": TENSORS}).encode(), {}), id="JSON tensors"),
+        pytest.param(BINARY.read(*binary_answer()), id="binary tensors"),
+        pytest.param(PREDICT.read(b'{"outputs":{"class":[1],"scores":[[0.25,0.75]]}}', {}), id="by name, wrapped"),
+        pytest.param(PREDICT.read(b'{"class":[1],"scores":[[0.25,0.75]]}', {}), id="by name, bare"),
+        pytest.param(read_columns(b"[[1.0,0.25,0.75]]", {}), id="columns"),
+    ],
+)
+def test_every_protocol_reads_the_same_answer(answer: Answer) -> None:
+    assert answer.differs(ANSWER) is None
+
+
+def test_an_answer_without_scores_is_refused() -> None:
+    with pytest.raises(BenchmarkError, match="without scores"):
+        PREDICT.read(b'{"outputs":{"class":[1]}}', {})
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        pytest.param(Answer(1, np.array([0.25, 0.751], np.float32)), "scores that are 0.001 off", id="another score"),
+        pytest.param(Answer(0, SCORED), "class 0 instead of 1", id="another class"),
+        pytest.param(Answer(1, SCORED[:1]), "1 scores instead of 2", id="too few scores"),
+    ],
+)
+def test_a_wrong_answer_is_told_in_words(answer: Answer, words: str) -> None:
+    assert answer.differs(ANSWER) == words
+
+
+@pytest.mark.parametrize("size", MODELS)
+def test_a_model_is_the_same_bytes_every_time_and_takes_any_number_of_rows(size: str, tmp_path: Path) -> None:
+    model = MODELS[size]
+    path = model.write(tmp_path / "one")
+    assert path.read_bytes() == model.write(tmp_path / "two").read_bytes()
+    row = model.row_of_input()
+    label, scores = open_session(path, 1).run([CLASS, SCORES], {INPUT: np.repeat(row, 3, axis=0)})
+    assert (label.shape, scores.shape) == ((3,), (3, 10))
+    assert np.allclose(scores.sum(axis=1), 1)
+
+
+@pytest.mark.parametrize("peer", PEERS, ids=lambda peer: peer.package)
+def test_every_peer_is_pinned_with_the_same_runtime(peer: object) -> None:
+    pins = {one.package: one.pins.read_text().splitlines() for one in PEERS if one is peer}
+    ((package, lines),) = pins.items()
+    assert all("==" in line for line in lines)
+    assert {line for line in lines if line.startswith("onnxruntime==")} == {f"onnxruntime=={version('onnxruntime')}"}
+    assert any(line.startswith(f"{package}==") for line in lines)
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+
+
+@pytest.mark.parametrize(
+    ("received", "expected"),
+    [
+        pytest.param(HEAD, None, id="half a head"),
+        pytest.param(
+            HEAD + b"Content-Length: 5\r\n\r\nab", Head(200, len(HEAD) + 26, closes=False), id="a part of the body"
+        ),
+        pytest.param(
+            HEAD + b"connection: close\r\ncontent-length: 5\r\n\r\nabcde",
+            Head(200, len(HEAD) + 45, closes=True),
+            id="the last one",
+        ),
+        pytest.param(HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\nabc", None, id="a part of a chunked body"),
+        pytest.param(
+            b"HTTP/1.1 503 Busy\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n",
+            Head(503, 60, closes=False),
+            id="a whole chunked body",
+        ),
+    ],
+)
+def test_heads_of_answers(received: bytes, expected: Head | None) -> None:
+    assert read_head(received) == expected
+
+
+def test_a_request_is_written_once_with_its_length() -> None:
+    question = Question("/predict", b"[1]", {"Content-Type": "application/json"})
+    assert request_bytes("127.0.0.1:80", question) == (
+        b"POST /predict HTTP/1.1\r\nHost: 127.0.0.1:80\r\n"
+        b"Content-Type: application/json\r\nContent-Length: 3\r\n\r\n[1]"
+    )
+
+
+def test_times_are_summed_up_in_milliseconds() -> None:
+    assert summary(70.0, [0.002] * 50, failed=1) == Paced(70.0, p50_ms=2.0, p99_ms=2.0, failed=1)
+
+
+class _Answers(BaseHTTPRequestHandler):
+    """Answers 200, and 503 to every path but one."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200 if self.path == "/good" else 503)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Answers) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+
+
+def test_a_fixed_rate_is_kept_and_every_answer_counted(port: int) -> None:
+    seen = pace(port, Question("/good", b"[1]", {}), per_second=100, seconds=0.3)
+    assert (seen.per_second, seen.failed) == (100, 0)
+    assert 0 < seen.p50_ms <= seen.p99_ms
+
+
+def test_refusals_at_a_fixed_rate_are_failures(port: int) -> None:
+    assert pace(port, Question("/bad", b"[1]", {}), per_second=50, seconds=0.1).failed == 30

@@ -1,0 +1,80 @@
+"""One round of each end, and a server that ends as none should."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from benchmarks.server.models import MODELS
+from benchmarks.server_trials.servers import Tried, tried
+from benchmarks.server_trials.stopping import PACED, PRESSURES, Pressure, stop_under
+from benchmarks.server_trials.stopping_calls import stop_under_calls
+from benchmarks.server_trials.stopping_trial import SETTINGS, Ending, question, stopping_report
+from tests.server.conftest import free_ports
+
+RUDE = """
+import asyncio, sys
+
+async def answer(reader, writer):
+    while True:
+        head = await reader.readuntil(b"\\r\\n\\r\\n")
+        length = int(head.lower().split(b"content-length: ")[1].split(b"\\r\\n")[0])
+        await reader.readexactly(length)
+        await asyncio.sleep(0.05)
+        writer.write(b"HTTP/1.1 200 OK\\r\\ncontent-length: 2\\r\\n\\r\\nok")
+
+async def serve():
+    server = await asyncio.start_server(answer, "127.0.0.1", int(sys.argv[1]))
+    print("listening", flush=True)
+    await server.serve_forever()
+
+asyncio.run(serve())
+"""
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return MODELS["S"].write(tmp_path_factory.mktemp("stopping"))
+
+
+@pytest.fixture(scope="module")
+def staying(model: Path) -> Iterator[Tried]:
+    with tried(model, {"TIDEGATE_PROCESSES": "1"}) as server:
+        yield server
+
+
+@pytest.mark.parametrize("pressure", PRESSURES[:2], ids=str)
+def test_sigterm_under_load_loses_nothing(pressure: Pressure, model: Path, staying: Tried) -> None:
+    with tried(model, SETTINGS) as server:
+        seen = stop_under(pressure, server.port, server.pid, staying.port, question())
+    assert seen.is_good, seen
+    assert (seen.told, seen.rounds) == (pressure.connections, 1)
+    assert seen.answered > 100
+    assert seen.new > 10
+    assert 2 <= seen.exit_seconds[0] < 30
+
+
+def test_sigterm_under_grpc_calls_loses_nothing(model: Path, staying: Tried) -> None:
+    with tried(model, SETTINGS) as server:
+        seen = stop_under_calls(server.grpc_port, server.pid, staying.grpc_port, MODELS["S"].row[0])
+    assert seen.is_good, seen
+    assert seen.answered > 100
+
+
+def test_a_server_that_just_dies_loses_requests_and_the_trial_says_so(staying: Tried) -> None:
+    (port,) = free_ports(1)
+    with subprocess.Popen([sys.executable, "-c", RUDE, str(port)], stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            with closing(process.stdout) as words:
+                assert words.readline() == b"listening\n"
+                seen = stop_under(PACED, port, process.pid, staying.port, question())
+        finally:
+            process.kill()
+    assert not seen.is_good
+    assert seen.lost.total() + seen.untold == PACED.connections
+    assert seen.new_lost["ConnectionRefusedError"] > 0
+    assert "**missed**" in stopping_report([Ending("Tidegate", str(PACED), seen)])
