@@ -17,7 +17,7 @@ from benchmarks.judge.drawing import draw
 from benchmarks.judge.incumbents import argo, flagger
 from benchmarks.judge.kayenta import kayenta
 from benchmarks.judge.oracle import Harmless, oracles_for, tune
-from benchmarks.judge.ours import hear, learned
+from benchmarks.judge.ours import learned, update
 from benchmarks.judge.outcomes import ARGO, FLAGGER, KAYENTA, OURS, STRICT, Outcome
 from benchmarks.judge.product import strict
 from benchmarks.judge.results import Results, summed_up
@@ -91,15 +91,15 @@ def play(turn: Turn) -> list[Run]:
 def one_run(cell: Cell, analysis: Analysis, thresholds: Thresholds, random: Generator) -> Run:
     """Every rule on the same traffic; where promotions are counted, one ends it."""
     recording, analysis = draw(cell, _seconds(analysis), random), cell.told(analysis)
-    dispersion = learned(recording, analysis)
-    ours = hear(recording, analysis, dispersion, until_promoted=cell.table is Table.PROMOTION)
+    overdispersion = learned(recording, analysis)
+    ours = update(recording, analysis, overdispersion, until_promoted=cell.table is Table.PROMOTION)
     if cell.is_ours_alone:
         return {OURS: ours}
     outcomes = {
         ARGO: Outcome(argo(recording)),
         FLAGGER: Outcome(flagger(recording)),
         KAYENTA: Outcome(kayenta(recording)),
-        STRICT: hear(recording, strict(analysis), dispersion),
+        STRICT: update(recording, strict(analysis), overdispersion),
         OURS: ours,
     }
     for oracle in oracles_for(cell, analysis):

@@ -90,7 +90,7 @@ class Cell:
     pods: Pods = Pods()
     weather: Weather = steady
     scraping: Scraping | None = None
-    dispersion: float | None = None
+    overdispersion: float | None = None
     ceiling: float | None = None
 
     @property
@@ -112,7 +112,7 @@ class Cell:
         errors = analysis.error_rate
         return replace(
             analysis,
-            dispersion=self.dispersion or analysis.dispersion,
+            overdispersion=self.overdispersion or analysis.overdispersion,
             error_rate=replace(errors, ceiling=self.ceiling or errors.ceiling),
         )
 
@@ -191,7 +191,7 @@ def _stress_at(rate: int) -> Iterator[Cell]:
     yield Cell(Table.STRESS, f"incident of both arms, {rate}/s", rate, base, weather=incident)
     yield Cell(Table.STRESS, f"error rate comes and goes, {rate}/s", rate, base, weather=tide)
     yield Cell(Table.STRESS, f"errors in clumps, {rate}/s", rate, base, clump=clump)
-    yield Cell(Table.STRESS, f"errors in clumps, dispersion: 1, {rate}/s", rate, base, clump=clump, dispersion=1.0)
+    yield Cell(Table.STRESS, f"errors in clumps, dispersion: 1, {rate}/s", rate, base, clump=clump, overdispersion=1.0)
     yield Cell(Table.STRESS, f"errors in clumps, ×5, {rate}/s", rate, base, times=5, clump=clump)
     yield Cell(Table.STRESS, f"×5 after 15 minutes, {rate}/s", rate, base, times=5, begins=int(MIDDLE))
 

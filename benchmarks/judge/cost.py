@@ -20,11 +20,11 @@ from urllib.parse import parse_qs, urlsplit
 
 from benchmarks.judge.errors import BenchmarkError
 from benchmarks.judge.product import default_analysis
-from tidegate.clients.counters import counters_for
-from tidegate.clients.prometheus import PrometheusMetrics
-from tidegate.clients.sight import Witness
-from tidegate.judge.docket import Docket
-from tidegate.judge.verdict import Question
+from tidegate.controller.verdict_cache import VerdictCache
+from tidegate.judge.verdict import Criteria
+from tidegate.metrics.collector import MetricsCollector
+from tidegate.metrics.observers import counters_for
+from tidegate.metrics.providers.prometheus import PrometheusMetrics
 from tidegate.model.evidence import Answer
 from tidegate.model.status import Rollout, Shift
 from tidegate.model.traffic import Arms
@@ -48,35 +48,37 @@ class Cost:
     median: float
     most: float
     queries: float
-    polls: int
+    increments: int
 
     @property
     def is_good(self) -> bool:
         return self.most <= MOST_MILLISECONDS and self.queries <= MOST_QUERIES
 
 
-def cost_of_a_poll(polls: int = POLLS) -> Cost:
+def cost_of_a_poll(increments: int = POLLS) -> Cost:
     """Polls a rollout at 10 %; the first few, which read what came before, aren't counted. Raises BenchmarkError."""
     analysis = default_analysis()
     step, counters = analysis.interval, counters_for("Builtin", "Router")
     rollout = Rollout(ARMS.candidate, BEGAN, 1, BEGAN, (Shift(BEGAN, 10),))
     spent: list[float] = []
     with _prometheus() as (url, asked):
-        witness, docket = Witness(PrometheusMetrics(url)), Docket()
+        collector, verdict_cache = MetricsCollector(PrometheusMetrics(url)), VerdictCache()
         gc.collect()
         gc.freeze()  # as the operator does once it's built
-        for number in range(1, polls + NOT_COUNTED + 1):
+        for number in range(1, increments + NOT_COUNTED + 1):
             if number == NOT_COUNTED + 1:
                 before = asked()
             began = process_time()
-            sight = witness.sight(ARMS, rollout, analysis, counters, settle=step, until=BEGAN + number * step)
-            verdict = docket.judge((ARMS.namespace, ARMS.name), sight, Question(analysis, 1e-9))
+            measurements = collector.measurements(
+                ARMS, rollout, analysis, counters, propagation_delay=step, until=BEGAN + number * step
+            )
+            verdict = verdict_cache.judge((ARMS.namespace, ARMS.name), measurements, Criteria(analysis, 1e-9))
             spent.append((process_time() - began) * 1000)
-        queries = (asked() - before) / polls
+        queries = (asked() - before) / increments
     if verdict.answer not in (Answer.NOT_ENOUGH, Answer.ACCEPTABLE):
         raise BenchmarkError(f"a poll's cost can't be told: the judge said {verdict.reason}, {verdict.message}")
     counted = spent[NOT_COUNTED:]
-    return Cost(median(counted), max(counted), queries, polls)
+    return Cost(median(counted), max(counted), queries, increments)
 
 
 def cost_report(cost: Cost) -> str:
@@ -84,7 +86,7 @@ def cost_report(cost: Cost) -> str:
     said = "met" if cost.is_good else "missed"
     return (
         f"One poll of one rollout with {PODS} pods of each revision, {ROUTERS} routers and {CLASSES} classes: "
-        f"{cost.median:.1f} ms CPU in the operator (median of {cost.polls}), {cost.most:.1f} ms at most, "
+        f"{cost.median:.1f} ms CPU in the operator (median of {cost.increments}), {cost.most:.1f} ms at most, "
         f"{cost.queries:g} queries. **{said}** (limit {MOST_MILLISECONDS:g} ms, {MOST_QUERIES} queries)."
     )
 

@@ -1,7 +1,7 @@
 """Draws the traffic of one run. Pure: the generator is an input.
 
 Requests come by chance at a constant rate (Poisson) and fail by chance, singly or in clumps. Latency is lognormal, with
-the buckets and the tail of `tidegate.judge.synthetic`; numpy draws a whole run at once.
+the buckets and the tail of `tidegate.simulation.synthetic_traffic`; numpy draws a whole run at once.
 """
 
 import math
@@ -14,8 +14,8 @@ from numpy.random import Generator
 from benchmarks.judge.cells import Cell, Scraping
 from benchmarks.judge.product import MEDIAN
 from benchmarks.judge.traffic import HORIZON, PERCENTILES, WEIGHT, Arm, Floats, Ints, Recording
-from tidegate.clients.preflight import BLOCK, SPAN
-from tidegate.judge.synthetic import BOUNDS, SIGMA
+from tidegate.metrics.preflight import BLOCK, SPAN
+from tidegate.simulation.synthetic_traffic import BOUNDS, SIGMA
 
 PODS_BEFORE = 3
 """Of stable, from which clumps are learned, where pods are all alike."""

@@ -56,7 +56,7 @@ def is_harmless(cell: Cell, rule: str, analysis: Analysis) -> bool:
 
 def exempt(cell: Cell, analysis: Analysis) -> str:
     """Why a rollback of a harmless candidate breaks no promise; '' where it does."""
-    if cell.dispersion is not None:
+    if cell.overdispersion is not None:
         return "not promised"
     return "above the ceiling" if cell.is_above_ceiling(analysis) else ""
 

@@ -7,60 +7,65 @@ import numpy as np
 
 from benchmarks.judge.outcomes import Outcome
 from benchmarks.judge.traffic import Arm, Ints, Recording
-from tidegate.judge.dispersion import Block, clump_size
-from tidegate.judge.interval import Interval
+from tidegate.judge.confidence_sequence import ConfidenceSequence
 from tidegate.judge.latency import boundaries_of
+from tidegate.judge.overdispersion import Block, estimate_overdispersion
 from tidegate.judge.pods import Tally
-from tidegate.judge.trial import Terms, Trial
+from tidegate.judge.sequential_test import SequentialTest, SequentialTestParameters
 from tidegate.judge.verdict import WATCHFUL
-from tidegate.model.evidence import Dispersion
+from tidegate.model.evidence import Overdispersion
 from tidegate.model.spec import Analysis
 
 
-class _NobodyReads(Interval):
+class _NobodyReads(ConfidenceSequence):
     """An interval is a sentence for people and no part of a verdict; a trial takes a part of the time without it."""
 
     def add(self, candidate: tuple[float, float], stable: tuple[float, float]) -> None:
         return
 
 
-def hear(recording: Recording, analysis: Analysis, dispersion: Dispersion, *, until_promoted: bool = False) -> Outcome:
+def update(
+    recording: Recording, analysis: Analysis, overdispersion: Overdispersion, *, until_promoted: bool = False
+) -> Outcome:
     """When the candidate would have been rolled back, and before that promoted, were this the last step.
 
     A promotion ends a rollout, and so the run where it `until_promoted`.
     """
-    trial = Trial(Terms(analysis, reference=recording.reference(), dispersion=dispersion))
-    trial.interval = _NobodyReads(analysis.false_rollback)
+    test = SequentialTest(
+        SequentialTestParameters(analysis, reference=recording.reference(), overdispersion=overdispersion)
+    )
+    test.confidence_sequence = _NobodyReads(analysis.false_rollback)
     promoted: float | None = None
-    for number, poll in enumerate(recording.polls(), start=1):
-        trial.hear(poll)
-        if trial.condemned:
+    for number, increment in enumerate(recording.increments(), start=1):
+        test.update(increment)
+        if test.rejected_at:
             return Outcome(number * recording.interval, promoted)
-        if recording.candidate.has_latency and promoted is None and _is_acceptable(trial):
+        if recording.candidate.has_latency and promoted is None and _is_acceptable(test):
             promoted = float(number * recording.interval)
             if until_promoted:
                 break
     return Outcome(None, promoted)
 
 
-def learned(recording: Recording, analysis: Analysis) -> Dispersion:
+def learned(recording: Recording, analysis: Analysis) -> Overdispersion:
     """What the product knows of clumps before the rollout: the user's number, or what stable's pods tell."""
     latency = analysis.latency
     boundaries = boundaries_of(recording.reference(), latency)
     slow = {boundary.quantile: _slower_than(recording.before, boundary.stable) for boundary in boundaries}
-    return Dispersion(
-        analysis.dispersion or clump_size(_blocks(recording.before, [pod.failed for pod in recording.before])),
+    return Overdispersion(
+        analysis.overdispersion
+        or estimate_overdispersion(_blocks(recording.before, [pod.failed for pod in recording.before])),
         {
-            quantile: analysis.dispersion or clump_size(_blocks(recording.before, counted))
+            quantile: analysis.overdispersion or estimate_overdispersion(_blocks(recording.before, counted))
             for quantile, counted in slow.items()
         },
     )
 
 
-def _is_acceptable(trial: Trial) -> bool:
-    if trial.last.log_worse >= math.log(WATCHFUL):
+def _is_acceptable(test: SequentialTest) -> bool:
+    if test.last.log_worse >= math.log(WATCHFUL):
         return False
-    return trial.weakest().log_acceptable() >= -math.log(trial.terms.analysis.false_promotion)
+    return test.weakest().log_acceptable() >= -math.log(test.parameters.analysis.false_promotion)
 
 
 def _slower_than(pods: Sequence[Arm], bound: int) -> list[Ints]:

@@ -8,12 +8,12 @@ from statistics import NormalDist
 
 import yaml
 
-from tidegate.cli.schema import with_defaults
 from tidegate.judge.latency import boundaries_of
 from tidegate.judge.metric import LATENCY_LEEWAY
-from tidegate.judge.synthetic import BOUNDS, SIGMA
 from tidegate.model.evidence import Durations
 from tidegate.model.spec import Analysis, Margin, ModelDeploymentSpec
+from tidegate.resources.crd_schema import with_defaults
+from tidegate.simulation.synthetic_traffic import BOUNDS, SIGMA
 
 CRD = Path(__file__).resolve().parents[2] / "crds" / "modeldeployments.yaml"
 MEDIAN = 0.03

@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from tidegate.judge.synthetic import BOUNDS
-from tidegate.model.evidence import NO_DURATIONS, Counts, Durations, Poll
+from tidegate.model.evidence import NO_DURATIONS, Counts, Durations, Increment
+from tidegate.simulation.synthetic_traffic import BOUNDS
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -71,11 +71,11 @@ class Recording:
     candidate: Arm
     before: tuple[Arm, ...]
 
-    def polls(self) -> Iterator[Poll]:
+    def increments(self) -> Iterator[Increment]:
         """What the product's judge hears."""
         both = zip(self.stable.counts(), self.candidate.counts(), strict=True)
         for number, (stable, candidate) in enumerate(both, start=1):
-            yield Poll(_BEGAN + timedelta(seconds=number * self.interval), stable, candidate)
+            yield Increment(_BEGAN + timedelta(seconds=number * self.interval), stable, candidate)
 
     def reference(self) -> Durations:
         """Stable's latency from before the rollout."""

@@ -3,7 +3,7 @@
 import numpy as np
 
 from benchmarks.judge.traffic import Bools, Floats, Ints
-from tidegate.judge.synthetic import BOUNDS
+from tidegate.simulation.synthetic_traffic import BOUNDS
 
 _BOUNDS = np.array(BOUNDS)
 

@@ -10,11 +10,11 @@ import yaml
 
 from tests.chart.conftest import Manifest
 from tests.operator.world import SETTINGS, Behaviour, World
-from tidegate.clients.cluster import WATCHED
-from tidegate.clients.kubernetes_api import DEPLOYMENTS, EVENTS, MODEL_DEPLOYMENTS, Resource
-from tidegate.clients.sight import Witness
-from tidegate.model.decision import Announcement
-from tidegate.reconcile import Reconciler
+from tidegate.controller.reconciler import Reconciler
+from tidegate.kube.api import DEPLOYMENTS, EVENTS, MODEL_DEPLOYMENTS, Resource
+from tidegate.kube.cluster import WATCHED
+from tidegate.metrics.collector import MetricsCollector
+from tidegate.model.decision import Event
 
 CALLED = {
     # (group, resource, verb): where it is called
@@ -41,7 +41,7 @@ CALLED = {
     ("", "configmaps", "delete"): "act: ForgetRevision",
     ("", "pods", "list"): "cluster.WATCHED",
     ("", "pods", "watch"): "cluster.WATCHED",
-    ("", "events", "create"): "KubernetesCluster.announce",
+    ("", "events", "create"): "KubernetesCluster.emit",
 }
 CALLED_BY_THE_ROUTER = {
     ("tidegate.dev", "modelroutes", "list"): "router.watching",
@@ -121,9 +121,9 @@ class Recorder:
         self.calls.add((group_of(MODEL_DEPLOYMENTS), f"{MODEL_DEPLOYMENTS.plural}/status", "patch"))
         self._world.record_status(namespace, name, status)
 
-    def announce(self, about: Mapping[str, Any], announcement: Announcement, now: datetime) -> None:
+    def emit(self, about: Mapping[str, Any], event: Event, now: datetime) -> None:
         self._note(EVENTS, "create")
-        self._world.announce(about, announcement, now)
+        self._world.emit(about, event, now)
 
     def _note(self, resource: Resource, verb: str) -> None:
         self.calls.add((group_of(resource), resource.plural, verb))
@@ -133,7 +133,7 @@ def test_whole_rollouts_call_exactly_the_writes_of_the_table() -> None:
     schema = SCHEMA["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
     world = World(schema, {f"http://models/{number}": Behaviour() for number in range(3)})
     recorder = Recorder(world)
-    world._reconciler = Reconciler(recorder, Witness(world), SETTINGS, lambda seen, decision: None)
+    world._reconciler = Reconciler(recorder, MetricsCollector(world), SETTINGS, lambda seen, decision: None)
     steps = {"canary": {"steps": [{"weight": 50}]}}
     for number in range(3):
         world.kubectl_apply(

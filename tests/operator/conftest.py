@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tidegate.cli.schema import with_defaults
 from tidegate.model.spec import ModelDeploymentSpec
+from tidegate.resources.crd_schema import with_defaults
 
 CRDS = Path(__file__).parents[2] / "crds"
 

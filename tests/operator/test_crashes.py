@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.operator.world import Behaviour, Crash, World
-from tidegate.clients.kubernetes_api import DEPLOYMENTS, SERVICES
+from tidegate.kube.api import DEPLOYMENTS, SERVICES
 from tidegate.model.traffic import TrafficSplit
 
 MODELS = {

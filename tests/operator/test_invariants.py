@@ -10,27 +10,27 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tidegate.cli.schema import with_defaults
+from tidegate.controller.observe import NOTHING_TO_JUDGE
 from tidegate.decide.canary import weight_at
 from tidegate.decide.rollout import decide
 from tidegate.model.decision import (
     Action,
     Decision,
+    DeleteSnapshot,
+    DeleteWorkload,
     EnsureRevision,
-    ForgetRevision,
     PinModel,
     RecordStatus,
-    RetireRevision,
     ScaleRevision,
     ShiftTraffic,
 )
 from tidegate.model.evidence import Answer, Counts, Evidence, Verdict
 from tidegate.model.observation import Observation
-from tidegate.model.revision import ModelFacts, RevisionState, Snapshot, Tensor, Trouble, strategy_steps
+from tidegate.model.revision import ModelFacts, PodFailure, RevisionState, Snapshot, Tensor, strategy_steps
 from tidegate.model.spec import Canary, Model, ModelDeploymentSpec, Server
 from tidegate.model.status import Rejected, Rollout, Shift, Status
 from tidegate.model.traffic import Share, TrafficSplit
-from tidegate.observe import NOTHING_TO_JUDGE
+from tidegate.resources.crd_schema import with_defaults
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 STABLE, CANDIDATE, THIRD = "digits-aaaaaaaa", "digits-bbbbbbbb", "digits-cccccccc"
@@ -95,9 +95,9 @@ TROUBLES = st.sampled_from(
     [
         None,
         None,
-        Trouble("ContainerFailed", "it ended", crashed=True),
-        Trouble("WrongDigest", "wrong", permanent=True),
-        Trouble("SelftestFailed", "wrong", permanent=True, crashed=True),
+        PodFailure("ContainerFailed", "it ended", crashed=True),
+        PodFailure("WrongDigest", "wrong", permanent=True),
+        PodFailure("SelftestFailed", "wrong", permanent=True, crashed=True),
     ]
 )
 SNAPSHOTS = st.sampled_from([None, Snapshot(Model("http://models/1", None), Server(None, {}, ()), "server:1", 8082)])
@@ -165,11 +165,11 @@ def observations(draw: st.DrawFn) -> Observation:
         recorded=recorded,
         revisions={name: draw(states(name)) for name in sorted(names)},
         split=draw(splits(rollout)) if stable else None,
-        route_as_asked=True,
+        route_settings_match=True,
         route_applied=draw(st.booleans()),
         share=draw(shares()),
         verdict=draw(verdicts()) if rollout else NOTHING_TO_JUDGE,
-        settle=timedelta(seconds=5),
+        propagation_delay=timedelta(seconds=5),
     )
 
 
@@ -247,7 +247,7 @@ def test_without_a_verdict_nothing_is_promoted_or_rolled_back_before_the_deadlin
 
 
 def _healthy(state: RevisionState) -> RevisionState:
-    return replace(state, trouble=None, facts=None)
+    return replace(state, failure=None, facts=None)
 
 
 @given(observations())
@@ -272,7 +272,7 @@ def test_nothing_with_traffic_is_retired_and_never_the_stable_revision(seen: Obs
     decision = decide(seen)
     after = shifts_of(decision)
     for action in decision.actions:
-        if isinstance(action, RetireRevision | ForgetRevision):
+        if isinstance(action, DeleteWorkload | DeleteSnapshot):
             assert action.revision not in (seen.recorded.stable, decision.status.stable)
             assert seen.split is None or seen.split.weight(action.revision) == 0
             assert all(split.weight(action.revision) == 0 for split in after)
@@ -325,9 +325,9 @@ def _written(seen: Observation, action: Action) -> Observation:
             return replace(seen, split=split)
         case RecordStatus(status=status):
             return replace(seen, recorded=status)
-        case RetireRevision(revision=revision):
+        case DeleteWorkload(revision=revision):
             return change(revision, replicas=None, ready=0)
-        case ForgetRevision(revision=revision):
+        case DeleteSnapshot(revision=revision):
             rest = {name: state for name, state in seen.revisions.items() if name != revision}
             return replace(seen, revisions=rest)
         case _ as unhandled:

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tidegate.cli.schema import with_defaults
-from tidegate.clients.kubernetes_api import (
+from tidegate.controller.reconciler import Reconciler
+from tidegate.errors import MetricsUnavailable
+from tidegate.kube.api import (
     CONFIG_MAPS,
     CONTROLLER_REVISIONS,
     DEPLOYMENTS,
@@ -21,15 +22,14 @@ from tidegate.clients.kubernetes_api import (
     Manifest,
     Resource,
 )
-from tidegate.clients.prometheus import CounterQuery
-from tidegate.clients.sight import Witness
-from tidegate.errors import MetricsUnavailable
-from tidegate.judge.increments import Sample, SeriesKey
-from tidegate.model.decision import Announcement
+from tidegate.metrics.collector import MetricsCollector
+from tidegate.metrics.increments import Sample, SeriesKey
+from tidegate.metrics.providers.prometheus import CounterQuery
+from tidegate.model.decision import Event
 from tidegate.model.traffic import TrafficSplit
-from tidegate.reconcile import Reconciler
-from tidegate.resources.route import read_split
+from tidegate.resources.crd_schema import with_defaults
 from tidegate.settings import Settings
+from tidegate.traffic_routing.builtin import read_split
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 BOUNDS = tuple(0.0005 * 1.2**k for k in range(56))
@@ -128,7 +128,7 @@ class World:
 
     def restart(self) -> None:
         """The operator starts anew, with nothing in memory."""
-        self._reconciler = Reconciler(self, Witness(self), SETTINGS, lambda seen, decision: None)
+        self._reconciler = Reconciler(self, MetricsCollector(self), SETTINGS, lambda seen, decision: None)
 
     @contextmanager
     def crashing_at(self, write: int, *, after: bool) -> Iterator[None]:
@@ -217,8 +217,8 @@ class World:
             assert self._deployment is not None
             self._deployment["status"] = dict(status)
 
-    def announce(self, about: Mapping[str, Any], announcement: Announcement, now: datetime) -> None:
-        self._note(f"event {announcement.reason}: {announcement.message}")
+    def emit(self, about: Mapping[str, Any], event: Event, now: datetime) -> None:
+        self._note(f"event {event.reason}: {event.message}")
 
     # --- Prometheus -------------------------------------------------------------------------------------------------
 

@@ -19,13 +19,13 @@ from pathlib import Path
 import pytest
 
 from tidegate.router.bootstrap import RouterSettings
+from tidegate.router.cluster_lifecycle import RoutingSnapshot
 from tidegate.router.draining import DrainPlan
 from tidegate.router.envoy import EnvoySettings, envoy_command, find_envoy
 from tidegate.router.envoy_admin import EnvoyAdmin
 from tidegate.router.files import XdsDirectory
-from tidegate.router.plan import World
+from tidegate.router.objects import Backend, Endpoint, Route, Service
 from tidegate.router.publisher import Published, Publisher
-from tidegate.router.world import Backend, Endpoint, Route, Service
 
 STARTS_WITHIN_SECONDS = 10.0
 
@@ -114,7 +114,7 @@ class Router:
 
     def publish(self, routes: list[Route], endpoints: Mapping[Service, tuple[Endpoint, ...]]) -> Published:
         """Brings Envoy to these routes and endpoints."""
-        return self.publisher.publish(World(tuple(routes), {}, endpoints))
+        return self.publisher.publish(RoutingSnapshot(tuple(routes), {}, endpoints))
 
     @property
     def pid(self) -> int:

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from tidegate.router.cluster_lifecycle import DRAIN_SECONDS, RoutingSnapshot
 from tidegate.router.envoy_admin import EnvoyState
-from tidegate.router.plan import DRAIN_SECONDS, World
+from tidegate.router.objects import Backend, Endpoint, Route, Service
 from tidegate.router.publisher import SETTLE_SECONDS, Published, Publisher
-from tidegate.router.world import Backend, Endpoint, Route, Service
 
 OLD, NEW = "sentiment-aaaaaaaa", "sentiment-bbbbbbbb"
 OLD_FILE, NEW_FILE = f"endpoints.shop.{OLD}.json", f"endpoints.shop.{NEW}.json"
@@ -63,9 +63,11 @@ class Pretence:
         return happened
 
 
-def a_world(*shares: tuple[str, int], endpoints: Mapping[Service, tuple[Endpoint, ...]] | None = None) -> World:
+def a_world(
+    *shares: tuple[str, int], endpoints: Mapping[Service, tuple[Endpoint, ...]] | None = None
+) -> RoutingSnapshot:
     route = Route("shop", "sentiment", "x-tidegate-revision", 60, tuple(Backend(*share) for share in shares))
-    return World((route,), {("shop", "sentiment"): 1}, endpoints or {})
+    return RoutingSnapshot((route,), {("shop", "sentiment"): 1}, endpoints or {})
 
 
 def a_publisher(pretence: Pretence) -> Publisher:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tidegate.router.world import Endpoint, Route, Service
+from tidegate.router.objects import Endpoint, Route, Service
 from tidegate.router.xds import ROUTES_FILE, routes_response, version_of
 
 if TYPE_CHECKING:

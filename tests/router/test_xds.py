@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.router.world import Backend, Endpoint, Route, Service
+from tidegate.router.objects import Backend, Endpoint, Route, Service
 from tidegate.router.xds import (
     ClusterKey,
     KnownClusters,

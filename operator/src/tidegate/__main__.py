@@ -37,10 +37,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _serve_a_person(program: str, rest: Sequence[str]) -> int:
     try:
         if program == "replay":
-            from tidegate.cli import replay
+            from tidegate.cli.replay import command as replay
 
             return replay.main(rest)
-        from tidegate.cli import simulate
+
+        from tidegate.cli.simulate import command as simulate
 
         return simulate.main(rest)
     except KeyboardInterrupt:
@@ -57,9 +58,10 @@ def _run(program: str, rest: Sequence[str]) -> int:
         from tidegate.router import envoy
 
         return envoy.main(list(rest))
-    from tidegate import process
 
-    return process.run(os.environ)
+    from tidegate.controller import startup
+
+    return startup.run(os.environ)
 
 
 def _parser() -> argparse.ArgumentParser:

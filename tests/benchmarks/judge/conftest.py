@@ -7,8 +7,8 @@ import pytest
 
 from benchmarks.judge.product import default_analysis
 from benchmarks.judge.traffic import HORIZON, Arm, Floats, Ints, Recording
-from tidegate.judge.synthetic import BOUNDS
 from tidegate.model.spec import Analysis
+from tidegate.simulation.synthetic_traffic import BOUNDS
 
 POLLS = HORIZON // 5
 
@@ -55,7 +55,7 @@ def points() -> Callable[[Sequence[float]], Floats]:
 
 
 def _per_poll(counted: dict[int, int]) -> Ints:
-    polls = np.zeros(POLLS, dtype=np.int64)
+    increments = np.zeros(POLLS, dtype=np.int64)
     for second, count in counted.items():
-        polls[second // 5 - 1] = count
-    return polls
+        increments[second // 5 - 1] = count
+    return increments

@@ -64,4 +64,4 @@ def test_programs_get_every_figure_and_goal(analysis: Analysis, pool: Executor) 
 
     assert told["cells"][0]["figures"][OURS]["rolled_back"] == 2 * CHEAP
     assert all(goal["met"] for goal in told["goals"])
-    assert told["poll"] == {"median": 3.0, "most": 4.0, "queries": 2.0, "polls": 9}
+    assert told["poll"] == {"median": 3.0, "most": 4.0, "queries": 2.0, "increments": 9}

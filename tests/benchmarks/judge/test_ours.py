@@ -9,13 +9,13 @@ import yaml
 
 from benchmarks.judge.cells import Cell, Table
 from benchmarks.judge.drawing import draw
-from benchmarks.judge.ours import hear, learned
+from benchmarks.judge.ours import learned, update
 from benchmarks.judge.product import CRD
 from benchmarks.judge.traffic import Arm, Recording
-from tidegate.cli.schema import with_defaults
-from tidegate.judge.trial import Terms, Trial
+from tidegate.judge.sequential_test import SequentialTest, SequentialTestParameters
 from tidegate.model.evidence import BY_CHANCE
 from tidegate.model.spec import Analysis, ModelDeploymentSpec
+from tidegate.resources.crd_schema import with_defaults
 
 
 def drawn(**fields: object) -> Recording:
@@ -32,20 +32,20 @@ def test_the_analysis_is_what_the_api_server_would_fill_in(analysis: Analysis) -
 
 def test_a_rollback_is_the_trials_own_at_the_poll_that_condemned(analysis: Analysis) -> None:
     recording = drawn(times=5)
-    trial = Trial(Terms(analysis))
-    polls = 0
-    for poll in recording.polls():
-        trial.hear(poll)
-        polls += 1
-        if trial.condemned:
+    test = SequentialTest(SequentialTestParameters(analysis))
+    increments = 0
+    for increment in recording.increments():
+        test.update(increment)
+        increments += 1
+        if test.rejected_at:
             break
 
-    assert trial.condemned
-    assert hear(recording, analysis, BY_CHANCE).rolled_back == 5 * polls
+    assert test.rejected_at
+    assert update(recording, analysis, BY_CHANCE).rolled_back == 5 * increments
 
 
 def test_a_healthy_candidate_is_promoted_and_stays(analysis: Analysis) -> None:
-    seen = hear(drawn(slower=1.0), analysis, BY_CHANCE)
+    seen = update(drawn(slower=1.0), analysis, BY_CHANCE)
 
     assert seen.rolled_back is None
     assert seen.promoted is not None
@@ -54,9 +54,9 @@ def test_a_healthy_candidate_is_promoted_and_stays(analysis: Analysis) -> None:
 def test_a_candidate_that_nobody_asks_is_neither_promoted_nor_rolled_back(
     analysis: Analysis, an_arm: Callable[..., Arm], a_recording: Callable[[Arm], Recording]
 ) -> None:
-    silent = replace(a_recording(an_arm(requests=0)), before=(an_arm(),))
+    is_drained = replace(a_recording(an_arm(requests=0)), before=(an_arm(),))
 
-    assert hear(silent, analysis, learned(silent, analysis)).rolled_back is None
+    assert update(is_drained, analysis, learned(is_drained, analysis)).rolled_back is None
 
 
 def test_clumps_are_learned_from_stables_pods_before_the_rollout(analysis: Analysis) -> None:
@@ -66,7 +66,7 @@ def test_clumps_are_learned_from_stables_pods_before_the_rollout(analysis: Analy
 
 
 def test_what_the_user_says_of_clumps_is_believed(analysis: Analysis) -> None:
-    told = learned(drawn(clump=3.0, slower=1.0), replace(analysis, dispersion=1.0))
+    told = learned(drawn(clump=3.0, slower=1.0), replace(analysis, overdispersion=1.0))
 
     assert {told.errors, *told.latency.values()} == {1.0}
     assert set(told.latency) <= set(analysis.latency.quantiles)

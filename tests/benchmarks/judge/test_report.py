@@ -125,7 +125,7 @@ def test_promotions_of_what_is_just_not_acceptable_are_held_to_their_bound(analy
 
 
 def test_clumps_that_the_user_denies_count_for_no_goal(analysis: Analysis) -> None:
-    denied = Cell(Table.STRESS, "errors in clumps, dispersion: 1", 10, 0.005, clump=3.0, dispersion=1.0)
+    denied = Cell(Table.STRESS, "errors in clumps, dispersion: 1", 10, 0.005, clump=3.0, overdispersion=1.0)
     seen = results(analysis, cell(denied, 400))
 
     assert judge(seen) == []

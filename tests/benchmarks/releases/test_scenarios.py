@@ -9,9 +9,9 @@ import yaml
 
 from benchmarks.releases.models import FAILING, GOOD, SLOW, TWIN_A, TWIN_B, Model
 from benchmarks.releases.scenarios import Kind, Scenario, equal, failing, manifest, planned, slow, spec
-from tidegate.cli.schema import with_defaults
 from tidegate.model.revision import plan_digest, revision_name
 from tidegate.model.spec import Canary, ModelDeploymentSpec
+from tidegate.resources.crd_schema import with_defaults
 
 CRD = Path(__file__).parents[3] / "crds" / "modeldeployments.yaml"
 MODEL = Model("failing", Path("/cache/digits-v3.onnx"), "5" * 64, ())

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tests.operator.world import Behaviour, World
-from tidegate.cli.replay import Request, retell
-from tidegate.cli.retelling import Retold
+from tidegate.cli.replay.command import Request, retell
+from tidegate.cli.replay.report import ReplayReport
 
 MODELS = {
     "http://models/1": Behaviour(),
@@ -22,7 +22,7 @@ BLUE_GREEN = {"blueGreen": {"verifyFor": "10s", "keepOld": "30s"}}
 SCRAPE_INTERVAL = timedelta(seconds=5)
 
 Released = Callable[..., World]
-Replayed = Callable[..., Retold]
+Replayed = Callable[..., ReplayReport]
 
 
 @pytest.fixture
@@ -43,8 +43,8 @@ def released(spec_schema: Mapping[str, Any]) -> Released:
 def replayed() -> Replayed:
     """What `tidegate replay` makes of a world's rollout."""
 
-    def retold(world: World, number: int | None = None, changes: Sequence[str] = ()) -> Retold:
+    def report(world: World, number: int | None = None, changes: Sequence[str] = ()) -> ReplayReport:
         request = Request("shop", "digits", number, SCRAPE_INTERVAL, tuple(changes))
         return retell(world.model_deployment("shop", "digits"), world, request, world.now)
 
-    return retold
+    return report

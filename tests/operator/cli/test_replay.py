@@ -12,8 +12,8 @@ import pytest
 
 from tests.operator.cli.conftest import BLUE_GREEN, Released, Replayed
 from tests.operator.world import START, World
-from tidegate.cli.errors import CannotReplay, Unusable
-from tidegate.cli.replay import CANNOT, OTHER, SAME, USAGE, Request, main, retell, tell
+from tidegate.cli.common.errors import CannotReplay, Unusable
+from tidegate.cli.replay.command import CANNOT, OTHER, SAME, USAGE, Request, main, retell, tell
 from tidegate.errors import MetricsUnavailable
 from tidegate.model.units import parse_instant
 
@@ -57,12 +57,12 @@ def told_at(world: World, reason: str) -> float:
 
 def test_a_promoted_rollout_is_replayed_to_the_second(released: Released, replayed: Replayed) -> None:
     world = released("2")
-    retold = replayed(world)
+    report = replayed(world)
 
-    assert world.status["history"][0]["outcome"] == retold.replay.outcome == "Promoted"
-    assert [finding.at.total_seconds() for finding in retold.replay.findings] == shifted_at(world)[1:]
-    assert [finding.then for finding in retold.replay.findings] == [f.at for f in retold.replay.findings]
-    assert retold.same
+    assert world.status["history"][0]["outcome"] == report.replay.outcome == "Promoted"
+    assert [finding.at.total_seconds() for finding in report.replay.findings] == shifted_at(world)[1:]
+    assert [finding.then for finding in report.replay.findings] == [f.at for f in report.replay.findings]
+    assert report.same
 
 
 @pytest.mark.parametrize(("name", "reason"), [("failing", "ErrorRateWorse"), ("slow", "LatencyWorse")])
@@ -80,30 +80,30 @@ def test_a_rollback_after_the_first_step_is_replayed_to_the_second(released: Rel
     world = released("2", seconds=35)
     world.models = {**world.models, "http://models/2": world.models["http://models/failing"]}
     world.run(60)
-    retold = replayed(world)
+    report = replayed(world)
 
-    assert retold.replay.outcome == world.status["history"][0]["outcome"] == "RolledBack"
-    assert [finding.step for finding in retold.replay.findings] == [2, 0]
-    assert [finding.then for finding in retold.replay.findings] == [f.at for f in retold.replay.findings]
+    assert report.replay.outcome == world.status["history"][0]["outcome"] == "RolledBack"
+    assert [finding.step for finding in report.replay.findings] == [2, 0]
+    assert [finding.then for finding in report.replay.findings] == [f.at for f in report.replay.findings]
 
 
 @pytest.mark.parametrize(("name", "outcome"), [("2", "Promoted"), ("failing", "RolledBack")])
 def test_a_blue_green_switch_is_replayed(released: Released, replayed: Replayed, name: str, outcome: str) -> None:
     world = released(name, strategy=BLUE_GREEN)
-    retold = replayed(world)
+    report = replayed(world)
 
-    assert world.status["history"][0]["outcome"] == retold.replay.outcome == outcome
-    assert retold.same
+    assert world.status["history"][0]["outcome"] == report.replay.outcome == outcome
+    assert report.same
 
 
 def test_a_rollout_under_way_is_replayed_up_to_now(released: Released, replayed: Replayed) -> None:
     world = released("2", seconds=35)
-    retold = replayed(world)
+    report = replayed(world)
 
-    assert retold.recorded.number is None
-    assert [finding.step for finding in retold.replay.findings] == [2]
-    assert retold.replay.rows[-1].verdict.answer.value == world.status["analysis"]["verdict"]
-    assert retold.same
+    assert report.recorded.number is None
+    assert [finding.step for finding in report.replay.findings] == [2]
+    assert report.replay.rows[-1].verdict.answer.value == world.status["analysis"]["verdict"]
+    assert report.same
 
 
 def test_a_rollout_that_has_just_begun_has_nothing_to_replay_yet(released: Released, replayed: Replayed) -> None:
@@ -130,10 +130,10 @@ def test_every_poll_has_a_row_with_its_own_counts(released: Released, replayed: 
 
 
 def test_settings_that_forgive_would_not_have_rolled_back(released: Released, replayed: Replayed) -> None:
-    retold = replayed(released("failing"), changes=FORGIVING)
+    report = replayed(released("failing"), changes=FORGIVING)
 
-    assert retold.replay.outcome is None
-    assert not retold.same
+    assert report.replay.outcome is None
+    assert not report.same
 
 
 def test_stricter_settings_would_have_taken_longer(released: Released, replayed: Replayed) -> None:
@@ -192,10 +192,10 @@ def test_a_query_is_asked_while_a_split_settles_too(
 def test_an_edited_strategy_does_not_change_what_is_replayed(released: Released, replayed: Replayed) -> None:
     world = released("2")
     world.kubectl_apply(model={"uri": "http://models/2"}, strategy={"canary": {"steps": [{"weight": 40}]}})
-    retold = replayed(world)
+    report = replayed(world)
 
-    assert retold.strategy_changed
-    assert [finding.then for finding in retold.replay.findings] == [f.at for f in retold.replay.findings]
+    assert report.strategy_changed
+    assert [finding.then for finding in report.replay.findings] == [f.at for f in report.replay.findings]
 
 
 # --- what can't be replayed -------------------------------------------------------------------------------------------
@@ -255,18 +255,18 @@ def test_polls_that_prometheus_has_lost_are_told(released: Released, replayed: R
     world = released("2")
     for second in range(64, 80):
         world._history.pop(START + timedelta(seconds=second))
-    retold = replayed(world)
+    report = replayed(world)
 
-    assert retold.missing > 0
-    assert re.search(r"beware +Prometheus has only \d+ of \d+ polls", told(retold))
+    assert report.missing > 0
+    assert re.search(r"beware +Prometheus has only \d+ of \d+ polls", told(report))
 
 
 # --- the command ------------------------------------------------------------------------------------------------------
 
 
-def told(retold: Any, **how: Any) -> str:
+def told(report: Any, **how: Any) -> str:
     out = io.StringIO()
-    tell(retold, out, **how)
+    tell(report, out, **how)
     return out.getvalue()
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Scraped, until
-from tidegate.cli.connection import connect
-from tidegate.cli.replay import CANNOT, OTHER, SAME, USAGE, main
-from tidegate.clients.kubernetes_api import MODEL_DEPLOYMENTS, KubernetesApi
+from tidegate.cli.common.kubeconfig import connect
+from tidegate.cli.replay.command import CANNOT, OTHER, SAME, USAGE, main
+from tidegate.kube.api import MODEL_DEPLOYMENTS, KubernetesApi
 from tidegate.model.status import HistoryEntry, Shift, Status
 
 pytestmark = [pytest.mark.apiserver, pytest.mark.prometheus]

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from tidegate.cli.playing import Played, Scenario, endings_of, play
-from tidegate.cli.schema import with_defaults
-from tidegate.cli.simulate import CANNOT, DONE, USAGE, main, play_all
-from tidegate.judge.synthetic import Behaviour
+from tidegate.cli.simulate.command import CANNOT, DONE, USAGE, main, play_all
 from tidegate.model.spec import ModelDeploymentSpec
 from tidegate.model.units import parse_duration
+from tidegate.resources.crd_schema import with_defaults
+from tidegate.simulation.engine import Scenario, SimulatedRollout, play, summaries_of
+from tidegate.simulation.synthetic_traffic import Behaviour
 
 STABLE = Behaviour(0.005, 0.03)
 SpecBuilder = Callable[..., ModelDeploymentSpec]
@@ -23,11 +23,11 @@ def scenario(candidate: Behaviour = STABLE, *, rate: float = 100.0, limit: str |
     return Scenario(rate, STABLE, candidate, parse_duration("5s"), parse_duration(limit) if limit else None)
 
 
-def played(spec: ModelDeploymentSpec, of: Scenario, runs: int) -> list[Played]:
+def played(spec: ModelDeploymentSpec, of: Scenario, runs: int) -> list[SimulatedRollout]:
     return [play(spec, of, f"1/{number}") for number in range(runs)]
 
 
-def outcomes(rollouts: list[Played]) -> set[tuple[str, str]]:
+def outcomes(rollouts: list[SimulatedRollout]) -> set[tuple[str, str]]:
     return {(each.outcome, each.reason) for each in rollouts}
 
 
@@ -96,8 +96,8 @@ def test_clumps_are_learned_from_stable(a_spec: SpecBuilder) -> None:
     learned = played(a_spec(strategy=half, analysis={"deadline": "3m"}), of, 10)
     unaware = played(a_spec(strategy=half, analysis={"deadline": "3m", "dispersion": "1"}), of, 10)
 
-    assert endings_of(learned)[0].count == 0
-    assert endings_of(unaware)[0].count > 1
+    assert summaries_of(learned)[0].count == 0
+    assert summaries_of(unaware)[0].count > 1
 
 
 def test_the_same_seed_plays_the_same_rollouts_however_many_processes_play(a_spec: SpecBuilder) -> None:
@@ -110,10 +110,10 @@ def test_the_same_seed_plays_the_same_rollouts_however_many_processes_play(a_spe
 
 
 def test_endings_are_told_by_their_median_and_their_ninetieth_percentile() -> None:
-    def rolled_back(seconds: int) -> Played:
-        return Played("RolledBack", "LatencyWorse", parse_duration(f"{seconds}s"), 10 * seconds, seconds)
+    def rolled_back(seconds: int) -> SimulatedRollout:
+        return SimulatedRollout("RolledBack", "LatencyWorse", parse_duration(f"{seconds}s"), 10 * seconds, seconds)
 
-    back, promoted, _ = endings_of([rolled_back(seconds) for seconds in range(1, 11)])
+    back, promoted, _ = summaries_of([rolled_back(seconds) for seconds in range(1, 11)])
 
     assert (back.count, back.share, back.reason) == (10, 1.0, "LatencyWorse")
     assert (back.seconds, back.requests, back.failed) == ((5.0, 9.0), (50, 90), (5, 9))

@@ -17,9 +17,9 @@ def answers(cats: int, dogs: int, *, unsure: int = 0) -> Predictions:
     return Predictions({"cat": cats, "dog": dogs}, Durations(SCORES, (unsure, rows, rows)))
 
 
-def evidence(candidate: Predictions, stable: Predictions, polls: int) -> float:
+def evidence(candidate: Predictions, stable: Predictions, increments: int) -> float:
     drift = Drift(TOLERATED)
-    for _ in range(polls):
+    for _ in range(increments):
         drift.add(candidate, stable)
     return math.exp(min(drift.log_value(), 700.0))
 

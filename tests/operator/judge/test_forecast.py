@@ -8,19 +8,21 @@ from datetime import timedelta
 import pytest
 
 from tests.operator.judge.test_verdict import at_speed
-from tidegate.decide.question import stages_of
-from tidegate.judge.forecast import Forecast, forecast
-from tidegate.model.evidence import Pace
+from tidegate.decide.criteria import stages_of
+from tidegate.judge.forecast import Estimate, estimate_duration
+from tidegate.model.evidence import BaselineTraffic
 from tidegate.model.spec import Analysis, Canary, ModelDeploymentSpec
 
 SETTLE = timedelta(seconds=5)
 ASpec = Callable[..., ModelDeploymentSpec]
 
 
-def foretold(spec: ModelDeploymentSpec, rate: float, failed: float = 0.0, **analysis: object) -> Forecast:
+def foretold(spec: ModelDeploymentSpec, rate: float, failed: float = 0.0, **analysis: object) -> Estimate:
     assert isinstance(spec.strategy, Canary)
     changed: Analysis = replace(spec.analysis, **analysis)  # type: ignore[arg-type]
-    return forecast(Pace(rate, failed, at_speed(5000)), changed, stages_of(spec, spec.strategy), SETTLE)
+    return estimate_duration(
+        BaselineTraffic(rate, failed, at_speed(5000)), changed, stages_of(spec, spec.strategy), SETTLE
+    )
 
 
 def test_ordinary_traffic_is_told_how_long_it_takes(a_spec: ASpec) -> None:

@@ -8,19 +8,19 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tidegate.judge.trial import Trial
-from tidegate.judge.verdict import Question, answer, judge, terms_of
+from tidegate.judge.sequential_test import SequentialTest
+from tidegate.judge.verdict import Criteria, answer, judge, parameters_of
 from tidegate.model.evidence import (
     NO_DURATIONS,
     Answer,
-    Blindness,
     Counts,
-    Dispersion,
     Durations,
-    Poll,
+    Increment,
+    Measurements,
+    MetricsGap,
+    Overdispersion,
     Predictions,
     QueryAnswer,
-    Sight,
     Verdict,
 )
 from tidegate.model.spec import ModelDeploymentSpec, OwnQuery, PredictionDrift
@@ -39,20 +39,20 @@ def arm(requests: int, failed: int = 0, *, slow: int = 0) -> Counts:
     return Counts(requests, failed, at_speed(requests, slow=slow))
 
 
-def sight(*polls: tuple[Counts, Counts], reference: int = 1000) -> Sight:
+def measurements(*increments: tuple[Counts, Counts], reference: int = 1000) -> Measurements:
     """Polls of (candidate, stable), five seconds apart, after so many requests of stable alone."""
     told = tuple(
-        Poll(START + timedelta(seconds=5 * (index + 1)), stable, candidate)
-        for index, (candidate, stable) in enumerate(polls)
+        Increment(START + timedelta(seconds=5 * (index + 1)), stable, candidate)
+        for index, (candidate, stable) in enumerate(increments)
     )
-    return Sight(told, at_speed(reference) if reference else NO_DURATIONS)
+    return Measurements(told, at_speed(reference) if reference else NO_DURATIONS)
 
 
 @pytest.fixture(scope="session")
-def question(a_spec: Callable[..., ModelDeploymentSpec]) -> Question:
+def criteria(a_spec: Callable[..., ModelDeploymentSpec]) -> Criteria:
     """With the defaults: false rollbacks at most 1 %, false promotions at most 5 %."""
     analysis = a_spec().analysis
-    return Question(analysis, analysis.false_promotion)
+    return Criteria(analysis, analysis.false_promotion)
 
 
 GOOD = (arm(500, 0), arm(500, 0))
@@ -65,60 +65,64 @@ ALL_SLOW = (arm(300, slow=300), arm(900))
 @pytest.mark.parametrize(
     ("seen", "expected"),
     [
-        pytest.param(sight(FAILING), (Answer.WORSE, "ErrorRateWorse"), id="a fifth fails: worse"),
-        pytest.param(sight(SLOW, SLOW), (Answer.WORSE, "LatencyWorse"), id="a third is slow: worse"),
-        pytest.param(sight(*[GOOD] * 10), (Answer.ACCEPTABLE, "NoWorse"), id="no failure in 5,000: acceptable"),
+        pytest.param(measurements(FAILING), (Answer.WORSE, "ErrorRateWorse"), id="a fifth fails: worse"),
+        pytest.param(measurements(SLOW, SLOW), (Answer.WORSE, "LatencyWorse"), id="a third is slow: worse"),
+        pytest.param(measurements(*[GOOD] * 10), (Answer.ACCEPTABLE, "NoWorse"), id="no failure in 5,000: acceptable"),
         pytest.param(
-            sight((arm(20), arm(180))), (Answer.NOT_ENOUGH, "MoreRequestsNeeded"), id="twenty requests: not enough"
+            measurements((arm(20), arm(180))),
+            (Answer.NOT_ENOUGH, "MoreRequestsNeeded"),
+            id="twenty requests: not enough",
         ),
-        pytest.param(sight(SUSPECT), (Answer.NOT_ENOUGH, "SuspicionOfWorse"), id="suspicious: it doesn't advance"),
         pytest.param(
-            sight((NO_REQUESTS, arm(900))), (Answer.NOT_ENOUGH, "NoRequests"), id="no requests of the candidate"
+            measurements(SUSPECT), (Answer.NOT_ENOUGH, "SuspicionOfWorse"), id="suspicious: it doesn't advance"
         ),
-        pytest.param(sight(), (Answer.NOT_ENOUGH, "NoRequests"), id="no polls"),
         pytest.param(
-            sight(*[(arm(500), NO_REQUESTS)] * 10, reference=0),
+            measurements((NO_REQUESTS, arm(900))), (Answer.NOT_ENOUGH, "NoRequests"), id="no requests of the candidate"
+        ),
+        pytest.param(measurements(), (Answer.NOT_ENOUGH, "NoRequests"), id="no polls"),
+        pytest.param(
+            measurements(*[(arm(500), NO_REQUESTS)] * 10, reference=0),
             (Answer.NOT_ENOUGH, "NoLatencyToCompareWith"),
             id="no latency of stable to compare with",
         ),
         pytest.param(
-            Blindness("MetricsUnavailable", "Prometheus is away"),
+            MetricsGap("MetricsUnavailable", "Prometheus is away"),
             (Answer.CANNOT_SEE, "MetricsUnavailable"),
             id="nothing can be seen",
         ),
     ],
 )
-def test_the_answer_on(seen: Sight | Blindness, expected: tuple[Answer, str], question: Question) -> None:
-    verdict = judge(seen, question)
+def test_the_answer_on(seen: Measurements | MetricsGap, expected: tuple[Answer, str], criteria: Criteria) -> None:
+    verdict = judge(seen, criteria)
 
     assert (verdict.answer, verdict.reason) == expected
 
 
-def test_blindness_is_passed_on_as_it_is(question: Question) -> None:
-    assert judge(Blindness("NoRouterSeries", "nothing"), question) == Verdict(
+def test_blindness_is_passed_on_as_it_is(criteria: Criteria) -> None:
+    assert judge(MetricsGap("NoRouterSeries", "nothing"), criteria) == Verdict(
         Answer.CANNOT_SEE, "NoRouterSeries", "nothing"
     )
 
 
-def test_a_verdict_says_the_numbers_and_what_is_missing(question: Question) -> None:
-    assert judge(sight(FAILING), question).message.startswith(
+def test_a_verdict_says_the_numbers_and_what_is_missing(criteria: Criteria) -> None:
+    assert judge(measurements(FAILING), criteria).message.startswith(
         "error rate 20% (20 of 100 requests) against 0.111% on stable"
     )
 
 
-def strengths(seen: Sight, question: Question) -> Sequence[float]:
+def strengths(seen: Measurements, criteria: Criteria) -> Sequence[float]:
     """How many times the needed evidence for worse there is after each poll."""
     found = []
-    for count in range(1, len(seen.polls) + 1):
-        evidence = judge(replace(seen, polls=seen.polls[:count]), question).evidence
+    for count in range(1, len(seen.increments) + 1):
+        evidence = judge(replace(seen, increments=seen.increments[:count]), criteria).evidence
         assert evidence is not None
         found.append(evidence.worse / evidence.worse_needed)
     return found
 
 
-def test_one_poll_with_ten_times_the_needed_evidence_rolls_back(question: Question) -> None:
-    assert strengths(sight(FAILING), question)[0] > 10
-    assert judge(sight(FAILING), question).answer is Answer.WORSE
+def test_one_poll_with_ten_times_the_needed_evidence_rolls_back(criteria: Criteria) -> None:
+    assert strengths(measurements(FAILING), criteria)[0] > 10
+    assert judge(measurements(FAILING), criteria).answer is Answer.WORSE
 
 
 STRONG = (arm(120, 5), arm(880, 0))
@@ -127,7 +131,7 @@ HARMLESS = (arm(100, 0), arm(900, 0))
 
 
 @pytest.mark.parametrize(
-    ("polls", "expected"),
+    ("increments", "expected"),
     [
         pytest.param([STRONG], Answer.NOT_ENOUGH, id="one poll: not yet"),
         pytest.param([STRONG, QUIET], Answer.NOT_ENOUGH, id="a second poll without requests: not yet"),
@@ -136,18 +140,18 @@ HARMLESS = (arm(100, 0), arm(900, 0))
     ],
 )
 def test_less_than_ten_times_has_to_be_seen_twice(
-    polls: list[tuple[Counts, Counts]], expected: Answer, question: Question
+    increments: list[tuple[Counts, Counts]], expected: Answer, criteria: Criteria
 ) -> None:
-    assert 1 < strengths(sight(STRONG), question)[0] < 10
-    assert judge(sight(*polls), question).answer is expected
+    assert 1 < strengths(measurements(STRONG), criteria)[0] < 10
+    assert judge(measurements(*increments), criteria).answer is expected
 
 
-def test_once_worse_always_worse(question: Question) -> None:
-    assert judge(sight(FAILING, *[GOOD] * 20), question).answer is Answer.WORSE
+def test_once_worse_always_worse(criteria: Criteria) -> None:
+    assert judge(measurements(FAILING, *[GOOD] * 20), criteria).answer is Answer.WORSE
 
 
 @pytest.mark.parametrize(
-    ("polls", "expected"),
+    ("increments", "expected"),
     [
         pytest.param(
             [(arm(1000, 20), NO_REQUESTS)] * 3, (Answer.ACCEPTABLE, "NoWorse"), id="2 % failures, stable unseen: fine"
@@ -157,18 +161,18 @@ def test_once_worse_always_worse(question: Question) -> None:
     ],
 )
 def test_after_a_blue_green_switch_only_the_ceiling_counts(
-    polls: list[tuple[Counts, Counts]], expected: tuple[Answer, str], question: Question
+    increments: list[tuple[Counts, Counts]], expected: tuple[Answer, str], criteria: Criteria
 ) -> None:
-    verdict = judge(sight(*polls), replace(question, concurrent=False))
+    verdict = judge(measurements(*increments), replace(criteria, concurrent=False))
 
     assert (verdict.answer, verdict.reason) == expected
 
 
-def test_equal_arms_are_rolled_back_by_mistake_at_most_as_often_as_promised(question: Question) -> None:
+def test_equal_arms_are_rolled_back_by_mistake_at_most_as_often_as_promised(criteria: Criteria) -> None:
     draw, runs, worse = random.Random(11), 200, 0
     for _ in range(runs):
-        polls = [(_drawn(draw, 20), _drawn(draw, 80)) for _ in range(25)]
-        worse += judge(sight(*polls), question).answer is Answer.WORSE
+        increments = [(_drawn(draw, 20), _drawn(draw, 80)) for _ in range(25)]
+        worse += judge(measurements(*increments), criteria).answer is Answer.WORSE
 
     assert worse == 0  # the margins make it rarer than the 1 % that is promised
 
@@ -179,7 +183,7 @@ def _drawn(draw: random.Random, requests: int) -> Counts:
 
 
 def test_requests_around_a_shift_are_told_of_but_not_judged(a_spec: Callable[..., ModelDeploymentSpec]) -> None:
-    verdict = judge(Sight((), exposed=Counts(52, 11)), Question(a_spec().analysis, 0.05))
+    verdict = judge(Measurements((), exposed=Counts(52, 11)), Criteria(a_spec().analysis, 0.05))
 
     assert (verdict.answer, verdict.reason) == (Answer.NOT_ENOUGH, "Settling")
     assert "first 52 requests" in verdict.message
@@ -198,24 +202,24 @@ PODS_ALL_SICK = {"b-1": arm(50, 20), "b-2": arm(60, 20)}
     ],
 )
 def test_a_sick_pod_is_named_and_the_traffic_goes_back_all_the_same(
-    pods: dict[str, Counts], reason: str, told: str, question: Question
+    pods: dict[str, Counts], reason: str, told: str, criteria: Criteria
 ) -> None:
-    seen = sight((arm(110, 40), arm(990, 1)))
-    seen = replace(seen, polls=(replace(seen.polls[0], pods=pods),))
-    trial = Trial(terms_of(seen, question))
-    trial.hear(seen.polls[0])
-    verdict = answer(trial, question, seen, {"b-1": "n7"})
+    seen = measurements((arm(110, 40), arm(990, 1)))
+    seen = replace(seen, increments=(replace(seen.increments[0], pods=pods),))
+    test = SequentialTest(parameters_of(seen, criteria))
+    test.update(seen.increments[0])
+    verdict = answer(test, criteria, seen, {"b-1": "n7"})
 
     assert (verdict.answer, verdict.reason) == (Answer.WORSE, reason)
     assert told in verdict.message
 
 
-def test_clumps_of_five_make_the_same_failures_a_fifth_of_the_evidence(question: Question) -> None:
-    seen = sight((arm(100, 10), arm(900, 2)))
-    clumped = replace(seen, dispersion=Dispersion(errors=5.0))
+def test_clumps_of_five_make_the_same_failures_a_fifth_of_the_evidence(criteria: Criteria) -> None:
+    seen = measurements((arm(100, 10), arm(900, 2)))
+    clumped = replace(seen, overdispersion=Overdispersion(errors=5.0))
 
-    assert judge(seen, question).answer is Answer.WORSE
-    assert judge(clumped, question).answer is Answer.NOT_ENOUGH
+    assert judge(seen, criteria).answer is Answer.WORSE
+    assert judge(clumped, criteria).answer is Answer.NOT_ENOUGH
 
 
 CATS = Predictions({"cat": 90, "dog": 10})
@@ -237,33 +241,33 @@ BOTH = Predictions({"cat": 450, "dog": 450})
     ],
 )
 def test_what_is_predicted(
-    predictions: Predictions, on_drift: str, expected: tuple[Answer, str], question: Question
+    predictions: Predictions, on_drift: str, expected: tuple[Answer, str], criteria: Criteria
 ) -> None:
-    poll = (replace(arm(500), predictions=predictions), replace(arm(500), predictions=BOTH))
-    analysis = replace(question.analysis, predictions=PredictionDrift(0.05, 0.25, on_drift))
-    verdict = judge(sight(*[poll] * 40), replace(question, analysis=analysis))
+    increment = (replace(arm(500), predictions=predictions), replace(arm(500), predictions=BOTH))
+    analysis = replace(criteria.analysis, predictions=PredictionDrift(0.05, 0.25, on_drift))
+    verdict = judge(measurements(*[increment] * 40), replace(criteria, analysis=analysis))
 
     assert (verdict.answer, verdict.reason) == expected
 
 
-def test_a_percentile_above_its_own_limit_goes_back_however_slow_stable_is(question: Question) -> None:
-    limited = replace(question.analysis.latency, ceiling=((99, timedelta(milliseconds=200)),))
-    analysis = replace(question.analysis, latency=limited)
+def test_a_percentile_above_its_own_limit_goes_back_however_slow_stable_is(criteria: Criteria) -> None:
+    limited = replace(criteria.analysis.latency, ceiling=((99, timedelta(milliseconds=200)),))
+    analysis = replace(criteria.analysis, latency=limited)
     equally_slow = [(arm(100, slow=20), arm(900, slow=180))] * 3
-    verdict = judge(sight(*equally_slow), replace(question, analysis=analysis))
+    verdict = judge(measurements(*equally_slow), replace(criteria, analysis=analysis))
 
     assert (verdict.answer, verdict.reason) == (Answer.WORSE, "LatencyAboveCeiling")
     assert "ceiling 200ms" in verdict.message
-    assert judge(sight(*equally_slow), question).answer is not Answer.WORSE
+    assert judge(measurements(*equally_slow), criteria).answer is not Answer.WORSE
 
 
 OUTAGE = (arm(100, 50), arm(900, 450))
 
 
-def test_an_outage_of_both_is_nobodys_fault_and_nothing_advances_in_it(question: Question) -> None:
+def test_an_outage_of_both_is_nobodys_fault_and_nothing_advances_in_it(criteria: Criteria) -> None:
     during, after = (
-        judge(sight(*[GOOD] * 10, *[OUTAGE] * 4), question),
-        judge(sight(*[OUTAGE] * 4, *[GOOD] * 20), question),
+        judge(measurements(*[GOOD] * 10, *[OUTAGE] * 4), criteria),
+        judge(measurements(*[OUTAGE] * 4, *[GOOD] * 20), criteria),
     )
 
     assert (during.answer, during.reason) == (Answer.NOT_ENOUGH, "StableUnwell")
@@ -278,9 +282,9 @@ def test_an_outage_of_both_is_nobodys_fault_and_nothing_advances_in_it(question:
         pytest.param([QueryAnswer("cost", (), "no value")], (Answer.NOT_ENOUGH, "QueryUnusable"), id="without a value"),
     ],
 )
-def test_an_own_query(answers: list[QueryAnswer], expected: tuple[Answer, str], question: Question) -> None:
-    asked = replace(question.analysis, queries=(OwnQuery("cost", "…", None, 5.0, "Hold"),))
-    seen = replace(sight(*[GOOD] * 10), answers=tuple(answers))
-    verdict = judge(seen, replace(question, analysis=asked))
+def test_an_own_query(answers: list[QueryAnswer], expected: tuple[Answer, str], criteria: Criteria) -> None:
+    asked = replace(criteria.analysis, queries=(OwnQuery("cost", "…", None, 5.0, "Hold"),))
+    seen = replace(measurements(*[GOOD] * 10), answers=tuple(answers))
+    verdict = judge(seen, replace(criteria, analysis=asked))
 
     assert (verdict.answer, verdict.reason) == expected

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from tidegate.cli.schema import with_defaults
 from tidegate.errors import InvalidSpec
 from tidegate.model.spec import (
     Analysis,
@@ -22,6 +21,7 @@ from tidegate.model.spec import (
     PredictionDrift,
     Server,
 )
+from tidegate.resources.crd_schema import with_defaults
 
 ASpec = Callable[..., ModelDeploymentSpec]
 DEFAULT_RESOURCES = {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "1Gi"}}
@@ -46,7 +46,7 @@ def test_the_smallest_spec_has_every_default(a_spec: ASpec) -> None:
             predictions=PredictionDrift(0.05, 0.25, "Hold"),
             queries=(),
             requests_from="Router",
-            dispersion=None,
+            overdispersion=None,
             on_inconclusive="Hold",
             on_metrics_unavailable="Hold",
             deadline=timedelta(hours=1),

@@ -23,13 +23,13 @@ from tidegate.resources.revision import (
     pin_manifest,
     service_manifest,
 )
-from tidegate.resources.route import (
-    front_manifest,
-    read_manner,
+from tidegate.traffic_routing.builtin import (
+    alias_service_manifest,
+    bounded_timeout,
+    read_route_settings,
     read_split,
     route_applied,
     route_manifest,
-    within_bounds,
 )
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -73,7 +73,7 @@ SPLIT = TrafficSplit.between("digits-81aa0b4c", REVISION, 25)
         ("pin", pin_manifest(*IDS, REVISION, "ab" * 32, None)),
         ("pin-of-several-files", pin_manifest(*IDS, REVISION, "ab" * 32, "cd" * 32)),
         ("route", route_manifest(*IDS, SPLIT, preview_header="x-preview", timeout=timedelta(seconds=60))),
-        ("front", front_manifest(*IDS, "tidegate-router.tidegate.svc.cluster.local")),
+        ("front", alias_service_manifest(*IDS, "tidegate-router.tidegate.svc.cluster.local")),
     ],
 )
 def test_the_manifest_is_the_golden_one(name: str, manifest: dict[str, Any]) -> None:
@@ -189,7 +189,7 @@ def test_a_timeout_of(timeout: timedelta, seconds: int) -> None:
     manifest = route_manifest(*IDS, SPLIT, preview_header="x-preview", timeout=timeout)
 
     assert manifest["spec"]["timeoutSeconds"] == seconds
-    assert read_manner(manifest) == ("x-preview", within_bounds(timeout))
+    assert read_route_settings(manifest) == ("x-preview", bounded_timeout(timeout))
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tidegate.model.revision import ModelFacts, RevisionState, Snapshot, Tensor, Trouble
+from tidegate.model.revision import ModelFacts, PodFailure, RevisionState, Snapshot, Tensor
 from tidegate.model.spec import Model, Server
-from tidegate.resources.pod_status import read_facts, read_trouble
+from tidegate.resources.pod_status import read_facts, read_failure
 from tidegate.resources.revision import (
     controller_revision_manifest,
     deployment_manifest,
@@ -80,47 +80,47 @@ UNREACHABLE = {"reason": "Unreachable", "message": "models:80 didn't answer", "p
         pytest.param(pod(), None, id="a pod that has only just begun: none"),
         pytest.param(
             pod({"state": ended(1, WRONG_DIGEST)}),
-            Trouble("WrongDigest", WRONG_DIGEST["message"], permanent=True),  # type: ignore[arg-type]
+            PodFailure("WrongDigest", WRONG_DIGEST["message"], permanent=True),  # type: ignore[arg-type]
             id="a fetch that can't succeed: permanent",
         ),
         pytest.param(
             pod({"state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": ended(1, UNREACHABLE)}),
-            Trouble("Unreachable", "models:80 didn't answer"),
+            PodFailure("Unreachable", "models:80 didn't answer"),
             id="a fetch that is tried again: what it said last",
         ),
         pytest.param(
             pod({"state": ended(2, "panic\nno memory left\n")}),
-            Trouble("ContainerFailed", "container fetch ended with exit code 2: no memory left"),
+            PodFailure("ContainerFailed", "container fetch ended with exit code 2: no memory left"),
             id="a fetch that says no JSON: its last line",
         ),
         pytest.param(
             pod(FETCHED, {"state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": ended(139)}),
-            Trouble("ContainerFailed", "container server ended with exit code 139", crashed=True),
+            PodFailure("ContainerFailed", "container server ended with exit code 139", crashed=True),
             id="a server that died: crashed",
         ),
         pytest.param(
             pod(FETCHED, {"state": ended(1, SELFTEST)}),
-            Trouble("SelftestFailed", "case 2 gave 0.3, not 0.7; export it anew", permanent=True, crashed=True),
+            PodFailure("SelftestFailed", "case 2 gave 0.3, not 0.7; export it anew", permanent=True, crashed=True),
             id="a server that refuses its model: why, and permanent",
         ),
         pytest.param(
             pod(FETCHED, {"state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": ended(1, BAD_SETTING)}),
-            Trouble("BadSetting", BAD_SETTING["message"], crashed=True),
+            PodFailure("BadSetting", BAD_SETTING["message"], crashed=True),
             id="a server that is tried again: what it said last",
         ),
         pytest.param(
             pod(FETCHED, {"state": {"running": {}}, "lastState": ended(1, BAD_SETTING)}),
-            Trouble("BadSetting", BAD_SETTING["message"], crashed=True),
+            PodFailure("BadSetting", BAD_SETTING["message"], crashed=True),
             id="a server that has just been started again: still what it said last",
         ),
         pytest.param(
             pod(FETCHED, {"state": ended(1, {"message": "no"})}),
-            Trouble("ServerFailed", "no", crashed=True),
+            PodFailure("ServerFailed", "no", crashed=True),
             id="a server that gives no reason: one of ours",
         ),
         pytest.param(
             pod(FETCHED, {"state": ended(137, reason="OOMKilled")}),
-            Trouble(
+            PodFailure(
                 "ContainerFailed",
                 "container server ended with out of memory; raise spec.server.resources.limits.memory",
                 crashed=True,
@@ -134,13 +134,13 @@ UNREACHABLE = {"reason": "Unreachable", "message": "models:80 didn't answer", "p
         ),
         pytest.param(
             pod({"state": {"waiting": {"reason": "ImagePullBackOff", "message": "not found"}}}),
-            Trouble("ImagePullBackOff", "container fetch can't start: not found"),
+            PodFailure("ImagePullBackOff", "container fetch can't start: not found"),
             id="an image that isn't there",
         ),
         pytest.param(pod({"state": {"waiting": {"reason": "PodInitializing"}}}), None, id="one that only waits: none"),
         pytest.param(
             pod(conditions=[{"type": "PodScheduled", "status": "False", "message": "0/1 nodes have 8 CPUs"}]),
-            Trouble("Unschedulable", "no node takes its pod: 0/1 nodes have 8 CPUs"),
+            PodFailure("Unschedulable", "no node takes its pod: 0/1 nodes have 8 CPUs"),
             id="no room on any node",
         ),
         pytest.param(
@@ -150,8 +150,8 @@ UNREACHABLE = {"reason": "Unreachable", "message": "models:80 didn't answer", "p
         ),
     ],
 )
-def test_trouble_of(seen: dict[str, Any], expected: Trouble | None) -> None:
-    assert read_trouble(seen) == expected
+def test_trouble_of(seen: dict[str, Any], expected: PodFailure | None) -> None:
+    assert read_failure(seen) == expected
 
 
 SNAPSHOT = Snapshot(Model("http://models/1", None), Server(None, {}, ()), "server:1", 8082)
@@ -172,7 +172,7 @@ def test_a_revision_is_read_from_all_its_objects() -> None:
         ready=2,  # while it scales down there may be more pods than are wanted
         facts=FACTS,
         pinned="ab" * 32,
-        trouble=Trouble("WrongDigest", str(WRONG_DIGEST["message"]), permanent=True),
+        failure=PodFailure("WrongDigest", str(WRONG_DIGEST["message"]), permanent=True),
     )
 
 

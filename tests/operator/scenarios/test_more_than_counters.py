@@ -49,8 +49,8 @@ def test_before_the_first_request_people_are_told_what_to_expect(world: World) -
     world.kubectl_apply(**model("same"))
     world.run(20)
 
-    (outlook,) = told(world, "Outlook")
-    assert outlook.startswith("at 100 requests a second a candidate like stable takes about ")
+    (estimate,) = told(world, "Outlook")
+    assert estimate.startswith("at 100 requests a second a candidate like stable takes about ")
 
 
 def test_traffic_that_cannot_decide_is_told_and_the_rollout_starts_all_the_same(world: World) -> None:

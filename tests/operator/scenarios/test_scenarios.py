@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.operator.world import Behaviour, Crash, World
-from tidegate.clients.kubernetes_api import CONFIG_MAPS, CONTROLLER_REVISIONS, DEPLOYMENTS
+from tidegate.kube.api import CONFIG_MAPS, CONTROLLER_REVISIONS, DEPLOYMENTS
 
 GOLDEN = Path(__file__).parent / "golden"
 SELFTEST = {"reason": "SelftestFailed", "message": "case 2 gave 0.3, not 0.7; export it anew", "permanent": True}

@@ -3,11 +3,11 @@
 import math
 from dataclasses import replace
 
-from tidegate.decide.faults import fault_of
-from tidegate.decide.move import Move, complete, grant, replicas_for, roll_back, silent, stay
-from tidegate.decide.question import stages_of
-from tidegate.judge.forecast import forecast
-from tidegate.model.decision import Announcement
+from tidegate.decide.criteria import stages_of
+from tidegate.decide.rollback_triggers import rollback_trigger
+from tidegate.decide.transition import Transition, advance, complete, hold, is_drained, replicas_for, roll_back
+from tidegate.judge.forecast import estimate_duration
+from tidegate.model.decision import Event
 from tidegate.model.evidence import Answer
 from tidegate.model.observation import Observation
 from tidegate.model.spec import Canary
@@ -19,9 +19,9 @@ ENOUGH_TO_MEASURE = 50
 """Live requests in a window below which the observed share says nothing."""
 
 
-def decide_canary(seen: Observation, strategy: Canary, rollout: Rollout) -> Move:
+def decide_canary(seen: Observation, strategy: Canary, rollout: Rollout) -> Transition:
     """One look at a canary."""
-    if fault := fault_of(seen, rollout):
+    if fault := rollback_trigger(seen, rollout):
         return roll_back(seen, rollout, *fault)
     if rollout.step == 0:
         return _bring_up(seen, strategy, rollout)
@@ -67,41 +67,41 @@ def deadline_sentence(seen: Observation) -> str:
     return f"no verdict within {format_duration(seen.spec.analysis.deadline)}: {seen.verdict.message}"
 
 
-def _bring_up(seen: Observation, strategy: Canary, rollout: Rollout) -> Move:
+def _bring_up(seen: Observation, strategy: Canary, rollout: Rollout) -> Transition:
     first = strategy.steps[0].weight
     needed = replicas_for(seen.spec, first)
     candidate = seen.state(rollout.candidate)
     if candidate.ready < needed:
-        why = candidate.trouble.message if candidate.trouble else "its pods are starting"
+        why = candidate.failure.message if candidate.failure else "its pods are starting"
         message = f"{rollout.candidate} has {candidate.ready} of {needed} pods ready and no traffic: {why}"
-        return stay(seen, "Starting", ("PodsStarting", message), replicas=needed)
+        return hold(seen, "Starting", ("PodsStarting", message), replicas=needed)
     if seen.spec.paused:
-        return stay(
+        return hold(
             seen, "Paused", ("Paused", "spec.paused is true; the candidate has no traffic yet"), replicas=needed
         )
     if seen.verdict.answer is Answer.CANNOT_SEE:
         message = f"the candidate gets no traffic while nothing can be seen: {seen.verdict.message}"
-        return stay(seen, "Held", (seen.verdict.reason, message), replicas=needed)
+        return hold(seen, "Held", (seen.verdict.reason, message), replicas=needed)
     return _enter(seen, strategy, rollout, 1, needed)
 
 
-def _restored(seen: Observation, strategy: Canary, rollout: Rollout) -> Move | None:
+def _restored(seen: Observation, strategy: Canary, rollout: Rollout) -> Transition | None:
     """The route says something else than what was granted: a write was lost, or somebody edited it."""
     granted = weight_at(strategy, rollout.step)
     needed = replicas_for(seen.spec, granted)
     candidate = seen.state(rollout.candidate)
     split = TrafficSplit.between(seen.recorded.stable or "", rollout.candidate, granted)
     if candidate.ready < needed:
-        why = candidate.trouble.message if candidate.trouble else "some of its pods aren't ready"
+        why = candidate.failure.message if candidate.failure else "some of its pods aren't ready"
         message = f"{rollout.candidate} has {candidate.ready} of {needed} pods ready at {granted}%: {why}"
-        return stay(seen, "Held", ("PodsNotReady", message), replicas=needed)
+        return hold(seen, "Held", ("PodsNotReady", message), replicas=needed)
     if seen.split == split:
         return None
     grows = seen.split is not None and granted > seen.split.weight(rollout.candidate)
     if grows and seen.verdict.answer is Answer.CANNOT_SEE:
-        return stay(seen, "Held", (seen.verdict.reason, seen.verdict.message), replicas=needed)
-    doing = ("TrafficRestored", f"the route differed from step {rollout.step} and is set to {granted}% again")
-    return grant(seen, rollout, rollout.step, granted, "Canary", doing, needed)
+        return hold(seen, "Held", (seen.verdict.reason, seen.verdict.message), replicas=needed)
+    reconciling = ("TrafficRestored", f"the route differed from step {rollout.step} and is set to {granted}% again")
+    return advance(seen, rollout, rollout.step, granted, "Canary", reconciling, needed)
 
 
 def _reason_to_hold(seen: Observation, strategy: Canary, rollout: Rollout) -> tuple[str, str] | None:
@@ -134,12 +134,12 @@ def _share_unlike_weight(seen: Observation, strategy: Canary, rollout: Rollout) 
     return "ShareUnlikeWeight", message
 
 
-def _hold(seen: Observation, strategy: Canary, rollout: Rollout, reason: str, message: str) -> Move:
+def _hold(seen: Observation, strategy: Canary, rollout: Rollout, reason: str, message: str) -> Transition:
     needed = replicas_for(seen.spec, weight_at(strategy, rollout.step))
-    return stay(seen, "Paused" if reason == "Paused" else "Canary", (reason, message), replicas=needed)
+    return hold(seen, "Paused" if reason == "Paused" else "Canary", (reason, message), replicas=needed)
 
 
-def _step_up(seen: Observation, strategy: Canary, rollout: Rollout) -> Move:
+def _step_up(seen: Observation, strategy: Canary, rollout: Rollout) -> Transition:
     step = rollout.step + 1
     needed = replicas_for(seen.spec, weight_at(strategy, step))
     if waiting := _scaling(seen, rollout, needed, f"{weight_at(strategy, step)}%"):
@@ -147,49 +147,53 @@ def _step_up(seen: Observation, strategy: Canary, rollout: Rollout) -> Move:
     return _enter(seen, strategy, rollout, step, needed)
 
 
-def _enter(seen: Observation, strategy: Canary, rollout: Rollout, step: int, replicas: int) -> Move:
+def _enter(seen: Observation, strategy: Canary, rollout: Rollout, step: int, replicas: int) -> Transition:
     weight = weight_at(strategy, step)
     sentence = f"{rollout.candidate} gets {weight}% of the requests (step {step} of {len(strategy.steps)})"
     if step > 1:
         sentence += f": {seen.verdict.message}"
-    move = grant(seen, rollout, step, weight, "Canary", ("CanaryStep", sentence), replicas)
-    return _with_outlook(seen, strategy, move) if step == 1 else move
+    transition = advance(seen, rollout, step, weight, "Canary", ("CanaryStep", sentence), replicas)
+    return _with_estimate(seen, strategy, transition) if step == 1 else transition
 
 
-def _with_outlook(seen: Observation, strategy: Canary, move: Move) -> Move:
+def _with_estimate(seen: Observation, strategy: Canary, transition: Transition) -> Transition:
     """Before the candidate's first request, people are told what to expect of the traffic that there is."""
-    if seen.verdict.pace is None:
-        return move
-    outlook = forecast(seen.verdict.pace, seen.spec.analysis, stages_of(seen.spec, strategy), seen.settle)
-    reason = "Outlook" if outlook.within_deadline else "TrafficTooLow"
-    told = Announcement(reason, outlook.message, warning=not outlook.within_deadline)
-    return replace(move, announcements=(*move.announcements, told))
+    if seen.verdict.baseline is None:
+        return transition
+    estimate = estimate_duration(
+        seen.verdict.baseline, seen.spec.analysis, stages_of(seen.spec, strategy), seen.propagation_delay
+    )
+    reason = "Outlook" if estimate.within_deadline else "TrafficTooLow"
+    told = Event(reason, estimate.message, warning=not estimate.within_deadline)
+    return replace(transition, events=(*transition.events, told))
 
 
-def _promote(seen: Observation, strategy: Canary, rollout: Rollout) -> Move:
+def _promote(seen: Observation, strategy: Canary, rollout: Rollout) -> Transition:
     if waiting := _scaling(seen, rollout, seen.spec.replicas, "all traffic"):
         return waiting
     sentence = f"{rollout.candidate} gets all requests: {seen.verdict.message}"
-    doing = ("Promoting", sentence)
-    return grant(seen, rollout, len(strategy.steps) + 1, 100, "Promoting", doing, seen.spec.replicas)
+    reconciling = ("Promoting", sentence)
+    return advance(seen, rollout, len(strategy.steps) + 1, 100, "Promoting", reconciling, seen.spec.replicas)
 
 
-def _scaling(seen: Observation, rollout: Rollout, needed: int, share: str) -> Move | None:
+def _scaling(seen: Observation, rollout: Rollout, needed: int, share: str) -> Transition | None:
     candidate = seen.state(rollout.candidate)
     if candidate.ready >= needed:
         return None
     message = f"{rollout.candidate} grows to {needed} pods for {share}, {candidate.ready} are ready"
-    return stay(seen, "Canary", ("ScalingUp", message), replicas=needed)
+    return hold(seen, "Canary", ("ScalingUp", message), replicas=needed)
 
 
-def _finish(seen: Observation, rollout: Rollout) -> Move:
-    if silent(seen, seen.recorded.stable or "", previews=False):
+def _finish(seen: Observation, rollout: Rollout) -> Transition:
+    if is_drained(seen, seen.recorded.stable or "", previews=False):
         shown = seen.verdict.answer is Answer.ACCEPTABLE
         return complete(seen, rollout, "EvidenceAcceptable" if shown else "DeadlineExceeded")
     message = f"{rollout.candidate} has all the traffic; waiting to see the last requests leave {seen.recorded.stable}"
-    return stay(seen, "Promoting", ("WaitingForZeroTraffic", message), replicas=seen.spec.replicas)
+    return hold(seen, "Promoting", ("WaitingForZeroTraffic", message), replicas=seen.spec.replicas)
 
 
-def _out_of_time(seen: Observation, rollout: Rollout) -> Move:
-    doing = ("DeadlineExceeded", deadline_sentence(seen))
-    return replace(stay(seen, "Held", doing, replicas=seen.state(rollout.candidate).replicas), stuck=doing)
+def _out_of_time(seen: Observation, rollout: Rollout) -> Transition:
+    reconciling = ("DeadlineExceeded", deadline_sentence(seen))
+    return replace(
+        hold(seen, "Held", reconciling, replicas=seen.state(rollout.candidate).replicas), stalled=reconciling
+    )

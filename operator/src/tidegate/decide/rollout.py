@@ -5,9 +5,9 @@ from typing import assert_never
 
 from tidegate.decide.blue_green import SWITCHED, decide_blue_green
 from tidegate.decide.canary import decide_canary, weight_at
-from tidegate.decide.describe import described
-from tidegate.decide.move import PODS_STARTING, Move, abandon, begin, carry_out, silent, with_shift
-from tidegate.model.decision import Announcement, Decision
+from tidegate.decide.status_view import with_view
+from tidegate.decide.transition import PODS_STARTING, Transition, abandon, begin, is_drained, to_decision, with_shift
+from tidegate.model.decision import Decision, Event
 from tidegate.model.evidence import Answer
 from tidegate.model.observation import Observation
 from tidegate.model.spec import BlueGreen, Canary, Strategy
@@ -17,12 +17,12 @@ from tidegate.model.traffic import TrafficSplit
 
 def decide(seen: Observation) -> Decision:
     """What to do about one ModelDeployment. The same observation always gives the same decision."""
-    move = _move(seen)
-    status = _timed(seen, with_shift(seen, move))
-    return carry_out(seen, _announced(seen, move), described(seen, move, status))
+    transition = _transition(seen)
+    status = _timed(seen, with_shift(seen, transition))
+    return to_decision(seen, _with_events(seen, transition), with_view(seen, transition, status))
 
 
-def _move(seen: Observation) -> Move:
+def _transition(seen: Observation) -> Transition:
     recorded = seen.recorded
     if recorded.stable is None:
         return _first_release(seen)
@@ -61,20 +61,20 @@ def _fits(strategy: Strategy, rollout: Rollout) -> bool:
     return granted == (100 if rollout.step == SWITCHED else 0)
 
 
-def _keep(seen: Observation) -> Move:
+def _keep(seen: Observation) -> Transition:
     """No rollout: stable has all the traffic, and whatever is left of others goes."""
     stable = seen.recorded.stable or ""
     rejected = seen.recorded.rejected if seen.desired != stable else None
-    stuck = (rejected.reason, rejected.message) if rejected else None
-    return Move(
+    stalled = (rejected.reason, rejected.message) if rejected else None
+    return Transition(
         replace(seen.recorded, rejected=rejected),
         TrafficSplit.only(stable),
         "RolledBack" if rejected else "Live",
-        stuck=stuck,
+        stalled=stalled,
     )
 
 
-def _first_release(seen: Observation) -> Move:
+def _first_release(seen: Observation) -> Transition:
     """Nothing is stable yet, so there is nothing to compare with: the first revision goes live when a pod is ready."""
     state = seen.state(seen.desired)
     rollout = seen.recorded.rollout
@@ -82,27 +82,27 @@ def _first_release(seen: Observation) -> Move:
         rollout = Rollout(seen.desired, seen.now, 0, seen.now)
     if state.ready > 0:
         message = f"{seen.desired} is live: the first revision of {seen.name}"
-        return Move(
+        return Transition(
             replace(seen.recorded, stable=seen.desired, rollout=None, rejected=None),
             TrafficSplit.only(seen.desired),
             "Live",
-            announcements=(Announcement("Live", message),),
+            events=(Event("Live", message),),
             traffic_first=True,
-            look_again=PODS_STARTING,
+            requeue_after=PODS_STARTING,
         )
-    why = state.trouble.message if state.trouble else "its pods are starting"
+    why = state.failure.message if state.failure else "its pods are starting"
     waited = seen.now - rollout.started_at >= seen.spec.progress_deadline
-    hopeless = (state.trouble is not None and state.trouble.permanent) or waited
-    reason = state.trouble.reason if state.trouble else "PodsStarting"
+    hopeless = (state.failure is not None and state.failure.permanent) or waited
+    reason = state.failure.reason if state.failure else "PodsStarting"
     message = f"{seen.desired} isn't ready yet: {why}"
-    return Move(
+    return Transition(
         replace(seen.recorded, rollout=rollout),
         seen.split,
         "Failed" if hopeless else "Starting",
-        doing=None if hopeless else (reason, message),
-        stuck=(reason, message) if hopeless else None,
+        reconciling=None if hopeless else (reason, message),
+        stalled=(reason, message) if hopeless else None,
         candidate_replicas=seen.spec.replicas,
-        look_again=PODS_STARTING,
+        requeue_after=PODS_STARTING,
     )
 
 
@@ -113,32 +113,40 @@ def _timed(seen: Observation, status: Status) -> Status:
     newest = status.history[0]
     if newest.outcome != "RolledBack" or newest.seconds_to_zero_traffic is not None:
         return status
-    if not silent(seen, newest.revision) or seen.recorded.shifted_at is None:
+    if not is_drained(seen, newest.revision) or seen.recorded.shifted_at is None:
         return status
     seconds = (seen.share.since - newest.finished_at).total_seconds()
     timed = replace(newest, seconds_to_zero_traffic=max(0.0, seconds))
     return replace(status, history=(timed, *status.history[1:]))
 
 
-def _announced(seen: Observation, move: Move) -> Move:
+def _with_events(seen: Observation, transition: Transition) -> Transition:
     """Adds what changed in the judge's sight, in the pods' trouble, and in what the rollout waits for."""
-    extra: list[Announcement] = []
+    extra: list[Event] = []
     before = seen.recorded.analysis
     blind = seen.verdict.answer is Answer.CANNOT_SEE
-    if seen.recorded.rollout and move.status.rollout and seen.recorded.stable:
+    if seen.recorded.rollout and transition.status.rollout and seen.recorded.stable:
         if blind and not _was_blind(before):
-            extra.append(Announcement(seen.verdict.reason, f"the rollout holds: {seen.verdict.message}", warning=True))
+            extra.append(Event(seen.verdict.reason, f"the rollout holds: {seen.verdict.message}", warning=True))
         if seen.verdict.caution and (before is None or before.caution != seen.verdict.caution):
-            extra.append(Announcement("NoisyStable", seen.verdict.caution, warning=True))
+            extra.append(Event("NoisyStable", seen.verdict.caution, warning=True))
         if _was_blind(before) and not blind:
-            extra.append(Announcement("MetricsSeen", "the metrics can be seen again, the rollout goes on"))
+            extra.append(Event("MetricsSeen", "the metrics can be seen again, the rollout goes on"))
     stuck_before = seen.recorded.condition("Stalled")
-    if move.stuck and not move.announcements and (stuck_before is None or stuck_before.reason != move.stuck[0]):
-        extra.append(Announcement(move.stuck[0], move.stuck[1], warning=True))
+    if (
+        transition.stalled
+        and not transition.events
+        and (stuck_before is None or stuck_before.reason != transition.stalled[0])
+    ):
+        extra.append(Event(transition.stalled[0], transition.stalled[1], warning=True))
     doing_before = seen.recorded.condition("Reconciling")
-    if move.doing and move.doing[0] in TOLD and (doing_before is None or doing_before.reason != move.doing[0]):
-        extra.append(Announcement(move.doing[0], move.doing[1], warning=True))
-    return replace(move, announcements=(*move.announcements, *extra)) if extra else move
+    if (
+        transition.reconciling
+        and transition.reconciling[0] in TOLD
+        and (doing_before is None or doing_before.reason != transition.reconciling[0])
+    ):
+        extra.append(Event(transition.reconciling[0], transition.reconciling[1], warning=True))
+    return replace(transition, events=(*transition.events, *extra)) if extra else transition
 
 
 TOLD = frozenset(

@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tidegate.judge.eprocess import Mixture, log_e, log_sum, weighted
+from tidegate.judge.e_process import EProcess, log_e, log_sum, weighted
 from tidegate.model.evidence import Predictions
 from tidegate.model.spec import PredictionDrift
 from tidegate.model.units import format_percent
@@ -41,24 +41,26 @@ class Drift:
 
     def __init__(self, tolerated: PredictionDrift) -> None:
         self._tolerated = tolerated
-        self._mixtures: dict[tuple[str, bool], Mixture] = {}
+        self._e_processes: dict[tuple[str, bool], EProcess] = {}
 
     def add(self, candidate: Predictions, stable: Predictions) -> None:
         """Takes in one poll."""
         for what, candidate_share, stable_share in _shares(candidate, stable):
-            self._hear(what, True, candidate_share, stable_share)
-            self._hear(what, False, _rest(candidate_share), _rest(stable_share))
+            self._update(what, True, candidate_share, stable_share)
+            self._update(what, False, _rest(candidate_share), _rest(stable_share))
 
     def log_value(self) -> float:
         """Log of the average over all kinds of differences; 0 before any."""
-        if not self._mixtures:
+        if not self._e_processes:
             return 0.0
-        return log_sum(mixture.log_value for mixture in self._mixtures.values()) - math.log(len(self._mixtures))
+        return log_sum(e_process.log_value for e_process in self._e_processes.values()) - math.log(
+            len(self._e_processes)
+        )
 
-    def _hear(self, what: str, more: bool, candidate: Share, stable: Share) -> None:
-        mixture = self._mixtures.setdefault((what, more), Mixture(ALTERNATIVES))
+    def _update(self, what: str, more: bool, candidate: Share, stable: Share) -> None:
+        e_process = self._e_processes.setdefault((what, more), EProcess(ALTERNATIVES))
         tolerance = self._tolerated.score_drift if what.startswith(SCORE) else self._tolerated.drift
-        mixture.add(
+        e_process.add(
             lambda kappa: log_e(
                 candidate[0], stable[0], candidate[1], stable[1], kappa=kappa, ratio=1.0, absolute=tolerance
             )

@@ -2,35 +2,35 @@
 
 import math
 
+from tidegate.judge.confidence_sequence import ConfidenceSequence
 from tidegate.judge.drift import Shift
-from tidegate.judge.interval import Interval
 from tidegate.judge.latency import quantile_seconds
 from tidegate.judge.pods import SickPod
-from tidegate.judge.trial import Trial
+from tidegate.judge.sequential_test import SequentialTest
 from tidegate.model.evidence import Counts, Evidence
 from tidegate.model.spec import Analysis
 from tidegate.model.units import format_duration_precisely, format_percent
 
 
-def explain(metric: str, trial: Trial, evidence: Evidence) -> str:
+def explain(metric: str, test: SequentialTest, evidence: Evidence) -> str:
     """What was measured on both sides of the metric that matters most, and how strong the evidence is."""
-    analysis = trial.terms.analysis
+    analysis = test.parameters.analysis
     if metric == "latency":
-        measured = _latency(trial.stable, trial.candidate, analysis)
+        measured = _latency(test.stable, test.candidate, analysis)
     elif metric == "latency ceiling":
-        measured = _latency_ceiling(trial.candidate, analysis)
+        measured = _latency_ceiling(test.candidate, analysis)
     elif metric == "ceiling":
-        measured = f"{_errors(trial.candidate)}, ceiling {format_percent(analysis.error_rate.ceiling)}"
+        measured = f"{_errors(test.candidate)}, ceiling {format_percent(analysis.error_rate.ceiling)}"
     else:
-        measured = f"{_errors(trial.candidate)} against {_errors(trial.stable, 'on stable')}"
-        measured += times(trial.interval, 1 - analysis.false_rollback)
+        measured = f"{_errors(test.candidate)} against {_errors(test.stable, 'on stable')}"
+        measured += times(test.confidence_sequence, 1 - analysis.false_rollback)
     return (
         f"{measured}; evidence that it is worse {number(evidence.worse)} of {number(evidence.worse_needed)}, "
         f"acceptable {number(evidence.acceptable)} of {number(evidence.acceptable_needed)}"
     )
 
 
-def times(interval: Interval, sureness: float) -> str:
+def times(interval: ConfidenceSequence, sureness: float) -> str:
     """`, 0.9× to 3.1× of stable's (99% sure)`; nothing while nothing has been ruled out."""
     if interval.low == 0 and math.isinf(interval.high):
         return ""

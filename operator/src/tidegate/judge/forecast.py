@@ -13,7 +13,7 @@ from datetime import timedelta
 
 from tidegate.judge.latency import boundaries_of
 from tidegate.judge.metric import LATENCY_LEEWAY
-from tidegate.model.evidence import Pace
+from tidegate.model.evidence import BaselineTraffic
 from tidegate.model.spec import Analysis
 from tidegate.model.units import format_duration
 
@@ -33,7 +33,7 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Forecast:
+class Estimate:
     """`takes` is None where the traffic can't decide at all; `requests` are the candidate's own until its promotion."""
 
     takes: timedelta | None
@@ -46,35 +46,39 @@ class Forecast:
     message: str
 
 
-def forecast(pace: Pace, analysis: Analysis, stages: Sequence[Stage], settle: timedelta) -> Forecast:
+def estimate_duration(
+    baseline: BaselineTraffic, analysis: Analysis, stages: Sequence[Stage], propagation_delay: timedelta
+) -> Estimate:
     """Of a candidate that does as stable does. `settle` is the time after each shift in which nothing is judged."""
-    worth = min(_worth_of_a_request(pace, analysis), default=0.0)
-    exposed = pace.rate * stages[0].weight * (settle + BLIND_LOOKS * analysis.interval).total_seconds()
-    if pace.rate <= 0 or worth <= 0:
-        return Forecast(None, 0.0, exposed, 0.0, False, _undecidable(pace, analysis, None))
+    worth = min(_worth_of_a_request(baseline, analysis), default=0.0)
+    exposed = baseline.rate * stages[0].weight * (propagation_delay + BLIND_LOOKS * analysis.interval).total_seconds()
+    if baseline.rate <= 0 or worth <= 0:
+        return Estimate(None, 0.0, exposed, 0.0, False, _undecidable(baseline, analysis, None))
     seconds, requests, evidence = 0.0, 0.0, -COST_OF_THE_MIXTURE
     for stage in stages:
-        per_second = pace.rate * stage.weight * (1 - stage.weight) * worth
+        per_second = baseline.rate * stage.weight * (1 - stage.weight) * worth
         missing = -math.log(stage.false_promotion) - evidence
         judged = max(stage.least.total_seconds(), max(0.0, missing) / per_second, analysis.interval.total_seconds())
-        stays = judged + settle.total_seconds()
+        stays = judged + propagation_delay.total_seconds()
         evidence += judged * per_second
-        seconds, requests = seconds + stays, requests + stays * pace.rate * stage.weight
+        seconds, requests = seconds + stays, requests + stays * baseline.rate * stage.weight
     takes = timedelta(seconds=math.ceil(seconds))
     errors = analysis.error_rate.accept
-    worst = requests * ((errors.ratio - 1) * pace.failed + errors.absolute)
+    worst = requests * ((errors.ratio - 1) * baseline.failed + errors.absolute)
     decides = takes <= analysis.deadline
-    message = _promising(pace, takes, requests, exposed, worst) if decides else _undecidable(pace, analysis, takes)
-    return Forecast(takes, requests, exposed, worst, decides, message)
+    message = (
+        _promising(baseline, takes, requests, exposed, worst) if decides else _undecidable(baseline, analysis, takes)
+    )
+    return Estimate(takes, requests, exposed, worst, decides, message)
 
 
-def _worth_of_a_request(pace: Pace, analysis: Analysis) -> Iterator[float]:
+def _worth_of_a_request(baseline: BaselineTraffic, analysis: Analysis) -> Iterator[float]:
     """In nats, for each metric that has to be shown acceptable; the least one decides."""
     accept = analysis.error_rate.accept
-    yield _nats(pace.failed, accept.ratio * pace.failed + accept.absolute)
-    for boundary in boundaries_of(pace.durations, analysis.latency):
-        slow = pace.durations.slower_than(boundary.stable) / pace.durations.total
-        slower = pace.durations.slower_than(boundary.accept) / pace.durations.total
+    yield _nats(baseline.failed, accept.ratio * baseline.failed + accept.absolute)
+    for boundary in boundaries_of(baseline.durations, analysis.latency):
+        slow = baseline.durations.slower_than(boundary.stable) / baseline.durations.total
+        slower = baseline.durations.slower_than(boundary.accept) / baseline.durations.total
         yield _nats(slower, slow + LATENCY_LEEWAY * (1 - boundary.quantile / 100))
 
 
@@ -84,27 +88,27 @@ def _nats(share: float, line: float) -> float:
     return line - share - (share * math.log(line / share) if share > 0 else 0.0)
 
 
-def _promising(pace: Pace, takes: timedelta, requests: float, exposed: float, worst: float) -> str:
+def _promising(baseline: BaselineTraffic, takes: timedelta, requests: float, exposed: float, worst: float) -> str:
     return (
-        f"at {_rate(pace)} a candidate like stable takes about {_roughly(takes)} and {requests:,.0f} requests of its "
-        f"own; one that fails them all would be seen by about {math.ceil(exposed):,}, "
+        f"at {_rate(baseline)} a candidate like stable takes about {_roughly(takes)} and {requests:,.0f} requests of "
+        f"its own; one that fails them all would be seen by about {math.ceil(exposed):,}, "
         f"one that is as bad as can be promoted fails about {math.ceil(worst):,} more than stable on the way"
     )
 
 
-def _undecidable(pace: Pace, analysis: Analysis, takes: timedelta | None) -> str:
-    if pace.rate <= 0:
+def _undecidable(baseline: BaselineTraffic, analysis: Analysis, takes: timedelta | None) -> str:
+    if baseline.rate <= 0:
         return "there is no traffic now, and without traffic nothing is promoted"
     needed = f"about {_roughly(takes)}" if takes else "more than can be told"
     return (
-        f"{_rate(pace)} can't decide this within spec.analysis.deadline, {format_duration(analysis.deadline)}: "
+        f"{_rate(baseline)} can't decide this within spec.analysis.deadline, {format_duration(analysis.deadline)}: "
         f"{needed} would be needed; raise the weight of the steps or the deadline, or widen "
         "spec.analysis.errorRate.accept and spec.analysis.latency.accept"
     )
 
 
-def _rate(pace: Pace) -> str:
-    return f"{pace.rate:.3g} requests a second"
+def _rate(baseline: BaselineTraffic) -> str:
+    return f"{baseline.rate:.3g} requests a second"
 
 
 def _roughly(takes: timedelta) -> str:

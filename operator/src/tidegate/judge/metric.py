@@ -3,9 +3,9 @@
 import math
 from collections.abc import Sequence
 
-from tidegate.judge.eprocess import CEILING_UPWARD, DOWNWARD, UPWARD, Mixture, log_e, log_e_ceiling, log_sum
+from tidegate.judge.e_process import CEILING_UPWARD, DOWNWARD, UPWARD, EProcess, log_e, log_e_ceiling, log_sum
 from tidegate.judge.latency import Boundary, boundaries_of, bucket_from
-from tidegate.model.evidence import Dispersion, Durations, Poll
+from tidegate.model.evidence import Durations, Increment, Overdispersion
 from tidegate.model.spec import ErrorRate, Latency, Margin
 
 LATENCY_TOLERANCE = Margin(1.25, 0.001)
@@ -29,10 +29,10 @@ class Metric:
     is_needed = True
 
     def __init__(self) -> None:
-        self.worse: list[Mixture] = []
-        self.acceptable: list[Mixture] = []
+        self.worse: list[EProcess] = []
+        self.acceptable: list[EProcess] = []
 
-    def hear(self, poll: Poll) -> None:
+    def update(self, increment: Increment) -> None:
         """Takes in one poll."""
         raise NotImplementedError
 
@@ -40,11 +40,11 @@ class Metric:
         """The average over what it looks at: valid whatever the dependence among them. 0 where it looks at nothing."""
         if not self.worse:
             return 0.0
-        return log_sum(mixture.log_value for mixture in self.worse) - math.log(len(self.worse))
+        return log_sum(e_process.log_value for e_process in self.worse) - math.log(len(self.worse))
 
     def log_acceptable(self) -> float:
         """The minimum over what it looks at, as each has to be shown; -∞ where nothing can be."""
-        return min((mixture.log_value for mixture in self.acceptable), default=-math.inf)
+        return min((e_process.log_value for e_process in self.acceptable), default=-math.inf)
 
 
 class Errors(Metric):
@@ -52,17 +52,17 @@ class Errors(Metric):
 
     name, weight = "errors", 0.5
 
-    def __init__(self, errors: ErrorRate, dispersion: Dispersion) -> None:
+    def __init__(self, errors: ErrorRate, overdispersion: Overdispersion) -> None:
         super().__init__()
         self._margins = errors.tolerate, errors.accept
-        self._clump = dispersion.errors
-        self.worse, self.acceptable = [Mixture(UPWARD)], [Mixture(DOWNWARD, start_at_once=1.0)]
+        self._phi = overdispersion.errors
+        self.worse, self.acceptable = [EProcess(UPWARD)], [EProcess(DOWNWARD, start_at_once=1.0)]
 
-    def hear(self, poll: Poll) -> None:
-        candidate = poll.candidate.failed, poll.candidate.requests
-        stable = poll.stable.failed, poll.stable.requests
-        for mixture, margin in zip((*self.worse, *self.acceptable), self._margins, strict=True):
-            add_two_arms(mixture, margin, candidate, stable, self._clump)
+    def update(self, increment: Increment) -> None:
+        candidate = increment.candidate.failed, increment.candidate.requests
+        stable = increment.stable.failed, increment.stable.requests
+        for e_process, margin in zip((*self.worse, *self.acceptable), self._margins, strict=True):
+            add_two_arms(e_process, margin, candidate, stable, self._phi)
 
 
 class Ceiling(Metric):
@@ -74,20 +74,20 @@ class Ceiling(Metric):
 
     name, weight = "ceiling", 0.2
 
-    def __init__(self, ceiling: float, dispersion: Dispersion, *, is_needed: bool) -> None:
+    def __init__(self, ceiling: float, overdispersion: Overdispersion, *, is_needed: bool) -> None:
         super().__init__()
-        self._ceiling, self._clump, self.is_needed = ceiling, dispersion.errors, is_needed
-        self.worse = [Mixture(CEILING_UPWARD)]
+        self._ceiling, self._phi, self.is_needed = ceiling, overdispersion.errors, is_needed
+        self.worse = [EProcess(CEILING_UPWARD)]
         if is_needed:
             self.weight = 1.0
-            self.acceptable = [Mixture(DOWNWARD, start_at_once=1.0)]
+            self.acceptable = [EProcess(DOWNWARD, start_at_once=1.0)]
 
-    def hear(self, poll: Poll) -> None:
-        if poll.stable.failed > self._ceiling * poll.stable.requests:
+    def update(self, increment: Increment) -> None:
+        if increment.stable.failed > self._ceiling * increment.stable.requests:
             return
-        arm = poll.candidate.failed, poll.candidate.requests
-        for mixture in (*self.worse, *self.acceptable):
-            add_ceiling(mixture, self._ceiling, arm, self._clump)
+        arm = increment.candidate.failed, increment.candidate.requests
+        for e_process in (*self.worse, *self.acceptable):
+            add_ceiling(e_process, self._ceiling, arm, self._phi)
 
 
 class LatencyMetric(Metric):
@@ -95,29 +95,29 @@ class LatencyMetric(Metric):
 
     name, weight = "latency", 0.3
 
-    def __init__(self, latency: Latency, reference: Durations, dispersion: Dispersion) -> None:
+    def __init__(self, latency: Latency, reference: Durations, overdispersion: Overdispersion) -> None:
         super().__init__()
-        self._latency, self._reference, self._dispersion = latency, reference, dispersion
+        self._latency, self._reference, self._overdispersion = latency, reference, overdispersion
         self.boundaries: tuple[Boundary, ...] = ()
         self._choose()
 
-    def hear(self, poll: Poll) -> None:
+    def update(self, increment: Increment) -> None:
         if not self.boundaries:
             # Too little was known of stable: this poll helps to choose, and so it isn't judged by what it chose.
-            self._reference = self._reference + poll.stable.durations
+            self._reference = self._reference + increment.stable.durations
             self._choose()
             return
-        candidate, stable = poll.candidate.durations, poll.stable.durations
+        candidate, stable = increment.candidate.durations, increment.stable.durations
         for index, boundary in enumerate(self.boundaries):
-            clump = self._dispersion.latency.get(boundary.quantile, 1.0)
+            phi = self._overdispersion.latency.get(boundary.quantile, 1.0)
             slow_stable = stable.slower_than(boundary.stable) if stable.bounds else 0
             acceptance = Margin(1.0, LATENCY_LEEWAY * (1 - boundary.quantile / 100))
-            for mixture, margin, at in (
+            for e_process, margin, at in (
                 (self.worse[index], LATENCY_TOLERANCE, boundary.tolerate),
                 (self.acceptable[index], acceptance, boundary.accept),
             ):
                 slow = candidate.slower_than(at) if candidate.bounds else 0
-                add_two_arms(mixture, margin, (slow, candidate.total), (slow_stable, stable.total), clump)
+                add_two_arms(e_process, margin, (slow, candidate.total), (slow_stable, stable.total), phi)
 
     def heaviest(self) -> Boundary:
         """The boundary with the most evidence that the candidate is slower."""
@@ -125,8 +125,8 @@ class LatencyMetric(Metric):
 
     def _choose(self) -> None:
         self.boundaries = boundaries_of(self._reference, self._latency)
-        self.worse = [Mixture(UPWARD) for _ in self.boundaries]
-        self.acceptable = [Mixture(DOWNWARD, start_at_once=1.0) for _ in self.boundaries]
+        self.worse = [EProcess(UPWARD) for _ in self.boundaries]
+        self.acceptable = [EProcess(DOWNWARD, start_at_once=1.0) for _ in self.boundaries]
 
 
 class LatencyCeiling(Metric):
@@ -134,42 +134,42 @@ class LatencyCeiling(Metric):
 
     name, weight, is_needed = "latency ceiling", 0.1, False
 
-    def __init__(self, latency: Latency, dispersion: Dispersion) -> None:
+    def __init__(self, latency: Latency, overdispersion: Overdispersion) -> None:
         super().__init__()
-        self._limits, self._dispersion = latency.ceiling, dispersion
-        self.worse = [Mixture(CEILING_UPWARD) for _ in self._limits]
+        self._limits, self._overdispersion = latency.ceiling, overdispersion
+        self.worse = [EProcess(CEILING_UPWARD) for _ in self._limits]
 
-    def hear(self, poll: Poll) -> None:
-        durations = poll.candidate.durations
-        for mixture, (quantile, limit) in zip(self.worse, self._limits, strict=True):
+    def update(self, increment: Increment) -> None:
+        durations = increment.candidate.durations
+        for e_process, (quantile, limit) in zip(self.worse, self._limits, strict=True):
             # The first bound at or above the limit: fewer requests are slower than it, so nobody is wronged.
             slow = (
                 durations.slower_than(bucket_from(durations.bounds, limit.total_seconds())) if durations.bounds else 0
             )
-            clump = self._dispersion.latency.get(quantile, 1.0)
-            add_ceiling(mixture, 1 - quantile / 100, (slow, durations.total), clump)
+            phi = self._overdispersion.latency.get(quantile, 1.0)
+            add_ceiling(e_process, 1 - quantile / 100, (slow, durations.total), phi)
 
 
 def metrics_for(
-    errors: ErrorRate, latency: Latency, reference: Durations, dispersion: Dispersion, *, concurrent: bool
+    errors: ErrorRate, latency: Latency, reference: Durations, overdispersion: Overdispersion, *, concurrent: bool
 ) -> Sequence[Metric]:
     """What is judged. Their weights add to 1, which the bound on false rollbacks rests on.
 
     Without a stable arm beside the candidate, only ceilings can tell.
     """
     if not concurrent:
-        return [Ceiling(errors.ceiling, dispersion, is_needed=True)]
-    ceiling = Ceiling(errors.ceiling, dispersion, is_needed=False)
-    both: list[Metric] = [Errors(errors, dispersion), LatencyMetric(latency, reference, dispersion), ceiling]
+        return [Ceiling(errors.ceiling, overdispersion, is_needed=True)]
+    ceiling = Ceiling(errors.ceiling, overdispersion, is_needed=False)
+    both: list[Metric] = [Errors(errors, overdispersion), LatencyMetric(latency, reference, overdispersion), ceiling]
     if latency.ceiling:
         ceiling.weight = 0.1
-        both.append(LatencyCeiling(latency, dispersion))
+        both.append(LatencyCeiling(latency, overdispersion))
     return both
 
 
-def add_two_arms(mixture: Mixture, margin: Margin, candidate: Arm, stable: Arm, clump: float = 1.0) -> None:
+def add_two_arms(e_process: EProcess, margin: Margin, candidate: Arm, stable: Arm, phi: float = 1.0) -> None:
     """One poll's evidence against a margin, over the size of a clump (see `judge.dispersion`)."""
-    mixture.add(
+    e_process.add(
         lambda kappa: (
             log_e(
                 candidate[0],
@@ -180,11 +180,11 @@ def add_two_arms(mixture: Mixture, margin: Margin, candidate: Arm, stable: Arm, 
                 ratio=margin.ratio,
                 absolute=margin.absolute,
             )
-            / clump
+            / phi
         )
     )
 
 
-def add_ceiling(mixture: Mixture, ceiling: float, arm: Arm, clump: float = 1.0) -> None:
+def add_ceiling(e_process: EProcess, ceiling: float, arm: Arm, phi: float = 1.0) -> None:
     """One poll's evidence against a fixed rate."""
-    mixture.add(lambda kappa: log_e_ceiling(arm[0], arm[1], kappa=kappa, ceiling=ceiling) / clump)
+    e_process.add(lambda kappa: log_e_ceiling(arm[0], arm[1], kappa=kappa, ceiling=ceiling) / phi)

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from tidegate.judge import explain
 from tidegate.judge.drift import constant_answer, largest_shift
-from tidegate.judge.limits import beyond_limits, unusable_query
 from tidegate.judge.metric import LATENCY_TOLERANCE
 from tidegate.judge.pods import SickPod, Tally, sick_pod
-from tidegate.judge.trial import Terms, Trial
-from tidegate.model.evidence import Answer, Blindness, Counts, Evidence, Sight, Verdict
+from tidegate.judge.query_limits import beyond_limits, unusable_query
+from tidegate.judge.sequential_test import SequentialTest, SequentialTestParameters
+from tidegate.model.evidence import Answer, Counts, Evidence, Measurements, MetricsGap, Verdict
 from tidegate.model.spec import Analysis
 
 WATCHFUL = 10.0
@@ -26,7 +26,7 @@ REASONS = {
 
 
 @dataclass(frozen=True)
-class Question:
+class Criteria:
     """What is to be judged: under which tolerances, and how sure an ACCEPTABLE has to be.
 
     `false_promotion` is the β of this step. `concurrent` says whether stable serves beside the candidate.
@@ -37,78 +37,84 @@ class Question:
     concurrent: bool = True
 
 
-def judge(sight: Sight | Blindness, question: Question) -> Verdict:
+def judge(measurements: Measurements | MetricsGap, criteria: Criteria) -> Verdict:
     """The verdict on everything that has been seen so far."""
-    if isinstance(sight, Blindness):
-        return cannot_see(sight)
-    trial = Trial(terms_of(sight, question))
-    for poll in sight.polls:
-        trial.hear(poll)
-    return answer(trial, question, sight)
+    if isinstance(measurements, MetricsGap):
+        return cannot_see(measurements)
+    test = SequentialTest(parameters_of(measurements, criteria))
+    for increment in measurements.increments:
+        test.update(increment)
+    return answer(test, criteria, measurements)
 
 
-def cannot_see(blindness: Blindness) -> Verdict:
+def cannot_see(gap: MetricsGap) -> Verdict:
     """Nothing can be seen, and why."""
-    return Verdict(Answer.CANNOT_SEE, blindness.reason, blindness.message)
+    return Verdict(Answer.CANNOT_SEE, gap.reason, gap.message)
 
 
-def terms_of(sight: Sight, question: Question) -> Terms:
+def parameters_of(measurements: Measurements, criteria: Criteria) -> SequentialTestParameters:
     """What a trial of this sight is held under."""
-    return Terms(question.analysis, question.concurrent, sight.reference, sight.dispersion)
+    return SequentialTestParameters(
+        criteria.analysis, criteria.concurrent, measurements.reference, measurements.overdispersion
+    )
 
 
-def answer(trial: Trial, question: Question, sight: Sight, nodes: Mapping[str, str] | None = None) -> Verdict:
+def answer(
+    test: SequentialTest, criteria: Criteria, measurements: Measurements, nodes: Mapping[str, str] | None = None
+) -> Verdict:
     """The verdict on what a trial has heard of a sight. `nodes` says on which node each pod runs, for people."""
-    return _Answering(trial, question, sight, nodes or {}).verdict()
+    return _Answering(test, criteria, measurements, nodes or {}).verdict()
 
 
 class _Answering:
-    def __init__(self, trial: Trial, question: Question, sight: Sight, nodes: Mapping[str, str]) -> None:
-        self._trial, self._question, self._sight, self._nodes = trial, question, sight, nodes
-        self._weakest = trial.weakest()
+    def __init__(
+        self, test: SequentialTest, criteria: Criteria, measurements: Measurements, nodes: Mapping[str, str]
+    ) -> None:
+        self._test, self._criteria, self._sight, self._nodes = test, criteria, measurements, nodes
+        self._weakest = test.weakest()
         self._log_acceptable = self._weakest.log_acceptable()
-        analysis = question.analysis
+        analysis = criteria.analysis
         self._evidence = Evidence(
-            _exp(trial.highest if trial.condemned else trial.last.log_worse),
+            _exp(test.highest if test.rejected_at else test.last.log_worse),
             1 / analysis.false_rollback,
             _exp(self._log_acceptable),
-            1 / question.false_promotion,
+            1 / criteria.false_promotion,
         )
 
     def verdict(self) -> Verdict:
         """Worst case first."""
-        trial = self._trial
-        if trial.condemned:
-            return self._worse(trial.condemned.heaviest)
-        beyond = beyond_limits(self._sight.answers, self._question.analysis.queries)
+        test = self._test
+        if test.rejected_at:
+            return self._worse(test.rejected_at.heaviest)
+        beyond = beyond_limits(self._sight.answers, self._criteria.analysis.queries)
         if beyond and beyond.rolls_back:
-            return self._told(Answer.WORSE, "QueryBeyondLimit", beyond.message)
-        if trial.candidate.requests == 0:
-            return self._told(Answer.NOT_ENOUGH, *_nothing_judged(self._sight.exposed))
+            return self._sentence(Answer.WORSE, "QueryBeyondLimit", beyond.message)
+        if test.candidate.requests == 0:
+            return self._sentence(Answer.NOT_ENOUGH, *_nothing_judged(self._sight.exposed))
         if beyond:
-            return self._told(Answer.NOT_ENOUGH, "QueryBeyondLimit", beyond.message)
+            return self._sentence(Answer.NOT_ENOUGH, "QueryBeyondLimit", beyond.message)
         if unusable := unusable_query(self._sight.answers):
-            return self._told(Answer.NOT_ENOUGH, "QueryUnusable", unusable)
+            return self._sentence(Answer.NOT_ENOUGH, "QueryUnusable", unusable)
         if self._evidence.worse >= WATCHFUL:
-            return self._measured(Answer.NOT_ENOUGH, "SuspicionOfWorse", trial.last.heaviest)
-        if trial.stable_is_unwell and self._question.concurrent:
+            return self._measured(Answer.NOT_ENOUGH, "SuspicionOfWorse", test.last.heaviest)
+        if test.stable_is_unwell and self._criteria.concurrent:
             return self._measured(Answer.NOT_ENOUGH, "StableUnwell", "errors")
         if differs := self._differs():
-            return self._told(Answer.NOT_ENOUGH, *differs)
+            return self._sentence(Answer.NOT_ENOUGH, *differs)
         if self._log_acceptable >= math.log(self._evidence.acceptable_needed):
             return self._measured(Answer.ACCEPTABLE, "NoWorse", self._weakest.name)
-        if trial.latency is self._weakest and not trial.latency.boundaries:
+        if test.latency is self._weakest and not test.latency.boundaries:
             message = (
                 "stable has answered fewer than 100 requests, so its latency gives nothing to compare with; "
                 "the rollout goes on when it has"
             )
-            return self._told(Answer.NOT_ENOUGH, "NoLatencyToCompareWith", message)
-        needed = explain.remaining(trial.candidate, self._log_acceptable, self._evidence)
+            return self._sentence(Answer.NOT_ENOUGH, "NoLatencyToCompareWith", message)
+        needed = explain.remaining(test.candidate, self._log_acceptable, self._evidence)
         return self._measured(Answer.NOT_ENOUGH, "MoreRequestsNeeded", self._weakest.name, needed)
 
     def _worse(self, blamed: str) -> Verdict:
         if blamed == "predictions":
-            return self._told(Answer.WORSE, REASONS[blamed], self._difference())
+            return self._sentence(Answer.WORSE, REASONS[blamed], self._difference())
         sick = self._sick_pod(blamed)
         if sick is None:
             return self._measured(Answer.WORSE, REASONS[blamed], blamed)
@@ -117,58 +123,65 @@ class _Answering:
         return self._measured(Answer.WORSE, "OnePodWorse", blamed, f"; {told}")
 
     def _sick_pod(self, blamed: str) -> SickPod | None:
-        trial, errors = self._trial, self._question.analysis.error_rate
+        test, errors = self._test, self._criteria.analysis.error_rate
         if not blamed.startswith("latency"):
-            pods = {pod: Tally(counts.failed, counts.requests) for pod, counts in trial.pods.items()}
-            stable = trial.stable.failed / trial.stable.requests if trial.stable.requests else 0.0
+            pods = {pod: Tally(counts.failed, counts.requests) for pod, counts in test.pods.items()}
+            stable = test.stable.failed / test.stable.requests if test.stable.requests else 0.0
             return sick_pod(pods, stable, errors.tolerate)
-        if trial.latency is None or not trial.latency.boundaries or not trial.stable.durations.total:
+        if test.latency is None or not test.latency.boundaries or not test.stable.durations.total:
             return None
-        boundary = trial.latency.heaviest()
+        boundary = test.latency.heaviest()
         pods = {
             pod: Tally(counts.durations.slower_than(boundary.tolerate), counts.durations.total)
-            for pod, counts in trial.pods.items()
+            for pod, counts in test.pods.items()
             if counts.durations.bounds
         }
-        slow = trial.stable.durations.slower_than(boundary.stable) / trial.stable.durations.total
+        slow = test.stable.durations.slower_than(boundary.stable) / test.stable.durations.total
         return sick_pod(pods, slow, LATENCY_TOLERANCE)
 
     def _differs(self) -> tuple[str, str] | None:
         """A reason to hold: the candidate predicts other things, and nobody has said that it should."""
-        predictions = self._question.analysis.predictions
-        if predictions.on_drift == "Ignore" or not self._question.concurrent:
+        predictions = self._criteria.analysis.predictions
+        if predictions.on_drift == "Ignore" or not self._criteria.concurrent:
             return None
-        ours, theirs = self._trial.candidate.predictions, self._trial.stable.predictions
+        ours, theirs = self._test.candidate.predictions, self._test.stable.predictions
         if constant := constant_answer(ours, theirs):
             rows = sum(ours.classes.values())
             return "ConstantOutput", (
                 f"each of the candidate's {rows:,} predictions is class {constant}, stable's differ; "
                 "look at the model's input and export, or set spec.analysis.predictions.onDrift to Ignore"
             )
-        if self._trial.drift.log_value() < -math.log(self._question.analysis.false_rollback):
+        if self._test.drift.log_value() < -math.log(self._criteria.analysis.false_rollback):
             return None
         return REASONS["predictions"], self._difference()
 
     def _difference(self) -> str:
         ours, theirs, analysis = (
-            self._trial.candidate.predictions,
-            self._trial.stable.predictions,
-            self._question.analysis,
+            self._test.candidate.predictions,
+            self._test.stable.predictions,
+            self._criteria.analysis,
         )
         shift = largest_shift(ours, theirs, analysis.predictions)
-        return explain.difference(shift, self._trial.drift.log_value(), analysis)
+        return explain.difference(shift, self._test.drift.log_value(), analysis)
 
     def _measured(self, given: Answer, reason: str, metric: str, more: str = "") -> Verdict:
-        return self._told(given, reason, explain.explain(metric, self._trial, self._evidence) + more)
+        return self._sentence(given, reason, explain.explain(metric, self._test, self._evidence) + more)
 
-    def _told(self, given: Answer, reason: str, message: str) -> Verdict:
-        trial = self._trial
-        per_metric = [(m.name, _exp(m.log_worse()), _exp(m.log_acceptable())) for m in trial.metrics]
-        if trial.terms.concurrent:
-            per_metric.append(("predictions", _exp(trial.drift.log_value()), 1.0))
-        caution = self._sight.dispersion.noisy
+    def _sentence(self, given: Answer, reason: str, message: str) -> Verdict:
+        test = self._test
+        per_metric = [(m.name, _exp(m.log_worse()), _exp(m.log_acceptable())) for m in test.metrics]
+        if test.parameters.concurrent:
+            per_metric.append(("predictions", _exp(test.drift.log_value()), 1.0))
+        caution = self._sight.overdispersion.noisy
         return Verdict(
-            given, reason, message, self._evidence, tuple(per_metric), self._sight.exposed, caution, self._sight.pace
+            given,
+            reason,
+            message,
+            self._evidence,
+            tuple(per_metric),
+            self._sight.exposed,
+            caution,
+            self._sight.baseline,
         )
 
 

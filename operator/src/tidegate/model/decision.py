@@ -47,24 +47,24 @@ class RecordStatus:
 
 
 @dataclass(frozen=True)
-class RetireRevision:
+class DeleteWorkload:
     """Its pods and its Service go; its snapshot stays, to go back to."""
 
     revision: str
 
 
 @dataclass(frozen=True)
-class ForgetRevision:
+class DeleteSnapshot:
     """Its snapshot goes too."""
 
     revision: str
 
 
-Action = EnsureRevision | ScaleRevision | PinModel | ShiftTraffic | RecordStatus | RetireRevision | ForgetRevision
+Action = EnsureRevision | ScaleRevision | PinModel | ShiftTraffic | RecordStatus | DeleteWorkload | DeleteSnapshot
 
 
 @dataclass(frozen=True)
-class Announcement:
+class Event:
     """A Kubernetes Event. Only changes are announced."""
 
     reason: str
@@ -78,5 +78,5 @@ class Decision:
 
     status: Status
     actions: tuple[Action, ...] = ()
-    announcements: tuple[Announcement, ...] = ()
-    look_again: timedelta | None = None
+    events: tuple[Event, ...] = ()
+    requeue_after: timedelta | None = None

@@ -69,7 +69,7 @@ class Counts:
 
 
 @dataclass(frozen=True)
-class Poll:
+class Increment:
     """Both arms' increments between two looks, in which the split was constant.
 
     `pods` are the candidate's pods by name, as their own servers counted.
@@ -82,7 +82,7 @@ class Poll:
 
 
 @dataclass(frozen=True)
-class Dispersion:
+class Overdispersion:
     """How many bad requests come in one clump: of errors, and of slow requests at each percentile. 1 is by chance."""
 
     errors: float = 1.0
@@ -91,11 +91,11 @@ class Dispersion:
     """A sentence where a pod of stable looks worse than the others; '' where none does."""
 
 
-BY_CHANCE = Dispersion()
+BY_CHANCE = Overdispersion()
 
 
 @dataclass(frozen=True)
-class Pace:
+class BaselineTraffic:
     """Today's traffic of one revision: requests per second, the share that fails, and how long they take."""
 
     rate: float
@@ -112,29 +112,29 @@ class QueryAnswer:
 
     name: str
     values: tuple[float, ...] = ()
-    trouble: str = ""
+    failure: str = ""
 
 
 @dataclass(frozen=True)
-class Sight:
+class Measurements:
     """All that could be seen of a rollout.
 
     `reference` is stable's latency from before the first poll. `exposed` is all that the candidate has answered, also
     around a shift, where nothing is judged.
     """
 
-    polls: tuple[Poll, ...]
+    increments: tuple[Increment, ...]
     reference: Durations = NO_DURATIONS
     exposed: Counts = Counts()
-    dispersion: Dispersion = BY_CHANCE
+    overdispersion: Overdispersion = BY_CHANCE
     answers: tuple[QueryAnswer, ...] = ()
     """Of the user's own queries, about the candidate."""
-    pace: Pace | None = None
+    baseline: BaselineTraffic | None = None
     """Stable's traffic, told while the candidate has none."""
 
 
 @dataclass(frozen=True)
-class Blindness:
+class MetricsGap:
     """Why nothing can be seen: a CamelCase reason and a sentence that says what to do."""
 
     reason: str
@@ -174,7 +174,7 @@ class Verdict:
     """All that the candidate has answered so far."""
     caution: str = ""
     """What makes the judge's work harder than it should be; '' where nothing does."""
-    pace: Pace | None = None
+    baseline: BaselineTraffic | None = None
     """Stable's traffic, before the candidate has any."""
 
 

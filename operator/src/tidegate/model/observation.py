@@ -28,14 +28,14 @@ class Observation:
     revisions: Mapping[str, RevisionState]
     split: TrafficSplit | None
     """Read back from the route; None where there is no route yet."""
-    route_as_asked: bool
+    route_settings_match: bool
     """Whether the route's preview header and timeout are the spec's."""
     route_applied: bool
     """Whether a router reports that it has taken the route as it is now."""
     share: Share | None
     """None where it wasn't needed or can't be seen."""
     verdict: Verdict
-    settle: timedelta
+    propagation_delay: timedelta
     """How long after a shift counters may still tell of the time before."""
 
     def state(self, revision: str | None) -> RevisionState:

@@ -69,7 +69,7 @@ class ModelFacts:
 
 
 @dataclass(frozen=True)
-class Trouble:
+class PodFailure:
     """Why a revision's pods aren't ready. `permanent`: waiting can't help. `crashed`: it had started, and died."""
 
     reason: str
@@ -92,7 +92,7 @@ class RevisionState:
     facts: ModelFacts | None = None
     pinned: str | None = None
     """The ONNX file's digest that is written down for its later pods, with that of its other files if it has any."""
-    trouble: Trouble | None = None
+    failure: PodFailure | None = None
     nodes: Mapping[str, str] = field(default_factory=dict)
     """Where its pods run: pod's name → node's name."""
 

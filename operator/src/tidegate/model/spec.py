@@ -143,7 +143,7 @@ class Analysis:
     queries: tuple[OwnQuery, ...]
     requests_from: str
     """Who counts requests and failures: Router, or Servers."""
-    dispersion: float | None
+    overdispersion: float | None
     """How many bad requests come in one clump; None where that is learned from stable."""
     on_inconclusive: str
     on_metrics_unavailable: str
@@ -239,7 +239,7 @@ def _analysis(raw: Mapping[str, Any]) -> Analysis:
         predictions=_drift(raw["predictions"]),
         queries=tuple(_query(query) for query in raw["queries"]),
         requests_from=raw["requestsFrom"],
-        dispersion=None if raw["dispersion"] == AUTO else float(raw["dispersion"]),
+        overdispersion=None if raw["dispersion"] == AUTO else float(raw["dispersion"]),
         on_inconclusive=raw["onInconclusive"],
         on_metrics_unavailable=raw["onMetricsUnavailable"],
         deadline=parse_duration(raw["deadline"]),

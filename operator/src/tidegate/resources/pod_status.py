@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from tidegate.model.revision import ModelFacts, Tensor, Trouble
+from tidegate.model.revision import ModelFacts, PodFailure, Tensor
 from tidegate.resources.names import FETCH, SERVE
 
 
@@ -36,45 +36,45 @@ def _report(ended: Mapping[str, Any]) -> dict[str, Any]:
     return report if isinstance(report, dict) else {}
 
 
-def read_trouble(pod: Mapping[str, Any]) -> Trouble | None:
+def read_failure(pod: Mapping[str, Any]) -> PodFailure | None:
     """Why a pod isn't ready, as far as it says; None where all is well or it has only just begun."""
     if pod["metadata"].get("deletionTimestamp"):
         return None
     status = pod.get("status", {})
     for container in (*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())):
-        if trouble := _container_trouble(container):
-            return trouble
+        if failure := _container_failure(container):
+            return failure
     for condition in status.get("conditions", ()):
         if condition["type"] == "PodScheduled" and condition["status"] == "False":
-            return Trouble("Unschedulable", f"no node takes its pod: {condition.get('message', 'no reason given')}")
+            return PodFailure("Unschedulable", f"no node takes its pod: {condition.get('message', 'no reason given')}")
     return None
 
 
-def _container_trouble(container: Mapping[str, Any]) -> Trouble | None:
+def _container_failure(container: Mapping[str, Any]) -> PodFailure | None:
     waiting = container.get("state", {}).get("waiting", {})
     ended = container.get("state", {}).get("terminated") or container.get("lastState", {}).get("terminated")
     if ended and ended.get("exitCode", 0) != 0 and not container.get("ready"):
-        return _ended_trouble(container["name"], ended)
+        return _ended_failure(container["name"], ended)
     if waiting.get("reason") in {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "CreateContainerConfigError"}:
         detail = waiting.get("message", "no reason given")
-        return Trouble(waiting["reason"], f"container {container['name']} can't start: {detail}")
+        return PodFailure(waiting["reason"], f"container {container['name']} can't start: {detail}")
     return None
 
 
-def _ended_trouble(container: str, ended: Mapping[str, Any]) -> Trouble:
+def _ended_failure(container: str, ended: Mapping[str, Any]) -> PodFailure:
     report, crashed = _report(ended), container == SERVE
     if container in (FETCH, SERVE) and "message" in report:
         reason = str(report.get("reason") or ("ServerFailed" if crashed else "FetchFailed"))
-        return Trouble(reason, str(report["message"]), permanent=bool(report.get("permanent")), crashed=crashed)
+        return PodFailure(reason, str(report["message"]), permanent=bool(report.get("permanent")), crashed=crashed)
     said = ended.get("message", "").strip()
     last_line = f": {said.splitlines()[-1]}" if said else ""
     code = f"exit code {ended.get('exitCode')}"
     if ended.get("reason") == "OOMKilled":
         code = "out of memory; raise spec.server.resources.limits.memory"
-    return Trouble("ContainerFailed", f"container {container} ended with {code}{last_line}", crashed=crashed)
+    return PodFailure("ContainerFailed", f"container {container} ended with {code}{last_line}", crashed=crashed)
 
 
-def worst(troubles: Iterable[Trouble | None]) -> Trouble | None:
+def worst(failures: Iterable[PodFailure | None]) -> PodFailure | None:
     """The one that most needs somebody: for good, then of what had been serving."""
-    found = [trouble for trouble in troubles if trouble]
-    return max(found, key=lambda trouble: (trouble.permanent, trouble.crashed), default=None)
+    found = [failure for failure in failures if failure]
+    return max(found, key=lambda failure: (failure.permanent, failure.crashed), default=None)

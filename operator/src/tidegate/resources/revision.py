@@ -19,7 +19,7 @@ from tidegate.resources.names import (
     pod_selector,
 )
 from tidegate.resources.pod import pod_spec
-from tidegate.resources.pod_status import read_facts, read_trouble, worst
+from tidegate.resources.pod_status import read_facts, read_failure, worst
 
 Manifest = dict[str, Any]
 
@@ -131,7 +131,7 @@ def revision_state(
         ready=_ready(deployment) if deployment else 0,
         facts=next(filter(None, map(read_facts, pods)), None),
         pinned=deployment["metadata"].get("annotations", {}).get(PINNED) if deployment else None,
-        trouble=worst(read_trouble(pod) for pod in pods),
+        failure=worst(read_failure(pod) for pod in pods),
         nodes={pod["metadata"]["name"]: node for pod in pods if (node := pod.get("spec", {}).get("nodeName"))},
     )
 

@@ -16,14 +16,14 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from tidegate.clients.kubernetes_api import KubernetesApi, load_config
+from tidegate.kube.api import KubernetesApi, load_config
 from tidegate.router.bootstrap import RouterSettings
 from tidegate.router.envoy_admin import EnvoyAdmin
 from tidegate.router.files import XdsDirectory
 from tidegate.router.publisher import Published, Publisher
-from tidegate.router.reporting import Reporter
+from tidegate.router.route_status import RouteStatusWriter
 from tidegate.router.store import Kind, Store
-from tidegate.router.watching import Kube, Source, Watcher
+from tidegate.router.watching import DecisionListener, Kube, Source
 
 logger = logging.getLogger(__name__)
 
@@ -69,12 +69,12 @@ class Agent:
         self._stop = threading.Event()
         self._store = Store(frozenset((kind, scope) for kind in Kind for scope in settings.namespaces))
         self._watchers = [
-            Watcher(Source(kind, scope), kube, self._store, self._stop, time.monotonic)
+            DecisionListener(Source(kind, scope), kube, self._store, self._stop, time.monotonic)
             for kind in Kind
             for scope in settings.namespaces
         ]
         self._admin = EnvoyAdmin(settings.admin_port)
-        self._reporter = Reporter(kube, settings.router, self._stop, _utc_now)
+        self._route_status = RouteStatusWriter(kube, settings.router, self._stop, _utc_now)
         self._publisher = Publisher(
             XdsDirectory(settings.xds_directory),
             self._admin,
@@ -85,14 +85,14 @@ class Agent:
 
     def run(self) -> None:
         """Publishes until stopped."""
-        for target in (*(watcher.run for watcher in self._watchers), self._reporter.run):
+        for target in (*(watcher.run for watcher in self._watchers), self._route_status.run):
             threading.Thread(target=target, daemon=True).start()
         health = _serve_health(self._settings.health_port, self.is_healthy)
         try:
             self._publish_until_stopped()
         finally:
             health.shutdown()
-        self._reporter.withdraw(time.monotonic)
+        self._route_status.withdraw(time.monotonic)
 
     def stop(self) -> None:
         """Ends `run`. From a signal handler, call it in a thread."""
@@ -130,7 +130,7 @@ class Agent:
             logger.error("cannot write Envoy's files: %s", error)
             return time.monotonic() + DISK_RETRY_SECONDS
         if published.confirmed:
-            self._reporter.applied(world.generations)
+            self._route_status.applied(world.generations)
         return published.again_at
 
 

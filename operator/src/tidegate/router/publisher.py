@@ -10,8 +10,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from tidegate.router.cluster_lifecycle import (
+    RoutingSnapshot,
+    choose_eds_clusters,
+    confirmed,
+    draining_clusters,
+    next_end,
+)
 from tidegate.router.envoy_admin import EnvoyState
-from tidegate.router.plan import World, choose_watched, confirmed, departures, next_end
 from tidegate.router.xds import (
     CLUSTERS_FILE,
     ENDPOINTS_PREFIX,
@@ -80,15 +86,15 @@ class Publisher:
         before = found.get(CLUSTERS_FILE)
         # Clusters of an agent that ran here before may still have requests: they leave in order too.
         self._known = read_clusters(before) if before else KnownClusters()
-        self._leaving = departures(self._known.keys, (), (), clock())
+        self._leaving = draining_clusters(self._known.keys, (), (), clock())
 
-    def publish(self, world: World) -> Published:
+    def publish(self, world: RoutingSnapshot) -> Published:
         """Writes what differs and waits, within bounds, until Envoy has it. Raises OSError when the disk refuses."""
         now = self._clock()
         routed = cluster_keys(world.routes)
-        self._leaving = departures(self._known.keys, self._leaving, routed, now)
-        keys = routed | {departure.key for departure in self._leaving}
-        watched = choose_watched(self._known.watched, keys, world.routes, self._limit)
+        self._leaving = draining_clusters(self._known.keys, self._leaving, routed, now)
+        keys = routed | {draining.key for draining in self._leaving}
+        watched = choose_eds_clusters(self._known.watched, keys, world.routes, self._limit)
         for key in sorted(watched):
             self._write(
                 endpoints_file(key.service), endpoints_response(key.service, world.endpoints.get(key.service, ()))

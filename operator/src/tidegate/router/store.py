@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any
 
-from tidegate.router.plan import World
-from tidegate.router.world import MalformedObject, Route, Slice, endpoints_by_service, read_route, read_slice
+from tidegate.router.cluster_lifecycle import RoutingSnapshot
+from tidegate.router.objects import MalformedObject, Route, Slice, endpoints_by_service, read_route, read_slice
 
 logger = logging.getLogger(__name__)
 
@@ -69,13 +69,13 @@ class Store:
         with self._changed:
             self._touch()
 
-    def world(self) -> World | None:
+    def world(self) -> RoutingSnapshot | None:
         """Everything, or None while a first list is still missing: half a world would take endpoints away."""
         with self._changed:
             if self._missing:
                 return None
             routes = [self._routes[name] for name in sorted(self._routes)]
-            return World(
+            return RoutingSnapshot(
                 routes=tuple(route for route, _ in routes),
                 generations={name: generation for name, (_, generation) in self._routes.items()},
                 endpoints=endpoints_by_service(self._slices.values()),

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from tidegate.clients.kubernetes_api import ENDPOINT_SLICES, MODEL_ROUTES, Manifest, Resource
 from tidegate.errors import ClusterUnavailable
+from tidegate.kube.api import ENDPOINT_SLICES, MODEL_ROUTES, Manifest, Resource
 from tidegate.resources.names import SELECTOR
 from tidegate.router.store import Kind, Store
 
@@ -54,7 +54,7 @@ class Source:
         return SELECTOR if self.kind is Kind.SLICES else None
 
 
-class Watcher:
+class DecisionListener:
     """Runs in a thread of its own until `stop` is set."""
 
     def __init__(

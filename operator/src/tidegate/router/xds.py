@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tidegate.router.world import Backend, Endpoint, Route, Service
+from tidegate.router.objects import Backend, Endpoint, Route, Service
 
 Json = dict[str, Any]
 

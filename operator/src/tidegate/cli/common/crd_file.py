@@ -1,0 +1,29 @@
+"""Finds the CRD: in the installed package, or in the checkout that this file lies in."""
+
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tidegate.errors import TidegateError
+from tidegate.resources.crd_schema import Schema
+
+FILE = "modeldeployments.yaml"
+CHECKOUT = Path(__file__).parents[5] / "crds" / FILE
+
+
+def spec_schema() -> Schema:
+    """The schema of a ModelDeployment's spec, as this version of Tidegate has it."""
+    packaged = resources.files("tidegate.cli").joinpath(FILE)
+    if packaged.is_file():
+        return _spec_of(packaged.read_text())
+    if CHECKOUT.is_file():
+        return _spec_of(CHECKOUT.read_text())
+    raise TidegateError(f"the CRD is neither in the package as {FILE} nor at {CHECKOUT}; install Tidegate anew")
+
+
+def _spec_of(text: str) -> Schema:
+    crd: Any = yaml.safe_load(text)
+    schema: Schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    return schema

@@ -1,0 +1,102 @@
+"""What Prometheus still holds of a rollout: the operator's own grid of polls, asked anew. Reads only."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from tidegate.cli.common.errors import CannotReplay
+from tidegate.cli.replay.engine import Answers, Recorded, expected_increments
+from tidegate.decide.transition import INGESTION_LAG
+from tidegate.errors import MetricsUnavailable
+from tidegate.judge.sampling import segments
+from tidegate.metrics.collector import MetricsCollector
+from tidegate.metrics.increments import Sample
+from tidegate.metrics.observers import counters_for
+from tidegate.metrics.providers.prometheus import CounterQuery, Metrics
+from tidegate.metrics.user_queries import ask, filled
+from tidegate.model.evidence import Measurements, MetricsGap
+from tidegate.model.spec import ModelDeploymentSpec
+from tidegate.model.traffic import Arms
+from tidegate.model.units import format_instant
+
+
+@dataclass(frozen=True)
+class History:
+    """All that can be seen of it now. `missing` polls were judged then, or ought to have been, and aren't there."""
+
+    measurements: Measurements
+    answers: Mapping[datetime, Answers]
+    missing: int
+
+
+def look_back(
+    metrics: Metrics, arms: Arms, recorded: Recorded, spec: ModelDeploymentSpec, propagation_delay: timedelta
+) -> History:
+    """Raises CannotReplay where Prometheus doesn't hold it any more, MetricsUnavailable where it doesn't answer."""
+    expected = expected_increments(recorded, spec.analysis.interval, propagation_delay)
+    if not expected and recorded.outcome is None:
+        raise CannotReplay(f"the judge's first poll of {recorded.candidate} is still to come")
+    if not expected:
+        raise CannotReplay(f"{recorded.candidate} ended before the judge's first poll: {recorded.message}")
+    counters = counters_for(spec.router, spec.analysis.requests_from)
+    until = recorded.until - INGESTION_LAG
+    rollout, analysis = recorded.rollout(), spec.analysis
+    measurements = MetricsCollector(metrics).measurements(
+        arms, rollout, analysis, counters, propagation_delay=propagation_delay, until=until
+    )
+    if isinstance(measurements, MetricsGap) and measurements.reason == "MetricsUnavailable":
+        raise MetricsUnavailable(measurements.message)
+    if isinstance(measurements, MetricsGap) and measurements.reason == "HistogramsDiffer":
+        raise CannotReplay(measurements.message)
+    if isinstance(measurements, MetricsGap) or not measurements.increments:
+        span = f"from {format_instant(recorded.began)} to {format_instant(recorded.until)}"
+        raise CannotReplay(
+            f"Prometheus has no counters of {arms.namespace}/{arms.name} {span}: it keeps no data that old, or it is "
+            "another Prometheus than the operator's"
+        )
+    return History(
+        measurements,
+        _answers(metrics, arms, recorded, spec, propagation_delay),
+        expected - len(measurements.increments),
+    )
+
+
+def _answers(
+    metrics: Metrics, arms: Arms, recorded: Recorded, spec: ModelDeploymentSpec, propagation_delay: timedelta
+) -> dict[datetime, Answers]:
+    """What the user's own queries said at each point at which the operator asked them."""
+    queries, step = spec.analysis.queries, spec.analysis.interval
+    if not queries:
+        return {}
+    remembered = _Remembered(step)
+    grid = segments(recorded.shifts, step, propagation_delay, recorded.until - INGESTION_LAG)
+    for query in queries:
+        promql = filled(query.query, arms, arms.candidate)
+        for segment in grid:
+            if segment.points:
+                remembered.keep(promql, segment.start, metrics.series(promql, segment.start, step, segment.points))
+    return {
+        at: ask(remembered, queries, arms, about=arms.candidate, until=at, step=step)
+        for at in (segment.instant(index) for segment in grid for index in range(1, segment.points))
+    }
+
+
+class _Remembered:
+    """Metrics that were fetched in one go, and answer for a few points at a time as Prometheus would have."""
+
+    def __init__(self, step: timedelta) -> None:
+        self._step = step
+        self._kept: dict[tuple[str, datetime], list[float | None]] = {}
+
+    def keep(self, promql: str, start: datetime, series: Sequence[Sequence[float | None]]) -> None:
+        for index in range(max((len(values) for values in series), default=0)):
+            self._kept[promql, start + index * self._step] = [values[index] for values in series]
+
+    def series(self, promql: str, start: datetime, step: timedelta, points: int) -> list[list[float | None]]:
+        columns = [self._kept.get((promql, start + index * step), []) for index in range(points)]
+        width = max(map(len, columns))
+        rows = [[column[index] if index < len(column) else None for column in columns] for index in range(width)]
+        return [row for row in rows if any(value is not None for value in row)]
+
+    def samples(self, query: CounterQuery, start: datetime, step: timedelta, points: int) -> list[Sample]:
+        raise MetricsUnavailable("only the user's own queries were kept")

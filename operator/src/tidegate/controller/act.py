@@ -1,0 +1,89 @@
+"""Carries out one Decision, in its order. Writes only; every write may be repeated."""
+
+from typing import assert_never
+
+from tidegate.kube.api import (
+    CONFIG_MAPS,
+    CONTROLLER_REVISIONS,
+    DEPLOYMENTS,
+    MODEL_ROUTES,
+    SERVICES,
+    Manifest,
+)
+from tidegate.kube.cluster import Cluster
+from tidegate.model.decision import (
+    Action,
+    Decision,
+    DeleteSnapshot,
+    DeleteWorkload,
+    EnsureRevision,
+    PinModel,
+    RecordStatus,
+    ScaleRevision,
+    ShiftTraffic,
+)
+from tidegate.model.observation import Observation
+from tidegate.model.revision import Snapshot
+from tidegate.resources.names import ADMIN_PORT, PINNED
+from tidegate.resources.revision import (
+    controller_revision_manifest,
+    deployment_manifest,
+    pin_manifest,
+    service_manifest,
+)
+from tidegate.settings import Settings
+from tidegate.traffic_routing.builtin import alias_service_manifest, route_manifest
+
+
+def act(cluster: Cluster, settings: Settings, manifest: Manifest, seen: Observation, decision: Decision) -> None:
+    """Does it, then says so. Raises ClusterUnavailable at the first write that fails; the next pass does the rest."""
+    for action in decision.actions:
+        _do(cluster, settings, manifest["metadata"]["uid"], seen, action)
+    for event in decision.events:
+        cluster.emit(manifest, event, seen.now)
+
+
+def _do(cluster: Cluster, settings: Settings, uid: str, seen: Observation, action: Action) -> None:
+    namespace, name = seen.namespace, seen.name
+    match action:
+        case EnsureRevision(revision=revision, replicas=replicas):
+            _ensure(cluster, settings, uid, seen, revision, replicas)
+        case ScaleRevision(revision=revision, replicas=replicas):
+            cluster.scale(namespace, revision, replicas)
+        case PinModel(revision=revision, sha256=sha256, files_sha256=files):
+            cluster.create(CONFIG_MAPS, pin_manifest(namespace, name, uid, revision, sha256, files))
+            cluster.annotate(namespace, revision, PINNED, sha256)
+        case ShiftTraffic(split=split):
+            header, timeout = seen.spec.preview_header, seen.spec.timeout
+            route = route_manifest(namespace, name, uid, split, preview_header=header, timeout=timeout)
+            cluster.apply(MODEL_ROUTES, route)
+        case RecordStatus(status=status):
+            cluster.record_status(namespace, name, status.to_dict())
+        case DeleteWorkload(revision=revision):
+            # The Deployment goes last: it is what shows, after a crash in between, that there is something to retire.
+            cluster.delete(SERVICES, namespace, revision)
+            cluster.delete(DEPLOYMENTS, namespace, revision)
+        case DeleteSnapshot(revision=revision):
+            cluster.delete(CONFIG_MAPS, namespace, revision)
+            cluster.delete(CONTROLLER_REVISIONS, namespace, revision)
+        case _ as unhandled:
+            assert_never(unhandled)
+
+
+def _ensure(cluster: Cluster, settings: Settings, uid: str, seen: Observation, revision: str, replicas: int) -> None:
+    namespace, name = seen.namespace, seen.name
+    snapshot = seen.state(revision).snapshot
+    if snapshot is None:
+        if revision != seen.desired:
+            # Its record was deleted by hand; from the present spec something else would come.
+            return
+        image = seen.spec.server.image or settings.server_image
+        snapshot = Snapshot(seen.spec.model, seen.spec.server, image, ADMIN_PORT)
+        number = 1 + max((state.number for state in seen.revisions.values()), default=0)
+        record = controller_revision_manifest(namespace, name, uid, revision, snapshot, number)
+        cluster.create(CONTROLLER_REVISIONS, record)
+    cluster.create(SERVICES, alias_service_manifest(namespace, name, uid, settings.router_service))
+    cluster.create(SERVICES, service_manifest(namespace, name, uid, revision))
+    pull_policy = settings.image_pull_policy
+    workload = deployment_manifest(namespace, name, uid, revision, snapshot, replicas, pull_policy)
+    cluster.create(DEPLOYMENTS, workload)

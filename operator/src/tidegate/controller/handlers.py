@@ -1,0 +1,79 @@
+"""kopf's part: it watches the ModelDeployments and runs the process. Decides nothing, writes nothing."""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import kopf
+
+from tidegate.controller.operator_metrics import OperatorMetrics
+from tidegate.controller.workqueue import WorkQueue
+from tidegate.kube.cluster import KubernetesCluster
+from tidegate.kube.leader_election import LeaderElection
+from tidegate.settings import Settings
+
+RESYNC_SECONDS = 300
+SILENCE_SECONDS = 900
+OVERDUE_SECONDS = 120
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Parts:
+    """The shells that handlers wire together."""
+
+    settings: Settings
+    cluster: KubernetesCluster
+    workqueue: WorkQueue
+    leader_election: LeaderElection
+    operator_metrics: OperatorMetrics
+
+
+def register(registry: kopf.OperatorRegistry, parts: Parts) -> None:
+    """Adds our handlers to a registry of kopf's."""
+
+    @kopf.on.startup(registry=registry)
+    async def startup(settings: kopf.OperatorSettings, **_: Any) -> None:
+        settings.posting.enabled = False
+        settings.peering.standalone = True
+        settings.scanning.disabled = True
+        settings.watching.server_timeout = 240
+        settings.watching.client_timeout = 270
+        settings.watching.connect_timeout = 10
+        settings.networking.request_timeout = 30
+        parts.operator_metrics.serve(parts.settings.metrics_port)
+        parts.cluster.start()
+        parts.leader_election.start()
+        parts.workqueue.start()
+
+    @kopf.on.login(registry=registry)
+    def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
+        # By the client's own log-in, which takes the API server's address from the pod's environment: no DNS needed.
+        return kopf.login_via_client(**kwargs)
+
+    @kopf.on.cleanup(registry=registry)
+    async def cleanup(**_: Any) -> None:
+        await asyncio.to_thread(parts.workqueue.stop, 10)
+        await asyncio.to_thread(parts.leader_election.stop)
+
+    @kopf.on.event("tidegate.dev", "v1alpha1", "modeldeployments", registry=registry)
+    async def seen(event: kopf.RawEvent, name: str, namespace: str | None, **_: Any) -> None:
+        parts.cluster.seen(dict(event["object"]), deleted=event["type"] == "DELETED")
+        parts.workqueue.enqueue(namespace or "", name)
+
+    @kopf.on.probe(registry=registry, id="alive")
+    async def alive(**_: Any) -> str:
+        if parts.cluster.silent_seconds() > SILENCE_SECONDS:
+            raise RuntimeError("a watch has heard nothing for too long")
+        if parts.leader_election.held() and parts.workqueue.overdue_seconds() > OVERDUE_SECONDS:
+            raise RuntimeError("the driver is stuck")
+        return "yes"
+
+
+def resync(parts: Parts) -> None:
+    """Looks at everything once in a while, whether or not anything said that it changed."""
+    for manifest in parts.cluster.model_deployments():
+        metadata = manifest["metadata"]
+        parts.workqueue.enqueue(metadata["namespace"], metadata["name"])

@@ -1,0 +1,86 @@
+"""observe → decide → act, on one screen."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from tidegate.controller.act import act
+from tidegate.controller.observe import observe
+from tidegate.controller.verdict_cache import VerdictCache
+from tidegate.decide.rollout import decide
+from tidegate.errors import InvalidSpec
+from tidegate.kube.api import Manifest
+from tidegate.kube.cluster import Cluster
+from tidegate.metrics.collector import MetricsCollector
+from tidegate.model.decision import Decision, Event
+from tidegate.model.observation import Observation
+from tidegate.model.status import Condition, Status
+from tidegate.settings import Settings
+
+log = logging.getLogger(__name__)
+
+DecisionListener = Callable[[Observation, Decision], None]
+"""Is told of every decision; for metrics."""
+
+
+@dataclass(frozen=True)
+class Reconciler:
+    """Brings one ModelDeployment a step closer to what it asks for, as often as it is called."""
+
+    cluster: Cluster
+    collector: MetricsCollector
+    settings: Settings
+    told: DecisionListener
+    gone: Callable[[str, str], None] = lambda namespace, name: None
+    """Is told of a ModelDeployment that there is no more."""
+    verdict_cache: VerdictCache = field(default_factory=VerdictCache)
+
+    def reconcile(self, namespace: str, name: str, now: datetime) -> timedelta | None:
+        """One pass; gives back when to look again, or None to wait for an event.
+
+        Raises ClusterUnavailable when a write failed: call again a little later.
+        """
+        manifest = self.cluster.model_deployment(namespace, name)
+        if manifest is None or manifest["metadata"].get("deletionTimestamp"):
+            self.collector.forget(namespace, name)
+            self.verdict_cache.forget(namespace, name)
+            self.gone(namespace, name)
+            return None
+        try:
+            seen = observe(
+                self.cluster,
+                self.collector,
+                self.verdict_cache,
+                manifest,
+                scrape_interval=self.settings.scrape_interval,
+                now=now,
+            )
+        except InvalidSpec as error:
+            self._refuse(manifest, str(error), now)
+            return None
+        decision = decide(seen)
+        for event in decision.events:
+            log.info("%s/%s: %s: %s", namespace, name, event.reason, event.message)
+        act(self.cluster, self.settings, manifest, seen, decision)
+        self.told(seen, decision)
+        return decision.requeue_after
+
+    def _refuse(self, manifest: Manifest, message: str, now: datetime) -> None:
+        metadata = manifest["metadata"]
+        recorded = Status.parse(manifest.get("status", {}))
+        before = recorded.condition("Stalled")
+        if before and before.message == message and before.status == "True":
+            return
+        generation = metadata["generation"]
+        kept = tuple(condition for condition in recorded.conditions if condition.type != "Stalled")
+        stalled = Condition("Stalled", "True", "InvalidSpec", message, now.replace(microsecond=0), generation)
+        status = replace(
+            recorded,
+            observed_generation=generation,
+            phase="Invalid",
+            message=message,
+            conditions=(*kept, stalled),
+        )
+        self.cluster.record_status(metadata["namespace"], metadata["name"], status.to_dict())
+        self.cluster.emit(manifest, Event("InvalidSpec", message, warning=True), now)

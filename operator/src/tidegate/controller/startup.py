@@ -1,0 +1,73 @@
+"""Builds the operator's parts and runs them under kopf until it is told to stop."""
+
+import gc
+import logging
+import threading
+from collections.abc import Mapping
+
+import kopf
+from kopf._core.engines.peering import Identity
+
+from tidegate.controller.handlers import RESYNC_SECONDS, Parts, register, resync
+from tidegate.controller.operator_metrics import OperatorMetrics
+from tidegate.controller.reconciler import Reconciler
+from tidegate.controller.workqueue import WorkQueue
+from tidegate.kube.api import KubernetesApi, load_config
+from tidegate.kube.cluster import KubernetesCluster
+from tidegate.kube.leader_election import LeaderElection
+from tidegate.metrics.collector import MetricsCollector
+from tidegate.metrics.providers.prometheus import PrometheusMetrics
+from tidegate.metrics.providers.prometheus_auth import PrometheusAccess
+from tidegate.settings import Settings
+
+
+def run(environ: Mapping[str, str]) -> int:
+    """Runs the operator; returns when it was asked to stop. Raises InvalidSpec on settings that make no sense."""
+    settings = Settings.from_env(environ)
+    load_config()
+    parts = build(settings)
+    registry = kopf.OperatorRegistry()
+    register(registry, parts)
+    # Modules and wiring stay for good: without this the collector goes through all of them again and again.
+    gc.collect()
+    gc.freeze()
+    stopped = threading.Event()
+    threading.Thread(target=_resync_until, args=(parts, stopped), name="resync", daemon=True).start()
+    for chatty in ("kopf", "aiohttp.access"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    try:
+        kopf.run(
+            registry=registry,
+            standalone=True,
+            identity=Identity(settings.identity),  # it would ask for the user's name, which a container hasn't
+            clusterwide=not settings.namespaces,
+            namespaces=settings.namespaces,
+            liveness_endpoint=f"http://0.0.0.0:{settings.health_port}/healthz",
+        )
+    finally:
+        stopped.set()
+    return 0
+
+
+def build(settings: Settings) -> Parts:
+    """Wires the parts; nothing runs yet."""
+    api = KubernetesApi()
+    operator_metrics = OperatorMetrics()
+    cluster = KubernetesCluster(
+        api, lambda ns, name: workqueue.enqueue(ns, name), settings.namespaces, settings.identity
+    )
+    leader_election = LeaderElection(api, settings.namespace, settings.identity)
+    access = PrometheusAccess.of(settings.prometheus_secret)
+    collector = MetricsCollector(PrometheusMetrics(settings.prometheus_url, access))
+    reconciler = Reconciler(cluster, collector, settings, operator_metrics.told, operator_metrics.forget)
+    workqueue = WorkQueue(
+        reconciler.reconcile,
+        workers=settings.workers,
+        may_work=lambda: leader_election.held() and cluster.complete(),
+    )
+    return Parts(settings, cluster, workqueue, leader_election, operator_metrics)
+
+
+def _resync_until(parts: Parts, stopped: threading.Event) -> None:
+    while not stopped.wait(RESYNC_SECONDS):
+        resync(parts)

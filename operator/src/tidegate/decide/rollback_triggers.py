@@ -1,0 +1,61 @@
+"""What ends a rollout at once, whatever its strategy."""
+
+from tidegate.decide.transition import replicas_for
+from tidegate.model.evidence import Answer
+from tidegate.model.observation import Observation
+from tidegate.model.revision import incompatibility
+from tidegate.model.spec import Canary
+from tidegate.model.status import Rollout
+from tidegate.model.units import format_duration
+
+StatusMessage = tuple[str, str]
+"""A CamelCase reason and a sentence with the numbers."""
+
+
+def rollback_trigger(seen: Observation, rollout: Rollout) -> StatusMessage | None:
+    """The reason to go back now, the most telling first."""
+    return _judged(seen) or _hopeless(seen, rollout) or _incompatible(seen, rollout) or _never_ready(seen, rollout)
+
+
+def _judged(seen: Observation) -> StatusMessage | None:
+    if seen.verdict.answer is not Answer.WORSE:
+        return None
+    return seen.verdict.reason, seen.verdict.message
+
+
+def _hopeless(seen: Observation, rollout: Rollout) -> StatusMessage | None:
+    failure = seen.state(rollout.candidate).failure
+    if failure is None:
+        return None
+    if failure.permanent:
+        return failure.reason, failure.message
+    # By what was granted, not by the route: after a crash of ours in a rollback the route has been set back already.
+    if failure.crashed and rollout.shifts and rollout.shifts[-1].weight > 0:
+        return "CandidateCrashed", failure.message
+    return None
+
+
+def _incompatible(seen: Observation, rollout: Rollout) -> StatusMessage | None:
+    stable, candidate = seen.state(seen.recorded.stable).facts, seen.state(rollout.candidate).facts
+    if stable is None or candidate is None:
+        return None
+    difference = incompatibility(stable, candidate)
+    if difference is None:
+        return None
+    return (
+        "SignatureChanged",
+        f"clients of stable would break: {difference}; "
+        "keep the signature, or serve this model under a ModelDeployment of its own",
+    )
+
+
+def _never_ready(seen: Observation, rollout: Rollout) -> StatusMessage | None:
+    if rollout.step > 0 or seen.now - rollout.started_at < seen.spec.progress_deadline:
+        return None
+    candidate = seen.state(rollout.candidate)
+    first = seen.spec.strategy.steps[0].weight if isinstance(seen.spec.strategy, Canary) else 100
+    if candidate.ready >= replicas_for(seen.spec, first):
+        return None
+    why = candidate.failure.message if candidate.failure else "none of its pods said why"
+    deadline = format_duration(seen.spec.progress_deadline)
+    return "ProgressDeadlineExceeded", f"its pods weren't ready within {deadline} and it got no traffic: {why}"

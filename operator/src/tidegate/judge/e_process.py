@@ -1,0 +1,136 @@
+"""E-values: evidence that may be looked at as often as one likes.
+
+One function, `log_e`, is evidence from one poll of two arms; `Mixture` multiplies polls, averages over alternatives and
+over unknown start times. Under its null hypothesis a Mixture's value ever reaches 1/α with probability at most α
+(Ville's inequality), whatever the split, the traffic, the drift of the base rate and the number of looks.
+
+Source of the formulas: the margin rate-ratio e-process, a likelihood ratio of the failures' split between two arms
+(Lindon & Malek, NeurIPS 2022, with an observed split), made one-sided with a ratio and an absolute margin.
+"""
+
+import math
+import operator
+from collections.abc import Callable, Iterable, Sequence
+
+Alternatives = tuple[tuple[float, float], ...]
+"""(κ, weight): how many times worse or better than the margin an arm may be, and how much of the bet goes there."""
+
+
+def even(kappas: Sequence[float]) -> Alternatives:
+    """The same weight for each."""
+    return tuple((kappa, 1 / len(kappas)) for kappa in kappas)
+
+
+def weighted(*bets: tuple[float, float]) -> Alternatives:
+    """Weights in proportion to those given."""
+    whole = sum(weight for _, weight in bets)
+    return tuple((kappa, weight / whole) for kappa, weight in bets)
+
+
+UPWARD = weighted(
+    (1.3, 1.0), (1.6, 2.0), (2.0, 2.5), (2.75, 2.0), (4.0, 1.5),
+    (6.0, 1.2), (10.0, 1.0), (20.0, 1.0), (60.0, 0.7), (400.0, 0.3),
+)  # fmt: skip
+"""For a rollback. Small regressions take the longest to show, so most of the bet is on them; gross ones show anyway."""
+DOWNWARD = even((0.9, 0.8, 0.67, 0.5, 0.33, 0.2, 0.1, 0.03, 0.001))
+"""For a promotion."""
+CEILING_UPWARD = even((1.5, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0))
+"""For a rate that is held against a fixed ceiling."""
+
+START_AT_ONCE = 0.75
+HAZARD = 1 / 120
+"""Of a regression that begins later, per poll. Both were chosen by the benchmark; any choice keeps the bound."""
+
+
+def log_e(
+    failed_candidate: float,
+    failed_stable: float,
+    candidate: float,
+    stable: float,
+    *,
+    kappa: float,
+    ratio: float,
+    absolute: float,
+) -> float:
+    """Log of the e-value of one poll against the margin `ratio × stable's rate + absolute`.
+
+    `kappa` > 1 is evidence against "within the margin", `kappa` < 1 against "at or beyond the margin".
+    `candidate` and `stable` are requests, `failed_*` those of them that failed. No requests: 0.
+    """
+    at_margin = stable + ratio * candidate
+    at_alternative = stable + ratio * kappa * candidate
+    if at_margin == 0:
+        return 0.0
+    v = at_margin / at_alternative
+    u = kappa * v
+    return failed_candidate * math.log(u) + failed_stable * math.log(v) - absolute * candidate * (u - 1)
+
+
+def log_e_ceiling(bad: float, requests: float, *, kappa: float, ceiling: float) -> float:
+    """The same for one arm against a fixed rate: `kappa` > 1 against "at most `ceiling`", < 1 against "at least".
+
+    Exact for requests that fail independently: κ multiplies the odds, so that the expectation under a rate p is
+    ((1 − p + κ·p) / (1 − c + κ·c))^n, at most 1 for p ≤ c and κ > 1. `ceiling` is above 0 and at most 1.
+    """
+    return bad * math.log(kappa) - requests * math.log1p((kappa - 1) * ceiling)
+
+
+LogE = Callable[[float], float]
+"""An alternative κ → the log e-value of one poll."""
+
+
+class EProcess:
+    """The product over polls, averaged over the alternatives and over when a regression may have started.
+
+    Kept in logarithms: an e-value of a gross failure doesn't fit a float. `hazard` is the chance, per poll, that it
+    starts then, when it hasn't before.
+    """
+
+    def __init__(
+        self, alternatives: Alternatives, *, start_at_once: float = START_AT_ONCE, hazard: float = HAZARD
+    ) -> None:
+        self._kappas = tuple(kappa for kappa, _ in alternatives)
+        self._log_weights = tuple(math.log(weight) for _, weight in alternatives)
+        self._log_started = [-math.inf] * len(alternatives)
+        self._not_started = 1.0
+        self._start_at_once, self._hazard = start_at_once, hazard
+        self._polls = 0
+
+    def add(self, log_e_at: LogE) -> None:
+        """Takes in one poll."""
+        starting = self._starting_now()
+        log_starting = math.log(starting) if starting > 0 else -math.inf
+        self._log_started = [
+            log_add(started, log_starting) + log_e_at(kappa)
+            for kappa, started in zip(self._kappas, self._log_started, strict=True)
+        ]
+        self._not_started -= starting
+        self._polls += 1
+
+    @property
+    def log_value(self) -> float:
+        """Log of the evidence so far; 0 before any."""
+        log_mean = log_sum(map(operator.add, self._log_started, self._log_weights))
+        return log_add(log_mean, math.log(self._not_started) if self._not_started > 0 else -math.inf)
+
+    def _starting_now(self) -> float:
+        if self._polls == 0:
+            return self._start_at_once
+        later = 1 - self._start_at_once
+        return later * (1 - self._hazard) ** (self._polls - 1) * self._hazard
+
+
+def log_sum(logs: Iterable[float]) -> float:
+    """Log of the sum of exponentials."""
+    values = list(logs)
+    largest = max(values, default=-math.inf)
+    if largest == -math.inf:
+        return -math.inf
+    return largest + math.log(sum(math.exp(value - largest) for value in values))
+
+
+def log_add(a: float, b: float) -> float:
+    """The same for two."""
+    if a < b:
+        a, b = b, a
+    return a if b == -math.inf else a + math.log1p(math.exp(b - a))

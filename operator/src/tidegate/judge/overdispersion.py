@@ -1,0 +1,117 @@
+"""How much more bad requests come in clumps than chance has it, learned from stable before a rollout. Pure.
+
+The judge's bound needs that one bad request doesn't drag others of the same arm along. Where requests fail or stall in
+clumps, dividing the logarithm of each e-value by φ, the size of a clump, makes it valid again: for s ≤ φ,
+u^(s/φ) ≤ 1 + (s/φ)(u − 1). φ is estimated as quasi-likelihood has it: the variance that is seen over the one that
+chance has. Stable's pods are all the same revision, so what differs between them within one block is no difference of
+models (an A/A test); with a single pod, one block is held against the next.
+"""
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tidegate.judge.e_process import UPWARD, EProcess, log_e
+from tidegate.judge.pods import Tally
+from tidegate.model.spec import Margin
+
+Block = Mapping[str, Tally]
+"""What each pod of stable did between two points of time."""
+
+ENOUGH_BAD = 20
+"""Bad requests below which nothing is known of clumps."""
+LARGEST = 50.0
+"""Above it, the environment and not the model is what would be judged."""
+
+
+def estimate_overdispersion(blocks: Sequence[Block]) -> float:
+    """φ, at least 1: between pods where there are several, else from block to block. 1 where too little is known."""
+    if sum(tally.bad for block in blocks for tally in block.values()) < ENOUGH_BAD:
+        return 1.0
+    estimate = _between_pods(blocks)
+    if estimate is None:
+        estimate = _from_block_to_block(blocks)
+    return min(LARGEST, max(1.0, estimate))
+
+
+def _between_pods(blocks: Sequence[Block]) -> float | None:
+    """Σ M·χ² / Σ M·(P − 1)·(1 − p): blocks weigh by their bad requests M, for the mean over blocks is biased."""
+    seen = expected = 0.0
+    for block in blocks:
+        pods = [tally for tally in block.values() if tally.requests]
+        bad, requests = sum(tally.bad for tally in pods), sum(tally.requests for tally in pods)
+        if len(pods) < 2 or not bad or bad == requests:
+            continue
+        chi2 = sum((t.bad - bad * t.requests / requests) ** 2 / (bad * t.requests / requests) for t in pods)
+        seen += bad * chi2
+        expected += bad * (len(pods) - 1) * (1 - bad / requests)
+    return seen / expected if expected else None
+
+
+def _from_block_to_block(blocks: Sequence[Block]) -> float:
+    """The same for one pod at two times: shared incidents are in it, so it errs on the careful side."""
+    seen = expected = 0.0
+    for before, after in itertools.pairwise(blocks):
+        for pod, first in before.items():
+            second = after.get(pod)
+            if second is None or not first.requests or not second.requests:
+                continue
+            bad, requests = first.bad + second.bad, first.requests + second.requests
+            if not bad or bad == requests:
+                continue
+            rate = bad / requests
+            variance = rate * (1 - rate) * (1 / first.requests + 1 / second.requests)
+            seen += bad * (first.bad / first.requests - second.bad / second.requests) ** 2 / variance
+            expected += bad
+    return seen / expected if expected else 1.0
+
+
+@dataclass(frozen=True)
+class Noisy:
+    """A pod of stable that an A/A test takes for worse than the other pods of stable."""
+
+    pod: str
+    evidence: float
+    own: Tally
+    others: Tally
+
+
+def noisy_pod(blocks: Sequence[Block], margin: Margin, phi: float, false_rollback: float) -> Noisy | None:
+    """The A/A test: each pod of stable in turn in the place of a candidate. The worst one that would be rolled back."""
+    pods = sorted({pod for block in blocks for pod in block})
+    if len(pods) < 2:
+        return None
+    tested = [_against_the_others(pod, blocks, margin, phi) for pod in pods]
+    worst = max(tested, key=lambda noisy: noisy.evidence)
+    # One chance for all of them together: several pods are tested.
+    return worst if worst.evidence >= len(pods) / false_rollback else None
+
+
+def _against_the_others(pod: str, blocks: Sequence[Block], margin: Margin, phi: float) -> Noisy:
+    e_process, highest = EProcess(UPWARD), 0.0
+    own_total, others_total = Tally(0, 0), Tally(0, 0)
+    for block in blocks:
+        own = block.get(pod, Tally(0, 0))
+        others = _sum([tally for name, tally in block.items() if name != pod])
+        own_total, others_total = _sum([own_total, own]), _sum([others_total, others])
+        e_process.add(
+            lambda kappa, own=own, others=others: (  # type: ignore[misc]
+                log_e(
+                    own.bad,
+                    others.bad,
+                    own.requests,
+                    others.requests,
+                    kappa=kappa,
+                    ratio=margin.ratio,
+                    absolute=margin.absolute,
+                )
+                / phi
+            )
+        )
+        highest = max(highest, e_process.log_value)
+    return Noisy(pod, math.exp(min(highest, 700.0)), own_total, others_total)
+
+
+def _sum(tallies: Sequence[Tally]) -> Tally:
+    return Tally(sum(tally.bad for tally in tallies), sum(tally.requests for tally in tallies))

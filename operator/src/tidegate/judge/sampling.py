@@ -1,0 +1,42 @@
+"""When the counters are read: a grid anchored at each shift of traffic, so that no poll spans two splits."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from tidegate.model.status import Shift
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A time of constant split. Counters are read at `start + k·step`; the first `settling` blocks aren't judged.
+
+    Counters tell of a time that is up to a scrape interval in the past, so the blocks right after a shift still hold
+    some of the split before it.
+    """
+
+    start: datetime
+    step: timedelta
+    points: int
+    delay_points: int
+
+    def instant(self, index: int) -> datetime:
+        """The time of a point, 0 ≤ index < points."""
+        return self.start + index * self.step
+
+
+def segments(
+    shifts: Sequence[Shift], step: timedelta, propagation_delay: timedelta, until: datetime
+) -> tuple[Segment, ...]:
+    """One segment per shift, each up to the next one; the last up to `until`."""
+    ends = [shift.at for shift in shifts[1:]] + [until]
+    return tuple(
+        Segment(shift.at, step, max(0, (end - shift.at) // step + 1), math.ceil(propagation_delay / step))
+        for shift, end in zip(shifts, ends, strict=False)
+    )
+
+
+def until_next_point(shift: datetime, step: timedelta, now: datetime) -> timedelta:
+    """How long until the grid that began at `shift` has its next point."""
+    return step - (now - shift) % step

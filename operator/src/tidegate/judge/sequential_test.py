@@ -1,0 +1,123 @@
+"""One rollout before the judge: it hears poll after poll, and remembers what they add up to.
+
+The same polls under the same terms always end in the same state, whoever heard them and whenever. So a restarted
+operator that hears them all again knows what the one before it knew.
+"""
+
+import math
+from dataclasses import dataclass, field
+
+from tidegate.judge.confidence_sequence import ConfidenceSequence
+from tidegate.judge.drift import Drift
+from tidegate.judge.e_process import log_sum
+from tidegate.judge.metric import LatencyMetric, Metric, metrics_for
+from tidegate.model.evidence import BY_CHANCE, NO_DURATIONS, Counts, Durations, Increment, Overdispersion
+from tidegate.model.spec import Analysis
+
+AT_ONCE = 10.0
+"""This many times the needed evidence rolls back on one poll; less has to be seen on two."""
+PART_OF_DRIFT = 0.2
+"""Its weight in a rollback, where the user wants one for it."""
+
+
+@dataclass(frozen=True)
+class SequentialTestParameters:
+    """What is judged by, fixed before the first poll.
+
+    `concurrent` says whether stable serves beside the candidate; where it doesn't (after a blue-green switch), only
+    ceilings can tell. `reference` is stable's latency from before.
+    """
+
+    analysis: Analysis
+    concurrent: bool = True
+    reference: Durations = NO_DURATIONS
+    overdispersion: Overdispersion = BY_CHANCE
+
+
+@dataclass(frozen=True)
+class EvidenceSnapshot:
+    """The evidence after one poll: of all metrics together, and which of them weighs most."""
+
+    log_worse: float
+    heaviest: str
+
+
+@dataclass
+class SequentialTest:
+    """What has been heard of one rollout."""
+
+    parameters: SequentialTestParameters
+    increments: int = 0
+    last: EvidenceSnapshot = field(default=EvidenceSnapshot(0.0, "errors"))
+    rejected_at: EvidenceSnapshot | None = None
+    """The first look at which the evidence sufficed to roll back: once by far, or on two polls that held requests."""
+    highest: float = 0.0
+    stable: Counts = field(default_factory=Counts)
+    candidate: Counts = field(default_factory=Counts)
+    pods: dict[str, Counts] = field(default_factory=dict)
+    stable_is_unwell: bool = False
+    """Whether stable itself was above the ceiling when it was last seen."""
+
+    def __post_init__(self) -> None:
+        analysis = self.parameters.analysis
+        self.metrics = metrics_for(
+            analysis.error_rate,
+            analysis.latency,
+            self.parameters.reference,
+            self.parameters.overdispersion,
+            concurrent=self.parameters.concurrent,
+        )
+        self.confidence_sequence = ConfidenceSequence(analysis.false_rollback)
+        self.drift = Drift(analysis.predictions)
+        self._suspected = False
+
+    def update(self, increment: Increment) -> None:
+        """Takes in the next poll."""
+        for metric in self.metrics:
+            metric.update(increment)
+        self._add_up(increment)
+        if self.parameters.concurrent:
+            self.confidence_sequence.add(
+                (increment.candidate.failed, increment.candidate.requests),
+                (increment.stable.failed, increment.stable.requests),
+            )
+            self.drift.add(increment.candidate.predictions, increment.stable.predictions)
+        self.last = self._weighed()
+        self.highest = max(self.highest, self.last.log_worse)
+        self._confirm(increment.candidate.requests > 0)
+
+    @property
+    def latency(self) -> LatencyMetric | None:
+        """The metric of that name, where latency is judged."""
+        return next((metric for metric in self.metrics if isinstance(metric, LatencyMetric)), None)
+
+    def weakest(self) -> Metric:
+        """The metric that a promotion waits for the most."""
+        return min((metric for metric in self.metrics if metric.is_needed), key=lambda metric: metric.log_acceptable())
+
+    def _add_up(self, increment: Increment) -> None:
+        self.increments += 1
+        ceiling = self.parameters.analysis.error_rate.ceiling
+        if increment.stable.requests:
+            self.stable_is_unwell = increment.stable.failed > ceiling * increment.stable.requests
+        self.stable, self.candidate = self.stable + increment.stable, self.candidate + increment.candidate
+        for pod, counts in increment.pods.items():
+            self.pods[pod] = self.pods.get(pod, Counts()) + counts
+
+    def _weighed(self) -> EvidenceSnapshot:
+        weighted = {metric.name: math.log(metric.weight) + metric.log_worse() for metric in self.metrics}
+        if self.parameters.concurrent and self.parameters.analysis.predictions.on_drift == "Rollback":
+            weighted = {name: value + math.log(1 - PART_OF_DRIFT) for name, value in weighted.items()}
+            weighted["predictions"] = math.log(PART_OF_DRIFT) + self.drift.log_value()
+        return EvidenceSnapshot(log_sum(weighted.values()), max(weighted, key=weighted.__getitem__))
+
+    def _confirm(self, saw_candidate: bool) -> None:
+        if self.rejected_at is not None:
+            return
+        needed = -math.log(self.parameters.analysis.false_rollback)
+        if self.last.log_worse >= needed + math.log(AT_ONCE):
+            self.rejected_at = self.last
+        elif saw_candidate:
+            if self._suspected and self.last.log_worse >= needed:
+                self.rejected_at = self.last
+            self._suspected = self.last.log_worse >= needed

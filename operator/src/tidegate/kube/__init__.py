@@ -1,0 +1,1 @@
+"""The API server: plain requests, watched objects, the leader's Lease."""

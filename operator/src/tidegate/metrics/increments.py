@@ -1,0 +1,125 @@
+"""Raw counters → what happened between two looks.
+
+PromQL's rate() and increase() lose a new series' first value, and a candidate's first errors are just that: the series
+of failures is born with them. So counters are differenced here, series by series.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from tidegate.model.evidence import NO_DURATIONS, Counts, Durations, Predictions
+
+REQUESTS, FAILED, TURNED_AWAY = "requests", "failed", "turned away"
+ANSWERED = "answered"
+"""Requests by their status code: each is one, and one that failed where the code says so."""
+DURATION, FAILED_IN_POD, CLASS, SCORE = "duration", "failed in pod", "class", "score"
+
+
+class SeriesKey(NamedTuple):
+    """One counter. `owner` is the process that counts (a scrape target), `revision` what it counts for.
+
+    `measure` is one of the names above. `of` is the upper bound of a bucket in seconds or of a score, as Prometheus
+    writes it, a class, or a status code and whatever else tells one series from another.
+    """
+
+    owner: str
+    revision: str
+    measure: str
+    of: str = ""
+
+
+Sample = Mapping[SeriesKey, float]
+"""All counters at one instant."""
+
+
+def counter_increases(before: Sample, after: Sample) -> dict[SeriesKey, int]:
+    """What each counter gained between two samples.
+
+    * fallen: the process restarted, so all that it shows is new;
+    * absent before, its owner known: the series was born since, so all that it shows is new;
+    * absent before, its owner unknown: nobody can say when that was counted, so nothing is;
+    * gone: what it counted since isn't known, and what was seen before has been counted already.
+    """
+    known = {key.owner for key in before}
+    gained = {}
+    for key, value in after.items():
+        past = before.get(key)
+        if past is None:
+            gain = value if key.owner in known else 0.0
+        else:
+            gain = value - past if value >= past else value
+        gained[key] = round(gain)
+    return gained
+
+
+def counts_of(revision: str, gained: Mapping[SeriesKey, int]) -> Counts:
+    """One arm's increments, summed over the processes that counted them: routers and model servers."""
+    by_measure: dict[str, dict[str, int]] = {}
+    for key, gain in gained.items():
+        if key.revision == revision:
+            summed = by_measure.setdefault(key.measure, {})
+            summed[key.of] = summed.get(key.of, 0) + gain
+    requests = by_measure.get(REQUESTS, {}).get("", 0)
+    failed = sum(by_measure.get(measure, {}).get("", 0) for measure in (FAILED, TURNED_AWAY))
+    for code, gain in by_measure.get(ANSWERED, {}).items():
+        requests, failed = requests + gain, failed + (gain if is_failure(code.split()[0]) else 0)
+    predictions = Predictions(by_measure.get(CLASS, {}), durations_of(by_measure.get(SCORE, {})))
+    return Counts(requests, min(failed, requests), durations_of(by_measure.get(DURATION, {})), predictions)
+
+
+def counts_by_pod(revision: str, gained: Mapping[SeriesKey, int]) -> dict[str, Counts]:
+    """The same for each of the revision's pods, as its own server counted: what never reached it isn't in it."""
+    buckets: dict[str, dict[str, int]] = {}
+    failed: dict[str, int] = {}
+    for key, gain in gained.items():
+        if key.revision != revision:
+            continue
+        pod = pod_of(key.owner)
+        if key.measure == DURATION:
+            summed = buckets.setdefault(pod, {})
+            summed[key.of] = summed.get(key.of, 0) + gain
+        elif key.measure == FAILED_IN_POD:
+            failed[pod] = failed.get(pod, 0) + gain
+    counts = {}
+    for pod, summed in buckets.items():
+        durations = durations_of(summed)
+        if durations.total:
+            counts[pod] = Counts(durations.total, min(failed.get(pod, 0), durations.total), durations)
+    return counts
+
+
+def is_failure(code: str) -> bool:
+    """Of class 5; 429, as the model can't keep up; 0, where there was no answer at all."""
+    return code in ("0", "429") or (len(code) == 3 and code.startswith("5"))
+
+
+def owner_of(labels: Mapping[str, str]) -> str:
+    """The process behind a series' labels: `JOB/INSTANCE/POD`."""
+    return "/".join(labels.get(name, "") for name in ("job", "instance", "pod"))
+
+
+def pod_of(owner: str) -> str:
+    """The pod's name; where the scrape doesn't tell it, the process' address."""
+    _, instance, pod = owner.split("/")
+    return pod or instance
+
+
+def durations_of(buckets: Mapping[str, int]) -> Durations:
+    """Cumulative buckets by upper bound (`0.5`, `+Inf`) → a histogram in ascending order.
+
+    Sums of counters scraped at different instants may not be monotonic by a request or two; they are made so.
+    """
+    if not buckets:
+        return NO_DURATIONS
+    ordered = sorted((_bound(text), count) for text, count in buckets.items())
+    cumulative = []
+    highest = 0
+    for _, count in ordered:
+        highest = max(highest, count)
+        cumulative.append(highest)
+    return Durations(tuple(bound for bound, _ in ordered), tuple(cumulative))
+
+
+def _bound(text: str) -> float:
+    return math.inf if text == "+Inf" else float(text)

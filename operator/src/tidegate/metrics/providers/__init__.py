@@ -1,0 +1,1 @@
+"""Systems that hold series; a new one is one module."""

@@ -1,0 +1,41 @@
+"""The user's own PromQL: one number about a revision, or a sentence why it gives none."""
+
+import math
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from tidegate.metrics.providers.prometheus import Metrics
+from tidegate.model.evidence import QueryAnswer
+from tidegate.model.spec import OwnQuery
+from tidegate.model.traffic import Arms
+
+POINTS = 2
+"""A limit has to be passed at two points in a row: one odd scrape decides nothing."""
+
+
+def ask(
+    metrics: Metrics, queries: Sequence[OwnQuery], arms: Arms, *, about: str, until: datetime, step: timedelta
+) -> tuple[QueryAnswer, ...]:
+    """What each query says about the revision `about`, at the last two points. Raises MetricsUnavailable."""
+    return tuple(_ask(metrics, query, filled(query.query, arms, about), until, step) for query in queries)
+
+
+def filled(query: str, arms: Arms, about: str) -> str:
+    """The PromQL with `{{candidate}}`, `{{stable}}`, `{{namespace}}` and `{{name}}` put in."""
+    values = {"candidate": about, "stable": arms.stable, "namespace": arms.namespace, "name": arms.name}
+    for name, value in values.items():
+        query = query.replace("{{" + name + "}}", value)
+    return query
+
+
+def _ask(metrics: Metrics, query: OwnQuery, promql: str, until: datetime, step: timedelta) -> QueryAnswer:
+    series = metrics.series(promql, until - (POINTS - 1) * step, step, POINTS)
+    if len(series) > 1:
+        return QueryAnswer(query.name, failure=f"it gives {len(series)} series; make it one, as with sum()")
+    values = [value for value in (series[0] if series else ()) if value is not None]
+    if not values:
+        return QueryAnswer(query.name, failure="it gives no value")
+    odd = next((value for value in values if not math.isfinite(value)), None)
+    if odd is not None:
+        return QueryAnswer(query.name, failure=f"it gives {odd}, which is no number to judge by")
+    return QueryAnswer(query.name, tuple(values))

@@ -1,0 +1,1 @@
+"""Rollouts that never were: the real decisions on synthetic traffic. Pure."""

@@ -1,0 +1,1 @@
+"""Routers behind one protocol; a new one is one module and one row."""

@@ -1,0 +1,89 @@
+"""What a pass does around deciding."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from tests.operator.world import SETTINGS, Behaviour, World
+from tidegate.controller.reconciler import Reconciler
+from tidegate.metrics.collector import MetricsCollector
+from tidegate.model.decision import Decision
+from tidegate.model.observation import Observation
+
+
+@pytest.fixture
+def world(spec_schema: Mapping[str, Any]) -> World:
+    return World(spec_schema, {"http://models/1": Behaviour()})
+
+
+def apply_nonsense(world: World) -> None:
+    """A spec as an older CRD would let it through."""
+    world.kubectl_apply(model={"uri": "http://models/1"}, progressDeadline="soon")
+
+
+def test_nothing_is_done_about_what_is_not_there(world: World) -> None:
+    assert world.look() is None
+    assert world.transcript == []
+
+
+def test_nothing_is_done_about_what_is_being_deleted(world: World) -> None:
+    world.kubectl_apply(model={"uri": "http://models/1"})
+    manifest = world.model_deployment("shop", "digits")
+    assert manifest is not None
+    manifest["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    before = list(world.transcript)
+
+    assert world.look() is None
+    assert world.transcript == before
+
+
+def test_an_invalid_spec_is_recorded_and_announced_once(world: World) -> None:
+    apply_nonsense(world)
+    for _ in range(3):
+        assert world.look() is None
+
+    message = "spec: 'soon' is not a duration such as 90s, 2m or 1h30m; is the CRD older than the operator?"
+    assert world.transcript[1:] == [f"   0 s  event InvalidSpec: {message}"]
+    assert world.condition("Stalled") == ("True", "InvalidSpec")
+    assert world.status["message"] == message
+
+
+def test_an_invalid_spec_leaves_the_stable_revision_as_it_is(world: World) -> None:
+    world.kubectl_apply(model={"uri": "http://models/1"})
+    world.run(20)
+    split, stable = world.split, world.status["stable"]
+    apply_nonsense(world)
+    world.run(20)
+
+    assert (world.split, world.status["stable"]) == (split, stable)
+
+    world.kubectl_apply(model={"uri": "http://models/1"})
+    world.run(5)
+    assert world.condition("Stalled") == ("False", "Idle")
+    assert world.status["phase"] == "Live"
+
+
+def test_every_decision_is_told(world: World) -> None:
+    told: list[tuple[Observation, Decision]] = []
+    world.kubectl_apply(model={"uri": "http://models/1"})
+    reconciler = Reconciler(
+        world, MetricsCollector(world), SETTINGS, lambda seen, decision: told.append((seen, decision))
+    )
+    again = reconciler.reconcile("shop", "digits", world.now)
+
+    ((seen, decision),) = told
+    assert (seen.name, seen.generation) == ("digits", 1)
+    assert decision.requeue_after == again
+
+
+@pytest.mark.parametrize("timeout", ["60s", "0s", "2h"])
+def test_a_route_with_a_timeout_is_written_once(timeout: str, world: World) -> None:
+    world.kubectl_apply(model={"uri": "http://models/1"}, traffic={"timeout": timeout})
+    world.run(60)
+    before = list(world.transcript)
+    for _ in range(3):
+        world.look()
+
+    assert world.transcript == before
+    assert len([line for line in world.transcript if "  route " in line]) == 1

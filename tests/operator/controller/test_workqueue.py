@@ -1,0 +1,215 @@
+"""One object is never looked at twice at once, and a failed look is repeated after a growing pause."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import datetime, timedelta
+from queue import Queue
+from time import monotonic
+
+import pytest
+
+from tests.conftest import until
+from tidegate.controller import workqueue
+from tidegate.controller.workqueue import WorkQueue
+from tidegate.errors import ClusterUnavailable
+
+Reconcile = Callable[[str], timedelta | None]
+
+
+class Looks:
+    """Records every look, and holds each up until the test lets it go on."""
+
+    def __init__(self) -> None:
+        self.began: Queue[str] = Queue()
+        self.may_end = threading.Semaphore(0)
+        self.now: set[str] = set()
+        self.overlapped = False
+        self._lock = threading.Lock()
+
+    def __call__(self, name: str) -> timedelta | None:
+        with self._lock:
+            self.overlapped |= name in self.now
+            self.now.add(name)
+        self.began.put(name)
+        assert self.may_end.acquire(timeout=10)
+        with self._lock:
+            self.now.discard(name)
+        return None
+
+
+Drive = Callable[..., WorkQueue]
+
+
+@pytest.fixture
+def drive() -> Iterator[Drive]:
+    """Starts a driver; it is stopped in the end."""
+    with ExitStack() as stack:
+        yield lambda reconcile, **how: stack.enter_context(driving(reconcile, **how))
+
+
+@contextmanager
+def driving(
+    reconcile: Reconcile, *, workers: int = 4, may_work: Callable[[], bool] = lambda: True
+) -> Iterator[WorkQueue]:
+    def named(namespace: str, name: str, now: datetime) -> timedelta | None:
+        assert (namespace, now.tzinfo is not None) == ("shop", True)
+        return reconcile(name)
+
+    workqueue = WorkQueue(named, workers=workers, may_work=may_work)
+    workqueue.start()
+    try:
+        yield workqueue
+    finally:
+        workqueue.stop(10)
+
+
+def test_an_object_that_was_named_is_looked_at(drive: Drive) -> None:
+    seen: Queue[str] = Queue()
+    drive(seen.put).enqueue("shop", "digits")
+
+    assert seen.get(timeout=5) == "digits"
+
+
+def test_looks_that_come_during_a_look_are_folded_into_one_afterwards(drive: Drive) -> None:
+    looks = Looks()
+    drives = drive(looks)
+    drives.enqueue("shop", "digits")
+    looks.began.get(timeout=5)
+    for _ in range(10):
+        drives.enqueue("shop", "digits")
+    looks.may_end.release()
+    looks.began.get(timeout=5)
+    looks.may_end.release()
+    drives.stop(10)
+
+    assert looks.began.empty()
+    assert not looks.overlapped
+
+
+def test_two_objects_are_looked_at_at_the_same_time(drive: Drive) -> None:
+    looks = Looks()
+    drives = drive(looks)
+    for name in ("digits", "letters"):
+        drives.enqueue("shop", name)
+
+    assert {looks.began.get(timeout=5) for _ in range(2)} == {"digits", "letters"}
+    looks.may_end.release(2)
+
+
+def test_no_object_is_ever_looked_at_twice_at_once(drive: Drive) -> None:
+    looks = Looks()
+    looks.may_end.release(10_000)
+    drives = drive(looks, workers=8)
+    for index in range(400):
+        drives.enqueue("shop", f"digits-{index % 3}")
+    until(lambda: drives.overdue_seconds() == 0)
+
+    assert not looks.overlapped
+    assert looks.began.qsize() >= 3
+
+
+def test_it_looks_again_when_the_look_asked_for_it(drive: Drive) -> None:
+    at: Queue[float] = Queue()
+
+    def reconcile(_: str) -> timedelta:
+        at.put(monotonic())
+        return timedelta(seconds=0.2)
+
+    drive(reconcile).enqueue("shop", "digits")
+    first, second = at.get(timeout=5), at.get(timeout=5)
+
+    assert 0.2 <= second - first < 2
+
+
+def test_an_event_comes_before_a_later_plan(drive: Drive) -> None:
+    seen: Queue[str] = Queue()
+    drives = drive(seen.put)
+    drives.enqueue("shop", "digits", after=600)
+    drives.enqueue("shop", "digits")
+
+    assert seen.get(timeout=5) == "digits"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        pytest.param(ClusterUnavailable("no answer"), id="an API server that is away"),
+        pytest.param(KeyError("x"), id="a bug"),
+    ],
+)
+def test_after_a_failure_it_looks_again_with_growing_pauses(
+    error: Exception, drive: Drive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workqueue, "FIRST_PAUSE", 0.1)
+    at: Queue[float] = Queue()
+
+    def reconcile(_: str) -> None:
+        at.put(monotonic())
+        raise error
+
+    drive(reconcile).enqueue("shop", "digits")
+    first, second, third = (at.get(timeout=5) for _ in range(3))
+
+    assert second - first >= 0.08
+    assert third - second >= 0.16
+
+
+def test_a_success_ends_the_back_off(drive: Drive, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workqueue, "FIRST_PAUSE", 0.01)
+    script, done = [True, True, False, True], threading.Event()
+
+    def reconcile(_: str) -> timedelta | None:
+        if not script:
+            done.set()
+            raise ClusterUnavailable("no answer")
+        if script.pop(0):
+            raise ClusterUnavailable("no answer")
+        return timedelta(seconds=0.01)
+
+    drives = drive(reconcile)
+    drives.enqueue("shop", "digits")
+    assert done.wait(5)
+    drives.stop(10)
+
+    assert 1 <= drives._failures["shop", "digits"] <= 3
+
+
+def test_nothing_is_looked_at_while_it_may_not_work(drive: Drive) -> None:
+    asked, may_work, seen = threading.Event(), threading.Event(), Queue[str]()
+
+    def allowed() -> bool:
+        asked.set()
+        return may_work.is_set()
+
+    drives = drive(seen.put, may_work=allowed)
+    drives.enqueue("shop", "digits")
+    asked.clear()
+    assert asked.wait(5)
+    assert seen.empty()
+
+    may_work.set()
+    assert seen.get(timeout=5) == "digits"
+
+
+def test_when_stopped_it_finishes_what_is_under_way_and_nothing_more(drive: Drive) -> None:
+    looks = Looks()
+    drives = drive(looks, workers=1)
+    drives.enqueue("shop", "digits")
+    looks.began.get(timeout=5)
+    drives.enqueue("shop", "letters")
+    stopping = threading.Thread(target=drives.stop, args=(10,))
+    stopping.start()
+    looks.may_end.release()
+    stopping.join(10)
+
+    assert looks.now == set()
+    assert looks.began.empty()
+
+
+def test_it_is_overdue_by_as_long_as_an_object_waits() -> None:
+    waiting = WorkQueue(lambda *_: None, workers=0, may_work=lambda: True)
+    assert waiting.overdue_seconds() == 0
+    waiting.enqueue("shop", "digits", after=-30)
+
+    assert 30 <= waiting.overdue_seconds() < 40

@@ -1,0 +1,47 @@
+"""The grid is anchored at each shift."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tidegate.judge.sampling import Segment, segments, until_next_point
+from tidegate.model.status import Shift
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+STEP = timedelta(seconds=5)
+
+
+def at(seconds: float) -> datetime:
+    return START + timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize(
+    ("shifts", "propagation_delay", "until", "expected"),
+    [
+        pytest.param([], 5, 60, [], id="no shift yet: nothing"),
+        pytest.param([0], 5, 0, [(0, 1, 1)], id="at the shift: its own point"),
+        pytest.param([0], 5, 14, [(0, 3, 1)], id="a block that isn't over doesn't count"),
+        pytest.param([0], 7, 15, [(0, 4, 2)], id="settling is in whole blocks"),
+        pytest.param([0, 12], 5, 22, [(0, 3, 1), (12, 3, 1)], id="a second shift begins a grid of its own"),
+        pytest.param([10], 5, 8, [(10, 0, 1)], id="before its shift a segment has no points"),
+    ],
+)
+def test_the_grid_with(
+    shifts: list[int], propagation_delay: int, until: int, expected: list[tuple[int, int, int]]
+) -> None:
+    found = segments(
+        [Shift(at(second), 10) for second in shifts], STEP, timedelta(seconds=propagation_delay), at(until)
+    )
+
+    assert found == tuple(Segment(at(start), STEP, points, delay_points) for start, points, delay_points in expected)
+
+
+def test_a_segments_points_lie_a_step_apart() -> None:
+    segment = Segment(START, STEP, 3, 1)
+
+    assert [segment.instant(index) for index in range(3)] == [at(0), at(5), at(10)]
+
+
+@pytest.mark.parametrize(("now", "expected"), [(0, 5), (1, 4), (4, 1), (5, 5), (12, 3)])
+def test_the_next_point_comes_after(now: int, expected: int) -> None:
+    assert until_next_point(START, STEP, at(now)) == timedelta(seconds=expected)

@@ -1,0 +1,127 @@
+"""The few verbs, against a real API server."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tidegate.errors import ClusterUnavailable
+from tidegate.kube.api import CONFIG_MAPS, DEPLOYMENTS, KubernetesApi, Resource
+
+pytestmark = pytest.mark.apiserver
+
+
+def config_map(namespace: str, name: str = "one", **data: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": name, "namespace": namespace, "labels": {"made-by": "tests"}},
+        "data": data,
+    }
+
+
+def test_what_is_created_is_there(api: KubernetesApi, namespace: str) -> None:
+    made = api.create(CONFIG_MAPS, config_map(namespace, a="1"))
+
+    assert made is not None
+    assert api.get(CONFIG_MAPS, namespace, "one") == made
+    assert made["data"] == {"a": "1"}
+
+
+def test_creating_what_is_there_changes_nothing_and_gives_none(api: KubernetesApi, namespace: str) -> None:
+    made = api.create(CONFIG_MAPS, config_map(namespace, a="1"))
+
+    assert api.create(CONFIG_MAPS, config_map(namespace, a="2")) is None
+    assert api.get(CONFIG_MAPS, namespace, "one") == made
+
+
+def test_what_is_not_there_is_none(api: KubernetesApi, namespace: str) -> None:
+    assert api.get(CONFIG_MAPS, namespace, "nobody") is None
+
+
+def test_applying_makes_and_changes_and_removes_what_it_leaves_out(api: KubernetesApi, namespace: str) -> None:
+    made = api.apply(CONFIG_MAPS, config_map(namespace, a="1", b="2"), manager="tests")
+    again = api.apply(CONFIG_MAPS, config_map(namespace, a="3"), manager="tests")
+
+    assert made["data"] == {"a": "1", "b": "2"}
+    assert again["data"] == {"a": "3"}
+    assert again["metadata"]["uid"] == made["metadata"]["uid"]
+
+
+def test_applying_takes_fields_from_another_manager(api: KubernetesApi, namespace: str) -> None:
+    api.apply(CONFIG_MAPS, config_map(namespace, a="1"), manager="somebody")
+
+    assert api.apply(CONFIG_MAPS, config_map(namespace, a="2"), manager="tests")["data"] == {"a": "2"}
+
+
+def test_merging_changes_only_what_it_names(api: KubernetesApi, namespace: str) -> None:
+    api.create(CONFIG_MAPS, config_map(namespace, a="1", b="2"))
+
+    assert api.merge(CONFIG_MAPS, namespace, "one", {"data": {"a": "3"}})["data"] == {"a": "3", "b": "2"}
+
+
+def test_replacing_what_has_changed_since_is_refused(api: KubernetesApi, namespace: str) -> None:
+    made = api.create(CONFIG_MAPS, config_map(namespace, a="1"))
+    assert made is not None
+    replaced = api.replace(CONFIG_MAPS, {**made, "data": {"b": "2"}})
+
+    assert replaced["data"] == {"b": "2"}
+    with pytest.raises(ClusterUnavailable, match="the object has been modified") as refused:
+        api.replace(CONFIG_MAPS, {**made, "data": {"c": "3"}})
+    assert refused.value.status == 409
+
+
+def test_deleting_is_fine_also_when_it_is_gone(api: KubernetesApi, namespace: str) -> None:
+    api.create(CONFIG_MAPS, config_map(namespace))
+    for _ in range(2):
+        api.delete(CONFIG_MAPS, namespace, "one")
+
+    assert api.get(CONFIG_MAPS, namespace, "one") is None
+
+
+def test_a_list_has_what_the_selector_selects(api: KubernetesApi, namespace: str) -> None:
+    api.create(CONFIG_MAPS, config_map(namespace))
+    other = config_map(namespace, "other")
+    del other["metadata"]["labels"]
+    api.create(CONFIG_MAPS, other)
+    listed = api.list(CONFIG_MAPS, namespace, "made-by=tests")
+
+    assert [item["metadata"]["name"] for item in listed["items"]] == ["one"]
+
+
+@pytest.mark.parametrize(
+    ("resource", "manifest", "status", "message"),
+    [
+        pytest.param(
+            Resource("v1", "ConfigMap", "nothings"),
+            {},
+            404,
+            "POST /api/v1/namespaces/.*/nothings: the server could not find the requested resource",
+            id="of no known kind",
+        ),
+        pytest.param(DEPLOYMENTS, {}, 422, "spec.selector: Required value", id="that is invalid: with its field"),
+        pytest.param(
+            CONFIG_MAPS, {"metadata": {"name": "one", "namespace": "nowhere"}}, 404, "nowhere", id="in no namespace"
+        ),
+    ],
+)
+def test_the_error_names_an_object(
+    resource: Resource, manifest: dict[str, Any], status: int, message: str, api: KubernetesApi, namespace: str
+) -> None:
+    typed = {"apiVersion": resource.api_version, "kind": resource.kind}
+    with pytest.raises(ClusterUnavailable, match=message) as refused:
+        api.create(resource, {**typed, "metadata": {"name": "one", "namespace": namespace}, **manifest})
+
+    assert refused.value.status == status
+
+
+def test_without_an_answer_the_error_says_so_and_has_no_status(
+    connect: Callable[[], KubernetesApi], closed_port: int
+) -> None:
+    api = connect()
+    api._client.configuration.refresh_api_key_hook = None  # it would read the kubeconfig, and its address, again
+    api._client.configuration.host = f"https://127.0.0.1:{closed_port}"
+    with pytest.raises(ClusterUnavailable, match="GET /api/v1/namespaces/a/configmaps/b had no answer") as refused:
+        api.get(CONFIG_MAPS, "a", "b")
+
+    assert refused.value.status is None

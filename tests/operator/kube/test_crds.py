@@ -1,0 +1,288 @@
+"""What the API server refuses, and what it says then: the first help that a user gets."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+import pytest
+import yaml
+
+from tidegate.resources.crd_schema import with_defaults
+
+pytestmark = pytest.mark.apiserver
+Kubectl = Callable[..., CompletedProcess[str]]
+MODEL = {"uri": "http://models/1.onnx"}
+
+
+@pytest.fixture
+def apply(kubectl: Kubectl, api_server: Path, namespace: str) -> Callable[..., CompletedProcess[str]]:
+    """kubectl apply of one object."""
+
+    def run(kind: str, spec: dict[str, Any], name: str = "digits", *flags: str) -> CompletedProcess[str]:
+        manifest = {
+            "apiVersion": "tidegate.dev/v1alpha1",
+            "kind": kind,
+            "metadata": {"name": name, "namespace": namespace},
+            "spec": spec,
+        }
+        return kubectl(api_server, "apply", "-f", "-", *flags, given=yaml.safe_dump(manifest))
+
+    return run
+
+
+def canary(*weights: Any) -> dict[str, Any]:
+    return {"strategy": {"canary": {"steps": [{"weight": weight} for weight in weights]}}}
+
+
+def analysis(**fields: Any) -> dict[str, Any]:
+    return {"analysis": fields}
+
+
+def query(**fields: str) -> dict[str, str]:
+    return {"name": "accuracy", "query": 'right{revision="{{candidate}}"}', **fields}
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        pytest.param({"modle": {}}, 'unknown field "spec.modle"', id="an unknown field"),
+        pytest.param(
+            analysis(errorRate={"max": "1%"}), 'unknown field "spec.analysis.errorRate.max"', id="one deep inside"
+        ),
+        pytest.param(
+            {"strategy": {"canary": {}, "blueGreen": {}}},
+            "spec.strategy must have exactly one of canary and blueGreen",
+            id="two strategies",
+        ),
+        pytest.param({"strategy": {}}, "spec.strategy must have exactly one of canary and blueGreen", id="no strategy"),
+        pytest.param(
+            canary(50, 25), "the weights of spec.strategy.canary.steps must ascend", id="weights that descend"
+        ),
+        pytest.param(canary(25, 25), "the weights of spec.strategy.canary.steps must ascend", id="weights twice"),
+        pytest.param(canary(0, 25), r"spec\.strategy\.canary\.steps\[0\]\.weight", id="a weight of 0"),
+        pytest.param(canary(25, 100), r"spec\.strategy\.canary\.steps\[1\]\.weight", id="a weight of 100"),
+        pytest.param(canary(), r"spec\.strategy\.canary\.steps", id="no steps"),
+        pytest.param(
+            {"model": {**MODEL, "sha256": "AB" * 32}},
+            "spec.model.sha256 must be 64 hexadecimal",
+            id="big letters",
+        ),
+        pytest.param(
+            {"model": {**MODEL, "sha256": "ab12"}}, "spec.model.sha256 must be 64 hexadecimal", id="a digest cut short"
+        ),
+        pytest.param(
+            {"model": {"uri": "ftp://models/1.onnx"}},
+            "spec.model.uri must begin with file://, pvc://, http://, https://, s3://, gs://, az://, hf://, oci:// or",
+            id="a scheme that isn't known",
+        ),
+        pytest.param(
+            {"model": {"uri": "pvc:///models/7"}},
+            "spec.model.uri with pvc:// must name a PersistentVolumeClaim",
+            id="a claim without a name",
+        ),
+        pytest.param(
+            {"model": {"uri": "image://models/7"}},
+            "spec.model.uri with image:// must be a path in spec.server.image",
+            id="an image's name for a path in it",
+        ),
+        pytest.param(
+            {"model": {**MODEL, "credentialsSecret": "My_Secret"}},
+            r"spec\.model\.credentialsSecret.*must be the name of a Secret",
+            id="credentials by no Secret's name",
+        ),
+        pytest.param(
+            {"model": {**MODEL, "fetchEnv": [{"name": "HTTPS-PROXY", "value": "a"}]}},
+            r"spec\.model\.fetchEnv\[0\]\.name",
+            id="a variable of no variable's name",
+        ),
+        pytest.param({"server": {"threads": 0}}, "spec.server.threads must be Auto or a whole number", id="no thread"),
+        pytest.param(
+            {"server": {"threads": "4"}}, "spec.server.threads must be Auto or a whole number", id="in quotes"
+        ),
+        pytest.param({"server": {"batching": {"maxRows": 0}}}, r"spec\.server\.batching\.maxRows", id="empty batches"),
+        pytest.param(
+            {"server": {"batching": {"maxDelay": "1m"}}},
+            "spec.server.batching.maxDelay must be Auto or a duration up to 10s",
+            id="a batch that waits for minutes",
+        ),
+        pytest.param(
+            {"server": {"batching": {"maxDelay": "99999s"}}},
+            "spec.server.batching.maxDelay must be Auto or a duration up to 10s",
+            id="a batch that waits for a day",
+        ),
+        pytest.param(
+            {"server": {"auth": {"apiKeysSecret": "a/b"}}},
+            r"spec\.server\.auth\.apiKeysSecret.*must be the name of a Secret",
+            id="API keys by no Secret's name",
+        ),
+        pytest.param({"model": {}}, r"spec\.model\.uri: Required value", id="no address"),
+        pytest.param({"traffic": {"timeout": "1 minute"}}, r"spec\.traffic\.timeout.*must be a duration", id="words"),
+        pytest.param({"progressDeadline": "90"}, r"spec\.progressDeadline.*must be a duration", id="no unit"),
+        pytest.param(analysis(interval="500ms"), r"spec\.analysis\.interval must be a duration from 1s", id="often"),
+        pytest.param(analysis(interval="1h"), r"spec\.analysis\.interval must be a duration from 1s", id="too seldom"),
+        pytest.param(
+            analysis(errorRate={"tolerate": {"ratio": "3"}}),
+            "spec.analysis.errorRate.accept must be no stricter than tolerate",
+            id="accepted errors stricter than tolerated",
+        ),
+        pytest.param(
+            analysis(latency={"accept": "10%"}),
+            "spec.analysis.latency.accept must not be below tolerate",
+            id="accepted latency stricter than tolerated",
+        ),
+        pytest.param(
+            analysis(errorRate={"tolerate": {"ratio": 1.25}}),
+            r"spec\.analysis\.errorRate\.tolerate\.ratio.*must be of type string",
+            id="a ratio without quotes",
+        ),
+        pytest.param(
+            analysis(errorRate={"ceiling": "0%"}),
+            "spec.analysis.errorRate.ceiling must be a percentage",
+            id="0 %",
+        ),
+        pytest.param(
+            analysis(confidence={"falseRollback": "0%"}),
+            r"spec\.analysis\.confidence\.falseRollback.*must be a percentage",
+            id="never wrong",
+        ),
+        pytest.param(analysis(onInconclusive="Panic"), r"spec\.analysis\.onInconclusive", id="an unknown policy"),
+        pytest.param(analysis(latency={"quantiles": [100]}), r"spec\.analysis\.latency\.quantiles\[0\]", id="p100"),
+        pytest.param(
+            analysis(latency={"ceiling": {"p99": "1m"}}),
+            "must be a duration above zero and up to 10s",
+            id="a late ceiling",
+        ),
+        pytest.param(
+            analysis(latency={"ceiling": {"p98": "1s"}}), 'unknown field "spec.analysis.latency.ceiling.p98"', id="p98"
+        ),
+        pytest.param(
+            analysis(overdispersion="0.5"), "spec.analysis.dispersion must be Auto or a number", id="half a clump"
+        ),
+        pytest.param(analysis(predictions={"onDrift": "Panic"}), r"spec\.analysis\.predictions\.onDrift", id="drift"),
+        pytest.param(analysis(queries=[query()]), "must have min, max or both", id="a query without a limit"),
+        pytest.param(
+            analysis(queries=[query(query="up", min="1")]), "must name {{candidate}}", id="a query about nobody"
+        ),
+        pytest.param(
+            analysis(queries=[query(min="0.9.1")]), "must be a number such as 0.95", id="a limit that is none"
+        ),
+        pytest.param(analysis(queries=[query(min="1")] * 2), "Duplicate value", id="two queries of one name"),
+        pytest.param({"replicas": 0}, r"spec\.replicas", id="no replicas"),
+    ],
+)
+def test_refused_is(spec: dict[str, Any], message: str, apply: Callable[..., CompletedProcess[str]]) -> None:
+    done = apply("ModelDeployment", {"model": MODEL, **spec}, "digits", "--validate=strict")
+
+    assert done.returncode == 1
+    assert re.search(message, done.stderr), done.stderr
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        *(
+            pytest.param({"model": {"uri": uri}}, id=uri.partition(":")[0])
+            for uri in (
+                "file:///models/1.onnx",
+                "pvc://models",
+                "pvc://my.claim-1/digits/7",
+                "http://models/1.onnx",
+                "https://models/1",
+                "s3://bucket/digits/7",
+                "gs://bucket/digits/7",
+                "az://container/digits/7",
+                "hf://owner/digits@main",
+                "oci://registry:5000/digits@sha256:1",
+                "image:///models/7",
+            )
+        ),
+        pytest.param({"server": {"threads": 64, "batching": {"maxRows": 1, "maxDelay": "0ms"}}}, id="the bounds"),
+        pytest.param({"server": {"threads": "Auto", "batching": {"maxDelay": "Auto"}}}, id="Auto, in words"),
+        pytest.param({"server": {"auth": {"apiKeysSecret": "clients"}}}, id="API keys"),
+        pytest.param({"model": {**MODEL, "credentialsSecret": "models-read"}}, id="credentials"),
+        pytest.param(
+            {"model": {**MODEL, "fetchEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}]}}, id="a proxy"
+        ),
+    ],
+)
+def test_taken_is(spec: dict[str, Any], apply: Callable[..., CompletedProcess[str]]) -> None:
+    done = apply("ModelDeployment", {"model": MODEL, **spec}, "digits", "--validate=strict")
+
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        pytest.param("d" * 51, "metadata.name must have at most 50 characters", id="too long"),
+        pytest.param("1-digits", "metadata.name must be a DNS label that begins with a letter", id="a digit first"),
+        pytest.param("dig.its", "metadata.name must be a DNS label that begins with a letter", id="with a dot"),
+    ],
+)
+def test_refused_is_a_name(name: str, message: str, apply: Callable[..., CompletedProcess[str]]) -> None:
+    done = apply("ModelDeployment", {"model": MODEL}, name)
+
+    assert done.returncode == 1
+    assert message in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("backends", "message"),
+    [
+        pytest.param([("a", 50), ("b", 49)], "the weights of spec.backends must add to 100", id="weights of 99"),
+        pytest.param([("a", 50), ("a", 50)], r"spec\.backends\[1\]: Duplicate value", id="one revision twice"),
+        pytest.param([], r"spec\.backends", id="no backends"),
+    ],
+)
+def test_refused_is_a_route_with(
+    backends: list[tuple[str, int]], message: str, apply: Callable[..., CompletedProcess[str]]
+) -> None:
+    listed = [{"revision": revision, "weight": weight} for revision, weight in backends]
+    done = apply("ModelRoute", {"backends": listed})
+
+    assert done.returncode == 1
+    assert re.search(message, done.stderr), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec", "columns"),
+    [
+        pytest.param(
+            "ModelDeployment",
+            {"model": MODEL},
+            ["NAME", "STABLE", "CANDIDATE", "WEIGHT", "STEP", "STATUS", "AGE"],
+            id="ModelDeployment",
+        ),
+        pytest.param(
+            "ModelRoute", {"backends": [{"revision": "a", "weight": 100}]}, ["NAME", "BACKENDS", "AGE"], id="ModelRoute"
+        ),
+    ],
+)
+def test_kubectl_get_prints_the_columns_of(
+    kind: str,
+    spec: dict[str, Any],
+    columns: list[str],
+    apply: Callable[..., CompletedProcess[str]],
+    kubectl: Kubectl,
+    api_server: Path,
+    namespace: str,
+) -> None:
+    assert apply(kind, spec).returncode == 0
+    printed = kubectl(api_server, "get", f"{kind.lower()}s", "-n", namespace).stdout
+
+    assert printed.splitlines()[0].split() == columns
+
+
+def test_the_stored_defaults_are_those_that_the_other_tests_use(
+    apply: Callable[..., CompletedProcess[str]],
+    kubectl: Kubectl,
+    api_server: Path,
+    namespace: str,
+    spec_schema: dict[str, Any],
+) -> None:
+    assert apply("ModelDeployment", {"model": MODEL}).returncode == 0
+    printed = kubectl(api_server, "get", "mdep", "digits", "-n", namespace, "-o", "yaml").stdout
+
+    assert yaml.safe_load(printed)["spec"] == with_defaults(spec_schema, {"model": MODEL})

@@ -1,0 +1,100 @@
+"""Counters are differenced series by series, and nothing is counted that nobody can date."""
+
+import math
+
+import pytest
+
+from tidegate.metrics.increments import Sample, SeriesKey, counter_increases, counts_by_pod, counts_of, durations_of
+from tidegate.model.evidence import NO_DURATIONS, Counts, Durations, Predictions
+
+REQUESTS = SeriesKey("router-1", "digits-b", "requests")
+FAILED = SeriesKey("router-1", "digits-b", "failed")
+ELSEWHERE = SeriesKey("router-2", "digits-b", "requests")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        pytest.param({REQUESTS: 10.0}, {REQUESTS: 17.0}, {REQUESTS: 7}, id="a counter that grew: the difference"),
+        pytest.param({REQUESTS: 10.0}, {REQUESTS: 10.0}, {REQUESTS: 0}, id="a counter that stood: nothing"),
+        pytest.param({REQUESTS: 10.0}, {REQUESTS: 4.0}, {REQUESTS: 4}, id="a counter that fell: all it shows"),
+        pytest.param(
+            {REQUESTS: 10.0},
+            {REQUESTS: 12.0, FAILED: 2.0},
+            {REQUESTS: 2, FAILED: 2},
+            id="a series born at a known owner: all it shows",
+        ),
+        pytest.param(
+            {REQUESTS: 10.0},
+            {REQUESTS: 10.0, ELSEWHERE: 900.0},
+            {REQUESTS: 0, ELSEWHERE: 0},
+            id="a series of an owner never seen before: nothing",
+        ),
+        pytest.param(
+            {REQUESTS: 10.0, ELSEWHERE: 5.0}, {ELSEWHERE: 6.0}, {ELSEWHERE: 1}, id="a series that went: nothing"
+        ),
+        pytest.param({}, {REQUESTS: 10.0}, {REQUESTS: 0}, id="the very first sample: nothing"),
+        pytest.param({REQUESTS: 10.2}, {REQUESTS: 12.1}, {REQUESTS: 2}, id="fractions are rounded"),
+    ],
+)
+def test_an_increment_of(before: Sample, after: Sample, expected: dict[SeriesKey, int]) -> None:
+    assert counter_increases(before, after) == expected
+
+
+def test_an_arm_sums_over_the_processes_that_counted_it() -> None:
+    gained = {
+        REQUESTS: 10,
+        FAILED: 2,
+        ELSEWHERE: 5,
+        SeriesKey("router-1", "digits-b", "turned away"): 1,
+        SeriesKey("pod", "digits-b", "duration", "0.5"): 12,
+        SeriesKey("other-pod", "digits-b", "duration", "0.5"): 1,
+        SeriesKey("pod", "digits-b", "duration", "+Inf"): 15,
+        SeriesKey("pod", "digits-b", "failed in pod", "500"): 4,
+        SeriesKey("pod", "digits-b", "class", "cat"): 9,
+        SeriesKey("pod", "digits-b", "class", "dog"): 3,
+        SeriesKey("pod", "digits-b", "score", "0.5"): 2,
+        SeriesKey("pod", "digits-b", "score", "+Inf"): 12,
+        SeriesKey("router-1", "digits-a", "requests"): 1000,
+    }
+
+    predictions = Predictions({"cat": 9, "dog": 3}, Durations((0.5, math.inf), (2, 12)))
+    assert counts_of("digits-b", gained) == Counts(15, 3, Durations((0.5, math.inf), (13, 15)), predictions)
+    assert counts_of("digits-c", gained) == Counts()
+
+
+def test_each_pod_counts_for_itself_and_one_without_a_request_does_not() -> None:
+    gained = {
+        SeriesKey("job/10.0.0.1:8082/digits-b-x", "digits-b", "duration", "0.5"): 3,
+        SeriesKey("job/10.0.0.1:8082/digits-b-x", "digits-b", "duration", "+Inf"): 5,
+        SeriesKey("job/10.0.0.1:8082/digits-b-x", "digits-b", "failed in pod", "500"): 1,
+        SeriesKey("job/10.0.0.1:8082/digits-b-x", "digits-b", "failed in pod", "429"): 1,
+        SeriesKey("job/10.0.0.2:8082/", "digits-b", "duration", "+Inf"): 2,
+        SeriesKey("job/10.0.0.3:8082/digits-b-z", "digits-b", "duration", "+Inf"): 0,
+        SeriesKey("job/10.0.0.4:8082/digits-a-x", "digits-a", "duration", "+Inf"): 9,
+    }
+
+    assert counts_by_pod("digits-b", gained) == {
+        "digits-b-x": Counts(5, 2, Durations((0.5, math.inf), (3, 5))),
+        "10.0.0.2:8082": Counts(2, 0, Durations((math.inf,), (2,))),
+    }
+
+
+def test_no_more_requests_fail_than_there_were() -> None:
+    assert counts_of("digits-b", {REQUESTS: 3, FAILED: 5}) == Counts(3, 3)
+
+
+def test_a_histogram_is_in_ascending_order_and_never_falls() -> None:
+    assert durations_of({"+Inf": 9, "0.1": 4, "0.02": 5, "1e-3": 0}) == Durations(
+        (0.001, 0.02, 0.1, math.inf), (0, 5, 5, 9)
+    )
+    assert durations_of({}) == NO_DURATIONS
+
+
+def test_histograms_add_bucket_by_bucket_and_only_if_they_have_the_same() -> None:
+    one = Durations((0.1, math.inf), (3, 4))
+
+    assert one + one == Durations((0.1, math.inf), (6, 8))
+    assert one + NO_DURATIONS == NO_DURATIONS + one == one
+    with pytest.raises(ValueError, match="different buckets"):
+        one + Durations((0.2, math.inf), (3, 4))

@@ -1,0 +1,97 @@
+"""What is learned from stable before a rollout, and what keeps one from starting."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.operator.world import Behaviour, World
+from tidegate.errors import MetricsUnavailable
+from tidegate.metrics.observers import counters_for
+from tidegate.metrics.preflight import overdispersion_of, reference_of, slower_scrape, stable_now
+from tidegate.model.spec import ModelDeploymentSpec
+from tidegate.model.traffic import Arms
+
+ROUTERS = counters_for("Builtin", "Router")
+SETTLE = timedelta(seconds=5)
+
+
+@pytest.fixture
+def world(spec_schema: Mapping[str, Any]) -> World:
+    """Two minutes of one revision under 100 requests a second."""
+    world = World(spec_schema, {"http://models/1": Behaviour(error_rate=0.02), "http://models/2": Behaviour()})
+    world.kubectl_apply(model={"uri": "http://models/1"})
+    world.run(120)
+    return world
+
+
+@pytest.fixture
+def arms(world: World) -> Arms:
+    return Arms("shop", "digits", world.status["stable"]["revision"], "digits-none")
+
+
+def test_the_pace_is_todays_traffic(world: World, arms: Arms) -> None:
+    now = stable_now(world, arms, ROUTERS, world.now)
+
+    assert now.is_counted
+    assert now.baseline is not None
+    assert now.baseline.rate == pytest.approx(100, rel=0.02)
+    assert now.baseline.failed == pytest.approx(0.02, abs=0.001)
+    assert now.baseline.durations.total == reference_of(world, arms, world.now).durations.total
+
+
+def test_what_nobody_counts_has_no_pace(world: World) -> None:
+    assert not stable_now(world, Arms("shop", "digits", "digits-other", "x"), ROUTERS, world.now).is_counted
+
+
+def test_even_failures_are_no_clumps(world: World, arms: Arms, a_spec: Callable[..., ModelDeploymentSpec]) -> None:
+    reference = reference_of(world, arms, world.now)
+    overdispersion = overdispersion_of(world, arms, reference, a_spec().analysis, world.now)
+
+    assert (overdispersion.errors, overdispersion.noisy) == (1.0, "")
+    assert set(overdispersion.latency) == {50, 90, 95, 99}
+
+
+def test_a_number_of_the_users_takes_the_place_of_what_is_learned(
+    world: World, arms: Arms, a_spec: Callable[..., ModelDeploymentSpec]
+) -> None:
+    reference = reference_of(world, arms, world.now)
+    given = overdispersion_of(world, arms, reference, a_spec(analysis={"dispersion": "4"}).analysis, world.now)
+
+    assert given.errors == 4.0
+    assert set(given.latency.values()) == {4.0}
+
+
+class Scraping:
+    """Counters that are read at these seconds before now."""
+
+    def __init__(self, *seconds: float) -> None:
+        self._seconds = sorted(seconds, reverse=True)
+
+    def series(self, promql: str, start: datetime, step: timedelta, points: int) -> list[list[float | None]]:
+        assert promql.startswith("timestamp({")
+        end = (start + (points - 1) * step).timestamp()
+        instants = [end - (points - 1 - index) * step.total_seconds() for index in range(points)]
+        stamps = [end - before for before in self._seconds]
+        return [[max((stamp for stamp in stamps if stamp <= at), default=None) for at in instants]]
+
+    def samples(self, *_: object) -> Any:
+        raise MetricsUnavailable("nobody asks for these here")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [
+        pytest.param((1, 6, 11, 16, 21), None, id="each 5 s, as it should be"),
+        pytest.param((0.5, 2.5, 4.5, 6.5, 8.5, 10.5, 12.5, 20.5), None, id="more often"),
+        pytest.param((3, 33, 63), 30.0, id="each 30 s"),
+        pytest.param((2, 14, 26), 12.0, id="each 12 s"),
+        pytest.param((2,), None, id="too young to tell"),
+    ],
+)
+def test_scrapes_that_come_too_seldom(
+    seconds: tuple[float, ...], expected: float | None, world: World, arms: Arms
+) -> None:
+    found = slower_scrape(Scraping(*seconds), arms, ROUTERS, SETTLE, world.now)
+    assert found == (None if expected is None else pytest.approx(expected, abs=2))
