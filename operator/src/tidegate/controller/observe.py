@@ -19,6 +19,7 @@ from tidegate.metrics.collector import MetricsCollector
 from tidegate.metrics.observers import Counters, counters_for
 from tidegate.model.evidence import Answer, Verdict
 from tidegate.model.observation import Observation
+from tidegate.model.reasons import Reason
 from tidegate.model.revision import RevisionState, plan_digest, revision_name
 from tidegate.model.spec import ModelDeploymentSpec
 from tidegate.model.status import Rollout, Status
@@ -26,7 +27,7 @@ from tidegate.model.traffic import Arms, Share, TrafficSplit
 from tidegate.resources.revision import revision_of, revision_state
 from tidegate.traffic_routing.builtin import bounded_timeout, read_route_settings, read_split, route_applied
 
-NOTHING_TO_JUDGE = Verdict(Answer.NOT_ENOUGH, "NoRollout", "there is no rollout to judge")
+NOTHING_TO_JUDGE = Verdict(Answer.NOT_ENOUGH, Reason.NO_ROLLOUT, "there is no rollout to judge")
 
 
 def observe(

@@ -15,6 +15,7 @@ from tidegate.kube.cluster import Cluster
 from tidegate.metrics.collector import MetricsCollector
 from tidegate.model.decision import Decision, Event
 from tidegate.model.observation import Observation
+from tidegate.model.reasons import ConditionType, Phase, Reason
 from tidegate.model.status import Condition, Status
 from tidegate.settings import Settings
 
@@ -69,18 +70,20 @@ class Reconciler:
     def _refuse(self, manifest: Manifest, message: str, now: datetime) -> None:
         metadata = manifest["metadata"]
         recorded = Status.parse(manifest.get("status", {}))
-        before = recorded.condition("Stalled")
+        before = recorded.condition(ConditionType.STALLED)
         if before and before.message == message and before.status == "True":
             return
         generation = metadata["generation"]
-        kept = tuple(condition for condition in recorded.conditions if condition.type != "Stalled")
-        stalled = Condition("Stalled", "True", "InvalidSpec", message, now.replace(microsecond=0), generation)
+        kept = tuple(condition for condition in recorded.conditions if condition.type != ConditionType.STALLED)
+        stalled = Condition(
+            ConditionType.STALLED, "True", Reason.INVALID_SPEC, message, now.replace(microsecond=0), generation
+        )
         status = replace(
             recorded,
             observed_generation=generation,
-            phase="Invalid",
+            phase=Phase.INVALID,
             message=message,
             conditions=(*kept, stalled),
         )
         self.cluster.record_status(metadata["namespace"], metadata["name"], status.to_dict())
-        self.cluster.emit(manifest, Event("InvalidSpec", message, warning=True), now)
+        self.cluster.emit(manifest, Event(Reason.INVALID_SPEC, message, warning=True), now)

@@ -3,6 +3,7 @@
 from tidegate.decide.transition import replicas_for
 from tidegate.model.evidence import Answer
 from tidegate.model.observation import Observation
+from tidegate.model.reasons import Reason
 from tidegate.model.revision import incompatibility
 from tidegate.model.spec import Canary
 from tidegate.model.status import Rollout
@@ -31,7 +32,7 @@ def _hopeless(seen: Observation, rollout: Rollout) -> StatusMessage | None:
         return failure.reason, failure.message
     # By what was granted, not by the route: after a crash of ours in a rollback the route has been set back already.
     if failure.crashed and rollout.shifts and rollout.shifts[-1].weight > 0:
-        return "CandidateCrashed", failure.message
+        return Reason.CANDIDATE_CRASHED, failure.message
     return None
 
 
@@ -43,7 +44,7 @@ def _incompatible(seen: Observation, rollout: Rollout) -> StatusMessage | None:
     if difference is None:
         return None
     return (
-        "SignatureChanged",
+        Reason.SIGNATURE_CHANGED,
         f"clients of stable would break: {difference}; "
         "keep the signature, or serve this model under a ModelDeployment of its own",
     )
@@ -58,4 +59,4 @@ def _never_ready(seen: Observation, rollout: Rollout) -> StatusMessage | None:
         return None
     why = candidate.failure.message if candidate.failure else "none of its pods said why"
     deadline = format_duration(seen.spec.progress_deadline)
-    return "ProgressDeadlineExceeded", f"its pods weren't ready within {deadline} and it got no traffic: {why}"
+    return Reason.PROGRESS_DEADLINE_EXCEEDED, f"its pods weren't ready within {deadline} and it got no traffic: {why}"

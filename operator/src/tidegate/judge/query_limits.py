@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tidegate.model.evidence import QueryAnswer
+from tidegate.model.reasons import Policy
 from tidegate.model.spec import OwnQuery
 
 IN_A_ROW = 2
@@ -22,7 +23,7 @@ def beyond_limits(answers: Sequence[QueryAnswer], queries: Sequence[OwnQuery]) -
     """The first query that is beyond a limit at the last two points; what rolls back comes before what holds."""
     asked = {query.name: query for query in queries}
     found = [
-        Beyond(_message(answer, asked[answer.name]), asked[answer.name].on_failure == "Rollback")
+        Beyond(_message(answer, asked[answer.name]), asked[answer.name].on_failure == Policy.ROLLBACK)
         for answer in answers
         if answer.name in asked and _is_beyond(answer, asked[answer.name])
     ]

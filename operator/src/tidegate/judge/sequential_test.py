@@ -12,6 +12,7 @@ from tidegate.judge.drift import Drift
 from tidegate.judge.e_process import log_sum
 from tidegate.judge.metric import LatencyMetric, Metric, metrics_for
 from tidegate.model.evidence import BY_CHANCE, NO_DURATIONS, Counts, Durations, Increment, Overdispersion
+from tidegate.model.reasons import Policy
 from tidegate.model.spec import Analysis
 
 AT_ONCE = 10.0
@@ -106,7 +107,7 @@ class SequentialTest:
 
     def _weighed(self) -> EvidenceSnapshot:
         weighted = {metric.name: math.log(metric.weight) + metric.log_worse() for metric in self.metrics}
-        if self.parameters.concurrent and self.parameters.analysis.predictions.on_drift == "Rollback":
+        if self.parameters.concurrent and self.parameters.analysis.predictions.on_drift == Policy.ROLLBACK:
             weighted = {name: value + math.log(1 - PART_OF_DRIFT) for name, value in weighted.items()}
             weighted["predictions"] = math.log(PART_OF_DRIFT) + self.drift.log_value()
         return EvidenceSnapshot(log_sum(weighted.values()), max(weighted, key=weighted.__getitem__))

@@ -11,17 +11,18 @@ from tidegate.judge.pods import SickPod, Tally, sick_pod
 from tidegate.judge.query_limits import beyond_limits, unusable_query
 from tidegate.judge.sequential_test import SequentialTest, SequentialTestParameters
 from tidegate.model.evidence import Answer, Counts, Evidence, Measurements, MetricsGap, Verdict
+from tidegate.model.reasons import Policy, Reason
 from tidegate.model.spec import Analysis
 
 WATCHFUL = 10.0
 """With this much evidence that the candidate is worse it doesn't advance, even if it isn't enough to roll back."""
 
 REASONS = {
-    "errors": "ErrorRateWorse",
-    "latency": "LatencyWorse",
-    "ceiling": "ErrorRateAboveCeiling",
-    "latency ceiling": "LatencyAboveCeiling",
-    "predictions": "PredictionsDiffer",
+    "errors": Reason.ERROR_RATE_WORSE,
+    "latency": Reason.LATENCY_WORSE,
+    "ceiling": Reason.ERROR_RATE_ABOVE_CEILING,
+    "latency ceiling": Reason.LATENCY_ABOVE_CEILING,
+    "predictions": Reason.PREDICTIONS_DIFFER,
 }
 
 
@@ -88,29 +89,29 @@ class _Answering:
             return self._worse(test.rejected_at.heaviest)
         beyond = beyond_limits(self._sight.answers, self._criteria.analysis.queries)
         if beyond and beyond.rolls_back:
-            return self._sentence(Answer.WORSE, "QueryBeyondLimit", beyond.message)
+            return self._sentence(Answer.WORSE, Reason.QUERY_BEYOND_LIMIT, beyond.message)
         if test.candidate.requests == 0:
             return self._sentence(Answer.NOT_ENOUGH, *_nothing_judged(self._sight.exposed))
         if beyond:
-            return self._sentence(Answer.NOT_ENOUGH, "QueryBeyondLimit", beyond.message)
+            return self._sentence(Answer.NOT_ENOUGH, Reason.QUERY_BEYOND_LIMIT, beyond.message)
         if unusable := unusable_query(self._sight.answers):
-            return self._sentence(Answer.NOT_ENOUGH, "QueryUnusable", unusable)
+            return self._sentence(Answer.NOT_ENOUGH, Reason.QUERY_UNUSABLE, unusable)
         if self._evidence.worse >= WATCHFUL:
-            return self._measured(Answer.NOT_ENOUGH, "SuspicionOfWorse", test.last.heaviest)
+            return self._measured(Answer.NOT_ENOUGH, Reason.SUSPICION_OF_WORSE, test.last.heaviest)
         if test.stable_is_unwell and self._criteria.concurrent:
-            return self._measured(Answer.NOT_ENOUGH, "StableUnwell", "errors")
+            return self._measured(Answer.NOT_ENOUGH, Reason.STABLE_UNWELL, "errors")
         if differs := self._differs():
             return self._sentence(Answer.NOT_ENOUGH, *differs)
         if self._log_acceptable >= math.log(self._evidence.acceptable_needed):
-            return self._measured(Answer.ACCEPTABLE, "NoWorse", self._weakest.name)
+            return self._measured(Answer.ACCEPTABLE, Reason.NO_WORSE, self._weakest.name)
         if test.latency is self._weakest and not test.latency.boundaries:
             message = (
                 "stable has answered fewer than 100 requests, so its latency gives nothing to compare with; "
                 "the rollout goes on when it has"
             )
-            return self._sentence(Answer.NOT_ENOUGH, "NoLatencyToCompareWith", message)
+            return self._sentence(Answer.NOT_ENOUGH, Reason.NO_LATENCY_TO_COMPARE_WITH, message)
         needed = explain.remaining(test.candidate, self._log_acceptable, self._evidence)
-        return self._measured(Answer.NOT_ENOUGH, "MoreRequestsNeeded", self._weakest.name, needed)
+        return self._measured(Answer.NOT_ENOUGH, Reason.MORE_REQUESTS_NEEDED, self._weakest.name, needed)
 
     def _worse(self, blamed: str) -> Verdict:
         if blamed == "predictions":
@@ -120,7 +121,7 @@ class _Answering:
             return self._measured(Answer.WORSE, REASONS[blamed], blamed)
         what = "slow" if blamed.startswith("latency") else "failed"
         told = explain.sick_pod(sick, self._nodes.get(sick.pod), what)
-        return self._measured(Answer.WORSE, "OnePodWorse", blamed, f"; {told}")
+        return self._measured(Answer.WORSE, Reason.ONE_POD_WORSE, blamed, f"; {told}")
 
     def _sick_pod(self, blamed: str) -> SickPod | None:
         test, errors = self._test, self._criteria.analysis.error_rate
@@ -142,12 +143,12 @@ class _Answering:
     def _differs(self) -> tuple[str, str] | None:
         """A reason to hold: the candidate predicts other things, and nobody has said that it should."""
         predictions = self._criteria.analysis.predictions
-        if predictions.on_drift == "Ignore" or not self._criteria.concurrent:
+        if predictions.on_drift == Policy.IGNORE or not self._criteria.concurrent:
             return None
         ours, theirs = self._test.candidate.predictions, self._test.stable.predictions
         if constant := constant_answer(ours, theirs):
             rows = sum(ours.classes.values())
-            return "ConstantOutput", (
+            return Reason.CONSTANT_OUTPUT, (
                 f"each of the candidate's {rows:,} predictions is class {constant}, stable's differ; "
                 "look at the model's input and export, or set spec.analysis.predictions.onDrift to Ignore"
             )
@@ -187,8 +188,8 @@ class _Answering:
 
 def _nothing_judged(exposed: Counts) -> tuple[str, str]:
     if exposed.requests == 0:
-        return "NoRequests", "the candidate has answered no requests yet, so there is nothing to judge"
-    return "Settling", (
+        return Reason.NO_REQUESTS, "the candidate has answered no requests yet, so there is nothing to judge"
+    return Reason.SETTLING, (
         f"the candidate has answered its first {exposed.requests:,} requests; what was counted around a shift of "
         "traffic isn't judged, so the evidence begins with the next look"
     )

@@ -27,6 +27,7 @@ from tidegate.metrics.preflight import Reference, overdispersion_of, reference_o
 from tidegate.metrics.providers.prometheus import Metrics, ServerCounters
 from tidegate.metrics.user_queries import ask
 from tidegate.model.evidence import Counts, Durations, Increment, Measurements, MetricsGap, Overdispersion
+from tidegate.model.reasons import Reason
 from tidegate.model.spec import Analysis
 from tidegate.model.status import Rollout
 from tidegate.model.traffic import Arms, Share
@@ -99,9 +100,11 @@ class MetricsCollector:
                 self._metrics, analysis.queries, arms, about=about, until=_whole(until), step=analysis.interval
             )
         except MetricsUnavailable as error:
-            return MetricsGap("MetricsUnavailable", str(error))
+            return MetricsGap(Reason.METRICS_UNAVAILABLE, str(error))
         except ValueError as error:
-            return MetricsGap("HistogramsDiffer", f"latency can't be compared: {error}; use one server image for both")
+            return MetricsGap(
+                Reason.HISTOGRAMS_DIFFER, f"latency can't be compared: {error}; use one server image for both"
+            )
         if followed.blind:
             return _no_series(arms, analysis)
         reference, overdispersion = followed.reference.durations, followed.overdispersion
@@ -134,7 +137,9 @@ class MetricsCollector:
             return _scraped_slowly(slow, propagation_delay)
         answers = ask(self._metrics, analysis.queries, arms, about=arms.stable, until=until, step=analysis.interval)
         if unusable := unusable_query(answers):
-            return MetricsGap("QueryUnusable", f"{unusable}; it was asked about stable, and has to work on that first")
+            return MetricsGap(
+                Reason.QUERY_UNUSABLE, f"{unusable}; it was asked about stable, and has to work on that first"
+            )
         return Measurements((), baseline=now.baseline)
 
     def _followed_of(self, arms: Arms, rollout: Rollout) -> _Followed:
@@ -263,12 +268,12 @@ def _by_revision(gained: Mapping[SeriesKey, int]) -> tuple[dict[str, int], dict[
 def _no_series(arms: Arms, analysis: Analysis) -> MetricsGap:
     if analysis.requests_from == "Servers":
         return MetricsGap(
-            "NoServerSeries",
+            Reason.NO_SERVER_SERIES,
             f"Prometheus has no counters of the model servers of {arms.namespace}/{arms.name}; "
             "check that it scrapes their pods (port 8082, /metrics)",
         )
     return MetricsGap(
-        "NoRouterSeries",
+        Reason.NO_ROUTER_SERIES,
         f"Prometheus has no counters of the routers for {arms.namespace}/{arms.name}; "
         "check that it scrapes the router's pods (port 9902, /stats/prometheus)",
     )
@@ -276,7 +281,7 @@ def _no_series(arms: Arms, analysis: Analysis) -> MetricsGap:
 
 def _scraped_slowly(seconds: float, propagation_delay: timedelta) -> MetricsGap:
     return MetricsGap(
-        "ScrapeIntervalDiffers",
+        Reason.SCRAPE_INTERVAL_DIFFERS,
         f"Prometheus reads these counters only every {seconds:.0f} s, and after a shift of traffic the judge waits "
         f"{format_duration(propagation_delay)}: what came before it would be taken for what came after; set the "
         f"chart's prometheus.scrapeIntervalSeconds to {math.ceil(seconds)}",

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from tidegate.model.reasons import Reason
 from tidegate.model.revision import ModelFacts, PodFailure, Tensor
 from tidegate.resources.names import FETCH, SERVE
 
@@ -46,7 +47,9 @@ def read_failure(pod: Mapping[str, Any]) -> PodFailure | None:
             return failure
     for condition in status.get("conditions", ()):
         if condition["type"] == "PodScheduled" and condition["status"] == "False":
-            return PodFailure("Unschedulable", f"no node takes its pod: {condition.get('message', 'no reason given')}")
+            return PodFailure(
+                Reason.UNSCHEDULABLE, f"no node takes its pod: {condition.get('message', 'no reason given')}"
+            )
     return None
 
 
@@ -64,14 +67,14 @@ def _container_failure(container: Mapping[str, Any]) -> PodFailure | None:
 def _ended_failure(container: str, ended: Mapping[str, Any]) -> PodFailure:
     report, crashed = _report(ended), container == SERVE
     if container in (FETCH, SERVE) and "message" in report:
-        reason = str(report.get("reason") or ("ServerFailed" if crashed else "FetchFailed"))
+        reason = str(report.get("reason") or (Reason.SERVER_FAILED if crashed else Reason.FETCH_FAILED))
         return PodFailure(reason, str(report["message"]), permanent=bool(report.get("permanent")), crashed=crashed)
     said = ended.get("message", "").strip()
     last_line = f": {said.splitlines()[-1]}" if said else ""
     code = f"exit code {ended.get('exitCode')}"
     if ended.get("reason") == "OOMKilled":
         code = "out of memory; raise spec.server.resources.limits.memory"
-    return PodFailure("ContainerFailed", f"container {container} ended with {code}{last_line}", crashed=crashed)
+    return PodFailure(Reason.CONTAINER_FAILED, f"container {container} ended with {code}{last_line}", crashed=crashed)
 
 
 def worst(failures: Iterable[PodFailure | None]) -> PodFailure | None:

@@ -17,11 +17,12 @@ from tidegate.judge.sampling import segments
 from tidegate.judge.sequential_test import SequentialTest
 from tidegate.judge.verdict import REASONS, Criteria, answer, parameters_of
 from tidegate.model.evidence import Answer, Counts, Increment, Measurements, QueryAnswer, Verdict
+from tidegate.model.reasons import Outcome, Reason
 from tidegate.model.spec import BlueGreen, Canary, CanaryStep, ModelDeploymentSpec
 from tidegate.model.status import HistoryEntry, Rollout, Shift, Status
 
-BY_A_QUERY = "QueryBeyondLimit"
-BY_THE_JUDGE = frozenset((*REASONS.values(), "OnePodWorse", BY_A_QUERY))
+BY_A_QUERY = Reason.QUERY_BEYOND_LIMIT
+BY_THE_JUDGE = frozenset((*REASONS.values(), Reason.ONE_POD_WORSE, BY_A_QUERY))
 """Reasons of a rollback that are a verdict; a crash or a deadline is none."""
 
 Answers = tuple[QueryAnswer, ...]
@@ -51,7 +52,7 @@ class Recorded:
     @property
     def ended_after(self) -> timedelta:
         """Until its traffic was where it ended: a canary that has all of it waits on, to see stable's last requests."""
-        if self.outcome == "Promoted" and self.shifts[0].weight < 100:
+        if self.outcome == Outcome.PROMOTED and self.shifts[0].weight < 100:
             return (
                 next(shift.at for shift in (*self.shifts, Shift(self.until, 100)) if shift.weight == 100) - self.began
             )
@@ -184,21 +185,21 @@ class Replay:
     def outcome(self) -> str | None:
         """As the history would have it; None where the evidence sufficed for neither."""
         if self.rolled_back:
-            return "RolledBack"
-        return "Promoted" if self.promoted else None
+            return Outcome.ROLLED_BACK
+        return Outcome.PROMOTED if self.promoted else None
 
 
 def agrees(recorded: Recorded, replay: Replay) -> bool:
     """Whether the replay ends as it was recorded. Where the judge had no part in the end, it may not object to it."""
     if recorded.outcome is None:
         return True
-    if recorded.outcome == "RolledBack" and recorded.reason in BY_THE_JUDGE:
-        return replay.outcome == "RolledBack"
-    if recorded.outcome == "Promoted" and recorded.reason == "EvidenceAcceptable":
-        return replay.outcome == "Promoted"
-    if recorded.reason == "DeadlineExceeded":
+    if recorded.outcome == Outcome.ROLLED_BACK and recorded.reason in BY_THE_JUDGE:
+        return replay.outcome == Outcome.ROLLED_BACK
+    if recorded.outcome == Outcome.PROMOTED and recorded.reason == Reason.EVIDENCE_ACCEPTABLE:
+        return replay.outcome == Outcome.PROMOTED
+    if recorded.reason == Reason.DEADLINE_EXCEEDED:
         return replay.outcome is None
-    return replay.outcome != "RolledBack"
+    return replay.outcome != Outcome.ROLLED_BACK
 
 
 def replay(
@@ -264,7 +265,7 @@ class _Course:
         """When the recorded rollout went back (step 0), into the step, or to all traffic."""
         recorded = self._recorded
         if step == 0 or step > self.steps:
-            outcome = "RolledBack" if step == 0 else "Promoted"
+            outcome = Outcome.ROLLED_BACK if step == 0 else Outcome.PROMOTED
             return recorded.ended_after if recorded.outcome == outcome else None
         weight = self._weights[step - 1]
         return next((shift.at - recorded.began for shift in recorded.shifts if shift.weight == weight), None)

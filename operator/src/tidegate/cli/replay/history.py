@@ -15,6 +15,7 @@ from tidegate.metrics.observers import counters_for
 from tidegate.metrics.providers.prometheus import CounterQuery, Metrics
 from tidegate.metrics.user_queries import ask, filled
 from tidegate.model.evidence import Measurements, MetricsGap
+from tidegate.model.reasons import Reason
 from tidegate.model.spec import ModelDeploymentSpec
 from tidegate.model.traffic import Arms
 from tidegate.model.units import format_instant
@@ -44,9 +45,9 @@ def look_back(
     measurements = MetricsCollector(metrics).measurements(
         arms, rollout, analysis, counters, propagation_delay=propagation_delay, until=until
     )
-    if isinstance(measurements, MetricsGap) and measurements.reason == "MetricsUnavailable":
+    if isinstance(measurements, MetricsGap) and measurements.reason == Reason.METRICS_UNAVAILABLE:
         raise MetricsUnavailable(measurements.message)
-    if isinstance(measurements, MetricsGap) and measurements.reason == "HistogramsDiffer":
+    if isinstance(measurements, MetricsGap) and measurements.reason == Reason.HISTOGRAMS_DIFFER:
         raise CannotReplay(measurements.message)
     if isinstance(measurements, MetricsGap) or not measurements.increments:
         span = f"from {format_instant(recorded.began)} to {format_instant(recorded.until)}"

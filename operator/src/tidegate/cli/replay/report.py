@@ -1,21 +1,22 @@
 """A replay in sentences: which rollout it is, what was recorded of it, and what the judge says now. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from tidegate.cli.replay.engine import BY_THE_JUDGE, Finding, Recorded, Replay, agrees
 from tidegate.model.evidence import Answer, Measurements
+from tidegate.model.reasons import Outcome, Reason
 from tidegate.model.spec import Analysis
 from tidegate.model.status import AnalysisView
 from tidegate.model.traffic import Arms
 from tidegate.model.units import format_duration, format_instant
 
-OUTCOMES = {
-    "RolledBack": "rolled back",
-    "Promoted": "promoted",
-    "Superseded": "superseded",
-    "Aborted": "ended by the user",
+OUTCOMES: Mapping[str, str] = {
+    Outcome.ROLLED_BACK: "rolled back",
+    Outcome.PROMOTED: "promoted",
+    Outcome.SUPERSEDED: "superseded",
+    Outcome.ABORTED: "ended by the user",
 }
 
 
@@ -139,6 +140,6 @@ def _status_now(view: AnalysisView | None) -> str:
 
 
 def _without_the_judge(recorded: Recorded) -> bool:
-    if recorded.outcome == "RolledBack":
+    if recorded.outcome == Outcome.ROLLED_BACK:
         return recorded.reason not in BY_THE_JUDGE
-    return recorded.outcome != "Promoted" or recorded.reason != "EvidenceAcceptable"
+    return recorded.outcome != Outcome.PROMOTED or recorded.reason != Reason.EVIDENCE_ACCEPTABLE

@@ -1,0 +1,141 @@
+"""Every word that machines read: phases, outcomes, policies, and the reasons of conditions, Events and verdicts.
+
+`docs/modeldeployment.md` explains each of them; a test keeps it so. Pods bring reasons of their own (Kubernetes', and
+those that a model server gives when it ends), which are strings.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+@dataclass(frozen=True)
+class StatusMessage:
+    """A CamelCase reason for machines, and a sentence with the numbers for people."""
+
+    reason: str
+    message: str
+
+
+class Phase(StrEnum):
+    """Where a ModelDeployment stands, for the printed column; scripts read the conditions."""
+
+    STARTING = "Starting"
+    CANARY = "Canary"
+    BLUE_GREEN = "BlueGreen"
+    PROMOTING = "Promoting"
+    HELD = "Held"
+    PAUSED = "Paused"
+    LIVE = "Live"
+    ROLLED_BACK = "RolledBack"
+    FAILED = "Failed"
+    INVALID = "Invalid"
+
+
+class Outcome(StrEnum):
+    """How a rollout ended, in the history."""
+
+    PROMOTED = "Promoted"
+    ROLLED_BACK = "RolledBack"
+    SUPERSEDED = "Superseded"
+    ABORTED = "Aborted"
+
+
+class Policy(StrEnum):
+    """What happens where the judge can't decide."""
+
+    HOLD = "Hold"
+    PROMOTE = "Promote"
+    ROLLBACK = "Rollback"
+    IGNORE = "Ignore"
+
+
+class ConditionType(StrEnum):
+    """The conditions of a ModelDeployment, as kstatus has them."""
+
+    READY = "Ready"
+    RECONCILING = "Reconciling"
+    STALLED = "Stalled"
+
+
+class Reason(StrEnum):
+    """Reasons that the operator gives itself, grouped by what they are about."""
+
+    # Ready
+    STABLE_SERVING = "StableServing"
+    STABLE_DEGRADED = "StableDegraded"
+    NO_PODS_READY = "NoPodsReady"
+    ROUTE_NOT_APPLIED = "RouteNotApplied"
+    NO_REVISION = "NoRevision"
+    # nothing under way, or nothing in the way
+    IDLE = "Idle"
+    PROGRESSING = "Progressing"
+    # a rollout that moves
+    ROLLOUT_STARTED = "RolloutStarted"
+    CANARY_STEP = "CanaryStep"
+    PROMOTING = "Promoting"
+    VERIFYING = "Verifying"
+    SWITCHED = "Switched"
+    KEEPING_OLD = "KeepingOld"
+    TRAFFIC_RESTORED = "TrafficRestored"
+    # a rollout that waits for its world
+    PODS_STARTING = "PodsStarting"
+    PODS_NOT_READY = "PodsNotReady"
+    SCALING_UP = "ScalingUp"
+    PAUSED = "Paused"
+    MIN_DURATION = "MinDuration"
+    SHARE_NOT_SEEN = "ShareNotSeen"
+    SHARE_UNLIKE_WEIGHT = "ShareUnlikeWeight"
+    SWITCH_WAITS = "SwitchWaits"
+    WAITING_FOR_ZERO_TRAFFIC = "WaitingForZeroTraffic"
+    # a verdict: worse
+    ERROR_RATE_WORSE = "ErrorRateWorse"
+    ERROR_RATE_ABOVE_CEILING = "ErrorRateAboveCeiling"
+    LATENCY_WORSE = "LatencyWorse"
+    LATENCY_ABOVE_CEILING = "LatencyAboveCeiling"
+    ONE_POD_WORSE = "OnePodWorse"
+    PREDICTIONS_DIFFER = "PredictionsDiffer"
+    QUERY_BEYOND_LIMIT = "QueryBeyondLimit"
+    # a verdict: acceptable
+    NO_WORSE = "NoWorse"
+    # a verdict: not enough evidence
+    MORE_REQUESTS_NEEDED = "MoreRequestsNeeded"
+    NO_REQUESTS = "NoRequests"
+    NO_ROLLOUT = "NoRollout"
+    SETTLING = "Settling"
+    NO_LATENCY_TO_COMPARE_WITH = "NoLatencyToCompareWith"
+    SUSPICION_OF_WORSE = "SuspicionOfWorse"
+    STABLE_UNWELL = "StableUnwell"
+    CONSTANT_OUTPUT = "ConstantOutput"
+    QUERY_UNUSABLE = "QueryUnusable"
+    # a verdict: cannot see
+    METRICS_UNAVAILABLE = "MetricsUnavailable"
+    NO_ROUTER_SERIES = "NoRouterSeries"
+    NO_SERVER_SERIES = "NoServerSeries"
+    SCRAPE_INTERVAL_DIFFERS = "ScrapeIntervalDiffers"
+    HISTOGRAMS_DIFFER = "HistogramsDiffer"
+    # what ends a rollout without statistics
+    CANDIDATE_CRASHED = "CandidateCrashed"
+    SIGNATURE_CHANGED = "SignatureChanged"
+    PROGRESS_DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
+    DEADLINE_EXCEEDED = "DeadlineExceeded"
+    EVIDENCE_ACCEPTABLE = "EvidenceAcceptable"
+    SPEC_RETURNED_TO_STABLE = "SpecReturnedToStable"
+    NEWER_SPEC = "NewerSpec"
+    STRATEGY_CHANGED = "StrategyChanged"
+    # Events only
+    LIVE = "Live"
+    PROMOTED = "Promoted"
+    ROLLED_BACK = "RolledBack"
+    SUPERSEDED = "Superseded"
+    ABORTED = "Aborted"
+    OUTLOOK = "Outlook"
+    TRAFFIC_TOO_LOW = "TrafficTooLow"
+    NOISY_STABLE = "NoisyStable"
+    METRICS_SEEN = "MetricsSeen"
+    # the operator can't make sense of the spec
+    INVALID_SPEC = "InvalidSpec"
+    # what the operator says of pods that say nothing themselves
+    UNSCHEDULABLE = "Unschedulable"
+    CONTAINER_FAILED = "ContainerFailed"
+    SERVER_FAILED = "ServerFailed"
+    FETCH_FAILED = "FetchFailed"
