@@ -8,6 +8,8 @@ from unittest.mock import ANY
 
 import pytest
 
+from tidegate_server import __version__
+
 ROW = [0.0, 5.0, 1.0, 0.0]
 INFER = "/v2/models/digits/infer"
 
@@ -58,7 +60,7 @@ METADATA = {
 }
 SERVER = {
     "name": "tidegate-server",
-    "version": "0.1.0",
+    "version": __version__,
     "extensions": ["binary_tensor_data", "classification", "statistics"],
 }
 

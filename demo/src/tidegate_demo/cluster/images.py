@@ -32,10 +32,12 @@ RECIPE = "1"
 WORKSPACE = (
     "pyproject.toml",
     "uv.lock",
-    "README.md",
+    "LICENSE",
     ".dockerignore",
     "operator/pyproject.toml",
+    "operator/README.md",
     "server/pyproject.toml",
+    "server/README.md",
     "demo/pyproject.toml",
     "crds/modeldeployments.yaml",
 )
