@@ -110,8 +110,8 @@ def test_a_story_that_was_never_told_fails_and_can_be_printed() -> None:
 def test_the_report_is_written_and_printed(tmp_path: Path) -> None:
     telling, models = the_telling(), the_models()
     report = report_on(telling, models)
-    write(tmp_path / "report.json", report, telling, models)
-    written = json.loads((tmp_path / "report.json").read_text())
+    write(tmp_path / "build" / "report.json", report, telling, models)
+    written = json.loads((tmp_path / "build" / "report.json").read_text())
     assert written["passed"] is True
     assert [chapter["kept"] for chapter in written["chapters"]] == [True] * 6
     assert written["exposure"]["v3"]["requests"] == 4

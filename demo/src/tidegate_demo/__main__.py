@@ -63,10 +63,8 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         choices=("up", "story", "down"),
         help="up: cluster, images, Prometheus, chart, story; story: the story on what is up; down: remove every trace",
     )
-    parser.add_argument("--report", type=Path, default=Path("report.json"), help="where the report goes")
-    parser.add_argument(
-        "--pictures", type=Path, default=place.REPOSITORY / "docs" / "images", help="the folder the picture goes to"
-    )
+    parser.add_argument("--report", type=Path, default=place.RESULTS / "report.json", help="where the report goes")
+    parser.add_argument("--pictures", type=Path, default=place.RESULTS, help="the folder the picture goes to")
     return parser.parse_args(arguments)
 
 

@@ -26,6 +26,7 @@ HOST_ADDRESS = "TIDEGATE_HOST_ADDRESS"
 REPOSITORY = Path(__file__).resolve().parents[3]
 CHART = REPOSITORY / "charts" / "tidegate"
 EXAMPLES = REPOSITORY / "examples" / "digits"
+RESULTS = REPOSITORY / "build" / "demo"  # git leaves it alone: a run changes no file of the repository
 
 
 def host_address(cluster: DemoCluster, environment: Mapping[str, str] = os.environ) -> str:

@@ -205,4 +205,5 @@ def _model_json(model: DemoModel) -> dict[str, Any]:
 
 
 def write(path: Path, report: Report, telling: Telling, models: Models) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(to_json(report, telling, models), indent=2) + "\n")

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tidegate_demo.cluster import contexts, prometheus
-from tidegate_demo.cluster.contexts import Kind, NamedContext, OneNode, choose
+from tidegate_demo.cluster import contexts, images, prometheus
+from tidegate_demo.cluster.contexts import Kind, NamedContext, OneNode, build_images, choose
 from tidegate_demo.cluster.errors import ClusterError
 from tidegate_demo.cluster.kubectl import forwarded_port
 
@@ -35,6 +35,20 @@ def test_the_cluster_is_chosen(
 def test_a_cluster_that_pulls_needs_to_know_from_where() -> None:
     with pytest.raises(ClusterError, match="TIDEGATE_IMAGE_PREFIX"):
         NamedContext("prod", "", Path("/k")).load_images()
+
+
+@pytest.mark.parametrize(
+    ("docker", "expected"),
+    [
+        pytest.param(True, "in Docker", id="Docker keeps them"),
+        pytest.param(False, "/cache/an-image.tar", id="an archive without Docker"),
+    ],
+)
+def test_our_images_are_built_without_a_cluster(docker: bool, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contexts, "docker_works", lambda: docker)
+    monkeypatch.setattr(images, "docker_build", lambda *_: None)
+    monkeypatch.setattr(images, "ensure_archive", lambda _: Path("/cache/an-image.tar"))
+    assert build_images() == {images.SERVER_IMAGE: expected, images.OPERATOR_IMAGE: expected}
 
 
 def test_a_service_of_the_one_node_cluster_is_reached_at_its_cluster_address(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,13 +1,14 @@
-"""The demo's cluster by hand: `python -m tidegate_demo.cluster up|down|status|audit|images`."""
+"""The demo's cluster by hand: `python -m tidegate_demo.cluster up|down|status|audit|build|images|helm`."""
 
 import argparse
 import sys
 from collections.abc import Callable, Sequence
 
 from tidegate_demo.cluster import node
-from tidegate_demo.cluster.contexts import DemoCluster, OneNode, choose, ensure_prometheus
+from tidegate_demo.cluster.contexts import DemoCluster, OneNode, build_images, choose, ensure_prometheus
 from tidegate_demo.cluster.errors import ClusterError
 from tidegate_demo.cluster.layout import Layout
+from tidegate_demo.cluster.programs import HELM, obtain
 from tidegate_demo.cluster.progress import say
 
 
@@ -43,6 +44,17 @@ def load_images(cluster: DemoCluster) -> int:
     return 0
 
 
+def build(_: DemoCluster) -> int:
+    for name, place in build_images().items():
+        print(f"{name} {place}")
+    return 0
+
+
+def helm(_: DemoCluster) -> int:
+    print(obtain(HELM))
+    return 0
+
+
 def down(cluster: DemoCluster) -> int:
     cluster.down()
     if not isinstance(cluster, OneNode):
@@ -75,7 +87,9 @@ COMMANDS: dict[str, tuple[Callable[[DemoCluster], int], str]] = {
     "down": (down, "remove it"),
     "status": (status, "whether it is up"),
     "audit": (audit, "list what of it is on this machine"),
+    "build": (build, "build our images, without a cluster"),
     "images": (load_images, "build and load the images"),
+    "helm": (helm, "where Helm is; it is downloaded or built where it is missing"),
 }
 
 if __name__ == "__main__":

@@ -170,10 +170,9 @@ class Kind:
             _output("kind", "export", "kubeconfig", "--name", KIND_CLUSTER, "--kubeconfig", str(self.kubeconfig))
 
     def load_images(self) -> Mapping[str, str]:
-        for name, member in ((images.SERVER_IMAGE, "server"), (images.OPERATOR_IMAGE, "operator")):
-            with step(f"Building and loading {name}"):
-                dockerfile = images.REPOSITORY / f"Dockerfile.{member}"
-                _output("docker", "build", "--tag", name, "--file", str(dockerfile), str(images.REPOSITORY))
+        for name, member in images.OUR_IMAGES:
+            images.docker_build(name, member)
+            with step(f"Loading {name}"):
                 _output("kind", "load", "docker-image", "--name", KIND_CLUSTER, name)
         return {}
 
@@ -186,6 +185,15 @@ class Kind:
     @cached_property
     def _forwards(self) -> Forwards:
         return Forwards(self)
+
+
+def build_images() -> Mapping[str, str]:
+    """Builds our images; where each one is by its name: in Docker, or in an archive that `docker load` takes."""
+    if not docker_works():
+        return {image.name: str(images.ensure_archive(image)) for image in images.our_images()}
+    for name, member in images.OUR_IMAGES:
+        images.docker_build(name, member)
+    return {name: "in Docker" for name, _ in images.OUR_IMAGES}
 
 
 def node_tools() -> Tools:

@@ -21,6 +21,7 @@ from tidegate_demo.cluster.progress import step
 REPOSITORY = Path(__file__).parents[4]  # images.py lies in demo/src/tidegate_demo/cluster
 OPERATOR_IMAGE = "docker.io/tidegate/operator:demo"
 SERVER_IMAGE = "docker.io/tidegate/server:demo"
+OUR_IMAGES = ((SERVER_IMAGE, "server"), (OPERATOR_IMAGE, "operator"))  # and the member each one is made of
 PROMETHEUS_IMAGE = "docker.io/tidegate/prometheus:demo"
 SUITE = "bookworm"
 BASE_PACKAGES = ("ca-certificates", "python3", "python3-venv")
@@ -139,8 +140,17 @@ def workspace_image(name: str, member: str) -> Image:
 
 def node_images() -> tuple[Image, ...]:
     """Every image that the demo needs on a node without a registry; the pause image first."""
-    own = (workspace_image(SERVER_IMAGE, "server"), workspace_image(OPERATOR_IMAGE, "operator"))
-    return (pause_image(), prometheus_image(), *own)
+    return (pause_image(), prometheus_image(), *our_images())
+
+
+def our_images() -> tuple[Image, ...]:
+    return tuple(workspace_image(name, member) for name, member in OUR_IMAGES)
+
+
+def docker_build(name: str, member: str) -> None:
+    """Builds one of our own images with Docker, which keeps it under its name."""
+    with step(f"Building {name}"):
+        _run("docker", "build", "--tag", name, "--file", str(REPOSITORY / f"Dockerfile.{member}"), str(REPOSITORY))
 
 
 def ensure_archive(image: Image) -> Path:
