@@ -8,10 +8,11 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tidegate
 OWN_UV := $(CACHE)/uv-$(UV_VERSION)/bin/uv
 UV := $(or $(shell command -v uv 2>/dev/null),$(OWN_UV))
 BIN := .venv/bin
+WITHOUT_PROGRAMS := not e2e and not apiserver and not prometheus and not helm and not router and not sources
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: ## Install the lock's exact versions into .venv
@@ -30,6 +31,11 @@ check: setup ## Formatting, lint, types, import contracts, the lock
 	$(BIN)/lint-imports
 	@"$(UV)" lock --check --quiet
 
+.PHONY: fmt
+fmt: setup ## Format the code, and mend what the linter can mend
+	$(BIN)/ruff check --fix --exit-zero --quiet .
+	$(BIN)/ruff format .
+
 .PHONY: test
 test: setup ## All tests, end to end on a real cluster included
 	$(BIN)/pytest -m "not e2e"
@@ -41,7 +47,11 @@ e2e: setup ## The end-to-end tests alone, one file per promise
 
 .PHONY: test-fast
 test-fast: setup ## The tests that need nothing but Python
-	$(BIN)/pytest -m "not e2e and not apiserver and not prometheus and not helm and not router and not sources"
+	$(BIN)/pytest -m "$(WITHOUT_PROGRAMS)"
+
+.PHONY: coverage
+coverage: setup ## How much of the code the unit tests run, branches counted; pages in build/coverage
+	$(BIN)/pytest -q -m "$(WITHOUT_PROGRAMS)" --cov --cov-report=term:skip-covered --cov-report=html $(ARGS)
 
 .PHONY: bench-server
 bench-server: setup ## The model server beside the bare runtime and its peers; ARGS=--quick for a look
@@ -74,9 +84,26 @@ proto: setup ## Generate the gRPC messages from their .proto anew
 	@# In a pool of their own: a client of the same protocol, in the same process, registers the same names.
 	sed -i 's/_descriptor_pool\.Default()/_descriptor_pool.DescriptorPool()/' server/src/tidegate_server/rpc/open_inference_pb2.py
 
+.PHONY: images
+images: setup ## Build both images: with Docker where it works, else as archives with buildah
+	@$(BIN)/python -m tidegate_demo.cluster build
+
+.PHONY: chart
+chart: setup ## Check the chart and render it to build/chart.yaml
+	@mkdir -p build
+	@helm="$$($(BIN)/python -m tidegate_demo.cluster helm)"; \
+	  "$$helm" lint --strict charts/tidegate; \
+	  "$$helm" template tidegate charts/tidegate --namespace tidegate-system > build/chart.yaml; \
+	  echo "build/chart.yaml"
+
 .PHONY: demo
 demo: setup ## A whole story on a real cluster: promoted, rolled back, switched, killed
 	$(BIN)/tidegate-demo up
+
+.PHONY: demo-pictures
+demo-pictures: ## Put the picture of the last `make demo` into the documents
+	@test -f build/demo/rollout.png || { echo "there is no build/demo/rollout.png: run \`make demo\` first"; exit 1; }
+	cp build/demo/rollout.png build/demo/rollout.svg docs/images/
 
 .PHONY: demo-down
 demo-down: setup ## Remove every trace of the demo
@@ -85,3 +112,16 @@ demo-down: setup ## Remove every trace of the demo
 .PHONY: crds
 crds: ## Copy the CRDs into the chart
 	cp crds/*.yaml charts/tidegate/crds-source/
+
+.PHONY: version
+version: setup ## Say the version, or set it everywhere: V=1.2.3
+	@if [ -z "$(V)" ]; then sed -n 's/^version = "\(.*\)".*/\1/p' pyproject.toml; exit; fi; \
+	  [[ "$(V)" =~ ^[0-9]+\.[0-9]+\.[0-9]+$$ ]] || { echo "V=$(V): a version is three numbers, as in 1.2.3"; exit 1; }; \
+	  sed -i 's/^version = "[^"]*"/version = "$(V)"/' pyproject.toml; \
+	  sed -i 's/^\(version\|appVersion\): .*/\1: $(V)/' charts/tidegate/Chart.yaml; \
+	  "$(UV)" lock --quiet; "$(UV)" sync --quiet --frozen --all-packages --all-extras
+
+.PHONY: clean
+clean: ## Remove build/ and caches, and nothing else
+	rm -rf build dist .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -path ./.venv -prune -o -path ./.git -prune -o -name __pycache__ -type d -print0 | xargs -0r rm -rf
