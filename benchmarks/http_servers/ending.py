@@ -10,8 +10,8 @@ import signal
 from dataclasses import dataclass
 from time import perf_counter
 
-from benchmarks.http_servers.seen import Ending
-from benchmarks.http_servers.wire import Reply, Wire, connect
+from benchmarks.http_client import Connection, NoResponse, Response, connect
+from benchmarks.http_servers.results import Ending
 
 CONNECTIONS = 16
 PER_SECOND = 200
@@ -35,10 +35,10 @@ async def end_under_load(port: int, pid: int, request: bytes) -> Ending:
     counts = _Counts()
     began = perf_counter()
     until = began + BEFORE_SECONDS + AFTER_SECONDS
-    wires = [await connect(port) for _ in range(CONNECTIONS)]
+    connections = [await connect(port) for _ in range(CONNECTIONS)]
     clients = [
-        asyncio.create_task(_client(port, wire, request, began + index / PER_SECOND, until, counts))
-        for index, wire in enumerate(wires)
+        asyncio.create_task(_client(port, connection, request, began + index / PER_SECOND, until, counts))
+        for index, connection in enumerate(connections)
     ]
     await asyncio.sleep(began + BEFORE_SECONDS - perf_counter())
     os.kill(pid, signal.SIGTERM)
@@ -55,43 +55,43 @@ async def end_under_load(port: int, pid: int, request: bytes) -> Ending:
     )
 
 
-async def _client(port: int, first: Wire, request: bytes, due: float, until: float, counts: _Counts) -> None:
+async def _client(port: int, first: Connection, request: bytes, due: float, until: float, counts: _Counts) -> None:
     """Asks at equal distances; its first connection is the one that has to be told."""
-    wire: Wire | None = first
+    connection: Connection | None = first
     while due < until:
         await asyncio.sleep(max(0.0, due - perf_counter()))
         if perf_counter() > until:  # so late that the server may have ended by right
             break
         due += CONNECTIONS / PER_SECOND
         counts.asked += 1
-        if wire is None or wire.has_ended():
-            wire = await _connect(port)
-        if wire is None:
+        if connection is None or connection.has_ended:
+            connection = await _connect(port)
+        if connection is None:
             counts.refused += 1
             continue
-        reply = await _ask(wire, request)
-        counts.broken += reply is None or reply.status != 200
-        if reply is None or reply.closes:
-            counts.told += wire is first and reply is not None
-            wire.close()
-            wire = None
-    if wire is not None:
-        wire.close()
+        response = await _ask(connection, request)
+        counts.broken += response is None or response.status != 200
+        if response is None or response.closes:
+            counts.told += connection is first and response is not None
+            connection.abort()
+            connection = None
+    if connection is not None:
+        connection.abort()
 
 
 async def _fresh(port: int, request: bytes, until: float, counts: _Counts) -> None:
     while perf_counter() + FRESH_EVERY_SECONDS < until:
         await asyncio.sleep(FRESH_EVERY_SECONDS)
         counts.new_asked += 1
-        wire = await _connect(port)
-        if wire is None:
+        connection = await _connect(port)
+        if connection is None:
             continue
-        reply = await _ask(wire, request)
-        counts.new_answered += reply is not None and reply.status == 200
-        wire.close()
+        response = await _ask(connection, request)
+        counts.new_answered += response is not None and response.status == 200
+        connection.abort()
 
 
-async def _connect(port: int) -> Wire | None:
+async def _connect(port: int) -> Connection | None:
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
             return await connect(port)
@@ -99,9 +99,9 @@ async def _connect(port: int) -> Wire | None:
         return None
 
 
-async def _ask(wire: Wire, request: bytes) -> Reply | None:
+async def _ask(connection: Connection, request: bytes) -> Response | None:
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
-            return await wire.ask(request)
-    except TimeoutError:
+            return await connection.ask(request)
+    except (TimeoutError, NoResponse):
         return None

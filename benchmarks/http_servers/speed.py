@@ -8,16 +8,16 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter
 
+from benchmarks.errors import BenchmarkError
 from benchmarks.http_servers.cpu import group_seconds
-from benchmarks.http_servers.seen import Speed
+from benchmarks.http_servers.results import Speed
 from benchmarks.server import wrk
-from benchmarks.server.bodies import Question
-from benchmarks.server.contenders import Launch, quiet_environment
-from benchmarks.server.errors import BenchmarkError
-from benchmarks.server.paced import pace
+from benchmarks.server.paced_load import pace
+from benchmarks.server.protocols import Question
 from benchmarks.server.results import Paced
 from benchmarks.server.rounds import SHARE_OF_SATURATION, WARM_UP_SECONDS
-from benchmarks.server.running import Running
+from benchmarks.server.server_process import ServerProcess
+from benchmarks.server.setups import Launch, quiet_environment
 from benchmarks.server.wrk import Load
 
 
@@ -26,7 +26,7 @@ class Turn:
     """One front's measurements so far. `broke` says what ended them."""
 
     label: str
-    server: Running
+    server: ServerProcess
     question: Question
     loads: list[Load] = field(default_factory=list)
     cpu_us: list[float] = field(default_factory=list)
@@ -40,14 +40,14 @@ class Turn:
             self._below_saturation(seconds / 2)
 
     def _saturate(self, program: str, script: Path, seconds: float) -> None:
-        url = self.server.address + self.question.path
+        url = self.server.url + self.question.path
         try:
             wrk.drive(program, url, script, WARM_UP_SECONDS)
-            cpu, began = group_seconds(self.server.process.pid), perf_counter()
+            cpu, began = group_seconds(self.server.pid), perf_counter()
             load = wrk.drive(program, url, script, seconds)
-            cpu, took = group_seconds(self.server.process.pid) - cpu, perf_counter() - began
+            cpu, took = group_seconds(self.server.pid) - cpu, perf_counter() - began
         except BenchmarkError as error:
-            self.broke.append(f"broke down under load ({error}); its last words: {self.server.last_words()}")
+            self.broke.append(f"broke down under load ({error}); its last words: {self.server.last_log_line()}")
             return
         self.loads.append(load)
         if load.per_second:
@@ -59,7 +59,7 @@ class Turn:
         if rate == 0:
             return
         try:
-            self.paced.append(pace(self.server.place.port, self.question, rate, seconds))
+            self.paced.append(pace(self.server.port, self.question, rate, seconds))
         except OSError as error:
             self.broke.append(f"can't be asked at a fixed rate: {error}")
 

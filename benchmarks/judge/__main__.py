@@ -1,49 +1,38 @@
 """Simulates releases and lets the judge, and what others judge by, decide on the same traffic; draws a report."""
 
 import argparse
-import json
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 
-from benchmarks.judge.campaign import RARE, Effort, Plan, run
-from benchmarks.judge.cells import all_cells, chosen
+from benchmarks.command import MISSED, SUCCEEDED, Report, add_output_options, positive, run_command
 from benchmarks.judge.cost import Cost, cost_of_a_poll, cost_report
-from benchmarks.judge.errors import BenchmarkError
 from benchmarks.judge.goals import judge
-from benchmarks.judge.product import default_analysis
 from benchmarks.judge.report import report
 from benchmarks.judge.results import Results
-from benchmarks.page import NoPlace, Place
-from benchmarks.server.progress import Progress
+from benchmarks.judge.scenarios import all_cells, chosen
+from benchmarks.judge.suite import RARE, Effort, Plan, run
+from benchmarks.judge.tidegate_defaults import default_analysis
+from benchmarks.progress import Progress
+from benchmarks.report_page import DOCS, ReportSection
 
 FULL, QUICK = Effort(runs=80, tuning=4000), Effort(runs=10, tuning=1500)
 SEED = 20260101
-PLACE = Place("judge")
+SECTION = ReportSection("judge", DOCS / "judge-benchmark.md")
 
 
 def main() -> int:
     """The exit code: 0 where every goal is met, 1 where one isn't, 2 when nothing can be simulated."""
     options = _options()
-    try:
-        cost = cost_of_a_poll()
-        results = _results(options)
-    except (BenchmarkError, NoPlace) as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
-    told = f"{report(results)}\n### The cost of a poll\n\n{cost_report(cost)}\n"
-    if options.write:
-        PLACE.write(told)
-    sys.stdout.write(as_json(results, cost) if options.output == "json" else "\n" + told)
-    return exit_code(results)
+    return run_command(options, SECTION, lambda: _measure(options))
 
 
 def exit_code(results: Results) -> int:
     """For a pipeline that has to notice."""
-    return 0 if all(goal.met for goal in judge(results)) else 1
+    return SUCCEEDED if all(goal.met for goal in judge(results)) else MISSED
 
 
-def as_json(results: Results, cost: Cost) -> str:
+def document(results: Results, cost: Cost) -> dict[str, object]:
     """Every figure, for programs."""
     cells = [
         {
@@ -54,13 +43,16 @@ def as_json(results: Results, cost: Cost) -> str:
         for result in results.cells
     ]
     goals = [asdict(goal) for goal in judge(results)]
-    whole = {"seed": results.seed, "runs": results.runs, "cells": cells, "goals": goals, "poll": asdict(cost)}
-    return json.dumps(whole, indent=1, ensure_ascii=False) + "\n"
+    return {"seed": results.seed, "runs": results.runs, "cells": cells, "goals": goals, "poll": asdict(cost)}
+
+
+def _measure(options: argparse.Namespace) -> Report:
+    cost, results = cost_of_a_poll(), _results(options)
+    text = f"{report(results)}\n### The cost of a poll\n\n{cost_report(cost)}\n"
+    return Report(text, document(results, cost), exit_code(results))
 
 
 def _results(options: argparse.Namespace) -> Results:
-    if options.write:
-        PLACE.check()
     analysis = default_analysis()
     cells = chosen(all_cells(analysis), options.only)
     effort = QUICK if options.quick else FULL
@@ -77,21 +69,13 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument(
         "--runs",
-        type=_positive,
+        type=positive,
         help=f"of a cell, and up to {RARE} times as many ({FULL.runs})",
     )
-    parser.add_argument("--seed", type=_positive, default=SEED, help=f"the same seed draws the same traffic ({SEED})")
+    parser.add_argument("--seed", type=positive, default=SEED, help=f"the same seed draws the same traffic ({SEED})")
     parser.add_argument("--quick", action="store_true", help=f"{QUICK.runs} runs: figures to look at, not to quote")
-    parser.add_argument("--output", choices=("table", "json"), default="table")
-    parser.add_argument("--write", action="store_true", help="put the report into docs/judge-benchmark.md")
+    add_output_options(parser, SECTION)
     return parser.parse_args()
-
-
-def _positive(said: str) -> int:
-    number = int(said)
-    if number < 1:
-        raise argparse.ArgumentTypeError("at least 1")
-    return number
 
 
 if __name__ == "__main__":

@@ -18,8 +18,8 @@ from time import process_time
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from benchmarks.judge.errors import BenchmarkError
-from benchmarks.judge.product import default_analysis
+from benchmarks.errors import BenchmarkError
+from benchmarks.judge.tidegate_defaults import default_analysis
 from tidegate.controller.verdict_cache import VerdictCache
 from tidegate.judge.verdict import Criteria
 from tidegate.metrics.collector import MetricsCollector

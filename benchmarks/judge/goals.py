@@ -7,10 +7,10 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from benchmarks.judge.cells import Cell, Table
 from benchmarks.judge.outcomes import ORACLE_60, ORACLE_BEST, ORACLE_TOLERANCE, OURS, STRICT
-from benchmarks.judge.product import strict
 from benchmarks.judge.results import CellResult, Figures, Results
+from benchmarks.judge.scenarios import Cell, Table
+from benchmarks.judge.tidegate_defaults import strict
 from tidegate.model.spec import Analysis
 
 UNLIKELY = 0.01

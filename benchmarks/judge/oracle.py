@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.random import Generator
 
-from benchmarks.judge.cells import Cell, Table
-from benchmarks.judge.drawing import slow_shares
-from benchmarks.judge.product import line
+from benchmarks.judge.scenarios import Cell, Table
+from benchmarks.judge.tidegate_defaults import line
 from benchmarks.judge.traffic import HORIZON, PERCENTILES, WEIGHT, Arm, Floats, Ints, Recording
+from benchmarks.judge.traffic_generator import slow_shares
 from benchmarks.judge.windows import over_windows, share
 from tidegate.model.spec import Analysis
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from benchmarks.judge.cells import Table
 from benchmarks.judge.goals import exempt, is_harmless, is_refuted, judge, percent
 from benchmarks.judge.outcomes import (
     ARGO,
@@ -15,7 +14,9 @@ from benchmarks.judge.outcomes import (
     STRICT,
 )
 from benchmarks.judge.results import CellResult, Figures, Results
+from benchmarks.judge.scenarios import Table
 from benchmarks.judge.traffic import HORIZON, WEIGHT
+from benchmarks.markdown import UNKNOWN, table
 
 INCUMBENTS = (ARGO, FLAGGER, KAYENTA)
 FEWER = (*INCUMBENTS, ORACLE_60, STRICT, OURS)
@@ -26,10 +27,10 @@ def report(results: Results) -> str:
     """Everything that there is to say about one run of the benchmark."""
     parts = [
         about(results),
-        _section("1. False rollbacks: the candidate is no worse", _false_rollbacks(results)),
-        _section("2. Detection: the candidate fails more often", _detection(results, Table.ERRORS)),
-        _section("3. Latency: the candidate is slower", _detection(results, Table.LATENCY)),
-        _section("4. Stress: no difference unless the cell names one", _stress(results)),
+        _section("1. False rollbacks: the candidate is no worse", _rollbacks(results, Table.SAME, FEWER)),
+        _section("2. Detection: the candidate fails more often", _rollbacks(results, Table.ERRORS, ALL)),
+        _section("3. Latency: the candidate is slower", _rollbacks(results, Table.LATENCY, ALL)),
+        _section("4. Stress: no difference unless the cell names one", _rollbacks(results, Table.STRESS, FEWER)),
         _section("5. Promotion", _promotion(results)),
         _section("Goals", _goals(results)),
     ]
@@ -45,46 +46,19 @@ def about(results: Results) -> str:
     )
 
 
-def draw(rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table with aligned columns: the first to the left, figures to the right. The first row is the head."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    figures = [column > 0 and all(_is_figure(row[column]) for row in rows[1:]) for column in range(len(widths))]
-    lines = []
-    for row in rows:
-        cells = (c.rjust(w) if f else c.ljust(w) for c, w, f in zip(row, widths, figures, strict=True))
-        lines.append("| " + " | ".join(cells) + " |")
-    rule = "|".join("-" * (width + 1) + (":" if figure else "-") for width, figure in zip(widths, figures, strict=True))
-    return "\n".join([lines[0], f"|{rule}|", *lines[1:]])
-
-
 def _section(title: str, body: str) -> str:
     return f"### {title}\n\n{body}" if body else ""
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    return draw([["", *head], *rows]) if rows else ""
-
-
-def _false_rollbacks(results: Results) -> str:
-    rows = [[result.cell.name, *(_found(results, result, rule) for rule in FEWER)] for result in results.of(Table.SAME)]
-    return _table(FEWER, rows)
-
-
-def _detection(results: Results, table: Table) -> str:
-    rows = [[result.cell.name, *(_found(results, result, rule) for rule in ALL)] for result in results.of(table)]
-    return _table(ALL, rows)
-
-
-def _stress(results: Results) -> str:
-    rows = [
-        [result.cell.name, *(_found(results, result, rule) for rule in FEWER)] for result in results.of(Table.STRESS)
-    ]
-    return _table(FEWER, rows)
+def _rollbacks(results: Results, which: Table, rules: Sequence[str]) -> str:
+    rows = [[result.cell.name, *(_found(results, result, rule) for rule in rules)] for result in results.of(which)]
+    return table([["", *rules], *rows], labels=1)
 
 
 def _promotion(results: Results) -> str:
-    head = ("promoted", "after", "rolled back", "undecided")
-    return _table(head, [[result.cell.name, *_ends(results, result)] for result in results.of(Table.PROMOTION)])
+    head = ["", "promoted", "after", "rolled back", "undecided"]
+    rows = [[result.cell.name, *_ends(results, result)] for result in results.of(Table.PROMOTION)]
+    return table([head, *rows], labels=1)
 
 
 def _goals(results: Results) -> str:
@@ -95,7 +69,7 @@ def _found(results: Results, result: CellResult, rule: str) -> str:
     """Ours is held to its bound where it promises one; others' figures stand as they are."""
     figures = result.figures.get(rule)
     if figures is None:
-        return "–"
+        return UNKNOWN
     if rule in (OURS, STRICT) and is_harmless(result.cell, rule, results.analysis):
         beyond_table_1 = not result.cell.is_equal and result.cell.table is not Table.SAME
         return _ours(results, result, rule) + (" (tolerated)" if beyond_table_1 else "")
@@ -127,7 +101,7 @@ def _ends(results: Results, result: CellResult) -> list[str]:
     undecided = figures.runs - figures.promoted - figures.rolled_back
     return [
         percent(figures.promoted / figures.runs) + marked,
-        _after(figures.promoted_seconds).strip() or "–",
+        _after(figures.promoted_seconds).strip() or UNKNOWN,
         percent(figures.share),
         percent(undecided / figures.runs),
     ]
@@ -135,7 +109,3 @@ def _ends(results: Results, result: CellResult) -> list[str]:
 
 def _after(seconds: float | None) -> str:
     return "" if seconds is None else f" {seconds:.0f} s"
-
-
-def _is_figure(cell: str) -> bool:
-    return not cell or cell[0].isdigit() or cell == "–"

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from benchmarks.judge.cells import Cell, Table
 from benchmarks.judge.oracle import EQUAL, TOLERATED, WINDOWS, Oracle, oracles_for
 from benchmarks.judge.outcomes import ORACLE_60, ORACLE_BEST, ORACLE_TOLERANCE, Outcome
+from benchmarks.judge.scenarios import Cell, Table
 from tidegate.model.spec import Analysis
 
 

@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 from typing import assert_never
 
+from benchmarks.markdown import UNKNOWN, table
 from benchmarks.releases.goals import Goal, is_as_promised, judge
 from benchmarks.releases.results import Measured, Release
 from benchmarks.releases.scenarios import Kind, Scenario
-from benchmarks.server.table import draw
 
 MISSED = "**MISSED**"
 MARK = " !"
@@ -22,7 +22,7 @@ def report(everything: Sequence[Measured], machine: str) -> str:
 
 def goals(judged: Sequence[Goal]) -> str:
     lines = [[goal.scenario, goal.words, goal.seen, "met" if goal.met else MISSED] for goal in judged]
-    return draw([["candidate", "goal", "seen", ""], *lines])
+    return table([["candidate", "goal", "seen", ""], *lines])
 
 
 def line(measured: Measured, release: Release) -> str:
@@ -56,7 +56,7 @@ def _table(measured: Measured) -> str:
         [str(release.number), _how(measured, release), *(cell(release) for cell in columns.values())]
         for release in measured.releases
     ]
-    return draw([["release", "ended", *columns], *rows]) if rows else ""
+    return table([["release", "ended", *columns], *rows])
 
 
 def _columns(kind: Kind) -> Columns:
@@ -74,7 +74,7 @@ def _columns(kind: Kind) -> Columns:
             return {
                 "first to last answer": lambda each: _seconds(each.first_to_last_answer),
                 "its answers": lambda each: str(each.requests),
-                "slower by": lambda each: "–" if each.slower_by is None else f"{each.slower_by * 1000:.0f} ms",
+                "slower by": lambda each: UNKNOWN if each.slower_by is None else f"{each.slower_by * 1000:.0f} ms",
                 **all_sent,
             }
         case Kind.EQUAL:
@@ -136,4 +136,4 @@ def _lost(release: Release) -> str:
 
 
 def _seconds(value: float | None) -> str:
-    return "–" if value is None else f"{value:.1f} s"
+    return UNKNOWN if value is None else f"{value:.1f} s"

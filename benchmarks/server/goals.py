@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from benchmarks.server.contenders import OURS
 from benchmarks.server.results import Results, Row
+from benchmarks.server.setups import TIDEGATE
 
 PROTOCOLS = ("JSON", "binary")
 TIMES_THE_BEST_PEER = {"S": 8.0, "M": 1.5}
@@ -35,7 +35,7 @@ def judge(results: Results) -> list[Goal]:
     """Every goal for which there are figures, in each protocol."""
     goals: list[Goal] = []
     for row in results.rows:
-        if row.server != OURS or row.protocol not in PROTOCOLS or row.note:
+        if row.server != TIDEGATE or row.protocol not in PROTOCOLS or row.note:
             continue
         found = (_against_peers(results, row), _against_raw(results, row), _tail(results, row))
         goals += [goal for goal in found if goal is not None]
@@ -45,7 +45,7 @@ def judge(results: Results) -> list[Goal]:
 def _against_peers(results: Results, row: Row) -> Goal | None:
     """Against the fastest peer in whichever protocol it is fastest."""
     wanted = TIMES_THE_BEST_PEER.get(row.size)
-    peer = results.best(row.size, beside=OURS)
+    peer = results.best(row.size, beside=TIDEGATE)
     if wanted is None or peer is None or peer.per_second == 0:
         return None
     times = _counted(row) / peer.per_second

@@ -5,29 +5,21 @@ import platform
 import subprocess
 from collections.abc import Iterable
 from importlib.metadata import version
-from pathlib import Path
 
+from benchmarks.machine import processor, system
 from benchmarks.server.peers import Peer
 
 
 def facts(wrk: str, peers: Iterable[Peer]) -> dict[str, str]:
     """For the report's end; in words."""
     return {
-        "cores": f"{os.cpu_count()} × {_processor()}",
-        "system": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
+        "cores": f"{os.cpu_count()} × {processor()}",
+        "system": f"{system()}, Python {platform.python_version()}",
         "runtime": f"onnxruntime {version('onnxruntime')}, numpy {version('numpy')}",
         "server": f"tidegate-server {version('tidegate-server')}",
         "client": _wrk(wrk),
         **{peer.name: peer.version for peer in peers},
     }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or "unknown"
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
 
 
 def _wrk(program: str) -> str:

@@ -1,7 +1,7 @@
 """The other servers: each in an environment of its own, in the settings that their documentation recommends trying.
 
 Everything that each lets one choose is chosen for speed: no access log, uvloop and httptools, the runtime's threads
-matched to the workers. Each peer loads the model with a program of its own in `peer_programs`, because none of them
+matched to the workers. Each peer loads the model with a program of its own in `programs`, because none of them
 serves ONNX by itself.
 """
 
@@ -14,21 +14,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.server.bodies import BINARY, JSON, Protocol, ask_rows, read_columns
-from benchmarks.server.contenders import Contender, Launch, Place
-from benchmarks.server.errors import BenchmarkError
+from benchmarks.errors import BenchmarkError
+from benchmarks.server.protocols import BINARY, JSON, Protocol, ask_rows, read_columns
+from benchmarks.server.setups import Launch, LaunchContext, ServerSetup
 
-PROGRAMS = Path(__file__).with_name("peer_programs")
+PROGRAMS = Path(__file__).with_name("programs")
 BENTOML_JSON = Protocol("JSON", ask_rows, read_columns)
 
 
 @dataclass(frozen=True)
 class Peer:
-    """A server from the package index. `settings` makes its contenders, best guess first, from its programs' folder."""
+    """A server from the package index. `settings` makes its setups, best guess first, from its programs' folder."""
 
     name: str
     package: str
-    settings: Callable[["Peer", Path], list[Contender]]
+    settings: Callable[["Peer", Path], list[ServerSetup]]
 
     @property
     def pins(self) -> Path:
@@ -64,79 +64,79 @@ def _run(*command: str) -> None:
         raise BenchmarkError(f"can't be installed: {' '.join(done.stderr.split())[-300:]}")
 
 
-def _environment(place: Place, intra: int, **more: object) -> dict[str, str]:
-    given = {"model": place.model, "name": place.name, "port": place.port, "intra": intra, **more}
+def _environment(context: LaunchContext, intra: int, **more: object) -> dict[str, str]:
+    given = {"model": context.model, "name": context.name, "port": context.port, "intra": intra, **more}
     return {"PYTHONPATH": str(PROGRAMS), **{f"BENCH_{name.upper()}": str(value) for name, value in given.items()}}
 
 
-def _mlserver(peer: Peer, programs: Path) -> list[Contender]:
-    def setting(workers: int, batch: int) -> Contender:
-        def launch(place: Place) -> Launch:
-            _write(place.folder / "settings.json", _mlserver_settings(place, workers))
+def _mlserver(peer: Peer, programs: Path) -> list[ServerSetup]:
+    def setting(workers: int, batch: int) -> ServerSetup:
+        def launch(context: LaunchContext) -> Launch:
+            _write(context.folder / "settings.json", _mlserver_settings(context, workers))
             _write(
-                place.folder / "model-settings.json",
+                context.folder / "model-settings.json",
                 {
-                    "name": place.name,
+                    "name": context.name,
                     "implementation": "mlserver_onnx.OnnxModel",
                     "max_batch_size": batch,
                     "max_batch_time": 0.002 if batch else 0,
                 },
             )
             intra = 1 if workers > 1 else 2
-            environment = {**_environment(place, intra), "PATH": f"{programs}:{os.environ['PATH']}"}
-            return Launch([str(programs / "mlserver"), "start", str(place.folder)], environment)
+            environment = {**_environment(context, intra), "PATH": f"{programs}:{os.environ['PATH']}"}
+            return Launch([str(programs / "mlserver"), "start", str(context.folder)], environment)
 
         where = "in process" if workers == 0 else f"{workers} workers"
-        return Contender(peer.name, f"{where}, batching {'on' if batch else 'off'}", (JSON,), launch)
+        return ServerSetup(peer.name, f"{where}, batching {'on' if batch else 'off'}", (JSON,), launch)
 
     return [setting(workers, batch) for workers in (0, 2) for batch in (16, 0)]
 
 
-def _mlserver_settings(place: Place, workers: int) -> dict[str, object]:
+def _mlserver_settings(context: LaunchContext, workers: int) -> dict[str, object]:
     return {
         "debug": False,
         "host": "127.0.0.1",
-        "http_port": place.port,
-        "grpc_port": place.more_ports[0],
-        "metrics_port": place.more_ports[1],
+        "http_port": context.port,
+        "grpc_port": context.more_ports[0],
+        "metrics_port": context.more_ports[1],
         "parallel_workers": workers,
     }
 
 
-def _kserve(peer: Peer, programs: Path) -> list[Contender]:
-    def setting(workers: int) -> Contender:
-        def launch(place: Place) -> Launch:
-            log = place.folder / "log.json"
+def _kserve(peer: Peer, programs: Path) -> list[ServerSetup]:
+    def setting(workers: int) -> ServerSetup:
+        def launch(context: LaunchContext) -> Launch:
+            log = context.folder / "log.json"
             _write(log, {"version": 1, "disable_existing_loggers": True})
             environment = {
-                **_environment(place, 1 if workers > 1 else 2, workers=workers),
+                **_environment(context, 1 if workers > 1 else 2, workers=workers),
                 "PYTHONWARNINGS": "ignore",  # its web framework calls a class that it uses outdated, once a request
             }
             command = [str(programs / "python"), str(PROGRAMS / "kserve_onnx.py"), "--log_config_file", str(log)]
             return Launch(command, environment)
 
-        return Contender(peer.name, f"{workers} worker{'s' if workers > 1 else ''}", (JSON, BINARY), launch)
+        return ServerSetup(peer.name, f"{workers} worker{'s' if workers > 1 else ''}", (JSON, BINARY), launch)
 
     return [setting(2), setting(1)]
 
 
-def _bentoml(peer: Peer, programs: Path) -> list[Contender]:
-    def setting(workers: int, batching: bool) -> Contender:
+def _bentoml(peer: Peer, programs: Path) -> list[ServerSetup]:
+    def setting(workers: int, batching: bool) -> ServerSetup:
         said = "on" if batching else "off"
 
-        def launch(place: Place) -> Launch:
+        def launch(context: LaunchContext) -> Launch:
             environment = {
-                **_environment(place, 1 if workers > 1 else 2, workers=workers, batching=said),
+                **_environment(context, 1 if workers > 1 else 2, workers=workers, batching=said),
                 "BENTOML_DO_NOT_TRACK": "True",
-                "BENTOML_HOME": str(place.folder / "bentoml"),
+                "BENTOML_HOME": str(context.folder / "bentoml"),
                 "PATH": f"{programs}:{os.environ['PATH']}",
             }
-            address = ["--host", "127.0.0.1", "--port", str(place.port)]
+            address = ["--host", "127.0.0.1", "--port", str(context.port)]
             command = [str(programs / "bentoml"), "serve", "bentoml_onnx:Onnx", "--working-dir", str(PROGRAMS)]
             return Launch([*command, *address], environment)
 
         workers_said = f"{workers} worker{'s' if workers > 1 else ''}"
-        return Contender(peer.name, f"{workers_said}, batching {said}", (BENTOML_JSON,), launch)
+        return ServerSetup(peer.name, f"{workers_said}, batching {said}", (BENTOML_JSON,), launch)
 
     return [setting(workers, batching) for workers in (2, 1) for batching in (True, False)]
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.server.errors import BenchmarkError
+from benchmarks.errors import BenchmarkError
 from benchmarks.server.models import INPUT, MODELS
 from benchmarks.server.runtime import open_session
 

@@ -7,17 +7,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 
+from benchmarks.errors import BenchmarkError
+from benchmarks.progress import Progress
 from benchmarks.server import raw, wrk
-from benchmarks.server.bodies import Answer, Protocol, Question
-from benchmarks.server.contenders import Contender
-from benchmarks.server.errors import BenchmarkError
 from benchmarks.server.models import CLASS, INPUT, SCORES, BenchModel
-from benchmarks.server.paced import pace
-from benchmarks.server.progress import Progress
+from benchmarks.server.paced_load import pace
+from benchmarks.server.protocols import Answer, Protocol, Question
 from benchmarks.server.raw import Raw, RawSetting
 from benchmarks.server.results import Paced, RawRow, Row
-from benchmarks.server.running import Running, objection, running, wait_until_it_answers
 from benchmarks.server.runtime import open_session
+from benchmarks.server.server_process import ServerProcess, objection, start_server, wait_until_it_answers
+from benchmarks.server.setups import ServerSetup
 from benchmarks.server.wrk import Load
 
 WARM_UP_SECONDS = 1.0
@@ -60,7 +60,7 @@ class Bench:
 class Entry:
     """One server and protocol that answered rightly, and what was seen of it so far. `broke` says what ended that."""
 
-    server: Running
+    server: ServerProcess
     protocol: Protocol
     question: Question
     script: Path
@@ -68,19 +68,19 @@ class Entry:
     broke: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        return f"{self.server.contender}, {self.protocol.name}"
+        return f"{self.server.setup}, {self.protocol.name}"
 
     def take_turn(self, program: str, seconds: float) -> None:
         """A server that is gone keeps its row, with the reason; the others go on."""
-        url = self.server.address + self.question.path
+        url = self.server.url + self.question.path
         try:
             wrk.drive(program, url, self.script, WARM_UP_SECONDS)
             self.seen.append(wrk.drive(program, url, self.script, seconds))
         except BenchmarkError as error:
-            self.broke.append(f"broke down under load ({error}); its last words: {self.server.last_words()}")
+            self.broke.append(f"broke down under load ({error}); its last words: {self.server.last_log_line()}")
 
 
-def choose(bench: Bench, settings: Sequence[Contender]) -> tuple[Contender, list[Row]]:
+def choose(bench: Bench, settings: Sequence[ServerSetup]) -> tuple[ServerSetup, list[Row]]:
     """The fastest of one server's settings in its first protocol, and a row for each that was tried.
 
     Without trials it is the first setting, the one to guess.
@@ -97,16 +97,16 @@ def choose(bench: Bench, settings: Sequence[Contender]) -> tuple[Contender, list
 
 
 def measure(
-    bench: Bench, contenders: Sequence[Contender], raw_settings: Sequence[RawSetting] = ()
+    bench: Bench, setups: Sequence[ServerSetup], raw_settings: Sequence[RawSetting] = ()
 ) -> tuple[list[RawRow], list[Row]]:
-    """One row per setting of the bare runtime, and one per contender and protocol, or one that says why there is none.
+    """One row per setting of the bare runtime, and one per setup and protocol, or one that says why there is none.
 
     Raises BenchmarkError when the bare runtime fails: without it no figure means anything.
     """
     bare: dict[RawSetting, list[Raw]] = {setting: [] for setting in raw_settings}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tidegate-bench-")))
-        outcomes = [outcome for contender in contenders for outcome in _enter(bench, contender, stack, folder)]
+        outcomes = [outcome for setup in setups for outcome in _enter(bench, setup, stack, folder)]
         entries = [outcome for outcome in outcomes if isinstance(outcome, Entry)]
         for number in range(bench.effort.rounds):
             _one_round(bench, bare, entries, f"round {number + 1} of {bench.effort.rounds}")
@@ -124,25 +124,25 @@ def _one_round(bench: Bench, bare: dict[RawSetting, list[Raw]], entries: Sequenc
         entry.take_turn(bench.wrk, bench.effort.seconds)
 
 
-def _enter(bench: Bench, contender: Contender, stack: ExitStack, folder: Path) -> list[Entry | Row]:
+def _enter(bench: Bench, setup: ServerSetup, stack: ExitStack, folder: Path) -> list[Entry | Row]:
     """Starts the server; it stays up, idle between its turns."""
     try:
-        server = stack.enter_context(running(contender, bench.model.name, bench.file))
-        wait_until_it_answers(server, bench.question(contender.protocols[0]))
+        server = stack.enter_context(start_server(setup, bench.model.name, bench.file))
+        wait_until_it_answers(server, bench.question(setup.protocols[0]))
     except BenchmarkError as error:
         return [
-            Row.without(bench.model.size, contender.server, contender.setting, protocol.name, str(error))
-            for protocol in contender.protocols
+            Row.without(bench.model.size, setup.server, setup.setting, protocol.name, str(error))
+            for protocol in setup.protocols
         ]
     expected = bench.expected()
-    return [_entry(bench, server, protocol, expected, folder) for protocol in contender.protocols]
+    return [_entry(bench, server, protocol, expected, folder) for protocol in setup.protocols]
 
 
-def _entry(bench: Bench, server: Running, protocol: Protocol, expected: Answer, folder: Path) -> Entry | Row:
+def _entry(bench: Bench, server: ServerProcess, protocol: Protocol, expected: Answer, folder: Path) -> Entry | Row:
     question = bench.question(protocol)
     if why := objection(server, protocol, question, expected):
-        return Row.without(bench.model.size, server.contender.server, server.contender.setting, protocol.name, why)
-    stem = f"{server.place.port}-{protocol.name.strip('/')}"
+        return Row.without(bench.model.size, server.setup.server, server.setup.setting, protocol.name, why)
+    stem = f"{server.port}-{protocol.name.strip('/')}"
     body = folder / f"{stem}.body"
     body.write_bytes(question.body)
     script = folder / f"{stem}.lua"
@@ -151,14 +151,14 @@ def _entry(bench: Bench, server: Running, protocol: Protocol, expected: Answer, 
 
 
 def _row(bench: Bench, entry: Entry) -> Row:
-    contender = entry.server.contender
+    setup = entry.server.setup
     if entry.broke:
-        return Row.without(bench.model.size, contender.server, contender.setting, entry.protocol.name, entry.broke[0])
+        return Row.without(bench.model.size, setup.server, setup.setting, entry.protocol.name, entry.broke[0])
     per_second = median(load.per_second for load in entry.seen)
     return Row(
         bench.model.size,
-        contender.server,
-        contender.setting,
+        setup.server,
+        setup.setting,
         entry.protocol.name,
         per_second,
         p50_ms=median(load.p50_ms for load in entry.seen),
@@ -175,8 +175,7 @@ def _paced(bench: Bench, entry: Entry, saturation: float) -> Paced | None:
     bench.progress.step(f"{bench.model.size}: {entry}, {rate:,.0f} requests/s")
     try:
         seen = [
-            pace(entry.server.place.port, entry.question, rate, bench.effort.seconds / 2)
-            for _ in range(bench.effort.rounds)
+            pace(entry.server.port, entry.question, rate, bench.effort.seconds / 2) for _ in range(bench.effort.rounds)
         ]
     except OSError as error:
         bench.progress.note(f"{entry} can't be asked at a fixed rate: {error}")

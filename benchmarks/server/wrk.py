@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.server.errors import BenchmarkError
+from benchmarks.errors import BenchmarkError
 
 CONNECTIONS, THREADS = 16, 1
 MARK = "WRK-SAW "

@@ -6,10 +6,10 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.server.progress import Progress
-from benchmarks.server_trials.errors import TrialError
+from benchmarks.errors import BenchmarkError
+from benchmarks.progress import Progress
+from benchmarks.report_page import DOCS, ReportSection
 from benchmarks.server_trials.fuzz_trial import fuzzing_report, try_fuzzing
-from benchmarks.server_trials.page import write_page
 from benchmarks.server_trials.soak import soak
 from benchmarks.server_trials.soak_report import soak_report
 from benchmarks.server_trials.stopping_trial import stopping_report, try_stopping
@@ -20,7 +20,7 @@ Trial = Callable[[Path, argparse.Namespace, Progress], Result]
 
 
 def main() -> int:
-    """The exit code: 0, 1 when something isn't as it should be, 2 when it can't be tried here."""
+    """The exit code: 0, 1 when something isn't as it should be, 2 when it can't be start_tidegate here."""
     options = _options()
     all_good = True
     for name in options.trials or TRIALS:
@@ -28,8 +28,8 @@ def main() -> int:
             with tempfile.TemporaryDirectory(prefix="tidegate-trial-") as folder:
                 report, good = TRIALS[name](Path(folder), options, Progress(1))
             if options.write:
-                write_page(name, report)
-        except TrialError as error:
+                ReportSection(name, DOCS / "server-trials.md").write(report)
+        except BenchmarkError as error:
             sys.stderr.write(f"{name}: {error}\n")
             return 2
         all_good &= good

@@ -11,13 +11,14 @@ from time import perf_counter
 
 import uvloop
 
-from benchmarks.server.progress import Progress
-from benchmarks.server_trials.errors import TrialError
-from benchmarks.server_trials.garbage import PATHS, Case, Shape, case_for, valid_question
+from benchmarks.errors import BenchmarkError
+from benchmarks.http_client import Connection, NoResponse, connect, request_bytes
+from benchmarks.progress import Progress
+from benchmarks.server.server_process import ServerProcess
+from benchmarks.server_trials.malformed import PATHS, Case, Shape, case_for, valid_question
 from benchmarks.server_trials.models import with_inputs
-from benchmarks.server_trials.questions import End
-from benchmarks.server_trials.servers import Tried, tried
-from benchmarks.server_trials.wire import Broken, Wire, connect, request_bytes
+from benchmarks.server_trials.requests import End
+from benchmarks.server_trials.server_under_test import faults, start_tidegate
 from tests.server.protocol.questions import SIGNATURES
 from tidegate_server.protocol.signature import Signature
 
@@ -30,7 +31,7 @@ NOT_IMPLEMENTED, DEADLINE_PASSED = 501, 504
 
 
 @dataclass
-class Fuzzed:
+class FuzzResult:
     """What came of the cases. `wrong` has a sentence and the bytes that were sent."""
 
     cases: Counter[str] = field(default_factory=Counter)
@@ -51,26 +52,28 @@ class Fuzzed:
 
 def fuzz_wire(
     folder: Path, seconds: float, seed: int, progress: Progress, signatures: Sequence[Signature] = tuple(SIGNATURES)
-) -> Fuzzed:
+) -> FuzzResult:
     """The time is shared out among servers, one after the other, each with a model of another signature."""
-    seen, random = Fuzzed(), Random(seed)
+    seen, random = FuzzResult(), Random(seed)
     for number, signature in enumerate(signatures):
         inputs: list[tuple[str, str, list[int | str]]] = [
             (spec.name, spec.datatype, ["N" if size == -1 else size for size in spec.shape])
             for spec in signature.inputs
         ]
         model = with_inputs(folder, f"fuzzed-{number}", inputs)
-        with tried(model, SETTINGS) as server:
+        with start_tidegate(model, SETTINGS) as server:
             uvloop.run(_fuzz_one(server, signature, seconds / len(signatures), seen, random))
-            seen.faults += server.faults()
+            seen.faults += faults(server)
             if server.has_ended:
-                raise TrialError(f"seed {seed}: the server died: {server.running.last_words()}")
+                raise BenchmarkError(f"seed {seed}: the server died: {server.last_log_line()}")
         seen.servers += 1
         progress.note(f"{seen.cases.total()} cases, {len(seen.wrong)} wrong answers, {len(seen.faults)} faults")
     return seen
 
 
-async def _fuzz_one(server: Tried, signature: Signature, seconds: float, seen: Fuzzed, random: Random) -> None:
+async def _fuzz_one(
+    server: ServerProcess, signature: Signature, seconds: float, seen: FuzzResult, random: Random
+) -> None:
     until = perf_counter() + seconds
     while perf_counter() < until and not server.has_ended:
         cases = [case_for(signature, random) for _ in range(CASES_BETWEEN_CHECKS)]
@@ -79,59 +82,59 @@ async def _fuzz_one(server: Tried, signature: Signature, seconds: float, seen: F
         await _check_that_it_still_answers(server.port, signature, seen)
 
 
-async def send_all(port: int, cases: Iterator[Case], seen: Fuzzed, until: float) -> None:
+async def send_all(port: int, cases: Iterator[Case], seen: FuzzResult, until: float) -> None:
     """Each case on a connection of its own. Several of these share one iterator."""
     for case in cases:
         if perf_counter() > until:
             return
         seen.cases[case.way.value] += 1
         try:
-            wire = await connect(port)
+            connection = await connect(port)
         except OSError as error:
             seen.wrong.append((f"no connection: {type(error).__name__}", case.data))
             continue
         try:
-            await _try(wire, case, seen)
+            await _try(connection, case, seen)
         finally:
-            wire.close()
+            connection.close()
 
 
-async def _try(wire: Wire, case: Case, seen: Fuzzed) -> None:
+async def _try(connection: Connection, case: Case, seen: FuzzResult) -> None:
     if case.shape is Shape.IN_PIECES:
         for at in range(0, len(case.data), 7):
-            await wire.send(case.data[at : at + 7])
+            await connection.send(case.data[at : at + 7])
             await asyncio.sleep(0)
     else:
-        await wire.send(case.data)
+        await connection.send(case.data)
     if case.end is End.RESET:
-        wire.reset()
+        connection.reset()
     if case.end is not End.HALF_CLOSE:
         return
-    wire.end_sending()
-    await _read_all(wire, case, seen)
+    connection.end_sending()
+    await _read_all(connection, case, seen)
 
 
-async def _read_all(wire: Wire, case: Case, seen: Fuzzed) -> None:
+async def _read_all(connection: Connection, case: Case, seen: FuzzResult) -> None:
     """What was sent may be several requests; every answer counts, until the server ends the connection."""
     answers = 0
     has_body = not case.data.lstrip().startswith(b"HEAD")
     while True:
         try:
-            reply = await wire.reply(has_body=has_body, patience=ANSWER_SECONDS)
-        except Broken as broken:
+            response = await connection.response(has_body=has_body, patience=ANSWER_SECONDS)
+        except NoResponse as broken:
             if str(broken) != "the connection ended after 0 bytes of an answer":
                 seen.wrong.append((str(broken), case.data))
             seen.unanswered += not answers
             return
         answers += 1
-        seen.answers[reply.status] += 1
-        if reply.status >= 500:
-            _judge_error(reply.status, reply.body, case, seen)
-        if reply.closes and not has_body:
+        seen.answers[response.status] += 1
+        if response.status >= 500:
+            _judge_error(response.status, response.body, case, seen)
+        if response.closes and not has_body:
             return  # a refusal of a head that couldn't be read has a body, whatever the method was
 
 
-def _judge_error(status: int, body: bytes, case: Case, seen: Fuzzed) -> None:
+def _judge_error(status: int, body: bytes, case: Case, seen: FuzzResult) -> None:
     by_rule = (status == DEADLINE_PASSED and case.may_ask_for_a_deadline) or (
         status == NOT_IMPLEMENTED and case.names_a_transfer_coding
     )
@@ -141,18 +144,18 @@ def _judge_error(status: int, body: bytes, case: Case, seen: Fuzzed) -> None:
         seen.wrong.append((f"{status} {body[:120]!r}", case.data))
 
 
-async def _check_that_it_still_answers(port: int, signature: Signature, seen: Fuzzed) -> None:
+async def _check_that_it_still_answers(port: int, signature: Signature, seen: FuzzResult) -> None:
     question = valid_question(signature, Random(1))
     request = request_bytes(PATHS[0], question.body, inference_header_content_length=question.json_bytes)
     seen.checks += 1
     sentence = "no connection"
     with suppress(OSError):
-        wire = await connect(port)
+        connection = await connect(port)
         try:
-            reply = await wire.ask(request)
-            sentence = f"{reply.status} {reply.body[:120]!r}"
-        except Broken as broken:
+            response = await connection.ask(request)
+            sentence = f"{response.status} {response.body[:120]!r}"
+        except NoResponse as broken:
             sentence = str(broken)
-        wire.close()
+        connection.close()
     if not sentence.startswith("200"):
         seen.wrong.append((f"a valid question got {sentence}", request))

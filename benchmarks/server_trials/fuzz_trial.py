@@ -7,8 +7,8 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.server.progress import Progress
-from benchmarks.server_trials.fuzz import Fuzzed, fuzz_wire
+from benchmarks.progress import Progress
+from benchmarks.server_trials.fuzz import FuzzResult, fuzz_wire
 from benchmarks.server_trials.schema import Conformance, conformance
 from tests.server.protocol import fuzz as reader
 
@@ -17,11 +17,11 @@ LONGEST_SHOWN = 200
 
 
 @dataclass(frozen=True)
-class Fuzzing:
+class FuzzingResult:
     """`read` is what the reader's fuzzer said; its exit code is 0 when it found nothing."""
 
     documents: tuple[Conformance, ...]
-    wire: Fuzzed
+    wire: FuzzResult
     read: str
     read_code: int
 
@@ -36,17 +36,17 @@ class Fuzzing:
         return sum(one.cases for one in self.documents) + self.wire.cases.total() + in_reader
 
 
-def try_fuzzing(folder: Path, seconds: float, examples: int, seed: int, progress: Progress) -> Fuzzing:
-    """`seconds` on the wire and half as many in the reader. Raises TrialError."""
+def try_fuzzing(folder: Path, seconds: float, examples: int, seed: int, progress: Progress) -> FuzzingResult:
+    """`seconds` on the wire and half as many in the reader. Raises BenchmarkError."""
     progress.note("mutated bodies in the reader")
     said = io.StringIO()
     with redirect_stdout(said):
         code = reader.run(seconds / 2, seed)
     documents = tuple(conformance(folder, examples, seed, progress))
-    return Fuzzing(documents, fuzz_wire(folder, seconds, seed, progress), said.getvalue().strip(), code)
+    return FuzzingResult(documents, fuzz_wire(folder, seconds, seed, progress), said.getvalue().strip(), code)
 
 
-def fuzzing_report(fuzzing: Fuzzing) -> str:
+def fuzzing_report(fuzzing: FuzzingResult) -> str:
     """Markdown."""
     wire = fuzzing.wire
     documents = [
@@ -73,7 +73,7 @@ def fuzzing_report(fuzzing: Fuzzing) -> str:
     )
 
 
-def _complaints(fuzzing: Fuzzing) -> list[str]:
+def _complaints(fuzzing: FuzzingResult) -> list[str]:
     lines = []
     for one in fuzzing.documents:
         if not one.is_good:

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.server.progress import Progress
+from benchmarks.progress import Progress
+from benchmarks.server.server_process import ServerProcess
 from benchmarks.server_trials.models import every_datatype, readings, with_inputs, with_known_ids
-from benchmarks.server_trials.servers import Tried, tried
+from benchmarks.server_trials.server_under_test import faults, start_tidegate
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = Path(__file__).with_name("schemathesis.toml")
@@ -55,14 +56,14 @@ def models(folder: Path) -> dict[str, Path]:
 
 
 def conformance(folder: Path, examples: int, seed: int, progress: Progress) -> Iterator[Conformance]:
-    """`examples` for each operation and each phase of schemathesis. Raises TrialError."""
+    """`examples` for each operation and each phase of schemathesis. Raises BenchmarkError."""
     for what, model in models(folder).items():
-        with tried(model, {"TIDEGATE_PROCESSES": "1"}) as server:
+        with start_tidegate(model, {"TIDEGATE_PROCESSES": "1"}) as server:
             progress.note(f"schemathesis: {what}")
             yield check(server, what, folder, examples, seed)
 
 
-def check(server: Tried, what: str, folder: Path, examples: int, seed: int) -> Conformance:
+def check(server: ServerProcess, what: str, folder: Path, examples: int, seed: int) -> Conformance:
     """One running server, which has to be there afterwards."""
     command = [
         str(Path(sys.executable).with_name("schemathesis")),
@@ -77,10 +78,8 @@ def check(server: Tried, what: str, folder: Path, examples: int, seed: int) -> C
     done = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST_SECONDS, cwd=folder, check=False)
     complaint = "" if done.returncode == 0 else "\n".join((done.stdout + done.stderr).splitlines()[-LAST_LINES:])
     if server.has_ended:
-        complaint = f"the server died: {server.running.last_words()}\n{complaint}"
-    return Conformance(
-        what, _number(_OPERATIONS, done.stdout), _number(_CASES, done.stdout), complaint, server.faults()
-    )
+        complaint = f"the server died: {server.last_log_line()}\n{complaint}"
+    return Conformance(what, _number(_OPERATIONS, done.stdout), _number(_CASES, done.stdout), complaint, faults(server))
 
 
 def _number(pattern: "re.Pattern[str]", text: str) -> int:

@@ -11,14 +11,15 @@ from time import perf_counter
 
 import uvloop
 
-from benchmarks.server.progress import Progress
-from benchmarks.server_trials.calls import CallCounts, calling
-from benchmarks.server_trials.errors import TrialError
+from benchmarks.errors import BenchmarkError
+from benchmarks.http_client import Connection, NoResponse, Response, connect, request_bytes
+from benchmarks.progress import Progress
+from benchmarks.server.server_process import ServerProcess
+from benchmarks.server_trials.grpc_calls import CallCounts, calling
 from benchmarks.server_trials.memory import Flatness, Sample, cpu_seconds, flatness, resident_bytes
 from benchmarks.server_trials.models import readings
-from benchmarks.server_trials.questions import BAD_KINDS, GOOD_KINDS, End, Judge, Kind, Message
-from benchmarks.server_trials.servers import Tried, tried
-from benchmarks.server_trials.wire import Broken, Reply, Wire, connect, request_bytes
+from benchmarks.server_trials.requests import BAD_KINDS, GOOD_KINDS, End, Judge, Kind, Message
+from benchmarks.server_trials.server_under_test import faults, start_tidegate
 
 CONNECTIONS = 32
 SCRAPE_SECONDS = 5.0
@@ -45,7 +46,7 @@ class Counts:
 
 
 @dataclass(frozen=True)
-class Soaked:
+class SoakResult:
     """One soak's result. `faults` are lines of the server's log."""
 
     seconds: float
@@ -70,23 +71,23 @@ class Soaked:
         return clean and self.flatness.is_flat
 
 
-def soak(folder: Path, minutes: float, environment: Mapping[str, str], progress: Progress) -> Soaked:
-    """Raises TrialError when the server can't be started."""
+def soak(folder: Path, minutes: float, environment: Mapping[str, str], progress: Progress) -> SoakResult:
+    """Raises BenchmarkError when the server can't be started."""
     model = readings(folder)
     progress.note("writing what will be asked")
     load = Load(model, seed=1)
-    with tried(model, environment) as server, calling(server.grpc_port) as calls:
+    with start_tidegate(model, environment) as server, calling(server.grpc_port) as calls:
         progress.note(f"{minutes:g} minutes of load begin")
         used = cpu_seconds(server.pid)
         samples = uvloop.run(_minutes(server, load, minutes * 60, progress))
         used = cpu_seconds(server.pid) - used
         if server.has_ended:
-            raise TrialError(f"the server ended under the load: {server.running.last_words()}")
-        faults = tuple(server.faults())
-    return Soaked(minutes * 60, load.counts, calls, tuple(samples), used / (minutes * 60), faults)
+            raise BenchmarkError(f"the server ended under the load: {server.last_log_line()}")
+        found = tuple(faults(server))
+    return SoakResult(minutes * 60, load.counts, calls, tuple(samples), used / (minutes * 60), found)
 
 
-async def _minutes(server: Tried, load: "Load", seconds: float, progress: Progress) -> list[Sample]:
+async def _minutes(server: ServerProcess, load: "Load", seconds: float, progress: Progress) -> list[Sample]:
     began = perf_counter()
     until = began + seconds
     asking = [asyncio.create_task(load.ask(server.port, until)) for _ in range(CONNECTIONS)]
@@ -109,19 +110,19 @@ async def _sample(pid: int, began: float, after: float, pause: float) -> Sample:
     return Sample(perf_counter() - began, int(median(readings)), min(readings), max(readings))
 
 
-async def _scrape(server: Tried, counts: Counts, until: float) -> None:
+async def _scrape(server: ServerProcess, counts: Counts, until: float) -> None:
     request = request_bytes("/metrics", method="GET")
     while perf_counter() < until:
         try:
-            wire = await connect(server.admin_port)
-            reply = await wire.ask(request)
-            wire.close()
-        except (OSError, Broken) as error:
+            connection = await connect(server.admin_port)
+            response = await connection.ask(request)
+            connection.close()
+        except (OSError, NoResponse) as error:
             counts.objected("scrape", str(error))
         else:
             counts.scrapes += 1
-            if reply.status != 200 or b"tidegate_" not in reply.body:
-                counts.objected("scrape", f"status {reply.status}")
+            if response.status != 200 or b"tidegate_" not in response.body:
+                counts.objected("scrape", f"status {response.status}")
         await asyncio.sleep(min(SCRAPE_SECONDS, max(0.0, until - perf_counter())))
 
 
@@ -136,63 +137,63 @@ class Load:
 
     async def ask(self, port: int, until: float) -> None:
         """One client's life: message after message, on one connection as long as that holds."""
-        wire: Wire | None = None
+        connection: Connection | None = None
         while perf_counter() < until:
             (kind,) = self._random.choices(self._kinds, self._shares)
             message = self._random.choice(self._pools[kind.name])
             self.counts.sent[kind.name] += 1
             try:
-                wire = wire or await connect(port)
-                stays = await self._exchange(wire, kind, message)
-            except (OSError, Broken) as error:
+                connection = connection or await connect(port)
+                stays = await self._exchange(connection, kind, message)
+            except (OSError, NoResponse) as error:
                 self.counts.objected(kind.name, str(error))
                 stays = False
-            if not stays and wire is not None:
-                wire.close()
-                wire = None
-        if wire is not None:
-            wire.close()
+            if not stays and connection is not None:
+                connection.close()
+                connection = None
+        if connection is not None:
+            connection.close()
 
-    async def _exchange(self, wire: Wire, kind: Kind, message: Message) -> bool:
+    async def _exchange(self, connection: Connection, kind: Kind, message: Message) -> bool:
         """Whether the connection can be used again."""
         if message.answers == 0:
-            await self._leave(wire, kind, message)
+            await self._leave(connection, kind, message)
             return False
-        sending = asyncio.create_task(wire.send(message.data)) if len(message.data) > 2**16 else None
+        sending = asyncio.create_task(connection.send(message.data)) if len(message.data) > 2**16 else None
         if sending is None:
-            await wire.send(message.data)
+            await connection.send(message.data)
         try:
             for _ in range(message.answers):
-                reply = await wire.reply()
-                self._check(kind, message, reply)
+                response = await connection.response()
+                self._check(kind, message, response)
         finally:
             if sending is not None:
                 sending.cancel()
-        return not reply.closes and (sending is None or sending.done())
+        return not response.closes and (sending is None or sending.done())
 
-    async def _leave(self, wire: Wire, kind: Kind, message: Message) -> None:
-        await wire.send(message.data)
+    async def _leave(self, connection: Connection, kind: Kind, message: Message) -> None:
+        await connection.send(message.data)
         if message.end is End.RESET:
-            wire.reset()
+            connection.reset()
         if message.end is not End.HALF_CLOSE:
             return
-        wire.end_sending()
+        connection.end_sending()
         try:
-            reply = await wire.reply(patience=AFTER_REFUSAL_SECONDS)
-        except Broken as broken:
+            response = await connection.response(patience=AFTER_REFUSAL_SECONDS)
+        except NoResponse as broken:
             if "no answer" in str(broken):
                 self.counts.objected(kind.name, "the server held on to the connection of a client that had left")
             return
-        self.counts.answers[reply.status] += 1
-        if not 400 <= reply.status < 500:
-            self.counts.objected(kind.name, f"{reply.status} {reply.body[:80]!r}")
+        self.counts.answers[response.status] += 1
+        if not 400 <= response.status < 500:
+            self.counts.objected(kind.name, f"{response.status} {response.body[:80]!r}")
 
-    def _check(self, kind: Kind, message: Message, reply: Reply) -> None:
-        self.counts.answers[reply.status] += 1
-        if reply.status == 429:
+    def _check(self, kind: Kind, message: Message, response: Response) -> None:
+        self.counts.answers[response.status] += 1
+        if response.status == 429:
             self.counts.turned_away += 1
             return
-        if reply.status not in kind.statuses:
-            self.counts.objected(kind.name, f"{reply.status} {reply.body[:120]!r}")
-        elif reply.status == 200 and (objection := self._judge.objection(message, reply)) is not None:
+        if response.status not in kind.statuses:
+            self.counts.objected(kind.name, f"{response.status} {response.body[:120]!r}")
+        elif response.status == 200 and (objection := self._judge.objection(message, response)) is not None:
             self.counts.objected(kind.name, objection)

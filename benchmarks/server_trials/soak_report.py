@@ -3,19 +3,19 @@
 from collections import Counter
 
 from benchmarks.server_trials.memory import sparkline
-from benchmarks.server_trials.questions import BAD_KINDS
-from benchmarks.server_trials.soak import Soaked
+from benchmarks.server_trials.requests import BAD_KINDS
+from benchmarks.server_trials.soak import SoakResult
 
 MEBI = 2**20
 SHOWN = 10
 
 
-def soak_report(soaked: Soaked) -> str:
+def soak_report(soaked: SoakResult) -> str:
     """Markdown."""
     return "\n".join([*_verdicts(soaked), "", *_memory(soaked), "", *_answers(soaked), *_wrong(soaked)])
 
 
-def _verdicts(soaked: Soaked) -> list[str]:
+def _verdicts(soaked: SoakResult) -> list[str]:
     flat, counts = soaked.flatness, soaked.counts
     wrong = len(counts.wrong) + len(soaked.calls.wrong)
     return [
@@ -29,14 +29,14 @@ def _verdicts(soaked: Soaked) -> list[str]:
     ]
 
 
-def _memory(soaked: Soaked) -> list[str]:
+def _memory(soaked: SoakResult) -> list[str]:
     line = sparkline([sample.bytes for sample in soaked.samples])
     each = soaked.seconds / len(soaked.samples)
     figures = " ".join(f"{sample.bytes / MEBI:.0f}" for sample in soaked.samples)
     return ["```", f"RSS, median of each {each:.3g} s, bars from zero", line, f"MiB: {figures}", "```"]
 
 
-def _answers(soaked: Soaked) -> list[str]:
+def _answers(soaked: SoakResult) -> list[str]:
     counts = soaked.counts
     sent = counts.sent.total()
     bad = sum(counts.sent[kind.name] for kind in BAD_KINDS)
@@ -51,7 +51,7 @@ def _answers(soaked: Soaked) -> list[str]:
     ]
 
 
-def _wrong(soaked: Soaked) -> list[str]:
+def _wrong(soaked: SoakResult) -> list[str]:
     wrong = Counter([*soaked.counts.wrong, *soaked.calls.wrong, *(f"log: {line}" for line in soaked.faults)])
     return ["", *(f"- {count} × {sentence}" for sentence, count in wrong.most_common(SHOWN))] if wrong else []
 

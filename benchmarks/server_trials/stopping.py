@@ -15,7 +15,7 @@ from time import perf_counter, sleep
 
 import uvloop
 
-from benchmarks.server_trials.wire import Broken, Reply, Wire, connect
+from benchmarks.http_client import Connection, NoResponse, Response, connect
 
 BEFORE_SECONDS = 1.5
 AFTER_SECONDS = 3.5
@@ -51,7 +51,7 @@ STUBBORN = Pressure(16, None, openers=16, opener_pause_seconds=0.005, is_stubbor
 
 
 @dataclass
-class Stopped:
+class StopResult:
     """One round, or several added up. Kept connections are those that were open when the signal came."""
 
     rounds: int = 1
@@ -73,7 +73,7 @@ class Stopped:
     def is_good(self) -> bool:
         return not (self.lost or self.untold or self.new_lost or self.left_open or self.killed)
 
-    def add(self, other: "Stopped") -> None:
+    def add(self, other: "StopResult") -> None:
         self.rounds += other.rounds
         self.answered += other.answered
         self.told += other.told
@@ -86,22 +86,22 @@ class Stopped:
         self.exit_seconds += other.exit_seconds
 
 
-def stop_under(pressure: Pressure, port: int, pid: int, other_port: int, request: bytes) -> Stopped:
+def stop_under(pressure: Pressure, port: int, pid: int, other_port: int, request: bytes) -> StopResult:
     """One round: load, SIGTERM to `pid`, load, and the wait for its end."""
     return uvloop.run(_Round(pressure, port, other_port, request).run(pid))
 
 
 class _Round:
     def __init__(self, pressure: Pressure, port: int, other_port: int, request: bytes) -> None:
-        self.seen = Stopped()
+        self.seen = StopResult()
         self._pressure, self._port, self._other_port, self._request = pressure, port, other_port, request
         self._due: asyncio.Queue[None] = asyncio.Queue()
         self._signalled: float | None = None
         self._is_over = False
 
-    async def run(self, pid: int) -> Stopped:
-        wires = [await connect(self._port) for _ in range(self._pressure.connections)]
-        kept = [asyncio.create_task(self._keep(wire)) for wire in wires]
+    async def run(self, pid: int) -> StopResult:
+        connections = [await connect(self._port) for _ in range(self._pressure.connections)]
+        kept = [asyncio.create_task(self._keep(connection)) for connection in connections]
         others = [asyncio.create_task(self._open()) for _ in range(self._pressure.openers)]
         if self._pressure.per_second is not None:
             others.append(asyncio.create_task(self._pace(self._pressure.per_second)))
@@ -129,20 +129,20 @@ class _Round:
             self._due.put_nowait(None)
             await asyncio.sleep(max(0.0, began + number / per_second - perf_counter()))
 
-    async def _keep(self, first: Wire) -> None:
+    async def _keep(self, first: Connection) -> None:
         """One client: its first connection is the one that has to be told."""
-        wire = first
+        connection = first
         while await self._is_asked_for():
-            if wire is first and wire.has_ended:
+            if connection is first and connection.has_ended:
                 self.seen.untold += 1
-                wire = await self._elsewhere(wire)
-            reply = await self._ask(wire, self.seen.lost)
-            self.seen.answered += reply is not None
-            if reply is None or reply.closes:
-                self.seen.told += wire is first and reply is not None
-                wire = await self._elsewhere(wire)
-        self.seen.left_open += wire is first
-        wire.close()
+                connection = await self._elsewhere(connection)
+            response = await self._ask(connection, self.seen.lost)
+            self.seen.answered += response is not None
+            if response is None or response.closes:
+                self.seen.told += connection is first and response is not None
+                connection = await self._elsewhere(connection)
+        self.seen.left_open += connection is first
+        connection.close()
 
     async def _is_asked_for(self) -> bool:
         """True when the next request is due; False when all is over."""
@@ -150,33 +150,33 @@ class _Round:
             await self._due.get()
         return not self._is_over
 
-    async def _elsewhere(self, wire: Wire) -> Wire:
-        wire.close()
+    async def _elsewhere(self, connection: Connection) -> Connection:
+        connection.close()
         return await connect(self._other_port)
 
-    async def _ask(self, wire: Wire, lost: Counter[str]) -> Reply | None:
+    async def _ask(self, connection: Connection, lost: Counter[str]) -> Response | None:
         """None for what got no answer; that is counted, and so are other answers than 200."""
         try:
-            await wire.send(self._request)
-            reply = await wire.reply(patience=PATIENCE_SECONDS)
-        except Broken as broken:
+            await connection.send(self._request)
+            response = await connection.response(patience=PATIENCE_SECONDS)
+        except NoResponse as broken:
             lost[str(broken)] += 1
             return None
-        if reply.status != 200:
-            lost[str(reply.status)] += 1
-        return reply
+        if response.status != 200:
+            lost[str(response.status)] += 1
+        return response
 
     async def _open(self) -> None:
         """Connections for one request each, one after the other."""
         while not self._is_over:
             self.seen.new += 1
-            wire = await self._new_wire()
-            if wire is not None:
-                await self._ask(wire, self.seen.new_lost)
-                wire.close()
+            connection = await self._new_wire()
+            if connection is not None:
+                await self._ask(connection, self.seen.new_lost)
+                connection.close()
             await asyncio.sleep(self._pressure.opener_pause_seconds)
 
-    async def _new_wire(self) -> Wire | None:
+    async def _new_wire(self) -> Connection | None:
         try:
             return await connect(self._port_for_new_ones())
         except ConnectionRefusedError as refused:

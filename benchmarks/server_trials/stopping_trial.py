@@ -6,23 +6,22 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from benchmarks.http_servers.contenders import PACKAGES
-from benchmarks.server.campaign import cache
-from benchmarks.server.contenders import Contender
-from benchmarks.server.errors import BenchmarkError
+from benchmarks.errors import BenchmarkError
+from benchmarks.http_client import request_bytes
+from benchmarks.http_servers.setups import PACKAGES
+from benchmarks.progress import Progress
 from benchmarks.server.models import INPUT, MODELS
 from benchmarks.server.peers import install
-from benchmarks.server.progress import Progress
-from benchmarks.server.running import running
-from benchmarks.server_trials.errors import TrialError
-from benchmarks.server_trials.servers import NAME, tried
-from benchmarks.server_trials.stopping import PRESSURES, STUBBORN, Pressure, Stopped, stop_under
-from benchmarks.server_trials.stopping_calls import stop_under_calls
-from benchmarks.server_trials.wire import request_bytes
+from benchmarks.server.server_process import start_server
+from benchmarks.server.setups import ServerSetup
+from benchmarks.server.suite import cache
+from benchmarks.server_trials.server_under_test import NAME, start_tidegate
+from benchmarks.server_trials.stopping import PRESSURES, STUBBORN, Pressure, StopResult, stop_under
+from benchmarks.server_trials.stopping_grpc import stop_under_calls
 
 SETTINGS = {"TIDEGATE_DRAIN_SECONDS": "2"}
 """Less than the 5 s that it has by itself, so that many rounds are short; more than the router's second."""
-OURS = "Tidegate"
+TIDEGATE = "Tidegate"
 PEERS = {"gunicorn": "gthread, 16 threads", "granian": "WSGI, 2 threads", "waitress": "16 threads"}
 PEER_ROUNDS = 3
 
@@ -33,37 +32,37 @@ class Ending:
 
     server: str
     pressure: str
-    seen: Stopped
+    seen: StopResult
 
     @property
     def is_ours(self) -> bool:
-        return self.server == OURS
+        return self.server == TIDEGATE
 
 
 def try_stopping(
     folder: Path, rounds: int, with_peers: bool, more: Mapping[str, str], progress: Progress
 ) -> list[Ending]:
-    """`more` settings for our server. Raises TrialError when a server can't be started."""
+    """`more` settings for our server. Raises BenchmarkError when a server can't be started."""
     settings = {**SETTINGS, **more}
     model, request = MODELS["S"].write(folder), question()
     endings = []
-    with tried(model) as staying:
+    with start_tidegate(model) as staying:
 
-        def stop_ours(pressure: Pressure) -> Stopped:
-            with tried(model, settings) as server:
+        def stop_ours(pressure: Pressure) -> StopResult:
+            with start_tidegate(model, settings) as server:
                 return stop_under(pressure, server.port, server.pid, staying.port, request)
 
-        def stop_our_calls() -> Stopped:
-            with tried(model, settings) as server:
+        def stop_our_calls() -> StopResult:
+            with start_tidegate(model, settings) as server:
                 width = MODELS["S"].row[0]
                 return stop_under_calls(server.grpc_port, server.pid, staying.grpc_port, width)
 
         for pressure in (*PRESSURES, STUBBORN):
-            progress.note(f"{OURS}, {pressure}")
-            endings.append(Ending(OURS, str(pressure), _repeated(partial(stop_ours, pressure), rounds)))
-        progress.note(f"{OURS}, gRPC")
+            progress.note(f"{TIDEGATE}, {pressure}")
+            endings.append(Ending(TIDEGATE, str(pressure), _repeated(partial(stop_ours, pressure), rounds)))
+        progress.note(f"{TIDEGATE}, gRPC")
         endings.append(
-            Ending(OURS, "gRPC, at saturation, 8 channels with 4 calls each", _repeated(stop_our_calls, rounds))
+            Ending(TIDEGATE, "gRPC, at saturation, 8 channels with 4 calls each", _repeated(stop_our_calls, rounds))
         )
         for peer in _peers(progress) if with_peers else []:
             for pressure in PRESSURES:
@@ -73,25 +72,24 @@ def try_stopping(
     return endings
 
 
-def _repeated(once: Callable[[], Stopped], rounds: int) -> Stopped:
+def _repeated(once: Callable[[], StopResult], rounds: int) -> StopResult:
     seen = once()
     for _ in range(rounds - 1):
         seen.add(once())
     return seen
 
 
-def _stopper_of(peer: Contender, model: Path, pressure: Pressure, other: int, request: bytes) -> Callable[[], Stopped]:
-    def stop() -> Stopped:
-        try:
-            with running(peer, NAME, model) as server:
-                return stop_under(pressure, server.place.port, server.process.pid, other, request)
-        except BenchmarkError as error:
-            raise TrialError(str(error)) from error
+def _stopper_of(
+    peer: ServerSetup, model: Path, pressure: Pressure, other: int, request: bytes
+) -> Callable[[], StopResult]:
+    def stop() -> StopResult:
+        with start_server(peer, NAME, model) as server:
+            return stop_under(pressure, server.port, server.pid, other, request)
 
     return stop
 
 
-def _peers(progress: Progress) -> list[Contender]:
+def _peers(progress: Progress) -> list[ServerSetup]:
     """Those that can be installed."""
     found = []
     for package in PACKAGES:
@@ -103,7 +101,7 @@ def _peers(progress: Progress) -> list[Contender]:
             progress.note(f"without {package.name}, which {error}")
             continue
         settings = package.settings(package, programs)
-        found += [contender for contender in settings if contender.setting == PEERS[package.package]]
+        found += [setup for setup in settings if setup.setting == PEERS[package.package]]
     return found
 
 

@@ -4,19 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.http_servers.contenders import PACKAGES, Front, Package, fronts_of, our_fronts
+from benchmarks.http_client import HOST, chunks
 from benchmarks.http_servers.cpu import ticks_of
-from benchmarks.http_servers.page import BEGIN, END, with_report
-from benchmarks.http_servers.seen import Ending, Facts, Idle, Results, Row, Slow, Speed, TooLarge
+from benchmarks.http_servers.report import endings, facts, notes, speeds
+from benchmarks.http_servers.results import Ending, Facts, Idle, Results, Row, Slow, Speed, TooLarge
+from benchmarks.http_servers.setups import PACKAGES, Front, Package, fronts_of, our_fronts
 from benchmarks.http_servers.speed import best_of, spread_of
-from benchmarks.http_servers.table import endings, facts, notes, speeds
-from benchmarks.http_servers.whole_bodies import chunks, head_bytes
-from benchmarks.server.bodies import Question
-from benchmarks.server.contenders import Place
-from benchmarks.server.errors import BenchmarkError
+from benchmarks.server.protocols import Question
 from benchmarks.server.results import Paced
+from benchmarks.server.setups import LaunchContext
 
-PLACE = Place("digits", Path("/models/model.onnx"), 8080, (8081, 8082), Path("/tmp/front"))  # noqa: S108 - never opened
+CONTEXT = LaunchContext("digits", Path("/models/model.onnx"), 8080, (8081, 8082), Path("/tmp/front"))  # noqa: S108 - never opened
 EVERY_FRONT = [front for package in PACKAGES for front in fronts_of(package, Path("/programs"))] + our_fronts()
 
 ENDED = Slow(held=40, ended=40, last_ended=30.4, watched=31.0, asked=30, late=0)
@@ -44,7 +42,7 @@ def test_no_two_fronts_share_a_name() -> None:
 
 @pytest.mark.parametrize("front", [pytest.param(front, id=front.label) for front in EVERY_FRONT])
 def test_every_front_is_told_its_port_and_its_model(front: Front) -> None:
-    launch = front.contender.launch(PLACE)
+    launch = front.setup.launch(CONTEXT)
     said = " ".join([*launch.command, *launch.environment.values()])
     assert ("8080" in said, "/models/model.onnx" in said) == (True, True)
 
@@ -57,7 +55,7 @@ def test_every_package_is_pinned_with_all_that_it_needs(package: Package) -> Non
 
 
 def test_our_server_runs_as_one_process_like_all_others() -> None:
-    whole = our_fronts()[-1].contender.launch(PLACE)
+    whole = our_fronts()[-1].setup.launch(CONTEXT)
     assert whole.environment["TIDEGATE_PROCESSES"] == "1"
 
 
@@ -70,7 +68,7 @@ def test_a_body_in_chunks_is_all_of_it_and_an_end() -> None:
 
 def test_a_head_has_the_questions_headers_and_those_of_the_probe() -> None:
     question = Question("/predict", b"{}", {"Content-Type": "application/json"})
-    assert head_bytes(question, {"Content-Length": "41"}) == (
+    assert question.head(HOST, {"Content-Length": "41"}) == (
         b"POST /predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 41\r\n\r\n"
     )
 
@@ -162,12 +160,3 @@ def test_a_machine_with_other_work_is_named_first() -> None:
         "- The handler's own rounds differ by 42%",
         "- b: can't be installed",
     ]
-
-
-def test_the_page_keeps_everything_around_the_report() -> None:
-    assert with_report(f"above\n{BEGIN}\nold\n{END}\nbelow", "new\n") == f"above\n{BEGIN}\n\nnew\n\n{END}\nbelow"
-
-
-def test_a_page_without_a_place_is_an_error() -> None:
-    with pytest.raises(BenchmarkError, match="needs the lines"):
-        with_report("nothing here", "new")

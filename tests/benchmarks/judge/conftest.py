@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
-from benchmarks.judge.product import default_analysis
+from benchmarks.judge.tidegate_defaults import default_analysis
 from benchmarks.judge.traffic import HORIZON, Arm, Floats, Ints, Recording
 from tidegate.model.spec import Analysis
 from tidegate.simulation.synthetic_traffic import BOUNDS

@@ -5,10 +5,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from benchmarks.judge.cells import Cell, Table
-from benchmarks.judge.drawing import draw
 from benchmarks.judge.oracle import EQUAL, WINDOWS, Harmless, Oracle, oracles_for, tune
+from benchmarks.judge.scenarios import Cell, Table
 from benchmarks.judge.traffic import Arm, Recording
+from benchmarks.judge.traffic_generator import draw
 from tidegate.model.spec import Analysis
 
 RUNS = 800

@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.judge.__main__ import exit_code
-from benchmarks.judge.cells import Cell, Table, outage
 from benchmarks.judge.goals import Goal, is_refuted, judge
 from benchmarks.judge.outcomes import (
     ARGO,
@@ -20,6 +19,7 @@ from benchmarks.judge.outcomes import (
 )
 from benchmarks.judge.report import report
 from benchmarks.judge.results import CellResult, Figures, Results, figures_of
+from benchmarks.judge.scenarios import Cell, Table, outage
 from tidegate.model.spec import Analysis
 
 RULES = (ARGO, FLAGGER, KAYENTA, STRICT, OURS, ORACLE_60, ORACLE_BEST, ORACLE_TOLERANCE)

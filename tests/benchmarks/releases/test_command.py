@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.page import Place
+from benchmarks.errors import BenchmarkError
 from benchmarks.releases import __main__ as command
-from benchmarks.releases import stand
-from benchmarks.releases.errors import CannotMeasure
+from benchmarks.releases import testbed
 from benchmarks.releases.results import Measured
 from benchmarks.releases.scenarios import Scenario, equal, failing, slow
-from tests.benchmarks.releases.made import GONE, of, of_failing
+from benchmarks.report_page import ReportSection
+from tests.benchmarks.releases.examples import GONE, of, of_failing
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_without_a_cluster_it_is_exit_code_2(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def run(scenarios: tuple[Scenario, ...], *, keep_cluster: bool) -> tuple[Measured, ...]:
-        raise CannotMeasure("no cluster: the one-node cluster needs root")
+        raise BenchmarkError("no cluster: the one-node cluster needs root")
 
     monkeypatch.setattr(command, "run", run)
     assert command.main([]) == 2
@@ -74,15 +74,15 @@ def test_write_puts_the_report_into_the_page(
     asked: list[object], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     there = tmp_path / "page.md"
-    place = Place("releases", there)
-    there.write_text("\n".join(place.marks))
-    monkeypatch.setattr(command, "PLACE", place)
+    section = ReportSection("releases", there)
+    there.write_text("\n".join(section.marks))
+    monkeypatch.setattr(command, "SECTION", section)
     assert command.main(["--write"]) == 0
     assert "median 7.0 s" in there.read_text()
 
 
 def test_the_chart_has_the_demos_values_but_for_the_scrape_interval() -> None:
-    given = stand.values("docker.io/tidegate/", "http://198.19.0.9:9090", "abc", 5)
+    given = testbed.values("docker.io/tidegate/", "http://198.19.0.9:9090", "abc", 5)
     assert given["prometheus"] == {"url": "http://198.19.0.9:9090", "scrapeIntervalSeconds": 5}
     assert given["podAnnotations"] == {"tidegate.dev/build": "abc"}
     assert given["image"] == {"repository": "docker.io/tidegate/operator", "tag": "demo"}

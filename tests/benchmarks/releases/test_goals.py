@@ -7,7 +7,7 @@ import pytest
 from benchmarks.releases.goals import Goal, judge
 from benchmarks.releases.results import Measured
 from benchmarks.releases.scenarios import failing
-from tests.benchmarks.releases.made import GONE, STAYED, STUCK, of, of_equal, of_failing, of_slow
+from tests.benchmarks.releases.examples import GONE, STAYED, STUCK, of, of_equal, of_failing, of_slow
 
 
 def verdicts(measured: Measured) -> dict[str, bool]:

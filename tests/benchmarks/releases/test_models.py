@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.releases.deck import CARDS, Deck, draw
 from benchmarks.releases.models import FAILING, GOOD, SLOW, TWIN_A, TWIN_B, TWINS, Model, Models
+from benchmarks.releases.payloads import CARDS, Deck, draw
 from tidegate_demo.models import answers
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from benchmarks.releases.report import line, report
 from benchmarks.releases.scenarios import failing
-from tests.benchmarks.releases.made import GONE, STAYED, STUCK, of, of_equal, of_failing, of_slow
+from tests.benchmarks.releases.examples import GONE, STAYED, STUCK, of, of_equal, of_failing, of_slow
 
 
 def test_a_report_has_goals_every_release_and_all_figures() -> None:

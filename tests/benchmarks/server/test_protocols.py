@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.server.bodies import BINARY, JSON, PREDICT, Answer, Question, ask_rows, read_columns
-from benchmarks.server.errors import BenchmarkError
+from benchmarks.errors import BenchmarkError
 from benchmarks.server.models import CLASS, INPUT, MODELS, SCORES
-from benchmarks.server.paced import Head, pace, read_head, request_bytes, summary
+from benchmarks.server.paced_load import Head, pace, read_head, summary
 from benchmarks.server.peers import PEERS
+from benchmarks.server.protocols import BINARY, JSON, PREDICT, Answer, Question, ask_rows, read_columns
 from benchmarks.server.results import Paced
 from benchmarks.server.runtime import open_session
 
@@ -144,7 +144,7 @@ def test_heads_of_answers(received: bytes, expected: Head | None) -> None:
 
 def test_a_request_is_written_once_with_its_length() -> None:
     question = Question("/predict", b"[1]", {"Content-Type": "application/json"})
-    assert request_bytes("127.0.0.1:80", question) == (
+    assert question.sent_to("127.0.0.1:80") == (
         b"POST /predict HTTP/1.1\r\nHost: 127.0.0.1:80\r\n"
         b"Content-Type: application/json\r\nContent-Length: 3\r\n\r\n[1]"
     )

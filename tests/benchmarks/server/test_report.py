@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.server.errors import BenchmarkError
+from benchmarks.errors import BenchmarkError
+from benchmarks.markdown import table
 from benchmarks.server.goals import Goal, judge
-from benchmarks.server.page import BEGIN, END, with_report
+from benchmarks.server.report import figures, notes, tried
 from benchmarks.server.results import Paced, RawRow, Results, Row
-from benchmarks.server.table import draw, figures, notes, tried
 from benchmarks.server.wrk import MARK, Load, read_output, script
 
 RAW = (
@@ -20,7 +20,7 @@ PEER = Row("S", "KServe", "2 workers", "binary", 4_000, 3.0, 5.0)
 SLOWER_PEER = Row("S", "MLServer", "in process", "JSON", 3_000, 4.0, 9.0)
 
 
-def ours(**changed: object) -> Row:
+def tidegate(**changed: object) -> Row:
     given = {"per_second": 30_000.0, "p50_ms": 0.5, "p99_ms": 1.2, "paced": Paced(21_000, 0.2, 1.508, 0), **changed}
     return Row("S", "tidegate", "as it starts", "JSON", **given)  # type: ignore[arg-type]
 
@@ -60,7 +60,7 @@ def test_the_script_sends_the_body_from_its_file_under_the_given_headers() -> No
 
 
 def test_every_goal_is_judged_against_the_best_peer_the_best_raw_setting_and_a_lone_run() -> None:
-    assert judge(results(ours(), PEER, SLOWER_PEER)) == [
+    assert judge(results(tidegate(), PEER, SLOWER_PEER)) == [
         Goal("S", "JSON", "at least 8× the best peer", "7.5× KServe (binary)", 7.5 / 8),
         Goal("S", "JSON", "at least 30% of raw", "25%", 0.25 / 0.30),
         Goal("S", "JSON", "p99 at 70 % of its saturation at most 3.02 ms", "1.51 ms", 3.016 / 1.508),
@@ -68,7 +68,7 @@ def test_every_goal_is_judged_against_the_best_peer_the_best_raw_setting_and_a_l
 
 
 def test_a_server_that_fails_requests_meets_no_goal_of_throughput() -> None:
-    found = judge(results(ours(per_second=90_000.0, failed=1), PEER))
+    found = judge(results(tidegate(per_second=90_000.0, failed=1), PEER))
     assert [(goal.words, goal.met) for goal in found] == [
         ("at least 8× the best peer", False),
         ("at least 30% of raw", False),
@@ -77,12 +77,12 @@ def test_a_server_that_fails_requests_meets_no_goal_of_throughput() -> None:
 
 
 def test_a_failure_at_a_fixed_rate_misses_the_tail() -> None:
-    (tail,) = (goal for goal in judge(results(ours(paced=Paced(21_000, 0.1, 0.2, 3)))) if "p99" in goal.words)
+    (tail,) = (goal for goal in judge(results(tidegate(paced=Paced(21_000, 0.1, 0.2, 3)))) if "p99" in goal.words)
     assert (tail.met, tail.seen) == (False, "3 failed")
 
 
 def test_without_peers_and_raw_there_is_nothing_to_judge() -> None:
-    assert judge(results(ours(), raw=())) == []
+    assert judge(results(tidegate(), raw=())) == []
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_a_goal_says_by_how_much(reached: float, verdict: str) -> None:
 
 
 def test_figures_have_a_row_per_server_and_protocol_and_mark_failures() -> None:
-    assert figures(results(ours(failed=2), PEER)).splitlines() == [
+    assert figures(results(tidegate(failed=2), PEER)).splitlines() == [
         "|                         | S: requests/s | of raw | p50 ms | p99 ms | p99 at 70 % |",
         "|-------------------------|--------------:|-------:|-------:|-------:|------------:|",
         "| raw, one row a run      |       120,000 |   100% |  0.008 |  0.020 |             |",
@@ -110,7 +110,7 @@ def test_figures_have_a_row_per_server_and_protocol_and_mark_failures() -> None:
 
 def test_notes_name_settings_reasons_and_failures() -> None:
     absent = [Row.without(size, "tidegate", "as it starts", "binary", "not offered (400)") for size in ("S", "M")]
-    assert notes(results(ours(failed=2), *absent, PEER)).splitlines() == [
+    assert notes(results(tidegate(failed=2), *absent, PEER)).splitlines() == [
         "- KServe's setting: S: 2 workers",
         "- tidegate, S binary, M binary: not offered (400)",
         "- tidegate, JSON, S: 2 requests FAILED, marked with !",
@@ -139,16 +139,6 @@ def test_every_setting_that_was_tried_is_listed() -> None:
 
 
 def test_a_column_of_words_stands_to_the_left() -> None:
-    assert draw([["a", "goal"], ["1", "at least 8×"]]) == (
+    assert table([["a", "goal"], ["1", "at least 8×"]]) == (
         "| a | goal        |\n|--:|-------------|\n| 1 | at least 8× |"
     )
-
-
-def test_the_page_keeps_what_is_around_the_report() -> None:
-    page = f"# Title\n\n{BEGIN}\n\nold\n\n{END}\n\nMore.\n"
-    assert with_report(page, "| new |\n") == f"# Title\n\n{BEGIN}\n\n| new |\n\n{END}\n\nMore.\n"
-
-
-def test_a_page_without_a_place_for_the_report_is_left_alone() -> None:
-    with pytest.raises(BenchmarkError, match="around the report"):
-        with_report("# Title\n", "| new |")

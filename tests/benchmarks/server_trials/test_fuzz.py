@@ -7,14 +7,14 @@ from time import perf_counter
 
 import pytest
 
-from benchmarks.server.progress import Progress
-from benchmarks.server_trials.fuzz import Fuzzed, fuzz_wire, send_all
-from benchmarks.server_trials.garbage import Case, Way, case_for
+from benchmarks.http_client import HOST
+from benchmarks.progress import Progress
+from benchmarks.server_trials.fuzz import FuzzResult, fuzz_wire, send_all
+from benchmarks.server_trials.malformed import Case, Way, case_for
 from benchmarks.server_trials.models import readings
-from benchmarks.server_trials.questions import End
+from benchmarks.server_trials.requests import End
 from benchmarks.server_trials.schema import check
-from benchmarks.server_trials.servers import tried
-from benchmarks.server_trials.wire import HOST
+from benchmarks.server_trials.server_under_test import start_tidegate
 from tests.server.protocol.questions import SIGNATURES
 
 
@@ -28,7 +28,7 @@ def test_nothing_that_is_sent_makes_a_server_fail(tmp_path: Path) -> None:
 
 
 def test_a_running_server_is_what_its_document_says(tmp_path: Path) -> None:
-    with tried(readings(tmp_path), {"TIDEGATE_PROCESSES": "1"}) as server:
+    with start_tidegate(readings(tmp_path), {"TIDEGATE_PROCESSES": "1"}) as server:
         told = check(server, "one input of any width", tmp_path, examples=3, seed=1)
     assert told.is_good, told.complaint
     assert told.operations == 17
@@ -44,13 +44,13 @@ def test_a_running_server_is_what_its_document_says(tmp_path: Path) -> None:
     ],
 )
 def test_a_bad_answer_is_noticed(answer: bytes, sentence: str) -> None:
-    async def run() -> Fuzzed:
+    async def run() -> FuzzResult:
         async def misbehave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await reader.read()
             writer.write(answer)
             writer.close()
 
-        seen = Fuzzed()
+        seen = FuzzResult()
         async with await asyncio.start_server(misbehave, HOST, 0) as server:
             port = server.sockets[0].getsockname()[1]
             cases = iter([Case(Way.BODY, b"POST / HTTP/1.1\r\n\r\n", End.HALF_CLOSE)])

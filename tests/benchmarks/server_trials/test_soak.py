@@ -7,12 +7,12 @@ import numpy as np
 import orjson
 import uvloop
 
-from benchmarks.server.progress import Progress
+from benchmarks.http_client import Response
+from benchmarks.progress import Progress
 from benchmarks.server_trials.models import readings
-from benchmarks.server_trials.questions import GOOD_KINDS, Judge, Message
+from benchmarks.server_trials.requests import GOOD_KINDS, Judge, Message
 from benchmarks.server_trials.soak import Load, soak
 from benchmarks.server_trials.soak_report import soak_report
-from benchmarks.server_trials.wire import Reply
 from tests.server.conftest import free_port
 
 
@@ -31,7 +31,7 @@ def test_wrong_numbers_are_noticed(tmp_path: Path) -> None:
     judge, rows = Judge(str(readings(tmp_path))), np.zeros((1, 2), np.float32)
     right = {"outputs": {"waves": [[0.5, 0.5]], "mean": [0.5]}}
     wrong = {"outputs": {"waves": [[0.5, 0.6]], "mean": [0.5]}}
-    answers = [Reply(200, {}, orjson.dumps(document)) for document in (right, wrong, {})]
+    answers = [Response(200, {}, orjson.dumps(document)) for document in (right, wrong, {})]
     assert [judge.objection(Message(b"", rows), answer) for answer in answers] == [
         None,
         "wrong numbers in waves",

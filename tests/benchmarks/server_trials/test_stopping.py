@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks.server.models import MODELS
-from benchmarks.server_trials.servers import Tried, tried
+from benchmarks.server.server_process import ServerProcess
+from benchmarks.server_trials.server_under_test import start_tidegate
 from benchmarks.server_trials.stopping import PACED, PRESSURES, Pressure, stop_under
-from benchmarks.server_trials.stopping_calls import stop_under_calls
+from benchmarks.server_trials.stopping_grpc import stop_under_calls
 from benchmarks.server_trials.stopping_trial import SETTINGS, Ending, question, stopping_report
 from tests.server.conftest import free_ports
 
@@ -41,14 +42,14 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def staying(model: Path) -> Iterator[Tried]:
-    with tried(model, {"TIDEGATE_PROCESSES": "1"}) as server:
+def staying(model: Path) -> Iterator[ServerProcess]:
+    with start_tidegate(model, {"TIDEGATE_PROCESSES": "1"}) as server:
         yield server
 
 
 @pytest.mark.parametrize("pressure", PRESSURES[:2], ids=str)
-def test_sigterm_under_load_loses_nothing(pressure: Pressure, model: Path, staying: Tried) -> None:
-    with tried(model, SETTINGS) as server:
+def test_sigterm_under_load_loses_nothing(pressure: Pressure, model: Path, staying: ServerProcess) -> None:
+    with start_tidegate(model, SETTINGS) as server:
         seen = stop_under(pressure, server.port, server.pid, staying.port, question())
     assert seen.is_good, seen
     assert (seen.told, seen.rounds) == (pressure.connections, 1)
@@ -57,14 +58,14 @@ def test_sigterm_under_load_loses_nothing(pressure: Pressure, model: Path, stayi
     assert 2 <= seen.exit_seconds[0] < 30
 
 
-def test_sigterm_under_grpc_calls_loses_nothing(model: Path, staying: Tried) -> None:
-    with tried(model, SETTINGS) as server:
+def test_sigterm_under_grpc_calls_loses_nothing(model: Path, staying: ServerProcess) -> None:
+    with start_tidegate(model, SETTINGS) as server:
         seen = stop_under_calls(server.grpc_port, server.pid, staying.grpc_port, MODELS["S"].row[0])
     assert seen.is_good, seen
     assert seen.answered > 100
 
 
-def test_a_server_that_just_dies_loses_requests_and_the_trial_says_so(staying: Tried) -> None:
+def test_a_server_that_just_dies_loses_requests_and_the_trial_says_so(staying: ServerProcess) -> None:
     (port,) = free_ports(1)
     with subprocess.Popen([sys.executable, "-c", RUDE, str(port)], stdout=subprocess.PIPE) as process:
         try:

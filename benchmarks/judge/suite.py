@@ -1,0 +1,160 @@
+"""The whole benchmark: tunes the oracles, plays every run of every cell on all cores, and sums up.
+
+A run's traffic depends on the seed, its cell and its number only: neither on which cells are chosen nor on the cores.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor, as_completed
+from dataclasses import dataclass
+from zlib import crc32
+
+import numpy as np
+from numpy.random import Generator
+
+from benchmarks.judge.baselines import argo, flagger
+from benchmarks.judge.kayenta import kayenta
+from benchmarks.judge.oracle import Harmless, oracles_for, tune
+from benchmarks.judge.outcomes import ARGO, FLAGGER, KAYENTA, OURS, STRICT, Outcome
+from benchmarks.judge.results import Results, summed_up
+from benchmarks.judge.scenarios import Cell, Table
+from benchmarks.judge.tidegate_defaults import strict
+from benchmarks.judge.tidegate_judge import judge_recording, learned
+from benchmarks.judge.traffic_generator import draw
+from benchmarks.progress import Progress
+from tidegate.model.spec import Analysis
+
+TOGETHER = 20
+"""Runs that one process plays before it reports."""
+CHEAP, RARE = 2, 4
+"""Times as many runs of a cell without latency, which is judged fast, and of one where mistakes are counted."""
+
+Thresholds = Mapping[tuple[Harmless, int], float]
+"""An oracle's harmless candidate and window → its threshold."""
+Run = Mapping[str, Outcome]
+"""What each rule did with the same traffic."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """Runs of a cell, and harmless runs that each oracle is tuned on."""
+
+    runs: int
+    tuning: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is simulated."""
+
+    cells: Sequence[Cell]
+    analysis: Analysis
+    effort: Effort
+    seed: int
+
+    def runs_of(self, cell: Cell) -> int:
+        """More where a rollback would be false, as those are rare."""
+        if cell.slower is not None:
+            return self.effort.runs
+        return self.effort.runs * (RARE if cell.is_tolerated(self.analysis) else CHEAP)
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A few runs of one cell."""
+
+    cell: Cell
+    analysis: Analysis
+    seed: int
+    numbers: range
+    thresholds: Thresholds
+
+
+def run(plan: Plan, pool: Executor, progress: Progress) -> Results:
+    """Takes minutes."""
+    progress.note("tuning the oracles")
+    thresholds = _tuned(plan, pool)
+    turns = [turn for cell in plan.cells for turn in _turns(plan, cell, thresholds)]
+    played = _played(turns, pool, progress)
+    found = (summed_up(cell, plan.analysis, _by_rule(played[cell.title])) for cell in plan.cells)
+    return Results(plan.analysis, plan.seed, plan.effort.runs, tuple(found))
+
+
+def play(turn: Turn) -> list[Run]:
+    """One after the other."""
+    return [
+        one_run(turn.cell, turn.analysis, turn.thresholds, _generator(turn.seed, turn.cell.title, number))
+        for number in turn.numbers
+    ]
+
+
+def one_run(cell: Cell, analysis: Analysis, thresholds: Thresholds, random: Generator) -> Run:
+    """Every rule on the same traffic; where promotions are counted, one ends it."""
+    recording, analysis = draw(cell, _seconds(analysis), random), cell.told(analysis)
+    overdispersion = learned(recording, analysis)
+    ours = judge_recording(recording, analysis, overdispersion, until_promoted=cell.table is Table.PROMOTION)
+    if cell.is_ours_alone:
+        return {OURS: ours}
+    outcomes = {
+        ARGO: Outcome(argo(recording)),
+        FLAGGER: Outcome(flagger(recording)),
+        KAYENTA: Outcome(kayenta(recording)),
+        STRICT: judge_recording(recording, strict(analysis), overdispersion),
+        OURS: ours,
+    }
+    for oracle in oracles_for(cell, analysis):
+        threshold = thresholds[oracle.harmless, oracle.window]
+        outcomes[oracle.name] = Outcome(oracle.rolled_back(recording, threshold))
+    return outcomes
+
+
+def _tuned(plan: Plan, pool: Executor) -> Thresholds:
+    """Each harmless candidate is drawn once, however many oracles are tuned on it."""
+    harmless = [oracle.harmless for cell in plan.cells for oracle in oracles_for(cell, plan.analysis)]
+    futures = {
+        each: pool.submit(
+            tune, each, _seconds(plan.analysis), plan.effort.tuning, _generator(plan.seed, each.rate, each.share)
+        )
+        for each in dict.fromkeys(harmless)
+    }
+    return {
+        (each, window): threshold for each, future in futures.items() for window, threshold in future.result().items()
+    }
+
+
+def _turns(plan: Plan, cell: Cell, thresholds: Thresholds) -> list[Turn]:
+    keys = [(oracle.harmless, oracle.window) for oracle in oracles_for(cell, plan.analysis)]
+    needed = {key: thresholds[key] for key in keys}
+    runs = range(plan.runs_of(cell))
+    return [Turn(cell, plan.analysis, plan.seed, runs[first : first + TOGETHER], needed) for first in runs[::TOGETHER]]
+
+
+def _played(turns: Sequence[Turn], pool: Executor, progress: Progress) -> dict[str, list[Run]]:
+    """Each cell's runs by its title, in the order of their numbers."""
+    futures = {pool.submit(play, turn): turn for turn in turns}
+    missing = Counter(turn.cell.title for turn in turns)
+    played: dict[str, dict[int, list[Run]]] = {title: {} for title in missing}
+    try:
+        for future in as_completed(futures):
+            title, first = futures[future].cell.title, futures[future].numbers.start
+            played[title][first] = future.result()
+            missing[title] -= 1
+            if not missing[title]:
+                progress.step(title)
+    except BaseException:
+        # Else leaving the pool would wait for all that hasn't begun.
+        pool.shutdown(cancel_futures=True)
+        raise
+    return {title: [one for first in sorted(parts) for one in parts[first]] for title, parts in played.items()}
+
+
+def _by_rule(runs: Sequence[Run]) -> dict[str, list[Outcome]]:
+    return {rule: [outcomes[rule] for outcomes in runs] for rule in runs[0]}
+
+
+def _generator(seed: int, *what: object) -> Generator:
+    return np.random.default_rng([seed, *(crc32(str(each).encode()) for each in what)])
+
+
+def _seconds(analysis: Analysis) -> int:
+    return int(analysis.interval.total_seconds())

@@ -1,0 +1,146 @@
+"""Draws the traffic of one run. Pure: the generator is an input.
+
+Requests come by chance at a constant rate (Poisson) and fail by chance, singly or in clumps. Latency is lognormal, with
+the buckets and the tail of `tidegate.simulation.synthetic_traffic`; numpy draws a whole run at once.
+"""
+
+import math
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+from numpy.random import Generator
+
+from benchmarks.judge.scenarios import Cell, Scraping
+from benchmarks.judge.tidegate_defaults import MEDIAN
+from benchmarks.judge.traffic import HORIZON, PERCENTILES, WEIGHT, Arm, Floats, Ints, Recording
+from tidegate.metrics.preflight import BLOCK, SPAN
+from tidegate.simulation.synthetic_traffic import BOUNDS, SIGMA
+
+PODS_BEFORE = 3
+"""Of stable, from which clumps are learned, where pods are all alike."""
+_NORMAL = NormalDist()
+
+
+@dataclass(frozen=True)
+class _Pod:
+    """A part of an arm: its share of all requests, and how many times the arm's error rate it has."""
+
+    share: float
+    luck: float = 1.0
+
+
+@dataclass(frozen=True)
+class _Pods:
+    stable: list[_Pod]
+    candidate: list[_Pod]
+    before: list[_Pod]
+    baseline: int
+    """How many of stable's are the baseline."""
+
+
+def draw(cell: Cell, interval: int, random: Generator) -> Recording:
+    """One run; `interval` is the seconds of a poll."""
+    step, polled = (1, cell.scraping.polled) if cell.scraping else (interval, interval)
+    middles = _middles(step, HORIZON)
+    pods = _pods(cell, random)
+    rates = cell.stable_rate(middles)
+    parts = [_part(cell, pod, step, rates, 1.0, random) for pod in pods.stable]
+    baseline, rest = _together(parts[: pods.baseline]), parts[pods.baseline :]
+    slower = cell.slower or 1.0
+    candidate = _together(
+        [_part(cell, pod, step, cell.candidate_rate(middles), slower, random) for pod in pods.candidate]
+    )
+    stable = _together([baseline, *rest])
+    before = tuple(_before(cell, pod, random) for pod in pods.before)
+    if cell.scraping is None:
+        return Recording(polled, stable, baseline, candidate, before)
+    ours, theirs = random.integers(0, cell.scraping.every, size=2).tolist()
+    scraped = (_scraped(stable, ours, cell.scraping), _scraped(baseline, ours, cell.scraping))
+    return Recording(polled, *scraped, _scraped(candidate, theirs, cell.scraping), before)
+
+
+def slow_shares(slower: float) -> list[float]:
+    """The shares of requests above stable's true percentiles, of a model that takes so many times as long."""
+    return [float(1 - _below(seconds, slower)) for seconds in _percentiles()]
+
+
+def _pods(cell: Cell, random: Generator) -> _Pods:
+    """Pods that are all alike needn't be drawn one by one, but for the part that is the baseline."""
+    pods = cell.pods
+    if not pods.spread:
+        alike = [_Pod(1 / PODS_BEFORE)] * PODS_BEFORE
+        return _Pods([_Pod(WEIGHT), _Pod(1 - 2 * WEIGHT)], [_Pod(WEIGHT)], alike, baseline=1)
+    luck = np.exp(pods.spread * random.standard_normal(pods.stable + pods.candidate)).tolist()
+    of_stable, of_candidate = luck[: pods.stable], luck[pods.stable :]
+    return _Pods(
+        [_Pod((1 - WEIGHT) / pods.stable, each) for each in of_stable],
+        [_Pod(WEIGHT / pods.candidate, each) for each in of_candidate],
+        [_Pod(1 / pods.stable, each) for each in of_stable],
+        baseline=pods.candidate,
+    )
+
+
+def _before(cell: Cell, pod: _Pod, random: Generator) -> Arm:
+    """One pod of stable, for as long and in such blocks as the product learns from."""
+    block, span = int(BLOCK.total_seconds()), int(SPAN.total_seconds())
+    return _part(cell, pod, block, cell.stable_rate(_middles(block, span) - span), 1.0, random)
+
+
+def _middles(step: int, seconds: int) -> Floats:
+    return np.arange(step / 2, seconds, step, dtype=np.float64)
+
+
+def _part(cell: Cell, pod: _Pod, step: int, rates: Floats, slower: float, random: Generator) -> Arm:
+    requests = random.poisson(cell.rate * pod.share * step, size=len(rates))
+    failed = _failures(requests, np.minimum(1.0, rates * pod.luck), cell.clump, random)
+    if cell.slower is None:
+        nothing = np.zeros((len(rates), 0), dtype=np.int64)
+        return Arm(requests, failed, nothing, nothing)
+    return Arm(requests, failed, *_latency(requests, slower, random))
+
+
+def _failures(requests: Ints, rates: Floats, clump: float, random: Generator) -> Ints:
+    """A clump is of geometric size, at least one."""
+    if clump <= 1:
+        return random.binomial(requests, rates)
+    clumps = random.binomial(requests, rates / clump)
+    more = random.negative_binomial(np.maximum(clumps, 1), 1 / clump)
+    return np.minimum(requests, np.where(clumps > 0, clumps + more, 0))
+
+
+def _latency(requests: Ints, slower: float, random: Generator) -> tuple[Ints, Ints]:
+    """The cumulative histogram, and the requests above each percentile of stable."""
+    cuts = sorted({*BOUNDS, *_percentiles()})
+    below = np.array([_below(cut, slower) for cut in cuts])
+    drawn = random.multinomial(requests, np.diff(below, prepend=0.0)).cumsum(axis=1)
+    histogram = drawn[:, [cuts.index(bound) for bound in BOUNDS]]
+    within = drawn[:, [cuts.index(seconds) for seconds in _percentiles()]]
+    return histogram, requests[:, np.newaxis] - within
+
+
+def _below(seconds: float, slower: float) -> float:
+    return 1.0 if math.isinf(seconds) else _NORMAL.cdf(math.log(seconds / (MEDIAN * slower)) / SIGMA)
+
+
+def _percentiles() -> list[float]:
+    return [MEDIAN * math.exp(SIGMA * _NORMAL.inv_cdf(percentile / 100)) for percentile in PERCENTILES]
+
+
+def _together(parts: list[Arm]) -> Arm:
+    whole, *others = parts
+    for part in others:
+        whole = whole + part
+    return whole
+
+
+def _scraped(arm: Arm, offset: int, scraping: Scraping) -> Arm:
+    """From what happened each second to what the polls see of it: each time what the last scrape had counted."""
+    looks = np.arange(0, HORIZON + 1, scraping.polled)
+    shown = np.maximum(0, offset + (looks - offset) // scraping.every * scraping.every)
+
+    def seen(values: Ints) -> Ints:
+        counter = np.concatenate([np.zeros_like(values[:1]), values.cumsum(axis=0)])
+        return np.diff(counter[shown], axis=0)
+
+    return Arm(seen(arm.requests), seen(arm.failed), seen(arm.histogram), seen(arm.slow))

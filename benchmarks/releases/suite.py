@@ -1,0 +1,147 @@
+"""One whole run: the cluster, then scenario after scenario, each in a namespace of its own that is gone afterwards."""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from benchmarks.errors import BenchmarkError, ScenarioAborted
+from benchmarks.progress import Progress
+from benchmarks.releases import report
+from benchmarks.releases.models import FAILING, Models, prepare
+from benchmarks.releases.payloads import Deck, draw
+from benchmarks.releases.release_driver import KUBECTL_FAILED, Course, Releasing, longest_seconds
+from benchmarks.releases.results import Measured, measured
+from benchmarks.releases.scenarios import NAME, Scenario, namespace_manifest
+from benchmarks.releases.testbed import Stand, demo_folder, folder, standing
+from tidegate_demo import files, load, place
+from tidegate_demo.cluster.errors import ClusterError
+from tidegate_demo.kubectl import Kubectl
+from tidegate_demo.load import RunningLoad
+from tidegate_demo.traffic import Orders
+from tidegate_demo.watch import Sight
+
+RATE = 100.0
+GONE_SECONDS = 100
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What all scenarios share. `files` is `address:port` of the models, as pods reach it."""
+
+    stand: Stand
+    models: Models
+    files: str
+    folder: Path
+    progress: Progress
+
+
+def run(scenarios: Sequence[Scenario], *, keep_cluster: bool) -> tuple[Measured, ...]:
+    """Takes about an hour. Raises BenchmarkError when nothing can be measured at all."""
+    progress = Progress(planned=sum(scenario.releases for scenario in scenarios))
+    progress.note("preparing the models")
+    models = prepare(demo_folder(), folder(), progress.note)
+    offered = {model.path.name: model.path for model in models.by_name.values()}
+    with standing(progress, keep=keep_cluster) as stand:
+        try:
+            with files.serving(offered, place.host_address(stand.cluster)) as address:
+                ground = Ground(stand, models, address, folder(), progress)
+                return tuple(_measure_all(ground, scenarios))
+        except ClusterError as error:
+            raise BenchmarkError(str(error)) from error
+
+
+def so_far(scenario: Scenario, course: Course, deck: Deck, models: Models, trouble: str = "") -> Measured:
+    """What the requests that have been answered by now say."""
+    by_model = {name: deck.answers(model) for name, model in models.by_name.items()}
+    answers = {revision: by_model[name] for revision, name in course.versions.items()}
+    return measured(scenario, course.endings, course.requests, answers, trouble)
+
+
+def _measure_all(ground: Ground, scenarios: Sequence[Scenario]) -> Iterator[Measured]:
+    scrape, nothing_yet = 0, True
+    for scenario in scenarios:
+        try:
+            if scenario.scrape != scrape:
+                ground.stand.scrape_every(scenario.scrape, ground.progress)
+                scrape = scenario.scrape
+        except BenchmarkError as error:
+            if nothing_yet:
+                raise
+            yield Measured(scenario, (), 0, {}, str(error))
+        else:
+            yield _measure(ground, scenario)
+            nothing_yet = False
+
+
+def _measure(ground: Ground, scenario: Scenario) -> Measured:
+    """What goes wrong inside a scenario ends this one alone."""
+    deck = draw(ground.models.by_name[FAILING], scenario.failing_share)
+    course, trouble = Course(), ""
+    try:
+        _let_run(ground, scenario, deck, course)
+    except (ScenarioAborted, ClusterError, *KUBECTL_FAILED) as error:
+        trouble = str(error)
+        ground.progress.note(f"{scenario.title} ended early: {trouble}")
+    return so_far(scenario, course, deck, ground.models, trouble)
+
+
+def _let_run(ground: Ground, scenario: Scenario, deck: Deck, course: Course) -> None:
+    kubectl, progress = ground.stand.kubectl, ground.progress
+
+    def told(number: int) -> None:
+        found = so_far(scenario, course, deck, ground.models)
+        progress.note(f"      {report.line(found, found.releases[number - 1])}")
+
+    with _fresh_namespace(kubectl, scenario, progress), Sight(kubectl, scenario.namespace, NAME) as sight:
+        by_name = ground.models.by_name
+        releasing = Releasing(scenario, by_name, ground.files, kubectl, sight, progress, course)
+        progress.note(f"{scenario.title}: {scenario.stable} goes live in {scenario.namespace}")
+        releasing.go_live()
+        with _loaded(ground, scenario, deck) as load:
+            course.requests = load.requests
+            releasing.release_all(load, told)
+
+
+@contextmanager
+def _fresh_namespace(kubectl: Kubectl, scenario: Scenario, progress: Progress) -> Iterator[None]:
+    """Also without what an interrupted run may have left in it."""
+    _remove(kubectl, scenario)
+    kubectl.apply(json.dumps(namespace_manifest(scenario)))
+    try:
+        yield
+    finally:
+        progress.note(f"removing {scenario.namespace}")
+        try:
+            _remove(kubectl, scenario)
+        except KUBECTL_FAILED as error:
+            progress.note(f"{scenario.namespace} may be left: {error}")
+
+
+def _remove(kubectl: Kubectl, scenario: Scenario) -> None:
+    kubectl.run("delete", "namespace", scenario.namespace, "--ignore-not-found", f"--timeout={GONE_SECONDS}s")
+
+
+@contextmanager
+def _loaded(ground: Ground, scenario: Scenario, deck: Deck) -> Iterator[RunningLoad]:
+    """The open-loop load through the router, while inside. Its records stay in the cache folder."""
+    images = ground.folder / f"{scenario.namespace}-images.json"
+    load.write_images(images, deck.images(ground.models.images))
+    router = urlsplit(ground.stand.router)
+    orders = Orders(
+        address=router.hostname or "",
+        port=router.port or 80,
+        host=scenario.host,
+        path="/predict",
+        images_file=str(images),
+        records_file=str(ground.folder / f"{scenario.namespace}-requests.jsonl"),
+        rate=RATE,
+        max_seconds=longest_seconds(scenario),
+    )
+    running = load.start(orders)
+    try:
+        yield running
+    finally:
+        running.stop()

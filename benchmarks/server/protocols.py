@@ -1,0 +1,132 @@
+"""The same question in every protocol, and the answers read back to be compared with the bare runtime's. Pure."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.errors import BenchmarkError
+from benchmarks.http_client import head_bytes
+from benchmarks.server.models import CLASS, INPUT, SCORES
+
+HEADER_LENGTH = "Inference-Header-Content-Length"
+_DTYPES = {"FP32": np.float32, "INT64": np.int64}
+
+
+@dataclass(frozen=True)
+class Question:
+    """A POST."""
+
+    path: str
+    body: bytes
+    headers: dict[str, str]
+
+    def head(self, host: str, headers: Mapping[str, str | int]) -> bytes:
+        """Its head as it is sent, with these headers beside its own."""
+        return head_bytes("POST", self.path, {"Host": host, **self.headers, **headers})
+
+    def sent_to(self, host: str) -> bytes:
+        """All of it as it is sent; `host` is `address:port`."""
+        return self.head(host, {"Content-Length": len(self.body)}) + self.body
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Of one row: a class, and the scores of all ten."""
+
+    label: int
+    scores: NDArray[np.float32]
+
+    def differs(self, expected: "Answer") -> str | None:
+        """What is wrong with this answer, in words."""
+        if self.scores.shape != expected.scores.shape:
+            return f"{self.scores.size} scores instead of {expected.scores.size}"
+        if not np.allclose(self.scores, expected.scores, rtol=1e-3, atol=1e-5):
+            worst = float(np.abs(self.scores - expected.scores).max())
+            return f"scores that are {worst:.3g} off"
+        if self.label != expected.label:
+            return f"class {self.label} instead of {expected.label}"
+        return None
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How to ask one row, and how to read the answer from its body and its headers (in lower case)."""
+
+    name: str
+    ask: Callable[[str, NDArray[np.float32]], Question]
+    read: Callable[[bytes, Mapping[str, str]], Answer]
+
+
+def _ask_json(model: str, rows: NDArray[np.float32]) -> Question:
+    tensor = {"name": INPUT, "shape": list(rows.shape), "datatype": "FP32", "data": _plain(rows.ravel())}
+    return _json_question(f"/v2/models/{model}/infer", {"inputs": [tensor]})
+
+
+def _ask_binary(model: str, rows: NDArray[np.float32]) -> Question:
+    data = rows.tobytes()
+    parameters = {"binary_data_size": len(data)}
+    tensor = {"name": INPUT, "shape": list(rows.shape), "datatype": "FP32", "parameters": parameters}
+    outputs = [{"name": name, "parameters": {"binary_data": True}} for name in (CLASS, SCORES)]
+    head = json.dumps({"inputs": [tensor], "outputs": outputs}, separators=(",", ":")).encode()
+    headers = {"Content-Type": "application/octet-stream", HEADER_LENGTH: str(len(head))}
+    return Question(f"/v2/models/{model}/infer", head + data, headers)
+
+
+def _ask_predict(_model: str, rows: NDArray[np.float32]) -> Question:
+    return _json_question("/predict", {"inputs": _plain(rows)})
+
+
+def ask_rows(_model: str, rows: NDArray[np.float32]) -> Question:
+    """For a server without the Open Inference Protocol: the rows alone."""
+    return _json_question("/predict", {"rows": _plain(rows)})
+
+
+def _json_question(path: str, document: dict[str, Any]) -> Question:
+    body = json.dumps(document, separators=(",", ":")).encode()
+    return Question(path, body, {"Content-Type": "application/json"})
+
+
+def _plain(values: NDArray[np.float32]) -> Any:
+    """Four decimals, not the seventeen digits of a 32-bit float seen as a 64-bit one."""
+    return np.round(values.astype(np.float64), 4).tolist()
+
+
+def read_tensors(body: bytes, headers: Mapping[str, str]) -> Answer:
+    """An answer of the Open Inference Protocol, each tensor as JSON or as bytes after the JSON."""
+    length = int(headers.get(HEADER_LENGTH.lower(), len(body)))
+    at, seen = length, {}
+    for tensor in json.loads(body[:length])["outputs"]:
+        if "data" in tensor:
+            seen[tensor["name"]] = np.asarray(tensor["data"])
+            continue
+        size = tensor["parameters"]["binary_data_size"]
+        seen[tensor["name"]] = np.frombuffer(body[at : at + size], _DTYPES[tensor["datatype"]])
+        at += size
+    return _answer(seen)
+
+
+def read_named(body: bytes, _headers: Mapping[str, str]) -> Answer:
+    """`{"outputs": {name: rows}}`, or the names without the wrapper."""
+    document = json.loads(body)
+    return _answer({name: np.asarray(value) for name, value in document.get("outputs", document).items()})
+
+
+def read_columns(body: bytes, _headers: Mapping[str, str]) -> Answer:
+    """One row of a bare list of rows: the class, then the scores."""
+    (row,) = json.loads(body)
+    return Answer(int(row[0]), np.asarray(row[1:], np.float32))
+
+
+def _answer(outputs: Mapping[str, NDArray[Any]]) -> Answer:
+    if missing := {CLASS, SCORES} - set(outputs):
+        raise BenchmarkError(f"an answer without {' and '.join(sorted(missing))}")
+    return Answer(int(outputs[CLASS].ravel()[0]), outputs[SCORES].ravel().astype(np.float32))
+
+
+JSON = Protocol("JSON", _ask_json, read_tensors)
+BINARY = Protocol("binary", _ask_binary, read_tensors)
+PREDICT = Protocol("/predict", _ask_predict, read_named)
