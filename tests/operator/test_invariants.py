@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tidegate.controller.observe import NOTHING_TO_JUDGE
-from tidegate.decide.canary import weight_at
 from tidegate.decide.rollout import decide
 from tidegate.model.decision import (
     Action,
@@ -26,7 +25,7 @@ from tidegate.model.decision import (
 )
 from tidegate.model.evidence import Answer, Counts, Evidence, Verdict
 from tidegate.model.observation import Observation
-from tidegate.model.revision import ModelFacts, PodFailure, RevisionState, Snapshot, Tensor, strategy_steps
+from tidegate.model.revision import ModelFacts, PodFailure, RevisionState, Snapshot, Tensor
 from tidegate.model.spec import Canary, Model, ModelDeploymentSpec, Server
 from tidegate.model.status import Rejected, Rollout, Shift, Status
 from tidegate.model.traffic import Share, TrafficSplit
@@ -69,7 +68,7 @@ def ago() -> st.SearchStrategy[datetime]:
 @st.composite
 def rollouts(draw: st.DrawFn, spec: ModelDeploymentSpec) -> Rollout:
     """A rollout as this spec may have brought it about."""
-    last = strategy_steps(spec) + 1
+    last = spec.strategy.steps_with_traffic + 1
     step = draw(st.integers(0, last))
     started, stepped = sorted([draw(ago()), draw(ago())])
     weights = [weight_of(spec, number) for number in range(1, step + 1)]
@@ -80,7 +79,7 @@ def rollouts(draw: st.DrawFn, spec: ModelDeploymentSpec) -> Rollout:
 def weight_of(spec: ModelDeploymentSpec, step: int) -> int:
     """Percent that the candidate may have at a step."""
     if isinstance(spec.strategy, Canary):
-        return weight_at(spec.strategy, step)
+        return spec.strategy.weight_at(step)
     return 100 if step == 2 else 0
 
 
@@ -232,7 +231,7 @@ def test_without_a_verdict_nothing_is_promoted_or_rolled_back_before_the_deadlin
         return
     if edited(seen, rollout):
         return  # the rollout begins anew
-    last = strategy_steps(seen.spec) + 1
+    last = seen.spec.strategy.steps_with_traffic + 1
     decision = decide(healthy)
 
     if rollout.step == last and isinstance(seen.spec.strategy, Canary):

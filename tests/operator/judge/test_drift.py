@@ -6,9 +6,10 @@ import pytest
 
 from tidegate.judge.drift import Drift, Shift, constant_answer, largest_shift
 from tidegate.model.evidence import NO_PREDICTIONS, Durations, Predictions
+from tidegate.model.reasons import Policy
 from tidegate.model.spec import PredictionDrift
 
-TOLERATED = PredictionDrift(0.05, 0.25, "Hold")
+TOLERATED = PredictionDrift(0.05, 0.25, Policy.HOLD)
 SCORES = (0.5, 1.0, math.inf)
 
 

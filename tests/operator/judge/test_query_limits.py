@@ -6,10 +6,11 @@ import pytest
 
 from tidegate.judge.query_limits import Beyond, beyond_limits, unusable_query
 from tidegate.model.evidence import QueryAnswer
+from tidegate.model.reasons import Policy
 from tidegate.model.spec import OwnQuery
 
-ACCURACY = OwnQuery("accuracy", "…", at_least=0.9, at_most=None, on_failure="Rollback")
-COST = OwnQuery("cost", "…", at_least=None, at_most=5.0, on_failure="Hold")
+ACCURACY = OwnQuery("accuracy", "…", at_least=0.9, at_most=None, on_failure=Policy.ROLLBACK)
+COST = OwnQuery("cost", "…", at_least=None, at_most=5.0, on_failure=Policy.HOLD)
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from tidegate.model.evidence import (
     QueryAnswer,
     Verdict,
 )
+from tidegate.model.reasons import Policy
 from tidegate.model.spec import ModelDeploymentSpec, OwnQuery, PredictionDrift
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -229,19 +230,22 @@ BOTH = Predictions({"cat": 450, "dog": 450})
 @pytest.mark.parametrize(
     ("predictions", "on_drift", "expected"),
     [
-        pytest.param(CATS, "Hold", (Answer.NOT_ENOUGH, "PredictionsDiffer"), id="other answers hold"),
-        pytest.param(CATS, "Rollback", (Answer.WORSE, "PredictionsDiffer"), id="or go back, where that is wanted"),
-        pytest.param(CATS, "Ignore", (Answer.ACCEPTABLE, "NoWorse"), id="or pass, where they are"),
+        pytest.param(CATS, Policy.HOLD, (Answer.NOT_ENOUGH, "PredictionsDiffer"), id="other answers hold"),
+        pytest.param(CATS, Policy.ROLLBACK, (Answer.WORSE, "PredictionsDiffer"), id="or go back, where that is wanted"),
+        pytest.param(CATS, Policy.IGNORE, (Answer.ACCEPTABLE, "NoWorse"), id="or pass, where they are"),
         pytest.param(
-            Predictions({"cat": 100, "dog": 0}), "Hold", (Answer.NOT_ENOUGH, "ConstantOutput"), id="always the same"
+            Predictions({"cat": 100, "dog": 0}),
+            Policy.HOLD,
+            (Answer.NOT_ENOUGH, "ConstantOutput"),
+            id="always the same",
         ),
         pytest.param(
-            Predictions({"cat": 52, "dog": 48}), "Hold", (Answer.ACCEPTABLE, "NoWorse"), id="the same answers pass"
+            Predictions({"cat": 52, "dog": 48}), Policy.HOLD, (Answer.ACCEPTABLE, "NoWorse"), id="the same answers pass"
         ),
     ],
 )
 def test_what_is_predicted(
-    predictions: Predictions, on_drift: str, expected: tuple[Answer, str], criteria: Criteria
+    predictions: Predictions, on_drift: Policy, expected: tuple[Answer, str], criteria: Criteria
 ) -> None:
     increment = (replace(arm(500), predictions=predictions), replace(arm(500), predictions=BOTH))
     analysis = replace(criteria.analysis, predictions=PredictionDrift(0.05, 0.25, on_drift))
@@ -283,7 +287,7 @@ def test_an_outage_of_both_is_nobodys_fault_and_nothing_advances_in_it(criteria:
     ],
 )
 def test_an_own_query(answers: list[QueryAnswer], expected: tuple[Answer, str], criteria: Criteria) -> None:
-    asked = replace(criteria.analysis, queries=(OwnQuery("cost", "…", None, 5.0, "Hold"),))
+    asked = replace(criteria.analysis, queries=(OwnQuery("cost", "…", None, 5.0, Policy.HOLD),))
     seen = replace(measurements(*[GOOD] * 10), answers=tuple(answers))
     verdict = judge(seen, replace(criteria, analysis=asked))
 

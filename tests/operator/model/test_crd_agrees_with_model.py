@@ -79,7 +79,7 @@ def test_every_policy_at_the_deadline_is_one_that_is_handled(field: str, handled
     offered = schema_of("modeldeployments")["spec"]["properties"]["analysis"]["properties"][field]["enum"]
 
     assert set(offered) == handled
-    assert all(f'"{policy}"' in inspect.getsource(canary) for policy in handled - {"Hold"})
+    assert all(f"Policy.{policy.upper()}" in inspect.getsource(canary) for policy in handled - {"Hold"})
 
 
 def test_every_outcome_is_in_the_crd() -> None:

@@ -13,7 +13,6 @@ from tidegate.model.revision import (
     incompatibility,
     plan_digest,
     revision_name,
-    strategy_steps,
 )
 from tidegate.model.spec import Batching, Model, ModelDeploymentSpec, Server
 
@@ -78,8 +77,8 @@ def test_a_rejected_revision_is_worth_another_try_after_a_change_of(
 
 
 def test_steps_that_carry_traffic(a_spec: ASpec) -> None:
-    assert strategy_steps(a_spec()) == 3
-    assert strategy_steps(a_spec(strategy={"blueGreen": {}})) == 1
+    assert a_spec().strategy.steps_with_traffic == 3
+    assert a_spec(strategy={"blueGreen": {}}).strategy.steps_with_traffic == 1
 
 
 RESOURCES: dict[str, dict[str, str | int]] = {"limits": {"memory": "1Gi", "example.com/gpu": 1}}

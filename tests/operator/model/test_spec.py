@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tidegate.errors import InvalidSpec
+from tidegate.model.reasons import Policy
 from tidegate.model.spec import (
     Analysis,
     Batching,
@@ -43,12 +44,12 @@ def test_the_smallest_spec_has_every_default(a_spec: ASpec) -> None:
             false_promotion=0.05,
             error_rate=ErrorRate(tolerate=Margin(1.25, 0.001), accept=Margin(2.0, 0.005), ceiling=0.05),
             latency=Latency(0.2, 0.44, timedelta(milliseconds=5), (50, 90, 95, 99)),
-            predictions=PredictionDrift(0.05, 0.25, "Hold"),
+            predictions=PredictionDrift(0.05, 0.25, Policy.HOLD),
             queries=(),
             requests_from="Router",
             overdispersion=None,
-            on_inconclusive="Hold",
-            on_metrics_unavailable="Hold",
+            on_inconclusive=Policy.HOLD,
+            on_metrics_unavailable=Policy.HOLD,
             deadline=timedelta(hours=1),
         ),
         progress_deadline=timedelta(minutes=10),

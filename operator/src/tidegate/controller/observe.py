@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from tidegate.controller.verdict_cache import VerdictCache
 from tidegate.decide.criteria import criteria_for
-from tidegate.decide.transition import INGESTION_LAG
+from tidegate.judge.sampling import INGESTION_LAG
 from tidegate.kube.api import (
     CONTROLLER_REVISIONS,
     DEPLOYMENTS,

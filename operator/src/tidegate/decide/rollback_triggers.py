@@ -1,38 +1,39 @@
-"""What ends a rollout at once, whatever its strategy."""
+"""What ends a rollout at once, whatever its strategy. Pure."""
 
-from tidegate.decide.transition import replicas_for
+from tidegate.decide.capacity import capacity
 from tidegate.model.evidence import Answer
 from tidegate.model.observation import Observation
-from tidegate.model.reasons import Reason
+from tidegate.model.reasons import Reason, StatusMessage
 from tidegate.model.revision import incompatibility
-from tidegate.model.spec import Canary
 from tidegate.model.status import Rollout
 from tidegate.model.units import format_duration
-
-StatusMessage = tuple[str, str]
-"""A CamelCase reason and a sentence with the numbers."""
 
 
 def rollback_trigger(seen: Observation, rollout: Rollout) -> StatusMessage | None:
     """The reason to go back now, the most telling first."""
-    return _judged(seen) or _hopeless(seen, rollout) or _incompatible(seen, rollout) or _never_ready(seen, rollout)
+    return (
+        _judged_worse(seen)
+        or _pods_failed(seen, rollout)
+        or _incompatible(seen, rollout)
+        or _never_ready(seen, rollout)
+    )
 
 
-def _judged(seen: Observation) -> StatusMessage | None:
+def _judged_worse(seen: Observation) -> StatusMessage | None:
     if seen.verdict.answer is not Answer.WORSE:
         return None
-    return seen.verdict.reason, seen.verdict.message
+    return StatusMessage(seen.verdict.reason, seen.verdict.message)
 
 
-def _hopeless(seen: Observation, rollout: Rollout) -> StatusMessage | None:
+def _pods_failed(seen: Observation, rollout: Rollout) -> StatusMessage | None:
     failure = seen.state(rollout.candidate).failure
     if failure is None:
         return None
     if failure.permanent:
-        return failure.reason, failure.message
+        return StatusMessage(failure.reason, failure.message)
     # By what was granted, not by the route: after a crash of ours in a rollback the route has been set back already.
     if failure.crashed and rollout.shifts and rollout.shifts[-1].weight > 0:
-        return Reason.CANDIDATE_CRASHED, failure.message
+        return StatusMessage(Reason.CANDIDATE_CRASHED, failure.message)
     return None
 
 
@@ -43,20 +44,20 @@ def _incompatible(seen: Observation, rollout: Rollout) -> StatusMessage | None:
     difference = incompatibility(stable, candidate)
     if difference is None:
         return None
-    return (
-        Reason.SIGNATURE_CHANGED,
+    message = (
         f"clients of stable would break: {difference}; "
-        "keep the signature, or serve this model under a ModelDeployment of its own",
+        "keep the signature, or serve this model under a ModelDeployment of its own"
     )
+    return StatusMessage(Reason.SIGNATURE_CHANGED, message)
 
 
 def _never_ready(seen: Observation, rollout: Rollout) -> StatusMessage | None:
     if rollout.step > 0 or seen.now - rollout.started_at < seen.spec.progress_deadline:
         return None
-    candidate = seen.state(rollout.candidate)
-    first = seen.spec.strategy.steps[0].weight if isinstance(seen.spec.strategy, Canary) else 100
-    if candidate.ready >= replicas_for(seen.spec, first):
+    candidate, strategy = seen.state(rollout.candidate), seen.spec.strategy
+    if candidate.ready >= capacity(seen.spec.replicas, strategy, strategy.first_weight).candidate:
         return None
     why = candidate.failure.message if candidate.failure else "none of its pods said why"
     deadline = format_duration(seen.spec.progress_deadline)
-    return Reason.PROGRESS_DEADLINE_EXCEEDED, f"its pods weren't ready within {deadline} and it got no traffic: {why}"
+    message = f"its pods weren't ready within {deadline} and it got no traffic: {why}"
+    return StatusMessage(Reason.PROGRESS_DEADLINE_EXCEEDED, message)

@@ -1,15 +1,19 @@
 """decide(): which of the situations this is, and what follows. Pure."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import assert_never
 
-from tidegate.decide.blue_green import SWITCHED, decide_blue_green
-from tidegate.decide.canary import decide_canary, weight_at
+from tidegate.decide.blue_green import decide_blue_green
+from tidegate.decide.canary import decide_canary
+from tidegate.decide.draining import is_drained
 from tidegate.decide.status_view import with_view
-from tidegate.decide.transition import PODS_STARTING, Transition, abandon, begin, is_drained, to_decision, with_shift
+from tidegate.decide.transition import PODS_STARTING, Transition, abandon, begin
+from tidegate.decide.write_order import to_decision, with_shift
 from tidegate.model.decision import Decision, Event
 from tidegate.model.evidence import Answer
 from tidegate.model.observation import Observation
+from tidegate.model.reasons import ConditionType, Outcome, Phase, Reason, StatusMessage
 from tidegate.model.spec import BlueGreen, Canary, Strategy
 from tidegate.model.status import AnalysisView, Rollout, Status
 from tidegate.model.traffic import TrafficSplit
@@ -18,8 +22,9 @@ from tidegate.model.traffic import TrafficSplit
 def decide(seen: Observation) -> Decision:
     """What to do about one ModelDeployment. The same observation always gives the same decision."""
     transition = _transition(seen)
+    transition = replace(transition, events=(*transition.events, *_events(seen, transition)))
     status = _timed(seen, with_shift(seen, transition))
-    return to_decision(seen, _with_events(seen, transition), with_view(seen, transition, status))
+    return to_decision(seen, transition, with_view(seen, transition, status))
 
 
 def _transition(seen: Observation) -> Transition:
@@ -54,53 +59,56 @@ def _fits(strategy: Strategy, rollout: Rollout) -> bool:
     After an edit of the strategy its number may stand for more traffic than any verdict allowed.
     """
     granted = rollout.shifts[-1].weight if rollout.shifts else 0
-    if isinstance(strategy, Canary):
-        # A blue-green switch is step 2 too, and had no smaller weight before it.
-        promoted_by_steps = rollout.step <= len(strategy.steps) or any(shift.weight < 100 for shift in rollout.shifts)
-        return promoted_by_steps and granted == weight_at(strategy, rollout.step)
-    return granted == (100 if rollout.step == SWITCHED else 0)
+    if granted != strategy.weight_at(rollout.step):
+        return False
+    if not isinstance(strategy, Canary) or rollout.step <= len(strategy.steps):
+        return True
+    # A blue-green switch is step 2 too, and had no smaller weight before it.
+    return any(shift.weight < 100 for shift in rollout.shifts)
 
 
 def _keep(seen: Observation) -> Transition:
     """No rollout: stable has all the traffic, and whatever is left of others goes."""
     stable = seen.recorded.stable or ""
     rejected = seen.recorded.rejected if seen.desired != stable else None
-    stalled = (rejected.reason, rejected.message) if rejected else None
     return Transition(
         replace(seen.recorded, rejected=rejected),
         TrafficSplit.only(stable),
-        "RolledBack" if rejected else "Live",
-        stalled=stalled,
+        Phase.ROLLED_BACK if rejected else Phase.LIVE,
+        stalled=StatusMessage(rejected.reason, rejected.message) if rejected else None,
     )
 
 
 def _first_release(seen: Observation) -> Transition:
     """Nothing is stable yet, so there is nothing to compare with: the first revision goes live when a pod is ready."""
-    state = seen.state(seen.desired)
-    rollout = seen.recorded.rollout
-    if rollout is None or rollout.candidate != seen.desired:
-        rollout = Rollout(seen.desired, seen.now, 0, seen.now)
-    if state.ready > 0:
+    if seen.state(seen.desired).ready > 0:
         message = f"{seen.desired} is live: the first revision of {seen.name}"
         return Transition(
             replace(seen.recorded, stable=seen.desired, rollout=None, rejected=None),
             TrafficSplit.only(seen.desired),
-            "Live",
-            events=(Event("Live", message),),
+            Phase.LIVE,
+            events=(Event(Reason.LIVE, message),),
             traffic_first=True,
             requeue_after=PODS_STARTING,
         )
-    why = state.failure.message if state.failure else "its pods are starting"
+    rollout = seen.recorded.rollout
+    if rollout is None or rollout.candidate != seen.desired:
+        rollout = Rollout(seen.desired, seen.now, 0, seen.now)
+    return _first_pods(seen, rollout)
+
+
+def _first_pods(seen: Observation, rollout: Rollout) -> Transition:
+    failure = seen.state(seen.desired).failure
+    why = failure.message if failure else "its pods are starting"
+    told = StatusMessage(failure.reason if failure else Reason.PODS_STARTING, f"{seen.desired} isn't ready yet: {why}")
     waited = seen.now - rollout.started_at >= seen.spec.progress_deadline
-    hopeless = (state.failure is not None and state.failure.permanent) or waited
-    reason = state.failure.reason if state.failure else "PodsStarting"
-    message = f"{seen.desired} isn't ready yet: {why}"
+    hopeless = waited or (failure is not None and failure.permanent)
     return Transition(
         replace(seen.recorded, rollout=rollout),
         seen.split,
-        "Failed" if hopeless else "Starting",
-        reconciling=None if hopeless else (reason, message),
-        stalled=(reason, message) if hopeless else None,
+        Phase.FAILED if hopeless else Phase.STARTING,
+        reconciling=None if hopeless else told,
+        stalled=told if hopeless else None,
         candidate_replicas=seen.spec.replicas,
         requeue_after=PODS_STARTING,
     )
@@ -111,7 +119,7 @@ def _timed(seen: Observation, status: Status) -> Status:
     if not status.history or status.rollout is not None or seen.share is None:
         return status
     newest = status.history[0]
-    if newest.outcome != "RolledBack" or newest.seconds_to_zero_traffic is not None:
+    if newest.outcome != Outcome.ROLLED_BACK or newest.seconds_to_zero_traffic is not None:
         return status
     if not is_drained(seen, newest.revision) or seen.recorded.shifted_at is None:
         return status
@@ -120,49 +128,44 @@ def _timed(seen: Observation, status: Status) -> Status:
     return replace(status, history=(timed, *status.history[1:]))
 
 
-def _with_events(seen: Observation, transition: Transition) -> Transition:
-    """Adds what changed in the judge's sight, in the pods' trouble, and in what the rollout waits for."""
-    extra: list[Event] = []
-    before = seen.recorded.analysis
-    blind = seen.verdict.answer is Answer.CANNOT_SEE
-    if seen.recorded.rollout and transition.status.rollout and seen.recorded.stable:
-        if blind and not _was_blind(before):
-            extra.append(Event(seen.verdict.reason, f"the rollout holds: {seen.verdict.message}", warning=True))
-        if seen.verdict.caution and (before is None or before.caution != seen.verdict.caution):
-            extra.append(Event("NoisyStable", seen.verdict.caution, warning=True))
-        if _was_blind(before) and not blind:
-            extra.append(Event("MetricsSeen", "the metrics can be seen again, the rollout goes on"))
-    stuck_before = seen.recorded.condition("Stalled")
-    if (
-        transition.stalled
-        and not transition.events
-        and (stuck_before is None or stuck_before.reason != transition.stalled[0])
-    ):
-        extra.append(Event(transition.stalled[0], transition.stalled[1], warning=True))
-    doing_before = seen.recorded.condition("Reconciling")
-    if (
-        transition.reconciling
-        and transition.reconciling[0] in TOLD
-        and (doing_before is None or doing_before.reason != transition.reconciling[0])
-    ):
-        extra.append(Event(transition.reconciling[0], transition.reconciling[1], warning=True))
-    return replace(transition, events=(*transition.events, *extra)) if extra else transition
-
-
-TOLD = frozenset(
+NOTEWORTHY = frozenset(
     {
-        "PodsNotReady",
-        "ShareUnlikeWeight",
-        "SuspicionOfWorse",
-        "StableUnwell",
-        "PredictionsDiffer",
-        "ConstantOutput",
-        "QueryBeyondLimit",
-        "QueryUnusable",
+        Reason.PODS_NOT_READY,
+        Reason.SHARE_UNLIKE_WEIGHT,
+        Reason.SUSPICION_OF_WORSE,
+        Reason.STABLE_UNWELL,
+        Reason.PREDICTIONS_DIFFER,
+        Reason.CONSTANT_OUTPUT,
+        Reason.QUERY_BEYOND_LIMIT,
+        Reason.QUERY_UNUSABLE,
     }
 )
 """Holds that somebody should hear of; waiting for pods or for evidence is what every rollout does."""
 
 
-def _was_blind(before: AnalysisView | None) -> bool:
-    return before is not None and before.verdict == Answer.CANNOT_SEE.value
+def _events(seen: Observation, transition: Transition) -> Iterator[Event]:
+    """What changed in what can be seen, in the pods' failures, and in what the rollout waits for."""
+    if seen.recorded.rollout and transition.status.rollout and seen.recorded.stable:
+        yield from _events_of_judging(seen, seen.recorded.analysis)
+    stalled, reconciling = transition.stalled, transition.reconciling
+    if stalled and not transition.events and _is_new(seen, ConditionType.STALLED, stalled):
+        yield Event(stalled.reason, stalled.message, warning=True)
+    if reconciling and reconciling.reason in NOTEWORTHY and _is_new(seen, ConditionType.RECONCILING, reconciling):
+        yield Event(reconciling.reason, reconciling.message, warning=True)
+
+
+def _events_of_judging(seen: Observation, before: AnalysisView | None) -> Iterator[Event]:
+    verdict = seen.verdict
+    unseen_before = before is not None and before.verdict == Answer.CANNOT_SEE.value
+    unseen = verdict.answer is Answer.CANNOT_SEE
+    if unseen and not unseen_before:
+        yield Event(verdict.reason, f"the rollout holds: {verdict.message}", warning=True)
+    if verdict.caution and (before is None or before.caution != verdict.caution):
+        yield Event(Reason.NOISY_STABLE, verdict.caution, warning=True)
+    if unseen_before and not unseen:
+        yield Event(Reason.METRICS_SEEN, "the metrics can be seen again, the rollout goes on")
+
+
+def _is_new(seen: Observation, kind: ConditionType, message: StatusMessage) -> bool:
+    before = seen.recorded.condition(kind)
+    return before is None or before.reason != message.reason

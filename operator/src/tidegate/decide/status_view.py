@@ -6,7 +6,7 @@ from tidegate.decide.transition import Transition
 from tidegate.judge.explain import number
 from tidegate.model.evidence import Verdict
 from tidegate.model.observation import Observation
-from tidegate.model.revision import strategy_steps
+from tidegate.model.reasons import ConditionType, Reason, StatusMessage
 from tidegate.model.status import AnalysisView, Condition, RevisionView, Status
 from tidegate.model.units import format_percent
 
@@ -15,34 +15,39 @@ def with_view(seen: Observation, transition: Transition, status: Status) -> Stat
     """`status` with everything that repeats the world. Nothing in it depends on the time unless something changed."""
     rollout = status.rollout
     candidate = rollout.candidate if rollout and rollout.candidate != status.stable else None
-    stable_view = _view(seen, status.stable)
-    ready = _ready(seen, transition, status)
-    told = transition.stalled or transition.reconciling or (ready[1], ready[2])
+    ready, ready_message = _ready(seen, transition, status)
     return replace(
         status,
         observed_generation=seen.generation,
         phase=transition.phase,
-        message=told[1],
-        steps=strategy_steps(seen.spec) if rollout else 0,
+        message=(transition.stalled or transition.reconciling or ready_message).message,
+        steps=seen.spec.strategy.steps_with_traffic if rollout else 0,
         replicas=seen.state(status.stable).replicas or 0,
         selector=selector(seen.name, status.stable) if status.stable else "",
         candidate_weight=transition.split.weight(candidate) if transition.split and candidate else None,
         observed_candidate=_observed(seen, candidate),
-        stable_view=stable_view,
+        stable_view=_view(seen, status.stable),
         candidate_view=_view(seen, candidate),
         analysis=_analysis(seen.verdict) if rollout and status.stable else None,
         conditions=(
-            _condition(seen, "Ready", *ready),
-            _condition(seen, "Reconciling", "True", *transition.reconciling)
-            if transition.reconciling
-            else _condition(seen, "Reconciling", "False", "Idle", "there is nothing to do"),
-            _condition(seen, "Stalled", "True", *transition.stalled)
-            if transition.stalled
-            else _condition(
-                seen, "Stalled", "False", "Progressing" if transition.reconciling else "Idle", "nothing is in the way"
-            ),
+            _condition(seen, ConditionType.READY, ready, ready_message),
+            _reconciling(seen, transition),
+            _stalled(seen, transition),
         ),
     )
+
+
+def _reconciling(seen: Observation, transition: Transition) -> Condition:
+    idle = StatusMessage(Reason.IDLE, "there is nothing to do")
+    message = transition.reconciling
+    return _condition(seen, ConditionType.RECONCILING, message is not None, message or idle)
+
+
+def _stalled(seen: Observation, transition: Transition) -> Condition:
+    free = Reason.PROGRESSING if transition.reconciling else Reason.IDLE
+    message = transition.stalled
+    nothing = StatusMessage(free, "nothing is in the way")
+    return _condition(seen, ConditionType.STALLED, message is not None, message or nothing)
 
 
 def selector(name: str, revision: str) -> str:
@@ -50,32 +55,36 @@ def selector(name: str, revision: str) -> str:
     return f"tidegate.dev/model-deployment={name},tidegate.dev/revision={revision}"
 
 
-def _ready(seen: Observation, transition: Transition, status: Status) -> tuple[str, str, str]:
+def _ready(seen: Observation, transition: Transition, status: Status) -> tuple[bool, StatusMessage]:
     if status.stable is None:
-        reason, message = transition.stalled or transition.reconciling or ("NoRevision", "no revision is live yet")
-        return "False", reason, message
-    state = seen.state(status.stable)
+        none = StatusMessage(Reason.NO_REVISION, "no revision is live yet")
+        return False, transition.stalled or transition.reconciling or none
     serving = status.stable
-    if transition.split and transition.split.weight(status.stable) == 0 and status.rollout:
+    if transition.split and transition.split.weight(serving) == 0 and status.rollout:
         serving = status.rollout.candidate
-        state = seen.state(serving)
+    state = seen.state(serving)
     why = f": {state.failure.message}" if state.failure else ""
     if state.ready == 0:
-        return "False", "NoPodsReady", f"{serving} has no pod ready{why}"
-    if transition.split != seen.split or not seen.route_applied:
-        unseen = status.condition("Ready")
-        if unseen is None or unseen.status != "True":
-            return "False", "RouteNotApplied", "no router has taken the route yet; is the router running?"
+        return False, StatusMessage(Reason.NO_PODS_READY, f"{serving} has no pod ready{why}")
+    if (transition.split != seen.split or not seen.route_applied) and not _was_ready(status):
+        message = "no router has taken the route yet; is the router running?"
+        return False, StatusMessage(Reason.ROUTE_NOT_APPLIED, message)
     wanted = state.replicas if state.replicas is not None else seen.spec.replicas
     if state.ready < wanted:
-        return "True", "StableDegraded", f"{serving} serves with {state.ready} of {wanted} pods{why}"
-    return "True", "StableServing", f"{serving} serves with {wanted} pods"
+        message = f"{serving} serves with {state.ready} of {wanted} pods{why}"
+        return True, StatusMessage(Reason.STABLE_DEGRADED, message)
+    return True, StatusMessage(Reason.STABLE_SERVING, f"{serving} serves with {wanted} pods")
 
 
-def _condition(seen: Observation, kind: str, value: str, reason: str, message: str) -> Condition:
-    before = seen.recorded.condition(kind)
-    since = before.since if before and before.status == value else seen.now
-    return Condition(kind, value, reason, message[:32000], since, seen.generation)
+def _was_ready(status: Status) -> bool:
+    before = status.condition(ConditionType.READY)
+    return before is not None and before.status == "True"
+
+
+def _condition(seen: Observation, kind: ConditionType, value: bool, message: StatusMessage) -> Condition:
+    before, status = seen.recorded.condition(kind), str(value)
+    since = before.since if before and before.status == status else seen.now
+    return Condition(kind, status, message.reason, message.message[:32000], since, seen.generation)
 
 
 def _view(seen: Observation, revision: str | None) -> RevisionView | None:

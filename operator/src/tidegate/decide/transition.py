@@ -1,169 +1,160 @@
-"""The moves that every strategy is made of, and how a move becomes a Decision.
+"""The transitions that every strategy is made of. Pure.
 
-A move names what should be true: who is stable, where the rollout stands, how traffic is split. The order of the writes
-that make it true is fixed here, once, for all strategies:
-
-* pods first: nothing gets traffic before its pods are ready;
-* the status before the route when traffic grows: after a crash the recorded step is carried out;
-* the route before the status when traffic returns: seconds matter, and after a crash the judge says the same again;
-* nothing is retired before the routers have been seen to send it nothing.
+A transition names what should be true next: who is stable, where the rollout stands, how traffic is split. The order of
+the writes that make it true is in `write_order`.
 """
 
-import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from tidegate.judge.sampling import until_next_point
-from tidegate.model.decision import (
-    Action,
-    Decision,
-    DeleteSnapshot,
-    DeleteWorkload,
-    EnsureRevision,
-    Event,
-    PinModel,
-    RecordStatus,
-    ScaleRevision,
-    ShiftTraffic,
-)
+from tidegate.decide.gates import pods_missing
+from tidegate.judge.sampling import INGESTION_LAG, until_next_point
+from tidegate.model.decision import Event
+from tidegate.model.evidence import Answer
 from tidegate.model.observation import Observation
-from tidegate.model.revision import ModelFacts, RevisionState
-from tidegate.model.spec import ModelDeploymentSpec
-from tidegate.model.status import HistoryEntry, Rejected, Rollout, Shift, Status
+from tidegate.model.reasons import Outcome, Phase, Reason, StatusMessage
+from tidegate.model.status import HistoryEntry, Rejected, Rollout, Status
 from tidegate.model.traffic import TrafficSplit
 
-INGESTION_LAG = timedelta(seconds=1)
-"""A scrape is stamped when it begins; by then it has been stored."""
 PODS_STARTING = timedelta(seconds=5)
 """Pods announce themselves; this is only for what doesn't, such as a deadline."""
 
 
 @dataclass(frozen=True)
 class Transition:
-    """What should be true next. `doing` and `stuck` are (reason, message) of the conditions Reconciling and Stalled."""
+    """What should be true next. `reconciling` and `stalled` are the conditions of these names, as kstatus has them."""
 
     status: Status
     split: TrafficSplit | None
-    phase: str
-    reconciling: tuple[str, str] | None = None
-    stalled: tuple[str, str] | None = None
+    phase: Phase
+    reconciling: StatusMessage | None = None
+    stalled: StatusMessage | None = None
     candidate_replicas: int | None = None
     """Pods that the candidate needs; None where there is no candidate."""
     events: tuple[Event, ...] = ()
     traffic_first: bool = False
+    """Whether the route is written before the status: where traffic returns to stable."""
     requeue_after: timedelta | None = None
-    actions: tuple[Action, ...] = field(default=())
 
 
-def replicas_for(spec: ModelDeploymentSpec, weight: int) -> int:
-    """Pods that carry `weight` percent at stable's load per pod; at least one."""
-    return max(1, math.ceil(spec.replicas * weight / 100))
-
-
-def hold(
-    seen: Observation, phase: str, reconciling: tuple[str, str] | None, *, replicas: int | None = None
-) -> Transition:
+def hold(seen: Observation, phase: Phase, why: StatusMessage, *, replicas: int | None = None) -> Transition:
     """Nothing moves: the rollout holds where it is, and traffic stays as it was granted."""
     return Transition(
-        seen.recorded,
-        seen.split,
-        phase,
-        reconciling,
-        candidate_replicas=replicas,
-        requeue_after=next_look(seen),
+        seen.recorded, seen.split, phase, why, candidate_replicas=replicas, requeue_after=next_reconcile(seen)
     )
 
 
 def advance(
-    seen: Observation, rollout: Rollout, step: int, weight: int, phase: str, reconciling: tuple[str, str], replicas: int
+    seen: Observation, rollout: Rollout, step: int, phase: Phase, why: StatusMessage, replicas: int
 ) -> Transition:
-    """The rollout enters `step`, in which the candidate has `weight` percent."""
-    stable = seen.recorded.stable or ""
-    started = seen.now if step != rollout.step else rollout.step_started_at
-    moved = replace(rollout, step=step, step_started_at=started)
-    split = TrafficSplit.between(stable, rollout.candidate, weight)
+    """The rollout enters `step`, or takes it up again, with the weight that the strategy has there."""
+    entered = step != rollout.step
+    started = seen.now if entered else rollout.step_started_at
+    weight = seen.spec.strategy.weight_at(step)
     return Transition(
-        replace(seen.recorded, rollout=moved),
-        split,
+        replace(seen.recorded, rollout=replace(rollout, step=step, step_started_at=started)),
+        TrafficSplit.between(seen.recorded.stable or "", rollout.candidate, weight),
         phase,
-        reconciling,
+        why,
         candidate_replicas=replicas,
-        events=(Event(reconciling[0], reconciling[1]),) if step != rollout.step else (),
+        events=(Event(why.reason, why.message),) if entered else (),
         requeue_after=seen.spec.analysis.interval + INGESTION_LAG,
     )
+
+
+def restore(seen: Observation, rollout: Rollout, phase: Phase, replicas: int) -> Transition | None:
+    """Where the route says something else than was granted: a write was lost, or somebody edited it."""
+    granted = seen.spec.strategy.weight_at(rollout.step)
+    if seen.split == TrafficSplit.between(seen.recorded.stable or "", rollout.candidate, granted):
+        return None
+    if missing := pods_missing(seen, rollout.candidate, replicas, granted):
+        return hold(seen, Phase.HELD, missing, replicas=replicas)
+    grows = seen.split is not None and granted > seen.split.weight(rollout.candidate)
+    if grows and seen.verdict.answer is Answer.CANNOT_SEE:
+        return hold(seen, Phase.HELD, StatusMessage(seen.verdict.reason, seen.verdict.message), replicas=replicas)
+    message = f"the route differed from step {rollout.step} and is set to {granted}% again"
+    return advance(seen, rollout, rollout.step, phase, StatusMessage(Reason.TRAFFIC_RESTORED, message), replicas)
 
 
 def begin(seen: Observation) -> Transition:
     """A new rollout of the desired revision; a rollout of another one that was under way is superseded."""
     stable, desired = seen.recorded.stable or "", seen.desired
-    recorded = replace(seen.recorded, rejected=None)
+    recorded = seen.recorded
     events: tuple[Event, ...] = ()
     if recorded.rollout is not None:
-        reason = "NewerSpec"
-        message = f"{recorded.rollout.candidate} gives way to {desired}, which the spec asks for now"
-        if recorded.rollout.candidate == desired:
-            reason, message = "StrategyChanged", f"the rollout of {desired} begins anew with the strategy as it is now"
-        recorded = _ended(seen, recorded.rollout, "Superseded", reason, message)
-        events += (Event("Superseded", message),)
-    message = f"{desired} comes up beside {stable}, without traffic"
+        why = _superseded(recorded.rollout, desired)
+        recorded = _ended(seen, recorded.rollout, Outcome.SUPERSEDED, why)
+        events = (Event(Reason.SUPERSEDED, why.message),)
+    started = StatusMessage(Reason.ROLLOUT_STARTED, f"{desired} comes up beside {stable}, without traffic")
     rollout = Rollout(desired, seen.now, 0, seen.now)
     return Transition(
         replace(recorded, rollout=rollout, rejected=None, analysis=None),
         TrafficSplit.between(stable, desired, 0),
-        "Starting",
-        ("RolloutStarted", message),
+        Phase.STARTING,
+        started,
         candidate_replicas=1,
-        events=(*events, Event("RolloutStarted", message)),
+        events=(*events, Event(started.reason, started.message)),
         traffic_first=True,
         requeue_after=PODS_STARTING,
     )
 
 
-def roll_back(seen: Observation, rollout: Rollout, reason: str, message: str) -> Transition:
+def _superseded(rollout: Rollout, desired: str) -> StatusMessage:
+    if rollout.candidate == desired:
+        message = f"the rollout of {desired} begins anew with the strategy as it is now"
+        return StatusMessage(Reason.STRATEGY_CHANGED, message)
+    return StatusMessage(Reason.NEWER_SPEC, f"{rollout.candidate} gives way to {desired}, which the spec asks for now")
+
+
+def roll_back(seen: Observation, rollout: Rollout, why: StatusMessage) -> Transition:
     """All traffic returns to stable, now; the candidate isn't tried again until the user changes something."""
-    stable = seen.recorded.stable or ""
-    sentence = f"{rollout.candidate} was rolled back: {message}"
-    recorded = _ended(seen, rollout, "RolledBack", reason, sentence)
-    rejected = Rejected(rollout.candidate, seen.plan, reason, sentence)
-    return Transition(
-        replace(recorded, rejected=rejected),
-        TrafficSplit.only(stable),
-        "RolledBack",
-        stalled=(reason, sentence),
-        events=(Event("RolledBack", f"{reason}: {sentence}", warning=True),),
-        traffic_first=True,
-        requeue_after=seen.spec.analysis.interval,
+    sentence = f"{rollout.candidate} was rolled back: {why.message}"
+    stalled = StatusMessage(why.reason, sentence)
+    recorded = _ended(seen, rollout, Outcome.ROLLED_BACK, stalled)
+    return _only_stable(
+        seen,
+        replace(recorded, rejected=Rejected(rollout.candidate, seen.plan, why.reason, sentence)),
+        Phase.ROLLED_BACK,
+        Event(Reason.ROLLED_BACK, f"{why.reason}: {sentence}", warning=True),
+        stalled=stalled,
     )
 
 
 def abandon(seen: Observation, rollout: Rollout) -> Transition:
     """The spec asks for the stable revision again: the rollout ends at once."""
-    stable = seen.recorded.stable or ""
-    message = f"the spec asks for {stable} again, so the rollout of {rollout.candidate} ends"
+    message = f"the spec asks for {seen.recorded.stable} again, so the rollout of {rollout.candidate} ends"
+    recorded = _ended(seen, rollout, Outcome.ABORTED, StatusMessage(Reason.SPEC_RETURNED_TO_STABLE, message))
+    return _only_stable(seen, recorded, Phase.LIVE, Event(Reason.ABORTED, message))
+
+
+def _only_stable(
+    seen: Observation, recorded: Status, phase: Phase, event: Event, stalled: StatusMessage | None = None
+) -> Transition:
     return Transition(
-        _ended(seen, rollout, "Aborted", "SpecReturnedToStable", message),
-        TrafficSplit.only(stable),
-        "Live",
-        events=(Event("Aborted", message),),
+        recorded,
+        TrafficSplit.only(seen.recorded.stable or ""),
+        phase,
+        stalled=stalled,
+        events=(event,),
         traffic_first=True,
         requeue_after=seen.spec.analysis.interval,
     )
 
 
-def complete(seen: Observation, rollout: Rollout, reason: str) -> Transition:
+def complete(seen: Observation, rollout: Rollout, reason: Reason) -> Transition:
     """The candidate, which has all the traffic already, is stable from now on. Its pods aren't touched."""
     message = f"{rollout.candidate} is stable: {seen.verdict.message}"
-    recorded = _ended(seen, rollout, "Promoted", reason, message)
+    recorded = _ended(seen, rollout, Outcome.PROMOTED, StatusMessage(reason, message))
     return Transition(
         replace(recorded, stable=rollout.candidate, rejected=None),
         TrafficSplit.only(rollout.candidate),
-        "Live",
-        events=(Event("Promoted", message),),
+        Phase.LIVE,
+        events=(Event(Reason.PROMOTED, message),),
         requeue_after=seen.spec.analysis.interval,
     )
 
 
-def next_look(seen: Observation) -> timedelta:
+def next_reconcile(seen: Observation) -> timedelta:
     """When the counters have a new block to judge; in the meantime only events matter."""
     rollout = seen.recorded.rollout
     if rollout is None or not rollout.shifts:
@@ -171,12 +162,12 @@ def next_look(seen: Observation) -> timedelta:
     return until_next_point(rollout.shifts[-1].at, seen.spec.analysis.interval, seen.now) + INGESTION_LAG
 
 
-def _ended(seen: Observation, rollout: Rollout, outcome: str, reason: str, message: str) -> Status:
+def _ended(seen: Observation, rollout: Rollout, outcome: Outcome, why: StatusMessage) -> Status:
     entry = HistoryEntry(
         revision=rollout.candidate,
         outcome=outcome,
-        reason=reason,
-        message=message,
+        reason=why.reason,
+        message=why.message,
         started_at=rollout.started_at,
         finished_at=seen.now,
         requests=seen.verdict.exposed.requests,
@@ -185,109 +176,3 @@ def _ended(seen: Observation, rollout: Rollout, outcome: str, reason: str, messa
         shifts=rollout.shifts,
     )
     return replace(seen.recorded, rollout=None).with_history(entry)
-
-
-def to_decision(seen: Observation, transition: Transition, status: Status) -> Decision:
-    """Puts a move's writes in order. `status` is the move's own, completed for people."""
-    shifting = transition.split is not None and (transition.split != seen.split or not seen.route_settings_match)
-    record: tuple[Action, ...] = (RecordStatus(status),) if status != seen.recorded else ()
-    shift: tuple[Action, ...] = (ShiftTraffic(transition.split),) if shifting and transition.split else ()
-    actions = (
-        *_pods(seen, transition),
-        *(shift + record if transition.traffic_first else record + shift),
-        *_pins(seen),
-        *_retired(seen, transition),
-    )
-    requeue_after = transition.requeue_after
-    if requeue_after is None and _unused(seen, transition):
-        requeue_after = seen.propagation_delay
-    return Decision(status, actions, transition.events, requeue_after)
-
-
-def with_shift(seen: Observation, transition: Transition) -> Status:
-    """The move's status with the time of its shift, if it moves traffic."""
-    if transition.split is None or transition.split == seen.split:
-        return transition.status
-    status = replace(transition.status, shifted_at=seen.now)
-    rollout = status.rollout
-    if rollout is None:
-        return status
-    weight = transition.split.weight(rollout.candidate)
-    if weight == 0 and not rollout.shifts:
-        return status
-    return replace(status, rollout=replace(rollout, shifts=(*rollout.shifts, Shift(seen.now, weight))[-100:]))
-
-
-def _pods(seen: Observation, transition: Transition) -> tuple[Action, ...]:
-    actions: list[Action] = []
-    wanted: dict[str, int] = {}
-    if transition.status.stable:
-        wanted[transition.status.stable] = seen.spec.replicas
-    if transition.status.rollout is not None and transition.candidate_replicas is not None:
-        wanted[transition.status.rollout.candidate] = transition.candidate_replicas
-    for revision, replicas in wanted.items():
-        state = seen.state(revision)
-        if state.snapshot is None or state.replicas is None:
-            actions.append(EnsureRevision(revision, replicas))
-        # A candidate only grows while its rollout lasts: its pods carry the traffic that is being measured.
-        elif state.replicas < replicas or (state.replicas > replicas and revision == transition.status.stable):
-            actions.append(ScaleRevision(revision, replicas))
-    return tuple(actions)
-
-
-def _pins(seen: Observation) -> tuple[Action, ...]:
-    return tuple(
-        PinModel(state.name, state.facts.sha256, state.facts.files_sha256)
-        for state in seen.revisions.values()
-        if state.facts and _unpinned(state, state.facts)
-    )
-
-
-def _unpinned(state: RevisionState, facts: ModelFacts) -> bool:
-    if state.snapshot is None or state.replicas is None or state.pinned is not None:
-        return False
-    # The user's digest is the ONNX file's alone.
-    return state.snapshot.model.sha256 is None or facts.files_sha256 is not None
-
-
-def _unused(seen: Observation, transition: Transition) -> list[str]:
-    used = _used(transition)
-    return sorted(
-        state.name for state in seen.revisions.values() if state.replicas is not None and state.name not in used
-    )
-
-
-def _used(transition: Transition) -> set[str | None]:
-    return {transition.status.stable, transition.status.rollout.candidate if transition.status.rollout else None}
-
-
-def _retired(seen: Observation, transition: Transition) -> tuple[Action, ...]:
-    reachable = seen.split or ()
-    gone = [name for name in _unused(seen, transition) if name not in reachable and is_drained(seen, name)]
-    used = _used(transition)
-    snapshots = sorted(
-        (state for state in seen.revisions.values() if state.replicas is None and state.name not in used),
-        key=lambda state: state.number,
-    )
-    keep = seen.spec.revision_history_limit
-    forgotten = snapshots[: len(snapshots) - keep] if len(snapshots) > keep else []
-    return (
-        *(DeleteWorkload(name) for name in gone),
-        *(DeleteSnapshot(state.name) for state in forgotten),
-    )
-
-
-def is_drained(seen: Observation, revision: str, *, previews: bool = True) -> bool:
-    """Whether the routers have been seen to send a revision nothing, since they were last told to.
-
-    Without `previews`, requests that name the revision by header don't count: they end when it leaves the route.
-    """
-    if seen.split is None:
-        return True
-    if revision in seen.split and seen.split.weight(revision) > 0:
-        return False
-    if seen.share is None:
-        return False
-    since = seen.recorded.shifted_at
-    requests = seen.share.any(revision) if previews else seen.share.live.get(revision, 0)
-    return (since is None or seen.share.since >= since) and requests == 0

@@ -7,6 +7,9 @@ from datetime import datetime, timedelta
 
 from tidegate.model.status import Shift
 
+INGESTION_LAG = timedelta(seconds=1)
+"""A scrape is stamped when it begins; by then Prometheus has stored it."""
+
 
 @dataclass(frozen=True)
 class Segment:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from tidegate.model.spec import Batching, Canary, Model, ModelDeploymentSpec, Server, Variables
+from tidegate.model.spec import Batching, Model, ModelDeploymentSpec, Server, Variables
 
 
 @dataclass(frozen=True)
@@ -105,11 +105,6 @@ def revision_name(name: str, spec: ModelDeploymentSpec) -> str:
 def plan_digest(spec: ModelDeploymentSpec) -> str:
     """Changes when the strategy or the analysis does: a rejected revision is then worth another try."""
     return _digest([repr(spec.strategy), repr(spec.analysis)])
-
-
-def strategy_steps(spec: ModelDeploymentSpec) -> int:
-    """Steps that carry traffic: a canary's own, or the one switch of blue-green."""
-    return len(spec.strategy.steps) if isinstance(spec.strategy, Canary) else 1
 
 
 def incompatibility(stable: ModelFacts, candidate: ModelFacts) -> str | None:

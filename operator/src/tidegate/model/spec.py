@@ -6,9 +6,10 @@ Bounds and defaults are the CRD's (crds/modeldeployments.yaml): a spec that come
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from tidegate.errors import InvalidSpec
+from tidegate.model.reasons import Policy
 from tidegate.model.units import parse_duration, parse_percent
 
 AUTO = "Auto"
@@ -61,17 +62,44 @@ class CanaryStep:
 
 @dataclass(frozen=True)
 class Canary:
-    """Traffic moves in steps, each granted by a verdict."""
+    """Traffic moves in steps, each granted by a verdict. Step 0 has no traffic, the one after the last has all."""
 
+    moves_in_steps: ClassVar[bool] = True
     steps: tuple[CanaryStep, ...]
+
+    @property
+    def first_weight(self) -> int:
+        """Percent of the first step that carries traffic."""
+        return self.steps[0].weight
+
+    @property
+    def steps_with_traffic(self) -> int:
+        """How many steps people are told of."""
+        return len(self.steps)
+
+    def weight_at(self, step: int) -> int:
+        """Percent for the candidate at a step."""
+        if step == 0:
+            return 0
+        return self.steps[step - 1].weight if step <= len(self.steps) else 100
+
+
+BLUE_GREEN_SWITCHED = 2
 
 
 @dataclass(frozen=True)
 class BlueGreen:
     """Traffic moves at once, and back at once while the old revision is kept."""
 
+    moves_in_steps: ClassVar[bool] = False
+    first_weight: ClassVar[int] = 100
+    steps_with_traffic: ClassVar[int] = 1
     verify_for: timedelta
     keep_old: timedelta
+
+    def weight_at(self, step: int) -> int:
+        """Percent for the candidate at a step: all from the switch on."""
+        return 100 if step >= BLUE_GREEN_SWITCHED else 0
 
 
 Strategy = Canary | BlueGreen
@@ -114,7 +142,7 @@ class PredictionDrift:
     """Of a class."""
     score_drift: float
     """Of the top scores up to a bound: a better model is often a surer one, so this is the wider one by default."""
-    on_drift: str
+    on_drift: Policy
     """Hold, Rollback or Ignore."""
 
 
@@ -126,7 +154,7 @@ class OwnQuery:
     query: str
     at_least: float | None
     at_most: float | None
-    on_failure: str
+    on_failure: Policy
     """Hold or Rollback."""
 
 
@@ -145,8 +173,8 @@ class Analysis:
     """Who counts requests and failures: Router, or Servers."""
     overdispersion: float | None
     """How many bad requests come in one clump; None where that is learned from stable."""
-    on_inconclusive: str
-    on_metrics_unavailable: str
+    on_inconclusive: Policy
+    on_metrics_unavailable: Policy
     deadline: timedelta
 
 
@@ -240,14 +268,14 @@ def _analysis(raw: Mapping[str, Any]) -> Analysis:
         queries=tuple(_query(query) for query in raw["queries"]),
         requests_from=raw["requestsFrom"],
         overdispersion=None if raw["dispersion"] == AUTO else float(raw["dispersion"]),
-        on_inconclusive=raw["onInconclusive"],
-        on_metrics_unavailable=raw["onMetricsUnavailable"],
+        on_inconclusive=Policy(raw["onInconclusive"]),
+        on_metrics_unavailable=Policy(raw["onMetricsUnavailable"]),
         deadline=parse_duration(raw["deadline"]),
     )
 
 
 def _drift(raw: Mapping[str, str]) -> PredictionDrift:
-    return PredictionDrift(parse_percent(raw["drift"]), parse_percent(raw["scoreDrift"]), raw["onDrift"])
+    return PredictionDrift(parse_percent(raw["drift"]), parse_percent(raw["scoreDrift"]), Policy(raw["onDrift"]))
 
 
 def _query(raw: Mapping[str, Any]) -> OwnQuery:
@@ -256,7 +284,7 @@ def _query(raw: Mapping[str, Any]) -> OwnQuery:
         raw["query"],
         at_least=float(raw["min"]) if "min" in raw else None,
         at_most=float(raw["max"]) if "max" in raw else None,
-        on_failure=raw["onFailure"],
+        on_failure=Policy(raw["onFailure"]),
     )
 
 

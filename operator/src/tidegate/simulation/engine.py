@@ -14,9 +14,9 @@ from random import Random
 from typing import TypeVar
 
 from tidegate.decide.criteria import criteria_for
-from tidegate.decide.transition import INGESTION_LAG
 from tidegate.judge.overdispersion import estimate_overdispersion
 from tidegate.judge.pods import Tally
+from tidegate.judge.sampling import INGESTION_LAG
 from tidegate.judge.sequential_test import SequentialTest, SequentialTestParameters
 from tidegate.judge.verdict import Criteria, answer
 from tidegate.model.evidence import Answer, Counts, Increment, Measurements, Overdispersion, Verdict

@@ -12,8 +12,7 @@ from datetime import datetime, timedelta
 
 from tidegate.cli.common.errors import CannotReplay
 from tidegate.decide.criteria import criteria_for
-from tidegate.decide.transition import INGESTION_LAG
-from tidegate.judge.sampling import segments
+from tidegate.judge.sampling import INGESTION_LAG, segments
 from tidegate.judge.sequential_test import SequentialTest
 from tidegate.judge.verdict import REASONS, Criteria, answer, parameters_of
 from tidegate.model.evidence import Answer, Counts, Increment, Measurements, QueryAnswer, Verdict

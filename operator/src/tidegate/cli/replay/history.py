@@ -6,9 +6,8 @@ from datetime import datetime, timedelta
 
 from tidegate.cli.common.errors import CannotReplay
 from tidegate.cli.replay.engine import Answers, Recorded, expected_increments
-from tidegate.decide.transition import INGESTION_LAG
 from tidegate.errors import MetricsUnavailable
-from tidegate.judge.sampling import segments
+from tidegate.judge.sampling import INGESTION_LAG, segments
 from tidegate.metrics.collector import MetricsCollector
 from tidegate.metrics.increments import Sample
 from tidegate.metrics.observers import counters_for

@@ -1,0 +1,213 @@
+"""What may hold a rollout, in one list. Pure.
+
+Each gate looks at an Observation, and lets a proposal pass or says why not. The first gate of the list that holds is
+the one that people read about. A new gate is a function and its row here, and its reason in `model.reasons`.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import Enum, auto
+
+from tidegate.decide.draining import is_drained
+from tidegate.model.evidence import Answer
+from tidegate.model.observation import Observation
+from tidegate.model.reasons import Phase, Reason, StatusMessage
+from tidegate.model.status import Rollout
+from tidegate.model.units import format_duration, format_percent
+
+ENOUGH_TO_MEASURE = 50
+"""Live requests in a window below which the observed share says nothing."""
+
+
+class Moment(Enum):
+    """What a strategy proposes to do."""
+
+    FIRST_TRAFFIC = auto()
+    """A candidate without traffic gets its first."""
+    MORE_TRAFFIC = auto()
+    """A candidate that serves gets more, up to all of it."""
+    PROMOTION_WITHOUT_VERDICT = auto()
+    """All traffic, because time is up and the user wants it so."""
+    KEEP_NO_LONGER = auto()
+    """The old revision, which is kept after a switch, is needed no more."""
+    COMPLETE = auto()
+    """The candidate, which has all the traffic, becomes stable, and the old revision goes."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """`weight` percent for the candidate, which takes `pods` ready pods; not before `lasting` of the present step."""
+
+    moment: Moment
+    rollout: Rollout
+    weight: int
+    pods: int
+    lasting: timedelta = timedelta()
+
+
+@dataclass(frozen=True)
+class Hold:
+    """Why a proposal waits. `phase` where that is a phase of its own; `grow`: the pods it needs are to start now."""
+
+    why: StatusMessage
+    phase: Phase | None = None
+    grow: bool = False
+
+
+Check = Callable[[Observation, Proposal], Hold | None]
+"""None lets the proposal pass."""
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A check, its name, and what it is asked about."""
+
+    name: str
+    moments: frozenset[Moment]
+    check: Check
+
+
+def first_hold(seen: Observation, proposal: Proposal) -> Hold | None:
+    """The first gate that holds the proposal; None where all are open."""
+    holds = (gate.check(seen, proposal) for gate in GATES if proposal.moment in gate.moments)
+    return next((hold for hold in holds if hold), None)
+
+
+def pods_missing(seen: Observation, revision: str, pods: int, weight: int) -> StatusMessage | None:
+    """Why a revision can't carry its weight, where fewer than `pods` of it are ready; the reason says since when."""
+    state = seen.state(revision)
+    if state.ready >= pods:
+        return None
+    if weight == 0:
+        why = state.failure.message if state.failure else "its pods are starting"
+        return StatusMessage(
+            Reason.PODS_STARTING, f"{revision} has {state.ready} of {pods} pods ready and no traffic: {why}"
+        )
+    why = state.failure.message if state.failure else "some of its pods aren't ready"
+    return StatusMessage(
+        Reason.PODS_NOT_READY, f"{revision} has {state.ready} of {pods} pods ready at {weight}%: {why}"
+    )
+
+
+def _pods_are_ready(seen: Observation, proposal: Proposal) -> Hold | None:
+    missing = pods_missing(seen, proposal.rollout.candidate, proposal.pods, 0)
+    return Hold(missing, Phase.STARTING, grow=True) if missing else None
+
+
+def _has_lasted(seen: Observation, proposal: Proposal) -> bool:
+    return seen.now - proposal.rollout.step_started_at >= proposal.lasting
+
+
+def _has_been_verified(seen: Observation, proposal: Proposal) -> Hold | None:
+    if _has_lasted(seen, proposal):
+        return None
+    span = format_duration(proposal.lasting)
+    message = f"{proposal.rollout.candidate} must stay ready for {span} before the switch"
+    return Hold(StatusMessage(Reason.VERIFYING, message))
+
+
+def _is_not_paused_before_traffic(seen: Observation, proposal: Proposal) -> Hold | None:
+    if not seen.spec.paused:
+        return None
+    return Hold(StatusMessage(Reason.PAUSED, "spec.paused is true; the candidate has no traffic yet"), Phase.PAUSED)
+
+
+def _can_be_seen(seen: Observation, proposal: Proposal) -> Hold | None:
+    if seen.verdict.answer is not Answer.CANNOT_SEE:
+        return None
+    message = f"the candidate gets no traffic while nothing can be seen: {seen.verdict.message}"
+    return Hold(StatusMessage(seen.verdict.reason, message), Phase.HELD)
+
+
+def _old_has_been_kept(seen: Observation, proposal: Proposal) -> Hold | None:
+    if _has_lasted(seen, proposal):
+        return None
+    span = format_duration(proposal.lasting)
+    message = f"{seen.recorded.stable} is kept for {span} after the switch: {seen.verdict.message}"
+    return Hold(StatusMessage(Reason.KEEPING_OLD, message))
+
+
+def _evidence_lets_old_go(seen: Observation, proposal: Proposal) -> Hold | None:
+    if seen.verdict.answer is Answer.ACCEPTABLE:
+        return None
+    return Hold(StatusMessage(seen.verdict.reason, f"{seen.recorded.stable} is kept on: {seen.verdict.message}"))
+
+
+def _evidence_suffices(seen: Observation, proposal: Proposal) -> Hold | None:
+    if seen.verdict.answer is Answer.ACCEPTABLE:
+        return None
+    return Hold(StatusMessage(seen.verdict.reason, seen.verdict.message))
+
+
+def _is_not_paused(seen: Observation, proposal: Proposal) -> Hold | None:
+    if not seen.spec.paused:
+        return None
+    message = f"spec.paused is true; the evidence suffices for the next step: {seen.verdict.message}"
+    return Hold(StatusMessage(Reason.PAUSED, message), Phase.PAUSED)
+
+
+def _step_has_lasted(seen: Observation, proposal: Proposal) -> Hold | None:
+    if _has_lasted(seen, proposal):
+        return None
+    span, step = format_duration(proposal.lasting), proposal.rollout.step
+    return Hold(StatusMessage(Reason.MIN_DURATION, f"step {step} lasts at least {span}: {seen.verdict.message}"))
+
+
+def _share_is_as_wanted(seen: Observation, proposal: Proposal) -> Hold | None:
+    """Evidence counts only at the weight that was wanted: the routers must be seen to split as they were told."""
+    candidate = proposal.rollout.candidate
+    if seen.share is None or (seen.recorded.shifted_at and seen.share.since < seen.recorded.shifted_at):
+        message = "the routers' counters from after the last shift aren't there yet"
+        return Hold(StatusMessage(Reason.SHARE_NOT_SEEN, message))
+    live = sum(seen.share.live.values())
+    if live < ENOUGH_TO_MEASURE:
+        return None
+    wanted, observed = seen.spec.strategy.weight_at(proposal.rollout.step) / 100, seen.share.fraction(candidate) or 0.0
+    # Five standard deviations of a binomial: one window in a million of an honest router lies outside.
+    if abs(observed - wanted) <= 5 * math.sqrt(wanted * (1 - wanted) / live):
+        return None
+    message = (
+        f"the routers send {format_percent(observed)} of the requests to {candidate}, {format_percent(wanted)} is "
+        "wanted; see the route's status for a router that hasn't taken it"
+    )
+    return Hold(StatusMessage(Reason.SHARE_UNLIKE_WEIGHT, message))
+
+
+def _has_capacity(seen: Observation, proposal: Proposal) -> Hold | None:
+    ready = seen.state(proposal.rollout.candidate).ready
+    if ready >= proposal.pods:
+        return None
+    share = "all traffic" if proposal.weight == 100 else f"{proposal.weight}%"
+    message = f"{proposal.rollout.candidate} grows to {proposal.pods} pods for {share}, {ready} are ready"
+    return Hold(StatusMessage(Reason.SCALING_UP, message), grow=True)
+
+
+def _old_is_drained(seen: Observation, proposal: Proposal) -> Hold | None:
+    stable = seen.recorded.stable or ""
+    if is_drained(seen, stable, previews=False):
+        return None
+    message = f"{proposal.rollout.candidate} has all the traffic; waiting to see the last requests leave {stable}"
+    return Hold(StatusMessage(Reason.WAITING_FOR_ZERO_TRAFFIC, message))
+
+
+FIRST, MORE = frozenset({Moment.FIRST_TRAFFIC}), frozenset({Moment.MORE_TRAFFIC})
+LATE = frozenset({Moment.PROMOTION_WITHOUT_VERDICT})
+KEEP, LAST = frozenset({Moment.KEEP_NO_LONGER}), frozenset({Moment.COMPLETE})
+
+GATES = (
+    Gate("pods", FIRST, _pods_are_ready),
+    Gate("verifyFor", FIRST, _has_been_verified),
+    Gate("pause before traffic", FIRST, _is_not_paused_before_traffic),
+    Gate("metrics", FIRST, _can_be_seen),
+    Gate("keepOld", KEEP, _old_has_been_kept),
+    Gate("evidence for the switch", KEEP, _evidence_lets_old_go),
+    Gate("evidence", MORE, _evidence_suffices),
+    Gate("pause", MORE, _is_not_paused),
+    Gate("minDuration", MORE, _step_has_lasted),
+    Gate("share", MORE, _share_is_as_wanted),
+    Gate("capacity", MORE | LATE, _has_capacity),
+    Gate("drained", LAST, _old_is_drained),
+)
+"""In the order in which they are told."""

@@ -1,0 +1,109 @@
+"""The writes that make a transition true, and their order, fixed here once for all strategies. Pure.
+
+* Pods first: nothing gets traffic before its pods are ready.
+* The status before the route when traffic grows: after a crash the recorded step is carried out.
+* The route before the status when traffic returns: seconds matter, and after a crash the judge says the same again.
+* Nothing is deleted before the routers have been seen to send it nothing.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from tidegate.decide.draining import is_drained
+from tidegate.decide.transition import Transition
+from tidegate.model.decision import (
+    Action,
+    Decision,
+    DeleteSnapshot,
+    DeleteWorkload,
+    EnsureRevision,
+    PinModel,
+    RecordStatus,
+    ScaleRevision,
+    ShiftTraffic,
+)
+from tidegate.model.observation import Observation
+from tidegate.model.revision import ModelFacts, RevisionState
+from tidegate.model.status import Shift, Status
+
+
+def to_decision(seen: Observation, transition: Transition, status: Status) -> Decision:
+    """Puts a transition's writes in order. `status` is the transition's own, completed for people."""
+    shifting = transition.split is not None and (transition.split != seen.split or not seen.route_settings_match)
+    record: tuple[Action, ...] = (RecordStatus(status),) if status != seen.recorded else ()
+    shift: tuple[Action, ...] = (ShiftTraffic(transition.split),) if shifting and transition.split else ()
+    actions = (
+        *_pods(seen, transition),
+        *(shift + record if transition.traffic_first else record + shift),
+        *_pins(seen),
+        *_deletions(seen, transition),
+    )
+    requeue_after = transition.requeue_after
+    if requeue_after is None and any(state.replicas is not None for state in _unused(seen, transition)):
+        requeue_after = seen.propagation_delay
+    return Decision(status, actions, transition.events, requeue_after)
+
+
+def with_shift(seen: Observation, transition: Transition) -> Status:
+    """The transition's status with the time of its shift, if it moves traffic."""
+    if transition.split is None or transition.split == seen.split:
+        return transition.status
+    status = replace(transition.status, shifted_at=seen.now)
+    rollout = status.rollout
+    if rollout is None:
+        return status
+    weight = transition.split.weight(rollout.candidate)
+    if weight == 0 and not rollout.shifts:
+        return status
+    return replace(status, rollout=replace(rollout, shifts=(*rollout.shifts, Shift(seen.now, weight))[-100:]))
+
+
+def _pods(seen: Observation, transition: Transition) -> Iterator[Action]:
+    stable, rollout = transition.status.stable, transition.status.rollout
+    if stable:
+        yield from _sized(seen, stable, seen.spec.replicas, may_shrink=True)
+    if rollout is not None and transition.candidate_replicas is not None:
+        # A candidate only grows while its rollout lasts: its pods carry the traffic that is being measured.
+        yield from _sized(
+            seen, rollout.candidate, transition.candidate_replicas, may_shrink=rollout.candidate == stable
+        )
+
+
+def _sized(seen: Observation, revision: str, replicas: int, *, may_shrink: bool) -> Iterator[Action]:
+    state = seen.state(revision)
+    if state.snapshot is None or state.replicas is None:
+        yield EnsureRevision(revision, replicas)
+    elif state.replicas < replicas or (may_shrink and state.replicas > replicas):
+        yield ScaleRevision(revision, replicas)
+
+
+def _pins(seen: Observation) -> tuple[Action, ...]:
+    return tuple(
+        PinModel(state.name, state.facts.sha256, state.facts.files_sha256)
+        for state in seen.revisions.values()
+        if state.facts and _unpinned(state, state.facts)
+    )
+
+
+def _unpinned(state: RevisionState, facts: ModelFacts) -> bool:
+    if state.snapshot is None or state.replicas is None or state.pinned is not None:
+        return False
+    # The user's digest is the ONNX file's alone.
+    return state.snapshot.model.sha256 is None or facts.files_sha256 is not None
+
+
+def _unused(seen: Observation, transition: Transition) -> list[RevisionState]:
+    """Neither stable nor the candidate, the oldest first."""
+    status = transition.status
+    used = {status.stable, status.rollout.candidate if status.rollout else None}
+    return sorted((state for state in seen.revisions.values() if state.name not in used), key=lambda it: it.number)
+
+
+def _deletions(seen: Observation, transition: Transition) -> Iterator[Action]:
+    unused, keep = _unused(seen, transition), seen.spec.revision_history_limit
+    for name in sorted(state.name for state in unused if state.replicas is not None):
+        if name not in (seen.split or ()) and is_drained(seen, name):
+            yield DeleteWorkload(name)
+    snapshots = [state.name for state in unused if state.replicas is None]
+    for name in snapshots[: max(0, len(snapshots) - keep)]:
+        yield DeleteSnapshot(name)
