@@ -1,5 +1,6 @@
 """Tables that read as well in a terminal as in Markdown. Pure."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 UNKNOWN = "–"
@@ -27,8 +28,13 @@ def bullets(values: Mapping[str, object]) -> str:
     return "\n".join(f"- {name}: {value}" for name, value in values.items())
 
 
-def verdict(is_met: bool) -> str:
-    """Of a goal, in a word."""
+def counted(counts: Counter[int] | Counter[str]) -> str:
+    """What was counted and how often, in one line, the most frequent first."""
+    return ", ".join(f"{name} {count:,}" for name, count in counts.most_common()) or "none"
+
+
+def met(is_met: bool) -> str:
+    """What came of a goal, in a word."""
     return "met" if is_met else "missed"
 
 

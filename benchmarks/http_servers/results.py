@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from benchmarks.server.results import Paced
+from benchmarks.server.results import Load
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,7 @@ class Speed:
     p50_ms: float
     p99_ms: float
     failed: int
-    paced: Paced | None
+    paced: Load | None
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.http_servers.setups import Front
-from benchmarks.server.models import CLASS, INPUT, MODELS, SCORES
+from benchmarks.server.models import MODELS
 from benchmarks.server.protocols import JSON, Answer, Question
-from benchmarks.server.runtime import open_session
+from benchmarks.server.runtime import answer_of
 from benchmarks.server.server_process import ServerProcess, objection, start_server, wait_until_it_answers
 
 MODEL = MODELS["S"]
@@ -29,9 +29,8 @@ class Case:
 
 def make_case(folder: Path) -> Case:
     """Writes the model into the folder."""
-    file, row = MODEL.write(folder), MODEL.row_of_input()
-    label, scores = open_session(file, 1).run([CLASS, SCORES], {INPUT: row})
-    return Case(file, PROTOCOL.ask(MODEL.name, row), Answer(int(label[0]), scores[0]))
+    file = MODEL.write(folder)
+    return Case(file, PROTOCOL.ask(MODEL.name, MODEL.row_of_input()), answer_of(MODEL, file))
 
 
 @contextmanager

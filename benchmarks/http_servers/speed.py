@@ -2,7 +2,7 @@
 
 import json
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -14,11 +14,10 @@ from benchmarks.http_servers.results import Speed
 from benchmarks.server import wrk
 from benchmarks.server.paced_load import pace
 from benchmarks.server.protocols import Question
-from benchmarks.server.results import Paced
+from benchmarks.server.results import Load
 from benchmarks.server.rounds import SHARE_OF_SATURATION, WARM_UP_SECONDS
 from benchmarks.server.server_process import ServerProcess
 from benchmarks.server.setups import Launch, quiet_environment
-from benchmarks.server.wrk import Load
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ class Turn:
     question: Question
     loads: list[Load] = field(default_factory=list)
     cpu_us: list[float] = field(default_factory=list)
-    paced: list[Paced] = field(default_factory=list)
+    paced: list[Load] = field(default_factory=list)
     broke: list[str] = field(default_factory=list)
 
     def take(self, program: str, script: Path, seconds: float) -> None:
@@ -66,13 +65,14 @@ class Turn:
     def speed(self) -> Speed | None:
         if not self.loads:
             return None
+        load = Load.median_of(self.loads)
         return Speed(
-            _middle(self.loads, lambda load: load.per_second),
+            load.per_second,
             median(self.cpu_us) if self.cpu_us else 0.0,
-            _middle(self.loads, lambda load: load.p50_ms),
-            _middle(self.loads, lambda load: load.p99_ms),
-            sum(load.failed for load in self.loads),
-            _paced(self.paced),
+            load.p50_ms,
+            load.p99_ms,
+            load.failed,
+            Load.median_of(self.paced) if self.paced else None,
         )
 
 
@@ -85,27 +85,6 @@ def without_front(launch: Launch) -> Speed:
     return Speed(**json.loads(done.stdout), failed=0, paced=None)
 
 
-def spread_of(runs: Sequence[Speed]) -> float:
-    """How far they lie apart, as a share of their median. Nothing but the machine makes them differ."""
-    rates = [run.per_second for run in runs]
-    return (max(rates) - min(rates)) / median(rates)
-
-
 def best_of(runs: Sequence[Speed]) -> Speed:
     """The fastest: a limit isn't lowered by what else the machine had to do."""
     return max(runs, key=lambda run: run.per_second)
-
-
-def _middle(loads: list[Load], of: Callable[[Load], float]) -> float:
-    return median(of(load) for load in loads)
-
-
-def _paced(seen: list[Paced]) -> Paced | None:
-    if not seen:
-        return None
-    return Paced(
-        median(one.per_second for one in seen),
-        median(one.p50_ms for one in seen),
-        median(one.p99_ms for one in seen),
-        sum(one.failed for one in seen),
-    )

@@ -5,19 +5,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.errors import BenchmarkError
 from benchmarks.http_servers.probes import Probing
 from benchmarks.http_servers.results import Results, Row, Speed
-from benchmarks.http_servers.setups import PACKAGES, Front, Package, fronts_of, handler_alone, our_fronts
+from benchmarks.http_servers.setups import PACKAGES, Front, fronts_of, handler_alone, our_fronts
 from benchmarks.http_servers.side_by_side import MODEL, Case, make_case, together
-from benchmarks.http_servers.speed import Turn, best_of, spread_of, without_front
+from benchmarks.http_servers.speed import Turn, best_of, without_front
 from benchmarks.progress import Progress
 from benchmarks.server import wrk
 from benchmarks.server.machine import facts as machine_facts
-from benchmarks.server.peers import install
+from benchmarks.server.peers import cache, install_all
+from benchmarks.server.results import spread_of
 from benchmarks.server.server_process import ServerProcess
 from benchmarks.server.setups import TIDEGATE
-from benchmarks.server.suite import cache
 
 ALONE = "the handler alone, no front"
 PARTS = (*(package.package for package in PACKAGES), TIDEGATE)
@@ -49,7 +48,8 @@ def run(parts: Sequence[str], effort: Effort) -> Results:
     """Takes minutes. Raises BenchmarkError when nothing can be measured at all."""
     program, progress, notes = wrk.find_wrk(), Progress(planned=0), Notes()
     packages = [package for package in PACKAGES if package.package in parts]
-    fronts, missing = _installed(packages, progress)
+    programs, missing = install_all(packages, progress)
+    fronts = [front for package, folder in programs.items() for front in fronts_of(package, folder)]
     fronts += our_fronts() if TIDEGATE in parts else []
     probed = [front for front in fronts if front.probed]
     progress.planned = effort.rounds * (1 + len(fronts) + len(probed)) + 3
@@ -69,20 +69,8 @@ def run(parts: Sequence[str], effort: Effort) -> Results:
         for front in fronts
     ]
     alone = Row(ALONE, "", speeds[ALONE])
-    return Results((alone, *rows, *missing), machine_facts(program, packages), spread)
-
-
-def _installed(packages: Sequence[Package], progress: Progress) -> tuple[list[Front], list[Row]]:
-    """The fronts of each package that could be installed, and a row for each of the others."""
-    fronts: list[Front] = []
-    missing: list[Row] = []
-    for package in packages:
-        progress.note(f"{package.name} {package.version}: installed already, or installing now")
-        try:
-            fronts += fronts_of(package, install(package, cache()))
-        except BenchmarkError as error:
-            missing.append(Row(package.name, package.idle_setting, note=str(error)))
-    return fronts, missing
+    absent = [Row(package.name, package.idle_setting, note=why) for package, why in missing.items()]
+    return Results((alone, *rows, *absent), machine_facts(program, packages), spread)
 
 
 def _speeds(
@@ -104,7 +92,7 @@ def _speeds(
         for why in turn.broke:
             notes.add(turn.label, why)
     found = {turn.label: speed for turn in turns if (speed := turn.speed()) is not None}
-    return {ALONE: best_of(alone), **found}, spread_of(alone)
+    return {ALONE: best_of(alone), **found}, spread_of([run.per_second for run in alone])
 
 
 def _turns(fronts: Sequence[Front], servers: Sequence[ServerProcess | str], case: Case, notes: Notes) -> list[Turn]:

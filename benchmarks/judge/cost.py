@@ -20,6 +20,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.judge.tidegate_defaults import default_analysis
+from benchmarks.markdown import met
 from tidegate.controller.verdict_cache import VerdictCache
 from tidegate.judge.verdict import Criteria
 from tidegate.metrics.collector import MetricsCollector
@@ -83,11 +84,10 @@ def cost_of_a_poll(increments: int = POLLS) -> Cost:
 
 def cost_report(cost: Cost) -> str:
     """Markdown."""
-    said = "met" if cost.is_good else "missed"
     return (
         f"One poll of one rollout with {PODS} pods of each revision, {ROUTERS} routers and {CLASSES} classes: "
         f"{cost.median:.1f} ms CPU in the operator (median of {cost.increments}), {cost.most:.1f} ms at most, "
-        f"{cost.queries:g} queries. **{said}** (limit {MOST_MILLISECONDS:g} ms, {MOST_QUERIES} queries)."
+        f"{cost.queries:g} queries. **{met(cost.is_good)}** (limit {MOST_MILLISECONDS:g} ms, {MOST_QUERIES} queries)."
     )
 
 

@@ -14,7 +14,7 @@ from statistics import quantiles
 from time import perf_counter
 
 from benchmarks.server.protocols import Question
-from benchmarks.server.results import Paced
+from benchmarks.server.results import Load
 
 MAX_CONNECTIONS = 64
 PATIENCE_SECONDS = 5.0
@@ -46,15 +46,15 @@ def read_head(received: bytes) -> Head | None:
     return Head(int(head[9:12]), len(received), closes)
 
 
-def summary(per_second: float, times: Sequence[float], failed: int) -> Paced:
+def summary(per_second: float, times: Sequence[float], failed: int) -> Load:
     """Times in seconds; the result is in milliseconds."""
     if len(times) < 2:
-        return Paced(per_second, 0.0, 0.0, failed)
+        return Load(per_second, 0.0, 0.0, failed)
     cuts = quantiles(times, n=100)
-    return Paced(per_second, cuts[49] * 1e3, cuts[98] * 1e3, failed)
+    return Load(per_second, cuts[49] * 1e3, cuts[98] * 1e3, failed)
 
 
-def pace(port: int, question: Question, per_second: float, seconds: float) -> Paced:
+def pace(port: int, question: Question, per_second: float, seconds: float) -> Load:
     """Asks for that time at that rate, and waits a while for the last answers.
 
     What was asked in the half second before that doesn't count: the server may still have work from before.

@@ -10,11 +10,13 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from benchmarks.errors import BenchmarkError
+from benchmarks.progress import Progress
 from benchmarks.server.protocols import BINARY, JSON, Protocol, ask_rows, read_columns
 from benchmarks.server.setups import Launch, LaunchContext, ServerSetup
 
@@ -43,6 +45,9 @@ class Peer:
         raise BenchmarkError(f"{self.pins.name} doesn't pin {self.package}")
 
 
+P = TypeVar("P", bound=Peer)
+
+
 def install(peer: Peer, cache: Path) -> Path:
     """The folder with its programs, made when it isn't there yet or the pins have changed. Raises BenchmarkError."""
     home = cache / f"{peer.package}-{peer.version}"
@@ -56,6 +61,25 @@ def install(peer: Peer, cache: Path) -> Path:
         _run(uv, "pip", "install", "--quiet", "--python", str(home / "bin/python"), "--requirement", str(peer.pins))
         stamp.write_text(pins)
     return home / "bin"
+
+
+def install_all(peers: Iterable[P], progress: Progress) -> tuple[dict[P, Path], dict[P, str]]:
+    """Each peer's folder as `install` gives it, and why the others have none."""
+    programs: dict[P, Path] = {}
+    missing: dict[P, str] = {}
+    for peer in peers:
+        progress.note(f"{peer.name} {peer.version}: installed already, or installing now")
+        try:
+            programs[peer] = install(peer, cache())
+        except BenchmarkError as error:
+            missing[peer] = str(error)
+    return programs, missing
+
+
+def cache() -> Path:
+    """Where models and the peers' environments are kept from run to run."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "tidegate" / "bench-server"
 
 
 def _run(*command: str) -> None:

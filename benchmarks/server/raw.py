@@ -20,6 +20,7 @@ import numpy as np
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.server.models import INPUT, MODELS
+from benchmarks.server.results import Load
 from benchmarks.server.runtime import open_session
 
 
@@ -41,16 +42,7 @@ ALONE = RawSetting(threads=1, intra=1)
 SETTINGS = (TWO_THREADS, RawSetting(threads=1, intra=2), ALONE, RawSetting(threads=2, intra=1, rows=8))
 
 
-@dataclass(frozen=True)
-class Raw:
-    """Rows per second, and what one run takes."""
-
-    per_second: float
-    p50_ms: float
-    p99_ms: float
-
-
-def measure(path: Path, size: str, setting: RawSetting, seconds: float) -> Raw:
+def measure(path: Path, size: str, setting: RawSetting, seconds: float) -> Load:
     """Runs this module in a fresh interpreter. Raises BenchmarkError."""
     given = {"size": size, "threads": setting.threads, "intra": setting.intra, "rows": setting.rows, "seconds": seconds}
     options = [word for name, value in given.items() for word in (f"--{name}", str(value))]
@@ -62,7 +54,7 @@ def measure(path: Path, size: str, setting: RawSetting, seconds: float) -> Raw:
     )
     if done.returncode != 0:
         raise BenchmarkError(f"the bare runtime failed on {path.name}: {done.stderr.strip()[-300:]}")
-    return Raw(**json.loads(done.stdout))
+    return Load(**json.loads(done.stdout))
 
 
 def main() -> None:
@@ -78,7 +70,7 @@ def main() -> None:
     _loop(session, feed, 1, min(0.5, options.seconds))
     times, elapsed = _loop(session, feed, options.threads, options.seconds)
     cuts = quantiles(times, n=100) if len(times) > 1 else [times[0]] * 99
-    seen = Raw(len(times) * options.rows / elapsed, median(times) * 1e3, cuts[98] * 1e3)
+    seen = Load(len(times) * options.rows / elapsed, median(times) * 1e3, cuts[98] * 1e3)
     sys.stdout.write(json.dumps(asdict(seen)) + "\n")
 
 

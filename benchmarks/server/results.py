@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 
 
 @dataclass(frozen=True)
@@ -22,13 +23,32 @@ class RawRow:
 
 
 @dataclass(frozen=True)
-class Paced:
-    """At a fixed rate: how many a second were asked for, how late the answers were, how many failed."""
+class Load:
+    """What a client saw. `failed` counts refusals (4xx and 5xx) and connections that broke or stayed silent.
+
+    At saturation `per_second` is what was answered; at a fixed rate what was asked for, and times count from when a
+    request was due.
+    """
 
     per_second: float
     p50_ms: float
     p99_ms: float
-    failed: int
+    failed: int = 0
+
+    @classmethod
+    def median_of(cls, rounds: Sequence["Load"]) -> "Load":
+        """Of each figure; failures are added up. `rounds` has at least one."""
+        return cls(
+            median(one.per_second for one in rounds),
+            median(one.p50_ms for one in rounds),
+            median(one.p99_ms for one in rounds),
+            sum(one.failed for one in rounds),
+        )
+
+
+def spread_of(rates: Sequence[float]) -> float:
+    """How far rounds lie apart, as a share of their median. Nothing but the machine makes those of one loop differ."""
+    return (max(rates) - min(rates)) / median(rates)
 
 
 @dataclass(frozen=True)
@@ -44,7 +64,7 @@ class Row:
     p99_ms: float = 0.0
     failed: int = 0
     note: str = ""
-    paced: Paced | None = None
+    paced: Load | None = None
 
     @classmethod
     def without(cls, size: str, server: str, setting: str, protocol: str, note: str) -> "Row":

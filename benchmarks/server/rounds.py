@@ -1,24 +1,22 @@
 """The measuring itself: every server that takes part in turn, round after round, so that a noisy minute hits all."""
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from statistics import median
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.progress import Progress
 from benchmarks.server import raw, wrk
-from benchmarks.server.models import CLASS, INPUT, SCORES, BenchModel
+from benchmarks.server.models import BenchModel
 from benchmarks.server.paced_load import pace
 from benchmarks.server.protocols import Answer, Protocol, Question
-from benchmarks.server.raw import Raw, RawSetting
-from benchmarks.server.results import Paced, RawRow, Row
-from benchmarks.server.runtime import open_session
+from benchmarks.server.raw import RawSetting
+from benchmarks.server.results import Load, RawRow, Row, spread_of
+from benchmarks.server.runtime import answer_of
 from benchmarks.server.server_process import ServerProcess, objection, start_server, wait_until_it_answers
 from benchmarks.server.setups import ServerSetup
-from benchmarks.server.wrk import Load
 
 WARM_UP_SECONDS = 1.0
 SHARE_OF_SATURATION = 0.7
@@ -49,8 +47,7 @@ class Bench:
 
     def expected(self) -> Answer:
         """What the bare runtime answers to the row."""
-        label, scores = open_session(self.file, 1).run([CLASS, SCORES], {INPUT: self.model.row_of_input()})
-        return Answer(int(label[0]), scores[0])
+        return answer_of(self.model, self.file)
 
     def question(self, protocol: Protocol) -> Question:
         return protocol.ask(self.model.name, self.model.row_of_input())
@@ -103,7 +100,7 @@ def measure(
 
     Raises BenchmarkError when the bare runtime fails: without it no figure means anything.
     """
-    bare: dict[RawSetting, list[Raw]] = {setting: [] for setting in raw_settings}
+    bare: dict[RawSetting, list[Load]] = {setting: [] for setting in raw_settings}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tidegate-bench-")))
         outcomes = [outcome for setup in setups for outcome in _enter(bench, setup, stack, folder)]
@@ -114,7 +111,7 @@ def measure(
     return [_raw_row(bench.model.size, setting, runs) for setting, runs in bare.items()], rows
 
 
-def _one_round(bench: Bench, bare: dict[RawSetting, list[Raw]], entries: Sequence[Entry], which: str) -> None:
+def _one_round(bench: Bench, bare: dict[RawSetting, list[Load]], entries: Sequence[Entry], which: str) -> None:
     size = bench.model.size
     for setting, runs in bare.items():
         bench.progress.step(f"{size}: session.run alone, {setting}, {which}")
@@ -154,52 +151,44 @@ def _row(bench: Bench, entry: Entry) -> Row:
     setup = entry.server.setup
     if entry.broke:
         return Row.without(bench.model.size, setup.server, setup.setting, entry.protocol.name, entry.broke[0])
-    per_second = median(load.per_second for load in entry.seen)
+    load = Load.median_of(entry.seen)
     return Row(
         bench.model.size,
         setup.server,
         setup.setting,
         entry.protocol.name,
-        per_second,
-        p50_ms=median(load.p50_ms for load in entry.seen),
-        p99_ms=median(load.p99_ms for load in entry.seen),
-        failed=sum(load.failed for load in entry.seen),
-        paced=_paced(bench, entry, per_second) if bench.effort.paced else None,
+        load.per_second,
+        load.p50_ms,
+        load.p99_ms,
+        load.failed,
+        paced=_paced(bench, entry, load.per_second) if bench.effort.paced else None,
     )
 
 
-def _paced(bench: Bench, entry: Entry, saturation: float) -> Paced | None:
+def _paced(bench: Bench, entry: Entry, saturation: float) -> Load | None:
     if saturation == 0:
         return None
     rate = saturation * SHARE_OF_SATURATION
     bench.progress.step(f"{bench.model.size}: {entry}, {rate:,.0f} requests/s")
+    seconds = bench.effort.seconds / 2
     try:
-        seen = [
-            pace(entry.server.port, entry.question, rate, bench.effort.seconds / 2) for _ in range(bench.effort.rounds)
-        ]
+        return Load.median_of(
+            [pace(entry.server.port, entry.question, rate, seconds) for _ in range(bench.effort.rounds)]
+        )
     except OSError as error:
         bench.progress.note(f"{entry} can't be asked at a fixed rate: {error}")
         return None
-    return Paced(
-        rate,
-        p50_ms=median(one.p50_ms for one in seen),
-        p99_ms=median(one.p99_ms for one in seen),
-        failed=sum(one.failed for one in seen),
-    )
 
 
-def _raw_row(size: str, setting: RawSetting, runs: Sequence[Raw]) -> RawRow:
-    def middle(of: Callable[[Raw], float]) -> float:
-        return median(of(run) for run in runs)
-
-    rates = [run.per_second for run in runs]
+def _raw_row(size: str, setting: RawSetting, runs: Sequence[Load]) -> RawRow:
+    load = Load.median_of(runs)
     return RawRow(
         size,
         str(setting),
-        middle(lambda run: run.per_second),
-        middle(lambda run: run.p50_ms),
-        middle(lambda run: run.p99_ms),
+        load.per_second,
+        load.p50_ms,
+        load.p99_ms,
         cores=setting.threads * setting.intra,
         rows=setting.rows,
-        spread=(max(rates) - min(rates)) / median(rates),
+        spread=spread_of([run.per_second for run in runs]),
     )

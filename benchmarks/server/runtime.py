@@ -9,6 +9,9 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 import onnxruntime
 
+from benchmarks.server.models import CLASS, INPUT, SCORES, BenchModel
+from benchmarks.server.protocols import Answer
+
 
 def open_session(path: Path, threads_per_run: int) -> Any:
     """A session whose waiting threads sleep instead of spinning."""
@@ -17,3 +20,9 @@ def open_session(path: Path, threads_per_run: int) -> Any:
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def answer_of(model: BenchModel, file: Path) -> Answer:
+    """What the bare runtime answers to the model's row."""
+    label, scores = open_session(file, 1).run([CLASS, SCORES], {INPUT: model.row_of_input()})
+    return Answer(int(label[0]), scores[0])

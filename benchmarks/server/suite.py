@@ -1,16 +1,13 @@
 """One whole run of the benchmark: install the peers, then model after model, then everything in one value."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-from benchmarks.errors import BenchmarkError
 from benchmarks.progress import Progress
 from benchmarks.server import raw
 from benchmarks.server.machine import facts
 from benchmarks.server.models import MODELS
-from benchmarks.server.peers import PEERS, Peer, install
+from benchmarks.server.peers import PEERS, Peer, cache, install_all
 from benchmarks.server.results import RawRow, Results, Row
 from benchmarks.server.rounds import Bench, Effort, choose, measure
 from benchmarks.server.setups import ServerSetup, tidegate_setup
@@ -45,7 +42,8 @@ def run(plan: Plan) -> Results:
     """Takes minutes. Raises BenchmarkError when nothing can be measured at all."""
     wrk = find_wrk()
     progress = Progress(planned=0)
-    settings, missing = _installed(plan, progress)
+    programs, missing = install_all(plan.peers, progress)
+    settings = {peer: peer.settings(peer, folder) for peer, folder in programs.items()}
     progress.planned = plan.steps(list(settings.values()))
     found = Results((), (), (), facts(wrk, plan.peers))
     for size in plan.sizes:
@@ -54,25 +52,6 @@ def run(plan: Plan) -> Results:
         found = _joined(found, *_one_model(plan, bench, settings))
     absent = tuple(Row.without(size, peer.name, "", "", why) for peer, why in missing.items() for size in plan.sizes)
     return replace(found, rows=found.rows + absent)
-
-
-def cache() -> Path:
-    """Where models and the peers' environments are kept from run to run."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "tidegate" / "bench-server"
-
-
-def _installed(plan: Plan, progress: Progress) -> tuple[dict[Peer, list[ServerSetup]], dict[Peer, str]]:
-    """The settings of each peer that could be installed, and why the others couldn't."""
-    settings: dict[Peer, list[ServerSetup]] = {}
-    missing: dict[Peer, str] = {}
-    for peer in plan.peers:
-        progress.note(f"{peer.name} {peer.version}: installed already, or installing now")
-        try:
-            settings[peer] = peer.settings(peer, install(peer, cache()))
-        except BenchmarkError as error:
-            missing[peer] = str(error)
-    return settings, missing
 
 
 def _one_model(

@@ -4,11 +4,11 @@ import json
 import os
 import shutil
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from benchmarks.errors import BenchmarkError
+from benchmarks.server.results import Load
 
 CONNECTIONS, THREADS = 16, 1
 MARK = "WRK-SAW "
@@ -29,16 +29,6 @@ function done(summary, latency, requests)
     errors.status, errors.connect + errors.read + errors.write + errors.timeout))
 end
 """
-
-
-@dataclass(frozen=True)
-class Load:
-    """What the client saw. `failed` counts refusals (4xx and 5xx) and connections that broke or stayed silent."""
-
-    per_second: float
-    p50_ms: float
-    p99_ms: float
-    failed: int
 
 
 def find_wrk() -> str:

@@ -7,6 +7,7 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.markdown import counted, met, table
 from benchmarks.progress import Progress
 from benchmarks.server_trials.fuzz import FuzzResult, fuzz_wire
 from benchmarks.server_trials.schema import Conformance, conformance
@@ -50,22 +51,20 @@ def fuzzing_report(fuzzing: FuzzingResult) -> str:
     """Markdown."""
     wire = fuzzing.wire
     documents = [
-        f"| {one.model} | {one.operations} | {one.cases:,} | {'nothing' if one.is_good else 'see below'} |"
+        [one.model, str(one.operations), f"{one.cases:,}", "nothing" if one.is_good else "see below"]
         for one in fuzzing.documents
     ]
-    rules = f"by rule: {_listed(wire.by_rule)}; " if wire.by_rule else ""
+    rules = f"by rule: {counted(wire.by_rule)}; " if wire.by_rule else ""
     return "\n".join(
         [
-            f"**{'met' if fuzzing.is_good else 'missed'}**: {fuzzing.cases:,} cases.",
+            f"**{met(fuzzing.is_good)}**: {fuzzing.cases:,} cases.",
             "",
-            "| schemathesis, a server with | operations | cases | found |",
-            "|---|---|---|---|",
-            *documents,
+            table([["schemathesis, a server with", "operations", "cases", "found"], *documents]),
             "",
             f"In the reader itself: {fuzzing.read or 'it failed'}.",
             "",
             f"On the wire, to {wire.servers} servers with models of different signatures: {wire.cases.total():,} cases "
-            f"({_listed(wire.cases)}). Answers: {_listed(wire.answers)}; {rules}none to {wire.unanswered:,}, which "
+            f"({counted(wire.cases)}). Answers: {counted(wire.answers)}; {rules}none to {wire.unanswered:,}, which "
             f"were cut off or no HTTP. After each few hundred cases a valid question was asked: {wire.checks} times. "
             f"Wrong answers: {len(wire.wrong)}; errors in the servers' logs that nobody foresaw: {len(wire.faults)}.",
             *_complaints(fuzzing),
@@ -85,7 +84,3 @@ def _complaints(fuzzing: FuzzingResult) -> list[str]:
         for sentence, count in wrong.most_common(SHOWN)
     ]
     return [*lines, *(f"- log: {line}" for line in fuzzing.wire.faults[:SHOWN])]
-
-
-def _listed(counts: Counter[int] | Counter[str]) -> str:
-    return ", ".join(f"{name} {count:,}" for name, count in counts.most_common())

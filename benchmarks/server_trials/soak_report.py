@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+from benchmarks.markdown import counted, met
 from benchmarks.server_trials.memory import sparkline
 from benchmarks.server_trials.requests import BAD_KINDS
 from benchmarks.server_trials.soak import SoakResult
@@ -20,12 +21,12 @@ def _verdicts(soaked: SoakResult) -> list[str]:
     wrong = len(counts.wrong) + len(soaked.calls.wrong)
     return [
         f"- Memory between minute {soaked.seconds / 300:.3g} and the end: {flat.least / MEBI:.1f} to "
-        f"{flat.most / MEBI:.1f} MiB, a spread of {flat.spread:.1%}. **{_said(flat.is_flat)}** (limit 5 %). "
+        f"{flat.most / MEBI:.1f} MiB, a spread of {flat.spread:.1%}. **{met(flat.is_flat)}** (limit 5 %). "
         f"The last fifth lies {flat.drift:+.1%} from the first settled one; single readings were "
         f"{flat.least_reading / MEBI:.1f} to {flat.most_reading / MEBI:.1f} MiB",
-        f"- Answers that aren't what they should be: {wrong}. **{_said(not wrong)}**",
-        f"- 5xx: {soaked.server_errors}. **{_said(not soaked.server_errors)}**",
-        f"- Errors in the server's log that nobody foresaw: {len(soaked.faults)}. **{_said(not soaked.faults)}**",
+        f"- Answers that aren't what they should be: {wrong}. **{met(not wrong)}**",
+        f"- 5xx: {soaked.server_errors}. **{met(not soaked.server_errors)}**",
+        f"- Errors in the server's log that nobody foresaw: {len(soaked.faults)}. **{met(not soaked.faults)}**",
     ]
 
 
@@ -45,20 +46,12 @@ def _answers(soaked: SoakResult) -> list[str]:
         f"connections, {bad:,} of them bad ({bad / max(1, sent):.1%}); the server used {soaked.cpu_share:.2f} CPUs. "
         f"Turned away with 429: {counts.turned_away:,}. Scrapes of /metrics: {counts.scrapes}.",
         "",
-        f"Answers by status: {_listed(counts.answers)}. gRPC calls beside them: {_listed(soaked.calls.statuses)}.",
+        f"Answers by status: {counted(counts.answers)}. gRPC calls beside them: {counted(soaked.calls.statuses)}.",
         "",
-        f"Messages by kind: {_listed(counts.sent)}.",
+        f"Messages by kind: {counted(counts.sent)}.",
     ]
 
 
 def _wrong(soaked: SoakResult) -> list[str]:
     wrong = Counter([*soaked.counts.wrong, *soaked.calls.wrong, *(f"log: {line}" for line in soaked.faults)])
     return ["", *(f"- {count} × {sentence}" for sentence, count in wrong.most_common(SHOWN))] if wrong else []
-
-
-def _listed(counts: Counter[int] | Counter[str]) -> str:
-    return ", ".join(f"{name} {count:,}" for name, count in counts.most_common()) or "none"
-
-
-def _said(good: bool) -> str:
-    return "met" if good else "missed"

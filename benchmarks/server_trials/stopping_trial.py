@@ -1,20 +1,19 @@
 """All ends, again and again: ours by HTTP and by gRPC, and those of the servers that others put around a model."""
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from benchmarks.errors import BenchmarkError
-from benchmarks.http_client import request_bytes
+from benchmarks.http_client import HOST
 from benchmarks.http_servers.setups import PACKAGES
+from benchmarks.markdown import UNKNOWN, met, table
 from benchmarks.progress import Progress
-from benchmarks.server.models import INPUT, MODELS
-from benchmarks.server.peers import install
+from benchmarks.server.models import MODELS
+from benchmarks.server.peers import install_all
+from benchmarks.server.protocols import JSON
 from benchmarks.server.server_process import start_server
 from benchmarks.server.setups import ServerSetup
-from benchmarks.server.suite import cache
 from benchmarks.server_trials.server_under_test import NAME, start_tidegate
 from benchmarks.server_trials.stopping import PRESSURES, STUBBORN, Pressure, StopResult, stop_under
 from benchmarks.server_trials.stopping_grpc import stop_under_calls
@@ -44,7 +43,7 @@ def try_stopping(
 ) -> list[Ending]:
     """`more` settings for our server. Raises BenchmarkError when a server can't be started."""
     settings = {**SETTINGS, **more}
-    model, request = MODELS["S"].write(folder), question()
+    model, request = MODELS["S"].write(folder), inference_request()
     endings = []
     with start_tidegate(model) as staying:
 
@@ -91,35 +90,28 @@ def _stopper_of(
 
 def _peers(progress: Progress) -> list[ServerSetup]:
     """Those that can be installed."""
-    found = []
-    for package in PACKAGES:
-        if package.package not in PEERS:
-            continue
-        try:
-            programs = install(package, cache())
-        except BenchmarkError as error:
-            progress.note(f"without {package.name}, which {error}")
-            continue
-        settings = package.settings(package, programs)
-        found += [setup for setup in settings if setup.setting == PEERS[package.package]]
-    return found
+    programs, missing = install_all([package for package in PACKAGES if package.package in PEERS], progress)
+    for package, why in missing.items():
+        progress.note(f"without {package.name}, which {why}")
+    return [
+        setup
+        for package, folder in programs.items()
+        for setup in package.settings(package, folder)
+        if setup.setting == PEERS[package.package]
+    ]
 
 
-def question() -> bytes:
-    row = MODELS["S"].row_of_input()
-    values = [float(text) for text in map(str, row.ravel())]
-    tensor = {"name": INPUT, "shape": list(row.shape), "datatype": "FP32", "data": values}
-    body = json.dumps({"inputs": [tensor]}).encode()
-    return request_bytes(f"/v2/models/{NAME}/infer", body, content_type="application/json")
+def inference_request() -> bytes:
+    """One row for model S as it is sent."""
+    return JSON.ask(NAME, MODELS["S"].row_of_input()).sent_to(HOST)
 
 
 def stopping_report(endings: list[Ending]) -> str:
     """Markdown."""
     head = [
-        "| server | load | rounds | answered | lost on kept connections | told to close | closed untold "
-        "| new ones lost | exit, s |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
+        "server", "load", "rounds", "answered", "lost on kept connections", "told to close", "closed untold",
+        "new ones lost", "exit, s",
+    ]  # fmt: skip
     good = all(ending.seen.is_good for ending in endings if ending.is_ours)
     lost = [
         f"- {ending.server}, {ending.pressure}: {count} × {what}"
@@ -127,18 +119,17 @@ def stopping_report(endings: list[Ending]) -> str:
         for counter in (ending.seen.lost, ending.seen.new_lost)
         for what, count in counter.most_common(3)
     ]
-    return "\n".join([f"**{'met' if good else 'missed'}**", "", *head, *map(_row, endings), "", *lost])
+    return "\n".join([f"**{met(good)}**", "", table([head, *map(_row, endings)]), "", *lost])
 
 
-def _row(ending: Ending) -> str:
+def _row(ending: Ending) -> list[str]:
     seen = ending.seen
     connections = seen.told + seen.untold + seen.left_open + seen.lost.total()
-    told = f"{seen.told} of {connections}" if connections else "–"
-    new = f"{seen.new_lost.total()} of {seen.new:,}" if seen.new else "–"
-    slowest = f"{max(seen.exit_seconds):.1f}" if seen.exit_seconds else "–"
+    told = f"{seen.told} of {connections}" if connections else UNKNOWN
+    new = f"{seen.new_lost.total()} of {seen.new:,}" if seen.new else UNKNOWN
+    slowest = f"{max(seen.exit_seconds):.1f}" if seen.exit_seconds else UNKNOWN
     killed = f", {seen.killed} killed" if seen.killed else ""
-    cells = (
+    return [
         ending.server, ending.pressure, str(seen.rounds), f"{seen.answered:,}", str(seen.lost.total()), told,
         str(seen.untold), new, slowest + killed,
-    )  # fmt: skip
-    return f"| {' | '.join(cells)} |"
+    ]  # fmt: skip

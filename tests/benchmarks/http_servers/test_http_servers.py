@@ -9,16 +9,16 @@ from benchmarks.http_servers.cpu import ticks_of
 from benchmarks.http_servers.report import endings, facts, notes, speeds
 from benchmarks.http_servers.results import Ending, Facts, Idle, Results, Row, Slow, Speed, TooLarge
 from benchmarks.http_servers.setups import PACKAGES, Front, Package, fronts_of, our_fronts
-from benchmarks.http_servers.speed import best_of, spread_of
+from benchmarks.http_servers.speed import best_of
 from benchmarks.server.protocols import Question
-from benchmarks.server.results import Paced
+from benchmarks.server.results import Load, spread_of
 from benchmarks.server.setups import LaunchContext
 
 CONTEXT = LaunchContext("digits", Path("/models/model.onnx"), 8080, (8081, 8082), Path("/tmp/front"))  # noqa: S108 - never opened
 EVERY_FRONT = [front for package in PACKAGES for front in fronts_of(package, Path("/programs"))] + our_fronts()
 
 ENDED = Slow(held=40, ended=40, last_ended=30.4, watched=31.0, asked=30, late=0)
-SPEED = Speed(31_500.4, 31.26, 0.484, 12.3, failed=0, paced=Paced(22_000, 0.1, 0.734, 0))
+SPEED = Speed(31_500.4, 31.26, 0.484, 12.3, failed=0, paced=Load(22_000, 0.1, 0.734, 0))
 
 
 def facts_of(**changed: object) -> Facts:
@@ -93,7 +93,7 @@ def test_rounds_of_an_ending_add_up() -> None:
 def test_the_handler_alone_counts_with_its_fastest_run() -> None:
     slower = Speed(SPEED.per_second - 1, 40.0, 0.5, 1.0, 0, None)
     runs = [slower, SPEED, slower]
-    assert (best_of(runs), spread_of(runs)) == (SPEED, 1 / slower.per_second)
+    assert (best_of(runs), spread_of([run.per_second for run in runs])) == (SPEED, 1 / slower.per_second)
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_speeds_of_a_front() -> None:
 
 
 def test_notes_say_what_is_missing_what_failed_and_who_bounds_idleness() -> None:
-    failing = Speed(10.0, 1.0, 1.0, 1.0, failed=2, paced=Paced(7, 1.0, 1.0, failed=3))
+    failing = Speed(10.0, 1.0, 1.0, 1.0, failed=2, paced=Load(7, 1.0, 1.0, failed=3))
     rows = (Row("a, one", "--keep", speed=failing, facts=facts_of()), Row("b", "", note="can't be installed"))
     assert notes(Results(rows, {})).splitlines() == [
         "- b: can't be installed",

@@ -15,7 +15,7 @@ from benchmarks.server.models import CLASS, INPUT, MODELS, SCORES
 from benchmarks.server.paced_load import Head, pace, read_head, summary
 from benchmarks.server.peers import PEERS
 from benchmarks.server.protocols import BINARY, JSON, PREDICT, Answer, Question, ask_rows, read_columns
-from benchmarks.server.results import Paced
+from benchmarks.server.results import Load
 from benchmarks.server.runtime import open_session
 
 ROWS = np.array([[0.5, -1.25]], np.float32)
@@ -151,7 +151,7 @@ def test_a_request_is_written_once_with_its_length() -> None:
 
 
 def test_times_are_summed_up_in_milliseconds() -> None:
-    assert summary(70.0, [0.002] * 50, failed=1) == Paced(70.0, p50_ms=2.0, p99_ms=2.0, failed=1)
+    assert summary(70.0, [0.002] * 50, failed=1) == Load(70.0, p50_ms=2.0, p99_ms=2.0, failed=1)
 
 
 class _Answers(BaseHTTPRequestHandler):

@@ -8,8 +8,8 @@ from benchmarks.errors import BenchmarkError
 from benchmarks.markdown import table
 from benchmarks.server.goals import Goal, judge
 from benchmarks.server.report import figures, notes, tried
-from benchmarks.server.results import Paced, RawRow, Results, Row
-from benchmarks.server.wrk import MARK, Load, read_output, script
+from benchmarks.server.results import Load, RawRow, Results, Row
+from benchmarks.server.wrk import MARK, read_output, script
 
 RAW = (
     RawRow("S", "two threads", per_second=100_000, p50_ms=0.01, p99_ms=0.02, cores=2, rows=1),
@@ -21,7 +21,7 @@ SLOWER_PEER = Row("S", "MLServer", "in process", "JSON", 3_000, 4.0, 9.0)
 
 
 def tidegate(**changed: object) -> Row:
-    given = {"per_second": 30_000.0, "p50_ms": 0.5, "p99_ms": 1.2, "paced": Paced(21_000, 0.2, 1.508, 0), **changed}
+    given = {"per_second": 30_000.0, "p50_ms": 0.5, "p99_ms": 1.2, "paced": Load(21_000, 0.2, 1.508, 0), **changed}
     return Row("S", "tidegate", "as it starts", "JSON", **given)  # type: ignore[arg-type]
 
 
@@ -77,7 +77,7 @@ def test_a_server_that_fails_requests_meets_no_goal_of_throughput() -> None:
 
 
 def test_a_failure_at_a_fixed_rate_misses_the_tail() -> None:
-    (tail,) = (goal for goal in judge(results(tidegate(paced=Paced(21_000, 0.1, 0.2, 3)))) if "p99" in goal.words)
+    (tail,) = (goal for goal in judge(results(tidegate(paced=Load(21_000, 0.1, 0.2, 3)))) if "p99" in goal.words)
     assert (tail.met, tail.seen) == (False, "3 failed")
 
 

@@ -13,7 +13,7 @@ from benchmarks.server.server_process import ServerProcess
 from benchmarks.server_trials.server_under_test import start_tidegate
 from benchmarks.server_trials.stopping import PACED, PRESSURES, Pressure, stop_under
 from benchmarks.server_trials.stopping_grpc import stop_under_calls
-from benchmarks.server_trials.stopping_trial import SETTINGS, Ending, question, stopping_report
+from benchmarks.server_trials.stopping_trial import SETTINGS, Ending, inference_request, stopping_report
 from tests.server.conftest import free_ports
 
 RUDE = """
@@ -50,7 +50,7 @@ def staying(model: Path) -> Iterator[ServerProcess]:
 @pytest.mark.parametrize("pressure", PRESSURES[:2], ids=str)
 def test_sigterm_under_load_loses_nothing(pressure: Pressure, model: Path, staying: ServerProcess) -> None:
     with start_tidegate(model, SETTINGS) as server:
-        seen = stop_under(pressure, server.port, server.pid, staying.port, question())
+        seen = stop_under(pressure, server.port, server.pid, staying.port, inference_request())
     assert seen.is_good, seen
     assert (seen.told, seen.rounds) == (pressure.connections, 1)
     assert seen.answered > 100
@@ -72,7 +72,7 @@ def test_a_server_that_just_dies_loses_requests_and_the_trial_says_so(staying: S
             assert process.stdout is not None
             with closing(process.stdout) as words:
                 assert words.readline() == b"listening\n"
-                seen = stop_under(PACED, port, process.pid, staying.port, question())
+                seen = stop_under(PACED, port, process.pid, staying.port, inference_request())
         finally:
             process.kill()
     assert not seen.is_good
