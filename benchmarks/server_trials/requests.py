@@ -123,8 +123,8 @@ def _binary(rows: Array, *, size: int | None = None, answer_binary: bool = True)
 
 
 def compressed(body: bytes, coding: str) -> bytes:
-    """`coding` is gzip or deflate."""
-    return gzip.compress(body) if coding == "gzip" else zlib.compress(body)
+    """`coding` is gzip or deflate. Without a time in it, so that a seed gives the same bytes again."""
+    return gzip.compress(body, mtime=0) if coding == "gzip" else zlib.compress(body)
 
 
 def _json_of(most_rows: int, *widths: int, accept_encoding: str | None = None) -> Callable[[Random], Message]:
