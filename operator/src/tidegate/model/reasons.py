@@ -85,7 +85,6 @@ class Reason(StrEnum):
     MIN_DURATION = "MinDuration"
     SHARE_NOT_SEEN = "ShareNotSeen"
     SHARE_UNLIKE_WEIGHT = "ShareUnlikeWeight"
-    SWITCH_WAITS = "SwitchWaits"
     WAITING_FOR_ZERO_TRAFFIC = "WaitingForZeroTraffic"
     # a verdict: worse
     ERROR_RATE_WORSE = "ErrorRateWorse"
