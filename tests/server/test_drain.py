@@ -26,7 +26,7 @@ ROW = b"[[0,5,1,0]]"
     ],
 )
 def test_a_drain_ends_when_nothing_is_in_flight_or_at_the_deadline(now: float, busy: bool, over: bool) -> None:
-    drain = Drain(DrainPolicy(at_least=5, at_most=25))
+    drain = Drain(DrainPolicy(min_seconds=5, max_seconds=25))
     drain.begin(100.0)
     drain.begin(101.0)
     assert drain.is_over(now, busy) is over

@@ -9,10 +9,9 @@ from typing import Any
 
 import pytest
 
-from tidegate_server.cgroup import cpu_quota, memory_limit
+from tidegate_server.cgroup import cpu_quota, memory_limit, usable_cpus
 from tidegate_server.errors import BadSetting
 from tidegate_server.metrics import latency_buckets
-from tidegate_server.serving import usable_cpus
 from tidegate_server.settings import Settings
 
 

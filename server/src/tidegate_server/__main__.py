@@ -1,4 +1,4 @@
-"""The command line: `fetch` brings a model, `serve` serves it, `selftest` asks it, `new-key` lets somebody in."""
+"""The command line: `fetch` downloads a model, `serve` serves it, `selftest` tests it, `new-key` makes an API key."""
 
 import argparse
 import logging
@@ -6,42 +6,41 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from types import FrameType
 
 from tidegate_server.errors import BadSetting, ModelRefused
 from tidegate_server.fetch.report import leave
-from tidegate_server.settings import TERMINATION_LOG, Settings
+from tidegate_server.settings import LOG_FORMAT, Settings, termination_log
 
 log = logging.getLogger("tidegate_server")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit code: 0; 1 for a model that can't be brought or served; 2 for settings that make no sense."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, stream=sys.stderr)
     options = _parser().parse_args(argv)
     # The kernel ignores a signal without a handler for a container's first process.
-    signal.signal(signal.SIGTERM, _end)
+    signal.signal(signal.SIGTERM, _exit)
     try:
         return _run(options)
     except BadSetting as error:
         log.error("%s", error)
-        _tell_kubernetes("BadSetting", error, permanent=error.permanent)
+        _write_termination_message("BadSetting", error, permanent=error.permanent)
         return 2
     except ModelRefused as error:
         log.error("can't serve the model: %s", error)
-        _tell_kubernetes(error.reason, error, permanent=True)
+        _write_termination_message(error.reason, error, permanent=True)
         return 1
 
 
-def _tell_kubernetes(reason: str, error: Exception, *, permanent: bool) -> None:
+def _write_termination_message(reason: str, error: Exception, *, permanent: bool) -> None:
     """The operator shows the termination message, so that nobody has to look for the log of a pod that is gone."""
     report = {"reason": reason, "message": str(error), "permanent": permanent}
-    leave(report, Path(os.environ.get("TIDEGATE_TERMINATION_LOG") or TERMINATION_LOG))
+    leave(report, termination_log(os.environ))
 
 
 def _run(options: argparse.Namespace) -> int:
-    environ = {**os.environ, **_given(options)}
+    environ = {**os.environ, **_environment(options)}
     if options.command == "fetch":
         from tidegate_server.fetch.run import fetch
 
@@ -59,7 +58,7 @@ def _run(options: argparse.Namespace) -> int:
     return serve(Settings.from_env(environ))
 
 
-def _end(_number: int, _frame: FrameType | None) -> None:
+def _exit(_number: int, _frame: FrameType | None) -> None:
     """Nothing is served yet, so there is nothing to drain."""
     sys.exit(128 + signal.SIGTERM)
 
@@ -93,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _given(options: argparse.Namespace) -> Mapping[str, str]:
+def _environment(options: argparse.Namespace) -> Mapping[str, str]:
     return {f"TIDEGATE_{name}": value for name, value in vars(options).items() if name.isupper() and value is not None}
 
 

@@ -1,6 +1,6 @@
 """One JSON line per inference request, or per failed one. Nothing of a request's headers, query or body is in it.
 
-Whoever writes a line never waits: it goes to a bounded queue, a thread writes it, and what finds no room is counted.
+Whoever writes a line never waits: it goes to a bounded queue, and a thread writes it. What doesn't fit is counted.
 """
 
 import sys
@@ -10,32 +10,24 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from threading import Event, Thread
 from time import time  # noqa: TID251 - the shell that gives the log its clock
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Literal, cast
 
 import orjson
 
-from tidegate_server.errors import BadSetting
+from tidegate_server.environment import one_of
 
 Level = Literal["off", "errors", "all"]
 
-MOST_WAITING = 10_000
+MAX_QUEUED_LINES = 10_000
 ERRORS_PER_SECOND = 100
-LONGEST_PATH = 256
-GATHERING_SECONDS = 0.05
-SECONDS_TO_END = 2.0
+MAX_PATH_LENGTH = 256
+FLUSH_INTERVAL_SECONDS = 0.05
+CLOSE_TIMEOUT_SECONDS = 2.0
 
 
 def level_from_env(environ: Mapping[str, str]) -> Level:
     """Raises BadSetting."""
-    match environ.get("TIDEGATE_ACCESS_LOG") or "errors":
-        case "off":
-            return "off"
-        case "errors":
-            return "errors"
-        case "all":
-            return "all"
-        case text:
-            raise BadSetting(f"TIDEGATE_ACCESS_LOG is {text!r}; it must be one of errors, all, off")
+    return cast(Level, one_of(environ, "TIDEGATE_ACCESS_LOG", ("errors", "all", "off")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +42,7 @@ class _Line:
     rows: int
     trace_id: str
     caller: str
-    unsaid: int
+    suppressed: int
 
 
 class AccessLog:
@@ -61,10 +53,10 @@ class AccessLog:
     ) -> None:
         """Lines go to standard output. `clock` gives seconds of the epoch."""
         self._from_status = {"off": 1000, "errors": 400, "all": 0}[level]
-        self._errors_at_most = ERRORS_PER_SECOND if level == "errors" else sys.maxsize
+        self._max_errors_per_second = ERRORS_PER_SECOND if level == "errors" else sys.maxsize
         self._revision, self._out, self._clock = revision, out or sys.stdout.buffer, clock
         self._lines: deque[_Line] = deque()
-        self._second, self._in_second, self._unsaid = 0, 0, 0
+        self._second, self._in_second, self._suppressed = 0, 0, 0
         self._dropped = 0
         self._wake, self._ending = Event(), False
         self._thread: Thread | None = None
@@ -93,11 +85,11 @@ class AccessLog:
         if status < self._from_status:
             return
         now = self._clock()
-        if not self._has_room(now):
+        if not self._admits(now):
             return
-        unsaid, self._unsaid = self._unsaid, 0
+        suppressed, self._suppressed = self._suppressed, 0
         self._lines.append(
-            _Line(now, method, target, status, seconds, bytes_in, bytes_out, rows, trace_id, caller, unsaid)
+            _Line(now, method, target, status, seconds, bytes_in, bytes_out, rows, trace_id, caller, suppressed)
         )
         if not self._wake.is_set():
             self._wake.set()
@@ -111,17 +103,17 @@ class AccessLog:
         self._ending = True
         self._wake.set()
         if self._thread is not None:
-            self._thread.join(SECONDS_TO_END)
+            self._thread.join(CLOSE_TIMEOUT_SECONDS)
 
-    def _has_room(self, now: float) -> bool:
+    def _admits(self, now: float) -> bool:
         """Two threads may both take the last place; a line too many does no harm."""
         if int(now) != self._second:
             self._second, self._in_second = int(now), 0
         self._in_second += 1
-        if self._in_second > self._errors_at_most:
-            self._unsaid += 1
+        if self._in_second > self._max_errors_per_second:
+            self._suppressed += 1
             return False
-        if len(self._lines) >= MOST_WAITING:
+        if len(self._lines) >= MAX_QUEUED_LINES:
             self._dropped += 1
             return False
         return True
@@ -133,12 +125,12 @@ class AccessLog:
             self._wake.wait()
             if not self._ending:
                 # A thread that woke for every line would take Python's lock from the requests each time.
-                Event().wait(GATHERING_SECONDS)
+                Event().wait(FLUSH_INTERVAL_SECONDS)
             self._wake.clear()
-            self._write_waiting()
-        self._write_waiting()
+            self._write_queued()
+        self._write_queued()
 
-    def _write_waiting(self) -> None:
+    def _write_queued(self) -> None:
         while self._lines:
             lines = [self._lines.popleft() for _ in range(min(len(self._lines), 200))]
             try:
@@ -148,7 +140,7 @@ class AccessLog:
                 self._dropped += len(lines)
 
     def _text(self, line: _Line) -> bytes:
-        path = line.target.partition("?")[0].partition("#")[0][:LONGEST_PATH]
+        path = line.target.partition("?")[0].partition("#")[0][:MAX_PATH_LENGTH]
         document = {
             "time": datetime.fromtimestamp(line.at, UTC).isoformat(timespec="milliseconds"),
             "method": _utf8(line.method),
@@ -162,8 +154,8 @@ class AccessLog:
             "caller": _utf8(line.caller),
             "revision": self._revision,
         }
-        if line.unsaid:
-            document["unsaid_before"] = line.unsaid
+        if line.suppressed:
+            document["suppressed_before"] = line.suppressed
         return orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE)
 
 

@@ -1,70 +1,68 @@
-"""The Flask applications: paths to answers. Every answer under an error is JSON `{"error": ...}` with the right code.
+"""The Flask applications: paths to responses. Every error is JSON `{"error": ...}` with the right code.
 
-The public one has the whole protocol; the event loop answers small inference requests and probes before they get
-here. The other one is for the cluster: metrics and health, on a port of its own.
+The public one has the whole protocol; the event loop handles small inference requests and probes before they get here.
+The other one is for the cluster: metrics and health, on a port of its own.
 """
 
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any, cast
 
-import orjson
-from flask import Flask, Response, request
+import flask
+from flask import Flask
 from werkzeug.exceptions import HTTPException
 
-from tidegate_server.access.guard import Guard
+from tidegate_server import __version__
+from tidegate_server.access.authenticator import Authenticator
 from tidegate_server.errors import ServerError
 from tidegate_server.inference.service import Inference
 from tidegate_server.predict.selftest import SelftestReport
 from tidegate_server.protocol import openapi, v2
 from tidegate_server.rpc.model_config import model_config
-from tidegate_server.web.door import PREDICT, SERVED_BY, V2, InferenceDoor
-from tidegate_server.web.message import Answer, Request
-from tidegate_server.web.refusals import refused
+from tidegate_server.web.error_responses import response_for
+from tidegate_server.web.inference_handler import PREDICT, SERVED_BY, V2, InferenceHandler
+from tidegate_server.web.message import Request, Response, error_response, json_response
+from tidegate_server.web.router import probes
 from tidegate_server.web.wsgi import REQUEST
 
 log = logging.getLogger(__name__)
 
-METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-_HTTP_WORDS = {404: "there is nothing at this path", 405: "this path has another method"}
+METRICS_TYPE = ("content-type", "text/plain; version=0.0.4; charset=utf-8")
+_HTTP_SENTENCES = {404: "there is nothing at this path", 405: "this path has another method"}
+_WITHOUT_KEY = frozenset({"live", "ready", "model_ready", "page"})
+"""Endpoints that tell nothing worth hiding."""
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What the server can tell about itself, settled before it listens."""
+class ServerInfo:
+    """What the server says about itself, settled before it listens."""
 
-    version: str
     properties: dict[str, str]
     openapi: dict[str, Any]
     selftest: Callable[[], SelftestReport]
 
 
-def server_version() -> str:
-    return version("tidegate-server")
-
-
-def create_app(inference: Inference, door: InferenceDoor, guard: Guard, facts: Facts) -> Flask:
+def create_app(
+    inference: Inference, handler: InferenceHandler, authenticator: Authenticator, info: ServerInfo
+) -> Flask:
     """The public application."""
     app = _bare("tidegate_server")
-    _add_metadata(app, inference, facts)
-    _add_extensions(app, inference, facts)
-    _add_inference(app, inference, door)
-    _add_pages(app, inference, facts)
+    _add_health(app, inference)
+    _add_metadata(app, inference, info)
+    _add_extensions(app, inference, info)
+    _add_inference(app, inference, handler)
+    _add_pages(app, info)
 
     @app.before_request
-    def check_caller() -> Response | None:
-        # Inference checks by itself, so that refused callers are counted; health tells nothing worth hiding.
-        if request.method == "POST" and request.endpoint in ("infer", "predict"):
-            return None
-        if request.endpoint in ("live", "ready", "model_ready", "page"):
-            return None
-        guard.check(_message().text_headers())
-        return None
+    def authenticate() -> None:
+        # Inference checks by itself, so that rejected callers are counted.
+        is_inference = flask.request.method == "POST" and flask.request.endpoint in ("infer", "predict")
+        if not is_inference and flask.request.endpoint not in _WITHOUT_KEY:
+            authenticator.check(_message().text_headers())
 
     @app.after_request
-    def name_the_revision(response: Response) -> Response:
+    def name_the_revision(response: flask.Response) -> flask.Response:
         response.headers[SERVED_BY] = inference.revision
         return response
 
@@ -75,9 +73,9 @@ def create_admin_app(inference: Inference) -> Flask:
     """Metrics and health. No inference here, and no keys needed."""
     app = _bare("tidegate_server_admin")
     _add_health(app, inference)
-    # Where the other processes of this server find the numbers of all.
-    app.add_url_rule("/v2/models/stats", "statistics", lambda: _json(inference.metrics.statistics()))
-    app.add_url_rule("/metrics", "metrics", lambda: Response(inference.metrics.exposition(), content_type=METRICS_TYPE))
+    # Where the worker processes of this server find the numbers of all.
+    _add(app, "/v2/models/stats", "statistics", lambda: json_response(200, inference.metrics.statistics()))
+    _add(app, "/metrics", "metrics", lambda: Response(200, inference.metrics.exposition(), (METRICS_TYPE,)))
     return app
 
 
@@ -86,136 +84,114 @@ def _bare(name: str) -> Flask:
     app.url_map.strict_slashes = False
 
     @app.errorhandler(HTTPException)
-    def refused_by_flask(error: HTTPException) -> Response:
+    def http_error(error: HTTPException) -> flask.Response:
         code = error.code or 500
-        response = _json({"error": _HTTP_WORDS.get(code, error.name.lower())}, code)
+        response = _flask(error_response(code, _HTTP_SENTENCES.get(code, error.name.lower())))
         if "Allow" in (headers := dict(error.get_headers())):
             response.headers["Allow"] = headers["Allow"]
         return response
 
-    @app.errorhandler(ServerError)
-    def refused_by_us(error: ServerError) -> Response:
-        return _response(refused(error))
-
     @app.errorhandler(Exception)
-    def unforeseen(error: Exception) -> Response:
-        log.error("a request failed in the server itself: %s: %s", type(error).__name__, error)
-        return _response(refused(error))
+    def other_error(error: Exception) -> flask.Response:
+        if not isinstance(error, ServerError):
+            log.error("a request failed in the server itself: %s: %s", type(error).__name__, error)
+        return _flask(response_for(error))
 
     return app
 
 
 def _add_health(app: Flask, inference: Inference) -> None:
-    @app.get("/v2/health/live")
-    def live() -> Response:
-        return _json({"live": True})
-
-    @app.get("/v2/health/ready")
-    def ready() -> Response:
-        is_ready = inference.ready()
-        return _json({"ready": is_ready}, 200 if is_ready else 503)
+    """For requests that the event loop's probes don't take: another method, a query, a slash at the end."""
+    live, ready, _ = probes(inference.name, inference.ready).values()
+    _add(app, "/v2/health/live", "live", live)
+    _add(app, "/v2/health/ready", "ready", ready)
 
 
-def _add_metadata(app: Flask, inference: Inference, facts: Facts) -> None:
-    _add_health(app, inference)
+def _add_metadata(app: Flask, inference: Inference, info: ServerInfo) -> None:
+    def model() -> Response:
+        return json_response(
+            200, v2.model_metadata(inference.name, inference.revision, inference.signature, info.properties)
+        )
 
-    @app.get("/v2")
-    def server() -> Response:
-        return _json(v2.server_metadata(facts.version))
-
-    @app.get("/v2/models")
-    def models() -> Response:
-        return _json(v2.model_names(inference.name))
-
-    @app.get("/v2/models/<name>")
-    @app.get("/v2/models/<name>/versions/<revision>")
-    def model(name: str, revision: str | None = None) -> Response:
-        if not inference.knows(name, revision):
-            return _no_such_model(inference)
-        return _json(v2.model_metadata(inference.name, inference.revision, inference.signature, facts.properties))
-
-    @app.get("/v2/models/<name>/ready")
-    @app.get("/v2/models/<name>/versions/<revision>/ready")
-    def model_ready(name: str, revision: str | None = None) -> Response:
-        if not inference.knows(name, revision):
-            return _no_such_model(inference)
-        is_ready = inference.ready()
-        return _json({"name": inference.name, "ready": is_ready}, 200 if is_ready else 503)
+    _, _, model_ready = probes(inference.name, inference.ready).values()
+    _add(app, "/v2", "server", lambda: json_response(200, v2.server_metadata(__version__)))
+    _add(app, "/v2/models", "models", lambda: json_response(200, v2.model_names(inference.name)))
+    _add_for_model(app, inference, "", "model", model)
+    _add_for_model(app, inference, "/ready", "model_ready", model_ready)
 
 
-def _add_extensions(app: Flask, inference: Inference, facts: Facts) -> None:
+def _add_extensions(app: Flask, inference: Inference, info: ServerInfo) -> None:
     """Of Triton: what its clients and load generators ask for. And the self-test, which is ours."""
 
-    @app.get("/v2/models/<name>/config")
-    @app.get("/v2/models/<name>/versions/<revision>/config")
-    def config(name: str, revision: str | None = None) -> Response:
-        if not inference.knows(name, revision):
-            return _no_such_model(inference)
-        return _json(model_config(inference.name, inference.signature))
+    def statistics() -> Response:
+        return json_response(200, inference.metrics.statistics())
 
-    @app.get("/v2/models/stats")
-    @app.get("/v2/models/<name>/stats")
-    @app.get("/v2/models/<name>/versions/<revision>/stats")
-    def statistics(name: str | None = None, revision: str | None = None) -> Response:
-        if name is not None and not inference.knows(name, revision):
-            return _no_such_model(inference)
-        return _json(inference.metrics.statistics())
-
-    @app.post("/v2/repository/index")
     def index() -> Response:
-        return _json(v2.repository_index(inference.name, inference.revision, ready=inference.ready()))
+        return json_response(200, v2.repository_index(inference.name, inference.revision, ready=inference.ready()))
 
-    @app.post("/v2/selftest")
     def selftest() -> Response:
-        report = facts.selftest()
-        return _json(report.as_json(), 200 if report.passed else 500)
+        report = info.selftest()
+        return json_response(200 if report.passed else 500, report.as_json())
+
+    def config() -> Response:
+        return json_response(200, model_config(inference.name, inference.signature))
+
+    _add(app, "/v2/models/stats", "all_statistics", statistics)
+    _add_for_model(app, inference, "/stats", "statistics", statistics)
+    _add_for_model(app, inference, "/config", "config", config)
+    _add(app, "/v2/repository/index", "index", index, method="POST")
+    _add(app, "/v2/selftest", "selftest", selftest, method="POST")
 
 
-def _add_inference(app: Flask, inference: Inference, door: InferenceDoor) -> None:
+def _add_inference(app: Flask, inference: Inference, handler: InferenceHandler) -> None:
     @app.post("/predict")
-    def predict() -> Response:
-        return _response(door.answer(_message(), PREDICT))
+    def predict() -> flask.Response:
+        return _flask(handler.handle_blocking(_message(), PREDICT))
 
     @app.post("/v2/models/<name>/infer")
     @app.post("/v2/models/<name>/versions/<revision>/infer")
-    def infer(name: str, revision: str | None = None) -> Response:
+    def infer(name: str, revision: str | None = None) -> flask.Response:
         if not inference.knows(name, revision):
-            return _response(door.turned_away(_message(), _answer_of(_no_such_model(inference))))
-        return _response(door.answer(_message(), V2))
+            return _flask(handler.rejected(_message(), _no_such_model(inference)))
+        return _flask(handler.handle_blocking(_message(), V2))
 
 
-def _add_pages(app: Flask, inference: Inference, facts: Facts) -> None:
-    @app.get("/openapi.json")
-    def document() -> Response:
-        return _json(facts.openapi)
+def _add_pages(app: Flask, info: ServerInfo) -> None:
+    html = (
+        ("content-type", "text/html; charset=utf-8"),
+        (
+            "content-security-policy",
+            "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'",
+        ),
+    )
+    _add(app, "/openapi.json", "document", lambda: json_response(200, info.openapi))
+    _add(app, "/", "page", lambda: Response(200, openapi.page("openapi.json").encode(), html))
 
-    @app.get("/")
-    def page() -> Response:
-        response = Response(openapi.page("openapi.json"), content_type="text/html; charset=utf-8")
-        response.headers["Content-Security-Policy"] = (
-            "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'"
-        )
-        return response
+
+def _add(app: Flask, path: str, endpoint: str, respond: Callable[[], Response], method: str = "GET") -> None:
+    app.add_url_rule(path, endpoint, lambda: _flask(respond()), methods=[method])
+
+
+def _add_for_model(
+    app: Flask, inference: Inference, suffix: str, endpoint: str, respond: Callable[[], Response]
+) -> None:
+    """At the model's path and at its revision's; 404 for any other model or revision."""
+
+    def view(name: str, revision: str | None = None) -> flask.Response:
+        return _flask(respond() if inference.knows(name, revision) else _no_such_model(inference))
+
+    for path in ("/v2/models/<name>", "/v2/models/<name>/versions/<revision>"):
+        app.add_url_rule(f"{path}{suffix}", endpoint, view)
 
 
 def _message() -> Request:
-    """The request as it came, which Flask has only been told about."""
-    return cast(Request, request.environ[REQUEST])
+    """The request as it was read; Flask has an environ made from it."""
+    return cast(Request, flask.request.environ[REQUEST])
 
 
 def _no_such_model(inference: Inference) -> Response:
-    return _json(
-        {"error": f"this server has model {inference.name} in revision {inference.revision} and no other"}, 404
-    )
+    return error_response(404, f"this server has model {inference.name} in revision {inference.revision} and no other")
 
 
-def _answer_of(response: Response) -> Answer:
-    return Answer(response.status_code, response.get_data(), (("content-type", "application/json"),))
-
-
-def _response(answer: Answer) -> Response:
-    return Response(answer.body, answer.status, headers=dict(answer.headers))
-
-
-def _json(document: Any, code: int = 200) -> Response:
-    return Response(orjson.dumps(document), code, mimetype="application/json")
+def _flask(response: Response) -> flask.Response:
+    return flask.Response(response.body, response.status, headers=dict(response.headers))

@@ -1,5 +1,6 @@
-"""How many CPUs and how much memory the container may use, from its cgroup; everybody's default is the host's."""
+"""How many CPUs and how much memory the container may use, from its cgroup; the runtime's default is the host's."""
 
+from math import floor
 from pathlib import Path
 
 CGROUP_ROOT = Path("/sys/fs/cgroup")
@@ -12,6 +13,11 @@ def cpu_quota(root: Path = CGROUP_ROOT) -> float | None:
     if len(unified) == 2:
         return _ratio(*unified)
     return _ratio(_text(root / "cpu/cpu.cfs_quota_us"), _text(root / "cpu/cpu.cfs_period_us"))
+
+
+def usable_cpus(quota: float | None, cores: int) -> int:
+    """Whole CPUs: a thread more than the quota would be throttled for most of each period."""
+    return max(1, cores if quota is None else min(cores, floor(quota)))
 
 
 def memory_limit(root: Path = CGROUP_ROOT) -> int | None:

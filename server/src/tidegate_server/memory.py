@@ -6,14 +6,14 @@ from os import sysconf
 from pathlib import Path
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # of malloc.h
-ARENAS = 2
-LARGE_BYTES = 2**18
+MAX_ARENAS = 2
+MMAP_THRESHOLD_BYTES = 2**18
 """From here on a block has pages of its own, which go back to the system when it is freed."""
-IDLE_BYTES = 2**20
+TRIM_THRESHOLD_BYTES = 2**20
 """So much may lie unused at the end of a heap."""
 
 
-def bound_heaps() -> None:
+def tune_malloc() -> None:
     """Keeps glibc's heaps from growing to the most that they ever held.
 
     It gives every few threads a heap of their own: here two serve all. It also raises the size from which a block has
@@ -23,13 +23,13 @@ def bound_heaps() -> None:
     """
     with suppress(OSError, AttributeError):
         libc = ctypes.CDLL(None)
-        libc.mallopt(_M_ARENA_MAX, ARENAS)
-        libc.mallopt(_M_MMAP_THRESHOLD, LARGE_BYTES)
-        libc.mallopt(_M_TRIM_THRESHOLD, IDLE_BYTES)
+        libc.mallopt(_M_ARENA_MAX, MAX_ARENAS)
+        libc.mallopt(_M_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES)
+        libc.mallopt(_M_TRIM_THRESHOLD, TRIM_THRESHOLD_BYTES)
 
 
 def resident_bytes() -> int:
-    """0 on another system than Linux."""
+    """Of this process; 0 on another system than Linux."""
     try:
         pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
     except OSError:

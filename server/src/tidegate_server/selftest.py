@@ -1,4 +1,4 @@
-"""`tidegate-server selftest`: asks a model what lies beside it, or writes down what it answers now."""
+"""The self-test that lies beside a model: run at the start, and run or recorded by `tidegate-server selftest`."""
 
 import logging
 import sys
@@ -7,7 +7,7 @@ from tidegate_server.errors import InvalidRequest, ModelFailed, ModelRefused, No
 from tidegate_server.inference.model import Model
 from tidegate_server.predict.package import Package, open_package
 from tidegate_server.predict.recording import record_selftest
-from tidegate_server.predict.selftest import SELFTEST_FILE, Run, run_selftest
+from tidegate_server.predict.selftest import SELFTEST_FILE, Run, Selftest, SelftestReport, run_selftest
 from tidegate_server.protocol.limits import Limits
 from tidegate_server.protocol.request import InferRequest
 from tidegate_server.protocol.tensors import Array
@@ -21,31 +21,35 @@ def selftest(settings: Settings, *, write: bool) -> int:
     model = Model.open(settings.model_path)
     package = open_package(settings.model_path.parent, model.signature)
     limits = Limits(max_elements=settings.max_elements)
-    return _write(model, package, limits) if write else _ask(model, package, limits)
+    return _record(model, package, limits) if write else _report(model, package, limits)
 
 
-def check_itself(model: Model, package: Package, limits: Limits) -> None:
+def require_selftest(model: Model, package: Package, limits: Limits) -> None:
     """Raises ModelRefused when the model fails the self-test that lies beside it."""
     if package.selftest is None:
         return
-    report = run_selftest(package.selftest, _runner(model), package.predictor, model.signature, limits)
+    report = _run(model, package, package.selftest, limits)
     if not report.passed:
         raise ModelRefused("SelftestFailed", report.failures[0])
     log.info("self-test: %d cases passed", report.cases)
 
 
-def _ask(model: Model, package: Package, limits: Limits) -> int:
+def _run(model: Model, package: Package, selftest: Selftest, limits: Limits) -> SelftestReport:
+    return run_selftest(selftest, _runner(model), package.predictor, model.signature, limits)
+
+
+def _report(model: Model, package: Package, limits: Limits) -> int:
     if package.selftest is None:
         log.error("there is no %s beside the model; --write makes one", SELFTEST_FILE)
         return 1
-    report = run_selftest(package.selftest, _runner(model), package.predictor, model.signature, limits)
+    report = _run(model, package, package.selftest, limits)
     for sentence in report.failures:
         sys.stdout.write(f"{sentence}\n")
     sys.stdout.write(f"{report.cases - report.failed} of {report.cases} cases passed\n")
     return 0 if report.passed else 1
 
 
-def _write(model: Model, package: Package, limits: Limits) -> int:
+def _record(model: Model, package: Package, limits: Limits) -> int:
     path = model.path.with_name(SELFTEST_FILE)
     # The questions that are there stay; only what the model answers to them is written anew.
     cases = package.selftest.cases if package.selftest else ()

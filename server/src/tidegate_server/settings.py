@@ -1,6 +1,5 @@
-"""What the server is told when it starts, from TIDEGATE_* variables, read once."""
+"""All settings of the server, from TIDEGATE_* variables, read once at the start."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,12 +7,13 @@ from urllib.parse import unquote, urlsplit
 
 from tidegate_server.access.settings import AccessSettings
 from tidegate_server.access_log import Level, level_from_env
+from tidegate_server.environment import is_auto, number, one_of, whole
 from tidegate_server.errors import BadSetting
 from tidegate_server.tracing import TraceSettings
 
 MEBIBYTE = 2**20
 GIBIBYTE = 2**30
-TERMINATION_LOG = "/dev/termination-log"
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,9 @@ class Settings:
     batch_max_rows: int
     """The most rows of a batch; 1 turns batching off. The warm-up may choose fewer."""
     batch_linger_seconds: float | None
-    """How long a free run waits for company while another is going on; None means: measure at warm-up."""
+    """How long a free run waits for more requests while another is going on; None means: measure at warm-up."""
     max_queue: int
-    """Requests that wait for a run; the next one is turned away with 429."""
+    """Requests that wait for a run; the next one is rejected with 429."""
     max_queue_bytes: int
     request_seconds: float
     """The longest that a request may take, queue and run; then it is answered with 504 and its run is ended."""
@@ -79,8 +79,8 @@ class Settings:
         """Reads TIDEGATE_* variables. Raises BadSetting with a sentence that names the variable."""
         path = _model_path(environ)
         name = environ.get("TIDEGATE_MODEL_NAME") or path.stem
-        drain = _seconds(environ, "TIDEGATE_DRAIN_SECONDS", 5)
-        deadline = _seconds(environ, "TIDEGATE_DRAIN_DEADLINE_SECONDS", 25)
+        drain = number(environ, "TIDEGATE_DRAIN_SECONDS", 5)
+        deadline = number(environ, "TIDEGATE_DRAIN_DEADLINE_SECONDS", 25)
         if deadline < drain:
             raise BadSetting(
                 f"TIDEGATE_DRAIN_DEADLINE_SECONDS is {deadline:g}, less than TIDEGATE_DRAIN_SECONDS, which is {drain:g}"
@@ -94,35 +94,44 @@ class Settings:
             model_deployment=environ.get("TIDEGATE_MODEL_DEPLOYMENT") or f"local/{name}",
             revision=_name(environ.get("TIDEGATE_REVISION") or "local"),
             host=environ.get("TIDEGATE_HOST") or "0.0.0.0",
-            port=_whole(environ, "TIDEGATE_PORT", 8080, least=0, most=65535),
-            grpc_port=_whole(environ, "TIDEGATE_GRPC_PORT", 8081, least=0, most=65535),
-            admin_port=_whole(environ, "TIDEGATE_ADMIN_PORT", 8082, least=0, most=65535),
-            threads=_whole(environ, "TIDEGATE_THREADS", 16, most=512),
-            cpus=_whole(environ, "TIDEGATE_CPUS", 1, most=1024) if environ.get("TIDEGATE_CPUS") else None,
-            processes=_number_or_auto(environ, "TIDEGATE_PROCESSES", most=64),
-            threads_per_run=_number_or_auto(environ, "TIDEGATE_THREADS_PER_RUN", most=1024),
-            batch_max_rows=_whole(environ, "TIDEGATE_BATCH_MAX_ROWS", 16, most=4096),
-            batch_linger_seconds=_linger(environ),
-            max_queue=_whole(environ, "TIDEGATE_MAX_QUEUE", 256, most=100_000),
-            max_queue_bytes=_whole(environ, "TIDEGATE_MAX_QUEUE_BYTES", 256 * MEBIBYTE),
-            request_seconds=_seconds(environ, "TIDEGATE_REQUEST_SECONDS", 30, least=0.001),
-            max_elements=_whole(environ, "TIDEGATE_MAX_ELEMENTS", 2**24),
-            max_head_bytes=_whole(environ, "TIDEGATE_MAX_HEAD_BYTES", 32 * 1024, least=1024),
-            head_timeout_seconds=_seconds(environ, "TIDEGATE_HEAD_TIMEOUT_SECONDS", 10, least=1),
-            max_connections=_whole(environ, "TIDEGATE_MAX_CONNECTIONS", 1000),
+            port=whole(environ, "TIDEGATE_PORT", 8080, least=0, most=65535),
+            grpc_port=whole(environ, "TIDEGATE_GRPC_PORT", 8081, least=0, most=65535),
+            admin_port=whole(environ, "TIDEGATE_ADMIN_PORT", 8082, least=0, most=65535),
+            threads=whole(environ, "TIDEGATE_THREADS", 16, most=512),
+            cpus=whole(environ, "TIDEGATE_CPUS", 1, most=1024) if environ.get("TIDEGATE_CPUS") else None,
+            processes=_whole_or_auto(environ, "TIDEGATE_PROCESSES", most=64),
+            threads_per_run=_whole_or_auto(environ, "TIDEGATE_THREADS_PER_RUN", most=1024),
+            batch_max_rows=whole(environ, "TIDEGATE_BATCH_MAX_ROWS", 16, most=4096),
+            batch_linger_seconds=(
+                None
+                if is_auto(environ, "TIDEGATE_BATCH_LINGER_SECONDS")
+                else number(environ, "TIDEGATE_BATCH_LINGER_SECONDS", 0)
+            ),
+            max_queue=whole(environ, "TIDEGATE_MAX_QUEUE", 256, most=100_000),
+            max_queue_bytes=whole(environ, "TIDEGATE_MAX_QUEUE_BYTES", 256 * MEBIBYTE),
+            request_seconds=number(environ, "TIDEGATE_REQUEST_SECONDS", 30, least=0.001),
+            max_elements=whole(environ, "TIDEGATE_MAX_ELEMENTS", 2**24),
+            max_head_bytes=whole(environ, "TIDEGATE_MAX_HEAD_BYTES", 32 * 1024, least=1024),
+            head_timeout_seconds=number(environ, "TIDEGATE_HEAD_TIMEOUT_SECONDS", 10, least=1),
+            max_connections=whole(environ, "TIDEGATE_MAX_CONNECTIONS", 1000),
             access=AccessSettings.from_env(environ),
             access_log=level_from_env(environ),
             tracing=TraceSettings.from_env(environ),
-            max_body_bytes=_whole(environ, "TIDEGATE_MAX_BODY_BYTES", 16 * MEBIBYTE),
-            body_timeout_seconds=_seconds(environ, "TIDEGATE_BODY_TIMEOUT_SECONDS", 30, least=1),
-            keepalive_seconds=_whole(environ, "TIDEGATE_KEEPALIVE_SECONDS", 75),
+            max_body_bytes=whole(environ, "TIDEGATE_MAX_BODY_BYTES", 16 * MEBIBYTE),
+            body_timeout_seconds=number(environ, "TIDEGATE_BODY_TIMEOUT_SECONDS", 30, least=1),
+            keepalive_seconds=whole(environ, "TIDEGATE_KEEPALIVE_SECONDS", 75),
             drain_seconds=drain,
             drain_deadline_seconds=deadline,
-            max_model_bytes=_whole(environ, "TIDEGATE_MAX_MODEL_BYTES", 10 * GIBIBYTE),
-            fetch_retry_seconds=_seconds(environ, "TIDEGATE_FETCH_RETRY_SECONDS", 20),
-            check_model=_one_of(environ, "TIDEGATE_CHECK_MODEL", ("refuse", "warn", "off")),
-            termination_log=Path(environ.get("TIDEGATE_TERMINATION_LOG") or TERMINATION_LOG),
+            max_model_bytes=whole(environ, "TIDEGATE_MAX_MODEL_BYTES", 10 * GIBIBYTE),
+            fetch_retry_seconds=number(environ, "TIDEGATE_FETCH_RETRY_SECONDS", 20),
+            check_model=one_of(environ, "TIDEGATE_CHECK_MODEL", ("refuse", "warn", "off")),
+            termination_log=termination_log(environ),
         )
+
+
+def termination_log(environ: Mapping[str, str]) -> Path:
+    """The file whose content Kubernetes shows once the container has ended."""
+    return Path(environ.get("TIDEGATE_TERMINATION_LOG") or "/dev/termination-log")
 
 
 def path_in_image(uri: str) -> Path:
@@ -138,14 +147,8 @@ def _model_path(environ: Mapping[str, str]) -> Path:
     return path_in_image(uri) if uri.startswith("image://") else Path("/models/model.onnx")
 
 
-def _number_or_auto(environ: Mapping[str, str], variable: str, *, most: int) -> int | None:
-    return None if environ.get(variable, "Auto") in ("", "Auto") else _whole(environ, variable, 1, most=most)
-
-
-def _linger(environ: Mapping[str, str]) -> float | None:
-    if environ.get("TIDEGATE_BATCH_LINGER_SECONDS", "Auto") in ("", "Auto"):
-        return None
-    return _seconds(environ, "TIDEGATE_BATCH_LINGER_SECONDS", 0)
+def _whole_or_auto(environ: Mapping[str, str], variable: str, *, most: int) -> int | None:
+    return None if is_auto(environ, variable) else whole(environ, variable, 1, most=most)
 
 
 def _name(text: str) -> str:
@@ -153,28 +156,3 @@ def _name(text: str) -> str:
     if not (text.isascii() and text.isprintable()) or set(text) & set("/?#% "):
         raise BadSetting(f"{text!r} can't name a model or a revision; use letters, digits, '-', '_' and '.'")
     return text
-
-
-def _one_of(environ: Mapping[str, str], variable: str, choices: tuple[str, ...]) -> str:
-    text = environ.get(variable) or choices[0]
-    if text not in choices:
-        raise BadSetting(f"{variable} is {text!r}; it must be one of {', '.join(choices)}")
-    return text
-
-
-def _whole(environ: Mapping[str, str], variable: str, default: int, *, least: int = 1, most: int = 2**62) -> int:
-    text = environ.get(variable) or str(default)
-    if not (text.isascii() and text.isdigit()) or not least <= int(text) <= most:
-        raise BadSetting(f"{variable} is {text!r}; it must be a whole number from {least} to {most}")
-    return int(text)
-
-
-def _seconds(environ: Mapping[str, str], variable: str, default: float, *, least: float = 0) -> float:
-    text = environ.get(variable) or str(default)
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if not least <= seconds <= 86400:  # NaN fails too
-        raise BadSetting(f"{variable} is {text!r}; it must be seconds, from {least:g} to 86400")
-    return seconds

@@ -12,11 +12,12 @@ from threading import Thread
 from time import time_ns
 from typing import Any, NamedTuple
 
+from tidegate_server.environment import number
 from tidegate_server.errors import BadSetting
 
 DEFAULT_RATIO = 0.01
-LONGEST_TRACESTATE = 512
-SECONDS_TO_FLUSH = 2.0
+MAX_HEADER_LENGTH = 512
+FLUSH_TIMEOUT_SECONDS = 2.0
 SERVICE = "tidegate-server"
 
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
@@ -27,28 +28,20 @@ _NO_TRACE, _NO_PARENT = "0" * 32, "0" * 16
 
 @dataclass(frozen=True)
 class TraceSettings:
-    is_on: bool = False
+    """Whether spans are recorded and sent, and of how many requests."""
+
+    enabled: bool = False
     ratio: float = DEFAULT_RATIO
     """The share of requests that begin a trace, of those that come without one."""
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "TraceSettings":
         """Raises BadSetting with a sentence that names the variable. OpenTelemetry reads its own variables itself."""
-        is_on = any(environ.get(name) for name in _ENDPOINTS) and environ.get("OTEL_SDK_DISABLED", "") != "true"
+        enabled = any(environ.get(name) for name in _ENDPOINTS) and environ.get("OTEL_SDK_DISABLED", "") != "true"
         protocol = next((environ[name] for name in _PROTOCOLS if environ.get(name)), "http/protobuf")
-        if is_on and protocol != "http/protobuf":
+        if enabled and protocol != "http/protobuf":
             raise BadSetting(f"OTEL_EXPORTER_OTLP_PROTOCOL is {protocol!r}; this server speaks http/protobuf only")
-        return cls(is_on, _ratio(environ.get("TIDEGATE_TRACE_RATIO") or str(DEFAULT_RATIO)))
-
-
-def _ratio(text: str) -> float:
-    try:
-        ratio = float(text)
-    except ValueError:
-        ratio = -1
-    if not 0 <= ratio <= 1:
-        raise BadSetting(f"TIDEGATE_TRACE_RATIO is {text!r}; it must be a share, from 0 to 1")
-    return ratio
+        return cls(enabled, number(environ, "TIDEGATE_TRACE_RATIO", DEFAULT_RATIO, most=1, unit="a share"))
 
 
 class TraceParent(NamedTuple):
@@ -59,15 +52,15 @@ class TraceParent(NamedTuple):
     sampled: bool
 
 
-def read_traceparent(text: str | None) -> TraceParent | None:
+def parse_traceparent(text: str | None) -> TraceParent | None:
     """None for a header that is malformed: the standard wants it ignored."""
-    if text is None or len(text) > LONGEST_TRACESTATE:
+    if text is None or len(text) > MAX_HEADER_LENGTH:
         return None
     found = _TRACEPARENT.fullmatch(text)
     if found is None:
         return None
-    edition, trace_id, span_id, flags, more = found.groups()
-    if edition == "ff" or (edition == "00" and more is not None):
+    header_version, trace_id, span_id, flags, more = found.groups()
+    if header_version == "ff" or (header_version == "00" and more is not None):
         return None
     if trace_id == _NO_TRACE or span_id == _NO_PARENT:
         return None
@@ -80,6 +73,7 @@ class ServerSpan:
     __slots__ = ("_span", "trace_id")
 
     def __init__(self, trace_id: str, span: Any = None) -> None:
+        """`trace_id` in lower case hex; `span` is OpenTelemetry's, None where nothing is recorded."""
         self.trace_id, self._span = trace_id, span
 
     def end(
@@ -103,7 +97,7 @@ class ServerSpan:
         if rows:
             span.set_attribute("tidegate.rows", rows)
         if status >= 500:
-            span.set_status(_failed())
+            span.set_status(_error_status())
         span.end()
 
 
@@ -116,24 +110,24 @@ class Tracing:
     def __init__(
         self, ratio: float = 0.0, provider: Any = None, exporter: Any = None, draw: Callable[[], float] = random
     ) -> None:
-        """`provider` and `exporter` are OpenTelemetry's; without them nothing is recorded."""
+        """`provider` and `exporter` are OpenTelemetry's; without them nothing is recorded. `draw` gives 0 to 1."""
         self._ratio, self._provider, self._exporter, self._draw = ratio, provider, exporter, draw
         self._tracer = None if provider is None else provider.get_tracer("tidegate_server", version(SERVICE))
 
     @classmethod
     def from_settings(cls, settings: TraceSettings, attributes: Mapping[str, str]) -> "Tracing":
         """`attributes` describe this server in every span. Raises BadSetting when packages are missing."""
-        if not settings.is_on:
+        if not settings.enabled:
             return cls()
         try:
-            return cls(settings.ratio, *_sending(attributes))
+            return cls(settings.ratio, *_otlp_exporter(attributes))
         except ImportError as error:
             raise BadSetting(
                 f"OTEL_EXPORTER_OTLP_ENDPOINT is set, but {error.name} isn't installed; install tidegate-server[otel]"
             ) from None
 
     @property
-    def records(self) -> bool:
+    def is_recording(self) -> bool:
         """False where `begin` without a traceparent gives nothing."""
         return self._tracer is not None
 
@@ -142,7 +136,7 @@ class Tracing:
         tracer = self._tracer
         if traceparent is None and tracer is None:
             return NO_SPAN
-        parent = read_traceparent(traceparent)
+        parent = parse_traceparent(traceparent)
         if tracer is None:
             return NO_SPAN if parent is None else ServerSpan(parent.trace_id)
         if parent is None:
@@ -157,13 +151,13 @@ class Tracing:
             return
         last = Thread(target=self._provider.shutdown, name="last-spans", daemon=True)
         last.start()
-        last.join(SECONDS_TO_FLUSH)
+        last.join(FLUSH_TIMEOUT_SECONDS)
         if last.is_alive():
             # It would go on trying for as long again as it takes to give up.
             self._exporter.shutdown()
 
 
-def _sending(attributes: Mapping[str, str]) -> tuple[Any, Any]:
+def _otlp_exporter(attributes: Mapping[str, str]) -> tuple[Any, Any]:
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.resources import OTELResourceDetector, Resource
     from opentelemetry.sdk.trace import TracerProvider
@@ -191,13 +185,13 @@ def _context(parent: TraceParent, tracestate: str | None) -> Any:
     from opentelemetry.context import Context
     from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, TraceState, set_span_in_context
 
-    state = TraceState.from_header([tracestate]) if tracestate and len(tracestate) <= LONGEST_TRACESTATE else None
+    state = TraceState.from_header([tracestate]) if tracestate and len(tracestate) <= MAX_HEADER_LENGTH else None
     sampled = TraceFlags(TraceFlags.SAMPLED)
     context = SpanContext(int(parent.trace_id, 16), int(parent.span_id, 16), True, sampled, state)
     return set_span_in_context(NonRecordingSpan(context), Context())
 
 
-def _failed() -> Any:
+def _error_status() -> Any:
     from opentelemetry.trace import Status, StatusCode
 
     return Status(StatusCode.ERROR)

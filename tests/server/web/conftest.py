@@ -1,4 +1,4 @@
-"""A listening hub with a handler of the test's own, on an event loop in a thread."""
+"""A listening server with a handler of the test's own, on an event loop in a thread."""
 
 import asyncio
 import socket
@@ -11,7 +11,7 @@ import pytest
 import uvloop
 
 from tidegate_server.web.connection import HttpLimits
-from tidegate_server.web.hub import Handler, Hub
+from tidegate_server.web.server import Handler, HttpServer
 
 LIMITS = HttpLimits(
     head_bytes=4096,
@@ -26,23 +26,23 @@ LIMITS = HttpLimits(
 
 
 class Listening:
-    """A hub in a thread of its own."""
+    """A server in a thread of its own."""
 
     def __init__(self, handler: Handler, limits: HttpLimits) -> None:
         self.loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self._thread.start()
-        self.hub = self.call(self._made, handler, limits)
-        self.port = asyncio.run_coroutine_threadsafe(self.hub.listen("127.0.0.1", 0), self.loop).result(5)
+        self.server = self.call(self._made, handler, limits)
+        self.port = asyncio.run_coroutine_threadsafe(self.server.listen("127.0.0.1", 0), self.loop).result(5)
         self._ticks = asyncio.run_coroutine_threadsafe(self._tick(), self.loop)
 
-    async def _made(self, handler: Handler, limits: HttpLimits) -> Hub:
-        return Hub(handler, limits, self.loop)
+    async def _made(self, handler: Handler, limits: HttpLimits) -> HttpServer:
+        return HttpServer(handler, limits, self.loop)
 
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(0.1)
-            self.hub.tick()
+            self.server.tick()
 
     def call(self, coroutine: Callable[..., Any], *arguments: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(coroutine(*arguments), self.loop).result(10)
@@ -65,8 +65,8 @@ class Listening:
         self.loop.close()
 
     async def _end(self) -> None:
-        await self.hub.stop_listening()
-        self.hub.close_connections()
+        await self.server.stop_listening()
+        self.server.close_connections()
         await asyncio.sleep(0.05)
 
 
@@ -79,7 +79,7 @@ def until_closed(client: socket.socket) -> bytes:
 
 @pytest.fixture
 def listen() -> Iterator[Callable[..., Listening]]:
-    """Starts hubs that end with the test."""
+    """Starts servers that end with the test."""
     started: list[Listening] = []
 
     def begin(handler: Handler, limits: HttpLimits = LIMITS) -> Listening:

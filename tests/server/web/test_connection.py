@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 from tests.server.web.conftest import LIMITS, until_closed
-from tidegate_server.web.hub import Respond
-from tidegate_server.web.message import Answer, Request, json_answer
+from tidegate_server.web.message import Request, Respond, Response, json_response
 
 CLOSE = b"Connection: close\r\n"
 
@@ -20,7 +19,7 @@ CLOSE = b"Connection: close\r\n"
 def echo(request: Request, respond: Respond) -> None:
     headers = {name.decode(): value.decode() for name, value in request.headers.items() if name.startswith(b"x-")}
     document = {"is": request.method.decode(), "at": request.target.decode(), "body": request.body.decode(), **headers}
-    respond(json_answer(200, document))
+    respond(json_response(200, document))
 
 
 def head(line: bytes = b"POST /echo HTTP/1.1", *headers: bytes) -> bytes:
@@ -89,9 +88,9 @@ def test_requests_sent_ahead_are_answered_in_their_order(listen: Any) -> None:
     def hold(request: Request, respond: Respond) -> None:
         respondents.append((request, respond))
         if request.target == b"/0":
-            threading.Timer(0.1, server.loop.call_soon_threadsafe, (respond, Answer(200, b"zero"))).start()
+            threading.Timer(0.1, server.loop.call_soon_threadsafe, (respond, Response(200, b"zero"))).start()
         else:
-            respond(Answer(200, request.target))
+            respond(Response(200, request.target))
 
     server = listen(hold)
     requests = [head(b"GET /%d HTTP/1.1" % number) for number in range(40)]
@@ -209,12 +208,12 @@ def test_a_silent_connection_is_closed(listen: Any) -> None:
 
 
 def test_a_client_that_does_not_read_its_answer_is_let_go(listen: Any) -> None:
-    server = listen(lambda _, respond: respond(Answer(200, b"x" * 50_000_000)))
+    server = listen(lambda _, respond: respond(Response(200, b"x" * 50_000_000)))
     with closing(server.connect()) as client:
         client.sendall(head(b"GET /a HTTP/1.1"))
-        until(lambda: server.hub._connections)
+        until(lambda: server.server._connections)
         began = monotonic()
-        until(lambda: not server.hub._connections)
+        until(lambda: not server.server._connections)
         assert monotonic() - began > 0.5
 
 
@@ -234,10 +233,10 @@ def test_bodies_of_all_connections_together_are_bounded(listen: Any) -> None:
         for _ in range(2):
             client = stack.enter_context(closing(server.connect()))
             client.sendall(head(b"POST /a HTTP/1.1", b"Content-Length: 100000") + b"x" * 99_000)
-        until(lambda: server.hub.body_bytes == 198_000)
+        until(lambda: server.server.receiving_bytes == 198_000)
         status, body = status_and_body(server.raw(head(b"POST /a HTTP/1.1", b"Content-Length: 90000") + b"x" * 80_000))
         assert (status, b"at once" in body) == (429, True)
-    until(lambda: server.hub.body_bytes == 0)
+    until(lambda: server.server.receiving_bytes == 0)
 
 
 def test_while_ending_every_answer_tells_the_client_to_close(listen: Any) -> None:
@@ -245,7 +244,7 @@ def test_while_ending_every_answer_tells_the_client_to_close(listen: Any) -> Non
     with closing(server.connect()) as client:
         client.sendall(head(b"GET /a HTTP/1.1"))
         assert b"connection: close" not in client.recv(1000)
-        server.hub.is_ending = True
+        server.server.is_draining = True
         client.sendall(head(b"GET /b HTTP/1.1"))
         assert b"connection: close\r\n" in until_closed(client)
 
@@ -260,7 +259,7 @@ def test_a_failing_handler_is_a_500(listen: Any, caplog: pytest.LogCaptureFixtur
 
 def test_clients_that_vanish_leave_nothing_behind(listen: Any) -> None:
     def later(request: Request, respond: Respond) -> None:
-        server.loop.call_later(0.05, respond, Answer(200, request.body))
+        server.loop.call_later(0.05, respond, Response(200, request.body))
 
     server: Any = listen(later)
     for _ in range(20):
@@ -268,8 +267,8 @@ def test_clients_that_vanish_leave_nothing_behind(listen: Any) -> None:
         client.sendall(head(b"POST /a HTTP/1.1", b"Content-Length: 10") + b"0123456789")
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         client.close()
-    until(lambda: not server.hub._connections)
-    assert (server.hub.is_busy, server.hub.body_bytes) == (False, 0)
+    until(lambda: not server.server._connections)
+    assert (server.server.is_busy, server.server.receiving_bytes) == (False, 0)
 
 
 def until(true: Any) -> None:

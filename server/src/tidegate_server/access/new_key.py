@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from typing import TextIO
 
-from tidegate_server.access.keys import new_key
+from tidegate_server.access.api_keys import new_key
 from tidegate_server.errors import BadSetting
 
 

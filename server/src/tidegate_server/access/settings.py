@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from tidegate_server.environment import number, required
 from tidegate_server.errors import BadSetting
 
 ASYMMETRIC = ("RS256", "ES256", "EdDSA")
 SYMMETRIC = "HS256"
-DEFAULT_LEEWAY_SECONDS, LONGEST_LEEWAY_SECONDS = 30.0, 300.0
+DEFAULT_LEEWAY_SECONDS, MAX_LEEWAY_SECONDS = 30.0, 300.0
 
 _JWT = "TIDEGATE_JWT_"
 _SOURCES = (f"{_JWT}KEYS_FILE", f"{_JWT}KEYS_URL", f"{_JWT}SECRET_FILE")
@@ -54,29 +55,20 @@ def _jwt(environ: Mapping[str, str]) -> JwtSettings | None:
         return None
     sources = [name for name in _SOURCES if name in given]
     if len(sources) != 1:
-        raise BadSetting(f"{_listed(given)} asks for tokens, so exactly one of {', '.join(_SOURCES)} must be set")
+        raise BadSetting(
+            f"{', '.join(sorted(given))} asks for tokens, so exactly one of {', '.join(_SOURCES)} must be set"
+        )
     keys_file, secret_file = environ.get(_SOURCES[0]), environ.get(_SOURCES[2])
     return JwtSettings(
-        issuer=_needed(environ, f"{_JWT}ISSUER", "the iss that tokens must bear"),
-        audience=_needed(environ, f"{_JWT}AUDIENCE", "the aud that tokens must be for"),
+        issuer=required(environ, f"{_JWT}ISSUER", "the iss that tokens must bear"),
+        audience=required(environ, f"{_JWT}AUDIENCE", "the aud that tokens must be for"),
         algorithms=_algorithms(environ, secret=bool(secret_file)),
         keys_file=Path(keys_file) if keys_file else None,
         keys_url=_address(environ.get(_SOURCES[1], "")),
         secret_file=Path(secret_file) if secret_file else None,
         scope=environ.get(f"{_JWT}SCOPE", ""),
-        leeway_seconds=_leeway(environ),
+        leeway_seconds=number(environ, f"{_JWT}LEEWAY_SECONDS", DEFAULT_LEEWAY_SECONDS, most=MAX_LEEWAY_SECONDS),
     )
-
-
-def _listed(names: set[str]) -> str:
-    return ", ".join(sorted(names))
-
-
-def _needed(environ: Mapping[str, str], variable: str, meaning: str) -> str:
-    text = environ.get(variable)
-    if not text:
-        raise BadSetting(f"{variable} is missing; set it to {meaning}")
-    return text
 
 
 def _algorithms(environ: Mapping[str, str], *, secret: bool) -> tuple[str, ...]:
@@ -102,15 +94,3 @@ def _address(text: str) -> str:
     if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
         raise BadSetting(f"{_SOURCES[1]} must be https://HOST/PATH: keys from elsewhere can be forged on their way")
     return text
-
-
-def _leeway(environ: Mapping[str, str]) -> float:
-    variable = f"{_JWT}LEEWAY_SECONDS"
-    text = environ.get(variable) or str(DEFAULT_LEEWAY_SECONDS)
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1
-    if not 0 <= seconds <= LONGEST_LEEWAY_SECONDS:
-        raise BadSetting(f"{variable} is {text!r}; it must be seconds, from 0 to {LONGEST_LEEWAY_SECONDS:g}")
-    return seconds

@@ -10,8 +10,8 @@ from tidegate_server.errors import BadSetting
 
 log = logging.getLogger(__name__)
 
-SECONDS_BETWEEN_LOOKS = 2.0
-LARGEST_FILE = 2**20
+POLL_SECONDS = 2.0
+MAX_FILE_BYTES = 2**20
 
 Parsed = TypeVar("Parsed")
 _Stamp = tuple[int, int, int] | None
@@ -28,20 +28,20 @@ class WatchedFile(Generic[Parsed]):
         """Raises BadSetting when the file can't be used now. `clock` gives seconds and never goes back."""
         self._path, self._variable, self._parse, self._clock = path, variable, parse, clock
         self.version = 0
-        self._stamp = self._look()
+        self._stamp = self._stat()
         self._content = self._read()
-        self._next_look = clock() + SECONDS_BETWEEN_LOOKS
+        self._next_poll = clock() + POLL_SECONDS
 
     def content(self) -> Parsed:
-        """Looks at the file's time at most every two seconds. `version` counts the changes."""
+        """Looks at the file's time every two seconds at most; `version` counts the changes."""
         now = self._clock()
-        if now >= self._next_look:
-            self._next_look = now + SECONDS_BETWEEN_LOOKS
+        if now >= self._next_poll:
+            self._next_poll = now + POLL_SECONDS
             self._reread()
         return self._content
 
     def _reread(self) -> None:
-        stamp = self._look()
+        stamp = self._stat()
         if stamp == self._stamp:
             return
         self._stamp = stamp
@@ -54,7 +54,7 @@ class WatchedFile(Generic[Parsed]):
         self.version += 1
         log.info("%s has changed: %s was read again", self._variable, self._path)
 
-    def _look(self) -> _Stamp:
+    def _stat(self) -> _Stamp:
         try:
             seen = os.stat(self._path)
         except OSError:
@@ -64,11 +64,11 @@ class WatchedFile(Generic[Parsed]):
     def _read(self) -> Parsed:
         try:
             with self._path.open("rb") as file:
-                raw = file.read(LARGEST_FILE + 1)
+                raw = file.read(MAX_FILE_BYTES + 1)
         except OSError as error:
             missing = f"{self._variable}: {self._path} can't be read ({error.strerror})"
             raise BadSetting(missing, permanent=False) from None
-        if len(raw) > LARGEST_FILE:
+        if len(raw) > MAX_FILE_BYTES:
             raise BadSetting(f"{self._variable}: {self._path} is larger than 1 MiB; that's no file of keys")
         try:
             return self._parse(raw)

@@ -32,7 +32,7 @@ from tidegate_server.fetch.verify import Signer, verify
 from tidegate_server.inference.model import Model, sha256_of
 from tidegate_server.onnx_file import check_file
 from tidegate_server.protocol.signature import Signature
-from tidegate_server.settings import TERMINATION_LOG, Settings
+from tidegate_server.settings import Settings, termination_log
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ def fetch(environ: Mapping[str, str]) -> int:
     except FetchFailed as failure:
         report, code = failure_report(failure), 1
         log.error("%s: %s", failure.reason, failure)
-    leave(report, Path(environ.get("TIDEGATE_TERMINATION_LOG") or TERMINATION_LOG))
+    leave(report, termination_log(environ))
     sys.stdout.write(f"{json.dumps(report)}\n")
     return code
 

@@ -1,6 +1,6 @@
-"""Requests and answers of HTTP/1.1 as bytes and words. Pure."""
+"""Requests and responses of HTTP/1.1 as bytes and words. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from email.utils import formatdate
 from functools import lru_cache
@@ -29,41 +29,54 @@ class Request:
     """perf_counter when its last byte had been read."""
 
     def header(self, name: bytes) -> str | None:
+        """`name` in lower case."""
         value = self.headers.get(name)
         return None if value is None else value.decode("latin-1")
 
     def text_headers(self) -> dict[str, str]:
+        """All headers as text."""
         return {name.decode("latin-1"): value.decode("latin-1") for name, value in self.headers.items()}
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """`headers` without content-length, connection and date."""
 
     status: int
     body: bytes
     headers: Headers = (("content-type", JSON),)
 
-
-def json_answer(status: int, document: object, headers: Headers = ()) -> Answer:
-    return Answer(status, orjson.dumps(document), (("content-type", JSON), *headers))
-
-
-def refusal(status: int, sentence: str, headers: Headers = ()) -> Answer:
-    return json_answer(status, {"error": sentence}, headers)
+    def with_headers(self, *headers: tuple[str, str]) -> "Response":
+        """The same response with these headers behind its own."""
+        return Response(self.status, self.body, (*self.headers, *headers))
 
 
-def encode(answer: Answer, *, keep_alive: bool, with_body: bool = True, date: bytes = b"") -> bytes:
-    """The whole answer. `with_body` is False for HEAD: the length is told, the body isn't sent."""
-    head = _head(answer.status, tuple(answer.headers), keep_alive)
-    if answer.status in _NO_BODY:
+Respond = Callable[[Response], None]
+"""Called once per request, in the event loop's thread."""
+
+
+def json_response(status: int, document: object, headers: Headers = ()) -> Response:
+    """`document` is anything that orjson writes."""
+    return Response(status, orjson.dumps(document), (("content-type", JSON), *headers))
+
+
+def error_response(status: int, sentence: str, headers: Headers = ()) -> Response:
+    """What every error looks like: `{"error": sentence}`."""
+    return json_response(status, {"error": sentence}, headers)
+
+
+def encode(response: Response, *, keep_alive: bool, with_body: bool = True, date: bytes = b"") -> bytes:
+    """The whole response. `with_body` is False for HEAD: the length is stated, the body isn't sent."""
+    head = _head(response.status, tuple(response.headers), keep_alive)
+    if response.status in _NO_BODY:
         return b"%b%b\r\n" % (head, date)
-    return b"%b%bcontent-length: %d\r\n\r\n%b" % (head, date, len(answer.body), answer.body if with_body else b"")
+    body = response.body
+    return b"%b%bcontent-length: %d\r\n\r\n%b" % (head, date, len(body), body if with_body else b"")
 
 
 @lru_cache(maxsize=256)
 def _head(status: int, headers: Headers, keep_alive: bool) -> bytes:
-    """Answers of one kind have the same head but for the length and the date."""
+    """Responses of one kind have the same head but for the length and the date."""
     lines = [f"HTTP/1.1 {status} {_PHRASES.get(status, 'Unknown')}\r\n"]
     # A line break in a value would begin another header.
     lines += [f"{name}: {_one_line(value)}\r\n" for name, value in headers]

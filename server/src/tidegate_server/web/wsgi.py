@@ -9,66 +9,65 @@ from threading import Thread
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from tidegate_server.web.message import Answer, Request, refusal
+from tidegate_server.web.message import Request, Respond, Response, error_response
 
 log = logging.getLogger(__name__)
 
 WSGIApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
-Respond = Callable[[Answer], None]
 REQUEST = "tidegate.request"
 """Where in the environ the request itself is."""
 
 
-class WsgiThreads:
+class WsgiThreadPool:
     """A bounded number of threads, and a bounded number of requests that wait for one."""
 
     def __init__(
-        self, app: WSGIApplication, threads: int, most_waiting: int, loop: asyncio.AbstractEventLoop, name: str
+        self, app: WSGIApplication, threads: int, max_queued: int, loop: asyncio.AbstractEventLoop, name: str
     ) -> None:
-        self._app, self._loop, self._room = app, loop, threads + most_waiting
+        """Starts the threads, which are called `name` and a number."""
+        self._app, self._loop, self._free = app, loop, threads + max_queued
         self._work: SimpleQueue[tuple[Request, Respond] | None] = SimpleQueue()
-        self._threads = [
-            Thread(target=self._answer_forever, name=f"{name}-{number}", daemon=True) for number in range(threads)
-        ]
+        self._threads = [Thread(target=self._run, name=f"{name}-{number}", daemon=True) for number in range(threads)]
         for thread in self._threads:
             thread.start()
 
-    def take(self, request: Request, respond: Respond) -> bool:
-        """False when too many wait already. In the loop's thread."""
-        if not self._room:
+    def submit(self, request: Request, respond: Respond) -> bool:
+        """False when too many wait already. In the loop's thread, where `respond` is called too."""
+        if not self._free:
             return False
-        self._room -= 1
+        self._free -= 1
         self._work.put((request, respond))
         return True
 
-    def end(self) -> None:
+    def stop(self) -> None:
+        """Each thread ends after the request that it has."""
         for _ in self._threads:
             self._work.put(None)
 
-    def _answer_forever(self) -> None:
+    def _run(self) -> None:
         while (work := self._work.get()) is not None:
             request, respond = work
-            answer = call(self._app, request)
+            response = call_app(self._app, request)
             try:
-                self._loop.call_soon_threadsafe(self._done, respond, answer)
+                self._loop.call_soon_threadsafe(self._done, respond, response)
             except RuntimeError:  # the loop has ended: the drain's deadline came first
                 return
 
-    def _done(self, respond: Respond, answer: Answer) -> None:
-        self._room += 1
-        respond(answer)
+    def _done(self, respond: Respond, response: Response) -> None:
+        self._free += 1
+        respond(response)
 
 
-def call(app: WSGIApplication, request: Request) -> Answer:
+def call_app(app: WSGIApplication, request: Request) -> Response:
     """One request through the application; 500 when it raises."""
     head: list[Any] = []
 
     def start_response(status: str, headers: list[tuple[str, str]], _exc_info: Any = None) -> Callable[[bytes], None]:
         head[:] = [int(status[:3]), headers]
-        return _write_is_not_offered
+        return _write
 
     try:
-        result = app(environ_of(request), start_response)
+        result = app(build_environ(request), start_response)
         try:
             body = b"".join(result)
         finally:
@@ -76,18 +75,18 @@ def call(app: WSGIApplication, request: Request) -> Answer:
         status, headers = head
     except Exception as error:
         log.exception("a request failed in the application: %s", type(error).__name__)
-        return refusal(500, "the server failed on this request")
+        return error_response(500, "the server failed on this request")
     kept = tuple(
         (name.lower(), value) for name, value in headers if name.lower() not in ("content-length", "connection")
     )
-    return Answer(status, body, kept)
+    return Response(status, body, kept)
 
 
-def _write_is_not_offered(_data: bytes) -> None:
+def _write(_data: bytes) -> None:
     raise NotImplementedError("the application has to return its body")
 
 
-def environ_of(request: Request) -> dict[str, Any]:
+def build_environ(request: Request) -> dict[str, Any]:
     """As PEP 3333 says; nothing of the process's own environment is in it."""
     path, _, query = request.target.partition(b"?")
     environ: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""A listener and its connections: who is there, what they have sent, and when it is over."""
+"""The HTTP server: listening sockets, their connections, and what all connections share."""
 
 import asyncio
 import logging
@@ -7,41 +7,38 @@ from collections.abc import Callable
 from time import perf_counter, time  # noqa: TID251 - an HTTP header wants the wall clock
 
 from tidegate_server.web.connection import Connection, HttpLimits
-from tidegate_server.web.message import Answer, Request, date_header, refusal
+from tidegate_server.web.message import Request, Respond, Response, date_header, error_response
 
 log = logging.getLogger(__name__)
 
-Respond = Callable[[Answer], None]
-"""Called once per request, in the loop's thread."""
 Handler = Callable[[Request, Respond], None]
-Refused = Callable[[bytes, Answer], Answer]
-"""Hears of a request, by its target, that couldn't be read to its end; may add to the answer."""
+ReceiveFailed = Callable[[bytes, Response], Response]
+"""Called with the target of a request that couldn't be read to its end; returns the response that goes out."""
 
 BACKLOG = 1024
 
 
-class Hub:
-    """Everything here belongs to the loop's thread."""
+class HttpServer:
+    """Everything here belongs to the loop's thread. `tick` is to be called about once a second."""
 
     def __init__(
         self,
         handler: Handler,
         limits: HttpLimits,
         loop: asyncio.AbstractEventLoop,
-        refused: Refused = lambda _target, answer: answer,
+        receive_failed: ReceiveFailed = lambda _target, response: response,
     ) -> None:
+        """`handler` calls its `respond` once, now or later."""
         self.limits = limits
-        self.is_ending = False
+        self.is_draining = False
         self.date = b""
-        self.body_bytes = 0
-        self._handler, self._refused = handler, refused
+        self.receiving_bytes = 0
+        self._handler, self._receive_failed = handler, receive_failed
         self._loop = loop
         self._connections: set[Connection] = set()
         self._sockets: list[socket.socket] = []
         self._servers: list[asyncio.AbstractServer] = []
         self.tick()
-
-    # --- for the process around it
 
     async def listen(self, host: str, port: int, *, shared: bool = False) -> int:
         """The port, which is another one for 0. Raises OSError for an address that is taken.
@@ -54,14 +51,15 @@ class Hub:
         return int(listener.getsockname()[1])
 
     def tick(self) -> None:
-        """About once a second."""
+        """Renews the date and ends what has taken too long."""
         self.date = date_header(time())
         now = perf_counter()
         for connection in tuple(self._connections):
-            connection.check(now)
+            connection.check_timeouts(now)
 
     @property
     def is_busy(self) -> bool:
+        """A request is being read, handled or responded to on one of the connections."""
         return any(connection.is_busy for connection in tuple(self._connections))
 
     async def stop_listening(self) -> None:
@@ -76,20 +74,23 @@ class Hub:
             server.close()
 
     def close_connections(self) -> None:
+        """Idle or not."""
         for connection in tuple(self._connections):
             connection.close()
 
-    # --- for connections
+    # --- ConnectionContext
 
     def handle(self, request: Request, respond: Respond) -> None:
+        """500 where the handler raises."""
         try:
             self._handler(request, respond)
         except Exception as error:
             log.exception("a request failed in the server itself: %s", type(error).__name__)
-            respond(refusal(500, "the server failed on this request"))
+            respond(error_response(500, "the server failed on this request"))
 
-    def refused(self, target: bytes, answer: Answer) -> Answer:
-        return self._refused(target, answer)
+    def receive_failed(self, target: bytes, response: Response) -> Response:
+        """The response that goes out for a request that couldn't be read to its end."""
+        return self._receive_failed(target, response)
 
     def opened(self, connection: Connection) -> bool:
         """False when there are too many."""
@@ -97,10 +98,12 @@ class Hub:
         return len(self._connections) <= self.limits.connections
 
     def closed(self, connection: Connection) -> None:
+        """It counts no longer."""
         self._connections.discard(connection)
 
 
 def listening_socket(host: str, port: int, *, shared: bool) -> socket.socket:
+    """Non-blocking; `shared` as for `listen`. Raises OSError for an address that is taken."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:

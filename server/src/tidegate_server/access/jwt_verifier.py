@@ -12,14 +12,14 @@ from typing import Any, Protocol
 
 import jwt
 
-from tidegate_server.access.caller import Caller, caller_name
+from tidegate_server.access.jwks import VerificationKey
+from tidegate_server.access.principal import Principal, printable_name
 from tidegate_server.access.settings import JwtSettings
-from tidegate_server.access.trusted_keys import TrustedKey
 from tidegate_server.errors import NotAllowed
 
-LONGEST_TOKEN = 8192
-MOST_REMEMBERED = 10_000
-LONGEST_MEMORY_SECONDS = 3600.0
+MAX_TOKEN_BYTES = 8192
+MAX_CACHED_TOKENS = 10_000
+MAX_CACHE_SECONDS = 3600.0
 
 _SENTENCES: tuple[tuple[type[Exception], str], ...] = (
     (jwt.ExpiredSignatureError, "the token has expired; get a new one"),
@@ -33,55 +33,56 @@ _UNREADABLE = "the token can't be read; send a JSON Web Token as its issuer gave
 
 
 class KeySource(Protocol):
-    """`version` changes with the keys."""
+    """Any thread may ask it. `version` changes with the keys."""
 
     version: int
 
-    def content(self) -> tuple[TrustedKey, ...]: ...
+    def content(self) -> tuple[VerificationKey, ...]:
+        """The keys as they are now; empty while there are none."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Remembered:
-    caller: Caller
+class _CachedToken:
+    principal: Principal
     until: float
 
 
-class Tokens:
+class JwtVerifier:
     """Verifies tokens, each once: a second look within its lifetime costs a hash. Any thread may call."""
 
     def __init__(
         self,
         settings: JwtSettings,
         keys: KeySource,
-        ask_for_keys: Callable[[], None],
+        refresh_keys: Callable[[], None],
         clock: Callable[[], float],
     ) -> None:
         """`clock` gives seconds of the epoch, as tokens do."""
-        self._settings, self._keys, self._ask_for_keys, self._clock = settings, keys, ask_for_keys, clock
+        self._settings, self._keys, self._ask_for_keys, self._clock = settings, keys, refresh_keys, clock
         self._jwt = jwt.PyJWT()
         self._lock = Lock()
-        self._remembered: OrderedDict[bytes, _Remembered] = OrderedDict()
+        self._cache: OrderedDict[bytes, _CachedToken] = OrderedDict()
         self._version = keys.version
 
-    def check(self, token: str) -> Caller:
+    def check(self, token: str) -> Principal:
         """Raises NotAllowed: 401 for a token that isn't good, 403 for a good one without the scope."""
-        if len(token) > LONGEST_TOKEN:
-            raise NotAllowed(f"the token is longer than {LONGEST_TOKEN} bytes")
+        if len(token) > MAX_TOKEN_BYTES:
+            raise NotAllowed(f"the token is longer than {MAX_TOKEN_BYTES} bytes")
         # In this order: keys that change meanwhile are then at worst newer than their version.
         version, keys = self._keys.version, self._keys.content()
         digest = sha256(token.encode()).digest()
-        known = self._recall(digest)
+        known = self._cached(digest)
         if known is not None:
             return known
         claims = self._verify(token, keys)
-        caller = Caller(caller_name(str(claims.get("sub", ""))), "token")
+        principal = Principal(printable_name(str(claims.get("sub", ""))), "token")
         self._check_scope(claims)
-        self._remember(digest, caller, int(claims["exp"]), version)
-        return caller
+        self._cache_token(digest, principal, int(claims["exp"]), version)
+        return principal
 
-    def _verify(self, token: str, keys: tuple[TrustedKey, ...]) -> dict[str, Any]:
+    def _verify(self, token: str, keys: tuple[VerificationKey, ...]) -> dict[str, Any]:
         try:
-            key = self._choose(jwt.get_unverified_header(token), keys)
+            key = self._key_for(jwt.get_unverified_header(token), keys)
             return self._jwt.decode(
                 token,
                 key.key,
@@ -96,7 +97,7 @@ class Tokens:
         except Exception as error:  # noqa: BLE001 - whatever a token makes the library raise, nobody is let in
             raise NotAllowed(_sentence(error)) from None
 
-    def _choose(self, header: dict[str, Any], keys: tuple[TrustedKey, ...]) -> TrustedKey:
+    def _key_for(self, header: dict[str, Any], keys: tuple[VerificationKey, ...]) -> VerificationKey:
         if not keys:
             raise NotAllowed("the keys that tokens are checked with aren't there yet; try again soon")
         algorithm, key_id = header.get("alg"), header.get("kid")
@@ -122,31 +123,31 @@ class Tokens:
         if not isinstance(scopes, list) or wanted not in scopes:
             raise NotAllowed(f"the token lacks the scope {wanted}", 403)
 
-    # --- memory
+    # --- cache
 
-    def _recall(self, digest: bytes) -> Caller | None:
+    def _cached(self, digest: bytes) -> Principal | None:
         now = self._clock()
         with self._lock:
             if self._version != self._keys.version:
                 self._version = self._keys.version
-                self._remembered.clear()
-            known = self._remembered.get(digest)
+                self._cache.clear()
+            known = self._cache.get(digest)
             if known is None:
                 return None
             if known.until <= now:
-                del self._remembered[digest]
+                del self._cache[digest]
                 return None
-            self._remembered.move_to_end(digest)
-            return known.caller
+            self._cache.move_to_end(digest)
+            return known.principal
 
-    def _remember(self, digest: bytes, caller: Caller, expires: int, version: int) -> None:
-        until = min(expires, self._clock() + LONGEST_MEMORY_SECONDS)
+    def _cache_token(self, digest: bytes, principal: Principal, expires: int, version: int) -> None:
+        until = min(expires, self._clock() + MAX_CACHE_SECONDS)
         with self._lock:
             if version != self._version:
                 return  # a key that it was checked with may have been withdrawn
-            self._remembered[digest] = _Remembered(caller, until)
-            while len(self._remembered) > MOST_REMEMBERED:
-                self._remembered.popitem(last=False)
+            self._cache[digest] = _CachedToken(principal, until)
+            while len(self._cache) > MAX_CACHED_TOKENS:
+                self._cache.popitem(last=False)
 
 
 def _sentence(error: Exception) -> str:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tidegate_server.access_log import ERRORS_PER_SECOND, MOST_WAITING, AccessLog, Level, level_from_env
+from tidegate_server.access_log import ERRORS_PER_SECOND, MAX_QUEUED_LINES, AccessLog, Level, level_from_env
 from tidegate_server.errors import BadSetting
 
 
@@ -84,7 +84,7 @@ def test_errors_are_written_at_a_bounded_rate_and_the_rest_is_counted() -> None:
     log.close()
     lines = lines_of(out)
     assert len(lines) == ERRORS_PER_SECOND + 1
-    assert [line.get("unsaid_before") for line in lines[-2:]] == [None, 7]
+    assert [line.get("suppressed_before") for line in lines[-2:]] == [None, 7]
 
 
 class _Stuck(io.BytesIO):
@@ -105,12 +105,12 @@ def test_nobody_waits_for_a_reader_that_does_not_read() -> None:
     log = AccessLog("all", "r", out)
     log.write("POST", "/predict", 200, 0.1)
     assert out.entered.wait(5)
-    for _ in range(MOST_WAITING + 5):
+    for _ in range(MAX_QUEUED_LINES + 5):
         log.write("POST", "/predict", 200, 0.1)
     assert log.dropped() == 5
     out.free.set()
     log.close()
-    assert len(lines_of(out)) == MOST_WAITING + 1
+    assert len(lines_of(out)) == MAX_QUEUED_LINES + 1
 
 
 def test_a_closed_output_ends_nothing() -> None:

@@ -7,7 +7,7 @@ import grpc
 import pytest
 
 from tests.server.conftest import Server
-from tidegate_server.access.keys import new_key
+from tidegate_server.access.api_keys import new_key
 from tidegate_server.rpc import open_inference_pb2 as pb
 
 INPUT = {"inputs": [{"name": "pixels", "shape": [1, 4], "datatype": "FP32", "data": [0, 1, 0, 0]}]}

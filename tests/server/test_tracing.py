@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tidegate_server.errors import BadSetting
-from tidegate_server.tracing import NO_SPAN, TraceParent, TraceSettings, Tracing, read_traceparent
+from tidegate_server.tracing import NO_SPAN, TraceParent, TraceSettings, Tracing, parse_traceparent
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 SAMPLED, UNSAMPLED = f"00-{TRACE}-{PARENT}-01", f"00-{TRACE}-{PARENT}-00"
@@ -42,12 +42,12 @@ SAMPLED, UNSAMPLED = f"00-{TRACE}-{PARENT}-01", f"00-{TRACE}-{PARENT}-00"
     ],
 )
 def test_traceparent_is_read_or_ignored(header: str | None, expected: TraceParent | None) -> None:
-    assert read_traceparent(header) == expected
+    assert parse_traceparent(header) == expected
 
 
 @given(st.text() | st.from_regex(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}.{0,5}", fullmatch=True))
 def test_any_header_is_read_or_ignored(header: str) -> None:
-    found = read_traceparent(header)
+    found = parse_traceparent(header)
     assert found is None or (len(found.trace_id), len(found.span_id)) == (32, 16)
 
 

@@ -11,9 +11,9 @@ from time import monotonic, sleep
 import pytest
 
 from tests.server.access.conftest import AUDIENCE, ISSUER, MakeToken, jwks
-from tidegate_server.access import fetched_keys
-from tidegate_server.access.fetched_keys import FetchedKeys, KeysUnavailable, fetch
-from tidegate_server.access.guard import Guard
+from tidegate_server.access import jwks_client
+from tidegate_server.access.authenticator import Authenticator
+from tidegate_server.access.jwks_client import JwksClient, JwksUnavailable, fetch
 from tidegate_server.access.settings import AccessSettings, JwtSettings
 from tidegate_server.errors import NotAllowed
 
@@ -64,23 +64,25 @@ def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
 def test_tokens_are_checked_with_keys_by_address(provider: Provider, make_token: MakeToken) -> None:
     provider.body = jwks(("k1", "ES256", 0))
     wanted = JwtSettings(ISSUER, AUDIENCE, ALL, keys_url=provider.address)
-    guard = Guard.from_settings(AccessSettings(jwt=wanted))
-    assert guard.check({"authorization": f"Bearer {make_token(kid='k1')}"}).name == "robot"
-    guard.close()
+    authenticator = Authenticator.from_settings(AccessSettings(jwt=wanted))
+    assert authenticator.check({"authorization": f"Bearer {make_token(kid='k1')}"}).name == "robot"
+    authenticator.close()
 
 
 def test_an_unknown_key_id_brings_the_new_keys_but_not_often(
     provider: Provider, make_token: MakeToken, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fetched_keys, "SECONDS_BETWEEN_ASKED_FETCHES", 0.2)
+    monkeypatch.setattr(jwks_client, "MIN_REFRESH_SECONDS", 0.2)
     provider.body = jwks(("k1", "ES256", 0))
-    guard = Guard.from_settings(AccessSettings(jwt=JwtSettings(ISSUER, AUDIENCE, ALL, keys_url=provider.address)))
+    authenticator = Authenticator.from_settings(
+        AccessSettings(jwt=JwtSettings(ISSUER, AUDIENCE, ALL, keys_url=provider.address))
+    )
     provider.body = jwks(("k2", "ES256", 1))
     headers = {"authorization": f"Bearer {make_token(number=1, kid='k2')}"}
 
     def is_let_in() -> bool:
         try:
-            return guard.check(headers).name == "robot"
+            return authenticator.check(headers).name == "robot"
         except NotAllowed:
             return False
 
@@ -89,9 +91,9 @@ def test_an_unknown_key_id_brings_the_new_keys_but_not_often(
     before, started = provider.asked, monotonic()
     while monotonic() < started + 0.5:
         with pytest.raises(NotAllowed):
-            guard.check({"authorization": f"Bearer {make_token(number=1, kid='k3')}"})
+            authenticator.check({"authorization": f"Bearer {make_token(number=1, kid='k3')}"})
     assert provider.asked - before <= 4
-    guard.close()
+    authenticator.close()
 
 
 def test_a_provider_that_is_away_does_not_keep_the_server_from_starting(
@@ -99,21 +101,23 @@ def test_a_provider_that_is_away_does_not_keep_the_server_from_starting(
 ) -> None:
     provider.status = 503
     started = monotonic()
-    guard = Guard.from_settings(AccessSettings(jwt=JwtSettings(ISSUER, AUDIENCE, ALL, keys_url=provider.address)))
-    assert monotonic() - started < fetched_keys.SECONDS_AT_START
+    authenticator = Authenticator.from_settings(
+        AccessSettings(jwt=JwtSettings(ISSUER, AUDIENCE, ALL, keys_url=provider.address))
+    )
+    assert monotonic() - started < jwks_client.START_TIMEOUT_SECONDS
     headers = {"authorization": f"Bearer {make_token(kid='k1')}"}
     with pytest.raises(NotAllowed, match="aren't there yet"):
-        guard.check(headers)
+        authenticator.check(headers)
     provider.status, provider.body = 200, jwks(("k1", "ES256", 0))
 
     def is_let_in() -> bool:
         try:
-            return guard.check(headers).name == "robot"
+            return authenticator.check(headers).name == "robot"
         except NotAllowed:
             return False
 
     until(is_let_in)
-    guard.close()
+    authenticator.close()
     assert "the keys for tokens can't be fetched: TIDEGATE_JWT_KEYS_URL answered 503" in caplog.messages
     assert "hush" not in caplog.text
 
@@ -130,13 +134,13 @@ def test_other_answers_are_refused(
     provider: Provider, status: int, headers: dict[str, str], body: bytes, sentence: str
 ) -> None:
     provider.status, provider.headers, provider.body = status, headers, body
-    with pytest.raises(KeysUnavailable, match=sentence) as caught:
+    with pytest.raises(JwksUnavailable, match=sentence) as caught:
         fetch(provider.address)
     assert "hush" not in str(caught.value)
 
 
 def test_a_closed_port_is_said_without_the_address() -> None:
-    with pytest.raises(KeysUnavailable) as caught:
+    with pytest.raises(JwksUnavailable) as caught:
         fetch("http://127.0.0.1:1/keys?secret=hush")
     assert str(caught.value) == "TIDEGATE_JWT_KEYS_URL can't be reached (ConnectionRefusedError)"
 
@@ -145,13 +149,13 @@ def test_a_document_without_good_keys_changes_nothing(
     provider: Provider, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr(fetched_keys, "SECONDS_BETWEEN_ASKED_FETCHES", 0.1)
+    monkeypatch.setattr(jwks_client, "MIN_REFRESH_SECONDS", 0.1)
     provider.body = jwks(("k1", "ES256", 0))
-    keys = FetchedKeys(provider.address, ALL, monotonic)
+    keys = JwksClient(provider.address, ALL, monotonic)
     keys.start()
     before = keys.content()
     provider.body = json.dumps({"keys": []}).encode()
-    keys.ask_again()
+    keys.refresh()
     until(lambda: "can't be fetched" in caplog.text)
     keys.stop()
     assert keys.content() == before
@@ -161,7 +165,7 @@ def test_a_document_without_good_keys_changes_nothing(
 def test_keys_that_nobody_has_confirmed_for_a_day_are_good_no_more(provider: Provider) -> None:
     now = 0.0
     provider.body = jwks(("k1", "ES256", 0))
-    keys = FetchedKeys(provider.address, ALL, lambda: now)
+    keys = JwksClient(provider.address, ALL, lambda: now)
     keys.start()
     keys.stop()
     now = 86_399.0

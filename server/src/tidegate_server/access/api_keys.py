@@ -9,35 +9,37 @@ from hmac import compare_digest
 
 from tidegate_server.errors import BadSetting
 
-MOST_KEYS = 1000
+MAX_KEYS = 1000
 PREFIX = "tg_"
 _LINE = re.compile(r"(?P<name>[A-Za-z0-9._-]{1,64}):(?P<digest>[0-9a-fA-F]{64})")
 
 
 @dataclass(frozen=True)
-class HashedKey:
+class ApiKeyHash:
+    """`digest`: SHA-256 of the key, 32 bytes."""
+
     name: str
     digest: bytes
 
 
 @dataclass(frozen=True)
-class NewKey:
-    """`key` is for whoever calls, `line` for the server's file."""
+class GeneratedKey:
+    """`key` is for the caller, `line` for the server's file."""
 
     key: str
     line: str
 
 
-def new_key(name: str) -> NewKey:
+def new_key(name: str) -> GeneratedKey:
     """Raises BadSetting for a name that can't stand in the file."""
     key = PREFIX + secrets.token_urlsafe(32)
     line = f"{name}:{sha256(key.encode()).hexdigest()}"
     if not _LINE.fullmatch(line):
         raise BadSetting("the key's name must be 1 to 64 of the letters, digits, '.', '_' and '-'")
-    return NewKey(key, line)
+    return GeneratedKey(key, line)
 
 
-def parse_keys(raw: bytes) -> tuple[HashedKey, ...]:
+def parse_keys(raw: bytes) -> tuple[ApiKeyHash, ...]:
     """Lines of `NAME:SHA256`; empty ones and those that begin with # are skipped. Raises BadSetting.
 
     What it says names the line's number, never its content: somebody may have put a plain key there.
@@ -50,13 +52,13 @@ def parse_keys(raw: bytes) -> tuple[HashedKey, ...]:
         found = _LINE.fullmatch(text)
         if found is None:
             raise BadSetting(f", line {number}, isn't NAME:SHA256; make it with 'tidegate-server new-key NAME'")
-        keys.append(HashedKey(found["name"], bytes.fromhex(found["digest"])))
-    if len(keys) > MOST_KEYS:
-        raise BadSetting(f" holds {len(keys)} keys; use tokens for more than {MOST_KEYS} callers")
+        keys.append(ApiKeyHash(found["name"], bytes.fromhex(found["digest"])))
+    if len(keys) > MAX_KEYS:
+        raise BadSetting(f" holds {len(keys)} keys; use tokens for more than {MAX_KEYS} callers")
     return tuple(keys)
 
 
-def name_of(key: str, known: Sequence[HashedKey]) -> str | None:
+def key_name(key: str, known: Sequence[ApiKeyHash]) -> str | None:
     """Whose key it is. Takes the same time whichever key fits, and when none does."""
     digest = sha256(key.encode()).digest()
     name = None

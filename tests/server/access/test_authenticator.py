@@ -13,61 +13,61 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from tests.server.access.conftest import AUDIENCE, ISSUER, MakeToken, jwks, private_key, private_pem, public_pem
-from tidegate_server.access.caller import ANYONE, Caller
-from tidegate_server.access.guard import Guard
-from tidegate_server.access.keys import new_key, parse_keys
+from tidegate_server.access.api_keys import new_key, parse_keys
+from tidegate_server.access.authenticator import Authenticator
+from tidegate_server.access.jwks import VerificationKey
+from tidegate_server.access.jwt_verifier import JwtVerifier
+from tidegate_server.access.principal import ANONYMOUS, Principal
 from tidegate_server.access.settings import AccessSettings, JwtSettings
-from tidegate_server.access.tokens import Tokens
-from tidegate_server.access.trusted_keys import TrustedKey
-from tidegate_server.access.watched_file import SECONDS_BETWEEN_LOOKS, WatchedFile
+from tidegate_server.access.watched_file import POLL_SECONDS, WatchedFile
 from tidegate_server.errors import BadSetting, NotAllowed
 
 ALL = ("RS256", "ES256", "EdDSA")
-ROBOT = Caller("robot", "token")
+ROBOT = Principal("robot", "token")
 
 
 def bearer(credential: str) -> dict[str, str]:
     return {"authorization": f"Bearer {credential}"}
 
 
-def refusal(guard: Guard, headers: dict[str, str]) -> tuple[int, str]:
+def refusal(authenticator: Authenticator, headers: dict[str, str]) -> tuple[int, str]:
     with pytest.raises(NotAllowed) as caught:
-        guard.check(headers)
+        authenticator.check(headers)
     return caught.value.status, str(caught.value)
 
 
-def a_guard(folder: Path, keys: bytes, **changes: Any) -> Guard:
+def an_authenticator(folder: Path, keys: bytes, **changes: Any) -> Authenticator:
     file = folder / "keys"
     file.write_bytes(keys)
     wanted = {"issuer": ISSUER, "audience": AUDIENCE, "algorithms": ALL, "keys_file": file, **changes}
-    return Guard.from_settings(AccessSettings(jwt=JwtSettings(**wanted)))
+    return Authenticator.from_settings(AccessSettings(jwt=JwtSettings(**wanted)))
 
 
 @pytest.fixture
-def key_guard(tmp_path: Path) -> tuple[Guard, str]:
+def key_authenticator(tmp_path: Path) -> tuple[Authenticator, str]:
     made = new_key("shop")
     file = tmp_path / "api-keys"
     file.write_text(made.line)
-    return Guard.from_settings(AccessSettings(api_keys_file=file)), made.key
+    return Authenticator.from_settings(AccessSettings(api_keys_file=file)), made.key
 
 
 # --- open, and keys
 
 
 def test_without_settings_anyone_may_come_and_the_log_says_so(caplog: pytest.LogCaptureFixture) -> None:
-    guard = Guard.from_settings(AccessSettings())
-    assert (guard.is_open, guard.check({})) == (True, ANYONE)
+    authenticator = Authenticator.from_settings(AccessSettings())
+    assert (authenticator.is_open, authenticator.check({})) == (True, ANONYMOUS)
     assert caplog.messages == [
         "inference is open to whoever reaches this server; set TIDEGATE_API_KEYS_FILE or TIDEGATE_JWT_*"
     ]
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
-def test_a_key_comes_as_bearer_or_in_its_own_header(key_guard: tuple[Guard, str], scheme: str) -> None:
-    guard, key = key_guard
-    shop = Caller("shop", "key")
-    assert guard.check({"authorization": f"{scheme} {key}"}) == shop
-    assert guard.check({"x-api-key": key}) == shop
+def test_a_key_comes_as_bearer_or_in_its_own_header(key_authenticator: tuple[Authenticator, str], scheme: str) -> None:
+    authenticator, key = key_authenticator
+    shop = Principal("shop", "key")
+    assert authenticator.check({"authorization": f"{scheme} {key}"}) == shop
+    assert authenticator.check({"x-api-key": key}) == shop
 
 
 @pytest.mark.parametrize(
@@ -82,15 +82,17 @@ def test_a_key_comes_as_bearer_or_in_its_own_header(key_guard: tuple[Guard, str]
         pytest.param({"authorization": "Bearer a.b.c"}, "the key isn't known", id="a token where none is taken"),
     ],
 )
-def test_others_are_refused(key_guard: tuple[Guard, str], headers: dict[str, str], sentence: str) -> None:
-    status, said = refusal(key_guard[0], headers)
+def test_others_are_refused(
+    key_authenticator: tuple[Authenticator, str], headers: dict[str, str], sentence: str
+) -> None:
+    status, said = refusal(key_authenticator[0], headers)
     assert (status, said.startswith(sentence)) == (401, True)
     assert "hush" not in said
 
 
-def test_a_wrong_key_is_not_made_good_by_a_right_one_beside_it(key_guard: tuple[Guard, str]) -> None:
-    guard, key = key_guard
-    assert refusal(guard, {"x-api-key": "wrong", **bearer(key)})[0] == 401
+def test_a_wrong_key_is_not_made_good_by_a_right_one_beside_it(key_authenticator: tuple[Authenticator, str]) -> None:
+    authenticator, key = key_authenticator
+    assert refusal(authenticator, {"x-api-key": "wrong", **bearer(key)})[0] == 401
 
 
 def test_rotated_keys_are_read_while_the_server_runs(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -99,19 +101,19 @@ def test_rotated_keys_are_read_while_the_server_runs(tmp_path: Path, caplog: pyt
     old, new = new_key("old"), new_key("new")
     file = tmp_path / "keys"
     file.write_text(old.line)
-    guard = Guard(WatchedFile(file, "TIDEGATE_API_KEYS_FILE", parse_keys, lambda: now))
+    authenticator = Authenticator(WatchedFile(file, "TIDEGATE_API_KEYS_FILE", parse_keys, lambda: now))
     (tmp_path / "next").write_text(new.line)
     (tmp_path / "next").rename(file)
-    assert guard.check(bearer(old.key)).name == "old"  # not looked at yet
-    now += SECONDS_BETWEEN_LOOKS
-    assert guard.check(bearer(new.key)).name == "new"
-    assert refusal(guard, bearer(old.key))[0] == 401
+    assert authenticator.check(bearer(old.key)).name == "old"  # not looked at yet
+    now += POLL_SECONDS
+    assert authenticator.check(bearer(new.key)).name == "new"
+    assert refusal(authenticator, bearer(old.key))[0] == 401
     file.write_text(f"{old.key} is a plain key")
-    now += SECONDS_BETWEEN_LOOKS
-    assert guard.check(bearer(new.key)).name == "new"
+    now += POLL_SECONDS
+    assert authenticator.check(bearer(new.key)).name == "new"
     file.unlink()
-    now += SECONDS_BETWEEN_LOOKS
-    assert guard.check(bearer(new.key)).name == "new"
+    now += POLL_SECONDS
+    assert authenticator.check(bearer(new.key)).name == "new"
     stays = "; what it held before stays in force"
     assert caplog.messages == [
         f"TIDEGATE_API_KEYS_FILE has changed: {file} was read again",
@@ -127,7 +129,7 @@ def test_a_server_with_a_broken_file_does_not_start(tmp_path: Path, content: byt
     if content is not None:
         file.write_bytes(content)
     with pytest.raises(BadSetting, match=f"^TIDEGATE_API_KEYS_FILE: {file}"):
-        Guard.from_settings(AccessSettings(api_keys_file=file))
+        Authenticator.from_settings(AccessSettings(api_keys_file=file))
 
 
 # --- tokens
@@ -136,16 +138,18 @@ def test_a_server_with_a_broken_file_does_not_start(tmp_path: Path, content: byt
 @pytest.mark.parametrize("algorithm", ALL)
 @pytest.mark.parametrize("form", ["JWKS", "PEM"])
 def test_a_good_token_is_let_in(tmp_path: Path, make_token: MakeToken, algorithm: str, form: str) -> None:
-    guard = a_guard(tmp_path, jwks(("k1", algorithm, 0)) if form == "JWKS" else public_pem(algorithm))
+    authenticator = an_authenticator(tmp_path, jwks(("k1", algorithm, 0)) if form == "JWKS" else public_pem(algorithm))
     for _ in range(2):
-        assert guard.check(bearer(make_token(algorithm, kid="k1"))) == ROBOT
+        assert authenticator.check(bearer(make_token(algorithm, kid="k1"))) == ROBOT
 
 
 def test_a_shared_secret_works_where_it_is_asked_for(tmp_path: Path, epoch: float) -> None:
     secret = b"0123456789abcdef0123456789abcdef"
-    guard = a_guard(tmp_path, secret + b"\n", keys_file=None, secret_file=tmp_path / "keys", algorithms=("HS256",))
+    authenticator = an_authenticator(
+        tmp_path, secret + b"\n", keys_file=None, secret_file=tmp_path / "keys", algorithms=("HS256",)
+    )
     claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": "robot", "exp": int(epoch) + 60}
-    assert guard.check(bearer(jwt.encode(claims, secret, "HS256"))) == ROBOT
+    assert authenticator.check(bearer(jwt.encode(claims, secret, "HS256"))) == ROBOT
 
 
 @pytest.mark.parametrize(
@@ -177,32 +181,32 @@ def test_a_shared_secret_works_where_it_is_asked_for(tmp_path: Path, epoch: floa
 def test_tokens_are_judged(
     tmp_path: Path, make_token: MakeToken, changes: dict[str, Any], sentence: str | None
 ) -> None:
-    guard = a_guard(tmp_path, jwks(("k1", "ES256", 0)))
+    authenticator = an_authenticator(tmp_path, jwks(("k1", "ES256", 0)))
     token = make_token(**{"kid": "k1", **changes})
     if sentence is None:
-        assert guard.check(bearer(token)).kind == "token"
+        assert authenticator.check(bearer(token)).kind == "token"
         return
-    status, said = refusal(guard, bearer(token))
+    status, said = refusal(authenticator, bearer(token))
     assert (status, said.startswith(sentence)) == (401, True)
 
 
 def test_nobody_signs_with_a_public_key_or_with_nothing(tmp_path: Path, epoch: float) -> None:
-    guard = a_guard(tmp_path, public_pem("RS256"))
+    authenticator = an_authenticator(tmp_path, public_pem("RS256"))
     claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": "evil", "exp": int(epoch) + 60}
     unsigned = jwt.encode(claims, "", "none")
     confused = _hs256(claims, public_pem("RS256"))
     for token in (unsigned, unsigned.replace("none", "None"), confused):
-        assert refusal(guard, bearer(token))[0] == 401
+        assert refusal(authenticator, bearer(token))[0] == 401
 
 
 def test_a_token_lives_no_longer_in_memory_than_by_its_word(make_token: MakeToken, epoch: float) -> None:
     now = epoch
     settings = JwtSettings(ISSUER, AUDIENCE, ALL, leeway_seconds=0)
     source = _Keys()
-    tokens = Tokens(settings, source, lambda: None, lambda: now)
+    tokens = JwtVerifier(settings, source, lambda: None, lambda: now)
     token = make_token(exp=int(epoch) + 2)
     assert tokens.check(token) == ROBOT
-    source.keys = (TrustedKey(None, "ES256", private_key("ES256", 1).public_key()),)
+    source.keys = (VerificationKey(None, "ES256", private_key("ES256", 1).public_key()),)
     assert tokens.check(token) == ROBOT  # remembered
     now += 3
     with pytest.raises(NotAllowed):
@@ -211,20 +215,20 @@ def test_a_token_lives_no_longer_in_memory_than_by_its_word(make_token: MakeToke
 
 def test_a_withdrawn_key_takes_remembered_tokens_along(make_token: MakeToken, epoch: float) -> None:
     source = _Keys()
-    tokens = Tokens(JwtSettings(ISSUER, AUDIENCE, ALL), source, lambda: None, lambda: epoch)
+    tokens = JwtVerifier(JwtSettings(ISSUER, AUDIENCE, ALL), source, lambda: None, lambda: epoch)
     token = make_token()
     assert tokens.check(token) == ROBOT
-    source.keys, source.version = (TrustedKey(None, "ES256", private_key("ES256", 1).public_key()),), 1
+    source.keys, source.version = (VerificationKey(None, "ES256", private_key("ES256", 1).public_key()),), 1
     with pytest.raises(NotAllowed, match="signature"):
         tokens.check(token)
 
 
 def test_memory_is_bounded(make_token: MakeToken, epoch: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tidegate_server.access.tokens.MOST_REMEMBERED", 3)
-    tokens = Tokens(JwtSettings(ISSUER, AUDIENCE, ALL), _Keys(), lambda: None, lambda: epoch)
+    monkeypatch.setattr("tidegate_server.access.jwt_verifier.MAX_CACHED_TOKENS", 3)
+    tokens = JwtVerifier(JwtSettings(ISSUER, AUDIENCE, ALL), _Keys(), lambda: None, lambda: epoch)
     for number in range(10):
         tokens.check(make_token(sub=str(number)))
-    assert len(tokens._remembered) == 3
+    assert len(tokens._cache) == 3
 
 
 @pytest.mark.parametrize(
@@ -238,11 +242,11 @@ def test_memory_is_bounded(make_token: MakeToken, epoch: float, monkeypatch: pyt
     ],
 )
 def test_a_scope_can_be_asked_for(tmp_path: Path, make_token: MakeToken, claims: dict[str, Any], good: bool) -> None:
-    guard = a_guard(tmp_path, public_pem("ES256"), scope="infer")
+    authenticator = an_authenticator(tmp_path, public_pem("ES256"), scope="infer")
     if good:
-        assert guard.check(bearer(make_token(**claims))) == ROBOT
+        assert authenticator.check(bearer(make_token(**claims))) == ROBOT
     else:
-        assert refusal(guard, bearer(make_token(**claims))) == (403, "the token lacks the scope infer")
+        assert refusal(authenticator, bearer(make_token(**claims))) == (403, "the token lacks the scope infer")
 
 
 @pytest.mark.parametrize(
@@ -259,13 +263,15 @@ def test_a_scope_can_be_asked_for(tmp_path: Path, make_token: MakeToken, claims:
 )
 def test_files_that_hold_no_public_keys_are_refused(tmp_path: Path, keys: bytes, sentence: str) -> None:
     with pytest.raises(BadSetting, match=f"TIDEGATE_JWT_KEYS_FILE: .*{sentence}") as caught:
-        a_guard(tmp_path, keys)
+        an_authenticator(tmp_path, keys)
     assert "hush" not in str(caught.value)
 
 
 def test_a_short_secret_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadSetting, match="a secret of 31 bytes; 32 random ones are the least"):
-        a_guard(tmp_path, b"x" * 31 + b"\n", keys_file=None, secret_file=tmp_path / "keys", algorithms=("HS256",))
+        an_authenticator(
+            tmp_path, b"x" * 31 + b"\n", keys_file=None, secret_file=tmp_path / "keys", algorithms=("HS256",)
+        )
 
 
 def test_keys_and_tokens_work_side_by_side(tmp_path: Path, make_token: MakeToken) -> None:
@@ -273,22 +279,22 @@ def test_keys_and_tokens_work_side_by_side(tmp_path: Path, make_token: MakeToken
     (tmp_path / "api").write_text(made.line)
     (tmp_path / "jwks").write_bytes(jwks(("k1", "ES256", 0)))
     wanted = JwtSettings(ISSUER, AUDIENCE, ALL, keys_file=tmp_path / "jwks")
-    guard = Guard.from_settings(AccessSettings(tmp_path / "api", wanted))
-    assert guard.check(bearer(made.key)) == Caller("shop", "key")
-    assert guard.check(bearer(make_token(kid="k1"))) == ROBOT
-    assert guard.describe() == "inference is for callers with API keys (1 of them) or JSON Web Tokens"
+    authenticator = Authenticator.from_settings(AccessSettings(tmp_path / "api", wanted))
+    assert authenticator.check(bearer(made.key)) == Principal("shop", "key")
+    assert authenticator.check(bearer(make_token(kid="k1"))) == ROBOT
+    assert authenticator.describe() == "inference is for callers with API keys (1 of them) or JSON Web Tokens"
 
 
 # --- whatever comes
 
 
 @pytest.fixture(scope="module")
-def full_guard(tmp_path_factory: pytest.TempPathFactory) -> Guard:
-    folder = tmp_path_factory.mktemp("guard")
+def full_authenticator(tmp_path_factory: pytest.TempPathFactory) -> Authenticator:
+    folder = tmp_path_factory.mktemp("keys")
     (folder / "api").write_text(new_key("shop").line)
     (folder / "jwks").write_bytes(jwks(("k1", "ES256", 0), ("k2", "EdDSA", 0)))
     wanted = JwtSettings(ISSUER, AUDIENCE, ALL, keys_file=folder / "jwks", scope="infer")
-    return Guard.from_settings(AccessSettings(folder / "api", wanted))
+    return Authenticator.from_settings(AccessSettings(folder / "api", wanted))
 
 
 json_values = st.recursive(
@@ -318,13 +324,13 @@ credentials = st.text(min_size=1) | forged | st.text("abc.=-_", min_size=1)
 @given(credentials, st.sampled_from(["Bearer ", "bearer  ", "", "Basic ", "x-api-key"]))
 @hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_comes_is_let_in_or_refused_and_not_repeated(
-    full_guard: Guard, caplog: pytest.LogCaptureFixture, credential: str, scheme: str
+    full_authenticator: Authenticator, caplog: pytest.LogCaptureFixture, credential: str, scheme: str
 ) -> None:
     caplog.clear()
     caplog.set_level(logging.DEBUG)
     headers = {"x-api-key": credential} if scheme == "x-api-key" else {"authorization": scheme + credential}
     with pytest.raises(NotAllowed) as caught:
-        full_guard.check(headers)
+        full_authenticator.check(headers)
     assert caught.value.status == 401
     assert caught.value.__cause__ is None
     assert len(credential) < 8 or credential not in str(caught.value)
@@ -339,14 +345,16 @@ claims_of_tokens = st.fixed_dictionaries(
 
 
 @given(claims_of_tokens, st.sampled_from(["k1", None, "k2"]))
-def test_whatever_is_signed_is_let_in_or_refused(full_guard: Guard, claims: dict[str, Any], kid: str | None) -> None:
+def test_whatever_is_signed_is_let_in_or_refused(
+    full_authenticator: Authenticator, claims: dict[str, Any], kid: str | None
+) -> None:
     header = base64.urlsafe_b64encode(json.dumps({"alg": "ES256", "kid": kid}).encode()).rstrip(b"=")
     payload = base64.urlsafe_b64encode(json.dumps(claims).encode()).rstrip(b"=")
     algorithm = jwt.get_algorithm_by_name("ES256")
     signature = algorithm.sign(header + b"." + payload, private_key("ES256"))
     token = b".".join((header, payload, base64.urlsafe_b64encode(signature).rstrip(b"="))).decode()
     try:
-        caller = full_guard.check(bearer(token))
+        caller = full_authenticator.check(bearer(token))
     except NotAllowed:
         return
     assert caller.kind == "token"
@@ -364,17 +372,17 @@ def test_no_secret_is_in_the_log_of_a_whole_life(
     (tmp_path / "api").write_text(made.line)
     (tmp_path / "jwks").write_bytes(jwks(("k1", "ES256", 0)))
     wanted = JwtSettings(ISSUER, AUDIENCE, ALL, keys_file=tmp_path / "jwks")
-    guard = Guard.from_settings(AccessSettings(tmp_path / "api", wanted))
-    said = [guard.describe(), repr(guard)]
+    authenticator = Authenticator.from_settings(AccessSettings(tmp_path / "api", wanted))
+    said = [authenticator.describe(), repr(authenticator)]
     for secret in secrets:
         for headers in (bearer(secret), {"x-api-key": secret}, {"authorization": secret}):
             try:
-                said.append(repr(guard.check(headers)))
+                said.append(repr(authenticator.check(headers)))
             except NotAllowed as error:
                 said.append(repr(error))
     (tmp_path / "api").write_text(made.key)
     with pytest.raises(BadSetting) as caught:
-        Guard.from_settings(AccessSettings(tmp_path / "api"))
+        Authenticator.from_settings(AccessSettings(tmp_path / "api"))
     said.append(str(caught.value))
     everything = caplog.text + "\n".join(said)
     assert [secret for secret in secrets if secret in everything or secret.split(".")[-1] in everything] == []
@@ -384,9 +392,9 @@ class _Keys:
     version = 0
 
     def __init__(self) -> None:
-        self.keys = (TrustedKey(None, "ES256", private_key("ES256").public_key()),)
+        self.keys = (VerificationKey(None, "ES256", private_key("ES256").public_key()),)
 
-    def content(self) -> tuple[TrustedKey, ...]:
+    def content(self) -> tuple[VerificationKey, ...]:
         return self.keys
 
 

@@ -39,8 +39,8 @@ def count(server: Any, metric: str) -> float:
 
 
 def test_both_work_and_are_counted_as_one(twins: Any) -> None:
-    (sibling,) = children(twins.process.pid)
-    before = [_cpu_ticks(pid) for pid in (twins.process.pid, sibling)]
+    (worker,) = children(twins.process.pid)
+    before = [_cpu_ticks(pid) for pid in (twins.process.pid, worker)]
     with ExitStack() as stack:
         connections = [stack.enter_context(closing(twins.connect())) for _ in range(CONNECTIONS)]
         for connection in connections:
@@ -50,7 +50,7 @@ def test_both_work_and_are_counted_as_one(twins: Any) -> None:
     assert {one["inference_count"] for one in statistics} == {40 * CONNECTIONS}
     assert count(twins, 'tidegate_server_requests_total{code="200"') == 40 * CONNECTIONS
     assert count(twins, "tidegate_server_processes") == 2
-    assert all(_cpu_ticks(pid) > ticks for pid, ticks in zip((twins.process.pid, sibling), before, strict=True))
+    assert all(_cpu_ticks(pid) > ticks for pid, ticks in zip((twins.process.pid, worker), before, strict=True))
 
 
 def _cpu_ticks(pid: int) -> int:
@@ -59,7 +59,7 @@ def _cpu_ticks(pid: int) -> int:
 
 
 def test_the_end_loses_no_request_in_either(twins: Any) -> None:
-    (sibling,) = children(twins.process.pid)
+    (worker,) = children(twins.process.pid)
     failures: list[str] = []
     told: list[bool] = []
     ending = threading.Event()
@@ -90,35 +90,35 @@ def test_the_end_loses_no_request_in_either(twins: Any) -> None:
         thread.join()
     assert (failures, len(told) >= 16) == ([], True)
     assert twins.exit_code() == 0
-    assert not is_there(sibling)
+    assert not is_there(worker)
 
 
 def test_a_process_that_dies_ends_the_server(twins: Any) -> None:
-    (sibling,) = children(twins.process.pid)
-    os.kill(sibling, signal.SIGKILL)
+    (worker,) = children(twins.process.pid)
+    os.kill(worker, signal.SIGKILL)
     assert twins.exit_code() == 1
     assert "has ended by itself" in twins.log
 
 
 def test_nobody_outlives_the_first_process(twins: Any) -> None:
-    (sibling,) = children(twins.process.pid)
+    (worker,) = children(twins.process.pid)
     twins.process.kill()
     twins.process.wait()
-    until(lambda: not is_there(sibling), 10, lambda: "the sibling is still there")
+    until(lambda: not is_there(worker), 10, lambda: "the worker is still there")
 
 
 def test_counts_never_fall_while_a_process_is_stopped(twins: Any) -> None:
-    (sibling,) = children(twins.process.pid)
+    (worker,) = children(twins.process.pid)
     with ExitStack() as stack:
         for _ in range(CONNECTIONS):
             connection = stack.enter_context(closing(twins.connect()))
             exchange(connection, "POST", "/predict", ROW)
     assert count(twins, 'tidegate_server_requests_total{code="200"') == CONNECTIONS
-    os.kill(sibling, signal.SIGSTOP)
+    os.kill(worker, signal.SIGSTOP)
     began = monotonic()
     assert count(twins, 'tidegate_server_requests_total{code="200"') == CONNECTIONS
     assert monotonic() - began < 3
-    os.kill(sibling, signal.SIGCONT)
+    os.kill(worker, signal.SIGCONT)
 
 
 def test_a_larger_model_has_one_process(start: Any, slow: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate_server.access.keys import MOST_KEYS, HashedKey, name_of, new_key, parse_keys
+from tidegate_server.access.api_keys import MAX_KEYS, ApiKeyHash, key_name, new_key, parse_keys
 from tidegate_server.access.new_key import main
 from tidegate_server.errors import BadSetting
 
@@ -16,25 +16,25 @@ from tidegate_server.errors import BadSetting
 def test_a_new_key_is_found_by_its_line() -> None:
     mine, other = new_key("shop"), new_key("lab")
     known = parse_keys(f"# who calls us\n\n{other.line}\n  {mine.line}  \r\n".encode())
-    assert (name_of(mine.key, known), name_of(other.key, known)) == ("shop", "lab")
-    assert name_of(mine.key + "x", known) is None
+    assert (key_name(mine.key, known), key_name(other.key, known)) == ("shop", "lab")
+    assert key_name(mine.key + "x", known) is None
     assert mine.key not in mine.line
 
 
 def test_two_keys_of_one_name_are_both_good() -> None:
     old, new = new_key("shop"), new_key("shop")
     known = parse_keys(f"{old.line}\n{new.line}".encode())
-    assert [name_of(key.key, known) for key in (old, new)] == ["shop", "shop"]
+    assert [key_name(key.key, known) for key in (old, new)] == ["shop", "shop"]
 
 
 def test_a_line_is_the_name_and_the_hash_that_sha256sum_gives() -> None:
     line = f"shop:{sha256(b'correct horse battery staple').hexdigest().upper()}"
-    assert name_of("correct horse battery staple", parse_keys(line.encode())) == "shop"
+    assert key_name("correct horse battery staple", parse_keys(line.encode())) == "shop"
 
 
 def test_no_keys_let_nobody_in() -> None:
     assert parse_keys(b"# nobody yet\n") == ()
-    assert name_of("", ()) is None
+    assert key_name("", ()) is None
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_a_bad_line_is_named_by_its_number_and_never_shown(line: str) -> None:
 
 
 def test_the_number_of_keys_is_bounded() -> None:
-    raw = "\n".join(f"shop:{number:064x}" for number in range(MOST_KEYS + 1)).encode()
+    raw = "\n".join(f"shop:{number:064x}" for number in range(MAX_KEYS + 1)).encode()
     with pytest.raises(BadSetting, match="holds 1001 keys; use tokens for more than 1000 callers"):
         parse_keys(raw)
 
@@ -62,14 +62,14 @@ def test_the_number_of_keys_is_bounded() -> None:
 @given(st.binary(max_size=200))
 def test_any_file_is_read_or_refused(raw: bytes) -> None:
     with suppress(BadSetting):
-        assert all(isinstance(key, HashedKey) for key in parse_keys(raw))
+        assert all(isinstance(key, ApiKeyHash) for key in parse_keys(raw))
 
 
 def test_the_command_gives_the_line_and_shows_the_key_apart() -> None:
     out, err = io.StringIO(), io.StringIO()
     assert main(["shop"], out, err) == 0
     key = err.getvalue().split()[-1]
-    assert name_of(key, parse_keys(out.getvalue().encode())) == "shop"
+    assert key_name(key, parse_keys(out.getvalue().encode())) == "shop"
     assert key not in out.getvalue()
 
 

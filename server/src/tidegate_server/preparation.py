@@ -1,0 +1,68 @@
+"""Everything that can fail before anybody may connect: the model opened, warmed up, measured, and self-tested."""
+
+import os
+from dataclasses import dataclass
+
+from tidegate_server.access.authenticator import Authenticator
+from tidegate_server.cgroup import cpu_quota, memory_limit, usable_cpus
+from tidegate_server.inference.model import Model, sha256_of
+from tidegate_server.inference.plan import Plan, processes_for
+from tidegate_server.inference.warm_up import Wishes, run_once, warm_up
+from tidegate_server.memory import resident_bytes, tune_malloc
+from tidegate_server.predict.package import Package, open_package
+from tidegate_server.protocol.limits import Limits
+from tidegate_server.selftest import require_selftest
+from tidegate_server.settings import Settings
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """`sha256` of the model's file, lower case hex."""
+
+    model: Model
+    plan: Plan
+    package: Package
+    sha256: str
+    authenticator: Authenticator
+
+
+def prepare(settings: Settings) -> Prepared:
+    """Opens, warms up and measures. Raises ModelRefused and BadSetting."""
+    tune_malloc()
+    model = Model.open(settings.model_path)
+    package = open_package(settings.model_path.parent, model.signature)
+    wishes = Wishes(
+        cpus=_cpus(settings),
+        max_rows=settings.batch_max_rows,
+        linger_seconds=settings.batch_linger_seconds,
+        threads_per_run=settings.threads_per_run,
+    )
+    limits = Limits(max_elements=settings.max_elements)
+    model, plan = warm_up(model, wishes, package.example(model.signature, limits))
+    require_selftest(model, package, limits)
+    return _prepared(settings, model, plan, package)
+
+
+def prepare_worker(settings: Settings, plan: Plan) -> Prepared:
+    """Opens and runs the model once; what can be measured has been measured by the primary."""
+    tune_malloc()
+    model = Model.open(settings.model_path, plan.split.threads_per_run)
+    package = open_package(settings.model_path.parent, model.signature)
+    run_once(model, package.example(model.signature, Limits(max_elements=settings.max_elements)))
+    return _prepared(settings, model, plan, package)
+
+
+def count_processes(settings: Settings, plan: Plan) -> int:
+    """How many processes share the port, the primary among them."""
+    if settings.processes is not None:
+        return settings.processes
+    return processes_for(plan, _cpus(settings), settings.model_path.stat().st_size, resident_bytes(), memory_limit())
+
+
+def _prepared(settings: Settings, model: Model, plan: Plan, package: Package) -> Prepared:
+    sha256 = sha256_of(settings.model_path)
+    return Prepared(model, plan, package, sha256, Authenticator.from_settings(settings.access))
+
+
+def _cpus(settings: Settings) -> int:
+    return settings.cpus or usable_cpus(cpu_quota(), os.cpu_count() or 1)

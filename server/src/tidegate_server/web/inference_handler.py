@@ -1,0 +1,245 @@
+"""From the bytes of an inference request to the bytes of its response: the one way in for HTTP.
+
+Small requests are handled on the event loop (`handle_on_loop`); the others in a thread that may wait
+(`handle_blocking`). Both parse, write, count and reject with the same functions.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+from tidegate_server.access.authenticator import Authenticator
+from tidegate_server.errors import InvalidRequest, NotAllowed, NotFiniteOutput, NotReady, ServerError
+from tidegate_server.inference.service import Inference
+from tidegate_server.protocol import v2
+from tidegate_server.protocol.document import parse_json
+from tidegate_server.protocol.request import InferRequest, rows_of
+from tidegate_server.protocol.tensors import Array
+from tidegate_server.web.encoding import WORTH_COMPRESSING, accepted_encoding, compressed, decompressed
+from tidegate_server.web.error_responses import response_for
+from tidegate_server.web.message import JSON, OCTETS, Request, Respond, Response
+from tidegate_server.web.telemetry import RequestRecord, Telemetry
+
+_REASONS: dict[type[Exception], str] = {
+    InvalidRequest: "invalid",
+    NotAllowed: "not_allowed",
+    NotFiniteOutput: "not_finite",
+    NotReady: "ending",
+}
+"""What the engine doesn't count itself."""
+
+Outputs = Mapping[str, Array]
+
+MAX_JSON_BYTES_ON_LOOP = 2**16
+"""Parsing more would keep the event loop from everybody else for longer than a small run does."""
+MAX_BINARY_BYTES_ON_LOOP = 2**22
+SERVED_BY = "x-tidegate-served-by"
+JSON_LENGTH = b"inference-header-content-length"
+V2, PREDICT = "v2", "predict"
+
+
+@dataclass(frozen=True, slots=True)
+class _ParsedRequest:
+    """What to run, and how its outputs become the response."""
+
+    requests: tuple[InferRequest, ...]
+    write: Callable[[Sequence[Outputs]], Response]
+
+    @property
+    def rows(self) -> int:
+        return sum([rows_of(request) for request in self.requests])
+
+
+class InferenceHandler:
+    """`handle_on_loop` belongs to the loop's thread, `handle_blocking` to any other."""
+
+    def __init__(
+        self, inference: Inference, authenticator: Authenticator, telemetry: Telemetry, max_body_bytes: int
+    ) -> None:
+        """`max_body_bytes` bounds what a compressed body becomes; the connection bounds all others."""
+        self._inference, self._authenticator, self._telemetry = inference, authenticator, telemetry
+        self._max_body_bytes = max_body_bytes
+        self._max_predict_bytes_on_loop = inference.predictor.quick_bytes
+        served_by = (SERVED_BY, inference.revision)
+        self._json_headers = (("content-type", JSON), served_by)
+        self._binary_type = ("content-type", OCTETS)
+        self._served_by = served_by
+        name, revision = inference.name.encode(), inference.revision.encode()
+        self._routes = {
+            b"/predict": PREDICT,
+            b"/v2/models/%b/infer" % name: V2,
+            b"/v2/models/%b/versions/%b/infer" % (name, revision): V2,
+        }
+
+    def runs_on_loop(self, request: Request) -> bool:
+        """Whether parsing it takes so little time that the event loop may do it."""
+        if request.target not in self._routes or request.method != b"POST":
+            return False
+        headers = request.headers
+        if b"content-encoding" in headers:
+            return False
+        size = len(request.body)
+        if size <= MAX_JSON_BYTES_ON_LOOP:
+            return size <= self._max_predict_bytes_on_loop or self._routes[request.target] != PREDICT
+        if size > MAX_BINARY_BYTES_ON_LOOP:
+            return False
+        length = headers.get(JSON_LENGTH)
+        return length is not None and length.isdigit() and int(length) <= MAX_JSON_BYTES_ON_LOOP
+
+    # --- on the event loop
+
+    def handle_on_loop(self, request: Request, respond: Respond) -> None:
+        """Calls `respond`, perhaps at once."""
+        record = self._telemetry.begin(self._routes[request.target], request)
+
+        def finish(response: Response) -> None:
+            record.end(response)
+            respond(response)
+
+        try:
+            self._authenticate(record)
+            parsed = self._parse(record.protocol, request, request.body)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the client gets a response
+            finish(self._error_response(error))
+            return
+        record.rows = parsed.rows
+        if len(parsed.requests) > 1:
+            _submit_all(self._inference, parsed.requests, lambda results: finish(self._write(parsed, results, record)))
+            return
+
+        def done(result: Any, queue_seconds: float, run_seconds: float) -> None:
+            record.queue_seconds, record.run_seconds = queue_seconds, run_seconds
+            finish(self._write(parsed, (result,), record))
+
+        self._inference.submit(parsed.requests[0], done)
+
+    # --- in a thread
+
+    def handle_blocking(self, request: Request, protocol: str) -> Response:
+        """Waits for the run. The model and its version have been checked by the route."""
+        record = self._telemetry.begin(protocol, request)
+        try:
+            self._authenticate(record)
+            parsed = self._parse(protocol, request, self._decompressed_body(request))
+            record.rows = parsed.rows
+            results = []
+            for one in parsed.requests:
+                outputs, queue_seconds, run_seconds = self._inference.run_timed(one)
+                record.queue_seconds += queue_seconds
+                record.run_seconds += run_seconds
+                results.append(outputs)
+            response = _compressed(self._write(parsed, results, record), request)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the client gets a response
+            response = self._error_response(error)
+        record.end(response)
+        return response
+
+    # --- requests that nobody parses
+
+    def rejected(self, request: Request, response: Response) -> Response:
+        """Counts an inference request that gets this response without having been parsed."""
+        self._telemetry.begin(self._routes.get(request.target, V2), request).end(response)
+        return response
+
+    def receive_failed(self, target: bytes, response: Response) -> Response:
+        """Counts a request for inference that couldn't be received to its end."""
+        if target in self._routes:
+            self.rejected(Request(b"POST", target, {}, b"", False, perf_counter()), response)
+        return response.with_headers(self._served_by)
+
+    # --- for both ways
+
+    def _authenticate(self, record: RequestRecord) -> None:
+        if not self._authenticator.is_open:
+            record.principal = self._authenticator.check(record.request.text_headers())
+
+    def _parse(self, protocol: str, request: Request, body: bytes) -> _ParsedRequest:
+        return self._parse_predict(body) if protocol == PREDICT else self._parse_v2(body, _json_bytes(request))
+
+    def _parse_v2(self, body: bytes, json_bytes: int | None) -> _ParsedRequest:
+        inference = self._inference
+        request = v2.read_infer(body, json_bytes, inference.signature, inference.limits)
+
+        def write(outputs: Sequence[Outputs]) -> Response:
+            written = v2.write_infer(
+                inference.name, inference.revision, request, outputs[0], inference.signature, inference.labels
+            )
+            if written.json_bytes is None:
+                return Response(200, written.body, self._json_headers)
+            length = ("inference-header-content-length", str(written.json_bytes))
+            return Response(200, written.body, (self._binary_type, length, self._served_by))
+
+        return _ParsedRequest((request,), write)
+
+    def _parse_predict(self, body: bytes) -> _ParsedRequest:
+        inference = self._inference
+        parsed = inference.predictor.read(parse_json(body), inference.signature, inference.limits)
+
+        def write(outputs: Sequence[Outputs]) -> Response:
+            return Response(200, parsed.write(inference.name, inference.revision, outputs), self._json_headers)
+
+        return _ParsedRequest(parsed.requests, write)
+
+    def _write(self, parsed: _ParsedRequest, results: Sequence[Any], record: RequestRecord) -> Response:
+        started = perf_counter()
+        for result in results:
+            if isinstance(result, Exception):
+                return self._error_response(result)
+        try:
+            response = parsed.write(results)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the client gets a response
+            return self._error_response(error)
+        record.encode_seconds = perf_counter() - started
+        return response
+
+    def _error_response(self, error: Exception) -> Response:
+        if (reason := _REASONS.get(type(error))) is not None:
+            self._inference.metrics.failed(reason)
+        if not isinstance(error, ServerError):
+            self._inference.failures.write(f"{type(error).__name__} in the server itself: {error}", perf_counter())
+        return response_for(error).with_headers(self._served_by)
+
+    def _decompressed_body(self, request: Request) -> bytes:
+        encoding = request.header(b"content-encoding")
+        if encoding is None or encoding.strip().lower() == "identity":
+            return request.body
+        return decompressed(request.body, encoding, self._max_body_bytes)
+
+
+def _submit_all(inference: Inference, requests: Sequence[InferRequest], done: Callable[[list[Any]], None]) -> None:
+    """`done` once, when the last of them is back."""
+    results: list[Any] = [None] * len(requests)
+    left = len(requests)
+
+    def taker(position: int) -> Callable[[Any, float, float], None]:
+        def take(result: Any, _queue_seconds: float, _run_seconds: float) -> None:
+            nonlocal left
+            results[position] = result
+            left -= 1
+            if not left:
+                done(results)
+
+        return take
+
+    for position, request in enumerate(requests):
+        inference.submit(request, taker(position))
+
+
+def _json_bytes(request: Request) -> int | None:
+    text = request.header(JSON_LENGTH)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 12):
+        raise InvalidRequest("inference-header-content-length must be the number of bytes of the JSON part")
+    return int(text)
+
+
+def _compressed(response: Response, request: Request) -> Response:
+    if len(response.body) < WORTH_COMPRESSING or response.status != 200:
+        return response
+    encoding = accepted_encoding(request.header(b"accept-encoding") or "")
+    if encoding is None:
+        return response
+    headers = (*response.headers, ("content-encoding", encoding), ("vary", "accept-encoding"))
+    return Response(200, compressed(response.body, encoding), headers)

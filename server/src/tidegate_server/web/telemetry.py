@@ -1,0 +1,73 @@
+"""One inference request from arrival to response, for the metrics, the access log and the trace."""
+
+from dataclasses import dataclass
+from time import perf_counter
+
+from tidegate_server.access.principal import ANONYMOUS, Principal
+from tidegate_server.access_log import AccessLog
+from tidegate_server.metrics import ServerMetrics
+from tidegate_server.tracing import NO_SPAN, ServerSpan, Tracing
+from tidegate_server.web.message import Request, Response
+
+
+@dataclass(frozen=True)
+class Telemetry:
+    """Everything that records requests."""
+
+    metrics: ServerMetrics
+    access_log: AccessLog
+    tracing: Tracing
+
+    def begin(self, protocol: str, request: Request) -> "RequestRecord":
+        """`protocol` as the metrics count it. `end` of the record is to be called once, whatever happens."""
+        self.metrics.began()
+        if not self.tracing.is_recording and b"traceparent" not in request.headers:
+            return RequestRecord(self, protocol, request, NO_SPAN)
+        parent, state = request.header(b"traceparent"), request.header(b"tracestate")
+        return RequestRecord(self, protocol, request, self.tracing.begin(parent, state, name=protocol))
+
+    def close(self) -> None:
+        """Writes and sends what is left; waits for seconds at most."""
+        self.access_log.close()
+        self.tracing.close()
+
+
+@dataclass(slots=True)
+class RequestRecord:
+    """Filled in while the request is worked on."""
+
+    _telemetry: Telemetry
+    protocol: str
+    request: Request
+    _span: ServerSpan
+    principal: Principal = ANONYMOUS
+    rows: int = 0
+    queue_seconds: float = 0.0
+    run_seconds: float = 0.0
+    encode_seconds: float = 0.0
+
+    def end(self, response: Response) -> None:
+        """Counts the request, ends its span and logs it."""
+        request, status, telemetry = self.request, response.status, self._telemetry
+        seconds = perf_counter() - request.arrived
+        telemetry.metrics.answered(self.protocol, status, seconds, self.encode_seconds)
+        self._span.end(
+            self.protocol,
+            status,
+            rows=self.rows,
+            queue_seconds=self.queue_seconds,
+            run_seconds=self.run_seconds,
+            encode_seconds=self.encode_seconds,
+        )
+        if telemetry.access_log.wants(status):
+            telemetry.access_log.write(
+                request.method.decode("latin-1"),
+                request.target.decode("latin-1"),
+                status,
+                seconds,
+                bytes_in=len(request.body),
+                bytes_out=len(response.body),
+                rows=self.rows,
+                trace_id=self._span.trace_id,
+                caller=self.principal.name,
+            )

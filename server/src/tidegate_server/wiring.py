@@ -1,0 +1,171 @@
+"""Builds the parts of a serving process from its settings. Nothing runs yet: that is `serving`."""
+
+import asyncio
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from tidegate_server import __version__
+from tidegate_server.access.authenticator import Authenticator
+from tidegate_server.access_log import AccessLog
+from tidegate_server.app import ServerInfo, create_admin_app, create_app
+from tidegate_server.drain import Drain, DrainPolicy
+from tidegate_server.inference.engine import Engine, EngineLimits
+from tidegate_server.inference.failures import FailureLog
+from tidegate_server.inference.queue import QueueLimits
+from tidegate_server.inference.service import Inference
+from tidegate_server.metrics import Identity, ServerMetrics, prediction_plan
+from tidegate_server.predict.selftest import SelftestReport, run_selftest
+from tidegate_server.preparation import Prepared
+from tidegate_server.processes.primary_client import PrimaryClient
+from tidegate_server.processes.workers import Workers
+from tidegate_server.protocol.limits import Limits
+from tidegate_server.protocol.openapi import openapi_document
+from tidegate_server.rpc.door import GrpcDoor
+from tidegate_server.rpc.witness import CallWitness
+from tidegate_server.settings import Settings
+from tidegate_server.tracing import Tracing
+from tidegate_server.web.connection import HttpLimits
+from tidegate_server.web.inference_handler import InferenceHandler
+from tidegate_server.web.router import AdminRouter, PublicRouter, probes
+from tidegate_server.web.server import HttpServer
+from tidegate_server.web.telemetry import Telemetry
+from tidegate_server.web.wsgi import WsgiThreadPool
+
+ADMIN_QUEUE = 16
+
+
+class Role(Enum):
+    """Of a process among those that share one port."""
+
+    PRIMARY = auto()
+    WORKER = auto()
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a serving process is made of. gRPC and the admin port are the primary's alone."""
+
+    settings: Settings
+    drain: Drain
+    authenticator: Authenticator
+    inference: Inference
+    telemetry: Telemetry
+    thread_pools: tuple[WsgiThreadPool, ...]
+    public: HttpServer
+    admin: HttpServer
+    grpc: GrpcDoor
+
+
+def build(
+    prepared: Prepared, settings: Settings, role: Role, workers: Workers, loop: asyncio.AbstractEventLoop
+) -> Parts:
+    """Starts threads that wait, and nothing else."""
+    drain = Drain(DrainPolicy(settings.drain_seconds, settings.drain_deadline_seconds))
+    inference = _inference(prepared, settings, loop, drain)
+    if role is Role.PRIMARY:
+        inference.metrics.gather(workers.merged_with)
+    else:
+        inference.metrics.ask_for_statistics(PrimaryClient(settings.host, settings.admin_port).statistics)
+    telemetry = _telemetry(inference, settings)
+    authenticator, info = prepared.authenticator, _server_info(prepared, inference, settings)
+    handler = InferenceHandler(inference, authenticator, telemetry, settings.max_body_bytes)
+    app = create_app(inference, handler, authenticator, info)
+    threads = WsgiThreadPool(app, settings.threads, settings.max_queue, loop, "flask")
+    admin_threads = WsgiThreadPool(create_admin_app(inference), 1, ADMIN_QUEUE, loop, "admin")
+    limits, health = http_limits(settings), probes(settings.model_name, inference.ready)
+    return Parts(
+        settings,
+        drain,
+        authenticator,
+        inference,
+        telemetry,
+        (threads, admin_threads),
+        HttpServer(PublicRouter(handler, health, threads).handle, limits, loop, handler.receive_failed),
+        HttpServer(AdminRouter(health, admin_threads).handle, limits, loop),
+        _grpc(inference, authenticator, telemetry, settings, info),
+    )
+
+
+def http_limits(settings: Settings) -> HttpLimits:
+    """Of both HTTP ports."""
+    return HttpLimits(
+        head_bytes=settings.max_head_bytes,
+        body_bytes=settings.max_body_bytes,
+        all_bodies_bytes=max(settings.max_queue_bytes, 2 * settings.max_body_bytes),
+        head_seconds=settings.head_timeout_seconds,
+        body_seconds=settings.body_timeout_seconds,
+        idle_seconds=settings.keepalive_seconds,
+        connections=settings.max_connections,
+    )
+
+
+def _inference(prepared: Prepared, settings: Settings, loop: asyncio.AbstractEventLoop, drain: Drain) -> Inference:
+    identity = Identity(settings.model_deployment, settings.revision, prepared.sha256, settings.model_name)
+    signature, labels, plan = prepared.model.signature, prepared.package.labels, prepared.plan
+    metrics = ServerMetrics(identity, prediction_plan(signature, labels))
+    metrics.planned(
+        threads_per_run=plan.split.threads_per_run,
+        runs_at_once=plan.split.runs_at_once,
+        max_rows=plan.max_rows,
+        inline=plan.inline,
+    )
+    limits = EngineLimits(QueueLimits(settings.max_queue, settings.max_queue_bytes), settings.request_seconds)
+    engine = Engine(prepared.model, plan, limits, metrics, loop)
+    metrics.watch(queue_length=lambda: len(engine.queue))
+    return Inference(
+        signature=signature,
+        name=settings.model_name,
+        revision=settings.revision,
+        metrics=metrics,
+        limits=Limits(max_elements=settings.max_elements),
+        predictor=prepared.package.predictor,
+        labels=labels,
+        ready=lambda: not drain.begun,
+        engine=engine,
+        loop=loop,
+        failures=FailureLog(),
+    )
+
+
+def _telemetry(inference: Inference, settings: Settings) -> Telemetry:
+    access_log = AccessLog(settings.access_log, settings.revision)
+    inference.metrics.watch(log_lines_dropped=access_log.dropped)
+    attributes = {"tidegate.model_deployment": settings.model_deployment, "tidegate.revision": settings.revision}
+    return Telemetry(inference.metrics, access_log, Tracing.from_settings(settings.tracing, attributes))
+
+
+def _server_info(prepared: Prepared, inference: Inference, settings: Settings) -> ServerInfo:
+    signature, package = inference.signature, prepared.package
+
+    def selftest() -> SelftestReport:
+        if package.selftest is None:
+            return SelftestReport(0, 0, ())
+        return run_selftest(package.selftest, inference.run, package.predictor, signature, inference.limits)
+
+    document = openapi_document(
+        settings.model_name,
+        settings.revision,
+        signature,
+        server_version=__version__,
+        secured=not prepared.authenticator.is_open,
+        example=package.predictor.example(signature),
+        forms=package.predictor.forms,
+    )
+    properties = {"sha256": prepared.sha256, "model_deployment": settings.model_deployment}
+    return ServerInfo(properties, document, selftest)
+
+
+def _grpc(
+    inference: Inference, authenticator: Authenticator, telemetry: Telemetry, settings: Settings, info: ServerInfo
+) -> GrpcDoor:
+    return GrpcDoor(
+        inference,
+        authenticator,
+        settings.host,
+        settings.grpc_port,
+        max_message_bytes=settings.max_body_bytes,
+        threads=settings.max_queue,
+        body_seconds=settings.body_timeout_seconds,
+        properties=info.properties,
+        witness=CallWitness(telemetry.access_log, telemetry.tracing, authenticator),
+    )
