@@ -1,9 +1,13 @@
-"""Links between the documents lead somewhere."""
+"""Links between the documents lead somewhere, and their worked example is what the code says."""
 
+import math
 import re
 from pathlib import Path
 
 import pytest
+
+from tidegate.judge.e_process import DOWNWARD, UPWARD, EProcess, log_e
+from tidegate.judge.explain import number
 
 REPOSITORY = Path(__file__).parents[2]
 SKIPPED = {".venv", ".git", ".pytest_cache", "build"}
@@ -37,3 +41,18 @@ def leads_somewhere(document: Path, link: str) -> bool:
     if not target.exists():
         return False
     return not anchor or anchor in anchors(target)
+
+
+def evidence(e_process: EProcess, failed: int, increments: int, ratio: float, absolute: float) -> float:
+    """Of a candidate that fails on `failed` of 100 requests beside stable's 9 of 900, in every increment."""
+    for _ in range(increments):
+        e_process.add(lambda kappa: log_e(failed, 9, 100, 900, kappa=kappa, ratio=ratio, absolute=absolute))
+    return math.exp(e_process.log_value)
+
+
+@pytest.mark.parametrize("failed", [1, 2, 4, 8])
+def test_the_worked_example_of_the_concepts_is_what_the_judge_computes(failed: int) -> None:
+    worse = [evidence(EProcess(UPWARD), failed, after, 1.25, 0.001) for after in (1, 3, 10)]
+    acceptable = [evidence(EProcess(DOWNWARD, start_at_once=1.0), failed, after, 2, 0.005) for after in (1, 3, 10)]
+    row = " | ".join([f"{failed} of 100", *map(number, worse + acceptable)])
+    assert f"| {row} |" in (REPOSITORY / "docs" / "concepts.md").read_text()
