@@ -10,9 +10,19 @@ from tidegate.judge.e_process import DOWNWARD, UPWARD, EProcess, log_e
 from tidegate.judge.explain import number
 
 REPOSITORY = Path(__file__).parents[2]
+ROOTS = (
+    ".",
+    ".github",
+    "operator/src/tidegate",
+    "server/src/tidegate_server",
+    "demo/src/tidegate_demo",
+    "tests/operator",
+)
+"""Where the documents' paths begin."""
 SKIPPED = {".venv", ".git", ".pytest_cache", "build"}
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 CODE = re.compile(r"^```.*?^```|`[^`\n]*`", re.DOTALL | re.MULTILINE)
+SOURCE = re.compile(r"`([\w.-]+/[\w./-]+\.(?:py|toml|tpl|proto))`")
 HEADING = re.compile(r"^#+ +(.+)$", re.MULTILINE)
 
 
@@ -41,6 +51,12 @@ def leads_somewhere(document: Path, link: str) -> bool:
     if not target.exists():
         return False
     return not anchor or anchor in anchors(target)
+
+
+@pytest.mark.parametrize("document", documents(), ids=lambda path: path.relative_to(REPOSITORY).as_posix())
+def test_every_source_that_a_document_names_is_there(document: Path) -> None:
+    named = SOURCE.findall(document.read_text())
+    assert [path for path in named if not any((REPOSITORY / root / path).exists() for root in ROOTS)] == []
 
 
 def evidence(e_process: EProcess, failed: int, increments: int, ratio: float, absolute: float) -> float:
