@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from tidegate.decide.transition import Transition
-from tidegate.judge.explain import number
+from tidegate.judge.explain import of_threshold
 from tidegate.model.evidence import Verdict
 from tidegate.model.observation import Observation
 from tidegate.model.reasons import ConditionType, Reason, StatusMessage
@@ -112,7 +112,7 @@ def _analysis(verdict: Verdict) -> AnalysisView:
         verdict.answer.value,
         verdict.reason,
         verdict.message,
-        f"{number(evidence.worse)} of {number(evidence.worse_needed)}",
-        f"{number(evidence.acceptable)} of {number(evidence.acceptable_needed)}",
+        of_threshold(evidence.worse, evidence.worse_needed),
+        of_threshold(evidence.acceptable, evidence.acceptable_needed),
         verdict.caution,
     )

@@ -17,9 +17,9 @@ _FEWER = even((0.8, 0.55, 0.3, 0.1, 0.01))
 
 
 class ConfidenceSequence:
-    """Narrows with every poll. `chance` is that of ever leaving out the truth.
+    """Narrows with every increment. `chance` is that of ever leaving out the truth.
 
-    Most of a trial's arithmetic is here, so it's done when somebody wants to know.
+    Most of a test's arithmetic is here, so it's done when somebody wants to know.
     """
 
     def __init__(self, chance: float) -> None:
@@ -30,7 +30,7 @@ class ConfidenceSequence:
         self._low, self._high = 0.0, math.inf
 
     def add(self, candidate: Arm, stable: Arm) -> None:
-        """Takes in one poll: failures and requests of each arm. Of no requests of one of them nothing follows."""
+        """Takes in one increment: failures and requests of each arm. Of no requests of one of them nothing follows."""
         if candidate[1] and stable[1]:
             self._waiting.append((candidate, stable))
 
@@ -50,7 +50,7 @@ class ConfidenceSequence:
         for candidate, stable in self._waiting:
             self._rule_out(self._above, candidate, stable)
             self._rule_out(self._below, candidate, stable)
-            # What is ruled out stays so: the next polls needn't be asked about it again.
+            # What is ruled out stays so: the next increments needn't be asked about it again.
             self._low = max([self._low, *(ratio for ratio in RATIOS if ratio not in self._above)])
             self._high = min([self._high, *(ratio for ratio in RATIOS if ratio not in self._below)])
         self._waiting.clear()

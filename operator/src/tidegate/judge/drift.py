@@ -37,14 +37,14 @@ class Shift:
 
 
 class Drift:
-    """Gathers evidence, poll by poll, that more of the answers are others than is tolerated."""
+    """Gathers evidence, increment by increment, that more of the answers are others than is tolerated."""
 
     def __init__(self, tolerated: PredictionDrift) -> None:
         self._tolerated = tolerated
         self._e_processes: dict[tuple[str, bool], EProcess] = {}
 
     def add(self, candidate: Predictions, stable: Predictions) -> None:
-        """Takes in one poll."""
+        """Takes in one increment."""
         for what, candidate_share, stable_share in _shares(candidate, stable):
             self._update(what, True, candidate_share, stable_share)
             self._update(what, False, _rest(candidate_share), _rest(stable_share))

@@ -1,8 +1,8 @@
 """E-values: evidence that may be looked at as often as one likes.
 
-One function, `log_e`, is evidence from one poll of two arms; `Mixture` multiplies polls, averages over alternatives and
-over unknown start times. Under its null hypothesis a Mixture's value ever reaches 1/α with probability at most α
-(Ville's inequality), whatever the split, the traffic, the drift of the base rate and the number of looks.
+One function, `log_e`, is evidence from one increment of two arms; `EProcess` multiplies increments and averages over
+alternatives and over unknown start times. Under its null hypothesis an e-process ever reaches 1/α with probability at
+most α (Ville's inequality), whatever the split, the traffic, the drift of the base rate and the number of looks.
 
 Source of the formulas: the margin rate-ratio e-process, a likelihood ratio of the failures' split between two arms
 (Lindon & Malek, NeurIPS 2022, with an observed split), made one-sided with a ratio and an absolute margin.
@@ -39,7 +39,7 @@ CEILING_UPWARD = even((1.5, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0))
 
 START_AT_ONCE = 0.75
 HAZARD = 1 / 120
-"""Of a regression that begins later, per poll. Both were chosen by the benchmark; any choice keeps the bound."""
+"""Of a regression that begins later, per increment. Both were chosen by the benchmark; any choice keeps the bound."""
 
 
 def log_e(
@@ -52,7 +52,7 @@ def log_e(
     ratio: float,
     absolute: float,
 ) -> float:
-    """Log of the e-value of one poll against the margin `ratio × stable's rate + absolute`.
+    """Log of the e-value of one increment against the margin `ratio × stable's rate + absolute`.
 
     `kappa` > 1 is evidence against "within the margin", `kappa` < 1 against "at or beyond the margin".
     `candidate` and `stable` are requests, `failed_*` those of them that failed. No requests: 0.
@@ -76,14 +76,14 @@ def log_e_ceiling(bad: float, requests: float, *, kappa: float, ceiling: float) 
 
 
 LogE = Callable[[float], float]
-"""An alternative κ → the log e-value of one poll."""
+"""An alternative κ → the log e-value of one increment."""
 
 
 class EProcess:
-    """The product over polls, averaged over the alternatives and over when a regression may have started.
+    """The product over increments, averaged over the alternatives and over when a regression may have started.
 
-    Kept in logarithms: an e-value of a gross failure doesn't fit a float. `hazard` is the chance, per poll, that it
-    starts then, when it hasn't before.
+    Kept in logarithms: an e-value of a gross failure doesn't fit a float. `hazard` is the chance, per increment, that
+    it starts then, when it hasn't before.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class EProcess:
         self._polls = 0
 
     def add(self, log_e_at: LogE) -> None:
-        """Takes in one poll."""
+        """Takes in one increment."""
         starting = self._starting_now()
         log_starting = math.log(starting) if starting > 0 else -math.inf
         self._log_started = [

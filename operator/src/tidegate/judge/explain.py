@@ -25,9 +25,14 @@ def explain(metric: str, test: SequentialTest, evidence: Evidence) -> str:
         measured = f"{_errors(test.candidate)} against {_errors(test.stable, 'on stable')}"
         measured += times(test.confidence_sequence, 1 - analysis.false_rollback)
     return (
-        f"{measured}; evidence that it is worse {number(evidence.worse)} of {number(evidence.worse_needed)}, "
-        f"acceptable {number(evidence.acceptable)} of {number(evidence.acceptable_needed)}"
+        f"{measured}; rollback evidence {of_threshold(evidence.worse, evidence.worse_needed)}, "
+        f"promotion evidence {of_threshold(evidence.acceptable, evidence.acceptable_needed)}"
     )
+
+
+def of_threshold(value: float, threshold: float) -> str:
+    """`312 (threshold 100)`: an e-value beside what it is held against."""
+    return f"{number(value)} (threshold {number(threshold)})"
 
 
 def times(interval: ConfidenceSequence, sureness: float) -> str:
@@ -59,11 +64,11 @@ def difference(shift: Shift | None, log_value: float, analysis: Analysis) -> str
     tolerated = (
         f"{format_percent(predictions.drift)} of a class and {format_percent(predictions.score_drift)} of scores"
     )
-    told = f"{shift}" if shift else "the answers differ"
+    found = f"{shift}" if shift else "the answers differ"
+    evidence = of_threshold(math.exp(min(log_value, 700.0)), 1 / analysis.false_rollback)
     return (
-        f"{told}; differences of {tolerated} are tolerated, evidence {number(math.exp(min(log_value, 700.0)))} of "
-        f"{number(1 / analysis.false_rollback)}; if that is what the new model is for, "
-        "set spec.analysis.predictions.onDrift to Ignore"
+        f"{found}; differences of {tolerated} are tolerated, evidence {evidence}; if that is what the new model is "
+        "for, set spec.analysis.predictions.onDrift to Ignore"
     )
 
 
@@ -108,7 +113,7 @@ def remaining(candidate: Counts, log_acceptable: float, evidence: Evidence) -> s
     needed = candidate.requests * (math.log(evidence.acceptable_needed) / log_acceptable - 1)
     if needed < 1:
         return ""
-    return f"; about {number(needed)} more candidate requests needed"
+    return f"; waiting for about {number(needed)} more candidate requests"
 
 
 def number(value: float) -> str:

@@ -1,6 +1,6 @@
 """Where on the latency histogram two arms are compared.
 
-Boundaries are chosen from what stable did before the polls that are judged, never from those polls themselves. At a
+Boundaries are chosen from what stable did before the increments that are judged, never from those themselves. At a
 boundary τ, "no quantile more than m slower" means P(candidate > (1 + m)·τ) ≤ P(stable > τ): the error test again.
 """
 

@@ -1,4 +1,4 @@
-"""What is judged: each metric gathers evidence in two directions, poll by poll."""
+"""What is judged: each metric gathers evidence in two directions, increment by increment."""
 
 import math
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ class Metric:
         self.acceptable: list[EProcess] = []
 
     def update(self, increment: Increment) -> None:
-        """Takes in one poll."""
+        """Takes in one increment."""
         raise NotImplementedError
 
     def log_worse(self) -> float:
@@ -68,8 +68,8 @@ class Errors(Metric):
 class Ceiling(Metric):
     """The candidate's failures against a fixed rate. Needed for a promotion only where nothing else can tell.
 
-    A poll in which stable itself fails more often than that says nothing about the candidate: something else is broken.
-    Leaving it out keeps the bound, as it is chosen by stable's counts and not by the candidate's.
+    An increment in which stable itself fails more often than that says nothing about the candidate: something else is
+    broken. Leaving it out keeps the bound, as it is chosen by stable's counts and not by the candidate's.
     """
 
     name, weight = "ceiling", 0.2
@@ -103,7 +103,7 @@ class LatencyMetric(Metric):
 
     def update(self, increment: Increment) -> None:
         if not self.boundaries:
-            # Too little was known of stable: this poll helps to choose, and so it isn't judged by what it chose.
+            # Too little was known of stable: this increment helps to choose, and so it isn't judged by what it chose.
             self._reference = self._reference + increment.stable.durations
             self._choose()
             return
@@ -168,7 +168,7 @@ def metrics_for(
 
 
 def add_two_arms(e_process: EProcess, margin: Margin, candidate: Arm, stable: Arm, phi: float = 1.0) -> None:
-    """One poll's evidence against a margin, over the size of a clump (see `judge.dispersion`)."""
+    """One increment's evidence against a margin, over the size of a clump (see `judge.overdispersion`)."""
     e_process.add(
         lambda kappa: (
             log_e(
@@ -186,5 +186,5 @@ def add_two_arms(e_process: EProcess, margin: Margin, candidate: Arm, stable: Ar
 
 
 def add_ceiling(e_process: EProcess, ceiling: float, arm: Arm, phi: float = 1.0) -> None:
-    """One poll's evidence against a fixed rate."""
+    """One increment's evidence against a fixed rate."""
     e_process.add(lambda kappa: log_e_ceiling(arm[0], arm[1], kappa=kappa, ceiling=ceiling) / phi)

@@ -1,4 +1,4 @@
-"""When the counters are read: a grid anchored at each shift of traffic, so that no poll spans two splits."""
+"""When the counters are read: a grid anchored at each shift of traffic, so that no increment spans two splits."""
 
 import math
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ INGESTION_LAG = timedelta(seconds=1)
 
 @dataclass(frozen=True)
 class Segment:
-    """A time of constant split. Counters are read at `start + k·step`; the first `settling` blocks aren't judged.
+    """A time of constant split. Counters are read at `start + k·step`; the first `delay_points` blocks aren't judged.
 
     Counters tell of a time that is up to a scrape interval in the past, so the blocks right after a shift still hold
     some of the split before it.

@@ -1,7 +1,7 @@
-"""One rollout before the judge: it hears poll after poll, and remembers what they add up to.
+"""The sequential test of one rollout: updated increment by increment, it may be read at any time. Pure.
 
-The same polls under the same terms always end in the same state, whoever heard them and whenever. So a restarted
-operator that hears them all again knows what the one before it knew.
+The same increments under the same parameters always end in the same state, so a restarted operator that replays them
+knows what the one before it knew. Its bounds rest on Ville's inequality (see `judge.e_process`).
 """
 
 import math
@@ -16,14 +16,14 @@ from tidegate.model.reasons import Policy
 from tidegate.model.spec import Analysis
 
 AT_ONCE = 10.0
-"""This many times the needed evidence rolls back on one poll; less has to be seen on two."""
+"""This many times the needed evidence rolls back on one increment; less has to be seen on two."""
 PART_OF_DRIFT = 0.2
 """Its weight in a rollback, where the user wants one for it."""
 
 
 @dataclass(frozen=True)
 class SequentialTestParameters:
-    """What is judged by, fixed before the first poll.
+    """What the test is made with, fixed before the first increment.
 
     `concurrent` says whether stable serves beside the candidate; where it doesn't (after a blue-green switch), only
     ceilings can tell. `reference` is stable's latency from before.
@@ -37,7 +37,7 @@ class SequentialTestParameters:
 
 @dataclass(frozen=True)
 class EvidenceSnapshot:
-    """The evidence after one poll: of all metrics together, and which of them weighs most."""
+    """The evidence after one increment: of all metrics together, and which of them weighs most."""
 
     log_worse: float
     heaviest: str
@@ -45,13 +45,13 @@ class EvidenceSnapshot:
 
 @dataclass
 class SequentialTest:
-    """What has been heard of one rollout."""
+    """All metrics of one rollout, and the first moment at which they suffice to roll back."""
 
     parameters: SequentialTestParameters
     increments: int = 0
     last: EvidenceSnapshot = field(default=EvidenceSnapshot(0.0, "errors"))
     rejected_at: EvidenceSnapshot | None = None
-    """The first look at which the evidence sufficed to roll back: once by far, or on two polls that held requests."""
+    """The first evidence that sufficed to roll back: once by far, or on two increments that held requests."""
     highest: float = 0.0
     stable: Counts = field(default_factory=Counts)
     candidate: Counts = field(default_factory=Counts)
@@ -73,7 +73,7 @@ class SequentialTest:
         self._suspected = False
 
     def update(self, increment: Increment) -> None:
-        """Takes in the next poll."""
+        """Takes in the next increment."""
         for metric in self.metrics:
             metric.update(increment)
         self._add_up(increment)

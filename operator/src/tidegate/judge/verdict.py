@@ -1,4 +1,4 @@
-"""From polls to one of four answers. Pure: the same polls always give the same verdict."""
+"""From increments to one of four answers. Pure: the same increments always give the same verdict."""
 
 import math
 from collections.abc import Mapping
@@ -54,7 +54,7 @@ def cannot_see(gap: MetricsGap) -> Verdict:
 
 
 def parameters_of(measurements: Measurements, criteria: Criteria) -> SequentialTestParameters:
-    """What a trial of this sight is held under."""
+    """What these measurements are tested with."""
     return SequentialTestParameters(
         criteria.analysis, criteria.concurrent, measurements.reference, measurements.overdispersion
     )
@@ -63,7 +63,7 @@ def parameters_of(measurements: Measurements, criteria: Criteria) -> SequentialT
 def answer(
     test: SequentialTest, criteria: Criteria, measurements: Measurements, nodes: Mapping[str, str] | None = None
 ) -> Verdict:
-    """The verdict on what a trial has heard of a sight. `nodes` says on which node each pod runs, for people."""
+    """The verdict of a test that has been updated with these measurements. `nodes`: pod → node, for people."""
     return _Answering(test, criteria, measurements, nodes or {}).verdict()
 
 
@@ -71,7 +71,7 @@ class _Answering:
     def __init__(
         self, test: SequentialTest, criteria: Criteria, measurements: Measurements, nodes: Mapping[str, str]
     ) -> None:
-        self._test, self._criteria, self._sight, self._nodes = test, criteria, measurements, nodes
+        self._test, self._criteria, self._measurements, self._nodes = test, criteria, measurements, nodes
         self._weakest = test.weakest()
         self._log_acceptable = self._weakest.log_acceptable()
         analysis = criteria.analysis
@@ -87,21 +87,21 @@ class _Answering:
         test = self._test
         if test.rejected_at:
             return self._worse(test.rejected_at.heaviest)
-        beyond = beyond_limits(self._sight.answers, self._criteria.analysis.queries)
+        beyond = beyond_limits(self._measurements.answers, self._criteria.analysis.queries)
         if beyond and beyond.rolls_back:
-            return self._sentence(Answer.WORSE, Reason.QUERY_BEYOND_LIMIT, beyond.message)
+            return self._verdict(Answer.WORSE, Reason.QUERY_BEYOND_LIMIT, beyond.message)
         if test.candidate.requests == 0:
-            return self._sentence(Answer.NOT_ENOUGH, *_nothing_judged(self._sight.exposed))
+            return self._verdict(Answer.NOT_ENOUGH, *_nothing_judged(self._measurements.exposed))
         if beyond:
-            return self._sentence(Answer.NOT_ENOUGH, Reason.QUERY_BEYOND_LIMIT, beyond.message)
-        if unusable := unusable_query(self._sight.answers):
-            return self._sentence(Answer.NOT_ENOUGH, Reason.QUERY_UNUSABLE, unusable)
+            return self._verdict(Answer.NOT_ENOUGH, Reason.QUERY_BEYOND_LIMIT, beyond.message)
+        if unusable := unusable_query(self._measurements.answers):
+            return self._verdict(Answer.NOT_ENOUGH, Reason.QUERY_UNUSABLE, unusable)
         if self._evidence.worse >= WATCHFUL:
             return self._measured(Answer.NOT_ENOUGH, Reason.SUSPICION_OF_WORSE, test.last.heaviest)
         if test.stable_is_unwell and self._criteria.concurrent:
             return self._measured(Answer.NOT_ENOUGH, Reason.STABLE_UNWELL, "errors")
         if differs := self._differs():
-            return self._sentence(Answer.NOT_ENOUGH, *differs)
+            return self._verdict(Answer.NOT_ENOUGH, *differs)
         if self._log_acceptable >= math.log(self._evidence.acceptable_needed):
             return self._measured(Answer.ACCEPTABLE, Reason.NO_WORSE, self._weakest.name)
         if test.latency is self._weakest and not test.latency.boundaries:
@@ -109,13 +109,13 @@ class _Answering:
                 "stable has answered fewer than 100 requests, so its latency gives nothing to compare with; "
                 "the rollout goes on when it has"
             )
-            return self._sentence(Answer.NOT_ENOUGH, Reason.NO_LATENCY_TO_COMPARE_WITH, message)
+            return self._verdict(Answer.NOT_ENOUGH, Reason.NO_LATENCY_TO_COMPARE_WITH, message)
         needed = explain.remaining(test.candidate, self._log_acceptable, self._evidence)
         return self._measured(Answer.NOT_ENOUGH, Reason.MORE_REQUESTS_NEEDED, self._weakest.name, needed)
 
     def _worse(self, blamed: str) -> Verdict:
         if blamed == "predictions":
-            return self._sentence(Answer.WORSE, REASONS[blamed], self._difference())
+            return self._verdict(Answer.WORSE, REASONS[blamed], self._difference())
         sick = self._sick_pod(blamed)
         if sick is None:
             return self._measured(Answer.WORSE, REASONS[blamed], blamed)
@@ -166,23 +166,23 @@ class _Answering:
         return explain.difference(shift, self._test.drift.log_value(), analysis)
 
     def _measured(self, given: Answer, reason: str, metric: str, more: str = "") -> Verdict:
-        return self._sentence(given, reason, explain.explain(metric, self._test, self._evidence) + more)
+        return self._verdict(given, reason, explain.explain(metric, self._test, self._evidence) + more)
 
-    def _sentence(self, given: Answer, reason: str, message: str) -> Verdict:
+    def _verdict(self, given: Answer, reason: str, message: str) -> Verdict:
         test = self._test
         per_metric = [(m.name, _exp(m.log_worse()), _exp(m.log_acceptable())) for m in test.metrics]
         if test.parameters.concurrent:
             per_metric.append(("predictions", _exp(test.drift.log_value()), 1.0))
-        caution = self._sight.overdispersion.noisy
+        caution = self._measurements.overdispersion.noisy
         return Verdict(
             given,
             reason,
             message,
             self._evidence,
             tuple(per_metric),
-            self._sight.exposed,
+            self._measurements.exposed,
             caution,
-            self._sight.baseline,
+            self._measurements.baseline,
         )
 
 

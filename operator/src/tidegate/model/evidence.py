@@ -119,8 +119,8 @@ class QueryAnswer:
 class Measurements:
     """All that could be seen of a rollout.
 
-    `reference` is stable's latency from before the first poll. `exposed` is all that the candidate has answered, also
-    around a shift, where nothing is judged.
+    `reference` is stable's latency from before the first increment. `exposed` is all that the candidate has answered,
+    also around a shift, where nothing is judged.
     """
 
     increments: tuple[Increment, ...]
@@ -179,7 +179,7 @@ class Verdict:
 
 
 def total(counts: Sequence[Counts]) -> Counts:
-    """The sum over polls or series."""
+    """The sum over increments or series."""
     result = Counts()
     for each in counts:
         result = result + each
