@@ -1,4 +1,4 @@
-"""The probe of a front's end: SIGTERM while 16 connections that are kept open ask 200 times a second.
+"""The probe of a server's end: SIGTERM while 16 connections that are kept open ask 200 times a second.
 
 As after a pod's end has been ordered: for some seconds clients haven't heard of it and go on, also on new connections.
 A client that sees its connection closed before it asks opens another one, and nothing is lost by that.

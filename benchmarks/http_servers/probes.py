@@ -12,8 +12,8 @@ from benchmarks.errors import BenchmarkError
 from benchmarks.http_servers.ending import end_under_load
 from benchmarks.http_servers.request_bodies import arrives_in_chunks, refuses
 from benchmarks.http_servers.results import Ending, Facts
-from benchmarks.http_servers.setups import Front
-from benchmarks.http_servers.side_by_side import PROTOCOL, Case, started, together
+from benchmarks.http_servers.setups import ComparedServer
+from benchmarks.http_servers.side_by_side import PROTOCOL, Case, side_by_side, start_compared
 from benchmarks.http_servers.slow_clients import hold_bodies, hold_heads, keep_idle
 from benchmarks.progress import Progress
 from benchmarks.server.server_process import ServerProcess
@@ -23,32 +23,33 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Probing:
-    """`note` takes a front's label and what went wrong; `idle_seconds`: how long an idle connection is watched."""
+class Probes:
+    """`note` takes a server's label and what went wrong; `idle_seconds`: how long an idle connection is watched."""
 
     case: Case
     progress: Progress
     idle_seconds: float
     note: Callable[[str, str], None]
 
-    def facts(self, fronts: Sequence[Front]) -> dict[str, Facts]:
+    def facts(self, all_compared: Sequence[ComparedServer]) -> dict[str, Facts]:
         """All but the end, by label."""
-        self.progress.step("three servers of each front start, for the probes")
-        with together([front for front in fronts for _ in range(3)], self.case) as servers:
+        self.progress.step("three of each server start, for the probes")
+        with side_by_side([compared for compared in all_compared for _ in range(3)], self.case) as servers:
             threes = {
-                front.label: self._three(front.label, servers[3 * at : 3 * at + 3]) for at, front in enumerate(fronts)
+                compared.label: self._three(compared.label, servers[3 * at : 3 * at + 3])
+                for at, compared in enumerate(all_compared)
             }
             return asyncio.run(self._all({label: three for label, three in threes.items() if len(three) == 3}))
 
-    def endings(self, fronts: Sequence[Front], rounds: int) -> dict[str, Ending]:
+    def endings(self, all_compared: Sequence[ComparedServer], rounds: int) -> dict[str, Ending]:
         """By label, the rounds added up."""
-        jobs = [front for _ in range(rounds) for front in fronts]
+        jobs = [compared for _ in range(rounds) for compared in all_compared]
         with ThreadPoolExecutor(AT_ONCE) as pool:
             seen = list(pool.map(self._one_ending, jobs))
         rounds_of: dict[str, list[Ending]] = {}
-        for front, ending in zip(jobs, seen, strict=True):
+        for compared, ending in zip(jobs, seen, strict=True):
             if ending is not None:
-                rounds_of.setdefault(front.label, []).append(ending)
+                rounds_of.setdefault(compared.label, []).append(ending)
         return {label: reduce(add, endings) for label, endings in rounds_of.items()}
 
     def _three(self, label: str, servers: Sequence[ServerProcess | str]) -> list[ServerProcess]:
@@ -66,19 +67,17 @@ class Probing:
         return dict(zip(threes, complete, strict=True))
 
     async def _whole_bodies(self, few: asyncio.Semaphore, label: str, server: ServerProcess) -> Facts:
-        question, port = self.case.question, server.port
+        request, port = self.case.request, server.port
         async with few:
             return Facts(
-                chunked=await self._tried(label, arrives_in_chunks(port, question, PROTOCOL, self.case.expected)),
-                declared=await self._tried(label, refuses(port, question, declared=True)),
-                undeclared=await self._tried(label, refuses(port, question, declared=False)),
+                chunked=await self._tried(label, arrives_in_chunks(port, request, PROTOCOL, self.case.expected)),
+                declared=await self._tried(label, refuses(port, request, declared=True)),
+                undeclared=await self._tried(label, refuses(port, request, declared=False)),
             )
 
     async def _patience(self, label: str, three: Sequence[ServerProcess], facts: Facts) -> Facts:
-        path = self.case.question.path
-        for_idle, for_bodies, for_heads = (
-            (server.port, self.case.question.sent_to(server.address)) for server in three
-        )
+        path = self.case.request.path
+        for_idle, for_bodies, for_heads = ((server.port, self.case.request.sent_to(server.address)) for server in three)
         idle, bodies, heads = await asyncio.gather(
             self._tried(label, keep_idle(*for_idle, self.idle_seconds)),
             self._tried(label, hold_bodies(for_bodies[0], path, for_bodies[1])),
@@ -93,13 +92,13 @@ class Probing:
             self.note(label, f"a probe failed: {type(error).__name__} {error}".strip())
             return None
 
-    def _one_ending(self, front: Front) -> Ending | None:
+    def _one_ending(self, compared: ComparedServer) -> Ending | None:
         """On a server of its own."""
-        self.progress.step(f"{front.label}: SIGTERM under load")
+        self.progress.step(f"{compared.label}: SIGTERM under load")
         try:
-            with started(front, self.case) as server:
-                request = self.case.question.sent_to(server.address)
+            with start_compared(compared, self.case) as server:
+                request = self.case.request.sent_to(server.address)
                 return asyncio.run(end_under_load(server.port, server.pid, request))
         except (BenchmarkError, OSError) as error:
-            self.note(front.label, f"couldn't be ended under load: {error}")
+            self.note(compared.label, f"couldn't be ended under load: {error}")
             return None

@@ -1,4 +1,4 @@
-"""Draws the comparison: how fast, and what is true of each front. Pure."""
+"""Draws the comparison: how fast, and what is true of each server. Pure."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Two probes of how a front takes bodies: one in chunks has to arrive whole, one too large to be turned away early."""
+"""Two probes of how a server takes bodies: one in chunks has to arrive whole, one too large to be turned away early."""
 
 import asyncio
 from collections.abc import Iterable, Iterator
@@ -7,7 +7,7 @@ from contextlib import suppress
 from benchmarks.errors import BenchmarkError
 from benchmarks.http_client import HOST, Connection, NoResponse, Response, chunk, chunks, connect
 from benchmarks.http_servers.results import TooLarge
-from benchmarks.server.protocols import Answer, Protocol, Question
+from benchmarks.server.protocols import InferenceRequest, Prediction, Protocol
 
 SENT_BYTES = 40 * 2**20
 PIECE = b" " * 2**16
@@ -16,12 +16,12 @@ PATIENCE_SECONDS = 10.0
 CHUNKED = {"Transfer-Encoding": "chunked"}
 
 
-async def arrives_in_chunks(port: int, question: Question, protocol: Protocol, expected: Answer) -> str:
+async def arrives_in_chunks(port: int, request: InferenceRequest, protocol: Protocol, expected: Prediction) -> str:
     """'' when the answer is right; otherwise what came instead. Every chunk is a packet of its own."""
     connection = await connect(port)
     try:
-        connection.writer.write(question.head(HOST, CHUNKED))
-        for part in chunks(question.body, -(-len(question.body) // 3)):
+        connection.writer.write(request.head(HOST, CHUNKED))
+        for part in chunks(request.body, -(-len(request.body) // 3)):
             await asyncio.sleep(PAUSE_SECONDS)
             connection.writer.write(part)
         async with asyncio.timeout(PATIENCE_SECONDS):
@@ -32,7 +32,7 @@ async def arrives_in_chunks(port: int, question: Question, protocol: Protocol, e
         connection.abort()
 
 
-def _objection(response: Response | None, protocol: Protocol, expected: Answer) -> str:
+def _objection(response: Response | None, protocol: Protocol, expected: Prediction) -> str:
     if response is None:
         return "no answer"
     if response.status != 200:
@@ -43,13 +43,13 @@ def _objection(response: Response | None, protocol: Protocol, expected: Answer) 
         return "unreadable"
 
 
-async def refuses(port: int, question: Question, *, declared: bool) -> TooLarge:
+async def refuses(port: int, request: InferenceRequest, *, declared: bool) -> TooLarge:
     """Sends 40 MiB, with their length in the head or in chunks, until there is an answer."""
     connection = await connect(port)
     headers = {"Content-Length": SENT_BYTES} if declared else CHUNKED
     answering = asyncio.create_task(_response_or_none(connection))
     try:
-        connection.writer.write(question.head(HOST, headers))
+        connection.writer.write(request.head(HOST, headers))
         sent = await _send_until(answering, connection, _pieces(declared))
         with suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE_SECONDS):

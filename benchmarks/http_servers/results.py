@@ -1,4 +1,4 @@
-"""What was seen of each front, as plain values. Pure."""
+"""What was seen of each server, as plain values. Pure."""
 
 from dataclasses import dataclass
 
@@ -103,7 +103,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Row:
-    """One front. `note` says what is missing and why."""
+    """One server. `note` says what is missing and why."""
 
     label: str
     idle_setting: str

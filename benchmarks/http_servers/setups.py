@@ -1,4 +1,4 @@
-"""The fronts that are compared: one worker process each, in the settings that their documentation recommends.
+"""The HTTP servers that are compared: one worker process each, in the settings that their documentation recommends.
 
 All run the same program (`programs/handler.py`) without an access log, with the fast parser and loop where there
 is a choice, and with 16 MiB for bodies and 75 s for idle connections where there is such a setting.
@@ -22,7 +22,7 @@ THREADS = "16"
 
 @dataclass(frozen=True)
 class Package(Peer):
-    """A front from the package index. `idle_setting` says how long an idle connection is kept; '' for nothing does."""
+    """One from the package index. `idle_setting` bounds how long an idle connection is kept; '' where nothing does."""
 
     idle_setting: str = ""
 
@@ -32,7 +32,7 @@ class Package(Peer):
 
 
 @dataclass(frozen=True)
-class Front:
+class ComparedServer:
     """One row. `probed`: its facts are tested, too; they aren't where another row has the same code."""
 
     setup: ServerSetup
@@ -44,25 +44,25 @@ class Front:
         return f"{self.setup.server}, {self.setup.setting}"
 
 
-def fronts_of(package: Package, programs: Path) -> list[Front]:
-    return [Front(setup, package.idle_setting) for setup in package.settings(package, programs)]
+def compared_servers_of(package: Package, programs: Path) -> list[ComparedServer]:
+    return [ComparedServer(setup, package.idle_setting) for setup in package.settings(package, programs)]
 
 
-def our_fronts() -> list[Front]:
+def tidegate_servers() -> list[ComparedServer]:
     """The model server as it is, and its connections alone with the handler of all others behind them."""
 
     def launch_bare(context: LaunchContext) -> Launch:
-        return Launch([sys.executable, str(PROGRAMS / "run_own_front.py")], _environment(context))
+        return Launch([sys.executable, str(PROGRAMS / "run_tidegate.py")], _environment(context))
 
     one_process = tidegate_setup({"TIDEGATE_PROCESSES": "1"})
     whole = replace(one_process, setting="the whole server", protocols=(JSON,))
     bare = ServerSetup(TIDEGATE, "its front with this handler", (JSON,), launch_bare)
     idle_setting = "TIDEGATE_KEEPALIVE_SECONDS"
-    return [Front(bare, idle_setting, probed=False), Front(whole, idle_setting)]
+    return [ComparedServer(bare, idle_setting, probed=False), ComparedServer(whole, idle_setting)]
 
 
 def handler_alone(name: str, model: Path, body: Path, seconds: float) -> Launch:
-    """No front at all: the handler called in a loop, which is the limit for all of them."""
+    """No server at all: the handler called in a loop, which is the limit for all of them."""
     command = [sys.executable, str(PROGRAMS / "alone.py"), str(body), str(seconds)]
     return Launch(command, _bench_environment(model, name))
 

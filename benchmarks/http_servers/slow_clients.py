@@ -1,4 +1,4 @@
-"""Three probes of a front's patience: clients that send part of a request, and one that sends nothing for a while."""
+"""Three probes of a server's patience: clients that send part of a request, and one that sends nothing for a while."""
 
 import asyncio
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""How fast each front is and what a request costs it: all are up, and take turns, so that a noisy minute hits all."""
+"""How fast each server is and what a request costs it: all are up, and take turns, so that a noisy minute hits all."""
 
 import json
 import subprocess
@@ -12,8 +12,8 @@ from benchmarks.errors import BenchmarkError
 from benchmarks.http_servers.cpu import group_seconds
 from benchmarks.http_servers.results import Speed
 from benchmarks.server import wrk
-from benchmarks.server.paced_load import pace
-from benchmarks.server.protocols import Question
+from benchmarks.server.paced_load import drive_at_rate
+from benchmarks.server.protocols import InferenceRequest
 from benchmarks.server.results import Load
 from benchmarks.server.rounds import SHARE_OF_SATURATION, WARM_UP_SECONDS
 from benchmarks.server.server_process import ServerProcess
@@ -21,12 +21,12 @@ from benchmarks.server.setups import Launch, quiet_environment
 
 
 @dataclass(frozen=True)
-class Turn:
-    """One front's measurements so far. `broke` says what ended them."""
+class SpeedMeasurement:
+    """One server's measurements so far. `broke` says what ended them."""
 
     label: str
     server: ServerProcess
-    question: Question
+    request: InferenceRequest
     loads: list[Load] = field(default_factory=list)
     cpu_us: list[float] = field(default_factory=list)
     paced: list[Load] = field(default_factory=list)
@@ -39,7 +39,7 @@ class Turn:
             self._below_saturation(seconds / 2)
 
     def _saturate(self, program: str, script: Path, seconds: float) -> None:
-        url = self.server.url + self.question.path
+        url = self.server.url + self.request.path
         try:
             wrk.drive(program, url, script, WARM_UP_SECONDS)
             cpu, began = group_seconds(self.server.pid), perf_counter()
@@ -58,7 +58,7 @@ class Turn:
         if rate == 0:
             return
         try:
-            self.paced.append(pace(self.server.port, self.question, rate, seconds))
+            self.paced.append(drive_at_rate(self.server.port, self.request, rate, seconds))
         except OSError as error:
             self.broke.append(f"can't be asked at a fixed rate: {error}")
 
@@ -76,7 +76,7 @@ class Turn:
         )
 
 
-def without_front(launch: Launch) -> Speed:
+def without_server(launch: Launch) -> Speed:
     """Runs the program that calls the handler in a loop. Raises BenchmarkError."""
     environment = quiet_environment(launch.environment)
     done = subprocess.run(launch.command, env=environment, capture_output=True, text=True, check=False)

@@ -1,15 +1,21 @@
-"""One whole run: install the fronts, measure their speed, test their facts, and end them under load."""
+"""One whole run: install the HTTP servers, measure their speed, test their facts, and end them under load."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.http_servers.probes import Probing
+from benchmarks.http_servers.probes import Probes
 from benchmarks.http_servers.results import Results, Row, Speed
-from benchmarks.http_servers.setups import PACKAGES, Front, fronts_of, handler_alone, our_fronts
-from benchmarks.http_servers.side_by_side import MODEL, Case, make_case, together
-from benchmarks.http_servers.speed import Turn, best_of, without_front
+from benchmarks.http_servers.setups import (
+    PACKAGES,
+    ComparedServer,
+    compared_servers_of,
+    handler_alone,
+    tidegate_servers,
+)
+from benchmarks.http_servers.side_by_side import MODEL, Case, make_case, side_by_side
+from benchmarks.http_servers.speed import SpeedMeasurement, best_of, without_server
 from benchmarks.progress import Progress
 from benchmarks.server import wrk
 from benchmarks.server.machine import facts as machine_facts
@@ -49,24 +55,26 @@ def run(parts: Sequence[str], effort: Effort) -> Results:
     program, progress, notes = wrk.find_wrk(), Progress(planned=0), Notes()
     packages = [package for package in PACKAGES if package.package in parts]
     programs, missing = install_all(packages, progress)
-    fronts = [front for package, folder in programs.items() for front in fronts_of(package, folder)]
-    fronts += our_fronts() if TIDEGATE in parts else []
-    probed = [front for front in fronts if front.probed]
-    progress.planned = effort.rounds * (1 + len(fronts) + len(probed)) + 3
+    all_compared = [
+        compared for package, folder in programs.items() for compared in compared_servers_of(package, folder)
+    ]
+    all_compared += tidegate_servers() if TIDEGATE in parts else []
+    probed = [compared for compared in all_compared if compared.probed]
+    progress.planned = effort.rounds * (1 + len(all_compared) + len(probed)) + 3
     case = make_case(cache() / "models")
-    speeds, spread = _speeds(program, fronts, case, effort, progress, notes)
-    probing = Probing(case, progress, effort.idle_seconds, notes.add)
-    facts, endings = probing.facts(probed), probing.endings(probed, effort.rounds)
+    speeds, spread = _speeds(program, all_compared, case, effort, progress, notes)
+    probes = Probes(case, progress, effort.idle_seconds, notes.add)
+    facts, endings = probes.facts(probed), probes.endings(probed, effort.rounds)
     rows = [
         Row(
-            front.label,
-            front.idle_setting,
-            speeds.get(front.label),
-            facts.get(front.label),
-            endings.get(front.label),
-            notes.of(front.label),
+            compared.label,
+            compared.idle_setting,
+            speeds.get(compared.label),
+            facts.get(compared.label),
+            endings.get(compared.label),
+            notes.of(compared.label),
         )
-        for front in fronts
+        for compared in all_compared
     ]
     alone = Row(ALONE, "", speeds[ALONE])
     absent = [Row(package.name, package.idle_setting, note=why) for package, why in missing.items()]
@@ -74,40 +82,42 @@ def run(parts: Sequence[str], effort: Effort) -> Results:
 
 
 def _speeds(
-    program: str, fronts: Sequence[Front], case: Case, effort: Effort, progress: Progress, notes: Notes
+    program: str, all_compared: Sequence[ComparedServer], case: Case, effort: Effort, progress: Progress, notes: Notes
 ) -> tuple[dict[str, Speed], float]:
     """By label; and how far the rounds of the handler alone lie apart."""
-    progress.note("all fronts start")
-    with together(fronts, case) as servers, TemporaryDirectory(prefix="tidegate-bench-") as folder:
+    progress.note("all servers start")
+    with side_by_side(all_compared, case) as servers, TemporaryDirectory(prefix="tidegate-bench-") as folder:
         body, script = _files(Path(folder), case)
         alone: list[Speed] = []
-        turns = _turns(fronts, servers, case, notes)
+        measurements = _measurements(all_compared, servers, case, notes)
         for number in range(effort.rounds):
             progress.step(f"{ALONE}, round {number + 1} of {effort.rounds}")
-            alone.append(without_front(handler_alone(MODEL.name, case.file, body, effort.seconds / 3)))
-            for turn in (turn for turn in turns if not turn.broke):
-                progress.step(f"{turn.label}: speed, round {number + 1} of {effort.rounds}")
-                turn.take(program, script, effort.seconds)
-    for turn in turns:
-        for why in turn.broke:
-            notes.add(turn.label, why)
-    found = {turn.label: speed for turn in turns if (speed := turn.speed()) is not None}
+            alone.append(without_server(handler_alone(MODEL.name, case.file, body, effort.seconds / 3)))
+            for measurement in (measurement for measurement in measurements if not measurement.broke):
+                progress.step(f"{measurement.label}: speed, round {number + 1} of {effort.rounds}")
+                measurement.take(program, script, effort.seconds)
+    for measurement in measurements:
+        for why in measurement.broke:
+            notes.add(measurement.label, why)
+    found = {measurement.label: speed for measurement in measurements if (speed := measurement.speed()) is not None}
     return {ALONE: best_of(alone), **found}, spread_of([run.per_second for run in alone])
 
 
-def _turns(fronts: Sequence[Front], servers: Sequence[ServerProcess | str], case: Case, notes: Notes) -> list[Turn]:
-    turns = []
-    for front, server in zip(fronts, servers, strict=True):
+def _measurements(
+    all_compared: Sequence[ComparedServer], servers: Sequence[ServerProcess | str], case: Case, notes: Notes
+) -> list[SpeedMeasurement]:
+    measurements = []
+    for compared, server in zip(all_compared, servers, strict=True):
         if isinstance(server, str):
-            notes.add(front.label, server)
+            notes.add(compared.label, server)
         else:
-            turns.append(Turn(front.label, server, case.question))
-    return turns
+            measurements.append(SpeedMeasurement(compared.label, server, case.request))
+    return measurements
 
 
 def _files(folder: Path, case: Case) -> tuple[Path, Path]:
     """The body that is sent, and wrk's script that sends it."""
     body, script = folder / "body", folder / "wrk.lua"
-    body.write_bytes(case.question.body)
-    script.write_text(wrk.script(body, case.question.headers))
+    body.write_bytes(case.request.body)
+    script.write_text(wrk.script(body, case.request.headers))
     return body, script

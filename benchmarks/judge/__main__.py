@@ -10,7 +10,7 @@ from benchmarks.judge.cost import Cost, cost_of_a_poll, cost_report
 from benchmarks.judge.goals import judge
 from benchmarks.judge.report import report
 from benchmarks.judge.results import Results
-from benchmarks.judge.scenarios import all_cells, chosen
+from benchmarks.judge.scenarios import all_scenarios, chosen
 from benchmarks.judge.suite import RARE, Effort, Plan, run
 from benchmarks.judge.tidegate_defaults import default_analysis
 from benchmarks.progress import Progress
@@ -34,16 +34,16 @@ def exit_code(results: Results) -> int:
 
 def document(results: Results, cost: Cost) -> dict[str, object]:
     """Every figure, for programs."""
-    cells = [
+    scenarios = [
         {
-            "table": result.cell.table.value,
-            "cell": result.cell.name,
+            "table": result.scenario.table.value,
+            "cell": result.scenario.name,
             "figures": {rule: asdict(figures) for rule, figures in result.figures.items()},
         }
-        for result in results.cells
+        for result in results.scenarios
     ]
     goals = [asdict(goal) for goal in judge(results)]
-    return {"seed": results.seed, "runs": results.runs, "cells": cells, "goals": goals, "poll": asdict(cost)}
+    return {"seed": results.seed, "runs": results.runs, "cells": scenarios, "goals": goals, "poll": asdict(cost)}
 
 
 def _measure(options: argparse.Namespace) -> Report:
@@ -54,12 +54,12 @@ def _measure(options: argparse.Namespace) -> Report:
 
 def _results(options: argparse.Namespace) -> Results:
     analysis = default_analysis()
-    cells = chosen(all_cells(analysis), options.only)
+    scenarios = chosen(all_scenarios(analysis), options.only)
     effort = QUICK if options.quick else FULL
     if options.runs:
         effort = Effort(options.runs, effort.tuning)
     with ProcessPoolExecutor() as pool:
-        return run(Plan(cells, analysis, effort, options.seed), pool, Progress(len(cells)))
+        return run(Plan(scenarios, analysis, effort, options.seed), pool, Progress(len(scenarios)))
 
 
 def _options() -> argparse.Namespace:

@@ -49,14 +49,14 @@ class Cost:
     median: float
     most: float
     queries: float
-    increments: int
+    polls: int
 
     @property
     def is_good(self) -> bool:
         return self.most <= MOST_MILLISECONDS and self.queries <= MOST_QUERIES
 
 
-def cost_of_a_poll(increments: int = POLLS) -> Cost:
+def cost_of_a_poll(polls: int = POLLS) -> Cost:
     """Polls a rollout at 10 %; the first few, which read what came before, aren't counted. Raises BenchmarkError."""
     analysis = default_analysis()
     step, counters = analysis.interval, counters_for("Builtin", "Router")
@@ -66,7 +66,7 @@ def cost_of_a_poll(increments: int = POLLS) -> Cost:
         collector, verdict_cache = MetricsCollector(PrometheusMetrics(url)), VerdictCache()
         gc.collect()
         gc.freeze()  # as the operator does once it's built
-        for number in range(1, increments + NOT_COUNTED + 1):
+        for number in range(1, polls + NOT_COUNTED + 1):
             if number == NOT_COUNTED + 1:
                 before = asked()
             began = process_time()
@@ -75,18 +75,18 @@ def cost_of_a_poll(increments: int = POLLS) -> Cost:
             )
             verdict = verdict_cache.judge((ARMS.namespace, ARMS.name), measurements, Criteria(analysis, 1e-9))
             spent.append((process_time() - began) * 1000)
-        queries = (asked() - before) / increments
+        queries = (asked() - before) / polls
     if verdict.answer not in (Answer.NOT_ENOUGH, Answer.ACCEPTABLE):
         raise BenchmarkError(f"a poll's cost can't be told: the judge said {verdict.reason}, {verdict.message}")
     counted = spent[NOT_COUNTED:]
-    return Cost(median(counted), max(counted), queries, increments)
+    return Cost(median(counted), max(counted), queries, polls)
 
 
 def cost_report(cost: Cost) -> str:
     """Markdown."""
     return (
         f"One poll of one rollout with {PODS} pods of each revision, {ROUTERS} routers and {CLASSES} classes: "
-        f"{cost.median:.1f} ms CPU in the operator (median of {cost.increments}), {cost.most:.1f} ms at most, "
+        f"{cost.median:.1f} ms CPU in the operator (median of {cost.polls}), {cost.most:.1f} ms at most, "
         f"{cost.queries:g} queries. **{met(cost.is_good)}** (limit {MOST_MILLISECONDS:g} ms, {MOST_QUERIES} queries)."
     )
 
@@ -94,18 +94,18 @@ def cost_report(cost: Cost) -> str:
 @contextmanager
 def _prometheus() -> Iterator[tuple[str, Any]]:
     """Its URL, and a function that says how often it was asked."""
-    ours, theirs = multiprocessing.Pipe()
+    mine, theirs = multiprocessing.Pipe()
     asked = multiprocessing.Value("i", 0)
     process = multiprocessing.Process(target=_serve, args=(theirs, asked), daemon=True)
     process.start()
     try:
-        yield f"http://127.0.0.1:{ours.recv()}", lambda: asked.value
+        yield f"http://127.0.0.1:{mine.recv()}", lambda: asked.value
     finally:
         process.terminate()
         process.join()
 
 
-def _serve(told: Connection, asked: Any) -> None:
+def _serve(ready: Connection, asked: Any) -> None:
     class Answer(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
@@ -124,7 +124,7 @@ def _serve(told: Connection, asked: Any) -> None:
             """Says nothing."""
 
     server = HTTPServer(("127.0.0.1", 0), Answer)
-    told.send(server.server_address[1])
+    ready.send(server.server_address[1])
     server.serve_forever()
 
 

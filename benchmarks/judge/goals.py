@@ -7,9 +7,9 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from benchmarks.judge.outcomes import ORACLE_60, ORACLE_BEST, ORACLE_TOLERANCE, OURS, STRICT
-from benchmarks.judge.results import CellResult, Figures, Results
-from benchmarks.judge.scenarios import Cell, Table
+from benchmarks.judge.outcomes import ORACLE_60, ORACLE_BEST, ORACLE_TOLERANCE, TIDEGATE, TIDEGATE_STRICT
+from benchmarks.judge.results import Figures, Results, ScenarioResult
+from benchmarks.judge.scenarios import Scenario, Table
 from benchmarks.judge.tidegate_defaults import strict
 from tidegate.model.spec import Analysis
 
@@ -27,7 +27,7 @@ PLACES: tuple[tuple[str, tuple[Table, ...]], ...] = (
 
 @dataclass(frozen=True)
 class Goal:
-    """`worst` is the figure that is nearest to missing it, or misses it most, and its cell."""
+    """`worst` is the figure that is nearest to missing it, or misses it most, and its scenario."""
 
     words: str
     worst: str
@@ -42,23 +42,23 @@ class Goal:
 def judge(results: Results) -> list[Goal]:
     """Every goal for which there are figures."""
     found = (
-        *(_false_rollbacks(results, rule, *where) for rule in (OURS, STRICT) for where in PLACES),
+        *(_false_rollbacks(results, rule, *where) for rule in (TIDEGATE, TIDEGATE_STRICT) for where in PLACES),
         *(_detection(results, *of) for table in (Table.ERRORS, Table.LATENCY) for of in _comparisons(table)),
         _false_promotions(results),
     )
     return [goal for goal in found if goal is not None]
 
 
-def is_harmless(cell: Cell, rule: str, analysis: Analysis) -> bool:
+def is_harmless(scenario: Scenario, rule: str, analysis: Analysis) -> bool:
     """Whether this rule of ours promises to leave such a candidate."""
-    return cell.is_tolerated(strict(analysis) if rule == STRICT else analysis)
+    return scenario.is_tolerated(strict(analysis) if rule == TIDEGATE_STRICT else analysis)
 
 
-def exempt(cell: Cell, analysis: Analysis) -> str:
+def exempt(scenario: Scenario, analysis: Analysis) -> str:
     """Why a rollback of a harmless candidate breaks no promise; '' where it does."""
-    if cell.overdispersion is not None:
+    if scenario.overdispersion is not None:
         return "not promised"
-    return "above the ceiling" if cell.is_above_ceiling(analysis) else ""
+    return "above the ceiling" if scenario.is_above_ceiling(analysis) else ""
 
 
 def is_refuted(mistakes: int, runs: int, bound: float) -> bool:
@@ -77,7 +77,7 @@ def _false_rollbacks(results: Results, rule: str, where: str, tables: tuple[Tabl
     harmless = [
         result
         for result in results.of(*tables)
-        if is_harmless(result.cell, rule, results.analysis) and not exempt(result.cell, results.analysis)
+        if is_harmless(result.scenario, rule, results.analysis) and not exempt(result.scenario, results.analysis)
     ]
     words = f"{rule}: false rollbacks at most {bound:.0%} in every cell without a difference{where}"
     return _bounded(words, harmless, rule, bound, lambda figures: figures.rolled_back + figures.early)
@@ -85,26 +85,26 @@ def _false_rollbacks(results: Results, rule: str, where: str, tables: tuple[Tabl
 
 def _false_promotions(results: Results) -> Goal | None:
     bound = results.analysis.false_promotion
-    beyond = [result for result in results.of(Table.PROMOTION) if not result.cell.is_equal]
-    words = f"{OURS}: false promotions at most {bound:.0%} exactly at what is acceptable"
-    return _bounded(words, beyond, OURS, bound, lambda figures: figures.promoted)
+    beyond = [result for result in results.of(Table.PROMOTION) if not result.scenario.is_equal]
+    words = f"{TIDEGATE}: false promotions at most {bound:.0%} exactly at what is acceptable"
+    return _bounded(words, beyond, TIDEGATE, bound, lambda figures: figures.promoted)
 
 
 def _bounded(
-    words: str, cells: Sequence[CellResult], rule: str, bound: float, mistakes: Callable[[Figures], int]
+    words: str, scenarios: Sequence[ScenarioResult], rule: str, bound: float, mistakes: Callable[[Figures], int]
 ) -> Goal | None:
-    if not cells:
+    if not scenarios:
         return None
-    counted = [(result.cell, mistakes(result.figures[rule]), result.figures[rule].runs) for result in cells]
-    cell, count, runs = max(counted, key=lambda each: each[1] / each[2])
+    counted = [(result.scenario, mistakes(result.figures[rule]), result.figures[rule].runs) for result in scenarios]
+    scenario, count, runs = max(counted, key=lambda each: each[1] / each[2])
     missed = sum(is_refuted(wrong, of, bound) for _, wrong, of in counted)
     overall = sum(wrong for _, wrong, _ in counted) / sum(of for _, _, of in counted)
-    seen = f"{percent(count / runs)} in {cell.title}; {percent(overall)} in all {len(counted)} cells together"
+    seen = f"{percent(count / runs)} in {scenario.title}; {percent(overall)} in all {len(counted)} cells together"
     return Goal(words, seen + (f"; missed in {missed} of them" if missed else ""), not missed)
 
 
 def _comparisons(table: Table) -> list[tuple[str, str, Table]]:
-    pairs = ((STRICT, ORACLE_60), (STRICT, ORACLE_BEST), (OURS, ORACLE_TOLERANCE))
+    pairs = ((TIDEGATE_STRICT, ORACLE_60), (TIDEGATE_STRICT, ORACLE_BEST), (TIDEGATE, ORACLE_TOLERANCE))
     return [(rule, oracle, table) for rule, oracle in pairs]
 
 
@@ -112,7 +112,7 @@ def _detection(results: Results, rule: str, oracle: str, table: Table) -> Goal |
     harmful = [
         result
         for result in results.of(table)
-        if result.cell.rate >= ENOUGH_TRAFFIC and not is_harmless(result.cell, rule, results.analysis)
+        if result.scenario.rate >= ENOUGH_TRAFFIC and not is_harmless(result.scenario, rule, results.analysis)
     ]
     if not harmful:
         return None
@@ -120,7 +120,7 @@ def _detection(results: Results, rule: str, oracle: str, table: Table) -> Goal |
     _, worst = max(gaps, key=lambda each: each[0])
     missed = sum(each > BEHIND + ROUNDING for each, _ in gaps)
     found, theirs = (percent(worst.figures[of].share) for of in (rule, oracle))
-    seen = f"{found} against {theirs} in {worst.cell.title}"
+    seen = f"{found} against {theirs} in {worst.scenario.title}"
     words = (
         f"{rule}: finds as many as `{oracle}` or at most {BEHIND * 100:.0f} points fewer, "
         f"from {ENOUGH_TRAFFIC}/s on ({table.value})"

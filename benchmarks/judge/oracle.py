@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.random import Generator
 
-from benchmarks.judge.scenarios import Cell, Table
-from benchmarks.judge.tidegate_defaults import line
+from benchmarks.judge.scenarios import Scenario, Table
+from benchmarks.judge.tidegate_defaults import rate_at_margin
 from benchmarks.judge.traffic import HORIZON, PERCENTILES, WEIGHT, Arm, Floats, Ints, Recording
 from benchmarks.judge.traffic_generator import slow_shares
 from benchmarks.judge.windows import over_windows, share
@@ -64,16 +64,16 @@ class Oracle:
         return candidate.failed if self.column is None else candidate.slow[:, self.column]
 
 
-def oracles_for(cell: Cell, analysis: Analysis) -> tuple[Oracle, ...]:
+def oracles_for(scenario: Scenario, analysis: Analysis) -> tuple[Oracle, ...]:
     """Each window and, for latency, each percentile, once tuned for an equal and once for a tolerated candidate."""
-    if cell.is_ours_alone:
+    if scenario.is_for_tidegate_alone:
         return ()
-    if cell.table is Table.STRESS:
-        return (Oracle(EQUAL, Harmless(cell.rate, cell.base), WINDOWS[0]),)
+    if scenario.table is Table.STRESS:
+        return (Oracle(EQUAL, Harmless(scenario.rate, scenario.base), WINDOWS[0]),)
     return tuple(
-        Oracle(tuned_for, Harmless(cell.rate, bad), window, column)
+        Oracle(tuned_for, Harmless(scenario.rate, bad), window, column)
         for tuned_for in (EQUAL, TOLERATED)
-        for column, bad in _harmless_shares(cell, analysis, tuned_for)
+        for column, bad in _harmless_shares(scenario, analysis, tuned_for)
         for window in WINDOWS
     )
 
@@ -98,9 +98,9 @@ def over_full_windows(bad: Ints, requests: Ints, interval: int, window: int, usu
     return share(part[first:], np.maximum(whole[first:], usual))
 
 
-def _harmless_shares(cell: Cell, analysis: Analysis, tuned_for: str) -> Iterator[tuple[int | None, float]]:
+def _harmless_shares(scenario: Scenario, analysis: Analysis, tuned_for: str) -> Iterator[tuple[int | None, float]]:
     tolerated = tuned_for == TOLERATED
-    if cell.slower is None:
-        yield None, line(analysis.error_rate.tolerate, cell.base) if tolerated else cell.base
+    if scenario.slower is None:
+        yield None, rate_at_margin(analysis.error_rate.tolerate, scenario.base) if tolerated else scenario.base
         return
     yield from enumerate(slow_shares(1 + analysis.latency.tolerate if tolerated else 1.0))

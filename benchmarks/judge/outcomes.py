@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-OURS, STRICT = "ours", "ours, strict"
+TIDEGATE, TIDEGATE_STRICT = "ours", "ours, strict"
 ARGO, FLAGGER, KAYENTA = "Argo-style", "Flagger-style", "Kayenta"
 ORACLE_60, ORACLE_BEST, ORACLE_TOLERANCE = "oracle, 60 s", "oracle, best window", "oracle at the tolerance"
 

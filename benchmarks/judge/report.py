@@ -10,17 +10,17 @@ from benchmarks.judge.outcomes import (
     ORACLE_60,
     ORACLE_BEST,
     ORACLE_TOLERANCE,
-    OURS,
-    STRICT,
+    TIDEGATE,
+    TIDEGATE_STRICT,
 )
-from benchmarks.judge.results import CellResult, Figures, Results
+from benchmarks.judge.results import Figures, Results, ScenarioResult
 from benchmarks.judge.scenarios import Table
 from benchmarks.judge.traffic import HORIZON, WEIGHT
 from benchmarks.markdown import UNKNOWN, table
 
-INCUMBENTS = (ARGO, FLAGGER, KAYENTA)
-FEWER = (*INCUMBENTS, ORACLE_60, STRICT, OURS)
-ALL = (*INCUMBENTS, ORACLE_60, ORACLE_BEST, STRICT, ORACLE_TOLERANCE, OURS)
+BASELINES = (ARGO, FLAGGER, KAYENTA)
+FEWER = (*BASELINES, ORACLE_60, TIDEGATE_STRICT, TIDEGATE)
+ALL = (*BASELINES, ORACLE_60, ORACLE_BEST, TIDEGATE_STRICT, ORACLE_TOLERANCE, TIDEGATE)
 
 
 def report(results: Results) -> str:
@@ -51,13 +51,13 @@ def _section(title: str, body: str) -> str:
 
 
 def _rollbacks(results: Results, which: Table, rules: Sequence[str]) -> str:
-    rows = [[result.cell.name, *(_found(results, result, rule) for rule in rules)] for result in results.of(which)]
+    rows = [[result.scenario.name, *(_found(results, result, rule) for rule in rules)] for result in results.of(which)]
     return table([["", *rules], *rows], labels=1)
 
 
 def _promotion(results: Results) -> str:
     head = ["", "promoted", "after", "rolled back", "undecided"]
-    rows = [[result.cell.name, *_ends(results, result)] for result in results.of(Table.PROMOTION)]
+    rows = [[result.scenario.name, *_ends(results, result)] for result in results.of(Table.PROMOTION)]
     return table([head, *rows], labels=1)
 
 
@@ -65,23 +65,23 @@ def _goals(results: Results) -> str:
     return "\n".join(f"- **{goal.verdict}**: {goal.words}. Worst: {goal.worst}." for goal in judge(results))
 
 
-def _found(results: Results, result: CellResult, rule: str) -> str:
+def _found(results: Results, result: ScenarioResult, rule: str) -> str:
     """Ours is held to its bound where it promises one; others' figures stand as they are."""
     figures = result.figures.get(rule)
     if figures is None:
         return UNKNOWN
-    if rule in (OURS, STRICT) and is_harmless(result.cell, rule, results.analysis):
-        beyond_table_1 = not result.cell.is_equal and result.cell.table is not Table.SAME
-        return _ours(results, result, rule) + (" (tolerated)" if beyond_table_1 else "")
-    if result.cell.table is Table.SAME:
+    if rule in (TIDEGATE, TIDEGATE_STRICT) and is_harmless(result.scenario, rule, results.analysis):
+        beyond_table_1 = not result.scenario.is_equal and result.scenario.table is not Table.SAME
+        return _tidegate(results, result, rule) + (" (tolerated)" if beyond_table_1 else "")
+    if result.scenario.table is Table.SAME:
         return percent(figures.share)
     early = f", {percent(figures.early / figures.runs)} too early" if figures.early else ""
     return f"{percent(figures.share)}{_after(figures.seconds)}{early}"
 
 
-def _ours(results: Results, result: CellResult, rule: str) -> str:
+def _tidegate(results: Results, result: ScenarioResult, rule: str) -> str:
     figures = result.figures[rule]
-    if why := exempt(result.cell, results.analysis):
+    if why := exempt(result.scenario, results.analysis):
         return f"{percent(figures.share)} ({why})"
     return percent(figures.share) + _marked(
         figures.rolled_back + figures.early, figures, results.analysis.false_rollback
@@ -95,9 +95,9 @@ def _marked(mistakes: int, figures: Figures, bound: float) -> str:
     return " **missed**" if is_refuted(mistakes, figures.runs, bound) else " (by chance)"
 
 
-def _ends(results: Results, result: CellResult) -> list[str]:
-    figures = result.figures[OURS]
-    marked = "" if result.cell.is_equal else _marked(figures.promoted, figures, results.analysis.false_promotion)
+def _ends(results: Results, result: ScenarioResult) -> list[str]:
+    figures = result.figures[TIDEGATE]
+    marked = "" if result.scenario.is_equal else _marked(figures.promoted, figures, results.analysis.false_promotion)
     undecided = figures.runs - figures.promoted - figures.rolled_back
     return [
         percent(figures.promoted / figures.runs) + marked,

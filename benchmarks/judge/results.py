@@ -1,4 +1,4 @@
-"""What the rules did in all runs of a cell, as plain values. Pure."""
+"""What the rules did in all runs of a scenario, as plain values. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from statistics import median
 
 from benchmarks.judge.oracle import EQUAL, TOLERATED, WINDOWS, Oracle, oracles_for
 from benchmarks.judge.outcomes import ORACLE_60, ORACLE_BEST, ORACLE_TOLERANCE, Outcome
-from benchmarks.judge.scenarios import Cell, Table
+from benchmarks.judge.scenarios import Scenario, Table
 from tidegate.model.spec import Analysis
 
 
@@ -31,10 +31,10 @@ class Figures:
 
 
 @dataclass(frozen=True)
-class CellResult:
-    """One cell, and the figures of each rule that was tried on it."""
+class ScenarioResult:
+    """One scenario, and the figures of each rule that was tried on it."""
 
-    cell: Cell
+    scenario: Scenario
     figures: Mapping[str, Figures]
 
 
@@ -45,27 +45,27 @@ class Results:
     analysis: Analysis
     seed: int
     runs: int
-    cells: tuple[CellResult, ...]
+    scenarios: tuple[ScenarioResult, ...]
 
-    def of(self, *tables: Table) -> list[CellResult]:
-        """The cells of these tables."""
-        return [result for result in self.cells if result.cell.table in tables]
+    def of(self, *tables: Table) -> list[ScenarioResult]:
+        """The scenarios of these tables."""
+        return [result for result in self.scenarios if result.scenario.table in tables]
 
 
-def summed_up(cell: Cell, analysis: Analysis, outcomes: Mapping[str, Sequence[Outcome]]) -> CellResult:
-    """One cell's figures. Of the oracles only the best are kept: nobody could choose them beforehand."""
-    figures = {rule: figures_of(cell, of_rule) for rule, of_rule in outcomes.items()}
-    oracles = oracles_for(cell, analysis)
+def summarize(scenario: Scenario, analysis: Analysis, outcomes: Mapping[str, Sequence[Outcome]]) -> ScenarioResult:
+    """One scenario's figures. Of the oracles only the best are kept: nobody could choose them beforehand."""
+    figures = {rule: figures_of(scenario, of_rule) for rule, of_rule in outcomes.items()}
+    oracles = oracles_for(scenario, analysis)
     measured = {oracle: figures.pop(oracle.name) for oracle in oracles}
-    for column, entrants in _entrants(cell, analysis, oracles):
-        figures[column] = max((measured[oracle] for oracle in entrants), key=_worth)
-    return CellResult(cell, figures)
+    for column, entrants in _entrants(scenario, analysis, oracles):
+        figures[column] = max((measured[oracle] for oracle in entrants), key=_rank)
+    return ScenarioResult(scenario, figures)
 
 
-def figures_of(cell: Cell, outcomes: Sequence[Outcome]) -> Figures:
+def figures_of(scenario: Scenario, outcomes: Sequence[Outcome]) -> Figures:
     """Of one rule."""
     ends = [outcome.rolled_back for outcome in outcomes if outcome.rolled_back is not None]
-    found = [seconds - cell.begins for seconds in ends if seconds > cell.begins]
+    found = [seconds - scenario.begins for seconds in ends if seconds > scenario.begins]
     promoted = [outcome.promoted for outcome in outcomes if outcome.promoted is not None]
     return Figures(
         len(outcomes),
@@ -77,18 +77,18 @@ def figures_of(cell: Cell, outcomes: Sequence[Outcome]) -> Figures:
     )
 
 
-def _entrants(cell: Cell, analysis: Analysis, oracles: Iterable[Oracle]) -> list[tuple[str, list[Oracle]]]:
+def _entrants(scenario: Scenario, analysis: Analysis, oracles: Iterable[Oracle]) -> list[tuple[str, list[Oracle]]]:
     """The oracles that each column is the best of; where there is nothing to find, none can be the best of several."""
     equal = [oracle for oracle in oracles if oracle.tuned_for == EQUAL]
     tolerated = [oracle for oracle in oracles if oracle.tuned_for == TOLERATED]
     columns = [
         (ORACLE_60, [oracle for oracle in equal if oracle.window == WINDOWS[0]]),
-        (ORACLE_BEST, [] if cell.is_equal else equal),
-        (ORACLE_TOLERANCE, [] if cell.is_tolerated(analysis) else tolerated),
+        (ORACLE_BEST, [] if scenario.is_equal else equal),
+        (ORACLE_TOLERANCE, [] if scenario.is_tolerated(analysis) else tolerated),
     ]
-    return [(column, few) for column, few in columns if len(few) == 1 or (few and not cell.is_equal)]
+    return [(column, few) for column, few in columns if len(few) == 1 or (few and not scenario.is_equal)]
 
 
-def _worth(figures: Figures) -> tuple[int, float]:
+def _rank(figures: Figures) -> tuple[int, float]:
     """More found is better, and then sooner."""
     return figures.rolled_back, -(figures.seconds or 0.0)

@@ -1,6 +1,6 @@
-"""The whole benchmark: tunes the oracles, plays every run of every cell on all cores, and sums up.
+"""The whole benchmark: tunes the oracles, plays every run of every scenario on all cores, and sums up.
 
-A run's traffic depends on the seed, its cell and its number only: neither on which cells are chosen nor on the cores.
+A run's traffic depends on the seed, its scenario and its number only: not on which others are chosen, nor on the cores.
 """
 
 from collections import Counter
@@ -15,19 +15,19 @@ from numpy.random import Generator
 from benchmarks.judge.baselines import argo, flagger
 from benchmarks.judge.kayenta import kayenta
 from benchmarks.judge.oracle import Harmless, oracles_for, tune
-from benchmarks.judge.outcomes import ARGO, FLAGGER, KAYENTA, OURS, STRICT, Outcome
-from benchmarks.judge.results import Results, summed_up
-from benchmarks.judge.scenarios import Cell, Table
+from benchmarks.judge.outcomes import ARGO, FLAGGER, KAYENTA, TIDEGATE, TIDEGATE_STRICT, Outcome
+from benchmarks.judge.results import Results, summarize
+from benchmarks.judge.scenarios import Scenario, Table
 from benchmarks.judge.tidegate_defaults import strict
 from benchmarks.judge.tidegate_judge import judge_recording, learned
-from benchmarks.judge.traffic_generator import draw
+from benchmarks.judge.traffic_generator import generate
 from benchmarks.progress import Progress
 from tidegate.model.spec import Analysis
 
 TOGETHER = 20
 """Runs that one process plays before it reports."""
 CHEAP, RARE = 2, 4
-"""Times as many runs of a cell without latency, which is judged fast, and of one where mistakes are counted."""
+"""Times as many runs of a scenario without latency, which is judged fast, and of one where mistakes are counted."""
 
 Thresholds = Mapping[tuple[Harmless, int], float]
 """An oracle's harmless candidate and window → its threshold."""
@@ -37,7 +37,7 @@ Run = Mapping[str, Outcome]
 
 @dataclass(frozen=True)
 class Effort:
-    """Runs of a cell, and harmless runs that each oracle is tuned on."""
+    """Runs of a scenario, and harmless runs that each oracle is tuned on."""
 
     runs: int
     tuning: int
@@ -47,23 +47,23 @@ class Effort:
 class Plan:
     """What is simulated."""
 
-    cells: Sequence[Cell]
+    scenarios: Sequence[Scenario]
     analysis: Analysis
     effort: Effort
     seed: int
 
-    def runs_of(self, cell: Cell) -> int:
+    def runs_of(self, scenario: Scenario) -> int:
         """More where a rollback would be false, as those are rare."""
-        if cell.slower is not None:
+        if scenario.slower is not None:
             return self.effort.runs
-        return self.effort.runs * (RARE if cell.is_tolerated(self.analysis) else CHEAP)
+        return self.effort.runs * (RARE if scenario.is_tolerated(self.analysis) else CHEAP)
 
 
 @dataclass(frozen=True)
-class Turn:
-    """A few runs of one cell."""
+class Batch:
+    """A few runs of one scenario."""
 
-    cell: Cell
+    scenario: Scenario
     analysis: Analysis
     seed: int
     numbers: range
@@ -74,35 +74,35 @@ def run(plan: Plan, pool: Executor, progress: Progress) -> Results:
     """Takes minutes."""
     progress.note("tuning the oracles")
     thresholds = _tuned(plan, pool)
-    turns = [turn for cell in plan.cells for turn in _turns(plan, cell, thresholds)]
-    played = _played(turns, pool, progress)
-    found = (summed_up(cell, plan.analysis, _by_rule(played[cell.title])) for cell in plan.cells)
+    batches = [batch for scenario in plan.scenarios for batch in _batches(plan, scenario, thresholds)]
+    played = _played(batches, pool, progress)
+    found = (summarize(scenario, plan.analysis, _by_rule(played[scenario.title])) for scenario in plan.scenarios)
     return Results(plan.analysis, plan.seed, plan.effort.runs, tuple(found))
 
 
-def play(turn: Turn) -> list[Run]:
+def play(batch: Batch) -> list[Run]:
     """One after the other."""
     return [
-        one_run(turn.cell, turn.analysis, turn.thresholds, _generator(turn.seed, turn.cell.title, number))
-        for number in turn.numbers
+        one_run(batch.scenario, batch.analysis, batch.thresholds, _generator(batch.seed, batch.scenario.title, number))
+        for number in batch.numbers
     ]
 
 
-def one_run(cell: Cell, analysis: Analysis, thresholds: Thresholds, random: Generator) -> Run:
+def one_run(scenario: Scenario, analysis: Analysis, thresholds: Thresholds, random: Generator) -> Run:
     """Every rule on the same traffic; where promotions are counted, one ends it."""
-    recording, analysis = draw(cell, _seconds(analysis), random), cell.told(analysis)
+    recording, analysis = generate(scenario, _seconds(analysis), random), scenario.with_user_settings(analysis)
     overdispersion = learned(recording, analysis)
-    ours = judge_recording(recording, analysis, overdispersion, until_promoted=cell.table is Table.PROMOTION)
-    if cell.is_ours_alone:
-        return {OURS: ours}
+    tidegate = judge_recording(recording, analysis, overdispersion, until_promoted=scenario.table is Table.PROMOTION)
+    if scenario.is_for_tidegate_alone:
+        return {TIDEGATE: tidegate}
     outcomes = {
         ARGO: Outcome(argo(recording)),
         FLAGGER: Outcome(flagger(recording)),
         KAYENTA: Outcome(kayenta(recording)),
-        STRICT: judge_recording(recording, strict(analysis), overdispersion),
-        OURS: ours,
+        TIDEGATE_STRICT: judge_recording(recording, strict(analysis), overdispersion),
+        TIDEGATE: tidegate,
     }
-    for oracle in oracles_for(cell, analysis):
+    for oracle in oracles_for(scenario, analysis):
         threshold = thresholds[oracle.harmless, oracle.window]
         outcomes[oracle.name] = Outcome(oracle.rolled_back(recording, threshold))
     return outcomes
@@ -110,7 +110,7 @@ def one_run(cell: Cell, analysis: Analysis, thresholds: Thresholds, random: Gene
 
 def _tuned(plan: Plan, pool: Executor) -> Thresholds:
     """Each harmless candidate is drawn once, however many oracles are tuned on it."""
-    harmless = [oracle.harmless for cell in plan.cells for oracle in oracles_for(cell, plan.analysis)]
+    harmless = [oracle.harmless for scenario in plan.scenarios for oracle in oracles_for(scenario, plan.analysis)]
     futures = {
         each: pool.submit(
             tune, each, _seconds(plan.analysis), plan.effort.tuning, _generator(plan.seed, each.rate, each.share)
@@ -122,21 +122,23 @@ def _tuned(plan: Plan, pool: Executor) -> Thresholds:
     }
 
 
-def _turns(plan: Plan, cell: Cell, thresholds: Thresholds) -> list[Turn]:
-    keys = [(oracle.harmless, oracle.window) for oracle in oracles_for(cell, plan.analysis)]
+def _batches(plan: Plan, scenario: Scenario, thresholds: Thresholds) -> list[Batch]:
+    keys = [(oracle.harmless, oracle.window) for oracle in oracles_for(scenario, plan.analysis)]
     needed = {key: thresholds[key] for key in keys}
-    runs = range(plan.runs_of(cell))
-    return [Turn(cell, plan.analysis, plan.seed, runs[first : first + TOGETHER], needed) for first in runs[::TOGETHER]]
+    runs = range(plan.runs_of(scenario))
+    return [
+        Batch(scenario, plan.analysis, plan.seed, runs[first : first + TOGETHER], needed) for first in runs[::TOGETHER]
+    ]
 
 
-def _played(turns: Sequence[Turn], pool: Executor, progress: Progress) -> dict[str, list[Run]]:
-    """Each cell's runs by its title, in the order of their numbers."""
-    futures = {pool.submit(play, turn): turn for turn in turns}
-    missing = Counter(turn.cell.title for turn in turns)
+def _played(batches: Sequence[Batch], pool: Executor, progress: Progress) -> dict[str, list[Run]]:
+    """Each scenario's runs by its title, in the order of their numbers."""
+    futures = {pool.submit(play, batch): batch for batch in batches}
+    missing = Counter(batch.scenario.title for batch in batches)
     played: dict[str, dict[int, list[Run]]] = {title: {} for title in missing}
     try:
         for future in as_completed(futures):
-            title, first = futures[future].cell.title, futures[future].numbers.start
+            title, first = futures[future].scenario.title, futures[future].numbers.start
             played[title][first] = future.result()
             missing[title] -= 1
             if not missing[title]:

@@ -37,7 +37,7 @@ def strict(analysis: Analysis) -> Analysis:
     )
 
 
-def line(margin: Margin, stable: float) -> float:
+def rate_at_margin(margin: Margin, stable: float) -> float:
     """The candidate's error rate that lies exactly at a margin."""
     return margin.ratio * stable + margin.absolute
 

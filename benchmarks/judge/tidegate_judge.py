@@ -17,7 +17,7 @@ from tidegate.model.evidence import Overdispersion
 from tidegate.model.spec import Analysis
 
 
-class _NobodyReads(ConfidenceSequence):
+class _NoInterval(ConfidenceSequence):
     """An interval is a sentence for people and no part of a verdict; a trial takes a part of the time without it."""
 
     def add(self, candidate: tuple[float, float], stable: tuple[float, float]) -> None:
@@ -34,7 +34,7 @@ def judge_recording(
     test = SequentialTest(
         SequentialTestParameters(analysis, reference=recording.reference(), overdispersion=overdispersion)
     )
-    test.confidence_sequence = _NobodyReads(analysis.false_rollback)
+    test.confidence_sequence = _NoInterval(analysis.false_rollback)
     promoted: float | None = None
     for number, increment in enumerate(recording.increments(), start=1):
         test.update(increment)

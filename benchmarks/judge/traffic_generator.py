@@ -1,7 +1,7 @@
 """Draws the traffic of one run. Pure: the generator is an input.
 
 Requests come by chance at a constant rate (Poisson) and fail by chance, singly or in clumps. Latency is lognormal, with
-the buckets and the tail of `tidegate.simulation.synthetic_traffic`; numpy draws a whole run at once.
+the buckets and the tail of `ours.simulation.synthetic_traffic`; numpy draws a whole run at once.
 """
 
 import math
@@ -11,7 +11,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.random import Generator
 
-from benchmarks.judge.scenarios import Cell, Scraping
+from benchmarks.judge.scenarios import Scenario, Scraping
 from benchmarks.judge.tidegate_defaults import MEDIAN
 from benchmarks.judge.traffic import HORIZON, PERCENTILES, WEIGHT, Arm, Floats, Ints, Recording
 from tidegate.metrics.preflight import BLOCK, SPAN
@@ -27,7 +27,7 @@ class _Pod:
     """A part of an arm: its share of all requests, and how many times the arm's error rate it has."""
 
     share: float
-    luck: float = 1.0
+    rate_factor: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -39,25 +39,25 @@ class _Pods:
     """How many of stable's are the baseline."""
 
 
-def draw(cell: Cell, interval: int, random: Generator) -> Recording:
+def generate(scenario: Scenario, interval: int, random: Generator) -> Recording:
     """One run; `interval` is the seconds of a poll."""
-    step, polled = (1, cell.scraping.polled) if cell.scraping else (interval, interval)
+    step, polled = (1, scenario.scraping.polled) if scenario.scraping else (interval, interval)
     middles = _middles(step, HORIZON)
-    pods = _pods(cell, random)
-    rates = cell.stable_rate(middles)
-    parts = [_part(cell, pod, step, rates, 1.0, random) for pod in pods.stable]
-    baseline, rest = _together(parts[: pods.baseline]), parts[pods.baseline :]
-    slower = cell.slower or 1.0
-    candidate = _together(
-        [_part(cell, pod, step, cell.candidate_rate(middles), slower, random) for pod in pods.candidate]
+    pods = _pods(scenario, random)
+    rates = scenario.stable_rate(middles)
+    parts = [_part(scenario, pod, step, rates, 1.0, random) for pod in pods.stable]
+    baseline, rest = _summed(parts[: pods.baseline]), parts[pods.baseline :]
+    slower = scenario.slower or 1.0
+    candidate = _summed(
+        [_part(scenario, pod, step, scenario.candidate_rate(middles), slower, random) for pod in pods.candidate]
     )
-    stable = _together([baseline, *rest])
-    before = tuple(_before(cell, pod, random) for pod in pods.before)
-    if cell.scraping is None:
+    stable = _summed([baseline, *rest])
+    before = tuple(_before(scenario, pod, random) for pod in pods.before)
+    if scenario.scraping is None:
         return Recording(polled, stable, baseline, candidate, before)
-    ours, theirs = random.integers(0, cell.scraping.every, size=2).tolist()
-    scraped = (_scraped(stable, ours, cell.scraping), _scraped(baseline, ours, cell.scraping))
-    return Recording(polled, *scraped, _scraped(candidate, theirs, cell.scraping), before)
+    ours, theirs = random.integers(0, scenario.scraping.every, size=2).tolist()
+    scraped = (_scraped(stable, ours, scenario.scraping), _scraped(baseline, ours, scenario.scraping))
+    return Recording(polled, *scraped, _scraped(candidate, theirs, scenario.scraping), before)
 
 
 def slow_shares(slower: float) -> list[float]:
@@ -65,14 +65,14 @@ def slow_shares(slower: float) -> list[float]:
     return [float(1 - _below(seconds, slower)) for seconds in _percentiles()]
 
 
-def _pods(cell: Cell, random: Generator) -> _Pods:
+def _pods(scenario: Scenario, random: Generator) -> _Pods:
     """Pods that are all alike needn't be drawn one by one, but for the part that is the baseline."""
-    pods = cell.pods
+    pods = scenario.pods
     if not pods.spread:
         alike = [_Pod(1 / PODS_BEFORE)] * PODS_BEFORE
         return _Pods([_Pod(WEIGHT), _Pod(1 - 2 * WEIGHT)], [_Pod(WEIGHT)], alike, baseline=1)
-    luck = np.exp(pods.spread * random.standard_normal(pods.stable + pods.candidate)).tolist()
-    of_stable, of_candidate = luck[: pods.stable], luck[pods.stable :]
+    rate_factor = np.exp(pods.spread * random.standard_normal(pods.stable + pods.candidate)).tolist()
+    of_stable, of_candidate = rate_factor[: pods.stable], rate_factor[pods.stable :]
     return _Pods(
         [_Pod((1 - WEIGHT) / pods.stable, each) for each in of_stable],
         [_Pod(WEIGHT / pods.candidate, each) for each in of_candidate],
@@ -81,32 +81,32 @@ def _pods(cell: Cell, random: Generator) -> _Pods:
     )
 
 
-def _before(cell: Cell, pod: _Pod, random: Generator) -> Arm:
+def _before(scenario: Scenario, pod: _Pod, random: Generator) -> Arm:
     """One pod of stable, for as long and in such blocks as the product learns from."""
     block, span = int(BLOCK.total_seconds()), int(SPAN.total_seconds())
-    return _part(cell, pod, block, cell.stable_rate(_middles(block, span) - span), 1.0, random)
+    return _part(scenario, pod, block, scenario.stable_rate(_middles(block, span) - span), 1.0, random)
 
 
 def _middles(step: int, seconds: int) -> Floats:
     return np.arange(step / 2, seconds, step, dtype=np.float64)
 
 
-def _part(cell: Cell, pod: _Pod, step: int, rates: Floats, slower: float, random: Generator) -> Arm:
-    requests = random.poisson(cell.rate * pod.share * step, size=len(rates))
-    failed = _failures(requests, np.minimum(1.0, rates * pod.luck), cell.clump, random)
-    if cell.slower is None:
+def _part(scenario: Scenario, pod: _Pod, step: int, rates: Floats, slower: float, random: Generator) -> Arm:
+    requests = random.poisson(scenario.rate * pod.share * step, size=len(rates))
+    failed = _failures(requests, np.minimum(1.0, rates * pod.rate_factor), scenario.burst_size, random)
+    if scenario.slower is None:
         nothing = np.zeros((len(rates), 0), dtype=np.int64)
         return Arm(requests, failed, nothing, nothing)
     return Arm(requests, failed, *_latency(requests, slower, random))
 
 
-def _failures(requests: Ints, rates: Floats, clump: float, random: Generator) -> Ints:
+def _failures(requests: Ints, rates: Floats, burst_size: float, random: Generator) -> Ints:
     """A clump is of geometric size, at least one."""
-    if clump <= 1:
+    if burst_size <= 1:
         return random.binomial(requests, rates)
-    clumps = random.binomial(requests, rates / clump)
-    more = random.negative_binomial(np.maximum(clumps, 1), 1 / clump)
-    return np.minimum(requests, np.where(clumps > 0, clumps + more, 0))
+    bursts = random.binomial(requests, rates / burst_size)
+    more = random.negative_binomial(np.maximum(bursts, 1), 1 / burst_size)
+    return np.minimum(requests, np.where(bursts > 0, bursts + more, 0))
 
 
 def _latency(requests: Ints, slower: float, random: Generator) -> tuple[Ints, Ints]:
@@ -127,7 +127,7 @@ def _percentiles() -> list[float]:
     return [MEDIAN * math.exp(SIGMA * _NORMAL.inv_cdf(percentile / 100)) for percentile in PERCENTILES]
 
 
-def _together(parts: list[Arm]) -> Arm:
+def _summed(parts: list[Arm]) -> Arm:
     whole, *others = parts
     for part in others:
         whole = whole + part

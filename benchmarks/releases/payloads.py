@@ -6,31 +6,31 @@ from random import Random
 
 from benchmarks.releases.models import Answers, Model
 
-CARDS = 6_000
+COUNT = 6_000
 """A minute of 100 requests a second; then it begins again."""
 SEED = 1797
 
 
 @dataclass(frozen=True)
-class Deck:
-    """`cards[k]` is the held-out image that is sent as number k."""
+class Payloads:
+    """`order[k]` is the held-out image that is sent as number k."""
 
-    cards: tuple[int, ...]
+    order: tuple[int, ...]
 
     def images(self, held_out: Sequence[Sequence[float]]) -> list[Sequence[float]]:
-        return [held_out[card] for card in self.cards]
+        return [held_out[image] for image in self.order]
 
     def answers(self, model: Model) -> Answers:
-        """What the model gives for each card."""
-        return tuple(model.answers[card] for card in self.cards)
+        """What the model gives for each that is sent."""
+        return tuple(model.answers[image] for image in self.order)
 
 
-def draw(model: Model, failing_share: float, cards: int = CARDS, seed: int = SEED) -> Deck:
-    """A deck on which the model fails at exactly that share of the cards, in no order that could be foreseen."""
+def draw_payloads(model: Model, failing_share: float, count: int = COUNT, seed: int = SEED) -> Payloads:
+    """Images of which the model fails on exactly that share, in no order that could be foreseen."""
     fails = [image for image, answer in enumerate(model.answers) if answer is None]
     answered = [image for image, answer in enumerate(model.answers) if answer is not None]
-    failing = round(cards * failing_share)
+    failing = round(count * failing_share)
     random = Random(seed)
-    drawn = [*random.choices(fails, k=failing), *random.choices(answered, k=cards - failing)]
+    drawn = [*random.choices(fails, k=failing), *random.choices(answered, k=count - failing)]
     random.shuffle(drawn)
-    return Deck(tuple(drawn))
+    return Payloads(tuple(drawn))

@@ -39,7 +39,7 @@ class Commands(Protocol):
     def apply(self, manifest: str) -> str: ...
 
 
-class Look(Protocol):
+class Observer(Protocol):
     """What can be seen of the ModelDeployment just now."""
 
     @property
@@ -66,7 +66,7 @@ def longest_seconds(scenario: Scenario) -> float:
 
 
 @dataclass
-class Course:
+class ReleaseLog:
     """What has happened in a scenario; it can be read at any time, also after an early end.
 
     `versions` are the names of the models by revision.
@@ -78,16 +78,16 @@ class Course:
 
 
 @dataclass
-class Releasing:
-    """A scenario under way; it writes down its course."""
+class ReleaseDriver:
+    """A scenario under way; it keeps the log."""
 
     scenario: Scenario
     models: Mapping[str, Model]
     files: str
     kubectl: Commands
-    sight: Look
+    observer: Observer
     progress: Progress
-    course: Course
+    log: ReleaseLog
     unix_time: Callable[[], float] = time.time  # noqa: TID251 - the one clock, that of the load's records
     sleep: Callable[[float], None] = time.sleep
     _answered: int = 0
@@ -103,28 +103,28 @@ class Releasing:
         generation = self._apply(self._stable)
         while not self._is_live(generation):
             if self.unix_time() - began > LIVE_SECONDS:
-                raise ScenarioAborted(f"not live within {LIVE_SECONDS:.0f} s: {describe(self.sight.seen)}")
+                raise ScenarioAborted(f"not live within {LIVE_SECONDS:.0f} s: {describe(self.observer.seen)}")
             self._pause("waiting for the stable model's pods")
         self._remember_stable()
 
-    def release_all(self, load: Load, told: Callable[[int], None] = lambda number: None) -> None:
-        """`told` is called when a release's requests have been answered. Raises ScenarioAborted."""
+    def release_all(self, load: Load, on_release: Callable[[int], None] = lambda number: None) -> None:
+        """`on_release` is called when a release's requests have been answered. Raises ScenarioAborted."""
         self._wait(load, WARM_UP_SECONDS, "warming up under load")
         for number in range(1, self.scenario.releases + 1):
             self.progress.step(f"{self.scenario.title}: release {number} of {self.scenario.releases}")
             ending = self._release(load, number)
-            self.course.endings.append(ending)
+            self.log.endings.append(ending)
             if ending.outcome == PROMOTED and self.scenario.outcome == ROLLED_BACK:
                 raise ScenarioAborted(f"release {number} was promoted: there is no good model left to go back to")
             self._back_to_stable(load)
-            told(number)
+            on_release(number)
 
     def _is_live(self, generation: int) -> bool:
-        seen = self.sight.seen
+        seen = self.observer.seen
         return seen.generation >= generation and seen.is_current and seen.ready and seen.stable is not None
 
     def _release(self, load: Load, number: int) -> Ending:
-        model, before = self.scenario.candidate(number), self.sight.seen
+        model, before = self.scenario.candidate(number), self.observer.seen
         began, self._answered, self._failed = self.unix_time(), 0, 0
         try:
             generation = self._apply((model, number))
@@ -132,7 +132,7 @@ class Releasing:
             return Ending("", "", "", f"it couldn't be applied: {error}", began, self.unix_time())
         ending = self._followed(load, before, generation, began)
         if ending.revision:
-            self.course.versions[ending.revision] = model
+            self.log.versions[ending.revision] = model
         if ending.outcome == PROMOTED:
             self._stable = (model, number)
         return ending
@@ -141,7 +141,7 @@ class Releasing:
         """Looks until the rollout has ended, or its time is over."""
         revision, patience = "", self.scenario.patience
         while True:
-            seen, now = self.sight.seen, self.unix_time()
+            seen, now = self.observer.seen, self.unix_time()
             if seen.generation >= generation and seen.is_current:
                 # A rollout that we gave up before may still end, as Aborted or Superseded, and isn't this one.
                 if (ended := seen.ended_since(before)) and ended.outcome in (PROMOTED, ROLLED_BACK):
@@ -159,7 +159,7 @@ class Releasing:
             generation = self._apply(self._stable)
             while not self._is_live(generation) or self._workloads() > 1:
                 if self.unix_time() - began > SETTLE_SECONDS:
-                    self.progress.note(f"not settled within {SETTLE_SECONDS:.0f} s: {describe(self.sight.seen)}")
+                    self.progress.note(f"not settled within {SETTLE_SECONDS:.0f} s: {describe(self.observer.seen)}")
                     break
                 self._wait(load, 1.0, "waiting for the other revision to go")
         except KUBECTL_FAILED as error:
@@ -168,8 +168,8 @@ class Releasing:
         self._wait(load, REST_SECONDS, "")
 
     def _remember_stable(self) -> None:
-        if stable := self.sight.seen.stable:
-            self.course.versions.setdefault(stable.revision, self._stable[0])
+        if stable := self.observer.seen.stable:
+            self.log.versions.setdefault(stable.revision, self._stable[0])
 
     def _apply(self, version: Version) -> int:
         """Returns the generation that the spec has now: a status of an older one says nothing about it."""

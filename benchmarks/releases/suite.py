@@ -11,11 +11,11 @@ from benchmarks.errors import BenchmarkError, ScenarioAborted
 from benchmarks.progress import Progress
 from benchmarks.releases import report
 from benchmarks.releases.models import FAILING, Models, prepare
-from benchmarks.releases.payloads import Deck, draw
-from benchmarks.releases.release_driver import KUBECTL_FAILED, Course, Releasing, longest_seconds
+from benchmarks.releases.payloads import Payloads, draw_payloads
+from benchmarks.releases.release_driver import KUBECTL_FAILED, ReleaseDriver, ReleaseLog, longest_seconds
 from benchmarks.releases.results import Measured, measured
 from benchmarks.releases.scenarios import NAME, Scenario, namespace_manifest
-from benchmarks.releases.testbed import Stand, demo_folder, folder, standing
+from benchmarks.releases.testbed import Testbed, demo_folder, folder, testbed_running
 from tidegate_demo import files, load, place
 from tidegate_demo.cluster.errors import ClusterError
 from tidegate_demo.kubectl import Kubectl
@@ -28,10 +28,10 @@ GONE_SECONDS = 100
 
 
 @dataclass(frozen=True)
-class Ground:
+class Environment:
     """What all scenarios share. `files` is `address:port` of the models, as pods reach it."""
 
-    stand: Stand
+    testbed: Testbed
     models: Models
     files: str
     folder: Path
@@ -44,65 +44,65 @@ def run(scenarios: Sequence[Scenario], *, keep_cluster: bool) -> tuple[Measured,
     progress.note("preparing the models")
     models = prepare(demo_folder(), folder(), progress.note)
     offered = {model.path.name: model.path for model in models.by_name.values()}
-    with standing(progress, keep=keep_cluster) as stand:
+    with testbed_running(progress, keep=keep_cluster) as testbed:
         try:
-            with files.serving(offered, place.host_address(stand.cluster)) as address:
-                ground = Ground(stand, models, address, folder(), progress)
-                return tuple(_measure_all(ground, scenarios))
+            with files.serving(offered, place.host_address(testbed.cluster)) as address:
+                environment = Environment(testbed, models, address, folder(), progress)
+                return tuple(_measure_all(environment, scenarios))
         except ClusterError as error:
             raise BenchmarkError(str(error)) from error
 
 
-def so_far(scenario: Scenario, course: Course, deck: Deck, models: Models, trouble: str = "") -> Measured:
+def so_far(scenario: Scenario, log: ReleaseLog, payloads: Payloads, models: Models, trouble: str = "") -> Measured:
     """What the requests that have been answered by now say."""
-    by_model = {name: deck.answers(model) for name, model in models.by_name.items()}
-    answers = {revision: by_model[name] for revision, name in course.versions.items()}
-    return measured(scenario, course.endings, course.requests, answers, trouble)
+    by_model = {name: payloads.answers(model) for name, model in models.by_name.items()}
+    answers = {revision: by_model[name] for revision, name in log.versions.items()}
+    return measured(scenario, log.endings, log.requests, answers, trouble)
 
 
-def _measure_all(ground: Ground, scenarios: Sequence[Scenario]) -> Iterator[Measured]:
+def _measure_all(environment: Environment, scenarios: Sequence[Scenario]) -> Iterator[Measured]:
     scrape, nothing_yet = 0, True
     for scenario in scenarios:
         try:
             if scenario.scrape != scrape:
-                ground.stand.scrape_every(scenario.scrape, ground.progress)
+                environment.testbed.scrape_every(scenario.scrape, environment.progress)
                 scrape = scenario.scrape
         except BenchmarkError as error:
             if nothing_yet:
                 raise
             yield Measured(scenario, (), 0, {}, str(error))
         else:
-            yield _measure(ground, scenario)
+            yield _measure(environment, scenario)
             nothing_yet = False
 
 
-def _measure(ground: Ground, scenario: Scenario) -> Measured:
+def _measure(environment: Environment, scenario: Scenario) -> Measured:
     """What goes wrong inside a scenario ends this one alone."""
-    deck = draw(ground.models.by_name[FAILING], scenario.failing_share)
-    course, trouble = Course(), ""
+    payloads = draw_payloads(environment.models.by_name[FAILING], scenario.failing_share)
+    log, trouble = ReleaseLog(), ""
     try:
-        _let_run(ground, scenario, deck, course)
+        _run_scenario(environment, scenario, payloads, log)
     except (ScenarioAborted, ClusterError, *KUBECTL_FAILED) as error:
         trouble = str(error)
-        ground.progress.note(f"{scenario.title} ended early: {trouble}")
-    return so_far(scenario, course, deck, ground.models, trouble)
+        environment.progress.note(f"{scenario.title} ended early: {trouble}")
+    return so_far(scenario, log, payloads, environment.models, trouble)
 
 
-def _let_run(ground: Ground, scenario: Scenario, deck: Deck, course: Course) -> None:
-    kubectl, progress = ground.stand.kubectl, ground.progress
+def _run_scenario(environment: Environment, scenario: Scenario, payloads: Payloads, log: ReleaseLog) -> None:
+    kubectl, progress = environment.testbed.kubectl, environment.progress
 
-    def told(number: int) -> None:
-        found = so_far(scenario, course, deck, ground.models)
+    def on_release(number: int) -> None:
+        found = so_far(scenario, log, payloads, environment.models)
         progress.note(f"      {report.line(found, found.releases[number - 1])}")
 
-    with _fresh_namespace(kubectl, scenario, progress), Sight(kubectl, scenario.namespace, NAME) as sight:
-        by_name = ground.models.by_name
-        releasing = Releasing(scenario, by_name, ground.files, kubectl, sight, progress, course)
+    with _fresh_namespace(kubectl, scenario, progress), Sight(kubectl, scenario.namespace, NAME) as observer:
+        by_name = environment.models.by_name
+        driver = ReleaseDriver(scenario, by_name, environment.files, kubectl, observer, progress, log)
         progress.note(f"{scenario.title}: {scenario.stable} goes live in {scenario.namespace}")
-        releasing.go_live()
-        with _loaded(ground, scenario, deck) as load:
-            course.requests = load.requests
-            releasing.release_all(load, told)
+        driver.go_live()
+        with _loaded(environment, scenario, payloads) as load:
+            log.requests = load.requests
+            driver.release_all(load, on_release)
 
 
 @contextmanager
@@ -125,18 +125,18 @@ def _remove(kubectl: Kubectl, scenario: Scenario) -> None:
 
 
 @contextmanager
-def _loaded(ground: Ground, scenario: Scenario, deck: Deck) -> Iterator[RunningLoad]:
+def _loaded(environment: Environment, scenario: Scenario, payloads: Payloads) -> Iterator[RunningLoad]:
     """The open-loop load through the router, while inside. Its records stay in the cache folder."""
-    images = ground.folder / f"{scenario.namespace}-images.json"
-    load.write_images(images, deck.images(ground.models.images))
-    router = urlsplit(ground.stand.router)
+    images = environment.folder / f"{scenario.namespace}-images.json"
+    load.write_images(images, payloads.images(environment.models.images))
+    router = urlsplit(environment.testbed.router)
     orders = Orders(
         address=router.hostname or "",
         port=router.port or 80,
         host=scenario.host,
         path="/predict",
         images_file=str(images),
-        records_file=str(ground.folder / f"{scenario.namespace}-requests.jsonl"),
+        records_file=str(environment.folder / f"{scenario.namespace}-requests.jsonl"),
         rate=RATE,
         max_seconds=longest_seconds(scenario),
     )

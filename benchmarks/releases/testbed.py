@@ -22,7 +22,7 @@ HELM_SECONDS = 180
 
 
 @dataclass(frozen=True)
-class Stand:
+class Testbed:
     """A cluster that runs, and the digest of the operator's image in it."""
 
     cluster: DemoCluster
@@ -48,13 +48,13 @@ class Stand:
 
 
 @contextmanager
-def standing(progress: Progress, *, keep: bool) -> Iterator[Stand]:
+def testbed_running(progress: Progress, *, keep: bool) -> Iterator[Testbed]:
     """The cluster, brought up if it isn't. Goes down again unless it was up or is to be kept. Raises BenchmarkError."""
     cluster = choose()
     was_up = not isinstance(cluster, OneNode) or node.is_up(cluster.layout)
     progress.note(f"{cluster.name}: {'looking whether all is there' if was_up else 'starting it'}")
     try:
-        yield Stand(cluster, _brought_up(cluster, progress))
+        yield Testbed(cluster, _brought_up(cluster, progress))
     finally:
         if not was_up and not keep:
             progress.note("taking the cluster down")

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from statistics import quantiles
 from time import perf_counter
 
-from benchmarks.server.protocols import Question
+from benchmarks.server.protocols import InferenceRequest
 from benchmarks.server.results import Load
 
 MAX_CONNECTIONS = 64
@@ -54,12 +54,12 @@ def summary(per_second: float, times: Sequence[float], failed: int) -> Load:
     return Load(per_second, cuts[49] * 1e3, cuts[98] * 1e3, failed)
 
 
-def pace(port: int, question: Question, per_second: float, seconds: float) -> Load:
+def drive_at_rate(port: int, request: InferenceRequest, per_second: float, seconds: float) -> Load:
     """Asks for that time at that rate, and waits a while for the last answers.
 
     What was asked in the half second before that doesn't count: the server may still have work from before.
     """
-    client = _Client(port, question.sent_to(f"127.0.0.1:{port}"))
+    client = _Client(port, request.sent_to(f"127.0.0.1:{port}"))
     try:
         client.run(per_second, seconds + SETTLE_SECONDS)
     finally:

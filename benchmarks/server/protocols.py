@@ -17,7 +17,7 @@ _DTYPES = {"FP32": np.float32, "INT64": np.int64}
 
 
 @dataclass(frozen=True)
-class Question:
+class InferenceRequest:
     """A POST."""
 
     path: str
@@ -34,13 +34,13 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Prediction:
     """Of one row: a class, and the scores of all ten."""
 
     label: int
     scores: NDArray[np.float32]
 
-    def differs(self, expected: "Answer") -> str | None:
+    def differs(self, expected: "Prediction") -> str | None:
         """What is wrong with this answer, in words."""
         if self.scores.shape != expected.scores.shape:
             return f"{self.scores.size} scores instead of {expected.scores.size}"
@@ -57,37 +57,37 @@ class Protocol:
     """How to ask one row, and how to read the answer from its body and its headers (in lower case)."""
 
     name: str
-    ask: Callable[[str, NDArray[np.float32]], Question]
-    read: Callable[[bytes, Mapping[str, str]], Answer]
+    ask: Callable[[str, NDArray[np.float32]], InferenceRequest]
+    read: Callable[[bytes, Mapping[str, str]], Prediction]
 
 
-def _ask_json(model: str, rows: NDArray[np.float32]) -> Question:
+def _ask_json(model: str, rows: NDArray[np.float32]) -> InferenceRequest:
     tensor = {"name": INPUT, "shape": list(rows.shape), "datatype": "FP32", "data": _plain(rows.ravel())}
-    return _json_question(f"/v2/models/{model}/infer", {"inputs": [tensor]})
+    return _json_request(f"/v2/models/{model}/infer", {"inputs": [tensor]})
 
 
-def _ask_binary(model: str, rows: NDArray[np.float32]) -> Question:
+def _ask_binary(model: str, rows: NDArray[np.float32]) -> InferenceRequest:
     data = rows.tobytes()
     parameters = {"binary_data_size": len(data)}
     tensor = {"name": INPUT, "shape": list(rows.shape), "datatype": "FP32", "parameters": parameters}
     outputs = [{"name": name, "parameters": {"binary_data": True}} for name in (CLASS, SCORES)]
     head = json.dumps({"inputs": [tensor], "outputs": outputs}, separators=(",", ":")).encode()
     headers = {"Content-Type": "application/octet-stream", HEADER_LENGTH: str(len(head))}
-    return Question(f"/v2/models/{model}/infer", head + data, headers)
+    return InferenceRequest(f"/v2/models/{model}/infer", head + data, headers)
 
 
-def _ask_predict(_model: str, rows: NDArray[np.float32]) -> Question:
-    return _json_question("/predict", {"inputs": _plain(rows)})
+def _ask_predict(_model: str, rows: NDArray[np.float32]) -> InferenceRequest:
+    return _json_request("/predict", {"inputs": _plain(rows)})
 
 
-def ask_rows(_model: str, rows: NDArray[np.float32]) -> Question:
+def ask_rows(_model: str, rows: NDArray[np.float32]) -> InferenceRequest:
     """For a server without the Open Inference Protocol: the rows alone."""
-    return _json_question("/predict", {"rows": _plain(rows)})
+    return _json_request("/predict", {"rows": _plain(rows)})
 
 
-def _json_question(path: str, document: dict[str, Any]) -> Question:
+def _json_request(path: str, document: dict[str, Any]) -> InferenceRequest:
     body = json.dumps(document, separators=(",", ":")).encode()
-    return Question(path, body, {"Content-Type": "application/json"})
+    return InferenceRequest(path, body, {"Content-Type": "application/json"})
 
 
 def _plain(values: NDArray[np.float32]) -> Any:
@@ -95,7 +95,7 @@ def _plain(values: NDArray[np.float32]) -> Any:
     return np.round(values.astype(np.float64), 4).tolist()
 
 
-def read_tensors(body: bytes, headers: Mapping[str, str]) -> Answer:
+def read_tensors(body: bytes, headers: Mapping[str, str]) -> Prediction:
     """An answer of the Open Inference Protocol, each tensor as JSON or as bytes after the JSON."""
     length = int(headers.get(HEADER_LENGTH.lower(), len(body)))
     at, seen = length, {}
@@ -106,25 +106,25 @@ def read_tensors(body: bytes, headers: Mapping[str, str]) -> Answer:
         size = tensor["parameters"]["binary_data_size"]
         seen[tensor["name"]] = np.frombuffer(body[at : at + size], _DTYPES[tensor["datatype"]])
         at += size
-    return _answer(seen)
+    return _prediction(seen)
 
 
-def read_named(body: bytes, _headers: Mapping[str, str]) -> Answer:
+def read_named(body: bytes, _headers: Mapping[str, str]) -> Prediction:
     """`{"outputs": {name: rows}}`, or the names without the wrapper."""
     document = json.loads(body)
-    return _answer({name: np.asarray(value) for name, value in document.get("outputs", document).items()})
+    return _prediction({name: np.asarray(value) for name, value in document.get("outputs", document).items()})
 
 
-def read_columns(body: bytes, _headers: Mapping[str, str]) -> Answer:
+def read_columns(body: bytes, _headers: Mapping[str, str]) -> Prediction:
     """One row of a bare list of rows: the class, then the scores."""
     (row,) = json.loads(body)
-    return Answer(int(row[0]), np.asarray(row[1:], np.float32))
+    return Prediction(int(row[0]), np.asarray(row[1:], np.float32))
 
 
-def _answer(outputs: Mapping[str, NDArray[Any]]) -> Answer:
+def _prediction(outputs: Mapping[str, NDArray[Any]]) -> Prediction:
     if missing := {CLASS, SCORES} - set(outputs):
         raise BenchmarkError(f"an answer without {' and '.join(sorted(missing))}")
-    return Answer(int(outputs[CLASS].ravel()[0]), outputs[SCORES].ravel().astype(np.float32))
+    return Prediction(int(outputs[CLASS].ravel()[0]), outputs[SCORES].ravel().astype(np.float32))
 
 
 JSON = Protocol("JSON", _ask_json, read_tensors)

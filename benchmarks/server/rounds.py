@@ -10,11 +10,11 @@ from benchmarks.errors import BenchmarkError
 from benchmarks.progress import Progress
 from benchmarks.server import raw, wrk
 from benchmarks.server.models import BenchModel
-from benchmarks.server.paced_load import pace
-from benchmarks.server.protocols import Answer, Protocol, Question
+from benchmarks.server.paced_load import drive_at_rate
+from benchmarks.server.protocols import InferenceRequest, Prediction, Protocol
 from benchmarks.server.raw import RawSetting
 from benchmarks.server.results import Load, RawRow, Row, spread_of
-from benchmarks.server.runtime import answer_of
+from benchmarks.server.runtime import prediction_of
 from benchmarks.server.server_process import ServerProcess, objection, start_server, wait_until_it_answers
 from benchmarks.server.setups import ServerSetup
 
@@ -45,21 +45,21 @@ class Bench:
     effort: Effort
     progress: Progress
 
-    def expected(self) -> Answer:
+    def expected(self) -> Prediction:
         """What the bare runtime answers to the row."""
-        return answer_of(self.model, self.file)
+        return prediction_of(self.model, self.file)
 
-    def question(self, protocol: Protocol) -> Question:
+    def request(self, protocol: Protocol) -> InferenceRequest:
         return protocol.ask(self.model.name, self.model.row_of_input())
 
 
 @dataclass(frozen=True)
-class Entry:
+class Measured:
     """One server and protocol that answered rightly, and what was seen of it so far. `broke` says what ended that."""
 
     server: ServerProcess
     protocol: Protocol
-    question: Question
+    request: InferenceRequest
     script: Path
     seen: list[Load] = field(default_factory=list)
     broke: list[str] = field(default_factory=list)
@@ -69,7 +69,7 @@ class Entry:
 
     def take_turn(self, program: str, seconds: float) -> None:
         """A server that is gone keeps its row, with the reason; the others go on."""
-        url = self.server.url + self.question.path
+        url = self.server.url + self.request.path
         try:
             wrk.drive(program, url, self.script, WARM_UP_SECONDS)
             self.seen.append(wrk.drive(program, url, self.script, seconds))
@@ -103,80 +103,82 @@ def measure(
     bare: dict[RawSetting, list[Load]] = {setting: [] for setting in raw_settings}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tidegate-bench-")))
-        outcomes = [outcome for setup in setups for outcome in _enter(bench, setup, stack, folder)]
-        entries = [outcome for outcome in outcomes if isinstance(outcome, Entry)]
+        outcomes = [outcome for setup in setups for outcome in _start(bench, setup, stack, folder)]
+        servers = [outcome for outcome in outcomes if isinstance(outcome, Measured)]
         for number in range(bench.effort.rounds):
-            _one_round(bench, bare, entries, f"round {number + 1} of {bench.effort.rounds}")
-        rows = [_row(bench, outcome) if isinstance(outcome, Entry) else outcome for outcome in outcomes]
+            _one_round(bench, bare, servers, f"round {number + 1} of {bench.effort.rounds}")
+        rows = [_row(bench, outcome) if isinstance(outcome, Measured) else outcome for outcome in outcomes]
     return [_raw_row(bench.model.size, setting, runs) for setting, runs in bare.items()], rows
 
 
-def _one_round(bench: Bench, bare: dict[RawSetting, list[Load]], entries: Sequence[Entry], which: str) -> None:
+def _one_round(bench: Bench, bare: dict[RawSetting, list[Load]], servers: Sequence[Measured], which: str) -> None:
     size = bench.model.size
     for setting, runs in bare.items():
         bench.progress.step(f"{size}: session.run alone, {setting}, {which}")
         runs.append(raw.measure(bench.file, size, setting, max(1.0, bench.effort.seconds / 3)))
-    for entry in (entry for entry in entries if not entry.broke):
-        bench.progress.step(f"{size}: {entry}, {which}")
-        entry.take_turn(bench.wrk, bench.effort.seconds)
+    for measured in (measured for measured in servers if not measured.broke):
+        bench.progress.step(f"{size}: {measured}, {which}")
+        measured.take_turn(bench.wrk, bench.effort.seconds)
 
 
-def _enter(bench: Bench, setup: ServerSetup, stack: ExitStack, folder: Path) -> list[Entry | Row]:
+def _start(bench: Bench, setup: ServerSetup, stack: ExitStack, folder: Path) -> list[Measured | Row]:
     """Starts the server; it stays up, idle between its turns."""
     try:
         server = stack.enter_context(start_server(setup, bench.model.name, bench.file))
-        wait_until_it_answers(server, bench.question(setup.protocols[0]))
+        wait_until_it_answers(server, bench.request(setup.protocols[0]))
     except BenchmarkError as error:
         return [
             Row.without(bench.model.size, setup.server, setup.setting, protocol.name, str(error))
             for protocol in setup.protocols
         ]
     expected = bench.expected()
-    return [_entry(bench, server, protocol, expected, folder) for protocol in setup.protocols]
+    return [_measured(bench, server, protocol, expected, folder) for protocol in setup.protocols]
 
 
-def _entry(bench: Bench, server: ServerProcess, protocol: Protocol, expected: Answer, folder: Path) -> Entry | Row:
-    question = bench.question(protocol)
-    if why := objection(server, protocol, question, expected):
+def _measured(
+    bench: Bench, server: ServerProcess, protocol: Protocol, expected: Prediction, folder: Path
+) -> Measured | Row:
+    request = bench.request(protocol)
+    if why := objection(server, protocol, request, expected):
         return Row.without(bench.model.size, server.setup.server, server.setup.setting, protocol.name, why)
     stem = f"{server.port}-{protocol.name.strip('/')}"
     body = folder / f"{stem}.body"
-    body.write_bytes(question.body)
+    body.write_bytes(request.body)
     script = folder / f"{stem}.lua"
-    script.write_text(wrk.script(body, question.headers))
-    return Entry(server, protocol, question, script)
+    script.write_text(wrk.script(body, request.headers))
+    return Measured(server, protocol, request, script)
 
 
-def _row(bench: Bench, entry: Entry) -> Row:
-    setup = entry.server.setup
-    if entry.broke:
-        return Row.without(bench.model.size, setup.server, setup.setting, entry.protocol.name, entry.broke[0])
-    load = Load.median_of(entry.seen)
+def _row(bench: Bench, measured: Measured) -> Row:
+    setup = measured.server.setup
+    if measured.broke:
+        return Row.without(bench.model.size, setup.server, setup.setting, measured.protocol.name, measured.broke[0])
+    load = Load.median_of(measured.seen)
     return Row(
         bench.model.size,
         setup.server,
         setup.setting,
-        entry.protocol.name,
+        measured.protocol.name,
         load.per_second,
         load.p50_ms,
         load.p99_ms,
         load.failed,
-        paced=_paced(bench, entry, load.per_second) if bench.effort.paced else None,
+        paced=_paced(bench, measured, load.per_second) if bench.effort.paced else None,
     )
 
 
-def _paced(bench: Bench, entry: Entry, saturation: float) -> Load | None:
+def _paced(bench: Bench, measured: Measured, saturation: float) -> Load | None:
     if saturation == 0:
         return None
     rate = saturation * SHARE_OF_SATURATION
-    bench.progress.step(f"{bench.model.size}: {entry}, {rate:,.0f} requests/s")
+    bench.progress.step(f"{bench.model.size}: {measured}, {rate:,.0f} requests/s")
     seconds = bench.effort.seconds / 2
     try:
         return Load.median_of(
-            [pace(entry.server.port, entry.question, rate, seconds) for _ in range(bench.effort.rounds)]
+            [drive_at_rate(measured.server.port, measured.request, rate, seconds) for _ in range(bench.effort.rounds)]
         )
     except OSError as error:
-        bench.progress.note(f"{entry} can't be asked at a fixed rate: {error}")
+        bench.progress.note(f"{measured} can't be asked at a fixed rate: {error}")
         return None
 
 

@@ -10,7 +10,7 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 import onnxruntime
 
 from benchmarks.server.models import CLASS, INPUT, SCORES, BenchModel
-from benchmarks.server.protocols import Answer
+from benchmarks.server.protocols import Prediction
 
 
 def open_session(path: Path, threads_per_run: int) -> Any:
@@ -22,7 +22,7 @@ def open_session(path: Path, threads_per_run: int) -> Any:
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
-def answer_of(model: BenchModel, file: Path) -> Answer:
+def prediction_of(model: BenchModel, file: Path) -> Prediction:
     """What the bare runtime answers to the model's row."""
     label, scores = open_session(file, 1).run([CLASS, SCORES], {INPUT: model.row_of_input()})
-    return Answer(int(label[0]), scores[0])
+    return Prediction(int(label[0]), scores[0])

@@ -13,7 +13,7 @@ from pathlib import Path
 from time import monotonic, sleep
 
 from benchmarks.errors import BenchmarkError
-from benchmarks.server.protocols import Answer, Protocol, Question
+from benchmarks.server.protocols import InferenceRequest, Prediction, Protocol
 from benchmarks.server.setups import LaunchContext, ServerSetup, quiet_environment
 
 START_SECONDS = 60.0
@@ -97,22 +97,22 @@ def start_server(setup: ServerSetup, name: str, model: Path) -> Iterator[ServerP
             _end(process)
 
 
-def wait_until_it_answers(server: ServerProcess, question: Question) -> None:
+def wait_until_it_answers(server: ServerProcess, request: InferenceRequest) -> None:
     """A server that listens before its model is there refuses for a while, each in its own way."""
     deadline = monotonic() + START_SECONDS
     while monotonic() < deadline:
         if server.has_ended:
             raise BenchmarkError(f"{server.setup} ended with {server.popen.returncode}: {server.last_log_line()}")
-        status, body, _ = _post(server, question)
+        status, body, _ = _post(server, request)
         if status == 200:
             return
         sleep(POLL_SECONDS)
     raise BenchmarkError(f"{server.setup} never answered: the last was {status} {_words(body)}")
 
 
-def objection(server: ServerProcess, protocol: Protocol, question: Question, expected: Answer) -> str | None:
+def objection(server: ServerProcess, protocol: Protocol, request: InferenceRequest, expected: Prediction) -> str | None:
     """Why this protocol can't be measured here, or None when the answer is the bare runtime's."""
-    status, body, headers = _post(server, question)
+    status, body, headers = _post(server, request)
     if status != 200:
         return f"not offered ({status}: {_words(body)})"
     try:
@@ -126,10 +126,10 @@ def _words(body: bytes) -> str:
     return " ".join(body.decode(errors="replace").split())[:120]
 
 
-def _post(server: ServerProcess, question: Question) -> tuple[int, bytes, dict[str, str]]:
+def _post(server: ServerProcess, request: InferenceRequest) -> tuple[int, bytes, dict[str, str]]:
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=START_SECONDS)
     try:
-        connection.request("POST", question.path, question.body, question.headers)
+        connection.request("POST", request.path, request.body, request.headers)
         response = connection.getresponse()
         headers = {name.lower(): value for name, value in response.getheaders()}
         return response.status, response.read(), headers

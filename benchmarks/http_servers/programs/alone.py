@@ -1,4 +1,4 @@
-"""The handler without any front, called over and over for the seconds given; says as JSON what a call takes."""
+"""The handler without any server, called over and over for the seconds given; says as JSON what a call takes."""
 
 import sys
 from pathlib import Path

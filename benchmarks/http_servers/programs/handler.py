@@ -1,4 +1,4 @@
-"""What every front runs for a request: JSON in, the model, JSON out, and nothing else that would take time."""
+"""What every server runs for a request: JSON in, the model, JSON out, and nothing else that would take time."""
 
 import os
 from typing import Any

@@ -1,4 +1,4 @@
-"""The comparison of HTTP fronts: what is sent, what the figures are made of, and how verdicts read."""
+"""The comparison of HTTP servers: what is sent, what the figures are made of, and how verdicts read."""
 
 from pathlib import Path
 
@@ -8,14 +8,16 @@ from benchmarks.http_client import HOST, chunks
 from benchmarks.http_servers.cpu import ticks_of
 from benchmarks.http_servers.report import endings, facts, notes, speeds
 from benchmarks.http_servers.results import Ending, Facts, Idle, Results, Row, Slow, Speed, TooLarge
-from benchmarks.http_servers.setups import PACKAGES, Front, Package, fronts_of, our_fronts
+from benchmarks.http_servers.setups import PACKAGES, ComparedServer, Package, compared_servers_of, tidegate_servers
 from benchmarks.http_servers.speed import best_of
-from benchmarks.server.protocols import Question
+from benchmarks.server.protocols import InferenceRequest
 from benchmarks.server.results import Load, spread_of
 from benchmarks.server.setups import LaunchContext
 
-CONTEXT = LaunchContext("digits", Path("/models/model.onnx"), 8080, (8081, 8082), Path("/tmp/front"))  # noqa: S108 - never opened
-EVERY_FRONT = [front for package in PACKAGES for front in fronts_of(package, Path("/programs"))] + our_fronts()
+CONTEXT = LaunchContext("digits", Path("/models/model.onnx"), 8080, (8081, 8082), Path("/tmp/server"))  # noqa: S108 - never opened
+EVERY_SERVER = [
+    compared for package in PACKAGES for compared in compared_servers_of(package, Path("/programs"))
+] + tidegate_servers()
 
 ENDED = Slow(held=40, ended=40, last_ended=30.4, watched=31.0, asked=30, late=0)
 SPEED = Speed(31_500.4, 31.26, 0.484, 12.3, failed=0, paced=Load(22_000, 0.1, 0.734, 0))
@@ -35,14 +37,14 @@ def cells(table: str) -> list[str]:
 # --- what is started
 
 
-def test_no_two_fronts_share_a_name() -> None:
-    labels = [front.label for front in EVERY_FRONT]
+def test_no_two_servers_share_a_name() -> None:
+    labels = [compared.label for compared in EVERY_SERVER]
     assert sorted(set(labels)) == sorted(labels)
 
 
-@pytest.mark.parametrize("front", [pytest.param(front, id=front.label) for front in EVERY_FRONT])
-def test_every_front_is_told_its_port_and_its_model(front: Front) -> None:
-    launch = front.setup.launch(CONTEXT)
+@pytest.mark.parametrize("compared", [pytest.param(compared, id=compared.label) for compared in EVERY_SERVER])
+def test_every_server_is_told_its_port_and_its_model(compared: ComparedServer) -> None:
+    launch = compared.setup.launch(CONTEXT)
     said = " ".join([*launch.command, *launch.environment.values()])
     assert ("8080" in said, "/models/model.onnx" in said) == (True, True)
 
@@ -55,7 +57,7 @@ def test_every_package_is_pinned_with_all_that_it_needs(package: Package) -> Non
 
 
 def test_our_server_runs_as_one_process_like_all_others() -> None:
-    whole = our_fronts()[-1].setup.launch(CONTEXT)
+    whole = tidegate_servers()[-1].setup.launch(CONTEXT)
     assert whole.environment["TIDEGATE_PROCESSES"] == "1"
 
 
@@ -66,9 +68,9 @@ def test_a_body_in_chunks_is_all_of_it_and_an_end() -> None:
     assert chunks(b"abcdefg", 3) == [b"3\r\nabc\r\n", b"3\r\ndef\r\n", b"1\r\ng\r\n", b"0\r\n\r\n"]
 
 
-def test_a_head_has_the_questions_headers_and_those_of_the_probe() -> None:
-    question = Question("/predict", b"{}", {"Content-Type": "application/json"})
-    assert question.head(HOST, {"Content-Length": "41"}) == (
+def test_a_head_has_the_requests_headers_and_those_of_the_probe() -> None:
+    request = InferenceRequest("/predict", b"{}", {"Content-Type": "application/json"})
+    assert request.head(HOST, {"Content-Length": "41"}) == (
         b"POST /predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 41\r\n\r\n"
     )
 
@@ -139,7 +141,7 @@ def test_lost_requests_say_how_they_were_lost() -> None:
     assert cells(table) == ["gunicorn, gthread", "16 of 48", "0 of 15", "586 of 2,400: 584 refused, 2 broken"]
 
 
-def test_speeds_of_a_front() -> None:
+def test_speeds_of_a_server() -> None:
     table = speeds(Results((Row("tidegate", "", speed=SPEED), Row("absent", "", note="can't be installed")), {}))
     assert cells(table) == ["tidegate", "31,500", "31.3", "0.48", "12", "0.73"]
 

@@ -55,7 +55,7 @@ def points() -> Callable[[Sequence[float]], Floats]:
 
 
 def _per_poll(counted: dict[int, int]) -> Ints:
-    increments = np.zeros(POLLS, dtype=np.int64)
+    polls = np.zeros(POLLS, dtype=np.int64)
     for second, count in counted.items():
-        increments[second // 5 - 1] = count
-    return increments
+        polls[second // 5 - 1] = count
+    return polls

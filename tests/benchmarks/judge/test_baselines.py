@@ -67,9 +67,9 @@ def test_exactly_99_percent_is_enough(an_arm: Build, a_recording: Record) -> Non
 
 
 def test_a_window_sums_what_lies_before_each_look_and_the_first_what_there_is() -> None:
-    increments = np.array([1, 2, 3, 4, 5, 6])
+    polls = np.array([1, 2, 3, 4, 5, 6])
 
-    assert over_windows(increments, 5, window=20, every=10).tolist() == [3, 10, 18]
+    assert over_windows(polls, 5, window=20, every=10).tolist() == [3, 10, 18]
 
 
 def test_a_share_of_nothing_is_nan() -> None:

@@ -4,7 +4,7 @@ from benchmarks.judge.cost import Cost, cost_of_a_poll, cost_report
 
 
 def test_a_poll_asks_twice_and_takes_some_time() -> None:
-    cost = cost_of_a_poll(increments=3)
+    cost = cost_of_a_poll(polls=3)
 
     assert cost.queries == 2
     assert 0 < cost.median <= cost.most

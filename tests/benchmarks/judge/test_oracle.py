@@ -6,19 +6,19 @@ import numpy as np
 import pytest
 
 from benchmarks.judge.oracle import EQUAL, WINDOWS, Harmless, Oracle, oracles_for, tune
-from benchmarks.judge.scenarios import Cell, Table
+from benchmarks.judge.scenarios import Scenario, Table
 from benchmarks.judge.traffic import Arm, Recording
-from benchmarks.judge.traffic_generator import draw
+from benchmarks.judge.traffic_generator import generate
 from tidegate.model.spec import Analysis
 
 RUNS = 800
-BUSY = Cell(Table.SAME, "anything", rate=100, base=0.02)
+BUSY = Scenario(Table.SAME, "anything", rate=100, base=0.02)
 
 
 @pytest.fixture(scope="module")
 def fresh() -> list[Recording]:
     """Other runs than those that it is tuned on."""
-    return [draw(BUSY, 5, np.random.default_rng([2, number])) for number in range(RUNS)]
+    return [generate(BUSY, 5, np.random.default_rng([2, number])) for number in range(RUNS)]
 
 
 @pytest.mark.parametrize("window", WINDOWS)
@@ -56,7 +56,7 @@ def test_nothing_is_no_share_of_failures(an_arm: Callable[..., Arm], a_recording
 
 
 def test_for_latency_there_is_one_of_each_percentile_and_window(analysis: Analysis) -> None:
-    slower = Cell(Table.LATENCY, "slower", rate=10, base=0.001, slower=2.0)
+    slower = Scenario(Table.LATENCY, "slower", rate=10, base=0.001, slower=2.0)
     names = [oracle.name for oracle in oracles_for(slower, analysis)]
 
     assert len(set(names)) == len(names) == 2 * 3 * 3

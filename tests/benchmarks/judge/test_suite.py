@@ -9,9 +9,18 @@ import pytest
 from benchmarks.command import Report
 from benchmarks.judge.__main__ import document
 from benchmarks.judge.cost import Cost
-from benchmarks.judge.outcomes import ARGO, FLAGGER, KAYENTA, ORACLE_60, ORACLE_BEST, ORACLE_TOLERANCE, OURS, STRICT
+from benchmarks.judge.outcomes import (
+    ARGO,
+    FLAGGER,
+    KAYENTA,
+    ORACLE_60,
+    ORACLE_BEST,
+    ORACLE_TOLERANCE,
+    TIDEGATE,
+    TIDEGATE_STRICT,
+)
 from benchmarks.judge.results import Results
-from benchmarks.judge.scenarios import all_cells, chosen
+from benchmarks.judge.scenarios import all_scenarios, chosen
 from benchmarks.judge.suite import CHEAP, RARE, Effort, Plan, run
 from benchmarks.progress import Progress
 from tidegate.model.spec import Analysis
@@ -24,34 +33,34 @@ def pool() -> Iterator[Executor]:
 
 
 def tiny(part: str, analysis: Analysis, pool: Executor, seed: int = 1) -> Results:
-    plan = Plan(chosen(all_cells(analysis), part), analysis, Effort(runs=2, tuning=100), seed)
-    return run(plan, pool, Progress(len(plan.cells)))
+    plan = Plan(chosen(all_scenarios(analysis), part), analysis, Effort(runs=2, tuning=100), seed)
+    return run(plan, pool, Progress(len(plan.scenarios)))
 
 
 def test_the_same_seed_gives_the_same_figures_whatever_else_is_simulated(analysis: Analysis, pool: Executor) -> None:
     one, more = (tiny(part, analysis, pool) for part in ("errors: 2 %, 100/s, ×20", "errors: 2 %, 100/s"))
 
     assert one == tiny("errors: 2 %, 100/s, ×20", analysis, pool)
-    assert one.cells[0] in more.cells
+    assert one.scenarios[0] in more.scenarios
 
 
 def test_every_rule_judges_the_same_runs(analysis: Analysis, pool: Executor) -> None:
-    (result,) = tiny("errors: 2 %, 100/s, ×20", analysis, pool).cells
+    (result,) = tiny("errors: 2 %, 100/s, ×20", analysis, pool).scenarios
 
-    rules = {ARGO, FLAGGER, KAYENTA, STRICT, OURS, ORACLE_60, ORACLE_BEST, ORACLE_TOLERANCE}
+    rules = {ARGO, FLAGGER, KAYENTA, TIDEGATE_STRICT, TIDEGATE, ORACLE_60, ORACLE_BEST, ORACLE_TOLERANCE}
     assert {rule: figures.rolled_back for rule, figures in result.figures.items()} == dict.fromkeys(rules, 2 * CHEAP)
 
 
 def test_where_mistakes_are_rare_there_are_more_runs(analysis: Analysis, pool: Executor) -> None:
-    (result,) = tiny("stress: no traffic at all", analysis, pool).cells
+    (result,) = tiny("stress: no traffic at all", analysis, pool).scenarios
 
     assert {figures.runs for figures in result.figures.values()} == {2 * RARE}
 
 
 def test_promotions_are_counted_of_ours_alone(analysis: Analysis, pool: Executor) -> None:
-    (result,) = tiny("promotion: 2 %, 100/s, healthy", analysis, pool).cells
+    (result,) = tiny("promotion: 2 %, 100/s, healthy", analysis, pool).scenarios
 
-    assert {rule: figures.promoted for rule, figures in result.figures.items()} == {OURS: 2}
+    assert {rule: figures.promoted for rule, figures in result.figures.items()} == {TIDEGATE: 2}
 
 
 def test_progress_names_each_cell(analysis: Analysis, pool: Executor, capsys: pytest.CaptureFixture[str]) -> None:
@@ -64,6 +73,6 @@ def test_programs_get_every_figure_and_goal(analysis: Analysis, pool: Executor) 
     figures = document(tiny("errors: 2 %, 100/s, ×20", analysis, pool), Cost(3.0, 4.0, 2.0, 9))
     told = json.loads(Report("", figures).json)
 
-    assert told["cells"][0]["figures"][OURS]["rolled_back"] == 2 * CHEAP
+    assert told["cells"][0]["figures"][TIDEGATE]["rolled_back"] == 2 * CHEAP
     assert all(goal["met"] for goal in told["goals"])
-    assert told["poll"] == {"median": 3.0, "most": 4.0, "queries": 2.0, "increments": 9}
+    assert told["poll"] == {"median": 3.0, "most": 4.0, "queries": 2.0, "polls": 9}

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import yaml
 
-from benchmarks.judge.scenarios import Cell, Table
+from benchmarks.judge.scenarios import Scenario, Table
 from benchmarks.judge.tidegate_defaults import CRD
 from benchmarks.judge.tidegate_judge import judge_recording, learned
 from benchmarks.judge.traffic import Arm, Recording
-from benchmarks.judge.traffic_generator import draw
+from benchmarks.judge.traffic_generator import generate
 from tidegate.judge.sequential_test import SequentialTest, SequentialTestParameters
 from tidegate.model.evidence import BY_CHANCE
 from tidegate.model.spec import Analysis, ModelDeploymentSpec
@@ -20,7 +20,7 @@ from tidegate.resources.crd_schema import with_defaults
 
 def drawn(**fields: object) -> Recording:
     given: dict[str, object] = {"rate": 100, "base": 0.01, **fields}
-    return draw(Cell(Table.STRESS, "anything", **given), 5, np.random.default_rng(1))  # type: ignore[arg-type]
+    return generate(Scenario(Table.STRESS, "anything", **given), 5, np.random.default_rng(1))  # type: ignore[arg-type]
 
 
 def test_the_analysis_is_what_the_api_server_would_fill_in(analysis: Analysis) -> None:
@@ -62,11 +62,11 @@ def test_a_candidate_that_nobody_asks_is_neither_promoted_nor_rolled_back(
 def test_clumps_are_learned_from_stables_pods_before_the_rollout(analysis: Analysis) -> None:
     assert learned(drawn(), analysis).errors == pytest.approx(1, abs=0.4)
     # Of geometric clumps with mean 3: E[s²] / E[s].
-    assert learned(drawn(clump=3.0), analysis).errors == pytest.approx(5, rel=0.3)
+    assert learned(drawn(burst_size=3.0), analysis).errors == pytest.approx(5, rel=0.3)
 
 
 def test_what_the_user_says_of_clumps_is_believed(analysis: Analysis) -> None:
-    told = learned(drawn(clump=3.0, slower=1.0), replace(analysis, overdispersion=1.0))
+    told = learned(drawn(burst_size=3.0, slower=1.0), replace(analysis, overdispersion=1.0))
 
     assert {told.errors, *told.latency.values()} == {1.0}
     assert set(told.latency) <= set(analysis.latency.quantiles)

@@ -1,19 +1,19 @@
-"""Traffic that is drawn is what its cell says."""
+"""Traffic that is drawn is what its scenario says."""
 
 import numpy as np
 import pytest
 
 from benchmarks.errors import BenchmarkError
-from benchmarks.judge.scenarios import Cell, Pods, Scraping, Table, all_cells, chosen, incident, tide
+from benchmarks.judge.scenarios import Pods, Scenario, Scraping, Table, all_scenarios, chosen, incident, wave
 from benchmarks.judge.tidegate_defaults import strict
 from benchmarks.judge.traffic import HORIZON, Recording
-from benchmarks.judge.traffic_generator import draw
+from benchmarks.judge.traffic_generator import generate
 from tidegate.model.spec import Analysis
 
 
 def drawn(**fields: object) -> Recording:
     given: dict[str, object] = {"rate": 1000, "base": 0.01, **fields}
-    return draw(Cell(Table.STRESS, "anything", **given), 5, np.random.default_rng(3))  # type: ignore[arg-type]
+    return generate(Scenario(Table.STRESS, "anything", **given), 5, np.random.default_rng(3))  # type: ignore[arg-type]
 
 
 def test_a_tenth_of_the_requests_goes_to_the_candidate_and_a_tenth_is_the_baseline() -> None:
@@ -29,23 +29,23 @@ def test_a_tenth_of_the_requests_goes_to_the_candidate_and_a_tenth_is_the_baseli
     "fields",
     [
         pytest.param({"times": 3.0, "plus": 0.005}, id="singly"),
-        pytest.param({"times": 3.0, "plus": 0.005, "clump": 3.0}, id="in clumps of three"),
+        pytest.param({"times": 3.0, "plus": 0.005, "burst_size": 3.0}, id="in clumps of three"),
         pytest.param({"times": 3.0, "plus": 0.005, "scraping": Scraping(15, 5)}, id="and scraped"),
     ],
 )
-def test_the_candidate_fails_as_often_as_its_cell_says(fields: dict[str, object]) -> None:
+def test_the_candidate_fails_as_often_as_its_scenario_says(fields: dict[str, object]) -> None:
     seen = drawn(**fields)
 
     assert seen.candidate.failed.sum() / seen.candidate.requests.sum() == pytest.approx(0.035, rel=0.1)
     assert seen.stable.failed.sum() / seen.stable.requests.sum() == pytest.approx(0.01, rel=0.1)
 
 
-def test_clumps_spread_failures_more_than_chance_does() -> None:
-    singly, clumped = (drawn(clump=clump).stable.failed for clump in (1.0, 3.0))
+def test_bursts_spread_failures_more_than_chance_does() -> None:
+    singly, in_bursts = (drawn(burst_size=burst_size).stable.failed for burst_size in (1.0, 3.0))
 
     assert singly.var() / singly.mean() == pytest.approx(1, rel=0.3)
-    # Of geometric clumps: E[s²] / E[s].
-    assert clumped.var() / clumped.mean() == pytest.approx(5, rel=0.3)
+    # Of geometric bursts: E[s²] / E[s].
+    assert in_bursts.var() / in_bursts.mean() == pytest.approx(5, rel=0.3)
 
 
 def test_a_regression_begins_when_it_does() -> None:
@@ -80,16 +80,16 @@ def test_unlucky_pods_fail_for_the_whole_run_and_before_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("weather", "expected"),
+    ("rate_shape", "expected"),
     [
         pytest.param(incident, [0.01, 0.05, 0.01], id="five minutes in the middle"),
-        pytest.param(tide, [0.02, 0.01, 0.005], id="twice and half of it"),
+        pytest.param(wave, [0.02, 0.01, 0.005], id="twice and half of it"),
     ],
 )
-def test_the_weather_at_7_15_and_22_minutes(weather: object, expected: list[float]) -> None:
-    cell = Cell(Table.STRESS, "weather", 10, 0.01, weather=weather)  # type: ignore[arg-type]
+def test_the_error_rate_at_7_15_and_22_minutes(rate_shape: object, expected: list[float]) -> None:
+    scenario = Scenario(Table.STRESS, "anything", 10, 0.01, rate_shape=rate_shape)  # type: ignore[arg-type]
 
-    assert cell.stable_rate(np.array([450.0, 900.0, 1350.0])) == pytest.approx(expected)
+    assert scenario.stable_rate(np.array([450.0, 900.0, 1350.0])) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -105,23 +105,23 @@ def test_the_weather_at_7_15_and_22_minutes(weather: object, expected: list[floa
 def test_what_would_be_a_false_rollback(
     fields: dict[str, float], tolerated: bool, by_strict: bool, analysis: Analysis
 ) -> None:
-    cell = Cell(Table.ERRORS, "anything", 10, 0.005, **fields)  # type: ignore[arg-type]
+    scenario = Scenario(Table.ERRORS, "anything", 10, 0.005, **fields)  # type: ignore[arg-type]
 
-    assert (cell.is_tolerated(analysis), cell.is_tolerated(strict(analysis))) == (tolerated, by_strict)
+    assert (scenario.is_tolerated(analysis), scenario.is_tolerated(strict(analysis))) == (tolerated, by_strict)
 
 
-def test_every_cell_has_a_title_of_its_own(analysis: Analysis) -> None:
-    titles = [cell.title for cell in all_cells(analysis)]
+def test_every_scenario_has_a_title_of_its_own(analysis: Analysis) -> None:
+    titles = [scenario.title for scenario in all_scenarios(analysis)]
 
     assert len(set(titles)) == len(titles)
 
 
-def test_cells_are_chosen_by_a_part_of_their_title(analysis: Analysis) -> None:
-    assert [cell.title for cell in chosen(all_cells(analysis), "ERRORS: 2 %, 10/s")] == [
+def test_scenarios_are_chosen_by_a_part_of_their_title(analysis: Analysis) -> None:
+    assert [scenario.title for scenario in chosen(all_scenarios(analysis), "ERRORS: 2 %, 10/s")] == [
         f"errors: 2 %, 10/s, ×{times}" for times in (2, 5, 20)
     ]
 
 
 def test_a_part_that_no_title_has_is_refused(analysis: Analysis) -> None:
     with pytest.raises(BenchmarkError, match="no cell has 'weekday' in its title"):
-        chosen(all_cells(analysis), "weekday")
+        chosen(all_scenarios(analysis), "weekday")

@@ -8,29 +8,29 @@ import numpy as np
 import pytest
 
 from benchmarks.releases.models import FAILING, GOOD, SLOW, TWIN_A, TWIN_B, TWINS, Model, Models
-from benchmarks.releases.payloads import CARDS, Deck, draw
+from benchmarks.releases.payloads import COUNT, Payloads, draw_payloads
 from tidegate_demo.models import answers
 
 
-def answered(model: Model, models: Models, deck: Deck) -> tuple[int | None, ...]:
-    """What onnxruntime says for each image of a deck, each asked once."""
-    different = sorted(set(deck.cards))
+def answered(model: Model, models: Models, payloads: Payloads) -> tuple[int | None, ...]:
+    """What onnxruntime says for each image that is sent, each asked once."""
+    different = sorted(set(payloads.order))
     images = np.array([models.images[image] for image in different], np.float32)
     said = dict(zip(different, answers(model.path.read_bytes(), images), strict=True))
-    return tuple(said[card] for card in deck.cards)
+    return tuple(said[image] for image in payloads.order)
 
 
 @pytest.mark.parametrize("name", TWINS)
 def test_a_twin_fails_on_exactly_one_in_200_of_the_images_that_are_sent(models: Models, name: str) -> None:
-    deck = draw(models.by_name[FAILING], 0.005)
-    said = answered(models.by_name[name], models, deck)
-    assert said == deck.answers(models.by_name[name])
-    assert said.count(None) == CARDS // 200
+    payloads = draw_payloads(models.by_name[FAILING], 0.005)
+    said = answered(models.by_name[name], models, payloads)
+    assert said == payloads.answers(models.by_name[name])
+    assert said.count(None) == COUNT // 200
 
 
 def test_the_failing_model_fails_on_exactly_one_in_five(models: Models) -> None:
-    deck = draw(models.by_name[FAILING], 0.2)
-    assert answered(models.by_name[FAILING], models, deck).count(None) == CARDS // 5
+    payloads = draw_payloads(models.by_name[FAILING], 0.2)
+    assert answered(models.by_name[FAILING], models, payloads).count(None) == COUNT // 5
 
 
 @pytest.mark.parametrize("name", [GOOD, SLOW])
@@ -39,7 +39,7 @@ def test_the_others_never_fail(models: Models, name: str) -> None:
 
 
 def test_nothing_fails_where_nothing_is_meant_to(models: Models) -> None:
-    assert None not in draw(models.by_name[FAILING], 0.0).answers(models.by_name[FAILING])
+    assert None not in draw_payloads(models.by_name[FAILING], 0.0).answers(models.by_name[FAILING])
 
 
 def test_twins_answer_alike_and_differ_in_their_bytes(models: Models) -> None:
@@ -57,16 +57,16 @@ def test_every_model_has_a_file_name_of_its_own(models: Models) -> None:
     assert len({model.path.name for model in models.by_name.values()}) == len(models.by_name)
 
 
-def test_a_deck_is_the_same_every_time_and_its_failures_are_spread() -> None:
+def test_what_is_sent_is_the_same_every_time_and_its_failures_are_spread() -> None:
     model = Model("m", Path("m.onnx"), "", (None, 1, 2, 3))
-    deck = draw(model, 0.1, cards=1_000)
-    fails = [place for place, answer in enumerate(deck.answers(model)) if answer is None]
-    assert deck == draw(model, 0.1, cards=1_000)
+    payloads = draw_payloads(model, 0.1, count=1_000)
+    fails = [place for place, answer in enumerate(payloads.answers(model)) if answer is None]
+    assert payloads == draw_payloads(model, 0.1, count=1_000)
     assert len(fails) == 100
     assert min(fails) < 100
     assert max(fails) > 900
     assert len({later - earlier for earlier, later in itertools.pairwise(fails)}) > 10
 
 
-def test_the_load_sends_the_cards() -> None:
-    assert Deck((1, 0, 1)).images([(0.0,), (1.0,)]) == [(1.0,), (0.0,), (1.0,)]
+def test_the_load_sends_the_images_in_order() -> None:
+    assert Payloads((1, 0, 1)).images([(0.0,), (1.0,)]) == [(1.0,), (0.0,), (1.0,)]

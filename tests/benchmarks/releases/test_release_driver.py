@@ -11,7 +11,7 @@ import pytest
 from benchmarks.errors import ScenarioAborted
 from benchmarks.progress import Progress
 from benchmarks.releases.models import FAILING, GOOD, TWIN_A, TWIN_B, Model
-from benchmarks.releases.release_driver import Course, Releasing
+from benchmarks.releases.release_driver import ReleaseDriver, ReleaseLog
 from benchmarks.releases.scenarios import PROMOTED, ROLLED_BACK, Scenario, equal, failing
 from tests.benchmarks.releases.records import good
 from tidegate_demo.kubectl import KubectlError
@@ -105,39 +105,39 @@ def _revision(release: int) -> SeenRevision:
     return SeenRevision(f"digits-{release}", "?", 1)
 
 
-def course_of(world: World, scenario: Scenario) -> Course:
-    course = Course()
-    releasing = Releasing(
-        scenario, MODELS, "files:80", world, world, Progress(1), course, unix_time=world.unix_time, sleep=world.sleep
+def log_of(world: World, scenario: Scenario) -> ReleaseLog:
+    log = ReleaseLog()
+    driver = ReleaseDriver(
+        scenario, MODELS, "files:80", world, world, Progress(1), log, unix_time=world.unix_time, sleep=world.sleep
     )
-    releasing.go_live()
-    releasing.release_all(world)
-    return course
+    driver.go_live()
+    driver.release_all(world)
+    return log
 
 
 def test_after_each_rollback_the_stable_model_is_asked_for_again() -> None:
     world = World({1: ROLLED_BACK, 2: ROLLED_BACK})
-    course = course_of(world, failing(2, 2))
+    log = log_of(world, failing(2, 2))
     assert world.applied == [0, 1, 0, 2, 0]
-    assert [(each.revision, each.outcome, each.ended - each.began) for each in course.endings] == [
+    assert [(each.revision, each.outcome, each.ended - each.began) for each in log.endings] == [
         ("digits-1", ROLLED_BACK, 20.0),
         ("digits-2", ROLLED_BACK, 20.0),
     ]
-    assert course.versions == {"digits-0": GOOD, "digits-1": FAILING, "digits-2": FAILING}
+    assert log.versions == {"digits-0": GOOD, "digits-1": FAILING, "digits-2": FAILING}
 
 
 def test_a_promoted_release_is_the_stable_model_of_the_next() -> None:
     world = World({1: PROMOTED, 2: ROLLED_BACK, 3: PROMOTED})
-    course = course_of(world, equal(2, 3))
+    log = log_of(world, equal(2, 3))
     assert world.applied == [0, 1, 1, 2, 1, 3, 3]
-    assert [each.outcome for each in course.endings] == [PROMOTED, ROLLED_BACK, PROMOTED]
-    assert course.versions == {"digits-0": TWIN_A, "digits-1": TWIN_B, "digits-2": TWIN_A, "digits-3": TWIN_B}
+    assert [each.outcome for each in log.endings] == [PROMOTED, ROLLED_BACK, PROMOTED]
+    assert log.versions == {"digits-0": TWIN_A, "digits-1": TWIN_B, "digits-2": TWIN_A, "digits-3": TWIN_B}
 
 
 def test_a_release_that_does_not_end_is_given_up_and_the_next_one_tried() -> None:
     world = World({2: ROLLED_BACK})
     scenario = failing(2, 2)
-    first, second = course_of(world, scenario).endings
+    first, second = log_of(world, scenario).endings
     assert (first.revision, first.outcome) == ("digits-1", "")
     assert first.message.startswith("not within 180 s; Canary")
     assert scenario.patience < first.ended - first.began < scenario.patience + 1
@@ -147,7 +147,7 @@ def test_a_release_that_does_not_end_is_given_up_and_the_next_one_tried() -> Non
 
 def test_a_release_that_the_api_server_refuses_is_a_result_too() -> None:
     world = World({1: ROLLED_BACK, 3: ROLLED_BACK}, refuses=(2,))
-    endings = course_of(world, failing(2, 3)).endings
+    endings = log_of(world, failing(2, 3)).endings
     assert [each.outcome for each in endings] == [ROLLED_BACK, "", ROLLED_BACK]
     assert endings[1].message == "it couldn't be applied: the API server is busy"
 
@@ -155,13 +155,13 @@ def test_a_release_that_the_api_server_refuses_is_a_result_too() -> None:
 def test_a_bad_model_that_is_promoted_ends_the_scenario() -> None:
     world = World({1: PROMOTED})
     with pytest.raises(ScenarioAborted, match="release 1 was promoted"):
-        course_of(world, failing(2, 2))
+        log_of(world, failing(2, 2))
 
 
 def test_without_a_load_nothing_is_measured() -> None:
     world = World({1: ROLLED_BACK}, load_ends=1_010.0)
     with pytest.raises(ScenarioAborted, match="load has ended"):
-        course_of(world, failing(2, 1))
+        log_of(world, failing(2, 1))
 
 
 def test_a_stable_model_that_does_not_get_ready_ends_the_scenario() -> None:
@@ -170,4 +170,4 @@ def test_a_stable_model_that_does_not_get_ready_ends_the_scenario() -> None:
             pass
 
     with pytest.raises(ScenarioAborted, match="not live within 180 s"):
-        course_of(NeverReady({}), failing(2, 1))
+        log_of(NeverReady({}), failing(2, 1))

@@ -12,15 +12,15 @@ import pytest
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.server.models import CLASS, INPUT, MODELS, SCORES
-from benchmarks.server.paced_load import Head, pace, read_head, summary
+from benchmarks.server.paced_load import Head, drive_at_rate, read_head, summary
 from benchmarks.server.peers import PEERS
-from benchmarks.server.protocols import BINARY, JSON, PREDICT, Answer, Question, ask_rows, read_columns
+from benchmarks.server.protocols import BINARY, JSON, PREDICT, InferenceRequest, Prediction, ask_rows, read_columns
 from benchmarks.server.results import Load
 from benchmarks.server.runtime import open_session
 
 ROWS = np.array([[0.5, -1.25]], np.float32)
 SCORED = np.array([0.25, 0.75], np.float32)
-ANSWER = Answer(1, SCORED)
+ANSWER = Prediction(1, SCORED)
 TENSORS: list[dict[str, object]] = [
     {"name": "class", "shape": [1], "datatype": "INT64", "data": [1]},
     {"name": "scores", "shape": [1, 2], "datatype": "FP32", "data": [0.25, 0.75]},
@@ -28,31 +28,31 @@ TENSORS: list[dict[str, object]] = [
 
 
 def test_json_carries_the_row_flat() -> None:
-    question = JSON.ask("digits", ROWS)
-    assert (question.path, json.loads(question.body)) == (
+    request = JSON.ask("digits", ROWS)
+    assert (request.path, json.loads(request.body)) == (
         "/v2/models/digits/infer",
         {"inputs": [{"name": "x", "shape": [1, 2], "datatype": "FP32", "data": [0.5, -1.25]}]},
     )
 
 
 def test_binary_puts_the_row_behind_its_json_and_says_where_it_begins() -> None:
-    question = BINARY.ask("digits", ROWS)
-    length = int(question.headers["Inference-Header-Content-Length"])
-    assert json.loads(question.body[:length])["inputs"] == [
+    request = BINARY.ask("digits", ROWS)
+    length = int(request.headers["Inference-Header-Content-Length"])
+    assert json.loads(request.body[:length])["inputs"] == [
         {"name": "x", "shape": [1, 2], "datatype": "FP32", "parameters": {"binary_data_size": 8}}
     ]
-    assert question.body[length:] == ROWS.tobytes()
+    assert request.body[length:] == ROWS.tobytes()
 
 
 @pytest.mark.parametrize(
-    ("question", "expected"),
+    ("sent", "expected"),
     [
         pytest.param(PREDICT.ask("digits", ROWS), {"inputs": [[0.5, -1.25]]}, id="our plain path"),
         pytest.param(ask_rows("digits", ROWS), {"rows": [[0.5, -1.25]]}, id="a server without the protocol"),
     ],
 )
-def test_plain_questions(question: Question, expected: object) -> None:
-    assert (question.path, json.loads(question.body)) == ("/predict", expected)
+def test_plain_requests(sent: InferenceRequest, expected: object) -> None:
+    assert (sent.path, json.loads(sent.body)) == ("/predict", expected)
 
 
 def binary_answer() -> tuple[bytes, dict[str, str]]:
@@ -74,7 +74,7 @@ def binary_answer() -> tuple[bytes, dict[str, str]]:
         pytest.param(read_columns(b"[[1.0,0.25,0.75]]", {}), id="columns"),
     ],
 )
-def test_every_protocol_reads_the_same_answer(answer: Answer) -> None:
+def test_every_protocol_reads_the_same_answer(answer: Prediction) -> None:
     assert answer.differs(ANSWER) is None
 
 
@@ -86,12 +86,14 @@ def test_an_answer_without_scores_is_refused() -> None:
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        pytest.param(Answer(1, np.array([0.25, 0.751], np.float32)), "scores that are 0.001 off", id="another score"),
-        pytest.param(Answer(0, SCORED), "class 0 instead of 1", id="another class"),
-        pytest.param(Answer(1, SCORED[:1]), "1 scores instead of 2", id="too few scores"),
+        pytest.param(
+            Prediction(1, np.array([0.25, 0.751], np.float32)), "scores that are 0.001 off", id="another score"
+        ),
+        pytest.param(Prediction(0, SCORED), "class 0 instead of 1", id="another class"),
+        pytest.param(Prediction(1, SCORED[:1]), "1 scores instead of 2", id="too few scores"),
     ],
 )
-def test_a_wrong_answer_is_told_in_words(answer: Answer, words: str) -> None:
+def test_a_wrong_answer_is_told_in_words(answer: Prediction, words: str) -> None:
     assert answer.differs(ANSWER) == words
 
 
@@ -143,8 +145,8 @@ def test_heads_of_answers(received: bytes, expected: Head | None) -> None:
 
 
 def test_a_request_is_written_once_with_its_length() -> None:
-    question = Question("/predict", b"[1]", {"Content-Type": "application/json"})
-    assert question.sent_to("127.0.0.1:80") == (
+    request = InferenceRequest("/predict", b"[1]", {"Content-Type": "application/json"})
+    assert request.sent_to("127.0.0.1:80") == (
         b"POST /predict HTTP/1.1\r\nHost: 127.0.0.1:80\r\n"
         b"Content-Type: application/json\r\nContent-Length: 3\r\n\r\n[1]"
     )
@@ -182,10 +184,10 @@ def port() -> Iterator[int]:
 
 
 def test_a_fixed_rate_is_kept_and_every_answer_counted(port: int) -> None:
-    seen = pace(port, Question("/good", b"[1]", {}), per_second=100, seconds=0.3)
+    seen = drive_at_rate(port, InferenceRequest("/good", b"[1]", {}), per_second=100, seconds=0.3)
     assert (seen.per_second, seen.failed) == (100, 0)
     assert 0 < seen.p50_ms <= seen.p99_ms
 
 
 def test_refusals_at_a_fixed_rate_are_failures(port: int) -> None:
-    assert pace(port, Question("/bad", b"[1]", {}), per_second=50, seconds=0.1).failed == 30
+    assert drive_at_rate(port, InferenceRequest("/bad", b"[1]", {}), per_second=50, seconds=0.1).failed == 30
