@@ -10,6 +10,7 @@ import yaml
 
 from tests.chart.conftest import Manifest
 from tests.operator.world import SETTINGS, Behaviour, World
+from tidegate.controller.judging import RolloutJudge
 from tidegate.controller.reconciler import Reconciler
 from tidegate.kube.api import DEPLOYMENTS, EVENTS, MODEL_DEPLOYMENTS, Resource
 from tidegate.kube.cluster import WATCHED
@@ -133,7 +134,9 @@ def test_whole_rollouts_call_exactly_the_writes_of_the_table() -> None:
     schema = SCHEMA["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
     world = World(schema, {f"http://models/{number}": Behaviour() for number in range(3)})
     recorder = Recorder(world)
-    world._reconciler = Reconciler(recorder, MetricsCollector(world), SETTINGS, lambda seen, decision: None)
+    world._reconciler = Reconciler(
+        recorder, RolloutJudge(MetricsCollector(world)), SETTINGS, lambda seen, decision: None
+    )
     steps = {"canary": {"steps": [{"weight": 50}]}}
     for number in range(3):
         world.kubectl_apply(

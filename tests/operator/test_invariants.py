@@ -10,8 +10,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tidegate.controller.observe import NOTHING_TO_JUDGE
 from tidegate.decide.rollout import decide
+from tidegate.judge.verdict import NOTHING_TO_JUDGE
 from tidegate.model.decision import (
     Action,
     Decision,

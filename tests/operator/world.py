@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from tidegate.controller.judging import RolloutJudge
 from tidegate.controller.reconciler import Reconciler
 from tidegate.errors import MetricsUnavailable
 from tidegate.kube.api import (
@@ -128,7 +129,7 @@ class World:
 
     def restart(self) -> None:
         """The operator starts anew, with nothing in memory."""
-        self._reconciler = Reconciler(self, MetricsCollector(self), SETTINGS, lambda seen, decision: None)
+        self._reconciler = Reconciler(self, RolloutJudge(MetricsCollector(self)), SETTINGS, lambda seen, decision: None)
 
     @contextmanager
     def crashing_at(self, write: int, *, after: bool) -> Iterator[None]:

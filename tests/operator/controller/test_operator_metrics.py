@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.operator.world import SETTINGS, Behaviour, World
+from tidegate.controller.judging import RolloutJudge
 from tidegate.controller.operator_metrics import OperatorMetrics
 from tidegate.controller.reconciler import Reconciler
 from tidegate.metrics.collector import MetricsCollector
@@ -23,7 +24,9 @@ def world(spec_schema: Mapping[str, Any]) -> World:
 
 def told_of(world: World, operator_metrics: OperatorMetrics) -> dict[tuple[str, ...], float]:
     """After one more look, every sample: name and the labels beyond the object's → value."""
-    Reconciler(world, MetricsCollector(world), SETTINGS, operator_metrics.told).reconcile("shop", "digits", world.now)
+    Reconciler(world, RolloutJudge(MetricsCollector(world)), SETTINGS, operator_metrics.observe_decision).reconcile(
+        "shop", "digits", world.now
+    )
     return {
         (sample.name, *(value for name, value in sample.labels.items() if name not in WHERE)): sample.value
         for metric in operator_metrics.registry.collect()

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.operator.world import SETTINGS, Behaviour, World
+from tidegate.controller.judging import RolloutJudge
 from tidegate.controller.reconciler import Reconciler
 from tidegate.metrics.collector import MetricsCollector
 from tidegate.model.decision import Decision
@@ -68,7 +69,7 @@ def test_every_decision_is_told(world: World) -> None:
     told: list[tuple[Observation, Decision]] = []
     world.kubectl_apply(model={"uri": "http://models/1"})
     reconciler = Reconciler(
-        world, MetricsCollector(world), SETTINGS, lambda seen, decision: told.append((seen, decision))
+        world, RolloutJudge(MetricsCollector(world)), SETTINGS, lambda seen, decision: told.append((seen, decision))
     )
     again = reconciler.reconcile("shop", "digits", world.now)
 

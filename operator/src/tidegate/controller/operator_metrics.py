@@ -37,10 +37,10 @@ class OperatorMetrics:
         """Answers GET /metrics on all addresses, in a thread."""
         start_http_server(port, registry=self.registry)
 
-    def told(self, seen: Observation, decision: Decision) -> None:
+    def observe_decision(self, seen: Observation, decision: Decision) -> None:
         """Takes in one decision."""
         where = (seen.namespace, seen.name)
-        self._tell_weights(where, seen)
+        self._set_weights(where, seen)
         rollout = decision.status.rollout
         self._step.labels(*where).set(rollout.step if rollout else 0)
         if seen.verdict.evidence is None:
@@ -73,7 +73,7 @@ class OperatorMetrics:
                 self._evidence.remove(*where, metric, direction)
         self._shown.pop(where, None)
 
-    def _tell_weights(self, where: tuple[str, str], seen: Observation) -> None:
+    def _set_weights(self, where: tuple[str, str], seen: Observation) -> None:
         now = dict(seen.split or ())
         for gone in self._weights.get(where, set()) - now.keys():
             self._weight.remove(*where, gone)

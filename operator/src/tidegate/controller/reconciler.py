@@ -1,18 +1,17 @@
-"""observe → decide → act, on one screen."""
+"""observe → judge → decide → act, on one screen."""
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from tidegate.controller.act import act
+from tidegate.controller.judging import RolloutJudge
 from tidegate.controller.observe import observe
-from tidegate.controller.verdict_cache import VerdictCache
 from tidegate.decide.rollout import decide
 from tidegate.errors import InvalidSpec
 from tidegate.kube.api import Manifest
 from tidegate.kube.cluster import Cluster
-from tidegate.metrics.collector import MetricsCollector
 from tidegate.model.decision import Decision, Event
 from tidegate.model.observation import Observation
 from tidegate.model.reasons import ConditionType, Phase, Reason
@@ -22,7 +21,7 @@ from tidegate.settings import Settings
 log = logging.getLogger(__name__)
 
 DecisionListener = Callable[[Observation, Decision], None]
-"""Is told of every decision; for metrics."""
+"""Called after every decision was carried out; for metrics."""
 
 
 @dataclass(frozen=True)
@@ -30,41 +29,33 @@ class Reconciler:
     """Brings one ModelDeployment a step closer to what it asks for, as often as it is called."""
 
     cluster: Cluster
-    collector: MetricsCollector
+    judge: RolloutJudge
     settings: Settings
-    told: DecisionListener
-    gone: Callable[[str, str], None] = lambda namespace, name: None
-    """Is told of a ModelDeployment that there is no more."""
-    verdict_cache: VerdictCache = field(default_factory=VerdictCache)
+    on_decision: DecisionListener
+    on_deletion: Callable[[str, str], None] = lambda namespace, name: None
+    """Called with namespace and name of a ModelDeployment that there is no more."""
 
     def reconcile(self, namespace: str, name: str, now: datetime) -> timedelta | None:
-        """One pass; gives back when to look again, or None to wait for an event.
+        """One pass; gives back when to reconcile again, or None to wait for an event.
 
         Raises ClusterUnavailable when a write failed: call again a little later.
         """
         manifest = self.cluster.model_deployment(namespace, name)
         if manifest is None or manifest["metadata"].get("deletionTimestamp"):
-            self.collector.forget(namespace, name)
-            self.verdict_cache.forget(namespace, name)
-            self.gone(namespace, name)
+            self.judge.forget(namespace, name)
+            self.on_deletion(namespace, name)
             return None
         try:
-            seen = observe(
-                self.cluster,
-                self.collector,
-                self.verdict_cache,
-                manifest,
-                scrape_interval=self.settings.scrape_interval,
-                now=now,
-            )
+            observed = observe(self.cluster, manifest, scrape_interval=self.settings.scrape_interval, now=now)
         except InvalidSpec as error:
             self._refuse(manifest, str(error), now)
             return None
-        decision = decide(seen)
+        judged = self.judge.judge(observed)
+        decision = decide(judged)
         for event in decision.events:
             log.info("%s/%s: %s: %s", namespace, name, event.reason, event.message)
-        act(self.cluster, self.settings, manifest, seen, decision)
-        self.told(seen, decision)
+        act(self.cluster, self.settings, manifest, judged, decision)
+        self.on_decision(judged, decision)
         return decision.requeue_after
 
     def _refuse(self, manifest: Manifest, message: str, now: datetime) -> None:

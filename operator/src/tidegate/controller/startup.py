@@ -1,4 +1,4 @@
-"""Builds the operator's parts and runs them under kopf until it is told to stop."""
+"""Builds the operator's parts and runs them under kopf until it is asked to stop."""
 
 import gc
 import logging
@@ -9,6 +9,7 @@ import kopf
 from kopf._core.engines.peering import Identity
 
 from tidegate.controller.handlers import RESYNC_SECONDS, Parts, register, resync
+from tidegate.controller.judging import RolloutJudge
 from tidegate.controller.operator_metrics import OperatorMetrics
 from tidegate.controller.reconciler import Reconciler
 from tidegate.controller.workqueue import WorkQueue
@@ -58,8 +59,8 @@ def build(settings: Settings) -> Parts:
     )
     leader_election = LeaderElection(api, settings.namespace, settings.identity)
     access = PrometheusAccess.of(settings.prometheus_secret)
-    collector = MetricsCollector(PrometheusMetrics(settings.prometheus_url, access))
-    reconciler = Reconciler(cluster, collector, settings, operator_metrics.told, operator_metrics.forget)
+    judge = RolloutJudge(MetricsCollector(PrometheusMetrics(settings.prometheus_url, access)))
+    reconciler = Reconciler(cluster, judge, settings, operator_metrics.observe_decision, operator_metrics.forget)
     workqueue = WorkQueue(
         reconciler.reconcile,
         workers=settings.workers,

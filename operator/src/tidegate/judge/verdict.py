@@ -26,6 +26,9 @@ REASONS = {
 }
 
 
+NOTHING_TO_JUDGE = Verdict(Answer.NOT_ENOUGH, Reason.NO_ROLLOUT, "there is no rollout to judge")
+
+
 @dataclass(frozen=True)
 class Criteria:
     """What is to be judged: under which tolerances, and how sure an ACCEPTABLE has to be.

@@ -1,0 +1,69 @@
+"""The second of the four verbs: what the counters say about what was observed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from tidegate.controller.verdict_cache import VerdictCache
+from tidegate.decide.criteria import criteria_for
+from tidegate.judge.sampling import INGESTION_LAG
+from tidegate.judge.verdict import NOTHING_TO_JUDGE
+from tidegate.metrics.collector import MetricsCollector
+from tidegate.metrics.observers import counters_for
+from tidegate.model.evidence import Verdict
+from tidegate.model.observation import Observation
+from tidegate.model.revision import RevisionState
+from tidegate.model.status import Status
+from tidegate.model.traffic import Arms, Share
+
+
+@dataclass(frozen=True)
+class RolloutJudge:
+    """Adds the verdict and the observed share to an Observation. Safe to use from several threads, one per object."""
+
+    collector: MetricsCollector
+    verdicts: VerdictCache = field(default_factory=VerdictCache)
+
+    def judge(self, observation: Observation) -> Observation:
+        """The same observation with its `verdict` and `share`. What the metrics can't tell is part of the answer."""
+        # The verdict before the share, which is computed from the same counters.
+        judged = replace(observation, verdict=self._verdict(observation))
+        return replace(judged, share=self._share(judged))
+
+    def forget(self, namespace: str, name: str) -> None:
+        """Drops what is kept of a ModelDeployment that has no rollout any more."""
+        self.collector.forget(namespace, name)
+        self.verdicts.forget(namespace, name)
+
+    def _verdict(self, observation: Observation) -> Verdict:
+        namespace, name, recorded = observation.namespace, observation.name, observation.recorded
+        if recorded.rollout is None or recorded.stable is None:
+            self.forget(namespace, name)
+            return NOTHING_TO_JUDGE
+        analysis = observation.spec.analysis
+        measurements = self.collector.measurements(
+            Arms(namespace, name, recorded.stable, recorded.rollout.candidate),
+            recorded.rollout,
+            analysis,
+            counters_for(observation.spec.router, analysis.requests_from),
+            propagation_delay=observation.propagation_delay,
+            until=observation.now - INGESTION_LAG,
+        )
+        criteria = criteria_for(observation.spec, recorded.rollout)
+        nodes = observation.state(recorded.rollout.candidate).nodes
+        return self.verdicts.judge((namespace, name), measurements, criteria, nodes)
+
+    def _share(self, observation: Observation) -> Share | None:
+        if observation.split is None or not _anybody_beside(observation.recorded, observation.revisions):
+            return None
+        return self.collector.share(
+            observation.namespace,
+            observation.name,
+            counters_for(observation.spec.router, observation.spec.analysis.requests_from),
+            observation.propagation_delay,
+            observation.now - INGESTION_LAG,
+        )
+
+
+def _anybody_beside(recorded: Status, revisions: Mapping[str, RevisionState]) -> bool:
+    """Whether traffic could go to anybody but stable: only then is it worth asking where it goes."""
+    return any(state.replicas is not None and state.name != recorded.stable for state in revisions.values())
