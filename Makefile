@@ -50,8 +50,8 @@ test-fast: setup ## The tests that need nothing but Python
 	$(BIN)/pytest -m "$(WITHOUT_PROGRAMS)"
 
 .PHONY: coverage
-coverage: setup ## How much of the code the unit tests run, branches counted; pages in build/coverage
-	$(BIN)/pytest -q -m "$(WITHOUT_PROGRAMS)" --cov --cov-report=term:skip-covered --cov-report=html $(ARGS)
+coverage: setup ## How much of the operator its unit tests run, branches counted; pages in build/coverage
+	$(BIN)/pytest -q -m "$(WITHOUT_PROGRAMS)" --cov --cov-report=term:skip-covered --cov-report=html tests/operator tests/router
 
 .PHONY: bench-server
 bench-server: setup ## The model server beside the bare runtime and its peers; ARGS=--quick for a look
