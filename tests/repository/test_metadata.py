@@ -1,5 +1,6 @@
 """What the packages and the chart say about themselves: one version, one licence."""
 
+import re
 import tomllib
 from importlib.metadata import metadata, version
 from pathlib import Path
@@ -47,3 +48,9 @@ def test_every_package_carries_the_licence(member: str) -> None:
 
 def test_the_chart_tells_the_licence() -> None:
     assert chart()["annotations"] == {"artifacthub.io/license": project(REPOSITORY)["license"]}
+
+
+@pytest.mark.parametrize("name", ["Dockerfile.operator", "Dockerfile.server"])
+def test_images_are_built_with_the_makefiles_uv(name: str) -> None:
+    (ours,) = re.findall(r"^UV_VERSION := (\S+)$", (REPOSITORY / "Makefile").read_text(), re.MULTILINE)
+    assert re.findall(r"\buv==(\S+)", (REPOSITORY / name).read_text()) == [ours]
