@@ -45,7 +45,7 @@ def _soak(folder: Path, options: argparse.Namespace, progress: Progress) -> Resu
 
 def _stopping(folder: Path, options: argparse.Namespace, progress: Progress) -> Result:
     endings = try_stopping(folder, options.rounds, options.peers, dict(options.set), progress)
-    return stopping_report(endings), all(ending.seen.is_good for ending in endings if ending.is_ours)
+    return stopping_report(endings), all(ending.result.is_good for ending in endings if ending.is_ours)
 
 
 def _fuzz(folder: Path, options: argparse.Namespace, progress: Progress) -> Result:

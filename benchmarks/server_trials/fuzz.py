@@ -15,7 +15,7 @@ from benchmarks.errors import BenchmarkError
 from benchmarks.http_client import Connection, NoResponse, connect, request_bytes
 from benchmarks.progress import Progress
 from benchmarks.server.server_process import ServerProcess
-from benchmarks.server_trials.malformed import PATHS, Case, Shape, case_for, valid_question
+from benchmarks.server_trials.malformed import PATHS, Case, Shape, case_for, valid_body
 from benchmarks.server_trials.models import with_inputs
 from benchmarks.server_trials.requests import End
 from benchmarks.server_trials.server_under_test import faults, start_tidegate
@@ -54,7 +54,7 @@ def fuzz_wire(
     folder: Path, seconds: float, seed: int, progress: Progress, signatures: Sequence[Signature] = tuple(SIGNATURES)
 ) -> FuzzResult:
     """The time is shared out among servers, one after the other, each with a model of another signature."""
-    seen, random = FuzzResult(), Random(seed)
+    result, random = FuzzResult(), Random(seed)
     for number, signature in enumerate(signatures):
         inputs: list[tuple[str, str, list[int | str]]] = [
             (spec.name, spec.datatype, ["N" if size == -1 else size for size in spec.shape])
@@ -62,44 +62,44 @@ def fuzz_wire(
         ]
         model = with_inputs(folder, f"fuzzed-{number}", inputs)
         with start_tidegate(model, SETTINGS) as server:
-            uvloop.run(_fuzz_one(server, signature, seconds / len(signatures), seen, random))
-            seen.faults += faults(server)
+            uvloop.run(_fuzz_one(server, signature, seconds / len(signatures), result, random))
+            result.faults += faults(server)
             if server.has_ended:
                 raise BenchmarkError(f"seed {seed}: the server died: {server.last_log_line()}")
-        seen.servers += 1
-        progress.note(f"{seen.cases.total()} cases, {len(seen.wrong)} wrong answers, {len(seen.faults)} faults")
-    return seen
+        result.servers += 1
+        progress.note(f"{result.cases.total()} cases, {len(result.wrong)} wrong answers, {len(result.faults)} faults")
+    return result
 
 
 async def _fuzz_one(
-    server: ServerProcess, signature: Signature, seconds: float, seen: FuzzResult, random: Random
+    server: ServerProcess, signature: Signature, seconds: float, result: FuzzResult, random: Random
 ) -> None:
     until = perf_counter() + seconds
     while perf_counter() < until and not server.has_ended:
         cases = [case_for(signature, random) for _ in range(CASES_BETWEEN_CHECKS)]
         waiting = iter(cases)
-        await asyncio.gather(*(send_all(server.port, waiting, seen, until) for _ in range(AT_ONCE)))
-        await _check_that_it_still_answers(server.port, signature, seen)
+        await asyncio.gather(*(send_all(server.port, waiting, result, until) for _ in range(AT_ONCE)))
+        await _check_that_it_still_answers(server.port, signature, result)
 
 
-async def send_all(port: int, cases: Iterator[Case], seen: FuzzResult, until: float) -> None:
+async def send_all(port: int, cases: Iterator[Case], result: FuzzResult, until: float) -> None:
     """Each case on a connection of its own. Several of these share one iterator."""
     for case in cases:
         if perf_counter() > until:
             return
-        seen.cases[case.way.value] += 1
+        result.cases[case.way.value] += 1
         try:
             connection = await connect(port)
         except OSError as error:
-            seen.wrong.append((f"no connection: {type(error).__name__}", case.data))
+            result.wrong.append((f"no connection: {type(error).__name__}", case.data))
             continue
         try:
-            await _try(connection, case, seen)
+            await _try(connection, case, result)
         finally:
             connection.close()
 
 
-async def _try(connection: Connection, case: Case, seen: FuzzResult) -> None:
+async def _try(connection: Connection, case: Case, result: FuzzResult) -> None:
     if case.shape is Shape.IN_PIECES:
         for at in range(0, len(case.data), 7):
             await connection.send(case.data[at : at + 7])
@@ -111,10 +111,10 @@ async def _try(connection: Connection, case: Case, seen: FuzzResult) -> None:
     if case.end is not End.HALF_CLOSE:
         return
     connection.end_sending()
-    await _read_all(connection, case, seen)
+    await _read_all(connection, case, result)
 
 
-async def _read_all(connection: Connection, case: Case, seen: FuzzResult) -> None:
+async def _read_all(connection: Connection, case: Case, result: FuzzResult) -> None:
     """What was sent may be several requests; every answer counts, until the server ends the connection."""
     answers = 0
     has_body = not case.data.lstrip().startswith(b"HEAD")
@@ -123,31 +123,31 @@ async def _read_all(connection: Connection, case: Case, seen: FuzzResult) -> Non
             response = await connection.response(has_body=has_body, patience=ANSWER_SECONDS)
         except NoResponse as broken:
             if str(broken) != "the connection ended after 0 bytes of an answer":
-                seen.wrong.append((str(broken), case.data))
-            seen.unanswered += not answers
+                result.wrong.append((str(broken), case.data))
+            result.unanswered += not answers
             return
         answers += 1
-        seen.answers[response.status] += 1
+        result.answers[response.status] += 1
         if response.status >= 500:
-            _judge_error(response.status, response.body, case, seen)
+            _check_error(response.status, response.body, case, result)
         if response.closes and not has_body:
             return  # a refusal of a head that couldn't be read has a body, whatever the method was
 
 
-def _judge_error(status: int, body: bytes, case: Case, seen: FuzzResult) -> None:
+def _check_error(status: int, body: bytes, case: Case, result: FuzzResult) -> None:
     by_rule = (status == DEADLINE_PASSED and case.may_ask_for_a_deadline) or (
         status == NOT_IMPLEMENTED and case.names_a_transfer_coding
     )
     if by_rule:
-        seen.by_rule[status] += 1
+        result.by_rule[status] += 1
     else:
-        seen.wrong.append((f"{status} {body[:120]!r}", case.data))
+        result.wrong.append((f"{status} {body[:120]!r}", case.data))
 
 
-async def _check_that_it_still_answers(port: int, signature: Signature, seen: FuzzResult) -> None:
-    question = valid_question(signature, Random(1))
-    request = request_bytes(PATHS[0], question.body, inference_header_content_length=question.json_bytes)
-    seen.checks += 1
+async def _check_that_it_still_answers(port: int, signature: Signature, result: FuzzResult) -> None:
+    body = valid_body(signature, Random(1))
+    request = request_bytes(PATHS[0], body.body, inference_header_content_length=body.json_bytes)
+    result.checks += 1
     sentence = "no connection"
     with suppress(OSError):
         connection = await connect(port)
@@ -158,4 +158,4 @@ async def _check_that_it_still_answers(port: int, signature: Signature, seen: Fu
             sentence = str(broken)
         connection.close()
     if not sentence.startswith("200"):
-        seen.wrong.append((f"a valid question got {sentence}", request))
+        result.wrong.append((f"a valid request got {sentence}", request))

@@ -1,4 +1,4 @@
-"""Requests that no client should send: mutated questions, odd headers, and bytes that are no HTTP at all.
+"""Requests that no client should send: mutated bodies, odd headers, and bytes that are no HTTP at all.
 
 Pure: a seed gives the same cases again.
 """
@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks.http_client import request_bytes
 from benchmarks.server_trials.requests import End, compressed
 from benchmarks.server_trials.server_under_test import NAME
-from tests.server.protocol.mutations import Case as Question
+from tests.server.protocol.mutations import Case as RequestBody
 from tests.server.protocol.mutations import mutated
 from tests.server.protocol.questions import array_of, question
 from tidegate_server.protocol.signature import Signature
@@ -77,7 +77,7 @@ class Case:
 def case_for(signature: Signature, random: Random) -> Case:
     """One case; `signature` is what the server's model has."""
     (way,) = random.choices(list(Way), (50, 20, 8, 14, 8))
-    question, data = _asked(signature, way, random)
+    valid_or_mutated, data = _request(signature, way, random)
     match way:
         case Way.HEADERS:
             data = _odd_head(data, random)
@@ -89,10 +89,10 @@ def case_for(signature: Signature, random: Random) -> Case:
             pass
     end = random.choice([End.HALF_CLOSE, End.CLOSE, End.RESET]) if way is Way.CUT else End.HALF_CLOSE
     pieces = random.random() < 0.1 and len(data) < 2000
-    return Case(way, data, end, Shape.IN_PIECES if pieces else Shape.AT_ONCE, b"timeout" in question)
+    return Case(way, data, end, Shape.IN_PIECES if pieces else Shape.AT_ONCE, b"timeout" in valid_or_mutated)
 
 
-def valid_question(signature: Signature, random: Random) -> Question:
+def valid_body(signature: Signature, random: Random) -> RequestBody:
     """One to three rows, in JSON, in bytes or in both."""
     size = random.randint(1, 3)
     arrays = {}
@@ -103,7 +103,7 @@ def valid_question(signature: Signature, random: Random) -> Question:
     wanted: dict[str, Any] = random.choice(
         [{}, {"id": "7"}, {"outputs": [{"name": "scores"}]}, {"parameters": {"timeout": 10**6}}]
     )
-    return Question(signature, *question(signature, arrays, binary, nested=random.random() < 0.5, **wanted))
+    return RequestBody(signature, *question(signature, arrays, binary, nested=random.random() < 0.5, **wanted))
 
 
 def _value(datatype: str, random: Random) -> Any:
@@ -112,23 +112,23 @@ def _value(datatype: str, random: Random) -> Any:
     return random.randint(0, 1) if datatype == "BOOL" else random.randint(0, 100)
 
 
-def _asked(signature: Signature, way: Way, random: Random) -> tuple[bytes, bytes]:
-    """A question to this signature, and the request that asks it. Mutated, unless the rest of the request will be."""
-    asked = valid_question(signature, random)
+def _request(signature: Signature, way: Way, random: Random) -> tuple[bytes, bytes]:
+    """A body for this signature, and the request with it. Mutated, unless the rest of the request will be."""
+    content = valid_body(signature, random)
     if way in (Way.BODY, Way.COMPRESSED) or random.random() < 0.3:
-        asked = mutated(asked, random)
-    body, coding = asked.body, None
+        content = mutated(content, random)
+    body, coding = content.body, None
     if way is Way.COMPRESSED:
         coding = random.choice(["gzip", "deflate"])
         body = random.choice([compressed(body, coding), compressed(body, coding), body])
         if random.random() < 0.3:
             at = random.randint(0, len(body))
             body = body[:at] + random.randbytes(2) + body[at + random.randint(0, 3) :]
-    return asked.body, request_bytes(
-        random.choice(PATHS) if asked.json_bytes is None else PATHS[0],
+    return content.body, request_bytes(
+        random.choice(PATHS) if content.json_bytes is None else PATHS[0],
         body,
         chunk=random.choice([0, 0, 0, 1, 50]),
-        inference_header_content_length=asked.json_bytes,
+        inference_header_content_length=content.json_bytes,
         content_encoding=coding,
         accept_encoding=random.choice([None, None, "gzip", "deflate"]),
         content_type=random.choice(["application/json", "application/octet-stream", "text/plain", None, ""]),

@@ -60,7 +60,7 @@ class Kind:
     pool: int = 150
 
 
-class Judge:
+class ResponseChecker:
     """Knows what the model answers, from a session of its own."""
 
     def __init__(self, model: str) -> None:

@@ -18,7 +18,7 @@ from benchmarks.server.server_process import ServerProcess
 from benchmarks.server_trials.grpc_calls import CallCounts, calling
 from benchmarks.server_trials.memory import Flatness, Sample, cpu_seconds, flatness, resident_bytes
 from benchmarks.server_trials.models import readings
-from benchmarks.server_trials.requests import BAD_KINDS, GOOD_KINDS, End, Judge, Kind, Message
+from benchmarks.server_trials.requests import BAD_KINDS, GOOD_KINDS, End, Kind, Message, ResponseChecker
 from benchmarks.server_trials.server_under_test import faults, start_tidegate
 
 CONNECTIONS = 32
@@ -131,7 +131,7 @@ class Load:
 
     def __init__(self, model: Path, seed: int, kinds: Sequence[Kind] = (*GOOD_KINDS, *BAD_KINDS)) -> None:
         self.counts = Counts()
-        self._random, self._judge = Random(seed), Judge(str(model))
+        self._random, self._checker = Random(seed), ResponseChecker(str(model))
         self._kinds, self._shares = kinds, [kind.share for kind in kinds]
         self._pools = {kind.name: [kind.make(self._random) for _ in range(kind.pool)] for kind in kinds}
 
@@ -195,5 +195,5 @@ class Load:
             return
         if response.status not in kind.statuses:
             self.counts.objected(kind.name, f"{response.status} {response.body[:120]!r}")
-        elif response.status == 200 and (objection := self._judge.objection(message, response)) is not None:
+        elif response.status == 200 and (objection := self._checker.objection(message, response)) is not None:
             self.counts.objected(kind.name, objection)

@@ -19,7 +19,7 @@ from benchmarks.http_client import Connection, NoResponse, Response, connect
 
 BEFORE_SECONDS = 1.5
 AFTER_SECONDS = 3.5
-NEWS_SECONDS = 1.0
+PROPAGATION_SECONDS = 1.0
 """From the signal until new connections go elsewhere."""
 OPENERS = 4
 OPENER_PAUSE_SECONDS = 0.02
@@ -29,7 +29,7 @@ PATIENCE_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
-class Pressure:
+class LoadProfile:
     """`per_second` None: every connection asks again as soon as it's answered. `openers` make new ones all the time."""
 
     connections: int
@@ -44,9 +44,9 @@ class Pressure:
         return f"{how}, {self.connections} connections{whose}"
 
 
-PACED = Pressure(16, 200)
-PRESSURES = (PACED, Pressure(16, None), Pressure(64, None))
-STUBBORN = Pressure(16, None, openers=16, opener_pause_seconds=0.005, is_stubborn=True)
+PACED = LoadProfile(16, 200)
+PROFILES = (PACED, LoadProfile(16, None), LoadProfile(64, None))
+STUBBORN = LoadProfile(16, None, openers=16, opener_pause_seconds=0.005, is_stubborn=True)
 """Some 1000 connections a second; for as long as they are let in."""
 
 
@@ -86,15 +86,15 @@ class StopResult:
         self.exit_seconds += other.exit_seconds
 
 
-def stop_under(pressure: Pressure, port: int, pid: int, other_port: int, request: bytes) -> StopResult:
+def stop_under(profile: LoadProfile, port: int, pid: int, other_port: int, request: bytes) -> StopResult:
     """One round: load, SIGTERM to `pid`, load, and the wait for its end."""
-    return uvloop.run(_Round(pressure, port, other_port, request).run(pid))
+    return uvloop.run(_Round(profile, port, other_port, request).run(pid))
 
 
 class _Round:
-    def __init__(self, pressure: Pressure, port: int, other_port: int, request: bytes) -> None:
-        self.seen = StopResult()
-        self._pressure, self._port, self._other_port, self._request = pressure, port, other_port, request
+    def __init__(self, profile: LoadProfile, port: int, other_port: int, request: bytes) -> None:
+        self.result = StopResult()
+        self._pressure, self._port, self._other_port, self._request = profile, port, other_port, request
         self._due: asyncio.Queue[None] = asyncio.Queue()
         self._signalled: float | None = None
         self._is_over = False
@@ -117,10 +117,10 @@ class _Round:
         await asyncio.gather(*kept, *others)
         seconds = await ended
         if seconds is None:
-            self.seen.killed = 1
+            self.result.killed = 1
         else:
-            self.seen.exit_seconds.append(seconds)
-        return self.seen
+            self.result.exit_seconds.append(seconds)
+        return self.result
 
     async def _pace(self, per_second: float) -> None:
         began, number = perf_counter(), 0
@@ -134,14 +134,14 @@ class _Round:
         connection = first
         while await self._is_asked_for():
             if connection is first and connection.has_ended:
-                self.seen.untold += 1
+                self.result.untold += 1
                 connection = await self._elsewhere(connection)
-            response = await self._ask(connection, self.seen.lost)
-            self.seen.answered += response is not None
+            response = await self._ask(connection, self.result.lost)
+            self.result.answered += response is not None
             if response is None or response.closes:
-                self.seen.told += connection is first and response is not None
+                self.result.told += connection is first and response is not None
                 connection = await self._elsewhere(connection)
-        self.seen.left_open += connection is first
+        self.result.left_open += connection is first
         connection.close()
 
     async def _is_asked_for(self) -> bool:
@@ -169,10 +169,10 @@ class _Round:
     async def _open(self) -> None:
         """Connections for one request each, one after the other."""
         while not self._is_over:
-            self.seen.new += 1
+            self.result.new += 1
             connection = await self._new_wire()
             if connection is not None:
-                await self._ask(connection, self.seen.new_lost)
+                await self._ask(connection, self.result.new_lost)
                 connection.close()
             await asyncio.sleep(self._pressure.opener_pause_seconds)
 
@@ -182,15 +182,15 @@ class _Round:
         except ConnectionRefusedError as refused:
             if self._signalled is not None and self._pressure.is_stubborn:
                 return await connect(self._other_port)
-            self.seen.new_lost[type(refused).__name__] += 1
+            self.result.new_lost[type(refused).__name__] += 1
         except OSError as error:
-            self.seen.new_lost[type(error).__name__] += 1
+            self.result.new_lost[type(error).__name__] += 1
         return None
 
     def _port_for_new_ones(self) -> int:
         if self._pressure.is_stubborn or self._signalled is None:
             return self._port
-        has_heard = perf_counter() > self._signalled + NEWS_SECONDS
+        has_heard = perf_counter() > self._signalled + PROPAGATION_SECONDS
         return self._other_port if has_heard else self._port
 
 

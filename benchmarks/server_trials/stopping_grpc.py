@@ -26,11 +26,11 @@ def stop_under_calls(port: int, pid: int, other_port: int, width: int) -> StopRe
     """One round, as `stopping.stop_under`, with every channel at saturation."""
     options = [("grpc.use_local_subchannel_pool", 1), ("grpc.min_reconnect_backoff_ms", 100)]
     target = f"ipv4:127.0.0.1:{port},127.0.0.1:{other_port}"
-    seen, lock, stop = StopResult(), Lock(), Event()
+    result, lock, stop = StopResult(), Lock(), Event()
     request = infer_request(np.ones((1, width), np.float32))
     channels = [grpc.insecure_channel(target, options) for _ in range(CHANNELS)]
     threads = [
-        Thread(target=_ask, args=(infer_stub(channel), request, stop, seen, lock), daemon=True)
+        Thread(target=_ask, args=(infer_stub(channel), request, stop, result, lock), daemon=True)
         for channel in channels
         for _ in range(CALLS_AT_ONCE)
     ]
@@ -46,12 +46,12 @@ def stop_under_calls(port: int, pid: int, other_port: int, width: int) -> StopRe
         thread.join(PATIENCE_SECONDS)
     for channel in channels:
         channel.close()
-    seen.killed = int(seconds is None)
-    seen.exit_seconds = [] if seconds is None else [seconds]
-    return seen
+    result.killed = int(seconds is None)
+    result.exit_seconds = [] if seconds is None else [seconds]
+    return result
 
 
-def _ask(ask: Any, request: Any, stop: Event, seen: StopResult, lock: Lock) -> None:
+def _ask(ask: Any, request: Any, stop: Event, result: StopResult, lock: Lock) -> None:
     lost: Counter[str] = Counter()
     answered = 0
     while not stop.is_set():
@@ -61,5 +61,5 @@ def _ask(ask: Any, request: Any, stop: Event, seen: StopResult, lock: Lock) -> N
         except grpc.RpcError as error:
             lost[f"{error.code().name}: {error.details()}"] += 1
     with lock:
-        seen.answered += answered
-        seen.lost.update(lost)
+        result.answered += answered
+        result.lost.update(lost)

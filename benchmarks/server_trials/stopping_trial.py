@@ -15,7 +15,7 @@ from benchmarks.server.protocols import JSON
 from benchmarks.server.server_process import start_server
 from benchmarks.server.setups import ServerSetup
 from benchmarks.server_trials.server_under_test import NAME, start_tidegate
-from benchmarks.server_trials.stopping import PRESSURES, STUBBORN, Pressure, StopResult, stop_under
+from benchmarks.server_trials.stopping import PROFILES, STUBBORN, LoadProfile, StopResult, stop_under
 from benchmarks.server_trials.stopping_grpc import stop_under_calls
 
 SETTINGS = {"TIDEGATE_DRAIN_SECONDS": "2"}
@@ -27,11 +27,11 @@ PEER_ROUNDS = 3
 
 @dataclass(frozen=True)
 class Ending:
-    """All rounds of one server under one pressure."""
+    """All rounds of one server under one load profile."""
 
     server: str
-    pressure: str
-    seen: StopResult
+    profile: str
+    result: StopResult
 
     @property
     def is_ours(self) -> bool:
@@ -47,43 +47,43 @@ def try_stopping(
     endings = []
     with start_tidegate(model) as staying:
 
-        def stop_ours(pressure: Pressure) -> StopResult:
+        def stop_ours(profile: LoadProfile) -> StopResult:
             with start_tidegate(model, settings) as server:
-                return stop_under(pressure, server.port, server.pid, staying.port, request)
+                return stop_under(profile, server.port, server.pid, staying.port, request)
 
         def stop_our_calls() -> StopResult:
             with start_tidegate(model, settings) as server:
                 width = MODELS["S"].row[0]
                 return stop_under_calls(server.grpc_port, server.pid, staying.grpc_port, width)
 
-        for pressure in (*PRESSURES, STUBBORN):
-            progress.note(f"{TIDEGATE}, {pressure}")
-            endings.append(Ending(TIDEGATE, str(pressure), _repeated(partial(stop_ours, pressure), rounds)))
+        for profile in (*PROFILES, STUBBORN):
+            progress.note(f"{TIDEGATE}, {profile}")
+            endings.append(Ending(TIDEGATE, str(profile), _repeated(partial(stop_ours, profile), rounds)))
         progress.note(f"{TIDEGATE}, gRPC")
         endings.append(
             Ending(TIDEGATE, "gRPC, at saturation, 8 channels with 4 calls each", _repeated(stop_our_calls, rounds))
         )
         for peer in _peers(progress) if with_peers else []:
-            for pressure in PRESSURES:
-                progress.note(f"{peer}, {pressure}")
-                stop = _stopper_of(peer, model, pressure, staying.port, request)
-                endings.append(Ending(str(peer), str(pressure), _repeated(stop, min(rounds, PEER_ROUNDS))))
+            for profile in PROFILES:
+                progress.note(f"{peer}, {profile}")
+                stop = _stopper_of(peer, model, profile, staying.port, request)
+                endings.append(Ending(str(peer), str(profile), _repeated(stop, min(rounds, PEER_ROUNDS))))
     return endings
 
 
 def _repeated(once: Callable[[], StopResult], rounds: int) -> StopResult:
-    seen = once()
+    result = once()
     for _ in range(rounds - 1):
-        seen.add(once())
-    return seen
+        result.add(once())
+    return result
 
 
 def _stopper_of(
-    peer: ServerSetup, model: Path, pressure: Pressure, other: int, request: bytes
+    peer: ServerSetup, model: Path, profile: LoadProfile, other: int, request: bytes
 ) -> Callable[[], StopResult]:
     def stop() -> StopResult:
         with start_server(peer, NAME, model) as server:
-            return stop_under(pressure, server.port, server.pid, other, request)
+            return stop_under(profile, server.port, server.pid, other, request)
 
     return stop
 
@@ -112,24 +112,24 @@ def stopping_report(endings: list[Ending]) -> str:
         "server", "load", "rounds", "answered", "lost on kept connections", "told to close", "closed untold",
         "new ones lost", "exit, s",
     ]  # fmt: skip
-    good = all(ending.seen.is_good for ending in endings if ending.is_ours)
+    good = all(ending.result.is_good for ending in endings if ending.is_ours)
     lost = [
-        f"- {ending.server}, {ending.pressure}: {count} × {what}"
+        f"- {ending.server}, {ending.profile}: {count} × {what}"
         for ending in endings
-        for counter in (ending.seen.lost, ending.seen.new_lost)
+        for counter in (ending.result.lost, ending.result.new_lost)
         for what, count in counter.most_common(3)
     ]
     return "\n".join([f"**{met(good)}**", "", table([head, *map(_row, endings)]), "", *lost])
 
 
 def _row(ending: Ending) -> list[str]:
-    seen = ending.seen
-    connections = seen.told + seen.untold + seen.left_open + seen.lost.total()
-    told = f"{seen.told} of {connections}" if connections else UNKNOWN
-    new = f"{seen.new_lost.total()} of {seen.new:,}" if seen.new else UNKNOWN
-    slowest = f"{max(seen.exit_seconds):.1f}" if seen.exit_seconds else UNKNOWN
-    killed = f", {seen.killed} killed" if seen.killed else ""
+    result = ending.result
+    connections = result.told + result.untold + result.left_open + result.lost.total()
+    told = f"{result.told} of {connections}" if connections else UNKNOWN
+    new = f"{result.new_lost.total()} of {result.new:,}" if result.new else UNKNOWN
+    slowest = f"{max(result.exit_seconds):.1f}" if result.exit_seconds else UNKNOWN
+    killed = f", {result.killed} killed" if result.killed else ""
     return [
-        ending.server, ending.pressure, str(seen.rounds), f"{seen.answered:,}", str(seen.lost.total()), told,
-        str(seen.untold), new, slowest + killed,
+        ending.server, ending.profile, str(result.rounds), f"{result.answered:,}", str(result.lost.total()), told,
+        str(result.untold), new, slowest + killed,
     ]  # fmt: skip

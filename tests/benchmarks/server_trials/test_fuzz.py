@@ -19,12 +19,12 @@ from tests.server.protocol.questions import SIGNATURES
 
 
 def test_nothing_that_is_sent_makes_a_server_fail(tmp_path: Path) -> None:
-    seen = fuzz_wire(tmp_path, 4, 1, Progress(1), (SIGNATURES[9], SIGNATURES[-3]))
-    assert (seen.wrong, seen.faults) == ([], [])
-    assert seen.cases.total() > 100
-    assert seen.answers[400] > 0
-    assert seen.answers[200] > 0
-    assert (seen.servers, seen.checks >= 2) == (2, True)
+    result = fuzz_wire(tmp_path, 4, 1, Progress(1), (SIGNATURES[9], SIGNATURES[-3]))
+    assert (result.wrong, result.faults) == ([], [])
+    assert result.cases.total() > 100
+    assert result.answers[400] > 0
+    assert result.answers[200] > 0
+    assert (result.servers, result.checks >= 2) == (2, True)
 
 
 def test_a_running_server_is_what_its_document_says(tmp_path: Path) -> None:
@@ -50,16 +50,16 @@ def test_a_bad_answer_is_noticed(answer: bytes, sentence: str) -> None:
             writer.write(answer)
             writer.close()
 
-        seen = FuzzResult()
+        result = FuzzResult()
         async with await asyncio.start_server(misbehave, HOST, 0) as server:
             port = server.sockets[0].getsockname()[1]
             cases = iter([Case(Way.BODY, b"POST / HTTP/1.1\r\n\r\n", End.HALF_CLOSE)])
-            await send_all(port, cases, seen, perf_counter() + 10)
-        return seen
+            await send_all(port, cases, result, perf_counter() + 10)
+        return result
 
-    seen = asyncio.run(run())
-    assert [said[: len(sentence)] for said, _ in seen.wrong] == [sentence]
-    assert not seen.is_good
+    result = asyncio.run(run())
+    assert [said[: len(sentence)] for said, _ in result.wrong] == [sentence]
+    assert not result.is_good
 
 
 def test_a_seed_gives_the_same_cases_again() -> None:

@@ -10,7 +10,7 @@ import uvloop
 from benchmarks.http_client import Response
 from benchmarks.progress import Progress
 from benchmarks.server_trials.models import readings
-from benchmarks.server_trials.requests import GOOD_KINDS, Judge, Message
+from benchmarks.server_trials.requests import GOOD_KINDS, Message, ResponseChecker
 from benchmarks.server_trials.soak import Load, soak
 from benchmarks.server_trials.soak_report import soak_report
 from tests.server.conftest import free_port
@@ -28,11 +28,11 @@ def test_mixed_and_bad_requests_are_answered_as_they_should_be(tmp_path: Path) -
 
 
 def test_wrong_numbers_are_noticed(tmp_path: Path) -> None:
-    judge, rows = Judge(str(readings(tmp_path))), np.zeros((1, 2), np.float32)
+    checker, rows = ResponseChecker(str(readings(tmp_path))), np.zeros((1, 2), np.float32)
     right = {"outputs": {"waves": [[0.5, 0.5]], "mean": [0.5]}}
     wrong = {"outputs": {"waves": [[0.5, 0.6]], "mean": [0.5]}}
     answers = [Response(200, {}, orjson.dumps(document)) for document in (right, wrong, {})]
-    assert [judge.objection(Message(b"", rows), answer) for answer in answers] == [
+    assert [checker.objection(Message(b"", rows), answer) for answer in answers] == [
         None,
         "wrong numbers in waves",
         "an unreadable answer: KeyError: 'outputs'",

@@ -11,7 +11,7 @@ import pytest
 from benchmarks.server.models import MODELS
 from benchmarks.server.server_process import ServerProcess
 from benchmarks.server_trials.server_under_test import start_tidegate
-from benchmarks.server_trials.stopping import PACED, PRESSURES, Pressure, stop_under
+from benchmarks.server_trials.stopping import PACED, PROFILES, LoadProfile, stop_under
 from benchmarks.server_trials.stopping_grpc import stop_under_calls
 from benchmarks.server_trials.stopping_trial import SETTINGS, Ending, inference_request, stopping_report
 from tests.server.conftest import free_ports
@@ -47,22 +47,22 @@ def staying(model: Path) -> Iterator[ServerProcess]:
         yield server
 
 
-@pytest.mark.parametrize("pressure", PRESSURES[:2], ids=str)
-def test_sigterm_under_load_loses_nothing(pressure: Pressure, model: Path, staying: ServerProcess) -> None:
+@pytest.mark.parametrize("profile", PROFILES[:2], ids=str)
+def test_sigterm_under_load_loses_nothing(profile: LoadProfile, model: Path, staying: ServerProcess) -> None:
     with start_tidegate(model, SETTINGS) as server:
-        seen = stop_under(pressure, server.port, server.pid, staying.port, inference_request())
-    assert seen.is_good, seen
-    assert (seen.told, seen.rounds) == (pressure.connections, 1)
-    assert seen.answered > 100
-    assert seen.new > 10
-    assert 2 <= seen.exit_seconds[0] < 30
+        result = stop_under(profile, server.port, server.pid, staying.port, inference_request())
+    assert result.is_good, result
+    assert (result.told, result.rounds) == (profile.connections, 1)
+    assert result.answered > 100
+    assert result.new > 10
+    assert 2 <= result.exit_seconds[0] < 30
 
 
 def test_sigterm_under_grpc_calls_loses_nothing(model: Path, staying: ServerProcess) -> None:
     with start_tidegate(model, SETTINGS) as server:
-        seen = stop_under_calls(server.grpc_port, server.pid, staying.grpc_port, MODELS["S"].row[0])
-    assert seen.is_good, seen
-    assert seen.answered > 100
+        result = stop_under_calls(server.grpc_port, server.pid, staying.grpc_port, MODELS["S"].row[0])
+    assert result.is_good, result
+    assert result.answered > 100
 
 
 def test_a_server_that_just_dies_loses_requests_and_the_trial_says_so(staying: ServerProcess) -> None:
@@ -72,10 +72,10 @@ def test_a_server_that_just_dies_loses_requests_and_the_trial_says_so(staying: S
             assert process.stdout is not None
             with closing(process.stdout) as words:
                 assert words.readline() == b"listening\n"
-                seen = stop_under(PACED, port, process.pid, staying.port, inference_request())
+                result = stop_under(PACED, port, process.pid, staying.port, inference_request())
         finally:
             process.kill()
-    assert not seen.is_good
-    assert seen.lost.total() + seen.untold == PACED.connections
-    assert seen.new_lost["ConnectionRefusedError"] > 0
-    assert "**missed**" in stopping_report([Ending("Tidegate", str(PACED), seen)])
+    assert not result.is_good
+    assert result.lost.total() + result.untold == PACED.connections
+    assert result.new_lost["ConnectionRefusedError"] > 0
+    assert "**missed**" in stopping_report([Ending("Tidegate", str(PACED), result)])
