@@ -33,12 +33,8 @@ def accepted_encoding(header: str) -> str | None:
     """gzip or deflate, if the client's Accept-Encoding allows one of them."""
     for part in header.lower().split(","):
         name, _, parameters = part.partition(";")
-        if name.strip() in ("gzip", "deflate") and parameters.replace(" ", "") not in (
-            "q=0",
-            "q=0.0",
-            "q=0.00",
-            "q=0.000",
-        ):
+        is_refused = parameters.replace(" ", "").rstrip("0.") == "q="
+        if name.strip() in ("gzip", "deflate") and not is_refused:
             return name.strip()
     return None
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import sys
 from collections.abc import Callable, Iterable
 from io import BytesIO
 from queue import SimpleQueue
@@ -101,7 +102,7 @@ def build_environ(request: Request) -> dict[str, Any]:
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": "http",
         "wsgi.input": BytesIO(request.body),
-        "wsgi.errors": _LogLines(),
+        "wsgi.errors": sys.stderr,
         "wsgi.multithread": True,
         "wsgi.multiprocess": False,
         "wsgi.run_once": False,
@@ -120,15 +121,3 @@ def _path_only(target: bytes) -> bytes:
     if target.startswith(b"/") or b"://" not in target:
         return target
     return b"/" + target.split(b"://", 1)[1].partition(b"/")[2]
-
-
-class _LogLines:
-    """The application's error stream."""
-
-    def write(self, text: str) -> int:
-        if text.strip():
-            log.warning("%s", text.strip())
-        return len(text)
-
-    def flush(self) -> None:
-        pass
