@@ -3,9 +3,9 @@
 import re
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 from hmac import compare_digest
+from typing import NamedTuple
 
 from tidegate_server.errors import BadSetting
 
@@ -14,16 +14,14 @@ PREFIX = "tg_"
 _LINE = re.compile(r"(?P<name>[A-Za-z0-9._-]{1,64}):(?P<digest>[0-9a-fA-F]{64})")
 
 
-@dataclass(frozen=True)
-class ApiKeyHash:
+class ApiKeyHash(NamedTuple):
     """`digest`: SHA-256 of the key, 32 bytes."""
 
     name: str
     digest: bytes
 
 
-@dataclass(frozen=True)
-class GeneratedKey:
+class GeneratedKey(NamedTuple):
     """`key` is for the caller, `line` for the server's file."""
 
     key: str
