@@ -16,7 +16,7 @@ from tidegate_server.protocol import v2
 from tidegate_server.protocol.document import parse_json
 from tidegate_server.protocol.request import InferRequest, rows_of
 from tidegate_server.protocol.tensors import Array
-from tidegate_server.web.encoding import WORTH_COMPRESSING, accepted_encoding, compressed, decompressed
+from tidegate_server.web.compression import MIN_COMPRESSED_BYTES, accepted_encoding, compressed, decompressed
 from tidegate_server.web.error_responses import response_for
 from tidegate_server.web.message import JSON, OCTETS, Request, Respond, Response
 from tidegate_server.web.telemetry import RequestRecord, Telemetry
@@ -236,7 +236,7 @@ def _json_bytes(request: Request) -> int | None:
 
 
 def _compressed(response: Response, request: Request) -> Response:
-    if len(response.body) < WORTH_COMPRESSING or response.status != 200:
+    if len(response.body) < MIN_COMPRESSED_BYTES or response.status != 200:
         return response
     encoding = accepted_encoding(request.header(b"accept-encoding") or "")
     if encoding is None:

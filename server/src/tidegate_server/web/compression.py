@@ -5,7 +5,7 @@ import zlib
 
 from tidegate_server.errors import InvalidRequest
 
-WORTH_COMPRESSING = 1024
+MIN_COMPRESSED_BYTES = 1024
 _WINDOW_BITS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 _FASTEST = 1
 
