@@ -23,6 +23,7 @@ SKIPPED = {".venv", ".git", ".pytest_cache", "build"}
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 CODE = re.compile(r"^```.*?^```|`[^`\n]*`", re.DOTALL | re.MULTILINE)
 SOURCE = re.compile(r"`([\w.-]+/[\w./-]+\.(?:py|toml|tpl|proto))`")
+TARGET = re.compile(r"(?:`|^    )make ([a-z-]+)", re.MULTILINE)
 HEADING = re.compile(r"^#+ +(.+)$", re.MULTILINE)
 
 
@@ -57,6 +58,12 @@ def leads_somewhere(document: Path, link: str) -> bool:
 def test_every_source_that_a_document_names_is_there(document: Path) -> None:
     named = SOURCE.findall(document.read_text())
     assert [path for path in named if not any((REPOSITORY / root / path).exists() for root in ROOTS)] == []
+
+
+@pytest.mark.parametrize("document", documents(), ids=lambda path: path.relative_to(REPOSITORY).as_posix())
+def test_every_target_that_a_document_names_is_in_the_makefile(document: Path) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE))
+    assert set(TARGET.findall(document.read_text())) - targets == set()
 
 
 def evidence(e_process: EProcess, failed: int, increments: int, ratio: float, absolute: float) -> float:
