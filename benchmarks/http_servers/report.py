@@ -23,6 +23,7 @@ def speeds(results: Results) -> str:
 
 
 def facts(results: Results) -> str:
+    """What was found of each server, probe by probe."""
     head = [
         "",
         "chunked",
@@ -43,12 +44,14 @@ def facts(results: Results) -> str:
 
 
 def endings(results: Results) -> str:
+    """What SIGTERM under load cost."""
     head = ["SIGTERM under load", "connections told to close", "new connections answered", "requests lost"]
     rows = [[row.label, *_ending(row.ending)] for row in results.rows if row.ending]
     return table([head, *rows])
 
 
 def notes(results: Results) -> str:
+    """Why figures are missing or can't be relied on, and which setting bounds idle connections."""
     noise = []
     if results.spread > QUIET:
         noise.append(

@@ -27,6 +27,7 @@ class TooLarge:
 
     @property
     def refused(self) -> bool:
+        """Turned away with a 4xx before all of it had been sent."""
         return 400 <= self.status < 500 and self.sent < self.of
 
 
@@ -71,6 +72,7 @@ class Ending:
 
     @property
     def lost(self) -> int:
+        """Requests without an answer."""
         return self.refused + self.broken
 
     def __add__(self, other: "Ending") -> "Ending":

@@ -28,6 +28,7 @@ class Package(Peer):
 
     @property
     def pins(self) -> Path:
+        """The file with the exact versions of all that it needs."""
         return PROGRAMS / f"{self.package}.txt"
 
 
@@ -41,10 +42,12 @@ class ComparedServer:
 
     @property
     def label(self) -> str:
+        """What its row is called."""
         return f"{self.setup.server}, {self.setup.setting}"
 
 
 def compared_servers_of(package: Package, programs: Path) -> list[ComparedServer]:
+    """Each setting of one package, started from its programs' folder."""
     return [ComparedServer(setup, package.idle_setting) for setup in package.settings(package, programs)]
 
 

@@ -63,6 +63,7 @@ class SpeedMeasurement:
             self.broke.append(f"can't be asked at a fixed rate: {error}")
 
     def speed(self) -> Speed | None:
+        """Medians over the rounds; None without any."""
         if not self.loads:
             return None
         load = Load.median_of(self.loads)

@@ -44,9 +44,11 @@ class Notes:
         self._of: dict[str, dict[str, None]] = {}
 
     def add(self, label: str, why: str) -> None:
+        """Says once why something of this row is missing."""
         self._of.setdefault(label, {})[why] = None
 
     def of(self, label: str) -> str:
+        """All that was said of this row."""
         return "; ".join(self._of.get(label, ()))
 
 

@@ -53,6 +53,7 @@ class Cost:
 
     @property
     def is_good(self) -> bool:
+        """Within both limits."""
         return self.most <= MOST_MILLISECONDS and self.queries <= MOST_QUERIES
 
 

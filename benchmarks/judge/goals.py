@@ -7,12 +7,13 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from benchmarks.judge.outcomes import ORACLE_60, ORACLE_BEST, ORACLE_TOLERANCE, TIDEGATE, TIDEGATE_STRICT
+from benchmarks.judge.outcomes import Rule
 from benchmarks.judge.results import Figures, Results, ScenarioResult
 from benchmarks.judge.scenarios import Scenario, Table
 from benchmarks.judge.tidegate_defaults import strict
 from tidegate.model.spec import Analysis
 
+OURS = (Rule.TIDEGATE, Rule.TIDEGATE_STRICT)
 UNLIKELY = 0.01
 BEHIND = 0.10
 """How much less than an oracle finds is as good."""
@@ -42,7 +43,7 @@ class Goal:
 def judge(results: Results) -> list[Goal]:
     """Every goal for which there are figures."""
     found = (
-        *(_false_rollbacks(results, rule, *where) for rule in (TIDEGATE, TIDEGATE_STRICT) for where in PLACES),
+        *(_false_rollbacks(results, rule, *where) for rule in OURS for where in PLACES),
         *(_detection(results, *of) for table in (Table.ERRORS, Table.LATENCY) for of in _comparisons(table)),
         _false_promotions(results),
     )
@@ -51,7 +52,7 @@ def judge(results: Results) -> list[Goal]:
 
 def is_harmless(scenario: Scenario, rule: str, analysis: Analysis) -> bool:
     """Whether this rule of ours promises to leave such a candidate."""
-    return scenario.is_tolerated(strict(analysis) if rule == TIDEGATE_STRICT else analysis)
+    return scenario.is_tolerated(strict(analysis) if rule == Rule.TIDEGATE_STRICT else analysis)
 
 
 def exempt(scenario: Scenario, analysis: Analysis) -> str:
@@ -86,8 +87,8 @@ def _false_rollbacks(results: Results, rule: str, where: str, tables: tuple[Tabl
 def _false_promotions(results: Results) -> Goal | None:
     bound = results.analysis.false_promotion
     beyond = [result for result in results.of(Table.PROMOTION) if not result.scenario.is_equal]
-    words = f"{TIDEGATE}: false promotions at most {bound:.0%} exactly at what is acceptable"
-    return _bounded(words, beyond, TIDEGATE, bound, lambda figures: figures.promoted)
+    words = f"{Rule.TIDEGATE}: false promotions at most {bound:.0%} exactly at what is acceptable"
+    return _bounded(words, beyond, Rule.TIDEGATE, bound, lambda figures: figures.promoted)
 
 
 def _bounded(
@@ -104,7 +105,11 @@ def _bounded(
 
 
 def _comparisons(table: Table) -> list[tuple[str, str, Table]]:
-    pairs = ((TIDEGATE_STRICT, ORACLE_60), (TIDEGATE_STRICT, ORACLE_BEST), (TIDEGATE, ORACLE_TOLERANCE))
+    pairs = (
+        (Rule.TIDEGATE_STRICT, Rule.ORACLE_60),
+        (Rule.TIDEGATE_STRICT, Rule.ORACLE_BEST),
+        (Rule.TIDEGATE, Rule.ORACLE_TOLERANCE),
+    )
     return [(rule, oracle, table) for rule, oracle in pairs]
 
 

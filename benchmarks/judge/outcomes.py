@@ -1,10 +1,20 @@
-"""What a rule did in one run. Pure."""
+"""The rules that are compared, and what one did in one run. Pure."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
-TIDEGATE, TIDEGATE_STRICT = "ours", "ours, strict"
-ARGO, FLAGGER, KAYENTA = "Argo-style", "Flagger-style", "Kayenta"
-ORACLE_60, ORACLE_BEST, ORACLE_TOLERANCE = "oracle, 60 s", "oracle, best window", "oracle at the tolerance"
+
+class Rule(StrEnum):
+    """As it is called in reports. `TIDEGATE_STRICT` is the product's judge where no difference is tolerated."""
+
+    ARGO = "Argo-style"
+    FLAGGER = "Flagger-style"
+    KAYENTA = "Kayenta"
+    ORACLE_60 = "oracle, 60 s"
+    ORACLE_BEST = "oracle, best window"
+    TIDEGATE_STRICT = "ours, strict"
+    ORACLE_TOLERANCE = "oracle at the tolerance"
+    TIDEGATE = "ours"
 
 
 @dataclass(frozen=True)

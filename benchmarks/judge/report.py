@@ -3,24 +3,15 @@
 from collections.abc import Sequence
 
 from benchmarks.judge.goals import exempt, is_harmless, is_refuted, judge, percent
-from benchmarks.judge.outcomes import (
-    ARGO,
-    FLAGGER,
-    KAYENTA,
-    ORACLE_60,
-    ORACLE_BEST,
-    ORACLE_TOLERANCE,
-    TIDEGATE,
-    TIDEGATE_STRICT,
-)
+from benchmarks.judge.outcomes import Rule
 from benchmarks.judge.results import Figures, Results, ScenarioResult
 from benchmarks.judge.scenarios import Table
 from benchmarks.judge.traffic import HORIZON, WEIGHT
 from benchmarks.markdown import UNKNOWN, table
 
-BASELINES = (ARGO, FLAGGER, KAYENTA)
-FEWER = (*BASELINES, ORACLE_60, TIDEGATE_STRICT, TIDEGATE)
-ALL = (*BASELINES, ORACLE_60, ORACLE_BEST, TIDEGATE_STRICT, ORACLE_TOLERANCE, TIDEGATE)
+BASELINES = (Rule.ARGO, Rule.FLAGGER, Rule.KAYENTA)
+FEWER = (*BASELINES, Rule.ORACLE_60, Rule.TIDEGATE_STRICT, Rule.TIDEGATE)
+ALL = tuple(Rule)
 
 
 def report(results: Results) -> str:
@@ -70,7 +61,7 @@ def _found(results: Results, result: ScenarioResult, rule: str) -> str:
     figures = result.figures.get(rule)
     if figures is None:
         return UNKNOWN
-    if rule in (TIDEGATE, TIDEGATE_STRICT) and is_harmless(result.scenario, rule, results.analysis):
+    if rule in (Rule.TIDEGATE, Rule.TIDEGATE_STRICT) and is_harmless(result.scenario, rule, results.analysis):
         beyond_table_1 = not result.scenario.is_equal and result.scenario.table is not Table.SAME
         return _tidegate(results, result, rule) + (" (tolerated)" if beyond_table_1 else "")
     if result.scenario.table is Table.SAME:
@@ -96,7 +87,7 @@ def _marked(mistakes: int, figures: Figures, bound: float) -> str:
 
 
 def _ends(results: Results, result: ScenarioResult) -> list[str]:
-    figures = result.figures[TIDEGATE]
+    figures = result.figures[Rule.TIDEGATE]
     marked = "" if result.scenario.is_equal else _marked(figures.promoted, figures, results.analysis.false_promotion)
     undecided = figures.runs - figures.promoted - figures.rolled_back
     return [

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from benchmarks.judge.oracle import EQUAL, TOLERATED, WINDOWS, Oracle, oracles_for
-from benchmarks.judge.outcomes import ORACLE_60, ORACLE_BEST, ORACLE_TOLERANCE, Outcome
+from benchmarks.judge.outcomes import Outcome, Rule
 from benchmarks.judge.scenarios import Scenario, Table
 from tidegate.model.spec import Analysis
 
@@ -82,9 +82,9 @@ def _entrants(scenario: Scenario, analysis: Analysis, oracles: Iterable[Oracle])
     equal = [oracle for oracle in oracles if oracle.tuned_for == EQUAL]
     tolerated = [oracle for oracle in oracles if oracle.tuned_for == TOLERATED]
     columns = [
-        (ORACLE_60, [oracle for oracle in equal if oracle.window == WINDOWS[0]]),
-        (ORACLE_BEST, [] if scenario.is_equal else equal),
-        (ORACLE_TOLERANCE, [] if scenario.is_tolerated(analysis) else tolerated),
+        (Rule.ORACLE_60, [oracle for oracle in equal if oracle.window == WINDOWS[0]]),
+        (Rule.ORACLE_BEST, [] if scenario.is_equal else equal),
+        (Rule.ORACLE_TOLERANCE, [] if scenario.is_tolerated(analysis) else tolerated),
     ]
     return [(column, few) for column, few in columns if len(few) == 1 or (few and not scenario.is_equal)]
 

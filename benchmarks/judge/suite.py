@@ -15,7 +15,7 @@ from numpy.random import Generator
 from benchmarks.judge.baselines import argo, flagger
 from benchmarks.judge.kayenta import kayenta
 from benchmarks.judge.oracle import Harmless, oracles_for, tune
-from benchmarks.judge.outcomes import ARGO, FLAGGER, KAYENTA, TIDEGATE, TIDEGATE_STRICT, Outcome
+from benchmarks.judge.outcomes import Outcome, Rule
 from benchmarks.judge.results import Results, summarize
 from benchmarks.judge.scenarios import Scenario, Table
 from benchmarks.judge.tidegate_defaults import strict
@@ -94,13 +94,13 @@ def one_run(scenario: Scenario, analysis: Analysis, thresholds: Thresholds, rand
     overdispersion = learned(recording, analysis)
     tidegate = judge_recording(recording, analysis, overdispersion, until_promoted=scenario.table is Table.PROMOTION)
     if scenario.is_for_tidegate_alone:
-        return {TIDEGATE: tidegate}
-    outcomes = {
-        ARGO: Outcome(argo(recording)),
-        FLAGGER: Outcome(flagger(recording)),
-        KAYENTA: Outcome(kayenta(recording)),
-        TIDEGATE_STRICT: judge_recording(recording, strict(analysis), overdispersion),
-        TIDEGATE: tidegate,
+        return {Rule.TIDEGATE: tidegate}
+    outcomes: dict[str, Outcome] = {
+        Rule.ARGO: Outcome(argo(recording)),
+        Rule.FLAGGER: Outcome(flagger(recording)),
+        Rule.KAYENTA: Outcome(kayenta(recording)),
+        Rule.TIDEGATE_STRICT: judge_recording(recording, strict(analysis), overdispersion),
+        Rule.TIDEGATE: tidegate,
     }
     for oracle in oracles_for(scenario, analysis):
         threshold = thresholds[oracle.harmless, oracle.window]

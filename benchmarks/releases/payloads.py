@@ -18,6 +18,7 @@ class Payloads:
     order: tuple[int, ...]
 
     def images(self, held_out: Sequence[Sequence[float]]) -> list[Sequence[float]]:
+        """The images in the order in which they are sent."""
         return [held_out[image] for image in self.order]
 
     def answers(self, model: Model) -> Answers:

@@ -34,25 +34,30 @@ KUBECTL_FAILED = (KubectlError, subprocess.TimeoutExpired)
 class Commands(Protocol):
     """kubectl."""
 
-    def run(self, *arguments: str) -> str: ...
+    def run(self, *arguments: str) -> str:
+        """What it printed."""
 
-    def apply(self, manifest: str) -> str: ...
+    def apply(self, manifest: str) -> str:
+        """What it printed."""
 
 
 class Observer(Protocol):
     """What can be seen of the ModelDeployment just now."""
 
     @property
-    def seen(self) -> Seen: ...
+    def seen(self) -> Seen:
+        """The newest state."""
 
 
 class Load(Protocol):
     """The load under way. `read_more` gives what ended since it was called last."""
 
     @property
-    def alive(self) -> bool: ...
+    def alive(self) -> bool:
+        """Whether it still sends."""
 
-    def read_more(self) -> Sequence[Request]: ...
+    def read_more(self) -> Sequence[Request]:
+        """Requests that have ended since."""
 
 
 Version = tuple[str, int]

@@ -21,6 +21,7 @@ def report(everything: Sequence[Measured], machine: str) -> str:
 
 
 def goals(judged: Sequence[Goal]) -> str:
+    """Each promise, and whether it was kept."""
     lines = [[goal.scenario, goal.words, goal.seen, "met" if goal.met else MISSED] for goal in judged]
     return table([["candidate", "goal", "seen", ""], *lines])
 

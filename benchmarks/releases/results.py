@@ -68,6 +68,7 @@ class Measured:
 
     @property
     def lost(self) -> int:
+        """Requests that the machinery owes an answer."""
         return sum(self.lost_because.values())
 
 

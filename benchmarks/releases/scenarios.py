@@ -39,14 +39,17 @@ class Scenario:
 
     @property
     def namespace(self) -> str:
+        """Its own, removed afterwards."""
         return f"bench-{self.kind}-{self.scrape}s"
 
     @property
     def host(self) -> str:
+        """Under which the router knows its model."""
         return f"{NAME}.{self.namespace}"
 
     @property
     def title(self) -> str:
+        """What it is called in reports."""
         return f"{self.kind}, scraped every {self.scrape} s"
 
     def candidate(self, release: int) -> str:
@@ -107,5 +110,6 @@ def spec(scenario: Scenario, model: Model, release: int, files: str) -> dict[str
 
 
 def namespace_manifest(scenario: Scenario) -> Mapping[str, Any]:
+    """The namespace, with the strictest pod security."""
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": scenario.namespace, "labels": labels}}

@@ -30,6 +30,7 @@ class Testbed:
 
     @property
     def kubectl(self) -> Kubectl:
+        """For this cluster."""
         return Kubectl(self.cluster.kubeconfig, self.cluster.context)
 
     @property

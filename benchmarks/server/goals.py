@@ -23,10 +23,12 @@ class Goal:
 
     @property
     def met(self) -> bool:
+        """Whether it was reached."""
         return self.reached >= 1
 
     @property
     def verdict(self) -> str:
+        """In words, with how much there is to spare or missing."""
         by = abs(self.reached - 1)
         return f"met, {by:.0%} to spare" if self.met else f"not met, {by:.0%} short"
 

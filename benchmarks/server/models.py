@@ -32,6 +32,7 @@ class BenchModel:
 
     @property
     def name(self) -> str:
+        """What servers call it."""
         return f"bench-{self.size.lower()}"
 
     def row_of_input(self) -> np.ndarray[Any, np.dtype[np.float32]]:

@@ -34,10 +34,12 @@ class Peer:
 
     @property
     def pins(self) -> Path:
+        """The file with the exact versions of all that it needs."""
         return PROGRAMS / f"{self.package}.txt"
 
     @property
     def version(self) -> str:
+        """Its own pinned version. Raises BenchmarkError without one."""
         for line in self.pins.read_text().splitlines():
             name, _, version = line.partition("==")
             if name == self.package:

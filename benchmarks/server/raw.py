@@ -58,6 +58,7 @@ def measure(path: Path, size: str, setting: RawSetting, seconds: float) -> Load:
 
 
 def main() -> None:
+    """Prints what one setting of the bare runtime reaches."""
     parser = argparse.ArgumentParser(description="How fast the bare runtime is.")
     parser.add_argument("path", type=Path)
     parser.add_argument("--size", choices=sorted(MODELS), required=True)

@@ -68,6 +68,7 @@ class Row:
 
     @classmethod
     def without(cls, size: str, server: str, setting: str, protocol: str, note: str) -> "Row":
+        """A row that says why it has no figures."""
         return cls(size, server, setting, protocol, note=note)
 
 

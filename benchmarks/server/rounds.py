@@ -50,6 +50,7 @@ class Bench:
         return prediction_of(self.model, self.file)
 
     def request(self, protocol: Protocol) -> InferenceRequest:
+        """The model's row as this protocol asks it."""
         return protocol.ask(self.model.name, self.model.row_of_input())
 
 

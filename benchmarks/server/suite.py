@@ -27,6 +27,7 @@ class Plan:
 
     @property
     def peers(self) -> list[Peer]:
+        """Those that take part."""
         return [peer for peer in PEERS if peer.package in self.parts]
 
     def steps(self, settings: Sequence[Sequence[ServerSetup]]) -> int:

@@ -17,7 +17,7 @@ from benchmarks.progress import Progress
 from benchmarks.server.server_process import ServerProcess
 from benchmarks.server_trials.malformed import PATHS, Case, Shape, case_for, valid_body
 from benchmarks.server_trials.models import with_inputs
-from benchmarks.server_trials.requests import End
+from benchmarks.server_trials.requests import end_as
 from benchmarks.server_trials.server_under_test import faults, start_tidegate
 from tests.server.protocol.questions import SIGNATURES
 from tidegate_server.protocol.signature import Signature
@@ -47,6 +47,7 @@ class FuzzResult:
 
     @property
     def is_good(self) -> bool:
+        """No wrong answer and no fault."""
         return not (self.wrong or self.faults)
 
 
@@ -106,12 +107,8 @@ async def _try(connection: Connection, case: Case, result: FuzzResult) -> None:
             await asyncio.sleep(0)
     else:
         await connection.send(case.data)
-    if case.end is End.RESET:
-        connection.reset()
-    if case.end is not End.HALF_CLOSE:
-        return
-    connection.end_sending()
-    await _read_all(connection, case, result)
+    if end_as(case.end, connection):
+        await _read_all(connection, case, result)
 
 
 async def _read_all(connection: Connection, case: Case, result: FuzzResult) -> None:

@@ -28,10 +28,12 @@ class FuzzingResult:
 
     @property
     def is_good(self) -> bool:
+        """None of the fuzzers found anything."""
         return all(one.is_good for one in self.documents) and self.wire.is_good and not self.read_code
 
     @property
     def cases(self) -> int:
+        """Of all fuzzers together."""
         found = re.search(r"(\d+) cases", self.read)
         in_reader = int(found[1]) if found else 0
         return sum(one.cases for one in self.documents) + self.wire.cases.total() + in_reader

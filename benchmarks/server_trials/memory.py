@@ -40,6 +40,7 @@ class Flatness:
 
     @property
     def is_flat(self) -> bool:
+        """Whether the settled parts lie within 5 %."""
         return self.spread <= FLAT_SHARE
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from benchmarks.http_client import Response, request_bytes
+from benchmarks.http_client import Connection, Response, request_bytes
 from benchmarks.server_trials.server_under_test import NAME
 
 Array = np.ndarray[Any, Any]
@@ -35,6 +35,15 @@ class End(Enum):
     """It sends no more, and reads."""
     CLOSE = auto()
     RESET = auto()
+
+
+def end_as(end: End, connection: Connection) -> bool:
+    """What such a client does once it has sent its bytes. Whether it still reads, having sent its last."""
+    if end is End.RESET:
+        connection.reset()
+    if end is End.HALF_CLOSE:
+        connection.end_sending()
+    return end is End.HALF_CLOSE
 
 
 @dataclass(slots=True)

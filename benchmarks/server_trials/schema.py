@@ -36,6 +36,7 @@ class Conformance:
 
     @property
     def is_good(self) -> bool:
+        """Something was tried, and nothing was found."""
         return not self.complaint and not self.faults and self.operations > 0 and self.cases > 0
 
 

@@ -18,7 +18,7 @@ from benchmarks.server.server_process import ServerProcess
 from benchmarks.server_trials.grpc_calls import CallCounts, calling
 from benchmarks.server_trials.memory import Flatness, Sample, cpu_seconds, flatness, resident_bytes
 from benchmarks.server_trials.models import readings
-from benchmarks.server_trials.requests import BAD_KINDS, GOOD_KINDS, End, Kind, Message, ResponseChecker
+from benchmarks.server_trials.requests import BAD_KINDS, GOOD_KINDS, Kind, Message, ResponseChecker, end_as
 from benchmarks.server_trials.server_under_test import faults, start_tidegate
 
 CONNECTIONS = 32
@@ -42,6 +42,7 @@ class Counts:
     wrong: list[str] = field(default_factory=list)
 
     def objected(self, name: str, sentence: str) -> None:
+        """Notes a wrong answer to a message of this kind."""
         self.wrong.append(f"{name}: {sentence}")
 
 
@@ -59,14 +60,17 @@ class SoakResult:
 
     @property
     def flatness(self) -> Flatness:
+        """Of the server's memory."""
         return flatness(self.samples, self.seconds)
 
     @property
     def server_errors(self) -> int:
+        """How many answers were a 5xx."""
         return sum(count for status, count in self.counts.answers.items() if status >= 500)
 
     @property
     def is_good(self) -> bool:
+        """Every answer right, no fault in the log, and memory flat."""
         clean = not (self.counts.wrong or self.calls.wrong or self.faults or self.server_errors)
         return clean and self.flatness.is_flat
 
@@ -173,11 +177,8 @@ class Load:
 
     async def _leave(self, connection: Connection, kind: Kind, message: Message) -> None:
         await connection.send(message.data)
-        if message.end is End.RESET:
-            connection.reset()
-        if message.end is not End.HALF_CLOSE:
+        if not end_as(message.end, connection):
             return
-        connection.end_sending()
         try:
             response = await connection.response(patience=AFTER_REFUSAL_SECONDS)
         except NoResponse as broken:

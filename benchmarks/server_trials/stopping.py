@@ -71,9 +71,11 @@ class StopResult:
 
     @property
     def is_good(self) -> bool:
+        """Nothing was lost, everybody was told, and it ended by itself."""
         return not (self.lost or self.untold or self.new_lost or self.left_open or self.killed)
 
     def add(self, other: "StopResult") -> None:
+        """Takes in the counts of other rounds."""
         self.rounds += other.rounds
         self.answered += other.answered
         self.told += other.told

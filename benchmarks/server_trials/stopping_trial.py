@@ -35,6 +35,7 @@ class Ending:
 
     @property
     def is_ours(self) -> bool:
+        """Whether it is held to the promise."""
         return self.server == TIDEGATE
 
 

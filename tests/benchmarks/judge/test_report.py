@@ -6,23 +6,13 @@ import pytest
 
 from benchmarks.judge.__main__ import exit_code
 from benchmarks.judge.goals import Goal, is_refuted, judge
-from benchmarks.judge.outcomes import (
-    ARGO,
-    FLAGGER,
-    KAYENTA,
-    ORACLE_60,
-    ORACLE_BEST,
-    ORACLE_TOLERANCE,
-    TIDEGATE,
-    TIDEGATE_STRICT,
-    Outcome,
-)
+from benchmarks.judge.outcomes import Outcome, Rule
 from benchmarks.judge.report import report
 from benchmarks.judge.results import Figures, Results, ScenarioResult, figures_of
 from benchmarks.judge.scenarios import Scenario, Table, outage
 from tidegate.model.spec import Analysis
 
-RULES = (ARGO, FLAGGER, KAYENTA, TIDEGATE_STRICT, TIDEGATE, ORACLE_60, ORACLE_BEST, ORACLE_TOLERANCE)
+RULES = tuple(Rule)
 SAME = Scenario(Table.SAME, "0.5 %, 10/s", 10, 0.005)
 WORSE = Scenario(Table.ERRORS, "0.5 %, 10/s, ×5", 10, 0.005, times=5)
 ACCEPTABLE = Scenario(
@@ -102,7 +92,10 @@ def test_where_all_is_well_every_goal_is_met(analysis: Analysis) -> None:
 
 
 def test_an_oracle_that_finds_clearly_more_is_a_goal_that_is_not_met(analysis: Analysis) -> None:
-    others = {TIDEGATE: Figures(1000, 700, 300.0), ORACLE_TOLERANCE: Figures(1000, 801, 300.0)}
+    others: dict[str, Figures] = {
+        Rule.TIDEGATE: Figures(1000, 700, 300.0),
+        Rule.ORACLE_TOLERANCE: Figures(1000, 801, 300.0),
+    }
     goals = judge(
         results(analysis, ScenarioResult(WORSE, {**dict.fromkeys(RULES, Figures(1000, 900, 60.0)), **others}))
     )
