@@ -24,7 +24,7 @@ from ratings import Rated, read_ratings
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
 from tidegate_server.predict.package import open_package
-from tidegate_server.predict.recording import record_selftest
+from tidegate_server.predict.selftest_recording import record_selftest
 from tidegate_server.protocol.limits import Limits
 from tidegate_server.protocol.request import InferRequest
 from tidegate_server.protocol.signature import Signature, TensorSpec

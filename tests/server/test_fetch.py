@@ -22,7 +22,7 @@ from tidegate_server.protocol.signature import Signature, TensorSpec
 
 
 @dataclass
-class Origin:
+class ResolvedUri:
     """A little file server. `failing` first answers are 503."""
 
     files: dict[str, bytes] = field(default_factory=dict)
@@ -36,8 +36,8 @@ class Origin:
 
 
 @pytest.fixture
-def origin() -> Iterator[Origin]:
-    state = Origin()
+def origin() -> Iterator[ResolvedUri]:
+    state = ResolvedUri()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -98,7 +98,7 @@ def fetch(folder: Path, uri: str, **environment: str) -> Ended:
     return Ended(ended.returncode, json.loads(report), ended.stderr, models)
 
 
-def test_a_model_is_fetched_checked_and_described(origin: Origin, linear: Path, tmp_path: Path) -> None:
+def test_a_model_is_fetched_checked_and_described(origin: ResolvedUri, linear: Path, tmp_path: Path) -> None:
     content = linear.read_bytes()
     digest = hashlib.sha256(content).hexdigest()
     origin.files["/m.onnx"] = content
@@ -130,7 +130,7 @@ def test_a_file_uri_is_copied(linear: Path, tmp_path: Path) -> None:
     assert ended.report["sha256"] == hashlib.sha256(linear.read_bytes()).hexdigest()
 
 
-def test_a_passing_failure_is_tried_again(origin: Origin, linear: Path, tmp_path: Path) -> None:
+def test_a_passing_failure_is_tried_again(origin: ResolvedUri, linear: Path, tmp_path: Path) -> None:
     origin.files["/m.onnx"] = linear.read_bytes()
     origin.failing = 1
     assert (fetch(tmp_path, origin.uri("/m.onnx")).code, len(origin.asked)) == (0, 2)
@@ -160,7 +160,7 @@ def test_a_passing_failure_is_tried_again(origin: Origin, linear: Path, tmp_path
     ],
 )
 def test_a_failure_says_why_and_whether_waiting_helps(
-    origin: Origin,
+    origin: ResolvedUri,
     linear: Path,
     sequence: Path,
     external: Path,
@@ -183,7 +183,7 @@ def test_a_failure_says_why_and_whether_waiting_helps(
     assert ended.left == []
 
 
-def test_an_old_model_survives_a_failed_fetch(origin: Origin, linear: Path, tmp_path: Path) -> None:
+def test_an_old_model_survives_a_failed_fetch(origin: ResolvedUri, linear: Path, tmp_path: Path) -> None:
     fetch(tmp_path, linear.as_uri())
     ended = fetch(tmp_path, origin.uri("/none"))
     assert (ended.code, (ended.folder / "model.onnx").read_bytes()) == (1, linear.read_bytes())

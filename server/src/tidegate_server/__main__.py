@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from types import FrameType
 
 from tidegate_server.errors import BadSetting, ModelRefused
-from tidegate_server.fetch.report import leave
+from tidegate_server.fetch.report import write_report
 from tidegate_server.settings import LOG_FORMAT, Settings, termination_log
 
 log = logging.getLogger("tidegate_server")
@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _write_termination_message(reason: str, error: Exception, *, permanent: bool) -> None:
     """The operator shows the termination message, so that nobody has to look for the log of a pod that is gone."""
     report = {"reason": reason, "message": str(error), "permanent": permanent}
-    leave(report, termination_log(os.environ))
+    write_report(report, termination_log(os.environ))
 
 
 def _run(options: argparse.Namespace) -> int:

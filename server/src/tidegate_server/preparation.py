@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from tidegate_server.access.authenticator import Authenticator
 from tidegate_server.cgroup import cpu_quota, memory_limit, usable_cpus
+from tidegate_server.inference.execution_plan import ExecutionPlan, process_count
 from tidegate_server.inference.model import Model, sha256_of
-from tidegate_server.inference.plan import Plan, processes_for
-from tidegate_server.inference.warm_up import Wishes, run_once, warm_up
+from tidegate_server.inference.warm_up import WarmUpOptions, run_once, warm_up
 from tidegate_server.memory import resident_bytes, tune_malloc
 from tidegate_server.predict.package import Package, open_package
 from tidegate_server.protocol.limits import Limits
@@ -20,7 +20,7 @@ class Prepared:
     """`sha256` of the model's file, lower case hex."""
 
     model: Model
-    plan: Plan
+    plan: ExecutionPlan
     package: Package
     sha256: str
     authenticator: Authenticator
@@ -31,35 +31,35 @@ def prepare(settings: Settings) -> Prepared:
     tune_malloc()
     model = Model.open(settings.model_path)
     package = open_package(settings.model_path.parent, model.signature)
-    wishes = Wishes(
+    options = WarmUpOptions(
         cpus=_cpus(settings),
         max_rows=settings.batch_max_rows,
         linger_seconds=settings.batch_linger_seconds,
         threads_per_run=settings.threads_per_run,
     )
     limits = Limits(max_elements=settings.max_elements)
-    model, plan = warm_up(model, wishes, package.example(model.signature, limits))
+    model, plan = warm_up(model, options, package.example(model.signature, limits))
     require_selftest(model, package, limits)
     return _prepared(settings, model, plan, package)
 
 
-def prepare_worker(settings: Settings, plan: Plan) -> Prepared:
+def prepare_worker(settings: Settings, plan: ExecutionPlan) -> Prepared:
     """Opens and runs the model once; what can be measured has been measured by the primary."""
     tune_malloc()
-    model = Model.open(settings.model_path, plan.split.threads_per_run)
+    model = Model.open(settings.model_path, plan.layout.threads_per_run)
     package = open_package(settings.model_path.parent, model.signature)
     run_once(model, package.example(model.signature, Limits(max_elements=settings.max_elements)))
     return _prepared(settings, model, plan, package)
 
 
-def count_processes(settings: Settings, plan: Plan) -> int:
+def count_processes(settings: Settings, plan: ExecutionPlan) -> int:
     """How many processes share the port, the primary among them."""
     if settings.processes is not None:
         return settings.processes
-    return processes_for(plan, _cpus(settings), settings.model_path.stat().st_size, resident_bytes(), memory_limit())
+    return process_count(plan, _cpus(settings), settings.model_path.stat().st_size, resident_bytes(), memory_limit())
 
 
-def _prepared(settings: Settings, model: Model, plan: Plan, package: Package) -> Prepared:
+def _prepared(settings: Settings, model: Model, plan: ExecutionPlan, package: Package) -> Prepared:
     sha256 = sha256_of(settings.model_path)
     return Prepared(model, plan, package, sha256, Authenticator.from_settings(settings.access))
 

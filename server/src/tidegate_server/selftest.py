@@ -6,11 +6,11 @@ import sys
 from tidegate_server.errors import InvalidRequest, ModelFailed, ModelRefused, NotFiniteOutput
 from tidegate_server.inference.model import Model
 from tidegate_server.predict.package import Package, open_package
-from tidegate_server.predict.recording import record_selftest
-from tidegate_server.predict.selftest import SELFTEST_FILE, Run, Selftest, SelftestReport, run_selftest
+from tidegate_server.predict.selftest import SELFTEST_FILE, RunModel, Selftest, SelftestReport, run_selftest
+from tidegate_server.predict.selftest_recording import record_selftest
 from tidegate_server.protocol.limits import Limits
 from tidegate_server.protocol.request import InferRequest
-from tidegate_server.protocol.tensors import Array
+from tidegate_server.protocol.tensors import Outputs
 from tidegate_server.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -64,9 +64,9 @@ def _record(model: Model, package: Package, limits: Limits) -> int:
     return 0
 
 
-def _runner(model: Model) -> Run:
-    def run(request: InferRequest) -> dict[str, Array]:
-        names = [wanted.name for wanted in request.outputs]
+def _runner(model: Model) -> RunModel:
+    def run(request: InferRequest) -> Outputs:
+        names = [output.name for output in request.outputs]
         return dict(zip(names, model.run(request.arrays, names), strict=True))
 
     return run

@@ -133,7 +133,7 @@ class Server:
             await self.loop.run_in_executor(None, parts.grpc.stop, self._seconds_left())
         self.has_abandoned_requests = parts.public.is_busy or parts.inference.engine.is_running
         parts.public.close_connections()
-        parts.inference.engine.end()
+        parts.inference.engine.stop()
         for threads in parts.thread_pools:
             threads.stop()
         await self.loop.run_in_executor(None, parts.telemetry.close)

@@ -10,7 +10,7 @@ from tidegate_server.access_log import AccessLog
 from tidegate_server.app import ServerInfo, create_admin_app, create_app
 from tidegate_server.drain import Drain, DrainPolicy
 from tidegate_server.inference.engine import Engine, EngineLimits
-from tidegate_server.inference.failures import FailureLog
+from tidegate_server.inference.failure_log import FailureLog
 from tidegate_server.inference.queue import QueueLimits
 from tidegate_server.inference.service import Inference
 from tidegate_server.metrics import Identity, ServerMetrics, prediction_plan
@@ -20,8 +20,8 @@ from tidegate_server.processes.primary_client import PrimaryClient
 from tidegate_server.processes.workers import Workers
 from tidegate_server.protocol.limits import Limits
 from tidegate_server.protocol.openapi import openapi_document
-from tidegate_server.rpc.door import GrpcDoor
-from tidegate_server.rpc.witness import CallWitness
+from tidegate_server.rpc.call_log import RpcTelemetry
+from tidegate_server.rpc.server import GrpcServer
 from tidegate_server.settings import Settings
 from tidegate_server.tracing import Tracing
 from tidegate_server.web.connection import HttpLimits
@@ -53,7 +53,7 @@ class Parts:
     thread_pools: tuple[WsgiThreadPool, ...]
     public: HttpServer
     admin: HttpServer
-    grpc: GrpcDoor
+    grpc: GrpcServer
 
 
 def build(
@@ -63,9 +63,9 @@ def build(
     drain = Drain(DrainPolicy(settings.drain_seconds, settings.drain_deadline_seconds))
     inference = _inference(prepared, settings, loop, drain)
     if role is Role.PRIMARY:
-        inference.metrics.gather(workers.merged_with)
+        inference.metrics.merge_with(workers.merged_with)
     else:
-        inference.metrics.ask_for_statistics(PrimaryClient(settings.host, settings.admin_port).statistics)
+        inference.metrics.set_statistics_source(PrimaryClient(settings.host, settings.admin_port).statistics)
     telemetry = _telemetry(inference, settings)
     authenticator, info = prepared.authenticator, _server_info(prepared, inference, settings)
     handler = InferenceHandler(inference, authenticator, telemetry, settings.max_body_bytes)
@@ -103,15 +103,15 @@ def _inference(prepared: Prepared, settings: Settings, loop: asyncio.AbstractEve
     identity = Identity(settings.model_deployment, settings.revision, prepared.sha256, settings.model_name)
     signature, labels, plan = prepared.model.signature, prepared.package.labels, prepared.plan
     metrics = ServerMetrics(identity, prediction_plan(signature, labels))
-    metrics.planned(
-        threads_per_run=plan.split.threads_per_run,
-        runs_at_once=plan.split.runs_at_once,
+    metrics.set_plan(
+        threads_per_run=plan.layout.threads_per_run,
+        runs_at_once=plan.layout.runs_at_once,
         max_rows=plan.max_rows,
         inline=plan.inline,
     )
     limits = EngineLimits(QueueLimits(settings.max_queue, settings.max_queue_bytes), settings.request_seconds)
     engine = Engine(prepared.model, plan, limits, metrics, loop)
-    metrics.watch(queue_length=lambda: len(engine.queue))
+    metrics.set_callbacks(queue_length=lambda: len(engine.queue))
     return Inference(
         signature=signature,
         name=settings.model_name,
@@ -129,7 +129,7 @@ def _inference(prepared: Prepared, settings: Settings, loop: asyncio.AbstractEve
 
 def _telemetry(inference: Inference, settings: Settings) -> Telemetry:
     access_log = AccessLog(settings.access_log, settings.revision)
-    inference.metrics.watch(log_lines_dropped=access_log.dropped)
+    inference.metrics.set_callbacks(log_lines_dropped=access_log.dropped)
     attributes = {"tidegate.model_deployment": settings.model_deployment, "tidegate.revision": settings.revision}
     return Telemetry(inference.metrics, access_log, Tracing.from_settings(settings.tracing, attributes))
 
@@ -149,7 +149,7 @@ def _server_info(prepared: Prepared, inference: Inference, settings: Settings) -
         server_version=__version__,
         secured=not prepared.authenticator.is_open,
         example=package.predictor.example(signature),
-        forms=package.predictor.forms,
+        body_schemas=package.predictor.body_schemas,
     )
     properties = {"sha256": prepared.sha256, "model_deployment": settings.model_deployment}
     return ServerInfo(properties, document, selftest)
@@ -157,8 +157,8 @@ def _server_info(prepared: Prepared, inference: Inference, settings: Settings) -
 
 def _grpc(
     inference: Inference, authenticator: Authenticator, telemetry: Telemetry, settings: Settings, info: ServerInfo
-) -> GrpcDoor:
-    return GrpcDoor(
+) -> GrpcServer:
+    return GrpcServer(
         inference,
         authenticator,
         settings.host,
@@ -167,5 +167,5 @@ def _grpc(
         threads=settings.max_queue,
         body_seconds=settings.body_timeout_seconds,
         properties=info.properties,
-        witness=CallWitness(telemetry.access_log, telemetry.tracing, authenticator),
+        telemetry=RpcTelemetry(telemetry.access_log, telemetry.tracing, authenticator),
     )

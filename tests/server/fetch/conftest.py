@@ -21,7 +21,7 @@ from tests.server.conftest import save, tensor
 from tidegate_server.fetch.report import MAX_BYTES
 from tidegate_server.fetch.run import fetch
 
-BESIDE = {"tokenizer.json": b'{"version": "1.0"}', "labels.json": b'["no", "yes"]', "selftest.json": b"{}"}
+COMPANION_FILES = {"tokenizer.json": b'{"version": "1.0"}', "labels.json": b'["no", "yes"]', "selftest.json": b"{}"}
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def whole(external: Path, tmp_path: Path) -> Path:
     folder.mkdir()
     shutil.copy(external, folder / "model.onnx")
     shutil.copy(external.with_name("weights.bin"), folder / "weights.bin")
-    for name, content in BESIDE.items():
+    for name, content in COMPANION_FILES.items():
         (folder / name).write_bytes(content)
     return folder
 
@@ -134,7 +134,7 @@ def files_sha256(files: dict[str, bytes]) -> str:
 
 
 @dataclass
-class Asked:
+class GetRequest:
     path: str
     headers: dict[str, str]
 
@@ -147,7 +147,7 @@ class Web:
     etags: bool = True
     redirects: dict[str, str] = field(default_factory=dict)
     breaks: list[int] = field(default_factory=list)
-    asked: list[Asked] = field(default_factory=list)
+    asked: list[GetRequest] = field(default_factory=list)
     port: int = 0
 
     def uri(self, path: str) -> str:
@@ -173,7 +173,7 @@ def serve_web() -> Iterator[Web]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            state.asked.append(Asked(self.path, {name.lower(): value for name, value in self.headers.items()}))
+            state.asked.append(GetRequest(self.path, {name.lower(): value for name, value in self.headers.items()}))
             path = self.path.partition("?")[0]
             if path in state.redirects:
                 self.send_response(302)

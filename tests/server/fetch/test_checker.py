@@ -10,8 +10,8 @@ from onnx import TensorProto, helper
 from tests.server.conftest import tensor
 from tests.server.fetch.conftest import Bring
 from tidegate_server.errors import FetchFailed
-from tidegate_server.fetch import checker
-from tidegate_server.fetch.checker import check_graph
+from tidegate_server.fetch import onnx_checker
+from tidegate_server.fetch.onnx_checker import check_graph
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_weights_in_other_files_are_no_obstacle(whole: Path) -> None:
 def test_a_graph_too_long_for_protobuf_is_not_checked(
     linear: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(checker, "MOST_BYTES", 10)
+    monkeypatch.setattr(onnx_checker, "MAX_BYTES", 10)
     check_graph(linear, "refuse")
     assert "isn't checked" in caplog.text
     assert "protobuf reads no more than 10" in caplog.text

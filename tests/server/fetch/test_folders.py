@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.server.fetch.conftest import BESIDE, Bring, Web, contents, files_sha256
+from tests.server.fetch.conftest import COMPANION_FILES, Bring, Web, contents, files_sha256
 from tidegate_server.errors import FetchFailed
-from tidegate_server.fetch import landing
-from tidegate_server.fetch.choose import files_digest
+from tidegate_server.fetch import install
+from tidegate_server.fetch.select_files import files_digest
 from tidegate_server.fetch.sources import find_source
 from tidegate_server.settings import Settings
 
@@ -73,14 +73,14 @@ def test_a_crash_while_files_are_moved_leaves_no_mixture(
     shutil.copy(linear, before / "model.onnx")
     (before / "labels.json").write_text('["of the model before"]')
     bring(before.as_uri())
-    move, done = landing._move, iter(range(moves))
+    move, done = install._move, iter(range(moves))
 
     def crash(place: Path, target: Path) -> None:
         if next(done, None) is None:
             raise KeyboardInterrupt
         move(place, target)
 
-    monkeypatch.setattr(landing, "_move", crash)
+    monkeypatch.setattr(install, "_move", crash)
     with pytest.raises(KeyboardInterrupt) if moves < 5 else nullcontext():
         bring(whole.as_uri())
     monkeypatch.undo()
@@ -228,7 +228,7 @@ def test_a_path_leads_nowhere_else(bring: Bring, tmp_path: Path, uri: str, reaso
 
 
 def test_more_files_than_a_model_has_are_refused(bring: Bring, whole: Path) -> None:
-    for number in range(1001 - len(BESIDE)):
+    for number in range(1001 - len(COMPANION_FILES)):
         (whole / f"{number}.txt").touch()
     ended = bring(whole.as_uri())
     assert (ended.reason, "more than 1000 files" in ended.report["message"]) == ("UnsafeContent", True)

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tidegate_server.errors import FetchFailed, ModelRefused
-from tidegate_server.fetch.archive import Room, unpack
-from tidegate_server.fetch.bounds import Allowance
+from tidegate_server.fetch.archive import ExtractTarget, unpack
+from tidegate_server.fetch.limits import ByteBudget
 from tidegate_server.onnx_file import external_locations
 
 LIMIT = 100_000
@@ -55,7 +55,7 @@ def check(content: bytes, kind: str) -> None:
         folder = Path(name)
         (folder / "archive").write_bytes(content)
         (folder / "room").mkdir()
-        room = Room(folder / "room", Allowance.of(LIMIT), {})
+        room = ExtractTarget(folder / "room", ByteBudget.of(LIMIT), {})
         try:
             unpack(folder / "archive", kind, room)
         except FetchFailed as failure:

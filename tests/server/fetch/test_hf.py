@@ -12,8 +12,8 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from tests.server.fetch.conftest import BESIDE, Bring, Web, contents
-from tidegate_server.fetch.sources.hf import Place, parse
+from tests.server.fetch.conftest import COMPANION_FILES, Bring, Web, contents
+from tidegate_server.fetch.sources.hf import HubPath, parse
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 TOKEN = "hf_tests-only"  # noqa: S105 - for the server below
@@ -110,7 +110,7 @@ def test_a_revision_is_pinned_to_its_commit(bring_alone: Bring, hub: Hub, whole:
 
 def test_what_exporters_put_elsewhere_comes_along(bring_alone: Bring, hub: Hub, whole: Path) -> None:
     files = contents(whole)
-    hub.files = {name if name in BESIDE else f"onnx/{name}": content for name, content in files.items()}
+    hub.files = {name if name in COMPANION_FILES else f"onnx/{name}": content for name, content in files.items()}
     assert bring_alone("hf://shop/digits", **hub.environment).shown == files
     assert bring_alone("hf://shop/digits/onnx/", **hub.environment).shown == files
 
@@ -123,14 +123,14 @@ def test_one_file_is_a_model(bring_alone: Bring, hub: Hub, linear: Path) -> None
 
 def test_large_files_are_resumed_and_have_their_digest(bring_alone: Bring, hub: Hub, web: Web, linear: Path) -> None:
     hub.files, hub.large, hub.private = {"model.onnx": linear.read_bytes()}, web, True
-    place = f"/{hub.sha256('model.onnx')}"
-    web.files[place] = linear.read_bytes()
+    hub_path = f"/{hub.sha256('model.onnx')}"
+    web.files[hub_path] = linear.read_bytes()
     web.breaks = [100]
     ended = bring_alone("hf://shop/digits", **hub.environment, HF_TOKEN=TOKEN)
     assert (ended.reason, [asked.headers.get("range") for asked in web.asked]) == ("brought", [None, "bytes=100-"])
     # The Hub's token is no business of where the files are.
     assert not [asked for asked in web.asked if "authorization" in asked.headers]
-    web.files[place] = bytes(len(linear.read_bytes()))
+    web.files[hub_path] = bytes(len(linear.read_bytes()))
     assert bring_alone("hf://shop/digits", **hub.environment, HF_TOKEN=TOKEN).reason == "WrongDigest"
 
 
@@ -160,11 +160,11 @@ def test_a_private_repository_needs_the_token(bring_alone: Bring, hub: Hub, line
 
 
 @pytest.mark.parametrize(
-    ("uri", "place"),
+    ("uri", "hub_path"),
     [
-        ("hf://a/b", Place("a/b", "main", "")),
-        ("hf://a/b@refs%2Fpr%2F1/c/d.onnx", Place("a/b", "refs/pr/1", "c/d.onnx")),
+        ("hf://a/b", HubPath("a/b", "main", "")),
+        ("hf://a/b@refs%2Fpr%2F1/c/d.onnx", HubPath("a/b", "refs/pr/1", "c/d.onnx")),
     ],
 )
-def test_what_a_uri_names(uri: str, place: Place) -> None:
-    assert parse(uri) == place
+def test_what_a_uri_names(uri: str, hub_path: HubPath) -> None:
+    assert parse(uri) == hub_path

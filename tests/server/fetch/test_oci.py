@@ -17,8 +17,8 @@ import pytest
 import requests
 
 from tests.conftest import answers, free_port, running
+from tests.server.fetch.broken_proxy import breaking_proxy
 from tests.server.fetch.conftest import Bring, contents, files_sha256
-from tests.server.fetch.cut import cut_through
 
 pytestmark = pytest.mark.sources
 
@@ -174,7 +174,7 @@ def test_an_image_gives_its_folder_and_later_layers_win(bring: Bring, registry: 
 def test_the_next_container_resumes(bring: Bring, registry: Registry, big: Path) -> None:
     size = big.stat().st_size
     registry.push_files("shop/big", "1", {"model.onnx": big.read_bytes()})
-    with cut_through(int(registry.host.rpartition(":")[2])) as proxy:
+    with breaking_proxy(int(registry.host.rpartition(":")[2])) as proxy:
         uri = f"oci://127.0.0.1:{proxy.port}/shop/big:1"
         proxy.left = size // 2
         stopped = bring(uri, TIDEGATE_FETCH_RETRY_SECONDS="0")

@@ -10,10 +10,10 @@ import pytest
 from botocore.session import get_session
 
 from tests.conftest import free_port, running, until
+from tests.server.fetch.broken_proxy import breaking_proxy
 from tests.server.fetch.conftest import Bring, contents, files_sha256
-from tests.server.fetch.cut import cut_through
 from tests.server.fetch.test_archives import pack
-from tidegate_server.fetch.sources.objects import BLOCK_BYTES
+from tidegate_server.fetch.sources.object_storage import BLOCK_BYTES
 
 pytestmark = pytest.mark.sources
 
@@ -97,7 +97,7 @@ def test_an_archive_is_unpacked(bring_alone: Bring, store: Store, whole: Path, t
 def test_the_next_container_resumes(bring_alone: Bring, store: Store, big: Path) -> None:
     store.fill("", {"big.onnx": big.read_bytes()})
     size = big.stat().st_size
-    with cut_through(int(store.url.rpartition(":")[2])) as proxy:
+    with breaking_proxy(int(store.url.rpartition(":")[2])) as proxy:
         endpoint = {"AWS_ENDPOINT_URL": f"http://localhost:{proxy.port}"}
         proxy.left = size - BLOCK_BYTES
         stopped = bring_alone(

@@ -14,14 +14,14 @@ import uvloop
 from tidegate_server.errors import DeadlinePassed, ModelFailed, NotReady, Overloaded
 from tidegate_server.inference import engine
 from tidegate_server.inference.engine import Engine, EngineLimits
+from tidegate_server.inference.execution_plan import ExecutionPlan, ThreadLayout
 from tidegate_server.inference.model import Model
-from tidegate_server.inference.plan import Plan, Split
 from tidegate_server.inference.queue import QueueLimits
-from tidegate_server.protocol.request import InferRequest, WantedOutput
+from tidegate_server.protocol.request import InferRequest, RequestedOutput
 
 LIMITS = EngineLimits(QueueLimits(requests=50, bytes=2**20), request_seconds=20)
-IN_THREADS = Plan(Split(1, 1), max_rows=8, linger_seconds=0.0, inline=False, run_seconds=0.001)
-INLINE = Plan(Split(1, 1), max_rows=8, linger_seconds=0.0, inline=True, run_seconds=0.001)
+IN_THREADS = ExecutionPlan(ThreadLayout(1, 1), max_rows=8, linger_seconds=0.0, inline=False, run_seconds=0.001)
+INLINE = ExecutionPlan(ThreadLayout(1, 1), max_rows=8, linger_seconds=0.0, inline=True, run_seconds=0.001)
 
 
 class Recorded:
@@ -31,14 +31,13 @@ class Recorded:
         self.batches: list[tuple[int, int]] = []
         self.failures: list[str] = []
 
-    def queued_and_ran(
-        self, requests: int, rows: int, queue_seconds: Sequence[float], run_seconds: float, outputs: Mapping[str, Any]
+    def batch_ran(
+        self, rows: int, queue_seconds: Sequence[float], run_seconds: float, outputs: Mapping[str, Any]
     ) -> None:
-        assert len(queue_seconds) == requests
         assert all(seconds >= 0 for seconds in (*queue_seconds, run_seconds))
-        self.batches.append((requests, rows))
+        self.batches.append((len(queue_seconds), rows))
 
-    def failed(self, reason: str) -> None:
+    def request_failed(self, reason: str) -> None:
         self.failures.append(reason)
 
 
@@ -49,7 +48,7 @@ def ask(
     outputs: tuple[str, ...] = ("label", "scores"),
     **more: Any,
 ) -> InferRequest:
-    return InferRequest({name: np.array(values, kind)}, tuple(map(WantedOutput, outputs)), **more)
+    return InferRequest({name: np.array(values, kind)}, tuple(map(RequestedOutput, outputs)), **more)
 
 
 def index(*values: int) -> InferRequest:
@@ -57,7 +56,7 @@ def index(*values: int) -> InferRequest:
 
 
 def answers(
-    path: Path, plan: Plan, *requests: InferRequest, limits: EngineLimits = LIMITS
+    path: Path, plan: ExecutionPlan, *requests: InferRequest, limits: EngineLimits = LIMITS
 ) -> tuple[list[Any], Recorded]:
     """All submitted in one turn of the loop."""
     recorded = Recorded()
@@ -69,7 +68,7 @@ def answers(
         for request, future in zip(requests, futures, strict=True):
             tested.submit(request, partial(_keep, future))
         results = await asyncio.wait_for(asyncio.gather(*futures), 15)
-        tested.end()
+        tested.stop()
         return results
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -86,7 +85,7 @@ def lists(result: Any) -> Any:
 
 
 @pytest.mark.parametrize("plan", [pytest.param(INLINE, id="inline"), pytest.param(IN_THREADS, id="in threads")])
-def test_requests_of_one_turn_share_runs_and_get_their_own_rows(linear: Path, plan: Plan) -> None:
+def test_requests_of_one_turn_share_runs_and_get_their_own_rows(linear: Path, plan: ExecutionPlan) -> None:
     rows = [[0, 5, 1, 0], [9, 1, 1, 0], [0, 0, 3, 0]]
     one, two = ask([rows[0]]), ask([rows[1], rows[2]], outputs=("scores",))
     results, recorded = answers(linear, plan, one, one, two)
@@ -100,7 +99,7 @@ def test_requests_of_one_turn_share_runs_and_get_their_own_rows(linear: Path, pl
 
 
 @pytest.mark.parametrize("plan", [pytest.param(INLINE, id="inline"), pytest.param(IN_THREADS, id="in threads")])
-def test_one_bad_row_fails_alone(lookup: Path, plan: Plan) -> None:
+def test_one_bad_row_fails_alone(lookup: Path, plan: ExecutionPlan) -> None:
     results, recorded = answers(lookup, plan, index(0), index(1), index(7), index(2))
     assert list(map(lists, results)) == [{"value": [10]}, {"value": [20]}, ModelFailed, {"value": [30]}]
     assert recorded.failures == ["model"]
@@ -109,15 +108,17 @@ def test_one_bad_row_fails_alone(lookup: Path, plan: Plan) -> None:
 def test_another_shape_of_row_runs_apart(pair: Path) -> None:
     def both(left: Any, words: Any) -> InferRequest:
         arrays = {"left": np.array(left, np.float32), "right": np.ones(len(left), np.float32)}
-        return InferRequest({**arrays, "words": np.array(words, object)}, (WantedOutput("ratio"), WantedOutput("same")))
+        return InferRequest(
+            {**arrays, "words": np.array(words, object)}, (RequestedOutput("ratio"), RequestedOutput("same"))
+        )
 
     results, _ = answers(pair, IN_THREADS, both([1, 2], ["a"]), both([3], ["b", "c"]))
     assert list(map(lists, results)) == [{"ratio": [1, 2], "same": ["a"]}, {"ratio": [3], "same": ["b", "c"]}]
 
 
 def test_a_run_that_nobody_waits_for_any_more_is_ended(slow: Path) -> None:
-    long = InferRequest({"times": np.array(2**40)}, (WantedOutput("total"),), timeout_seconds=0.2)
-    short = InferRequest({"times": np.array(1)}, (WantedOutput("total"),))
+    long = InferRequest({"times": np.array(2**40)}, (RequestedOutput("total"),), timeout_seconds=0.2)
+    short = InferRequest({"times": np.array(1)}, (RequestedOutput("total"),))
     began = perf_counter()
     results, recorded = answers(slow, IN_THREADS, long, short)
     assert list(map(lists, results)) == [DeadlinePassed, {"total": [1]}]
@@ -126,14 +127,14 @@ def test_a_run_that_nobody_waits_for_any_more_is_ended(slow: Path) -> None:
 
 
 def test_who_waits_longer_than_his_deadline_is_told_while_the_run_before_goes_on(slow: Path) -> None:
-    long = InferRequest({"times": np.array(2**40)}, (WantedOutput("total"),), timeout_seconds=0.4)
-    impatient = InferRequest({"times": np.array(1)}, (WantedOutput("total"),), timeout_seconds=0.1)
+    long = InferRequest({"times": np.array(2**40)}, (RequestedOutput("total"),), timeout_seconds=0.4)
+    impatient = InferRequest({"times": np.array(1)}, (RequestedOutput("total"),), timeout_seconds=0.1)
     results, _ = answers(slow, IN_THREADS, long, impatient)
     assert list(map(lists, results)) == [DeadlinePassed, DeadlinePassed]
 
 
 @pytest.mark.parametrize("plan", [pytest.param(INLINE, id="inline"), pytest.param(IN_THREADS, id="in threads")])
-def test_more_than_may_wait_are_turned_away(linear: Path, plan: Plan) -> None:
+def test_more_than_may_wait_are_turned_away(linear: Path, plan: ExecutionPlan) -> None:
     limits = EngineLimits(QueueLimits(requests=2, bytes=2**20), request_seconds=20)
     results, recorded = answers(linear, plan, *[ask([[1, 2, 3, 4]])] * 6, limits=limits)
     refused = [result for result in results if isinstance(result, Overloaded)]
@@ -146,8 +147,8 @@ def test_a_model_that_is_often_slow_leaves_the_event_loop(
     slow_rows: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Its time was measured wrongly; here because the test says so."""
-    monkeypatch.setattr(engine, "TOO_LONG_SECONDS", 0.001)
-    plan = Plan(Split(1, 1), max_rows=1, linger_seconds=0.0, inline=True, run_seconds=0.00001)
+    monkeypatch.setattr(engine, "SLOW_RUN_SECONDS", 0.001)
+    plan = ExecutionPlan(ThreadLayout(1, 1), max_rows=1, linger_seconds=0.0, inline=True, run_seconds=0.00001)
     rows = [ask([[1.0] * 64], name="x", outputs=("y",)) for _ in range(15)]
     results, recorded = answers(slow_rows, plan, *rows)
     assert (len(results), len(recorded.batches)) == (15, 15)
@@ -158,7 +159,7 @@ def test_numbers_that_cannot_be_kept_keep_nobody_waiting(linear: Path, monkeypat
     def fail(*_: Any) -> None:
         raise ArithmeticError
 
-    monkeypatch.setattr(Recorded, "queued_and_ran", fail)
+    monkeypatch.setattr(Recorded, "batch_ran", fail)
     results, _ = answers(linear, INLINE, ask([[0, 5, 1, 0]]))
     assert list(map(lists, results)) == [{"label": [1], "scores": [[0, 5, 1]]}]
 
@@ -166,7 +167,7 @@ def test_numbers_that_cannot_be_kept_keep_nobody_waiting(linear: Path, monkeypat
 def test_after_the_end_nothing_runs(linear: Path) -> None:
     async def go() -> Any:
         tested = Engine(Model.open(linear), INLINE, LIMITS, Recorded(), asyncio.get_running_loop())
-        tested.end()
+        tested.stop()
         results: list[Any] = []
         tested.submit(ask([[1, 2, 3, 4]]), lambda result, _queue, _run: results.append(result))
         return results
@@ -176,7 +177,7 @@ def test_after_the_end_nothing_runs(linear: Path) -> None:
 
 def test_while_a_run_is_going_on_the_next_ones_gather(slow_rows: Path) -> None:
     """With two runs at once and a wait for company, nobody rides alone who needn't."""
-    plan = Plan(Split(1, 2), max_rows=8, linger_seconds=0.02, inline=False, run_seconds=0.05)
+    plan = ExecutionPlan(ThreadLayout(1, 2), max_rows=8, linger_seconds=0.02, inline=False, run_seconds=0.05)
     rows = [ask([[1.0] * 64], name="x", outputs=("y",)) for _ in range(9)]
     _, recorded = answers(slow_rows, plan, *rows)
     assert sorted(recorded.batches) == [(1, 1), (8, 8)]

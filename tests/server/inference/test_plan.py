@@ -4,58 +4,60 @@ from collections.abc import Mapping
 
 import pytest
 
-from tidegate_server.inference.plan import (
-    Measured,
-    Plan,
-    Split,
-    best_split,
-    choose,
-    elements_per_row,
-    may_batch,
-    processes_for,
-    splits,
+from tidegate_server.inference.execution_plan import (
+    ExecutionPlan,
+    LayoutMeasurement,
+    ThreadLayout,
+    best_layout,
+    candidate_layouts,
+    choose_plan,
+    process_count,
 )
 from tidegate_server.protocol.signature import Signature, TensorSpec
 
-TWO_RUNS, ONE_WIDE_RUN = Split(1, 2), Split(2, 1)
+TWO_RUNS, ONE_WIDE_RUN = ThreadLayout(1, 2), ThreadLayout(2, 1)
 
 
-def measured(seconds_by_rows: Mapping[int, float], split: Split = TWO_RUNS, rate: float = 1000) -> Measured:
-    return Measured(split, seconds_by_rows, rate)
+def measurement(
+    seconds_by_rows: Mapping[int, float], layout: ThreadLayout = TWO_RUNS, rate: float = 1000
+) -> LayoutMeasurement:
+    return LayoutMeasurement(layout, seconds_by_rows, rate)
 
 
 @pytest.mark.parametrize(
-    ("seconds_by_rows", "steady", "plan"),
+    ("seconds_by_rows", "has_fixed_cost", "plan"),
     [
         pytest.param(
             {1: 30e-6, 2: 32e-6, 4: 35e-6, 8: 45e-6, 16: 60e-6},
             True,
-            Plan(TWO_RUNS, 16, 0.0, True, 30e-6),
+            ExecutionPlan(TWO_RUNS, 16, 0.0, True, 30e-6),
             id="a tiny model runs where it was read",
         ),
         pytest.param(
             {1: 30e-6, 16: 60e-6},
             False,
-            Plan(TWO_RUNS, 16, 7.5e-6, False, 30e-6),
+            ExecutionPlan(TWO_RUNS, 16, 7.5e-6, False, 30e-6),
             id="but not if an input's values can make it long",
         ),
         pytest.param(
             {1: 2e-3, 2: 2.6e-3, 4: 3.6e-3, 8: 5.6e-3, 16: 10.8e-3},
             True,
-            Plan(TWO_RUNS, 8, 0.5e-3, False, 2e-3),
+            ExecutionPlan(TWO_RUNS, 8, 0.5e-3, False, 2e-3),
             id="batches grow while it pays",
         ),
         pytest.param(
             {1: 20e-3, 2: 39e-3, 4: 77e-3},
             True,
-            Plan(TWO_RUNS, 1, 0.0, False, 20e-3),
+            ExecutionPlan(TWO_RUNS, 1, 0.0, False, 20e-3),
             id="where nothing is gained, everyone runs alone",
         ),
-        pytest.param({1: 300e-6}, True, Plan(TWO_RUNS, 1, 0.0, False, 300e-6), id="runs that can overlap do"),
+        pytest.param({1: 300e-6}, True, ExecutionPlan(TWO_RUNS, 1, 0.0, False, 300e-6), id="runs that can overlap do"),
     ],
 )
-def test_the_plan_follows_the_measurement(seconds_by_rows: Mapping[int, float], steady: bool, plan: Plan) -> None:
-    assert choose(measured(seconds_by_rows), steady=steady) == plan
+def test_the_plan_follows_the_measurement(
+    seconds_by_rows: Mapping[int, float], has_fixed_cost: bool, plan: ExecutionPlan
+) -> None:
+    assert choose_plan(measurement(seconds_by_rows), has_fixed_cost=has_fixed_cost) == plan
 
 
 @pytest.mark.parametrize(
@@ -67,12 +69,12 @@ def test_the_plan_follows_the_measurement(seconds_by_rows: Mapping[int, float], 
     ],
 )
 def test_threads_are_split_between_runs_by_rows_a_second(rates: tuple[float, float], chosen: int) -> None:
-    ways = (measured({1: 1e-3}, TWO_RUNS, rates[0]), measured({1: 1e-3}, ONE_WIDE_RUN, rates[1]))
-    assert best_split(ways) is ways[chosen]
+    layouts = (measurement({1: 1e-3}, TWO_RUNS, rates[0]), measurement({1: 1e-3}, ONE_WIDE_RUN, rates[1]))
+    assert best_layout(layouts) is layouts[chosen]
 
 
 def test_one_cpu_leaves_no_choice() -> None:
-    assert (splits(1), splits(2)) == ((Split(1, 1),), (TWO_RUNS, ONE_WIDE_RUN))
+    assert (candidate_layouts(1), candidate_layouts(2)) == ((ThreadLayout(1, 1),), (TWO_RUNS, ONE_WIDE_RUN))
 
 
 def spec(*dimensions: int | str | None) -> TensorSpec:
@@ -94,7 +96,7 @@ def spec(*dimensions: int | str | None) -> TensorSpec:
 def test_only_a_variable_first_dimension_can_be_a_batch(
     inputs: list[TensorSpec], outputs: list[TensorSpec], expected: bool
 ) -> None:
-    assert may_batch(Signature(tuple(inputs), tuple(outputs))) is expected
+    assert Signature(tuple(inputs), tuple(outputs)).is_batchable is expected
 
 
 @pytest.mark.parametrize(
@@ -106,7 +108,7 @@ def test_only_a_variable_first_dimension_can_be_a_batch(
     ],
 )
 def test_the_size_of_a_row_is_known_only_if_the_graph_fixes_it(inputs: list[TensorSpec], expected: int | None) -> None:
-    assert elements_per_row(Signature(tuple(inputs), ())) == expected
+    assert Signature(tuple(inputs), ()).elements_per_row == expected
 
 
 @pytest.mark.parametrize(
@@ -123,5 +125,5 @@ def test_the_size_of_a_row_is_known_only_if_the_graph_fixes_it(inputs: list[Tens
 def test_processes_are_for_models_whose_time_is_pythons(
     inline: bool, cpus: int, model_bytes: int, limit_bytes: int | None, processes: int
 ) -> None:
-    plan = Plan(TWO_RUNS, 16, 0.0, inline, 1e-5)
-    assert processes_for(plan, cpus, model_bytes, 100 * 2**20, limit_bytes) == processes
+    plan = ExecutionPlan(TWO_RUNS, 16, 0.0, inline, 1e-5)
+    assert process_count(plan, cpus, model_bytes, 100 * 2**20, limit_bytes) == processes

@@ -6,17 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from tidegate_server.inference.queue import InferenceQueue, QueueLimits, Waiting, rows_of
+from tidegate_server.inference.queue import InferenceQueue, QueuedRequest, QueueLimits, total_rows
 from tidegate_server.protocol.request import InferRequest
 
 NOTHING = InferRequest({}, ())
 
 
-def waiting(rows: int = 1, group: Any = "a", size: int = 10) -> Waiting:
-    return Waiting(NOTHING, ("y",), rows, group, size, arrived=0.0, deadline=1.0, done=lambda *_: None)
+def waiting(rows: int = 1, batch_key: Any = "a", size: int = 10) -> QueuedRequest:
+    return QueuedRequest(NOTHING, ("y",), rows, batch_key, size, arrived=0.0, deadline=1.0, done=lambda *_: None)
 
 
-def queue_of(*items: Waiting) -> InferenceQueue:
+def queue_of(*items: QueuedRequest) -> InferenceQueue:
     queue = InferenceQueue(QueueLimits(requests=100, bytes=10_000))
     assert all(queue.offer(item) for item in items)
     return queue
@@ -33,7 +33,7 @@ def queue_of(*items: Waiting) -> InferenceQueue:
     ],
 )
 def test_the_oldest_leads_the_batch(items: list[tuple[int, Any]], batches: list[list[int]]) -> None:
-    everyone = [waiting(rows, group) for rows, group in items]
+    everyone = [waiting(rows, batch_key) for rows, batch_key in items]
     queue = queue_of(*everyone)
     taken = []
     while len(queue):
@@ -71,21 +71,21 @@ def test_who_gives_up_frees_his_place() -> None:
     ],
 )
 def test_a_full_batch_waits_for_nobody(items: list[tuple[int, Any]], full: bool) -> None:
-    assert queue_of(*(waiting(rows, group) for rows, group in items)).has_full_batch(4) is full
+    assert queue_of(*(waiting(rows, batch_key) for rows, batch_key in items)).has_full_batch(4) is full
 
 
 @given(
     some.lists(some.tuples(some.integers(1, 6), some.sampled_from(["a", "b", None])), max_size=40), some.integers(1, 8)
 )
 def test_everyone_is_served_once_and_no_batch_is_too_large(items: list[tuple[int, Any]], most: int) -> None:
-    everyone = [waiting(rows, group) for rows, group in items]
+    everyone = [waiting(rows, batch_key) for rows, batch_key in items]
     queue = queue_of(*everyone)
-    served: list[Waiting] = []
+    served: list[QueuedRequest] = []
     while len(queue):
         oldest = queue.oldest
         batch = queue.take(most)
         assert batch[0] is oldest
-        assert len(batch) == 1 or (rows_of(batch) <= most and len({item.group for item in batch}) == 1)
+        assert len(batch) == 1 or (total_rows(batch) <= most and len({item.batch_key for item in batch}) == 1)
         served += batch
     assert sorted(map(id, served)) == sorted(map(id, everyone))
     assert queue.bytes == 0

@@ -10,13 +10,13 @@ from onnx import TensorProto, helper
 from tests.server.conftest import save, tensor
 from tidegate_server.inference.model import Model
 from tidegate_server.inference.onnx_graph import has_data_dependent_time, operators
-from tidegate_server.inference.warm_up import Wishes, warm_up
+from tidegate_server.inference.warm_up import WarmUpOptions, warm_up
 
-WISHES = Wishes(cpus=2, max_rows=16)
+OPTIONS = WarmUpOptions(cpus=2, max_rows=16)
 
 
 def test_a_tiny_model_is_batched_in_the_event_loop(linear: Path) -> None:
-    _, plan = warm_up(Model.open(linear), WISHES)
+    _, plan = warm_up(Model.open(linear), OPTIONS)
     assert (plan.inline, plan.max_rows > 1, plan.run_seconds < 1e-3) == (True, True, True)
 
 
@@ -28,16 +28,17 @@ def test_rows_that_look_at_each_other_are_never_batched(tmp_path: Path, caplog: 
         [tensor("y", TensorProto.FLOAT, ["N", 4])],
         {},
     )
-    _, plan = warm_up(Model.open(mixing), WISHES)
+    _, plan = warm_up(Model.open(mixing), OPTIONS)
     assert plan.max_rows == 1
     assert "depend on the rows beside it" in caplog.text
 
 
 @pytest.mark.parametrize(
-    ("wishes", "max_rows"), [(Wishes(cpus=1, max_rows=1), 1), (Wishes(cpus=1, max_rows=4, threads_per_run=1), 4)]
+    ("options", "max_rows"),
+    [(WarmUpOptions(cpus=1, max_rows=1), 1), (WarmUpOptions(cpus=1, max_rows=4, threads_per_run=1), 4)],
 )
-def test_settings_overrule_what_is_measured(linear: Path, wishes: Wishes, max_rows: int) -> None:
-    _, plan = warm_up(Model.open(linear), wishes)
+def test_settings_overrule_what_is_measured(linear: Path, options: WarmUpOptions, max_rows: int) -> None:
+    _, plan = warm_up(Model.open(linear), options)
     assert plan.max_rows <= max_rows
 
 
@@ -49,7 +50,7 @@ def test_a_model_that_refuses_blanks_gets_the_plain_plan(tmp_path: Path, caplog:
         [tensor("y", TensorProto.FLOAT, ["M", 2])],
         {"shape": np.array([-1, 2])},
     )
-    _, plan = warm_up(Model.open(pairs), WISHES)
+    _, plan = warm_up(Model.open(pairs), OPTIONS)
     assert (plan.max_rows, plan.inline, plan.run_seconds) == (1, False, 0.0)
     assert "starts without a warm-up" in caplog.text
 
@@ -61,5 +62,5 @@ def test_loops_are_seen_even_inside_of_graphs(slow: Path, linear: Path) -> None:
 
 def test_the_plan_is_told(linear: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    warm_up(Model.open(linear), WISHES)
+    warm_up(Model.open(linear), OPTIONS)
     assert "2 runs at once with 1 threads each" in caplog.text

@@ -58,13 +58,13 @@ def scores(*rows: tuple[float, float]) -> dict[str, np.ndarray]:
 def test_every_series_is_there_from_the_start_at_zero() -> None:
     metrics = some_metrics()
     before = read(metrics)
-    metrics.began()
-    metrics.answered("v2", 200, 0.001, 0.0001)
-    metrics.answered("grpc", 599, 99.0)
-    metrics.answered("carrier pigeon", 418, 0.0)
-    metrics.queued_and_ran(1, 100_000_000, [0.0], 0.001, scores((0, 1), (np.nan, 1)))
-    metrics.failed("queue_full")
-    metrics.failed("a reason from a request")
+    metrics.request_started()
+    metrics.request_finished("v2", 200, 0.001, 0.0001)
+    metrics.request_finished("grpc", 599, 99.0)
+    metrics.request_finished("carrier pigeon", 418, 0.0)
+    metrics.batch_ran(100_000_000, [0.0], 0.001, scores((0, 1), (np.nan, 1)))
+    metrics.request_failed("queue_full")
+    metrics.request_failed("a reason from a request")
     after = read(metrics)
     assert set(ours(before)) == set(ours(after))
     nonzero = {name for name, _ in ours(before) if before[name, _]}
@@ -75,19 +75,19 @@ def test_every_series_is_there_from_the_start_at_zero() -> None:
 def test_several_processes_count_as_one() -> None:
     one, other, both = some_metrics(), some_metrics(), some_metrics()
     for metrics in (one, both):
-        metrics.began()
-        metrics.answered("v2", 200, 0.25, 0.001)
-        metrics.queued_and_ran(1, 2, [0.5], 0.125, scores((1, 0), (0, 1)))
-        metrics.failed("model")
+        metrics.request_started()
+        metrics.request_finished("v2", 200, 0.25, 0.001)
+        metrics.batch_ran(2, [0.5], 0.125, scores((1, 0), (0, 1)))
+        metrics.request_failed("model")
     for metrics in (other, both):
-        metrics.began()
-        metrics.answered("grpc", 429, 0.5)
-        metrics.queued_and_ran(2, 4, [0.25, 0.25], 0.5, scores((1, 0), (0, 1), (0, 1), (0, 1)))
-        metrics.failed("queue_full")
+        metrics.request_started()
+        metrics.request_finished("grpc", 429, 0.5)
+        metrics.batch_ran(4, [0.25, 0.25], 0.5, scores((1, 0), (0, 1), (0, 1), (0, 1)))
+        metrics.request_failed("queue_full")
     found = merged([one.snapshot(), other.snapshot()])
     assert found.processes == 2
-    one.gather(lambda own: replace(merged([own, other.snapshot()]), processes=1, resident_bytes=0, cpu_seconds=0.0))
-    both.gather(lambda own: replace(own, resident_bytes=0, cpu_seconds=0.0))
+    one.merge_with(lambda own: replace(merged([own, other.snapshot()]), processes=1, resident_bytes=0, cpu_seconds=0.0))
+    both.merge_with(lambda own: replace(own, resident_bytes=0, cpu_seconds=0.0))
     seen, expected = read(one), read(both)
     assert {key: seen[key] for key in ours(seen)} == {key: expected[key] for key in ours(expected)}
     assert one.statistics() == both.statistics()
@@ -96,7 +96,7 @@ def test_several_processes_count_as_one() -> None:
 def test_what_the_judge_reads() -> None:
     metrics = some_metrics()
     for seconds in (0.0005, 0.00051, 3.0):
-        metrics.answered("predict", 200, seconds)
+        metrics.request_finished("predict", 200, seconds)
     series = read(metrics)
     assert of(series, "requests_total", code="200") == 3
     bucket = "request_duration_seconds_bucket"
@@ -115,22 +115,22 @@ def test_buckets_are_geometric_up_to_ten_seconds() -> None:
 
 def test_requests_are_in_flight_until_they_are_answered() -> None:
     metrics = some_metrics()
-    metrics.began()
-    metrics.began()
-    metrics.answered("v2", 200, 0.1)
+    metrics.request_started()
+    metrics.request_started()
+    metrics.request_finished("v2", 200, 0.1)
     assert of(read(metrics), "requests_in_flight") == 1
 
 
 @pytest.mark.parametrize("code", [*map(str, CODES), "other"])
 def test_codes_have_series(code: str) -> None:
     metrics = some_metrics()
-    metrics.answered("v2", 418 if code == "other" else int(code), 0.1)
+    metrics.request_finished("v2", 418 if code == "other" else int(code), 0.1)
     assert of(read(metrics), "requests_total", code=code) == 1
 
 
 def test_a_batch_counts_for_each_of_its_requests() -> None:
     metrics = some_metrics()
-    metrics.queued_and_ran(2, 5, [0.001, 0.003], 0.01, scores(*[(0.2, 0.8)] * 5))
+    metrics.batch_ran(5, [0.001, 0.003], 0.01, scores(*[(0.2, 0.8)] * 5))
     series = read(metrics)
     phase = "phase_duration_seconds"
     assert of(series, f"{phase}_count", phase="queue") == 2
@@ -149,14 +149,14 @@ def test_a_batch_counts_for_each_of_its_requests() -> None:
 def test_predictions_that_wait_are_counted_at_a_scrape_and_once() -> None:
     metrics = some_metrics()
     for _ in range(1500):
-        metrics.queued_and_ran(1, 1, [0.0], 0.001, scores((1.0, 0.0)))
+        metrics.batch_ran(1, [0.0], 0.001, scores((1.0, 0.0)))
     for _ in range(2):
         assert of(read(metrics), "predictions_total", **{"class": "cat"}) == 1500
 
 
 def test_rows_without_a_number_are_counted() -> None:
     metrics = some_metrics()
-    metrics.queued_and_ran(1, 2, [0.0], 0.001, scores((float("nan"), 0), (0, 1)))
+    metrics.batch_ran(2, [0.0], 0.001, scores((float("nan"), 0), (0, 1)))
     series = read(metrics)
     assert of(series, "not_finite_outputs_total") == 1
     assert of(series, "predictions_total", **{"class": "dog"}) == 1
@@ -165,7 +165,7 @@ def test_rows_without_a_number_are_counted() -> None:
 def test_classes_with_one_name_are_one_series() -> None:
     plan = prediction_plan(Signature((), (TensorSpec("scores", "FP32", ("n", 3)),)), ("cat", "cat", "other"))
     metrics = ServerMetrics(IDENTITY, plan)
-    metrics.queued_and_ran(1, 3, [0.0], 0.001, {"scores": np.eye(3, dtype=np.float32)})
+    metrics.batch_ran(3, [0.0], 0.001, {"scores": np.eye(3, dtype=np.float32)})
     series = read(metrics)
     assert of(series, "predictions_total", **{"class": "cat"}) == 2
     assert of(series, "predictions_total", **{"class": "other"}) == 1
@@ -174,16 +174,16 @@ def test_classes_with_one_name_are_one_series() -> None:
 def test_a_label_with_quotes_and_lines_is_written_well() -> None:
     plan = prediction_plan(Signature((), (TensorSpec("c", "INT64", ("n",)),)), ('a "b"\n\\c',))
     metrics = ServerMetrics(IDENTITY, plan)
-    metrics.queued_and_ran(1, 1, [0.0], 0.001, {"c": np.array([0])})
+    metrics.batch_ran(1, [0.0], 0.001, {"c": np.array([0])})
     assert of(read(metrics), "predictions_total", **{"class": 'a "b"\n\\c'}) == 1
 
 
 def test_dashboards_made_for_triton_find_their_names() -> None:
     metrics = some_metrics()
-    metrics.queued_and_ran(2, 4, [0.001, 0.002], 0.5, {})
-    metrics.answered("v2", 200, 0.25)
-    metrics.answered("grpc", 500, 9.0)
-    metrics.answered("v2", 429, 0.0)
+    metrics.batch_ran(4, [0.001, 0.002], 0.5, {})
+    metrics.request_finished("v2", 200, 0.25)
+    metrics.request_finished("grpc", 500, 9.0)
+    metrics.request_finished("v2", 429, 0.0)
     series = read(metrics)
     assert alias(series, "request_success") == 1
     reasons = ("REJECTED", "CANCELED", "BACKEND", "OTHER")
@@ -197,9 +197,9 @@ def test_dashboards_made_for_triton_find_their_names() -> None:
 
 def test_the_plan_and_the_watched_numbers_are_told() -> None:
     metrics = some_metrics()
-    metrics.planned(threads_per_run=1, runs_at_once=2, max_rows=64, inline=True)
-    metrics.watch(queue_length=lambda: 7)
-    metrics.watch(log_lines_dropped=lambda: 3)
+    metrics.set_plan(threads_per_run=1, runs_at_once=2, max_rows=64, inline=True)
+    metrics.set_callbacks(queue_length=lambda: 7)
+    metrics.set_callbacks(log_lines_dropped=lambda: 3)
     series = read(metrics)
     names = ("threads_per_run", "runs_at_once", "batch_rows_limit", "runs_inline", "queue_length")
     assert [of(series, name) for name in names] == [1, 2, 64, 1, 7]
@@ -212,10 +212,10 @@ def test_the_process_is_measured_too() -> None:
 
 def test_statistics_are_those_of_the_protocol() -> None:
     metrics = some_metrics()
-    metrics.queued_and_ran(2, 3, [0.001, 0.001], 0.004, {})
-    metrics.queued_and_ran(1, 1, [0.0], 0.002, {})
-    metrics.answered("v2", 200, 0.25, 0.0001)
-    metrics.answered("v2", 400, 0.5)
+    metrics.batch_ran(3, [0.001, 0.001], 0.004, {})
+    metrics.batch_ran(1, [0.0], 0.002, {})
+    metrics.request_finished("v2", 200, 0.25, 0.0001)
+    metrics.request_finished("v2", 400, 0.5)
     nothing = {"count": 0, "ns": 0}
     assert metrics.statistics() == {
         "model_stats": [
@@ -258,9 +258,9 @@ def test_nothing_is_lost_between_threads() -> None:
 
     def work() -> None:
         for _ in range(each):
-            metrics.began()
-            metrics.queued_and_ran(1, 1, [0.001], 0.001, scores((1.0, 0.0)))
-            metrics.answered("grpc", 200, 0.001)
+            metrics.request_started()
+            metrics.batch_ran(1, [0.001], 0.001, scores((1.0, 0.0)))
+            metrics.request_finished("grpc", 200, 0.001)
 
     switch = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
@@ -285,7 +285,7 @@ def test_nothing_is_lost_between_threads() -> None:
 def test_sizes_of_batches_are_few_however_many_rows_come(rows: int) -> None:
     metrics = some_metrics()
     for more in range(200):
-        metrics.queued_and_ran(1, rows + more, [0.0], 0.001, {})
+        metrics.batch_ran(rows + more, [0.0], 0.001, {})
     sizes = [each["batch_size"] for each in metrics.statistics()["model_stats"][0]["batch_stats"]]
     assert max(sizes) <= 2**24
     assert len([size for size in sizes if size > 512]) <= 15

@@ -16,8 +16,8 @@ from tidegate_server.predict.labels import Labels, parse_labels
 from tidegate_server.predict.package import Package, open_package
 from tidegate_server.predict.predictor import PlainPredictor
 from tidegate_server.predict.selftest import parse_selftest
-from tidegate_server.predict.text import TextPredictor
-from tidegate_server.predict.tokens import open_tokens
+from tidegate_server.predict.text_predictor import TextPredictor
+from tidegate_server.predict.tokenizer import open_token_encoder
 from tidegate_server.protocol.signature import Signature, TensorSpec
 
 PIXELS = TensorSpec("pixels", "FP32", ("N", 4))
@@ -186,7 +186,7 @@ def test_a_tokenizer_beside_a_graph_that_takes_no_tokens_is_refused(
     inputs: tuple[TensorSpec, ...], sentence: str
 ) -> None:
     with pytest.raises(ModelRefused) as refused:
-        open_tokens((SENTIMENT / "tokenizer.json").read_bytes(), None, Signature(inputs, ROBERTA.outputs))
+        open_token_encoder((SENTIMENT / "tokenizer.json").read_bytes(), None, Signature(inputs, ROBERTA.outputs))
     whole = f"tokenizer.json: the model can't take its tokens: {sentence}. Remove the file or export the model so"
     assert str(refused.value) == whole
 
@@ -202,13 +202,13 @@ def test_a_tokenizer_beside_a_graph_that_takes_no_tokens_is_refused(
 )
 def test_the_longest_text(labels: int | None, length: int | str, expected: int) -> None:
     signature = Signature((TensorSpec("input", "INT64", ("batch", length)),), ROBERTA.outputs)
-    assert open_tokens((SENTIMENT / "tokenizer.json").read_bytes(), labels, signature).max_length == expected
+    assert open_token_encoder((SENTIMENT / "tokenizer.json").read_bytes(), labels, signature).max_length == expected
 
 
 def test_without_anybody_saying_so_the_longest_text_has_512_tokens() -> None:
     document = orjson.loads((SENTIMENT / "tokenizer.json").read_bytes())
     content = orjson.dumps({**document, "truncation": None})
-    assert open_tokens(content, None, ROBERTA).max_length == 512
+    assert open_token_encoder(content, None, ROBERTA).max_length == 512
 
 
 def refusal(opening: Callable[[], Any]) -> str:
@@ -234,7 +234,9 @@ places = st.recursive(
 @settings(max_examples=200, deadline=None)
 def test_any_tokenizer_opens_or_is_refused(broken: dict[str, Any]) -> None:
     document = {**orjson.loads((SENTIMENT / "tokenizer.json").read_bytes()), **broken}
-    assert refusal(lambda: open_tokens(orjson.dumps(document), None, ROBERTA)).startswith(("tokenizer.json: ", "fine"))
+    assert refusal(lambda: open_token_encoder(orjson.dumps(document), None, ROBERTA)).startswith(
+        ("tokenizer.json: ", "fine")
+    )
 
 
 @given(

@@ -11,8 +11,8 @@ from tests.server.predict.conftest import ROBERTA, SENTIMENT, run_sentiment
 from tidegate_server.errors import InvalidRequest, ModelFailed, ModelRefused, Overloaded
 from tidegate_server.predict.package import open_package
 from tidegate_server.predict.predictor import PlainPredictor, Predictor
-from tidegate_server.predict.recording import record_selftest
 from tidegate_server.predict.selftest import SelftestReport, parse_selftest, run_selftest
+from tidegate_server.predict.selftest_recording import record_selftest
 from tidegate_server.protocol.limits import Limits
 from tidegate_server.protocol.request import InferRequest
 from tidegate_server.protocol.signature import Signature, TensorSpec

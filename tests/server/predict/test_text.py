@@ -19,7 +19,7 @@ from tests.server.predict.conftest import ROBERTA, SENTIMENT, answer, run_sentim
 from tidegate_server.errors import InvalidRequest, ModelFailed
 from tidegate_server.predict.package import open_package
 from tidegate_server.predict.predictor import Predictor
-from tidegate_server.predict.text import MAX_REQUEST_BYTES, MAX_TEXT_BYTES, MAX_TEXTS
+from tidegate_server.predict.text_predictor import MAX_REQUEST_BYTES, MAX_TEXT_BYTES, MAX_TEXTS
 from tidegate_server.protocol.limits import Limits
 from tidegate_server.protocol.signature import Signature, TensorSpec
 from tidegate_server.protocol.tensors import Array

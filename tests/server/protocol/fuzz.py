@@ -18,9 +18,9 @@ from time import monotonic
 from tests.server.protocol.mutations import Case, mutated, valid_case
 from tests.server.protocol.questions import SIGNATURES, assert_fits
 from tidegate_server.errors import InvalidRequest
-from tidegate_server.protocol.document import parse_json
+from tidegate_server.protocol.json_codec import parse_json
 from tidegate_server.protocol.limits import Limits
-from tidegate_server.protocol.plain import read_plain, write_plain
+from tidegate_server.protocol.predict_json import read_predict, write_predict
 from tidegate_server.protocol.request import InferRequest
 from tidegate_server.protocol.signature import Signature, blank_inputs
 from tidegate_server.protocol.v2 import read_infer, write_infer
@@ -38,9 +38,9 @@ def outcome(case: Case) -> str:
         outputs = blank_inputs(Signature(case.signature.outputs, ()))
         written = write_infer("m", "r", infer, outputs, case.signature)
         parse_json(written.body[: written.json_bytes])
-    plain = _asked(lambda: read_plain(parse_json(case.body), case.signature, LIMITS), case.signature)
+    plain = _asked(lambda: read_predict(parse_json(case.body), case.signature, LIMITS), case.signature)
     if isinstance(plain, InferRequest):
-        parse_json(write_plain("m", "r", plain.arrays))
+        parse_json(write_predict("m", "r", plain.arrays))
     return "answered" if isinstance(infer, InferRequest) else infer
 
 

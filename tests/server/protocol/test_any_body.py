@@ -24,10 +24,10 @@ from tests.server.protocol.questions import (
     same,
 )
 from tidegate_server.errors import InvalidRequest
-from tidegate_server.protocol.document import dump_json, parse_json
+from tidegate_server.protocol.json_codec import dump_json, parse_json
 from tidegate_server.protocol.limits import Limits
-from tidegate_server.protocol.plain import read_plain, write_plain, write_rows
-from tidegate_server.protocol.request import InferRequest, WantedOutput
+from tidegate_server.protocol.predict_json import read_predict, write_predict, write_rows
+from tidegate_server.protocol.request import InferRequest, RequestedOutput
 from tidegate_server.protocol.signature import NUMPY_TYPES, Signature, TensorSpec
 from tidegate_server.protocol.v2 import read_infer, write_infer
 
@@ -108,7 +108,7 @@ def test_any_bytes_under_any_length_header_fit_the_signature_or_are_a_4xx(
 @given(body=texts, signature=st.sampled_from(SIGNATURES))
 @settings(max_examples=800, deadline=None)
 def test_any_question_to_predict_fits_the_signature_or_is_a_4xx(body: bytes, signature: Signature) -> None:
-    request = assert_fits_or_4xx(lambda: read_plain(parse_json(body), signature, LIMITS), signature)
+    request = assert_fits_or_4xx(lambda: read_predict(parse_json(body), signature, LIMITS), signature)
     arrays = request.arrays.values() if request else ()
     assert all(array.dtype.kind != "f" or np.isfinite(array).all() for array in arrays)
 
@@ -143,7 +143,7 @@ def test_an_answer_reads_back_as_the_array_it_was(data: st.DataObject, datatype:
     array = array_of(datatype, shape, data.draw(st.lists(one, min_size=count, max_size=count)))
     signature = Signature((), (TensorSpec("y", datatype, (None,) * len(shape)),))
     request = InferRequest(
-        {}, (WantedOutput("y", binary),), data.draw(st.none() | st.text(st.characters(codec="utf-8")))
+        {}, (RequestedOutput("y", binary),), data.draw(st.none() | st.text(st.characters(codec="utf-8")))
     )
     written = write_infer("m", "r", request, {"y": array}, signature)
     head, tail = written.body[: written.json_bytes], written.body[written.json_bytes :] if binary else b""
@@ -174,11 +174,11 @@ def unpacked(tensor: dict[str, Any], tail: bytes, datatype: str) -> list[Any]:
 @settings(max_examples=300, deadline=None)
 def test_what_predict_answers_can_be_asked_again(data: st.DataObject, signature: Signature) -> None:
     arrays = data.draw(arrays_for(signature))
-    again = parse_json(write_plain("m", "r", arrays))["outputs"]
-    assert_same(read_plain({"inputs": again}, signature, LIMITS).arrays, arrays)
+    again = parse_json(write_predict("m", "r", arrays))["outputs"]
+    assert_same(read_predict({"inputs": again}, signature, LIMITS).arrays, arrays)
     if all(spec.shape and spec.shape[0] == -1 for spec in signature.inputs):
         rows = parse_json(write_rows("m", "r", arrays))["rows"]
-        assert_same(read_plain({"rows": rows}, signature, LIMITS).arrays, arrays)
+        assert_same(read_predict({"rows": rows}, signature, LIMITS).arrays, arrays)
 
 
 def assert_same(left: dict[str, Array], right: dict[str, Array]) -> None:

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from tests.server.protocol.questions import SIGNATURES, array_of, arrays_for, question
 from tidegate_server.errors import InvalidRequest
-from tidegate_server.predict.cut import Strings
-from tidegate_server.predict.text import TextPredictor
-from tidegate_server.protocol.document import dump_json, parse_json
+from tidegate_server.predict.text_encoder import StringEncoder
+from tidegate_server.predict.text_predictor import TextPredictor
+from tidegate_server.protocol.json_codec import dump_json, parse_json
 from tidegate_server.protocol.limits import Limits
 from tidegate_server.protocol.openapi import MAX_EXAMPLE_ELEMENTS, openapi_document, page
-from tidegate_server.protocol.plain import read_plain, write_plain, write_rows
-from tidegate_server.protocol.request import InferRequest, WantedOutput
+from tidegate_server.protocol.predict_json import read_predict, write_predict, write_rows
+from tidegate_server.protocol.request import InferRequest, RequestedOutput
 from tidegate_server.protocol.signature import NUMPY_TYPES, Signature, TensorSpec, blank_inputs
 from tidegate_server.protocol.v2 import (
     model_metadata,
@@ -80,7 +80,7 @@ def test_the_examples_are_valid_and_can_be_read(signature: Signature) -> None:
     blanks = blank_inputs(signature)
     for request in (
         read_infer(dump_json(infer["example"]), None, signature, LIMITS),
-        read_plain(predict["example"], signature, LIMITS),
+        read_predict(predict["example"], signature, LIMITS),
     ):
         assert {name: array.tolist() for name, array in request.arrays.items()} == {
             name: array.tolist() for name, array in blanks.items()
@@ -103,7 +103,7 @@ def test_what_the_server_takes_is_valid(data: st.DataObject, signature: Signatur
     body, _ = question(signature, arrays, nested=nested, outputs=[{"name": "scores"}], id="7")
     made = document(signature)
     assert fits(made, "InferRequest", parse_json(body))
-    assert fits(made, "PredictRequest", {"inputs": parse_json(write_plain("m", "r", arrays))["outputs"]})
+    assert fits(made, "PredictRequest", {"inputs": parse_json(write_predict("m", "r", arrays))["outputs"]})
 
 
 @pytest.mark.parametrize(
@@ -132,14 +132,14 @@ def test_what_the_server_refuses_is_not_valid(change: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "wanted",
     [
-        (WantedOutput("scores"), WantedOutput("text"), WantedOutput("is")),
-        (WantedOutput("scores", binary=True), WantedOutput("text", binary=True)),
-        (WantedOutput("scores", classes=2), WantedOutput("is", binary=True)),
-        (WantedOutput("scores", classes=2, binary=True),),
+        (RequestedOutput("scores"), RequestedOutput("text"), RequestedOutput("is")),
+        (RequestedOutput("scores", binary=True), RequestedOutput("text", binary=True)),
+        (RequestedOutput("scores", classes=2), RequestedOutput("is", binary=True)),
+        (RequestedOutput("scores", classes=2, binary=True),),
     ],
     ids=["as JSON", "as bytes", "classes", "classes as bytes"],
 )
-def test_what_the_server_answers_is_valid(wanted: tuple[WantedOutput, ...]) -> None:
+def test_what_the_server_answers_is_valid(wanted: tuple[RequestedOutput, ...]) -> None:
     written = write_infer("m", "r", InferRequest({}, wanted, "7"), OUTPUTS, ANSWERED, labels=("a", "b"))
     assert fits(document(ANSWERED), "InferAnswer", parse_json(written.body[: written.json_bytes]))
 
@@ -153,7 +153,7 @@ def test_everything_else_that_the_server_answers_is_valid() -> None:
         "Index": repository_index("m", "r", ready=False),
     }
     assert {schema: fits(made, schema, answer) for schema, answer in answers.items()} == dict.fromkeys(answers, True)
-    assert fits(made, "PredictAnswer", parse_json(write_plain("m", "r", OUTPUTS)))
+    assert fits(made, "PredictAnswer", parse_json(write_predict("m", "r", OUTPUTS)))
     assert fits(made, "PredictAnswer", parse_json(write_rows("m", "r", OUTPUTS)))
 
 
@@ -188,8 +188,8 @@ def test_an_example_that_is_given_stands_first() -> None:
 )
 def test_a_server_for_text_takes_what_its_document_says_and_nothing_else(body: Any) -> None:
     ids = Signature((TensorSpec("ids", "INT64", ("N", "M")),), ())
-    predictor = TextPredictor(Strings(TensorSpec("text", "BYTES", ("N",))), None)
-    made = openapi_document("m", "r", ids, server_version="1", secured=False, forms=predictor.forms)
+    predictor = TextPredictor(StringEncoder(TensorSpec("text", "BYTES", ("N",))), None)
+    made = openapi_document("m", "r", ids, server_version="1", secured=False, body_schemas=predictor.body_schemas)
     try:
         predictor.read(body, ids, LIMITS)
         taken = True

@@ -9,8 +9,8 @@ import pytest
 from tests.server.protocol.questions import array_of, same
 from tidegate_server.errors import InvalidRequest, NotFiniteOutput
 from tidegate_server.protocol.limits import Limits
-from tidegate_server.protocol.plain import asks_for_rows, read_plain, write_plain, write_rows
-from tidegate_server.protocol.request import WantedOutput
+from tidegate_server.protocol.predict_json import read_predict, wants_rows, write_predict, write_rows
+from tidegate_server.protocol.request import RequestedOutput
 from tidegate_server.protocol.signature import Signature, TensorSpec
 
 LIMITS = Limits(max_elements=8)
@@ -33,16 +33,16 @@ ROW = {"age": 3, "city": "Ulm", "place": [48.4, 10]}
     ids=["by name", "the only input", "the bare list"],
 )
 def test_one_input_may_be_given(document: Any) -> None:
-    request = read_plain(document, ONE, LIMITS)
+    request = read_predict(document, ONE, LIMITS)
     assert same(request.arrays["x"], np.array([[1, 2]], np.float32))
-    assert request.outputs == (WantedOutput("label"),)
-    assert not asks_for_rows(document)
+    assert request.outputs == (RequestedOutput("label"),)
+    assert not wants_rows(document)
 
 
 def test_rows_become_columns() -> None:
     document = {"rows": [ROW, ROW | {"age": 4}]}
-    arrays = read_plain(document, TABLE, LIMITS).arrays
-    assert asks_for_rows(document)
+    arrays = read_predict(document, TABLE, LIMITS).arrays
+    assert wants_rows(document)
     assert same(arrays["age"], np.array([[3], [4]]))
     assert same(arrays["city"], array_of("BYTES", (2,), ["Ulm", "Ulm"]))
     assert same(arrays["place"], np.array([[48.4, 10], [48.4, 10]], np.float32))
@@ -102,13 +102,13 @@ def test_rows_become_columns() -> None:
 )
 def test_a_malformed_question_is_refused_with_a_sentence(document: Any, signature: Signature, sentence: str) -> None:
     with pytest.raises(InvalidRequest) as refused:
-        read_plain(document, signature, LIMITS)
+        read_predict(document, signature, LIMITS)
     assert (str(refused.value), refused.value.status) == (sentence, 400)
 
 
 def test_inputs_together_have_a_limit() -> None:
     with pytest.raises(InvalidRequest) as refused:
-        read_plain({"rows": [ROW] * 3}, TABLE, LIMITS)
+        read_predict({"rows": [ROW] * 3}, TABLE, LIMITS)
     assert (str(refused.value), refused.value.status) == (
         "the inputs together have more than 8 values; send fewer at once",
         413,
@@ -117,7 +117,7 @@ def test_inputs_together_have_a_limit() -> None:
 
 def test_an_answer_has_the_outputs_by_name() -> None:
     outputs = {"label": array_of("BYTES", (1,), ["ja"]), "p": np.array([[0.1, 0.9]], np.float32)}
-    assert json.loads(write_plain("m", "r", outputs)) == {
+    assert json.loads(write_predict("m", "r", outputs)) == {
         "model": "m",
         "revision": "r",
         "outputs": {"label": ["ja"], "p": [[0.1, 0.9]]},
@@ -147,7 +147,7 @@ def test_outputs_that_are_not_by_row_are_refused(outputs: Any) -> None:
         write_rows("m", "r", outputs)
 
 
-@pytest.mark.parametrize("write", [write_plain, write_rows])
+@pytest.mark.parametrize("write", [write_predict, write_rows])
 def test_nan_is_named(write: Any) -> None:
     with pytest.raises(NotFiniteOutput, match="output scores"):
         write("m", "r", {"scores": np.array([np.inf])})

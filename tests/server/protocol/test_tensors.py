@@ -8,7 +8,7 @@ import pytest
 
 from tests.server.protocol.questions import array_of, same
 from tidegate_server.errors import InvalidRequest, NotFiniteOutput
-from tidegate_server.protocol.document import dump_json, parse_json
+from tidegate_server.protocol.json_codec import dump_json, parse_json
 from tidegate_server.protocol.limits import Limits
 from tidegate_server.protocol.signature import TensorSpec
 from tidegate_server.protocol.tensors import array_from_flat_json, array_from_json, json_ready

@@ -9,10 +9,10 @@ import pytest
 from tests.server.protocol.questions import array_of, question, raw, same
 from tidegate_server.errors import InvalidRequest, NotFiniteOutput
 from tidegate_server.protocol.limits import Limits
-from tidegate_server.protocol.request import InferRequest, WantedOutput
+from tidegate_server.protocol.request import InferRequest, RequestedOutput
 from tidegate_server.protocol.signature import NUMPY_TYPES, Signature, TensorSpec, blank_inputs
 from tidegate_server.protocol.v2 import (
-    Written,
+    EncodedResponse,
     model_metadata,
     model_names,
     read_infer,
@@ -95,7 +95,7 @@ def test_a_length_header_over_json_alone_is_no_harm() -> None:
     ],
 )
 def test_the_wanted_outputs_are(fields: dict[str, Any], outputs: list[tuple[str, bool, int]]) -> None:
-    assert read({"inputs": [VALUES], **fields}).outputs == tuple(WantedOutput(*output) for output in outputs)
+    assert read({"inputs": [VALUES], **fields}).outputs == tuple(RequestedOutput(*output) for output in outputs)
 
 
 @pytest.mark.parametrize(
@@ -283,7 +283,7 @@ def test_a_raw_body_is_the_only_input(spec: TensorSpec, array: Any) -> None:
     signature = Signature((spec,), SIGNATURE.outputs)
     request = read_infer(raw(array), 0, signature, LIMITS)
     assert same(request.arrays["x"], array)
-    assert request.outputs == tuple(WantedOutput(name, binary=True) for name in ("scores", "label", "t"))
+    assert request.outputs == tuple(RequestedOutput(name, binary=True) for name in ("scores", "label", "t"))
 
 
 @pytest.mark.parametrize("dimensions", [(None,), (1, 1), ()], ids=["a list", "one cell", "no dimensions"])
@@ -335,13 +335,13 @@ def test_a_raw_body_that_cannot_be_the_input_is_refused(inputs: Any, body: bytes
 
 
 def answer(
-    *wanted: WantedOutput, outputs: Any = OUTPUTS, labels: tuple[str, ...] = (), name: str | None = None
-) -> Written:
+    *wanted: RequestedOutput, outputs: Any = OUTPUTS, labels: tuple[str, ...] = (), name: str | None = None
+) -> EncodedResponse:
     return write_infer("m", "r", InferRequest({}, wanted, name), outputs, SIGNATURE, labels)
 
 
 def test_an_answer_has_the_wanted_outputs_in_the_wanted_order() -> None:
-    written = answer(WantedOutput("t"), WantedOutput("scores"), name="a")
+    written = answer(RequestedOutput("t"), RequestedOutput("scores"), name="a")
     assert written.json_bytes is None
     assert json.loads(written.body) == {
         "model_name": "m",
@@ -355,7 +355,9 @@ def test_an_answer_has_the_wanted_outputs_in_the_wanted_order() -> None:
 
 
 def test_outputs_may_be_json_or_bytes_each() -> None:
-    written = answer(WantedOutput("t", binary=True), WantedOutput("label"), WantedOutput("scores", binary=True))
+    written = answer(
+        RequestedOutput("t", binary=True), RequestedOutput("label"), RequestedOutput("scores", binary=True)
+    )
     head, tail = written.body[: written.json_bytes], written.body[written.json_bytes :]
     assert json.loads(head) == {
         "model_name": "m",
@@ -372,19 +374,21 @@ def test_outputs_may_be_json_or_bytes_each() -> None:
 def test_nan_goes_out_as_bytes_and_not_as_json() -> None:
     outputs = OUTPUTS | {"scores": np.array([np.nan], np.float32)}
     with pytest.raises(NotFiniteOutput, match="output scores"):
-        answer(WantedOutput("t"), WantedOutput("scores"), outputs=outputs)
-    assert answer(WantedOutput("t"), WantedOutput("scores", binary=True), outputs=outputs).body.endswith(b"\xc0\x7f")
+        answer(RequestedOutput("t"), RequestedOutput("scores"), outputs=outputs)
+    assert answer(RequestedOutput("t"), RequestedOutput("scores", binary=True), outputs=outputs).body.endswith(
+        b"\xc0\x7f"
+    )
 
 
 def test_an_id_that_says_null_is_not_taken_for_nan() -> None:
-    assert json.loads(answer(WantedOutput("scores"), name="null").body)["id"] == "null"
+    assert json.loads(answer(RequestedOutput("scores"), name="null").body)["id"] == "null"
 
 
 def test_bytes_that_json_cannot_carry_are_refused_with_the_way_out() -> None:
     outputs = {"t": array_of("BYTES", (1,), [b"\xff"])}
     with pytest.raises(InvalidRequest, match=r"output t: a value isn't UTF-8 text, .*; ask for binary output"):
-        answer(WantedOutput("t"), outputs=outputs)
-    assert answer(WantedOutput("t", binary=True), outputs=outputs).body.endswith(b"\1\0\0\0\xff")
+        answer(RequestedOutput("t"), outputs=outputs)
+    assert answer(RequestedOutput("t", binary=True), outputs=outputs).body.endswith(b"\1\0\0\0\xff")
 
 
 @pytest.mark.parametrize(
@@ -400,7 +404,7 @@ def test_bytes_that_json_cannot_carry_are_refused_with_the_way_out() -> None:
 )
 def test_the_best_classes(array: Any, classes: int, labels: Any, shape: list[int], data: list[str]) -> None:
     outputs = {"scores": np.array(array, np.float32)}
-    written = answer(WantedOutput("scores", classes=classes), outputs=outputs, labels=labels)
+    written = answer(RequestedOutput("scores", classes=classes), outputs=outputs, labels=labels)
     assert json.loads(written.body)["outputs"] == [
         {"name": "scores", "datatype": "BYTES", "shape": shape, "data": data}
     ]
@@ -408,7 +412,7 @@ def test_the_best_classes(array: Any, classes: int, labels: Any, shape: list[int
 
 def test_nan_has_no_place_among_classes() -> None:
     with pytest.raises(NotFiniteOutput, match="output scores"):
-        answer(WantedOutput("scores", binary=True, classes=1), outputs={"scores": np.array([np.nan], np.float32)})
+        answer(RequestedOutput("scores", binary=True, classes=1), outputs={"scores": np.array([np.nan], np.float32)})
 
 
 # --- metadata

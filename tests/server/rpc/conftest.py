@@ -14,7 +14,7 @@ from tidegate_server.protocol.limits import Limits
 from tidegate_server.protocol.request import InferRequest
 from tidegate_server.protocol.signature import Signature, TensorSpec
 from tidegate_server.rpc import open_inference_pb2 as pb
-from tidegate_server.rpc.door import GrpcDoor
+from tidegate_server.rpc.server import GrpcServer
 
 SERVICE = "/inference.GRPCInferenceService/"
 MAX_MESSAGE_BYTES = 2**16
@@ -32,15 +32,15 @@ class CountingMetrics:
         self.answers: Counter[tuple[str, int]] = Counter()
         self.reasons: Counter[str] = Counter()
 
-    def began(self) -> None:
+    def request_started(self) -> None:
         self.arrived += 1
 
-    def answered(self, protocol: str, code: int, seconds: float, encode_seconds: float = 0.0) -> None:
+    def request_finished(self, protocol: str, code: int, seconds: float, encode_seconds: float = 0.0) -> None:
         assert seconds >= encode_seconds >= 0
         assert bool(encode_seconds) == (code in (200, 499))
         self.answers[protocol, code] += 1
 
-    def failed(self, reason: str) -> None:
+    def request_failed(self, reason: str) -> None:
         self.reasons[reason] += 1
 
     def statistics(self) -> dict[str, Any]:
@@ -119,7 +119,7 @@ def asking(*values: float, **changes: Any) -> pb.ModelInferRequest:
     return pb.ModelInferRequest(**{"model_name": "doubler", "inputs": [given], **changes})
 
 
-Open = Callable[..., tuple[Client, GrpcDoor]]
+Open = Callable[..., tuple[Client, GrpcServer]]
 
 
 @pytest.fixture
@@ -129,8 +129,8 @@ def opened() -> Iterator[Open]:
 
         def begin(
             model: Doubler, key: str | None = None, threads: int = 4, body_seconds: float = 10
-        ) -> tuple[Client, GrpcDoor]:
-            door = GrpcDoor(
+        ) -> tuple[Client, GrpcServer]:
+            door = GrpcServer(
                 model,
                 OneKey(key),
                 "127.0.0.1",

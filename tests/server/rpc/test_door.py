@@ -15,7 +15,7 @@ from tests.server.rpc.conftest import MAX_MESSAGE_BYTES, SERVICE, Client, Double
 from tidegate_server.errors import BadSetting, DeadlinePassed, InvalidRequest, ModelFailed, NotReady, Overloaded
 from tidegate_server.protocol.request import InferRequest
 from tidegate_server.rpc import open_inference_pb2 as pb
-from tidegate_server.rpc.door import GrpcDoor
+from tidegate_server.rpc.server import GrpcServer
 
 CODE = grpc.StatusCode
 HEALTH = "/grpc.health.v1.Health/Check"
@@ -501,7 +501,7 @@ def test_a_port_that_is_taken_is_a_bad_setting() -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        door = GrpcDoor(Doubler(), NobodyAsked(), "127.0.0.1", port, max_message_bytes=1024, threads=1)
+        door = GrpcServer(Doubler(), NobodyAsked(), "127.0.0.1", port, max_message_bytes=1024, threads=1)
 
         with pytest.raises(BadSetting, match=rf"^TIDEGATE_GRPC_PORT: can't listen on 127\.0\.0\.1:{port}; "):
             door.start()

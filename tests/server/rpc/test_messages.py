@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tidegate_server.errors import InvalidRequest
 from tidegate_server.protocol.limits import Limits
-from tidegate_server.protocol.request import InferRequest, WantedOutput
+from tidegate_server.protocol.request import InferRequest, RequestedOutput
 from tidegate_server.protocol.signature import NUMPY_TYPES, Signature, TensorSpec
 from tidegate_server.rpc import open_inference_pb2 as pb
 from tidegate_server.rpc.messages import read_infer, statistics, write_infer
@@ -73,7 +73,7 @@ def equal(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any]) -> bool:
 @pytest.mark.parametrize("datatype", NUMPY_TYPES)
 def test_what_is_written_raw_is_read_back_to_the_last_bit(datatype: str) -> None:
     values = array(datatype, *EXTREMES[datatype])
-    answer = through(InferRequest({}, (WantedOutput("y", binary=True),)), echo(datatype), {"y": values})
+    answer = through(InferRequest({}, (RequestedOutput("y", binary=True),)), echo(datatype), {"y": values})
 
     assert len(answer.raw_output_contents) == 1
     assert not answer.outputs[0].HasField("contents")
@@ -83,7 +83,7 @@ def test_what_is_written_raw_is_read_back_to_the_last_bit(datatype: str) -> None
 @pytest.mark.parametrize("datatype", TYPED)
 def test_what_is_written_typed_is_read_back_to_the_last_bit(datatype: str) -> None:
     values = array(datatype, *EXTREMES[datatype])
-    answer = through(InferRequest({}, (WantedOutput("y"),)), echo(datatype), {"y": values})
+    answer = through(InferRequest({}, (RequestedOutput("y"),)), echo(datatype), {"y": values})
 
     assert not answer.raw_output_contents
     assert equal(read_infer(as_request(answer), echo(datatype), LIMITS).arrays["x"], values)
@@ -91,7 +91,7 @@ def test_what_is_written_typed_is_read_back_to_the_last_bit(datatype: str) -> No
 
 def test_half_floats_go_out_raw_and_take_the_other_outputs_along() -> None:
     signature = Signature((), (TensorSpec("half", "FP16", (1,)), TensorSpec("whole", "INT64", (1,))))
-    request = InferRequest({}, (WantedOutput("half"), WantedOutput("whole")))
+    request = InferRequest({}, (RequestedOutput("half"), RequestedOutput("whole")))
 
     answer = through(request, signature, {"half": np.array([1.5], np.float16), "whole": np.array([7])})
 
@@ -101,15 +101,15 @@ def test_half_floats_go_out_raw_and_take_the_other_outputs_along() -> None:
 
 def test_nan_and_infinity_pass_both_ways() -> None:
     values = np.array([[np.nan, np.inf]], np.float32)
-    answer = through(InferRequest({}, (WantedOutput("y"),)), echo("FP32"), {"y": values})
+    answer = through(InferRequest({}, (RequestedOutput("y"),)), echo("FP32"), {"y": values})
 
     np.testing.assert_array_equal(read_infer(as_request(answer), echo("FP32"), LIMITS).arrays["x"], values)
 
 
 def test_text_of_a_model_that_is_no_utf8_goes_out_as_its_bytes() -> None:
     values = np.array([[b"\xff", "a"]], np.object_)
-    typed = through(InferRequest({}, (WantedOutput("y"),)), echo("BYTES"), {"y": values})
-    raw = through(InferRequest({}, (WantedOutput("y", binary=True),)), echo("BYTES"), {"y": values})
+    typed = through(InferRequest({}, (RequestedOutput("y"),)), echo("BYTES"), {"y": values})
+    raw = through(InferRequest({}, (RequestedOutput("y", binary=True),)), echo("BYTES"), {"y": values})
 
     assert list(typed.outputs[0].contents.bytes_contents) == [b"\xff", b"a"]
     assert list(raw.raw_output_contents) == [b"\x01\x00\x00\x00\xff\x01\x00\x00\x00a"]
@@ -117,7 +117,7 @@ def test_text_of_a_model_that_is_no_utf8_goes_out_as_its_bytes() -> None:
 
 def test_id_version_and_order_of_outputs_come_back() -> None:
     signature = Signature((), (TensorSpec("a", "INT64", (1,)), TensorSpec("b", "INT64", (1,))))
-    request = InferRequest({}, (WantedOutput("b"), WantedOutput("a")), id="no. 5")
+    request = InferRequest({}, (RequestedOutput("b"), RequestedOutput("a")), id="no. 5")
 
     answer = through(request, signature, {"a": np.array([1]), "b": np.array([2])})
 
@@ -127,7 +127,7 @@ def test_id_version_and_order_of_outputs_come_back() -> None:
 
 def test_classification_gives_the_best_classes_with_their_labels() -> None:
     signature = Signature((), (TensorSpec("y", "FP32", ("N", 3)),))
-    request = InferRequest({}, (WantedOutput("y", classes=2),))
+    request = InferRequest({}, (RequestedOutput("y", classes=2),))
 
     answer = write_infer("m", "r1", request, {"y": np.array([[1, 4, 2]], np.float32)}, signature, ("a", "b", "c"))
 
@@ -357,8 +357,8 @@ def test_without_named_outputs_all_are_wanted_raw_when_the_inputs_were() -> None
     typed = read_infer(asked(), two_inputs(), LIMITS).outputs
     raw = read_infer(asked_raw(b"12345678", WORD), two_inputs(), LIMITS).outputs
 
-    assert typed == (WantedOutput("y"), WantedOutput("text"))
-    assert raw == (WantedOutput("y", binary=True), WantedOutput("text", binary=True))
+    assert typed == (RequestedOutput("y"), RequestedOutput("text"))
+    assert raw == (RequestedOutput("y", binary=True), RequestedOutput("text", binary=True))
 
 
 def test_statistics_keep_their_numbers() -> None:

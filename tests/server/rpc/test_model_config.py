@@ -2,7 +2,7 @@
 
 from tidegate_server.protocol.signature import Signature, TensorSpec
 from tidegate_server.rpc.messages import model_config as as_message
-from tidegate_server.rpc.model_config import MOST_ROWS, model_config
+from tidegate_server.rpc.model_config import MAX_BATCH_SIZE, model_config
 
 
 def test_rows_are_set_apart_where_the_model_takes_any_number_of_them() -> None:
@@ -14,7 +14,7 @@ def test_rows_are_set_apart_where_the_model_takes_any_number_of_them() -> None:
     assert model_config("digits", signature) == {
         "name": "digits",
         "platform": "onnx_onnxv1",
-        "max_batch_size": MOST_ROWS,
+        "max_batch_size": MAX_BATCH_SIZE,
         "input": [
             {"name": "pixels", "data_type": "TYPE_FP32", "dims": [4]},
             {"name": "words", "data_type": "TYPE_STRING", "dims": []},

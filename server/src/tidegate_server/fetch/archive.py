@@ -18,33 +18,33 @@ from pathlib import Path
 from typing import IO, cast
 
 from tidegate_server.errors import FetchFailed
-from tidegate_server.fetch.bounds import MAX_ENTRIES, MAX_FILES, MAX_RATIO, RATIO_FROM_BYTES, Allowance
-from tidegate_server.fetch.names import safe_name, unsafe
+from tidegate_server.fetch.download import PIECE_BYTES, LocalFile
+from tidegate_server.fetch.limits import MAX_ENTRIES, MAX_FILES, MAX_RATIO, RATIO_FROM_BYTES, ByteBudget
 from tidegate_server.fetch.report import TOO_LARGE, UNSAFE_CONTENT
-from tidegate_server.fetch.transfer import PIECE_BYTES, Arrived
+from tidegate_server.fetch.safe_names import safe_name, unsafe
 
-WHERE = "the archive"
-_MAX_READ = 2 * PIECE_BYTES
+ARCHIVE = "the archive"
+_MAX_HEADER_BYTES = 2 * PIECE_BYTES
 """No header and no table of contents of a model's archive is longer; longer ones are made to fill the memory."""
 _GZIP = b"\x1f\x8b"
-_GONE = ".wh."
-_ALL_GONE = ".wh..wh..opq"
+_WHITEOUT = ".wh."
+_OPAQUE_WHITEOUT = ".wh..wh..opq"
 """How a layer of an image says that files of the layers below it are gone."""
 
 
 @dataclass(frozen=True)
-class Room:
+class ExtractTarget:
     """Where archives are unpacked to, one over the other. `inside`: the only folder of theirs that is wanted."""
 
     folder: Path
-    allowance: Allowance
-    files: dict[str, Arrived]
+    budget: ByteBudget
+    files: dict[str, LocalFile]
     inside: str = ""
     layered: bool = False
     """Whether a later archive may replace and remove files of an earlier one."""
 
 
-_DAMAGES = (
+_DAMAGED = (
     tarfile.TarError,
     zipfile.BadZipFile,
     gzip.BadGzipFile,
@@ -59,41 +59,43 @@ _DAMAGES = (
 )
 
 
-def unpack(archive: Path, kind: str, room: Room) -> None:
-    """Adds the archive's files to `room.files`. Raises FetchFailed."""
+def unpack(archive: Path, kind: str, target: ExtractTarget) -> None:
+    """Adds the archive's files to `target.files`. `kind`: `tar` or `zip`. Raises FetchFailed."""
     try:
         if kind == "zip":
-            _unzip(archive, room)
+            _unzip(archive, target)
         else:
-            _untar(archive, room)
-    except _DAMAGES as error:
-        raise FetchFailed(UNSAFE_CONTENT, f"{WHERE} is damaged or of another kind than {kind}") from error
+            _untar(archive, target)
+    except _DAMAGED as error:
+        raise FetchFailed(UNSAFE_CONTENT, f"{ARCHIVE} is damaged or of another kind than {kind}") from error
 
 
-class _Bounded(io.RawIOBase):
-    """What is unpacked from a stream, as long as it's plausible for the size of what is packed."""
+class _BoundedReader(io.RawIOBase):
+    """What is unpacked from a stream, as long as it's plausible for the size of the archive."""
 
-    def __init__(self, plain: IO[bytes], packed: int, most: int) -> None:
-        self._plain, self._packed, self._most = plain, packed, most
+    def __init__(self, stream: IO[bytes], packed_bytes: int, max_bytes: int) -> None:
+        self._stream, self._packed_bytes, self._max_bytes = stream, packed_bytes, max_bytes
 
     def read(self, size: int = -1) -> bytes:
-        piece = self._plain.read(_MAX_READ + 1 if size < 0 else min(size, _MAX_READ + 1))
-        if len(piece) > _MAX_READ:
-            raise FetchFailed(UNSAFE_CONTENT, f"{WHERE} has a header of over {_MAX_READ} bytes, which no model's has")
-        self._check(self._plain.tell())
+        piece = self._stream.read(_MAX_HEADER_BYTES + 1 if size < 0 else min(size, _MAX_HEADER_BYTES + 1))
+        if len(piece) > _MAX_HEADER_BYTES:
+            raise FetchFailed(
+                UNSAFE_CONTENT, f"{ARCHIVE} has a header of over {_MAX_HEADER_BYTES} bytes, which no model's has"
+            )
+        self._check(self._stream.tell())
         return piece
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         if whence == io.SEEK_SET:
             self._check(offset)
         try:
-            return self._plain.seek(offset, whence)
+            return self._stream.seek(offset, whence)
         except OSError as error:
             # Before the beginning: the table of contents says so.
             raise ValueError("no such place in the archive") from error
 
     def tell(self) -> int:
-        return self._plain.tell()
+        return self._stream.tell()
 
     def readable(self) -> bool:
         return True
@@ -103,26 +105,23 @@ class _Bounded(io.RawIOBase):
 
     def _check(self, position: int) -> None:
         # Headers and padding come on top of the files; a fixed part and a share of them is plenty.
-        if position > self._most + self._most // 8 + 16 * PIECE_BYTES:
-            raise FetchFailed(TOO_LARGE, f"{WHERE} has more bytes than the limit, which is {self._most}")
-        if position > RATIO_FROM_BYTES and position > self._packed * MAX_RATIO:
-            raise FetchFailed(
-                UNSAFE_CONTENT, f"{WHERE} has over {MAX_RATIO} times its size inside; it looks like a bomb"
-            )
+        if position > self._max_bytes + self._max_bytes // 8 + 16 * PIECE_BYTES:
+            raise FetchFailed(TOO_LARGE, f"{ARCHIVE} has more bytes than the limit, which is {self._max_bytes}")
+        _check_ratio(position, self._packed_bytes)
 
 
-def _untar(archive: Path, room: Room) -> None:
-    with _plain(archive) as plain:
-        bounded = _Bounded(plain, archive.stat().st_size, room.allowance.most)
-        seen: set[str] = set()
+def _untar(archive: Path, target: ExtractTarget) -> None:
+    with _decompressed(archive) as plain:
+        bounded = _BoundedReader(plain, archive.stat().st_size, target.budget.limit)
+        extracted: set[str] = set()
         with tarfile.open(fileobj=cast(IO[bytes], bounded), mode="r:") as tar:
             for count, member in enumerate(tar):
                 _check_count(count)
-                _take_member(tar, member, room, seen)
+                _extract_member(tar, member, target, extracted)
 
 
 @contextmanager
-def _plain(archive: Path) -> Iterator[IO[bytes]]:
+def _decompressed(archive: Path) -> Iterator[IO[bytes]]:
     with archive.open("rb") as file:
         packed = file.read(2) == _GZIP
         file.seek(0)
@@ -133,26 +132,26 @@ def _plain(archive: Path) -> Iterator[IO[bytes]]:
             yield cast(IO[bytes], unzipped)
 
 
-def _take_member(tar: tarfile.TarFile, member: tarfile.TarInfo, room: Room, seen: set[str]) -> None:
+def _extract_member(tar: tarfile.TarFile, member: tarfile.TarInfo, target: ExtractTarget, extracted: set[str]) -> None:
     name = member.name.removeprefix("./").rstrip("/")
     if member.isdir() and name in ("", "."):
         return
-    if (inner := _wanted(name, room)) is None:
+    if (inner := _inner_name(name, target)) is None:
         return
-    if room.layered and _removes(inner, room):
+    if target.layered and _apply_whiteout(inner, target):
         return
-    if wrong := _member_is(member):
-        raise unsafe(name, WHERE, wrong)
-    safe_name(inner, WHERE)
+    if wrong := _member_problem(member):
+        raise unsafe(name, ARCHIVE, wrong)
+    safe_name(inner, ARCHIVE)
     if member.isdir():
         return
     file = tar.extractfile(member)
     if file is None:
-        raise unsafe(name, WHERE, "it is no plain file")
-    _write(inner, member.size, file.read, room, seen)
+        raise unsafe(name, ARCHIVE, "it is no plain file")
+    _write(inner, member.size, file.read, target, extracted)
 
 
-def _member_is(member: tarfile.TarInfo) -> str:
+def _member_problem(member: tarfile.TarInfo) -> str:
     """What is wrong with it; empty for a plain file and for a folder."""
     if member.issym():
         return "it is a symbolic link"
@@ -165,106 +164,110 @@ def _member_is(member: tarfile.TarInfo) -> str:
     return ""
 
 
-def _unzip(archive: Path, room: Room) -> None:
+def _unzip(archive: Path, target: ExtractTarget) -> None:
     with archive.open("rb") as file:
-        bounded = _Bounded(file, archive.stat().st_size, archive.stat().st_size)
+        packed_bytes = archive.stat().st_size
+        bounded = _BoundedReader(file, packed_bytes, packed_bytes)
         with zipfile.ZipFile(cast(IO[bytes], bounded)) as contents:
-            _check_ratio(sum(info.file_size for info in contents.infolist()), archive)
-            seen: set[str] = set()
+            _check_ratio(sum(info.file_size for info in contents.infolist()), packed_bytes)
+            extracted: set[str] = set()
             for count, info in enumerate(contents.infolist()):
                 _check_count(count)
-                _take_info(contents, info, room, seen)
+                _extract_entry(contents, info, target, extracted)
 
 
-def _take_info(contents: zipfile.ZipFile, info: zipfile.ZipInfo, room: Room, seen: set[str]) -> None:
+def _extract_entry(
+    contents: zipfile.ZipFile, info: zipfile.ZipInfo, target: ExtractTarget, extracted: set[str]
+) -> None:
     name = info.filename.rstrip("/")
-    if (inner := _wanted(name, room)) is None:
+    if (inner := _inner_name(name, target)) is None:
         return
-    safe_name(inner, WHERE)
+    safe_name(inner, ARCHIVE)
     mode = stat.S_IFMT(info.external_attr >> 16)
     if stat.S_ISLNK(mode):
-        raise unsafe(name, WHERE, "it is a symbolic link")
+        raise unsafe(name, ARCHIVE, "it is a symbolic link")
     if mode not in (0, stat.S_IFREG, stat.S_IFDIR):
-        raise unsafe(name, WHERE, "it is no plain file")
+        raise unsafe(name, ARCHIVE, "it is no plain file")
     if info.flag_bits & 1:
-        raise unsafe(name, WHERE, "it is encrypted")
+        raise unsafe(name, ARCHIVE, "it is encrypted")
     if not info.is_dir():
         with contents.open(info) as file:
-            _write(inner, info.file_size, file.read, room, seen)
+            _write(inner, info.file_size, file.read, target, extracted)
 
 
-def _check_ratio(unpacked: int, archive: Path) -> None:
-    if unpacked > RATIO_FROM_BYTES and unpacked > archive.stat().st_size * MAX_RATIO:
-        raise FetchFailed(UNSAFE_CONTENT, f"{WHERE} has over {MAX_RATIO} times its size inside; it looks like a bomb")
+def _check_ratio(unpacked_bytes: int, packed_bytes: int) -> None:
+    if unpacked_bytes > RATIO_FROM_BYTES and unpacked_bytes > packed_bytes * MAX_RATIO:
+        raise FetchFailed(UNSAFE_CONTENT, f"{ARCHIVE} has over {MAX_RATIO} times its size inside; it looks like a bomb")
 
 
 def _check_count(count: int) -> None:
     if count >= MAX_ENTRIES:
-        raise FetchFailed(UNSAFE_CONTENT, f"{WHERE} has more than {MAX_ENTRIES} entries; pack the model only")
+        raise FetchFailed(UNSAFE_CONTENT, f"{ARCHIVE} has more than {MAX_ENTRIES} entries; pack the model only")
 
 
-def _wanted(name: str, room: Room) -> str | None:
+def _inner_name(name: str, target: ExtractTarget) -> str | None:
     """The name inside the wanted folder; None for what is elsewhere, and then it doesn't matter what it is."""
-    if not room.inside:
+    if not target.inside:
         return name
     # In an image other folders may hold anything, links and devices too. None of it is touched.
-    return name.removeprefix(f"{room.inside}/") if name.startswith(f"{room.inside}/") else None
+    return name.removeprefix(f"{target.inside}/") if name.startswith(f"{target.inside}/") else None
 
 
-def _removes(name: str, room: Room) -> bool:
-    """Whether the entry only says that something of an earlier layer is gone; then it is gone."""
+def _apply_whiteout(name: str, target: ExtractTarget) -> bool:
+    """Whether the entry is a whiteout, which removes files of earlier layers."""
     folder, _, last = name.rpartition("/")
     prefix = f"{folder}/" if folder else ""
-    if not last.startswith(_GONE):
+    if not last.startswith(_WHITEOUT):
         return False
-    gone = prefix if last == _ALL_GONE else f"{prefix}{last.removeprefix(_GONE)}"
-    for file in [file for file in room.files if file == gone or file.startswith(f"{gone.rstrip('/')}/") or not gone]:
-        _remove(file, room)
+    removed = prefix if last == _OPAQUE_WHITEOUT else f"{prefix}{last.removeprefix(_WHITEOUT)}"
+    for file in list(target.files):
+        if not removed or file == removed or file.startswith(f"{removed.rstrip('/')}/"):
+            _remove(file, target)
     return True
 
 
-def _remove(name: str, room: Room) -> None:
-    arrived = room.files.pop(name)
-    arrived.place.unlink()
-    room.allowance.left += arrived.size
+def _remove(name: str, target: ExtractTarget) -> None:
+    local_file = target.files.pop(name)
+    local_file.path.unlink()
+    target.budget.remaining += local_file.size
 
 
-def _write(name: str, size: int, read: Callable[[int], bytes], room: Room, seen: set[str]) -> None:
-    if name in seen:
-        raise unsafe(name, WHERE, "it is there twice")
-    seen.add(name)
-    if name in room.files:
-        if not room.layered:
-            raise unsafe(name, WHERE, "it is there twice")
-        _remove(name, room)
-    if len(room.files) >= MAX_FILES:
-        raise FetchFailed(UNSAFE_CONTENT, f"{WHERE} has more than {MAX_FILES} files; pack the model only")
-    if not 0 <= size <= room.allowance.left:
-        raise FetchFailed(TOO_LARGE, f"{WHERE} unpacks to more than {room.allowance.most} bytes, which is the limit")
-    place = room.folder / name
+def _write(name: str, size: int, read: Callable[[int], bytes], target: ExtractTarget, extracted: set[str]) -> None:
+    if name in extracted:
+        raise unsafe(name, ARCHIVE, "it is there twice")
+    extracted.add(name)
+    if name in target.files:
+        if not target.layered:
+            raise unsafe(name, ARCHIVE, "it is there twice")
+        _remove(name, target)
+    if len(target.files) >= MAX_FILES:
+        raise FetchFailed(UNSAFE_CONTENT, f"{ARCHIVE} has more than {MAX_FILES} files; pack the model only")
+    if not 0 <= size <= target.budget.remaining:
+        raise FetchFailed(TOO_LARGE, f"{ARCHIVE} unpacks to more than {target.budget.limit} bytes, which is the limit")
+    path = target.folder / name
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        room.files[name] = _copy(place, size, read, room)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        target.files[name] = _copy(path, size, read, target)
     except (FileExistsError, NotADirectoryError, IsADirectoryError):
-        raise unsafe(name, WHERE, "another entry is where it should go") from None
+        raise unsafe(name, ARCHIVE, "another entry is where it should go") from None
 
 
-def _copy(place: Path, size: int, read: Callable[[int], bytes], room: Room) -> Arrived:
+def _copy(path: Path, size: int, read: Callable[[int], bytes], target: ExtractTarget) -> LocalFile:
     digest, written = hashlib.sha256(), 0
-    with place.open("xb") as file:
+    with path.open("xb") as file:
         while piece := read(min(PIECE_BYTES, size - written + 1)):
             written += len(piece)
             if written > size:
-                raise unsafe(place.name, WHERE, "it is longer than the archive says")
+                raise unsafe(path.name, ARCHIVE, "it is longer than the archive says")
             digest.update(piece)
             file.write(piece)
     if written < size:
-        raise FetchFailed(UNSAFE_CONTENT, f"{WHERE} ends in the middle of {place.name!r}")
-    room.allowance.left -= written
-    return Arrived(place, digest.hexdigest(), written)
+        raise FetchFailed(UNSAFE_CONTENT, f"{ARCHIVE} ends in the middle of {path.name!r}")
+    target.budget.remaining -= written
+    return LocalFile(path, digest.hexdigest(), written)
 
 
-def only_folder(files: Mapping[str, Arrived]) -> str:
+def only_folder(files: Mapping[str, LocalFile]) -> str:
     """The folder that all files are in, where archives wrap a model in one: `digits-7`, or `` where there is none."""
     if any(name.endswith(".onnx") and "/" not in name for name in files):
         return ""

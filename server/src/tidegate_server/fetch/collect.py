@@ -1,4 +1,4 @@
-"""Brings what a listing names into one folder beside the model's place: the graph, its weights, and what goes with it.
+"""Downloads what a listing names into one folder beside the target: the graph, its weights, and what goes with it.
 
 Of a folder only what the server reads is taken, so that a repository of many variants costs no more than the one;
 everything is taken where a signature has to be verified, because it is over everything.
@@ -8,20 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tidegate_server.errors import FetchFailed, ModelRefused
-from tidegate_server.fetch.archive import Room, only_folder, unpack
-from tidegate_server.fetch.bounds import MAX_FILES, Allowance
-from tidegate_server.fetch.choose import BESIDE, MODEL, SIGNATURE, choose_model
-from tidegate_server.fetch.names import safe_name
-from tidegate_server.fetch.parts import Parts, disk_failures
+from tidegate_server.fetch.archive import ExtractTarget, only_folder, unpack
+from tidegate_server.fetch.download import LocalFile, download
+from tidegate_server.fetch.limits import MAX_FILES, ByteBudget
+from tidegate_server.fetch.partial_downloads import PartialDownloads, disk_failures
 from tidegate_server.fetch.report import NOT_FOUND, UNSAFE_CONTENT, UNSUPPORTED_MODEL, WRONG_DIGEST
-from tidegate_server.fetch.sources.stream import Listing, SourceFile
-from tidegate_server.fetch.transfer import Arrived, transfer
+from tidegate_server.fetch.safe_names import safe_name
+from tidegate_server.fetch.select_files import MODEL, OPTIONAL_FILES, select_graph
+from tidegate_server.fetch.sources.listing import Listing, SourceFile
 from tidegate_server.onnx_file import external_locations
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """`sha256`: of the ONNX file, 64 lower-case hex digits, or None when any content will do.
+class CollectOptions:
+    """`sha256`: of the ONNX file, 64 lower-case hex digits, or None for any content. `max_bytes`: of all files.
 
     `everything`: all files of a folder, not only what the server reads.
     """
@@ -33,51 +33,51 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Collected:
-    """All files are in `folder` under their names at the source; `model` is the graph's.
+class CollectedModel:
+    """A model before it is installed: files are in `folder` under their names at the source; `model` is the graph's.
 
     `resolved`: the URI that will always lead to them, where the one that was given may lead to others.
     """
 
     folder: Path
     model: str
-    files: dict[str, Arrived]
+    files: dict[str, LocalFile]
     single: bool
     resolved: str | None = None
 
 
-def collect(listing: Listing, wanted: Wanted, parts: Parts) -> Collected:
-    """Raises FetchFailed, `transient` where another attempt may help and can go on with what is here."""
+def collect(listing: Listing, options: CollectOptions, downloads: PartialDownloads) -> CollectedModel:
+    """Downloads and unpacks. Raises FetchFailed, `transient` where another attempt may help, and resumes."""
     if any(file.archive for file in listing.files):
-        return _laid_out(*_unpacked(listing, wanted, parts), parts, listing)
+        return _move_together(*_extract_all(listing, options, downloads), downloads, listing)
     if listing.single:
         file = listing.files[0]
-        arrived = transfer(file, parts, Allowance.of(wanted.max_bytes), wanted.sha256)
-        _refuse_lone(arrived.place)
-        return _laid_out(wanted.target.name, {wanted.target.name: arrived}, parts, listing)
-    return _laid_out(*_folder(listing, wanted, parts), parts, listing)
+        local_file = download(file, downloads, ByteBudget.of(options.max_bytes), options.sha256)
+        _require_no_weights(local_file.path)
+        return _move_together(options.target.name, {options.target.name: local_file}, downloads, listing)
+    return _move_together(*_folder(listing, options, downloads), downloads, listing)
 
 
-def _folder(listing: Listing, wanted: Wanted, parts: Parts) -> tuple[str, dict[str, Arrived]]:
-    known = {safe_name(file.name, "the folder"): file for file in listing.files}
-    if len(known) > MAX_FILES:
+def _folder(listing: Listing, options: CollectOptions, downloads: PartialDownloads) -> tuple[str, dict[str, LocalFile]]:
+    by_name = {safe_name(file.name, "the folder"): file for file in listing.files}
+    if len(by_name) > MAX_FILES:
         raise FetchFailed(UNSAFE_CONTENT, f"the folder has more than {MAX_FILES} files; name the model's own")
-    model = choose_model(known) if listing.find is None else MODEL
-    allowance = Allowance.of(wanted.max_bytes)
-    arrived = {model: transfer(_file(model, known, listing), parts, allowance, wanted.sha256)}
-    weights = weights_of(arrived[model].place)
+    model = select_graph(by_name) if listing.find is None else MODEL
+    budget = ByteBudget.of(options.max_bytes)
+    files = {model: download(_file(model, by_name, listing), downloads, budget, options.sha256)}
+    weights = weight_files(files[model].path)
     for name in weights:
-        arrived[name] = transfer(_file(name, known, listing), parts, allowance)
-    others = list(known) if wanted.everything else [name for name in (*BESIDE, SIGNATURE) if name in known]
-    for name in others if listing.find is None else (*BESIDE, SIGNATURE):
-        if name not in arrived and (file := _optional(name, known, listing, parts, allowance)):
-            arrived[name] = file
-    return model, arrived
+        files[name] = download(_file(name, by_name, listing), downloads, budget)
+    others = by_name if options.everything else [name for name in OPTIONAL_FILES if name in by_name]
+    for name in others if listing.find is None else OPTIONAL_FILES:
+        if name not in files and (file := _optional(name, by_name, listing, downloads, budget)):
+            files[name] = file
+    return model, files
 
 
-def _file(name: str, known: dict[str, SourceFile], listing: Listing) -> SourceFile:
-    if name in known:
-        return known[name]
+def _file(name: str, by_name: dict[str, SourceFile], listing: Listing) -> SourceFile:
+    if name in by_name:
+        return by_name[name]
     if listing.find is not None:
         return listing.find(name)
     raise FetchFailed(
@@ -87,10 +87,10 @@ def _file(name: str, known: dict[str, SourceFile], listing: Listing) -> SourceFi
 
 
 def _optional(
-    name: str, known: dict[str, SourceFile], listing: Listing, parts: Parts, allowance: Allowance
-) -> Arrived | None:
+    name: str, by_name: dict[str, SourceFile], listing: Listing, downloads: PartialDownloads, budget: ByteBudget
+) -> LocalFile | None:
     try:
-        return transfer(_file(name, known, listing), parts, allowance)
+        return download(_file(name, by_name, listing), downloads, budget)
     except FetchFailed as failure:
         # Where nothing can be listed, asking for it is how to find out.
         if listing.find is not None and failure.reason == NOT_FOUND:
@@ -98,7 +98,7 @@ def _optional(
         raise
 
 
-def weights_of(model: Path) -> tuple[str, ...]:
+def weight_files(model: Path) -> tuple[str, ...]:
     """Names of the files that the graph's weights are in, all plain and inside its folder. Raises FetchFailed."""
     try:
         locations = external_locations(model)
@@ -107,55 +107,59 @@ def weights_of(model: Path) -> tuple[str, ...]:
     return tuple(safe_name(location, "the model's list of files with weights") for location in locations)
 
 
-def _refuse_lone(model: Path) -> None:
-    if weights := weights_of(model):
+def _require_no_weights(model: Path) -> None:
+    if weights := weight_files(model):
         raise FetchFailed(
             UNSUPPORTED_MODEL,
             f"the model keeps weights in other files ({weights[0]!r}); let model.uri name the folder that has them all",
         )
 
 
-def _unpacked(listing: Listing, wanted: Wanted, parts: Parts) -> tuple[str, dict[str, Arrived]]:
+def _extract_all(
+    listing: Listing, options: CollectOptions, downloads: PartialDownloads
+) -> tuple[str, dict[str, LocalFile]]:
     """From archives, and from the plain files that an artifact has beside them."""
-    packed = Allowance.of(wanted.max_bytes)
-    folder = parts.room("unpacked")
+    packed = ByteBudget.of(options.max_bytes)
+    folder = downloads.new_folder("unpacked")
     layered = not listing.single
-    room = Room(folder, Allowance.of(wanted.max_bytes), {}, listing.inside, layered)
+    target = ExtractTarget(folder, ByteBudget.of(options.max_bytes), {}, listing.inside, layered)
     for file in listing.files:
-        arrived = transfer(file, parts, packed)
+        local_file = download(file, downloads, packed)
         if file.archive is None:
-            room.files[safe_name(file.name, "the artifact")] = arrived
+            target.files[safe_name(file.name, "the artifact")] = local_file
             continue
-        with disk_failures(wanted.target):
-            unpack(arrived.place, file.archive, room)
-    return _chosen(room.files, wanted)
+        with disk_failures(options.target):
+            unpack(local_file.path, file.archive, target)
+    return _select_extracted(target.files, options)
 
 
-def _chosen(files: dict[str, Arrived], wanted: Wanted) -> tuple[str, dict[str, Arrived]]:
+def _select_extracted(files: dict[str, LocalFile], options: CollectOptions) -> tuple[str, dict[str, LocalFile]]:
     top = only_folder(files)
     inner = {name.removeprefix(f"{top}/") if top else name: file for name, file in files.items()}
-    model = choose_model(inner)
-    if wanted.sha256 not in (None, inner[model].sha256):
+    model = select_graph(inner)
+    if options.sha256 not in (None, inner[model].sha256):
         raise FetchFailed(
             WRONG_DIGEST,
-            f"the sha256 of {model} is {inner[model].sha256}, not {wanted.sha256}; "
+            f"the sha256 of {model} is {inner[model].sha256}, not {options.sha256}; "
             "correct model.sha256 or the file behind model.uri",
         )
-    weights = weights_of(inner[model].place)
+    weights = weight_files(inner[model].path)
     for name in weights:
         if name not in inner:
             raise FetchFailed(UNSUPPORTED_MODEL, f"the model keeps weights in {name!r}, which the archive doesn't have")
-    kept = inner if wanted.everything else (model, *weights, *(name for name in (*BESIDE, SIGNATURE) if name in inner))
-    return model, {name: inner[name] for name in kept}
+    needed = (model, *weights, *(name for name in OPTIONAL_FILES if name in inner))
+    return model, {name: inner[name] for name in (inner if options.everything else needed)}
 
 
-def _laid_out(model: str, files: dict[str, Arrived], parts: Parts, listing: Listing) -> Collected:
-    folder = parts.room("whole")
-    moved: dict[str, Arrived] = {}
+def _move_together(
+    model: str, files: dict[str, LocalFile], downloads: PartialDownloads, listing: Listing
+) -> CollectedModel:
+    folder = downloads.new_folder("whole")
+    moved: dict[str, LocalFile] = {}
     with disk_failures(folder):
-        for name, arrived in files.items():
-            place = folder / name
-            place.parent.mkdir(parents=True, exist_ok=True)
-            moved[name] = Arrived(arrived.place.rename(place), arrived.sha256, arrived.size)
+        for name, local_file in files.items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            moved[name] = LocalFile(local_file.path.rename(path), local_file.sha256, local_file.size)
     single = listing.single and listing.files[0].archive is None
-    return Collected(folder, model, moved, single, listing.resolved)
+    return CollectedModel(folder, model, moved, single, listing.resolved)

@@ -1,4 +1,4 @@
-"""HTTP as all sources speak it: proxies and certificates from the environment, and redirects that give nothing away.
+"""HTTP for all sources: proxies and certificates from the environment, and redirects that give nothing away.
 
 A redirect may lead from http to https but never back, and to no other scheme; credentials stay with the host that they
 are for. What is said about a failure holds neither the query nor a header, since either may be a secret.
@@ -27,7 +27,7 @@ from urllib.request import (
 
 from tidegate_server.errors import FetchFailed
 from tidegate_server.fetch.report import NOT_FOUND, UNREACHABLE, UNSUPPORTED_URI
-from tidegate_server.fetch.sources.stream import Stream
+from tidegate_server.fetch.sources.listing import Stream
 
 SILENCE_SECONDS = 10.0
 """To connect, and between any two pieces of the answer."""
@@ -36,7 +36,7 @@ TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 @dataclass(frozen=True)
-class Asked:
+class GetRequest:
     """A GET. `private` headers go to the host of the address only, `headers` along with every redirect."""
 
     address: str
@@ -48,17 +48,17 @@ class BadStatus(FetchFailed):
     """An answer that isn't the file; a caller may know what to do about the status."""
 
     def __init__(self, status: int, headers: Message) -> None:
-        failure = _refused(status)
+        failure = _status_failure(status)
         super().__init__(failure.reason, str(failure), transient=failure.transient)
         self.status = status
         self.headers = headers
 
 
 @contextmanager
-def get(asked: Asked) -> Iterator[HTTPResponse]:
+def get(wanted: GetRequest) -> Iterator[HTTPResponse]:
     """The answer to a GET, to be read. Raises FetchFailed, and BadStatus where the server answered something else."""
-    request = Request(asked.address, headers={"User-Agent": "tidegate", **asked.headers})  # noqa: S310 - http(s) only
-    for name, value in asked.private.items():
+    request = Request(wanted.address, headers={"User-Agent": "tidegate", **wanted.headers})  # noqa: S310 - http(s) only
+    for name, value in wanted.private.items():
         # Unredirected: the host that a redirect leads to may be a stranger.
         request.add_unredirected_header(name, value)
     try:
@@ -73,15 +73,15 @@ def get(asked: Asked) -> Iterator[HTTPResponse]:
 
 
 @contextmanager
-def open_at(asked: Asked, offset: int, version: str | None) -> Iterator[Stream]:
+def open_at(request: GetRequest, offset: int, version: str | None) -> Iterator[Stream]:
     """A file from an offset on, or from its start where the server won't, or where it has another version by now."""
-    headers = dict(asked.headers)
+    headers = dict(request.headers)
     if offset:
         headers["Range"] = f"bytes={offset}-"
         if version is not None:
             headers["If-Range"] = version
     try:
-        with get(Asked(asked.address, headers, asked.private)) as response:
+        with get(GetRequest(request.address, headers, request.private)) as response:
             yield _stream(response, offset)
     except BadStatus as error:
         if not offset or error.status != 416:
@@ -141,7 +141,7 @@ def _opener() -> OpenerDirector:
     return opener
 
 
-def _refused(status: int) -> FetchFailed:
+def _status_failure(status: int) -> FetchFailed:
     if status in (404, 410):
         return FetchFailed(NOT_FOUND, f"the model's server has no such file ({status}); check model.uri")
     if status in (401, 403, 407):

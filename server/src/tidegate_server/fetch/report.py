@@ -1,4 +1,4 @@
-"""What `fetch` tells Kubernetes: one JSON object in the termination log, which the operator reads.
+"""The report of `fetch` to Kubernetes: one JSON object in the termination log, which the operator reads.
 
 The kubelet keeps at most 4096 bytes; this stays within 4000.
 """
@@ -56,13 +56,14 @@ def success_report(
 
 
 def failure_report(failure: FetchFailed) -> dict[str, Any]:
+    """Reason, sentence, and whether trying again can't help."""
     message = str(failure)
     if len(message) > MAX_MESSAGE:
         message = f"{message[:MAX_MESSAGE]}..."
     return {"reason": failure.reason, "message": message, "permanent": failure.reason in PERMANENT}
 
 
-def leave(report: dict[str, Any], path: Path) -> None:
+def write_report(report: dict[str, Any], path: Path) -> None:
     """Writes the report. Without a termination log, on a laptop say, that is no failure."""
     # Kubernetes mounts the file. Made by us it would only be a stray file, in /dev of all places.
     if path.parent == Path("/dev") and not path.exists():

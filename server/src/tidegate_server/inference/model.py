@@ -41,13 +41,14 @@ _DATATYPES = {
 _ERROR_SEVERITY = 4  # "fatal" only: what the runtime would print, this module says in one line
 
 
-class StopSwitch:
-    """Ends a run from another thread."""
+class CancelToken:
+    """Ends a run of the model from another thread."""
 
     def __init__(self) -> None:
         self.options = onnxruntime.RunOptions()
 
-    def stop(self) -> None:
+    def cancel(self) -> None:
+        """The run raises ModelFailed."""
         self.options.terminate = True
 
 
@@ -66,10 +67,12 @@ class Model:
         check_file(path)
         return cls(path, _session(path, threads_per_run))
 
-    def run(self, arrays: dict[str, Array], outputs: Sequence[str], switch: StopSwitch | None = None) -> list[Array]:
+    def run(
+        self, arrays: dict[str, Array], outputs: Sequence[str], cancel_token: CancelToken | None = None
+    ) -> list[Array]:
         """The named outputs, in order. Raises ModelFailed with the runtime's own words."""
         try:
-            results: list[Array] = self._session.run(outputs, arrays, switch and switch.options)
+            results: list[Array] = self._session.run(outputs, arrays, cancel_token and cancel_token.options)
         except Exception as error:  # noqa: BLE001 - the runtime's errors share no base but Exception
             raise ModelFailed(one_line(error)) from None
         return results

@@ -1,7 +1,7 @@
 """Requests that wait for a run, and which of them run together. Pure: no clock, no threads.
 
-Requests of one group fit into one run: all their inputs agree in every dimension but the first, which counts rows.
-The oldest request always leads the next batch, so nobody waits for ever behind a more popular shape.
+Requests with one batch key fit into one run: all their inputs agree in every dimension but the first, the rows. The
+oldest request always leads the next batch, so nobody waits for ever behind a more popular shape.
 """
 
 from collections import deque
@@ -11,25 +11,26 @@ from typing import Any
 
 from tidegate_server.protocol.request import InferRequest
 
-Group = Hashable
-Done = Callable[[Any, float, float], None]
+BatchKey = Hashable
+"""Equal for requests that can share a run."""
+DoneCallback = Callable[[Any, float, float], None]
 """Takes the outputs by name, or an error of errors.py; and the seconds in the queue and in the run."""
 
 
 @dataclass(slots=True, eq=False)
-class Waiting:
+class QueuedRequest:
     """One request. `arrived` and `deadline` in seconds of a monotonic clock."""
 
     request: InferRequest
     names: tuple[str, ...]
-    """Of the wanted outputs, in the wanted order."""
+    """Of the requested outputs, in the requested order."""
     rows: int
-    group: Group | None
+    batch_key: BatchKey | None
     """None: runs alone."""
     bytes: int
     arrived: float
     deadline: float
-    done: Done
+    done: DoneCallback
     answered: bool = False
     timer: Any = None
     """Ends the wait at the deadline; None for those that never wait for long."""
@@ -39,7 +40,7 @@ class Waiting:
 
 @dataclass(frozen=True)
 class QueueLimits:
-    """What may wait at once; the next request is turned away."""
+    """What may wait at once; the next request is rejected."""
 
     requests: int
     bytes: int
@@ -47,21 +48,22 @@ class QueueLimits:
 
 @dataclass
 class InferenceQueue:
-    """First in, first out, but for those who catch a lift."""
+    """First in, first out, but for requests that fit into an earlier batch."""
 
     limits: QueueLimits
-    _waiting: deque[Waiting] = field(default_factory=deque)
+    _waiting: deque[QueuedRequest] = field(default_factory=deque)
     bytes: int = 0
 
     def __len__(self) -> int:
         return len(self._waiting)
 
     @property
-    def oldest(self) -> Waiting:
+    def oldest(self) -> QueuedRequest:
+        """Raises IndexError when the queue is empty."""
         return self._waiting[0]
 
-    def offer(self, item: Waiting) -> bool:
-        """False when there's no room: more than one request must not wait over either limit."""
+    def offer(self, item: QueuedRequest) -> bool:
+        """False when the queue is full: more than one request must not wait over either limit."""
         if len(self._waiting) >= self.limits.requests:
             return False
         if self._waiting and self.bytes + item.bytes > self.limits.bytes:
@@ -70,13 +72,13 @@ class InferenceQueue:
         self.bytes += item.bytes
         return True
 
-    def take(self, most_rows: int) -> list[Waiting]:
-        """The oldest request and those that fit into its run. One with more rows than `most_rows` runs alone."""
+    def take(self, max_rows: int) -> list[QueuedRequest]:
+        """The oldest request and those that fit into its run. One with more rows than `max_rows` runs alone."""
         first = self._waiting.popleft()
         batch, rows, passed_over = [first], first.rows, []
-        while self._waiting and first.group is not None and rows < most_rows:
+        while self._waiting and first.batch_key is not None and rows < max_rows:
             item = self._waiting.popleft()
-            if item.group == first.group and rows + item.rows <= most_rows:
+            if item.batch_key == first.batch_key and rows + item.rows <= max_rows:
                 batch.append(item)
                 rows += item.rows
             else:
@@ -85,21 +87,21 @@ class InferenceQueue:
         self.bytes -= sum(item.bytes for item in batch)
         return batch
 
-    def has_full_batch(self, most_rows: int) -> bool:
+    def has_full_batch(self, max_rows: int) -> bool:
         """Whether waiting longer can't make the next batch any better."""
         first = self._waiting[0]
-        if first.group is None:
+        if first.batch_key is None:
             return True
         rows = 0
         for item in self._waiting:
-            if item.group == first.group:
+            if item.batch_key == first.batch_key:
                 rows += item.rows
-            if rows >= most_rows:
+            if rows >= max_rows:
                 return True
         return False
 
-    def remove(self, item: Waiting) -> None:
-        """Somebody gave up waiting. No failure when it has been taken meanwhile."""
+    def remove(self, item: QueuedRequest) -> None:
+        """For one that is no longer waited for. No failure when it has been taken meanwhile."""
         try:
             self._waiting.remove(item)
         except ValueError:
@@ -107,5 +109,6 @@ class InferenceQueue:
         self.bytes -= item.bytes
 
 
-def rows_of(batch: Sequence[Waiting]) -> int:
+def total_rows(batch: Sequence[QueuedRequest]) -> int:
+    """Of all requests together."""
     return sum(item.rows for item in batch)

@@ -1,4 +1,4 @@
-"""What every door of the server asks: one served model, whoever is asking and over whichever protocol."""
+"""One served model, for HTTP and gRPC alike."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,19 +6,20 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 
 from tidegate_server.errors import InvalidRequest, ModelFailed, NotReady
-from tidegate_server.inference.engine import Engine, Outputs
-from tidegate_server.inference.failures import FailureLog
-from tidegate_server.inference.queue import Done
+from tidegate_server.inference.engine import Engine
+from tidegate_server.inference.failure_log import FailureLog
+from tidegate_server.inference.queue import DoneCallback
 from tidegate_server.metrics import ServerMetrics
-from tidegate_server.predict.package import Predictor
+from tidegate_server.predict.predictor import Predictor
 from tidegate_server.protocol.limits import Limits
 from tidegate_server.protocol.request import InferRequest
-from tidegate_server.protocol.signature import Signature, disagreement
+from tidegate_server.protocol.signature import Signature, dimension_mismatch
+from tidegate_server.protocol.tensors import Outputs
 
 
 @dataclass(frozen=True)
 class Inference:
-    """`ready` is False from the moment that the process is asked to end."""
+    """The model with all that is known of it. `ready` is False from the moment that the process is asked to end."""
 
     signature: Signature
     name: str
@@ -33,17 +34,18 @@ class Inference:
     failures: FailureLog
 
     def knows(self, name: str, version: str | None) -> bool:
+        """Whether it is the model of that name and, where one is given, of that version."""
         return name == self.name and version in (None, "", self.revision)
 
-    def submit(self, request: InferRequest, done: Done) -> None:
-        """In the loop's thread."""
+    def submit(self, request: InferRequest, done: DoneCallback) -> None:
+        """In the loop's thread. `done` is called once, with outputs or with an error of errors.py."""
 
-        def told(result: Outputs | Exception, queue_seconds: float, run_seconds: float) -> None:
+        def explained_done(result: Outputs | Exception, queue_seconds: float, run_seconds: float) -> None:
             if isinstance(result, ModelFailed):
                 result = self._explained(request, result)
             done(result, queue_seconds, run_seconds)
 
-        self.engine.submit(request, told)
+        self.engine.submit(request, explained_done)
 
     def run(self, request: InferRequest) -> Outputs:
         """In any thread but the loop's; waits. Raises the errors that `submit` hands to `done`."""
@@ -67,7 +69,7 @@ class Inference:
 
     def _explained(self, request: InferRequest, error: ModelFailed) -> Exception:
         # Only now: some models name dimensions carelessly and run all the same.
-        if sentence := disagreement(self.signature, request.arrays):
+        if sentence := dimension_mismatch(self.signature, request.arrays):
             return InvalidRequest(sentence)
         self.failures.write(str(error), self.loop.time())
         return error

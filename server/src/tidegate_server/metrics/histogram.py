@@ -31,13 +31,14 @@ class Histogram:
         self.total += value * times
 
     def plus(self, other: "Histogram") -> "Histogram":
-        """Of the same bounds."""
+        """The sum of two with the same bounds."""
         both = Histogram(self.bounds)
         both.counts = [a + b for a, b in zip(self.counts, other.counts, strict=True)]
         both.total = self.total + other.total
         return both
 
     def copy(self) -> "Histogram":
+        """One that later observations don't change."""
         same = Histogram(self.bounds)
         same.counts = self.counts.copy()
         same.total = self.total
@@ -45,4 +46,5 @@ class Histogram:
 
     @property
     def count(self) -> int:
+        """All observations."""
         return sum(self.counts)

@@ -1,4 +1,4 @@
-"""What a model predicts, counted: classes, the top score, and answers that aren't numbers. Pure.
+"""What a model predicts, counted: classes, the top score, and outputs that aren't numbers. Pure.
 
 The rules, so that nobody has to guess:
 
@@ -16,14 +16,13 @@ from typing import Any
 import numpy as np
 
 from tidegate_server.protocol.signature import Signature, TensorSpec
+from tidegate_server.protocol.tensors import Array, Outputs
 
-Array = np.ndarray[Any, Any]
-
-MOST_CLASSES = 100
-CLASSES_OF_UNKNOWN_NUMBER = 10
+MAX_CLASSES = 100
+DEFAULT_CLASSES = 10
 OTHER = "other"
-MOST_ELEMENTS_PER_ROW = 10_000
-LONGEST_CLASS_NAME = 64
+MAX_ELEMENTS_PER_ROW = 10_000
+MAX_CLASS_NAME = 64
 SCORE_BOUNDS = tuple(round(0.05 * step, 2) for step in range(1, 21))
 SUM_TOLERANCE = 1e-3
 _SCORE_BOUNDS = np.array(SCORE_BOUNDS)
@@ -41,15 +40,15 @@ class PredictionPlan:
     """By index; whatever is beyond is OTHER. Empty when the model has no class."""
 
     @property
-    def reads(self) -> tuple[str, ...]:
-        """Every output that counts for something."""
+    def counted_outputs(self) -> tuple[str, ...]:
+        """Names of the outputs that are read."""
         names = (self.class_output, self.score_output, *self.finite_outputs)
         return tuple(dict.fromkeys(name for name in names if name is not None))
 
 
 @dataclass(frozen=True)
-class Tally:
-    """What some rows of answers held."""
+class PredictionCounts:
+    """What some rows of outputs held."""
 
     classes: tuple[int, ...]
     """As in the plan, and one more for OTHER."""
@@ -59,9 +58,9 @@ class Tally:
     not_finite: int
     """Rows of an output with NaN or infinity in them."""
 
-    def plus(self, other: "Tally") -> "Tally":
+    def plus(self, other: "PredictionCounts") -> "PredictionCounts":
         """Of the same plan."""
-        return Tally(
+        return PredictionCounts(
             tuple([a + b for a, b in zip(self.classes, other.classes, strict=True)]),
             tuple([a + b for a, b in zip(self.scores, other.scores, strict=True)]),
             self.score_total + other.score_total,
@@ -70,7 +69,7 @@ class Tally:
 
 
 def prediction_plan(signature: Signature, labels: Sequence[str] = ()) -> PredictionPlan:
-    """What can be counted of a model's answers. `labels` are the classes' names, by index, where the model has some."""
+    """What can be counted of a model's outputs. `labels` are the classes' names, by index, where the model has some."""
     class_output = next((spec for spec in signature.outputs if _is_class(spec)), None)
     score_output = next((spec for spec in signature.outputs if _is_score(spec)), None)
     return PredictionPlan(
@@ -91,21 +90,21 @@ def _is_score(spec: TensorSpec) -> bool:
 
 def _classes(labels: Sequence[str], score_output: TensorSpec | None) -> tuple[str, ...]:
     if labels:
-        return tuple(str(label)[:LONGEST_CLASS_NAME] for label in labels[:MOST_CLASSES])
+        return tuple(str(label)[:MAX_CLASS_NAME] for label in labels[:MAX_CLASSES])
     columns = score_output.shape[1] if score_output else -1
-    known = columns if columns > 0 else CLASSES_OF_UNKNOWN_NUMBER
-    return tuple(str(index) for index in range(min(known, MOST_CLASSES)))
+    known = columns if columns > 0 else DEFAULT_CLASSES
+    return tuple(str(index) for index in range(min(known, MAX_CLASSES)))
 
 
-def tally(plan: PredictionPlan, batches: Iterable[Mapping[str, Array]]) -> Tally:
-    """Counts the answers of some batches; outputs that nobody asked for are missing from a batch."""
+def count_predictions(plan: PredictionPlan, batches: Iterable[Outputs]) -> PredictionCounts:
+    """Counts what some batches predicted; outputs that no request wanted are missing from a batch."""
     classes = np.zeros(len(plan.classes) + 1, dtype=np.int64)
     scores = np.zeros(len(SCORE_BOUNDS), dtype=np.int64)
     score_total, not_finite = 0.0, 0
-    for outputs in _joined(plan, batches):
+    for outputs in _concatenated(plan, batches):
         finite = {name: _finite_rows(outputs[name]) for name in plan.finite_outputs if name in outputs}
         not_finite += sum(int(rows.size - np.count_nonzero(rows)) for rows in finite.values())
-        top, columns = _top(plan, outputs, finite)
+        top, columns = _top_scores(plan, outputs, finite)
         found = _class_of(plan, outputs, columns)
         if found is not None:
             inside = (found >= 0) & (found < len(plan.classes))
@@ -113,14 +112,14 @@ def tally(plan: PredictionPlan, batches: Iterable[Mapping[str, Array]]) -> Tally
         if top is not None:
             scores += np.bincount(np.searchsorted(_SCORE_BOUNDS, top), minlength=len(scores))
             score_total += float(top.sum())
-    return Tally(tuple(classes.tolist()), tuple(scores.tolist()), score_total, not_finite)
+    return PredictionCounts(tuple(classes.tolist()), tuple(scores.tolist()), score_total, not_finite)
 
 
-def _joined(plan: PredictionPlan, batches: Iterable[Mapping[str, Array]]) -> Iterable[dict[str, Array]]:
+def _concatenated(plan: PredictionPlan, batches: Iterable[Outputs]) -> Iterable[dict[str, Array]]:
     """Batches of one shape become one: a hundred rows cost hardly more than one."""
     alike: dict[tuple[Any, ...], list[dict[str, Array]]] = {}
     for batch in batches:
-        read = {name: batch[name] for name in plan.reads if name in batch and _is_small(batch[name])}
+        read = {name: batch[name] for name in plan.counted_outputs if name in batch and _is_small(batch[name])}
         key = tuple((name, array.dtype.char, array.shape[1:]) for name, array in read.items())
         alike.setdefault(key, []).append(read)
     for group in alike.values():
@@ -128,19 +127,19 @@ def _joined(plan: PredictionPlan, batches: Iterable[Mapping[str, Array]]) -> Ite
 
 
 def _is_small(array: Array) -> bool:
-    return array.ndim > 0 and array.size <= MOST_ELEMENTS_PER_ROW * len(array)
+    return array.ndim > 0 and array.size <= MAX_ELEMENTS_PER_ROW * len(array)
 
 
 def _finite_rows(array: Array) -> Array:
-    """Extremes are enough: NaN and infinity come through them, without an array of answers in between."""
+    """Extremes are enough: NaN and infinity come through them, without an array of booleans in between."""
     if not array.size:
         return np.ones(len(array), dtype=np.bool_)
     columns = tuple(range(1, array.ndim))
     return np.asarray(np.isfinite(array.max(axis=columns)) & np.isfinite(array.min(axis=columns)))
 
 
-def _top(
-    plan: PredictionPlan, outputs: Mapping[str, Array], finite: Mapping[str, Array]
+def _top_scores(
+    plan: PredictionPlan, outputs: Outputs, finite: Mapping[str, Array]
 ) -> tuple[Array | None, Array | None]:
     """The top score and its column, of finite rows only."""
     array = outputs.get(plan.score_output) if plan.score_output else None
@@ -166,7 +165,7 @@ def _shares(rows: Array, largest: Array) -> Array:
     return shares
 
 
-def _class_of(plan: PredictionPlan, outputs: Mapping[str, Array], columns: Array | None) -> Array | None:
+def _class_of(plan: PredictionPlan, outputs: Outputs, columns: Array | None) -> Array | None:
     if plan.class_output is None:
         return columns
     array = outputs.get(plan.class_output)

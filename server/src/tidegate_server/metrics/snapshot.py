@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import reduce
 
 from tidegate_server.metrics.histogram import Histogram
-from tidegate_server.metrics.predictions import PredictionPlan, Tally
+from tidegate_server.metrics.predictions import PredictionCounts, PredictionPlan
 
 _NO_BATCH = (0, 0.0)
 OTHER = "other"
@@ -24,6 +24,7 @@ class Identity:
 
     @property
     def model_name(self) -> str:
+        """The name that clients ask for."""
         return self.model or self.model_deployment.rpartition("/")[2]
 
 
@@ -38,8 +39,8 @@ class RunPlan:
 
 
 @dataclass
-class Watched:
-    """Where to ask for numbers that others keep."""
+class GaugeCallbacks:
+    """Called for numbers that others keep."""
 
     queue_length: Callable[[], int] = lambda: 0
     log_lines_dropped: Callable[[], int] = lambda: 0
@@ -47,24 +48,26 @@ class Watched:
 
 @dataclass(frozen=True)
 class Snapshot:
+    """Everything that is counted since the start, and gauges."""
+
     identity: Identity
-    predictions: PredictionPlan
-    began: int
-    answers: Mapping[str, Mapping[str, int]]
+    prediction_plan: PredictionPlan
+    started: int
+    responses: Mapping[str, Mapping[str, int]]
     """By protocol, then by status."""
     duration: Histogram
-    answered_well: int
-    seconds_well: float
-    """Requests answered with a status below 400, and their time together."""
+    succeeded: int
+    success_seconds: float
+    """Requests that ended with a status below 400, and their time together."""
     phases: Mapping[str, Histogram]
     """Per request: a run of a batch counts for each request in it."""
     batches: Mapping[int, tuple[int, float]]
     """By rows, ascending: how many batches ran, and their seconds together."""
     rows: int
-    reasons: Mapping[str, int]
+    failures: Mapping[str, int]
     last_run: float
     """Seconds of the epoch; 0 before the first."""
-    tally: Tally
+    prediction_counts: PredictionCounts
     run_plan: RunPlan
     queue_length: int
     log_lines_dropped: int
@@ -73,20 +76,22 @@ class Snapshot:
     processes: int = 1
 
     @property
-    def answered(self) -> int:
-        return sum(sum(codes.values()) for codes in self.answers.values())
+    def finished(self) -> int:
+        """Requests with a response, of all protocols and statuses."""
+        return sum(sum(codes.values()) for codes in self.responses.values())
 
     @property
     def by_code(self) -> dict[str, int]:
         """All protocols together."""
         counts: dict[str, int] = {}
-        for codes in self.answers.values():
+        for codes in self.responses.values():
             for code, count in codes.items():
                 counts[code] = counts.get(code, 0) + count
         return counts
 
     @property
     def batches_run(self) -> int:
+        """Of all sizes."""
         return sum(count for count, _ in self.batches.values())
 
     @property
@@ -96,21 +101,21 @@ class Snapshot:
 
 
 def merged(snapshots: Sequence[Snapshot]) -> Snapshot:
-    """The numbers of several processes that serve the same revision, as if they were one. At least one snapshot."""
-    return reduce(_both, snapshots)
+    """Sums of several processes that serve the same revision, as if they were one; at least one snapshot."""
+    return reduce(_sum, snapshots)
 
 
-def _both(one: Snapshot, other: Snapshot) -> Snapshot:
+def _sum(one: Snapshot, other: Snapshot) -> Snapshot:
     return replace(
         one,
-        began=one.began + other.began,
-        answers={
-            protocol: {code: count + other.answers[protocol][code] for code, count in codes.items()}
-            for protocol, codes in one.answers.items()
+        started=one.started + other.started,
+        responses={
+            protocol: {code: count + other.responses[protocol][code] for code, count in codes.items()}
+            for protocol, codes in one.responses.items()
         },
         duration=one.duration.plus(other.duration),
-        answered_well=one.answered_well + other.answered_well,
-        seconds_well=one.seconds_well + other.seconds_well,
+        succeeded=one.succeeded + other.succeeded,
+        success_seconds=one.success_seconds + other.success_seconds,
         phases={phase: histogram.plus(other.phases[phase]) for phase, histogram in one.phases.items()},
         batches={
             size: (
@@ -120,9 +125,9 @@ def _both(one: Snapshot, other: Snapshot) -> Snapshot:
             for size in sorted({*one.batches, *other.batches})
         },
         rows=one.rows + other.rows,
-        reasons={reason: count + other.reasons[reason] for reason, count in one.reasons.items()},
+        failures={reason: count + other.failures[reason] for reason, count in one.failures.items()},
         last_run=max(one.last_run, other.last_run),
-        tally=one.tally.plus(other.tally),
+        prediction_counts=one.prediction_counts.plus(other.prediction_counts),
         queue_length=one.queue_length + other.queue_length,
         log_lines_dropped=one.log_lines_dropped + other.log_lines_dropped,
         resident_bytes=one.resident_bytes + other.resident_bytes,

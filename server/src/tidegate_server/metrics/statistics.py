@@ -13,18 +13,18 @@ VERSION = "1"
 """perf_analyzer reads it as a number, and a revision's name isn't one. A server has one version of its model."""
 
 
-def statistics(seen: Snapshot) -> dict[str, Any]:
+def statistics(snapshot: Snapshot) -> dict[str, Any]:
     """The document for one model."""
-    run, queue, encode = seen.phases["run"], seen.phases["queue"], seen.phases["encode"]
-    failed, failed_seconds = seen.answered - seen.answered_well, seen.duration.total - seen.seconds_well
+    run, queue, encode = snapshot.phases["run"], snapshot.phases["queue"], snapshot.phases["encode"]
+    failed, failed_seconds = snapshot.finished - snapshot.succeeded, snapshot.duration.total - snapshot.success_seconds
     model = {
-        "name": seen.identity.model_name,
+        "name": snapshot.identity.model_name,
         "version": VERSION,
-        "last_inference": round(seen.last_run * 1000),
-        "inference_count": seen.rows,
-        "execution_count": seen.batches_run,
+        "last_inference": round(snapshot.last_run * 1000),
+        "inference_count": snapshot.rows,
+        "execution_count": snapshot.batches_run,
         "inference_stats": {
-            "success": _duration(seen.answered_well, seen.seconds_well),
+            "success": _duration(snapshot.succeeded, snapshot.success_seconds),
             "fail": _duration(failed, failed_seconds),
             "queue": _of(queue),
             "compute_input": _duration(run.count, 0),
@@ -41,7 +41,7 @@ def statistics(seen: Snapshot) -> dict[str, Any]:
                 "compute_infer": _duration(count, seconds),
                 "compute_output": _duration(count, 0),
             }
-            for size, (count, seconds) in seen.batches.items()
+            for size, (count, seconds) in snapshot.batches.items()
         ],
         "memory_usage": [],
     }

@@ -12,19 +12,19 @@ from typing import Any, Literal
 import numpy as np
 
 from tidegate_server.errors import ModelFailed
-from tidegate_server.predict.files import unusable
 from tidegate_server.predict.labels import LABELS_FILE, Labels, Scores
-from tidegate_server.predict.predictor import QUICK_BYTES, Asked, Outputs, writer_of_outputs
-from tidegate_server.protocol.document import dump_json
+from tidegate_server.predict.package_files import unusable
+from tidegate_server.predict.predictor import MAX_LOOP_BYTES, ParsedRequest, output_writer
+from tidegate_server.protocol.json_codec import dump_json
 from tidegate_server.protocol.limits import Limits
-from tidegate_server.protocol.plain import read_plain
+from tidegate_server.protocol.predict_json import read_predict
 from tidegate_server.protocol.signature import Signature, TensorSpec
-from tidegate_server.protocol.tensors import Array, refuse_not_finite
+from tidegate_server.protocol.tensors import Array, Outputs, require_finite
 
 Prediction = dict[str, Any]
 
 SCORE_DECIMALS = 6
-_LIKELY = 0.5  # a class that doesn't compete with the others is given from here on
+_MULTI_LABEL_THRESHOLD = 0.5  # a class that doesn't compete with the others is given from here on
 
 Kind = Literal["scores", "one score", "position"]
 """A number per class, one number for two classes, or the number of the class itself."""
@@ -44,25 +44,25 @@ class Classes:
         """One for each row. Raises NotFiniteOutput, and ModelFailed for an output that has another shape."""
         array = outputs[self.output]
         if self.kind == "position":
-            return [self._named(position) for position in self._positions(array)]
+            return [self._prediction(position) for position in self._positions(array)]
         scores = self._scores(array)
         if self.scores == "sigmoid" and self.kind == "scores":
-            return [self._independent(row) for row in scores]
+            return [self._multi_label(row) for row in scores]
         best = scores.argmax(axis=1)
         return [
-            {"label": self.names[position], "score": _rounded(row[position]), **self._verdict(position)}
+            {"label": self.names[position], "score": _rounded(row[position]), **self._positive_field(position)}
             for position, row in zip(best.tolist(), scores, strict=True)
         ]
 
-    def _named(self, position: int) -> Prediction:
-        return {"label": self.names[position], **self._verdict(position)}
+    def _prediction(self, position: int) -> Prediction:
+        return {"label": self.names[position], **self._positive_field(position)}
 
-    def _verdict(self, position: int) -> Prediction:
+    def _positive_field(self, position: int) -> Prediction:
         return {} if self.positive is None else {"positive": position == self.positive}
 
-    def _independent(self, row: Array) -> Prediction:
-        likely = [name for name, score in zip(self.names, row, strict=True) if score >= _LIKELY]
-        return {"labels": likely, "scores": dict(zip(self.names, map(_rounded, row), strict=True))}
+    def _multi_label(self, row: Array) -> Prediction:
+        labels = [name for name, score in zip(self.names, row, strict=True) if score >= _MULTI_LABEL_THRESHOLD]
+        return {"labels": labels, "scores": dict(zip(self.names, map(_rounded, row), strict=True))}
 
     def _positions(self, array: Array) -> list[int]:
         positions: list[int] = array.ravel().tolist()
@@ -78,8 +78,8 @@ class Classes:
             raise ModelFailed(
                 f"output {self.output} has shape {list(array.shape)}, and there are {len(self.names)} labels"
             )
-        refuse_not_finite(self.output, array)
-        scores = _BETWEEN_0_AND_1[self.scores](array.reshape(-1, columns).astype(np.float64))
+        require_finite(self.output, array)
+        scores = _TO_PROBABILITIES[self.scores](array.reshape(-1, columns).astype(np.float64))
         return scores if self.kind == "scores" else np.hstack([1 - scores, scores])
 
 
@@ -96,7 +96,7 @@ def sigmoid(values: Array) -> Array:
     return np.where(values >= 0, 1 / (1 + small), small / (1 + small))
 
 
-_BETWEEN_0_AND_1: dict[Scores, Callable[[Array], Array]] = {
+_TO_PROBABILITIES: dict[Scores, Callable[[Array], Array]] = {
     "softmax": softmax,
     "sigmoid": sigmoid,
     "none": lambda scores: scores,
@@ -105,26 +105,26 @@ _BETWEEN_0_AND_1: dict[Scores, Callable[[Array], Array]] = {
 
 def find_classes(labels: Labels, signature: Signature) -> Classes:
     """Raises ModelRefused with a sentence about labels.json when no output fits the labels, or more than one does."""
-    spec, kind = _class_output(labels, signature)
+    spec, kind = _find_output(labels, signature)
     if kind == "one score" and labels.scores == "softmax":
         raise unusable(LABELS_FILE, f'scores is "softmax", but output {spec.name} has one column; use "sigmoid"')
-    return Classes(labels.names, labels.positive, spec.name, kind, labels.scores or _usual_scores(spec, kind))
+    return Classes(labels.names, labels.positive, spec.name, kind, labels.scores or _default_scores(spec, kind))
 
 
-def _usual_scores(spec: TensorSpec, kind: Kind) -> Scores:
+def _default_scores(spec: TensorSpec, kind: Kind) -> Scores:
     # What exporters call "probabilities" has been through a softmax; a second one would flatten it.
     if "prob" in spec.name.lower():
         return "none"
     return "softmax" if kind == "scores" else "sigmoid"
 
 
-def _class_output(labels: Labels, signature: Signature) -> tuple[TensorSpec, Kind]:
+def _find_output(labels: Labels, signature: Signature) -> tuple[TensorSpec, Kind]:
     specs = [spec for spec in signature.outputs if labels.output in (None, spec.name)]
     if not specs:
         names = ", ".join(spec.name for spec in signature.outputs)
         raise unusable(LABELS_FILE, f"output is {labels.output!r}, which the model hasn't; it has {names}")
     count = len(labels.names)
-    for fits, kind in _SHAPES:
+    for fits, kind in _RULES:
         fitting = [spec for spec in specs if fits(spec, count)]
         if len(fitting) > 1:
             names = ", ".join(spec.name for spec in fitting)
@@ -135,38 +135,38 @@ def _class_output(labels: Labels, signature: Signature) -> tuple[TensorSpec, Kin
     raise unusable(LABELS_FILE, f"{count} labels fit no output of the model ({shapes}); give one label per column")
 
 
-def _exactly(spec: TensorSpec, count: int) -> bool:
+def _has_all_columns(spec: TensorSpec, count: int) -> bool:
     return spec.datatype.startswith("FP") and len(spec.shape) in (1, 2) and spec.shape[-1] == count
 
 
-def _perhaps(spec: TensorSpec, count: int) -> bool:
+def _has_unknown_columns(spec: TensorSpec, count: int) -> bool:
     return spec.datatype.startswith("FP") and len(spec.shape) == 2 and spec.shape[-1] == -1
 
 
-def _unsaid(spec: TensorSpec, count: int) -> bool:
+def _has_unknown_shape(spec: TensorSpec, count: int) -> bool:
     # Old exporters leave shapes out. If it's a single number after all, the answer to a request says so.
     return spec.datatype.startswith("FP") and spec.shape == ()
 
 
-def _single(spec: TensorSpec, count: int) -> bool:
-    return spec.datatype.startswith("FP") and count == 2 and _column(spec)
+def _is_one_score(spec: TensorSpec, count: int) -> bool:
+    return spec.datatype.startswith("FP") and count == 2 and _is_column(spec)
 
 
-def _position(spec: TensorSpec, count: int) -> bool:
-    return spec.datatype in ("INT64", "INT32") and _column(spec)
+def _is_class_index(spec: TensorSpec, count: int) -> bool:
+    return spec.datatype in ("INT64", "INT32") and _is_column(spec)
 
 
-def _column(spec: TensorSpec) -> bool:
+def _is_column(spec: TensorSpec) -> bool:
     return len(spec.shape) == 1 or (len(spec.shape) == 2 and spec.shape[1] == 1)
 
 
 # In the order of how sure one can be. Scores before a position: they also say how sure the model is.
-_SHAPES: tuple[tuple[Callable[[TensorSpec, int], bool], Kind], ...] = (
-    (_exactly, "scores"),
-    (_perhaps, "scores"),
-    (_single, "one score"),
-    (_position, "position"),
-    (_unsaid, "scores"),
+_RULES: tuple[tuple[Callable[[TensorSpec, int], bool], Kind], ...] = (
+    (_has_all_columns, "scores"),
+    (_has_unknown_columns, "scores"),
+    (_is_one_score, "one score"),
+    (_is_class_index, "position"),
+    (_has_unknown_shape, "scores"),
 )
 
 
@@ -177,18 +177,22 @@ class LabelledPredictor:
     classes: Classes
 
     @property
-    def forms(self) -> Sequence[Mapping[str, Any]]:
+    def body_schemas(self) -> Sequence[Mapping[str, Any]]:
+        """None but the tensors."""
         return ()
 
     @property
-    def quick_bytes(self) -> int:
-        return QUICK_BYTES
+    def max_loop_bytes(self) -> int:
+        """As for any tensors."""
+        return MAX_LOOP_BYTES
 
-    def read(self, document: Any, signature: Signature, limits: Limits) -> Asked:
-        request = read_plain(document, signature, limits)
-        return Asked((request,), partial(self._write, writer_of_outputs(document)))
+    def read(self, document: Any, signature: Signature, limits: Limits) -> ParsedRequest:
+        """One run. Raises InvalidRequest."""
+        request = read_predict(document, signature, limits)
+        return ParsedRequest((request,), partial(self._write, output_writer(document)))
 
     def example(self, signature: Signature) -> Any:
+        """None: only the model's owner knows one."""
         return None
 
     def _write(

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from tidegate_server.predict.files import unusable
+from tidegate_server.predict.package_files import unusable
 
 LABELS_FILE = "labels.json"
 MAX_LABELS = 100_000
@@ -25,6 +25,8 @@ _FIELDS = ("labels", "positive", "output", "scores", "max_length")
 
 @dataclass(frozen=True)
 class Labels:
+    """What labels.json says; the defaults where it says nothing."""
+
     names: tuple[str, ...] = ()
     """In the order of the classes; empty when the file says nothing about them."""
     positive: int | None = 1
@@ -35,28 +37,28 @@ class Labels:
     """Tokens of a text that the model is given at most."""
 
 
-def two_classes() -> Labels:
-    """What a text model with two classes means when nobody says otherwise."""
+def binary_labels() -> Labels:
+    """The default for a text model with two classes."""
     return Labels(names=("negative", "positive"))
 
 
 def parse_labels(document: Any) -> Labels:
     """Raises ModelRefused with a sentence that names the field."""
-    said = _said(document)
-    unknown = sorted(set(said) - set(_FIELDS))
+    fields = _fields_of(document)
+    unknown = sorted(set(fields) - set(_FIELDS))
     if unknown:
         raise unusable(LABELS_FILE, f"unknown field {unknown[0]!r}; it may have {', '.join(_FIELDS)}")
-    names = _names(said["labels"]) if "labels" in said else ()
+    names = _names(fields["labels"]) if "labels" in fields else ()
     return Labels(
         names=names,
-        positive=_positive(said, names),
-        output=_text(said, "output"),
-        scores=_scores(said),
-        max_length=_max_length(said),
+        positive=_positive(fields, names),
+        output=_output_name(fields, "output"),
+        scores=_scores(fields),
+        max_length=_max_length(fields),
     )
 
 
-def _said(document: Any) -> Mapping[str, Any]:
+def _fields_of(document: Any) -> Mapping[str, Any]:
     if isinstance(document, dict) and "id2label" in document:
         return {"labels": document["id2label"]}  # a whole config.json has dozens of other fields
     # Without "labels" it's fine for a text model, whose two classes have names by default.
@@ -78,19 +80,19 @@ def _names(given: Any) -> tuple[str, ...]:
 
 
 def _in_order(given: Mapping[str, Any]) -> list[Any]:
-    wanted = [str(position) for position in range(len(given))]
-    missing = next((key for key in wanted if key not in given), None)
+    keys = [str(position) for position in range(len(given))]
+    missing = next((key for key in keys if key not in given), None)
     if missing is not None:
         raise unusable(
             LABELS_FILE,
             f"{len(given)} labels need the keys 0 to {len(given) - 1}, and {missing} is missing; number them",
         )
-    return [given[key] for key in wanted]
+    return [given[key] for key in keys]
 
 
-def _positive(said: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
-    known = names or two_classes().names
-    name = said.get("positive", known[1] if len(known) == 2 else None)
+def _positive(fields: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
+    known = names or binary_labels().names
+    name = fields.get("positive", known[1] if len(known) == 2 else None)
     if name is None:
         return None
     if name not in known:
@@ -98,22 +100,22 @@ def _positive(said: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
     return known.index(name)
 
 
-def _text(said: Mapping[str, Any], field: str) -> str | None:
-    value = said.get(field)
+def _output_name(fields: Mapping[str, Any], field: str) -> str | None:
+    value = fields.get(field)
     if value is not None and not isinstance(value, str):
         raise unusable(LABELS_FILE, f"{field} is {_shown(value)}; give the name of one of the model's outputs")
     return value
 
 
-def _scores(said: Mapping[str, Any]) -> Scores | None:
-    value = said.get("scores")
+def _scores(fields: Mapping[str, Any]) -> Scores | None:
+    value = fields.get("scores")
     if value is not None and value not in get_args(Scores):
         raise unusable(LABELS_FILE, f"scores is {_shown(value)}; give one of {', '.join(get_args(Scores))}")
     return value
 
 
-def _max_length(said: Mapping[str, Any]) -> int | None:
-    value = said.get("max_length")
+def _max_length(fields: Mapping[str, Any]) -> int | None:
+    value = fields.get("max_length")
     if value is not None and (type(value) is not int or not 1 <= value <= MAX_LENGTH):
         raise unusable(LABELS_FILE, f"max_length is {_shown(value)}; give a whole number of tokens, 1 to {MAX_LENGTH}")
     return value

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from tidegate_server.errors import InvalidRequest
 from tidegate_server.predict.classes import LabelledPredictor, find_classes
-from tidegate_server.predict.cut import Strings, string_input
-from tidegate_server.predict.files import parse_json, read_file
 from tidegate_server.predict.labels import LABELS_FILE, Labels, parse_labels
-from tidegate_server.predict.predictor import Asked, Outputs, PlainPredictor, Predictor
-from tidegate_server.predict.selftest import MAX_SELFTEST_BYTES, SELFTEST_FILE, Selftest, asked_in, parse_selftest
-from tidegate_server.predict.text import TextPredictor, text_classes
-from tidegate_server.predict.tokens import MAX_TOKENIZER_BYTES, TOKENIZER_FILE, open_tokens
+from tidegate_server.predict.package_files import parse_json, read_file
+from tidegate_server.predict.predictor import PlainPredictor, Predictor
+from tidegate_server.predict.selftest import MAX_SELFTEST_BYTES, SELFTEST_FILE, Selftest, parse_case, parse_selftest
+from tidegate_server.predict.text_encoder import StringEncoder, string_input
+from tidegate_server.predict.text_predictor import TextPredictor, text_classes
+from tidegate_server.predict.tokenizer import MAX_TOKENIZER_BYTES, TOKENIZER_FILE, open_token_encoder
 from tidegate_server.protocol.limits import Limits
 from tidegate_server.protocol.signature import Signature
 from tidegate_server.protocol.tensors import Array
@@ -25,6 +25,8 @@ MAX_LABELS_BYTES = 16 * 2**20
 
 @dataclass(frozen=True)
 class Package:
+    """What the folder holds beside the graph."""
+
     predictor: Predictor
     labels: tuple[str, ...] = ()
     """Names of the classes by position; empty when nobody named them."""
@@ -35,7 +37,7 @@ class Package:
         body = self.predictor.example(signature)
         try:
             if self.selftest is not None:
-                return asked_in(self.selftest.cases[0], self.predictor, signature, limits).requests[0].arrays
+                return parse_case(self.selftest.cases[0], self.predictor, signature, limits).requests[0].arrays
             return None if body is None else self.predictor.read(body, signature, limits).requests[0].arrays
         except InvalidRequest:
             return None  # the self-test says later what is wrong with it
@@ -57,11 +59,13 @@ def _predictor(folder: Path, signature: Signature) -> Predictor:
     labels = _labels(folder)
     tokenizer = read_file(folder / TOKENIZER_FILE, MAX_TOKENIZER_BYTES)
     if tokenizer is not None:
-        said = labels or Labels()
-        return TextPredictor(open_tokens(tokenizer, said.max_length, signature), text_classes(said, signature))
-    strings = string_input(signature)
-    if strings is not None and labels is not None:
-        return TextPredictor(Strings(strings), text_classes(labels, signature))
+        text_labels = labels or Labels()
+        return TextPredictor(
+            open_token_encoder(tokenizer, text_labels.max_length, signature), text_classes(text_labels, signature)
+        )
+    text_input = string_input(signature)
+    if text_input is not None and labels is not None:
+        return TextPredictor(StringEncoder(text_input), text_classes(labels, signature))
     if labels is not None and labels.names:
         return LabelledPredictor(find_classes(labels, signature))
     return PlainPredictor()
@@ -70,6 +74,3 @@ def _predictor(folder: Path, signature: Signature) -> Predictor:
 def _selftest(folder: Path, signature: Signature) -> Selftest | None:
     content = read_file(folder / SELFTEST_FILE, MAX_SELFTEST_BYTES)
     return None if content is None else parse_selftest(parse_json(SELFTEST_FILE, content), signature)
-
-
-__all__ = ["Asked", "Outputs", "Package", "PlainPredictor", "Predictor", "open_package"]

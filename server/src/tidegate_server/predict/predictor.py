@@ -1,7 +1,7 @@
 """How a body of /predict becomes runs of the model, and their outputs become one answer. Pure.
 
 A predictor is chosen once, when the model's folder is opened, and then shared by all threads. Most bodies are one
-run; texts of different lengths can be several. What one body needs to be answered travels in its `Asked`.
+run; texts of different lengths can be several. What one body needs to be answered travels in its `ParsedRequest`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -9,16 +9,14 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from tidegate_server.protocol.limits import Limits
-from tidegate_server.protocol.plain import asks_for_rows, read_plain, write_plain, write_rows
+from tidegate_server.protocol.predict_json import read_predict, wants_rows, write_predict, write_rows
 from tidegate_server.protocol.request import InferRequest
 from tidegate_server.protocol.signature import Signature
-from tidegate_server.protocol.tensors import Array
-
-Outputs = Mapping[str, Array]
+from tidegate_server.protocol.tensors import Outputs
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ParsedRequest:
     """One body, understood: run all `requests`, then `write(model, revision, outputs)` with the outputs in that order.
 
     `write` gives the JSON of the answer. It raises NotFiniteOutput, ModelFailed for outputs of a shape that the
@@ -29,21 +27,24 @@ class Asked:
     write: Callable[[str, str, Sequence[Outputs]], bytes]
 
 
-QUICK_BYTES = 2**16
+MAX_LOOP_BYTES = 2**16
+"""For bodies of tensors."""
 
 
 class Predictor(Protocol):
+    """Any thread may use it."""
+
     @property
-    def forms(self) -> Sequence[Mapping[str, Any]]:
+    def body_schemas(self) -> Sequence[Mapping[str, Any]]:
         """JSON Schemas of the bodies that it understands beside the model's own tensors."""
         ...
 
     @property
-    def quick_bytes(self) -> int:
+    def max_loop_bytes(self) -> int:
         """A body of so many bytes is read fast enough for an event loop that others wait for."""
         ...
 
-    def read(self, document: Any, signature: Signature, limits: Limits) -> Asked:
+    def read(self, document: Any, signature: Signature, limits: Limits) -> ParsedRequest:
         """`document` is any JSON value. Raises InvalidRequest, and nothing else."""
         ...
 
@@ -55,24 +56,26 @@ class Predictor(Protocol):
 class PlainPredictor:
     """Tensors in, tensors out: the predictor of a model without a tokenizer and without labels."""
 
-    quick_bytes = QUICK_BYTES
-    forms = ()
+    max_loop_bytes = MAX_LOOP_BYTES
+    body_schemas = ()
 
-    def read(self, document: Any, signature: Signature, limits: Limits) -> Asked:
-        return Asked((read_plain(document, signature, limits),), writer_of_outputs(document))
+    def read(self, document: Any, signature: Signature, limits: Limits) -> ParsedRequest:
+        """One run. Raises InvalidRequest."""
+        return ParsedRequest((read_predict(document, signature, limits),), output_writer(document))
 
     def example(self, signature: Signature) -> Any:
+        """None: only the model's owner knows one."""
         return None
 
 
-def writer_of_outputs(document: Any) -> Callable[[str, str, Sequence[Outputs]], bytes]:
+def output_writer(document: Any) -> Callable[[str, str, Sequence[Outputs]], bytes]:
     """Answers a single run with its tensors, in the form that `document` asked for."""
-    return _write_rows if asks_for_rows(document) else _write_outputs
+    return _write_rows if wants_rows(document) else _write_outputs
 
 
 def _write_outputs(model: str, revision: str, outputs: Sequence[Outputs]) -> bytes:
     (only,) = outputs
-    return write_plain(model, revision, only)
+    return write_predict(model, revision, only)
 
 
 def _write_rows(model: str, revision: str, outputs: Sequence[Outputs]) -> bytes:

@@ -1,4 +1,4 @@
-"""Stored questions and the answers that a model must give to them, before it is ready and whenever somebody asks.
+"""Stored requests and the answers that a model must give to them, before it is ready and on POST /v2/selftest.
 
     {"cases": [{"body": {"text": "a good day"}, "answer": {"label": "positive", "score": 0.98}, "tolerance": 0.01},
                {"inputs": {"pixels": [[0, 0, 1, 0]]}, "outputs": {"label": [2]}}]}
@@ -16,27 +16,30 @@ from typing import Any
 import orjson
 
 from tidegate_server.errors import InvalidRequest, ModelFailed, NotFiniteOutput
-from tidegate_server.predict.files import unusable
-from tidegate_server.predict.predictor import Asked, Outputs, PlainPredictor, Predictor
+from tidegate_server.predict.package_files import unusable
+from tidegate_server.predict.predictor import ParsedRequest, PlainPredictor, Predictor
 from tidegate_server.protocol.limits import Limits
 from tidegate_server.protocol.request import InferRequest
 from tidegate_server.protocol.signature import Signature
+from tidegate_server.protocol.tensors import Outputs
 
 log = logging.getLogger(__name__)
 
 SELFTEST_FILE = "selftest.json"
 MAX_SELFTEST_BYTES = 16 * 2**20
 MAX_CASES = 1000
-USUAL_TOLERANCE = 1e-3
+DEFAULT_TOLERANCE = 1e-3
 _FIELDS = ("body", "inputs", "answer", "outputs", "tolerance")
-_NAMED_FAILURES = 20
+_MAX_LISTED_FAILURES = 20
 
-Run = Callable[[InferRequest], Outputs]
+RunModel = Callable[[InferRequest], Outputs]
 """Runs the model on one request; raises what it raises to a client."""
 
 
 @dataclass(frozen=True)
 class Case:
+    """One request and what is expected of it."""
+
     body: Any
     """A body of /predict; None when `inputs` is given."""
     inputs: Mapping[str, Any] | None
@@ -48,11 +51,15 @@ class Case:
 
 @dataclass(frozen=True)
 class Selftest:
+    """The cases of a selftest.json, at least one."""
+
     cases: tuple[Case, ...]
 
 
 @dataclass(frozen=True)
 class SelftestReport:
+    """How many cases ran and failed."""
+
     cases: int
     failed: int
     failures: tuple[str, ...]
@@ -60,9 +67,11 @@ class SelftestReport:
 
     @property
     def passed(self) -> bool:
+        """Every case."""
         return self.failed == 0
 
     def as_json(self) -> dict[str, Any]:
+        """The response of POST /v2/selftest."""
         return {"passed": self.passed, "cases": self.cases, "failed": self.failed, "failures": list(self.failures)}
 
 
@@ -74,64 +83,66 @@ def parse_selftest(document: Any, signature: Signature) -> Selftest:
     return Selftest(tuple(_case(f"case {number}", case, signature) for number, case in enumerate(cases, 1)))
 
 
-def _case(place: str, said: Any, signature: Signature) -> Case:
-    if not isinstance(said, dict):
+def _case(place: str, fields: Any, signature: Signature) -> Case:
+    if not isinstance(fields, dict):
         raise unusable(SELFTEST_FILE, f"{place} must be an object")
-    unknown = sorted(set(said) - set(_FIELDS))
+    unknown = sorted(set(fields) - set(_FIELDS))
     if unknown:
         raise unusable(SELFTEST_FILE, f"{place} has an unknown field {unknown[0]!r}; it may have {', '.join(_FIELDS)}")
-    if ("body" in said) == ("inputs" in said):
+    if ("body" in fields) == ("inputs" in fields):
         raise unusable(SELFTEST_FILE, f'{place} needs either "body", as for /predict, or "inputs" by name')
-    if "answer" not in said and "outputs" not in said:
+    if "answer" not in fields and "outputs" not in fields:
         raise unusable(SELFTEST_FILE, f'{place} expects nothing; give "answer" or "outputs"')
-    if "answer" in said and "body" not in said:
+    if "answer" in fields and "body" not in fields:
         raise unusable(SELFTEST_FILE, f'{place} has an "answer", which needs a "body"; for "inputs" give "outputs"')
     for field in ("inputs", "answer", "outputs"):
-        if field in said and not (isinstance(said[field], dict) and said[field]):
+        if field in fields and not (isinstance(fields[field], dict) and fields[field]):
             raise unusable(SELFTEST_FILE, f"{place}: {field} must be an object with at least one field")
     known = {spec.name for spec in signature.outputs}
-    for name in said.get("outputs", ()):
+    for name in fields.get("outputs", ()):
         if name not in known:
             raise unusable(
                 SELFTEST_FILE, f"{place}: the model has no output {name!r}; it has {', '.join(sorted(known))}"
             )
     return Case(
-        body=said.get("body"),
-        inputs=said.get("inputs"),
-        answer=said.get("answer"),
-        outputs=said.get("outputs"),
-        tolerance=_tolerance(place, said.get("tolerance", USUAL_TOLERANCE)),
+        body=fields.get("body"),
+        inputs=fields.get("inputs"),
+        answer=fields.get("answer"),
+        outputs=fields.get("outputs"),
+        tolerance=_tolerance(place, fields.get("tolerance", DEFAULT_TOLERANCE)),
     )
 
 
 def _tolerance(place: str, value: Any) -> float:
     if type(value) not in (int, float) or not 0 <= value <= 1e300:
-        raise unusable(SELFTEST_FILE, f"{place}: tolerance must be a number from 0 on, such as {USUAL_TOLERANCE}")
+        raise unusable(SELFTEST_FILE, f"{place}: tolerance must be a number from 0 on, such as {DEFAULT_TOLERANCE}")
     return float(value)
 
 
 def run_selftest(
-    selftest: Selftest, run: Run, predictor: Predictor, signature: Signature, limits: Limits
+    selftest: Selftest, run: RunModel, predictor: Predictor, signature: Signature, limits: Limits
 ) -> SelftestReport:
     """Every case, one after the other. Being too busy to run isn't a failure of the model: that error goes through."""
     failures: list[str] = []
     failed = 0
     for number, case in enumerate(selftest.cases, 1):
-        first = next(iter(_differences(case, run, predictor, signature, limits)), None)
+        first = next(iter(_case_differences(case, run, predictor, signature, limits)), None)
         if first is None:
             continue
         failed += 1
-        if failed <= _NAMED_FAILURES:
+        if failed <= _MAX_LISTED_FAILURES:
             failures.append(f"self-test case {number}: {first}")
     return SelftestReport(len(selftest.cases), failed, tuple(failures))
 
 
-def _differences(case: Case, run: Run, predictor: Predictor, signature: Signature, limits: Limits) -> Iterable[str]:
+def _case_differences(
+    case: Case, run: RunModel, predictor: Predictor, signature: Signature, limits: Limits
+) -> Iterable[str]:
     try:
-        asked = asked_in(case, predictor, signature, limits)
-        outputs = [run(request) for request in asked.requests]
-        answer = orjson.loads(asked.write("", "", outputs)) if case.answer is not None else None
-        return list(islice(chain(_wrong_outputs(case, outputs), _wrong_answer(case, answer)), 1))
+        request = parse_case(case, predictor, signature, limits)
+        outputs = [run(request) for request in request.requests]
+        answer = orjson.loads(request.write("", "", outputs)) if case.answer is not None else None
+        return list(islice(chain(_output_differences(case, outputs), _answer_differences(case, answer)), 1))
     except InvalidRequest as error:
         return [f"the model can't be asked that: {error}"]
     except NotFiniteOutput as error:
@@ -141,14 +152,14 @@ def _differences(case: Case, run: Run, predictor: Predictor, signature: Signatur
         return ["the model failed while running; the log says more"]
 
 
-def asked_in(case: Case, predictor: Predictor, signature: Signature, limits: Limits) -> Asked:
-    """Raises InvalidRequest."""
+def parse_case(case: Case, predictor: Predictor, signature: Signature, limits: Limits) -> ParsedRequest:
+    """The case as a request. Raises InvalidRequest."""
     if case.inputs is None:
         return predictor.read(case.body, signature, limits)
     return PlainPredictor().read({"inputs": case.inputs}, signature, limits)
 
 
-def _wrong_outputs(case: Case, outputs: Sequence[Outputs]) -> Iterable[str]:
+def _output_differences(case: Case, outputs: Sequence[Outputs]) -> Iterable[str]:
     if case.outputs is None:
         return
     if len(outputs) != 1:
@@ -161,7 +172,7 @@ def _wrong_outputs(case: Case, outputs: Sequence[Outputs]) -> Iterable[str]:
         yield from differences(f"output {name}", outputs[0][name].tolist(), expected, case.tolerance)
 
 
-def _wrong_answer(case: Case, answer: Any) -> Iterable[str]:
+def _answer_differences(case: Case, answer: Any) -> Iterable[str]:
     if case.answer is not None:
         yield from differences("the answer", answer, case.answer, case.tolerance)
 

@@ -16,7 +16,7 @@ from threading import Lock
 from time import monotonic
 
 from tidegate_server.errors import ModelRefused
-from tidegate_server.inference.plan import Plan
+from tidegate_server.inference.execution_plan import ExecutionPlan
 from tidegate_server.metrics.snapshot import Snapshot, merged
 from tidegate_server.settings import Settings
 
@@ -48,7 +48,7 @@ class Workers:
     _ending: bool = False
 
     @classmethod
-    def start(cls, count: int, settings: Settings, plan: Plan) -> "Workers":
+    def start(cls, count: int, settings: Settings, plan: ExecutionPlan) -> "Workers":
         """Returns when all are warm. Raises ModelRefused when one can't be started; none is left then."""
         workers = cls()
         try:
@@ -107,7 +107,7 @@ class Workers:
             worker.pipe.close()
 
 
-def _spawn(settings: Settings, plan: Plan) -> _Worker:
+def _spawn(settings: Settings, plan: ExecutionPlan) -> _Worker:
     ours, theirs = socket.socketpair()
     with theirs:
         process = subprocess.Popen(

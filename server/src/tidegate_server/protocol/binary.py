@@ -12,7 +12,7 @@ import numpy as np
 
 from tidegate_server.errors import InvalidRequest
 from tidegate_server.protocol.signature import TensorSpec
-from tidegate_server.protocol.tensors import DTYPES, Array, strings
+from tidegate_server.protocol.tensors import DTYPES, Array, string_array
 
 _LENGTH = struct.Struct("<I")
 
@@ -23,7 +23,7 @@ def array_from_bytes(
     """From `size` bytes at `begin`, which lie within the body; the shape was checked. Raises InvalidRequest."""
     size = len(body) - begin if size is None else size
     if spec.datatype == "BYTES":
-        return strings(_texts(spec, prod(shape), body, begin, begin + size), shape)
+        return string_array(_texts(spec, prod(shape), body, begin, begin + size), shape)
     dtype = DTYPES[spec.datatype]
     needed = prod(shape) * dtype.itemsize
     if size != needed:

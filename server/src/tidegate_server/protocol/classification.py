@@ -5,7 +5,18 @@ from typing import Any
 
 import numpy as np
 
-from tidegate_server.protocol.tensors import Array, refuse_not_finite, strings
+from tidegate_server.protocol.request import RequestedOutput, known_output
+from tidegate_server.protocol.signature import Signature
+from tidegate_server.protocol.tensors import Array, require_finite, string_array
+
+
+def requested_array(
+    output: RequestedOutput, array: Array, signature: Signature, labels: Sequence[str]
+) -> tuple[str, Array]:
+    """Datatype and values of an output as the client wants it: as it is, or its best classes as BYTES."""
+    if output.classes:
+        return "BYTES", best_classes(output.name, array, output.classes, labels)
+    return known_output(output.name, signature).datatype, array
 
 
 def best_classes(name: str, array: Array, count: int, labels: Sequence[str]) -> Array:
@@ -14,12 +25,12 @@ def best_classes(name: str, array: Array, count: int, labels: Sequence[str]) -> 
     The first of several dimensions is the batch; the result has shape [batch, count] or [count], with `count` cut to
     the number of classes. Raises NotFiniteOutput, for NaN is neither large nor small.
     """
-    refuse_not_finite(name, array)
+    require_finite(name, array)
     batch = array.shape[:1] if array.ndim > 1 else ()
     rows = array.reshape(*batch, -1) if batch else array.reshape(1, -1)
     kept = min(count, rows.shape[1])
     words = [word for row in rows for word in _best(row, kept, labels)]
-    return strings(words, (*batch, kept))
+    return string_array(words, (*batch, kept))
 
 
 def _best(row: Array, count: int, labels: Sequence[str]) -> list[str]:

@@ -10,9 +10,15 @@ from importlib.resources import files
 from math import prod
 from typing import Any
 
-from tidegate_server.protocol.answer_schemas import answer_schemas, refusals
+from tidegate_server.protocol.response_schemas import error_responses, response_schemas
 from tidegate_server.protocol.signature import Signature, blank_inputs
-from tidegate_server.protocol.tensor_schemas import input_schema, nested_schema, row_schema, takes_rows, wanted_schema
+from tidegate_server.protocol.tensor_schemas import (
+    input_schema,
+    nested_schema,
+    requested_schema,
+    row_schema,
+    takes_rows,
+)
 
 Json = dict[str, Any]
 
@@ -38,9 +44,9 @@ def openapi_document(
     server_version: str,
     secured: bool,
     example: Any = None,
-    forms: Sequence[Mapping[str, Any]] = (),
+    body_schemas: Sequence[Mapping[str, Any]] = (),
 ) -> Json:
-    """`example` is a body of /predict; `forms` are schemas of what is understood there beside the model's tensors."""
+    """`example` is a body of /predict; `body_schemas` of what is understood there beside the model's tensors."""
     infer, predict = _infer_example(signature), _predict_example(signature, example)
     return {
         "openapi": "3.1.0",
@@ -52,15 +58,15 @@ def openapi_document(
         "paths": _Paths(secured, infer, predict).all(),
         "components": {
             "schemas": {
-                **answer_schemas(name, revision, signature, server_version),
+                **response_schemas(name, revision, signature, server_version),
                 "InferRequest": _infer_schema(signature),
-                "PredictRequest": _predict_schema(signature, forms),
+                "PredictRequest": _predict_schema(signature, body_schemas),
             },
             "parameters": {
                 "model_name": _path_parameter("model_name", name),
                 "model_version": _path_parameter("model_version", revision),
             },
-            "responses": refusals(),
+            "responses": error_responses(),
             "securitySchemes": {
                 "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
                 "bearer": {"type": "http", "scheme": "bearer"},
@@ -181,8 +187,8 @@ def _page_answer() -> Json:
 
 
 def _body(schema: str, example: Any, *, binary: bool = False) -> Json:
-    shown = {} if example is None else {"example": example}
-    content: Json = {_JSON: {"schema": _schema_of(schema), **shown}}
+    quoted = {} if example is None else {"example": example}
+    content: Json = {_JSON: {"schema": _schema_of(schema), **quoted}}
     if binary:
         content[_OCTETS] = {}
     words = {"description": _BINARY_WORDS} if binary else {}
@@ -206,7 +212,7 @@ def _infer_schema(signature: Signature) -> Json:
                 "maxItems": len(inputs),
                 **({"prefixItems": inputs} if inputs else {}),
             },
-            "outputs": {"type": ["array", "null"], "uniqueItems": True, "items": wanted_schema(signature)},
+            "outputs": {"type": ["array", "null"], "uniqueItems": True, "items": requested_schema(signature)},
             "parameters": {
                 "type": ["object", "null"],
                 "properties": {

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -37,23 +38,47 @@ class TensorSpec:
         return tuple(size if isinstance(size, int) and size >= 0 else -1 for size in self.dimensions)
 
     def as_json(self) -> dict[str, Any]:
+        """As in the protocol's model metadata."""
         return {"name": self.name, "datatype": self.datatype, "shape": list(self.shape)}
 
 
 @dataclass(frozen=True)
 class Signature:
+    """A model's inputs and outputs, in its own order."""
+
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
 
     def input(self, name: str) -> TensorSpec | None:
+        """The input of that name; None where there is none."""
         return self._inputs_by_name.get(name)
 
     def output(self, name: str) -> TensorSpec | None:
+        """The output of that name; None where there is none."""
         return self._outputs_by_name.get(name)
 
     @cached_property
     def output_names(self) -> tuple[str, ...]:
+        """In the model's order."""
         return tuple(spec.name for spec in self.outputs)
+
+    @cached_property
+    def is_batchable(self) -> bool:
+        """Every input and output begins with a variable dimension, and those that have a name have one name."""
+        tensors = (*self.inputs, *self.outputs)
+        first = [spec.dimensions[0] if spec.dimensions else 1 for spec in tensors]
+        if not tensors or any(isinstance(size, int) and size >= 0 for size in first):
+            return False
+        # Outputs' dimensions are often named by no rule at all; inputs' names are the exporter's word.
+        names = {size for size in first[: len(self.inputs)] if isinstance(size, str)}
+        return len(names) <= 1
+
+    @cached_property
+    def elements_per_row(self) -> int | None:
+        """Of all inputs together; None where more than the first dimension varies."""
+        if not all(spec.shape and all(size >= 0 for size in spec.shape[1:]) for spec in self.inputs):
+            return None
+        return sum(prod(spec.shape[1:]) for spec in self.inputs)
 
     @cached_property
     def _inputs_by_name(self) -> dict[str, TensorSpec]:
@@ -64,19 +89,19 @@ class Signature:
         return {spec.name: spec for spec in self.outputs}
 
 
-def blank_inputs(signature: Signature) -> dict[str, np.ndarray[Any, Any]]:
-    """Zeros, False or empty strings of the smallest shape with anything in it."""
-    return {spec.name: _blank(spec) for spec in signature.inputs}
+def blank_inputs(signature: Signature, rows: int = 1, size: int = 1) -> dict[str, np.ndarray[Any, Any]]:
+    """Zeros, False or empty strings. `rows`: of a variable first dimension; `size`: of every other variable one."""
+    return {spec.name: _blank(spec, rows, size) for spec in signature.inputs}
 
 
-def _blank(spec: TensorSpec) -> np.ndarray[Any, Any]:
-    shape = tuple(1 if size == -1 else size for size in spec.shape)
+def _blank(spec: TensorSpec, rows: int, size: int) -> np.ndarray[Any, Any]:
+    shape = tuple((size if axis else rows) if fixed == -1 else fixed for axis, fixed in enumerate(spec.shape))
     if spec.datatype == "BYTES":
         return np.full(shape, "", dtype=np.object_)
     return np.zeros(shape, dtype=NUMPY_TYPES[spec.datatype])
 
 
-def disagreement(signature: Signature, arrays: dict[str, np.ndarray[Any, Any]]) -> str | None:
+def dimension_mismatch(signature: Signature, arrays: dict[str, np.ndarray[Any, Any]]) -> str | None:
     """A sentence about two inputs that give one symbol two sizes, or None.
 
     Some exporters name dimensions carelessly and the runtime doesn't mind, so this explains a failure but forbids none.

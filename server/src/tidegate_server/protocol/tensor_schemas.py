@@ -82,7 +82,7 @@ def output_schema(spec: TensorSpec) -> Schema:
     return {"title": f"output {spec.name}", "anyOf": forms}
 
 
-def wanted_schema(signature: Signature) -> Schema:
+def requested_schema(signature: Signature) -> Schema:
     """One of a request's "outputs"."""
     parameters = {
         "binary_data": {"type": "boolean", "description": "as bytes after the JSON"},

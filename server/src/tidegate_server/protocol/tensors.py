@@ -9,7 +9,7 @@ twice as fast as numpy for small lists and as fast for large ones. The arrays ar
 """
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
 from math import nan, prod
@@ -22,6 +22,8 @@ from tidegate_server.protocol.limits import Limits
 from tidegate_server.protocol.signature import NUMPY_TYPES, TensorSpec
 
 Array = np.ndarray[Any, Any]
+Outputs = Mapping[str, Array]
+"""By name."""
 
 DTYPES: dict[str, np.dtype[Any]] = {datatype: np.dtype(kind) for datatype, kind in NUMPY_TYPES.items()}
 
@@ -64,14 +66,14 @@ def array_from_json(spec: TensorSpec, data: Any, limits: Limits) -> Array:
     """`data` as parse_json gives it: lists whose nesting is the shape. Raises InvalidRequest naming the input."""
     shape, values, kinds = flatten(spec, data, limits)
     check_shape(spec, shape, limits)
-    return typed(spec, shape, values, kinds, limits)
+    return typed_array(spec, shape, values, kinds, limits)
 
 
 def array_from_flat_json(spec: TensorSpec, shape: Sequence[int], data: Any, limits: Limits) -> Array:
     """Row-major values, flat or nested to `shape`, as the protocol has it. Raises InvalidRequest naming the input."""
     count = _fitting_count(spec, shape, limits)
     if type(data) is list and len(data) == count and list not in (kinds := set(map(type, data))):
-        return typed(spec, shape, data, kinds, limits)
+        return typed_array(spec, shape, data, kinds, limits)
     # A shape that promises more than came is a mistake and not too much, so it's compared before it's limited.
     found, values, kinds = flatten(spec, data, limits)
     if found not in ((count,), tuple(shape)):
@@ -79,7 +81,7 @@ def array_from_flat_json(spec: TensorSpec, shape: Sequence[int], data: Any, limi
             f"input {spec.name}: the data has shape {list(found)}, which is neither the declared shape "
             f"{list(shape)} nor a flat list of {count} values"
         )
-    return typed(spec, shape, values, kinds, limits)
+    return typed_array(spec, shape, values, kinds, limits)
 
 
 def check_shape(spec: TensorSpec, shape: Sequence[int], limits: Limits) -> int:
@@ -91,18 +93,20 @@ def check_shape(spec: TensorSpec, shape: Sequence[int], limits: Limits) -> int:
 
 
 def _fitting_count(spec: TensorSpec, shape: Sequence[int], limits: Limits) -> int:
-    wanted = spec.shape
+    expected_shape = spec.shape
     # The runtime says [] for a scalar and for a tensor of unknown rank alike, and takes any rank for either.
-    if wanted and len(shape) != len(wanted):
+    if expected_shape and len(shape) != len(expected_shape):
         raise InvalidRequest(
-            f"input {spec.name}: {_dimensions(len(shape))}, but the model's shape {list(wanted)} (-1 is any size) "
-            f"has {len(wanted)}"
+            f"input {spec.name}: {_dimensions(len(shape))}, but the model's shape {list(expected_shape)} "
+            f"(-1 is any size) has {len(expected_shape)}"
         )
     if len(shape) > limits.max_depth:
         raise InvalidRequest(f"input {spec.name}: {_dimensions(len(shape))}, at most {limits.max_depth} are allowed")
-    for size, expected in zip(shape, wanted, strict=False):
+    for size, expected in zip(shape, expected_shape, strict=False):
         if size != expected and expected != -1:
-            raise InvalidRequest(f"input {spec.name}: shape {list(shape)} doesn't fit {list(wanted)} (-1 is any size)")
+            raise InvalidRequest(
+                f"input {spec.name}: shape {list(shape)} doesn't fit {list(expected_shape)} (-1 is any size)"
+            )
     count = prod(shape)
     if count == 0:
         raise InvalidRequest(f"input {spec.name}: shape {list(shape)} has no values; send at least one")
@@ -110,6 +114,7 @@ def _fitting_count(spec: TensorSpec, shape: Sequence[int], limits: Limits) -> in
 
 
 def too_many_elements(who: str, limits: Limits) -> InvalidRequest:
+    """The error, with status 413. `who` has too many, in words."""
     return InvalidRequest(f"{who} more than {limits.max_elements} values; send fewer at once", status=413)
 
 
@@ -130,13 +135,13 @@ def flatten(spec: TensorSpec, data: Any, limits: Limits) -> tuple[tuple[int, ...
         level = list(chain.from_iterable(level))
 
 
-def typed(spec: TensorSpec, shape: Sequence[int], values: list[Any], kinds: Kinds, limits: Limits) -> Array:
+def typed_array(spec: TensorSpec, shape: Sequence[int], values: list[Any], kinds: Kinds, limits: Limits) -> Array:
     """The values, of these kinds and as many as the shape has, in the input's datatype. Raises InvalidRequest."""
     datatype = spec.datatype
     if not kinds <= _KINDS[datatype]:
         values = _without_missing(spec, values, kinds, limits)
     if datatype == "BYTES":
-        return strings(values, shape)
+        return string_array(values, shape)
     if float in kinds and not datatype.startswith("FP"):
         values = _whole(spec, values)
     try:
@@ -146,7 +151,7 @@ def typed(spec: TensorSpec, shape: Sequence[int], values: list[Any], kinds: Kind
     return np.ndarray(shape, DTYPES[datatype], packed)
 
 
-def strings(values: Sequence[str | bytes], shape: Sequence[int]) -> Array:
+def string_array(values: Sequence[str | bytes], shape: Sequence[int]) -> Array:
     """An array of Python objects, which is how the runtime takes and gives text."""
     array = np.empty(len(values), dtype=np.object_)
     array[:] = values
@@ -161,15 +166,15 @@ def json_ready(name: str, array: Array) -> Any:
     Raises NotFiniteOutput for NaN and infinity, and InvalidRequest for BYTES that aren't text.
     """
     if array.dtype.kind == "O":
-        return strings(texts(name, array), array.shape).tolist()
-    refuse_not_finite(name, array)
+        return string_array(text_values(name, array), array.shape).tolist()
+    require_finite(name, array)
     if array.dtype.kind in "iu":
         # The runtime says "long long", which is the same, but orjson doesn't know single values of it.
         array = array.view(f"{array.dtype.kind}{array.dtype.itemsize}")
     return np.ascontiguousarray(array) if array.ndim else array[()]
 
 
-def texts(name: str, array: Array) -> list[str]:
+def text_values(name: str, array: Array) -> list[str]:
     """A BYTES output in row-major order. Raises InvalidRequest when a value isn't UTF-8."""
     values: list[Any] = array.ravel().tolist()
     try:
@@ -180,7 +185,7 @@ def texts(name: str, array: Array) -> list[str]:
         ) from None
 
 
-def refuse_not_finite(name: str, array: Array) -> None:
+def require_finite(name: str, array: Array) -> None:
     """Raises NotFiniteOutput."""
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise NotFiniteOutput(name)

@@ -1,6 +1,6 @@
 """The Open Inference Protocol, version 2, over REST: bytes to requests, outputs to bytes, and the metadata. Pure.
 
-Any bytes give a request or an InvalidRequest whose sentence names the tensor; any outputs give an answer,
+Any bytes give a request or an InvalidRequest whose sentence names the tensor; any outputs give a response,
 NotFiniteOutput or, for text that JSON can't carry, InvalidRequest. Nothing else.
 """
 
@@ -11,20 +11,21 @@ from typing import Any
 
 from tidegate_server.errors import InvalidRequest
 from tidegate_server.protocol.binary import array_from_bytes, bytes_from_array, text_from_bytes
-from tidegate_server.protocol.classification import best_classes
-from tidegate_server.protocol.document import dump_json, parse_json
+from tidegate_server.protocol.classification import requested_array
+from tidegate_server.protocol.json_codec import dump_json, parse_json
 from tidegate_server.protocol.limits import Limits
-from tidegate_server.protocol.parameters import flag, parameters_of, timeout_seconds, wanted_outputs
-from tidegate_server.protocol.request import InferRequest, WantedOutput, complete, every_output, known_input
+from tidegate_server.protocol.parameters import flag, parameters_of, requested_outputs, timeout_seconds
+from tidegate_server.protocol.request import InferRequest, all_outputs, known_input, require_all_inputs
 from tidegate_server.protocol.signature import Signature, TensorSpec
 from tidegate_server.protocol.tensors import (
     DTYPES,
     Array,
+    Outputs,
     array_from_flat_json,
     check_shape,
-    refuse_not_finite,
-    strings,
-    texts,
+    require_finite,
+    string_array,
+    text_values,
     too_many_elements,
 )
 
@@ -41,8 +42,8 @@ _LENGTH_HEADER = "Inference-Header-Content-Length"
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    """`json_bytes` is None for an answer of JSON alone; else the bytes of tensors follow so many bytes of JSON."""
+class EncodedResponse:
+    """`json_bytes` is None for a response of JSON alone; else the bytes of tensors follow so many bytes of JSON."""
 
     body: bytes
     json_bytes: int | None
@@ -52,32 +53,32 @@ class Written:
 
 
 def read_infer(body: bytes, json_bytes: int | None, signature: Signature, limits: Limits) -> InferRequest:
-    """`json_bytes` is the header Inference-Header-Content-Length. Raises InvalidRequest.
+    """A request from its body. `json_bytes` is the header Inference-Header-Content-Length. Raises InvalidRequest.
 
     Unknown fields and parameters are ignored, as the protocol allows. Some clients say "id": null for no id.
     """
     if json_bytes == 0:
         return _read_raw(body, signature, limits)
-    tail = None if json_bytes is None else _Tail(body, json_bytes)
+    binary_data = None if json_bytes is None else _BinaryData(body, json_bytes)
     document = parse_json(body if json_bytes is None else memoryview(body)[:json_bytes])
     if type(document) is not dict:
         raise InvalidRequest('the body must be an object with a list "inputs"')
-    arrays = _arrays(document.get("inputs"), signature, limits, tail)
-    if tail is not None and tail.at != len(body):
+    arrays = _arrays(document.get("inputs"), signature, limits, binary_data)
+    if binary_data is not None and binary_data.at != len(body):
         raise InvalidRequest(
-            f"{len(body) - tail.at} bytes are left after the last binary input; check binary_data_size"
+            f"{len(body) - binary_data.at} bytes are left after the last binary input; check binary_data_size"
         )
     identifier = document.get("id")
     if identifier is not None and type(identifier) is not str:
         raise InvalidRequest('"id" must be a string')
     parameters = parameters_of(document, "the request")
-    wanted = wanted_outputs(
+    requested = requested_outputs(
         document.get("outputs"), flag(parameters, "binary_data_output", False, "the request"), signature
     )
-    return InferRequest(arrays, wanted, identifier, timeout_seconds(parameters))
+    return InferRequest(arrays, requested, identifier, timeout_seconds(parameters.get("timeout")))
 
 
-class _Tail:
+class _BinaryData:
     """The bytes after the JSON, taken from the front."""
 
     __slots__ = ("at", "body")
@@ -95,7 +96,7 @@ class _Tail:
         return begin
 
 
-def _arrays(items: Any, signature: Signature, limits: Limits, tail: _Tail | None) -> dict[str, Array]:
+def _arrays(items: Any, signature: Signature, limits: Limits, binary_data: _BinaryData | None) -> dict[str, Array]:
     if type(items) is not list:
         raise InvalidRequest('the body must be an object with a list "inputs"')
     arrays: dict[str, Array] = {}
@@ -104,11 +105,11 @@ def _arrays(items: Any, signature: Signature, limits: Limits, tail: _Tail | None
         spec = _input(item, position, signature)
         if spec.name in arrays:
             raise InvalidRequest(f"input {spec.name} is given twice")
-        array = arrays[spec.name] = _array(spec, item, limits, tail)
+        array = arrays[spec.name] = _array(spec, item, limits, binary_data)
         elements += array.size
     if elements > limits.max_elements:
         raise too_many_elements("the inputs together have", limits)
-    return complete(arrays, signature)
+    return require_all_inputs(arrays, signature)
 
 
 def _input(item: Any, position: int, signature: Signature) -> TensorSpec:
@@ -118,7 +119,7 @@ def _input(item: Any, position: int, signature: Signature) -> TensorSpec:
     return known_input(name, signature)
 
 
-def _array(spec: TensorSpec, item: Json, limits: Limits, tail: _Tail | None) -> Array:
+def _array(spec: TensorSpec, item: Json, limits: Limits, binary_data: _BinaryData | None) -> Array:
     if item.get("datatype") != spec.datatype:
         raise InvalidRequest(f"input {spec.name}: the datatype must be {spec.datatype}")
     shape = item.get("shape")
@@ -132,16 +133,18 @@ def _array(spec: TensorSpec, item: Json, limits: Limits, tail: _Tail | None) -> 
         return array_from_flat_json(spec, shape, item["data"], limits)
     if "data" in item:
         raise InvalidRequest(f"input {spec.name}: has both data and binary_data_size; give one of them")
-    return _binary_array(spec, shape, size, limits, tail)
+    return _binary_array(spec, shape, size, limits, binary_data)
 
 
-def _binary_array(spec: TensorSpec, shape: list[int], size: Any, limits: Limits, tail: _Tail | None) -> Array:
+def _binary_array(
+    spec: TensorSpec, shape: list[int], size: Any, limits: Limits, binary_data: _BinaryData | None
+) -> Array:
     if type(size) is not int or size < 0:
         raise InvalidRequest(f"input {spec.name}: binary_data_size must be a number of bytes")
-    if tail is None:
+    if binary_data is None:
         raise InvalidRequest(f"input {spec.name}: binary data needs the header {_LENGTH_HEADER}")
     check_shape(spec, shape, limits)
-    return array_from_bytes(spec, shape, tail.body, tail.take(spec, size), size)
+    return array_from_bytes(spec, shape, binary_data.body, binary_data.take(spec, size), size)
 
 
 def _read_raw(body: bytes, signature: Signature, limits: Limits) -> InferRequest:
@@ -152,10 +155,10 @@ def _read_raw(body: bytes, signature: Signature, limits: Limits) -> InferRequest
     shape = _raw_shape(spec, len(body))
     check_shape(spec, shape, limits)
     if spec.datatype == "BYTES":
-        array = strings([text_from_bytes(spec, body)], shape)
+        array = string_array([text_from_bytes(spec, body)], shape)
     else:
         array = array_from_bytes(spec, shape, body)
-    return InferRequest({spec.name: array}, every_output(signature.output_names, binary=True))
+    return InferRequest({spec.name: array}, all_outputs(signature.output_names, binary=True))
 
 
 def _raw_shape(spec: TensorSpec, size: int) -> list[int]:
@@ -183,27 +186,22 @@ def _raw_shape(spec: TensorSpec, size: int) -> list[int]:
 
 
 def write_infer(
-    model: str,
-    version: str,
-    request: InferRequest,
-    outputs: Mapping[str, Array],
-    signature: Signature,
-    labels: Sequence[str] = (),
-) -> Written:
-    """The wanted outputs, flat and row-major, in the wanted order.
+    model: str, version: str, request: InferRequest, outputs: Outputs, signature: Signature, labels: Sequence[str] = ()
+) -> EncodedResponse:
+    """The requested outputs, flat and row-major, in the requested order.
 
     Raises NotFiniteOutput for a NaN or an infinity that would have to go out as JSON.
     """
     tensors = []
     binaries: list[bytes | memoryview] = []
-    for wanted in request.outputs:
-        array, datatype = _answered(wanted, outputs[wanted.name], signature, labels)
-        tensor: Json = {"name": wanted.name, "datatype": datatype, "shape": array.shape}
-        if wanted.binary:
+    for output in request.outputs:
+        datatype, array = requested_array(output, outputs[output.name], signature, labels)
+        tensor: Json = {"name": output.name, "datatype": datatype, "shape": array.shape}
+        if output.binary:
             binaries.append(bytes_from_array(array))
             tensor["parameters"] = {"binary_data_size": len(binaries[-1])}
         else:
-            tensor["data"] = texts(wanted.name, array) if datatype == "BYTES" else array.ravel()
+            tensor["data"] = text_values(output.name, array) if datatype == "BYTES" else array.ravel()
         tensors.append(tensor)
     document: Json = {"model_name": model, "model_version": version, "outputs": tensors}
     if request.id is not None:
@@ -211,29 +209,22 @@ def write_infer(
     head = dump_json(document)
     # NaN became null. Nothing else does, so the numbers are looked at only when the word is there, perhaps in a name.
     if b"null" in head:
-        for wanted in request.outputs:
-            if not wanted.binary:
-                refuse_not_finite(wanted.name, outputs[wanted.name])
-    return Written(b"".join((head, *binaries)), len(head)) if binaries else Written(head, None)
-
-
-def _answered(wanted: WantedOutput, array: Array, signature: Signature, labels: Sequence[str]) -> tuple[Array, str]:
-    if wanted.classes:
-        return best_classes(wanted.name, array, wanted.classes, labels), "BYTES"
-    spec = signature.output(wanted.name)
-    assert spec is not None, "reading refuses other names"  # noqa: S101 - tells mypy
-    return array, spec.datatype
+        for output in request.outputs:
+            if not output.binary:
+                require_finite(output.name, outputs[output.name])
+    return EncodedResponse(b"".join((head, *binaries)), len(head)) if binaries else EncodedResponse(head, None)
 
 
 # --- metadata
 
 
 def server_metadata(version: str) -> Json:
+    """GET /v2. `version` is the server's own."""
     return {"name": _SERVER, "version": version, "extensions": list(EXTENSIONS)}
 
 
 def model_metadata(model: str, version: str, signature: Signature, properties: Mapping[str, str] | None = None) -> Json:
-    """`properties` go out as they are, such as the file's sha256."""
+    """GET /v2/models/NAME. `properties` go out as they are, such as the file's sha256."""
     return {
         "name": model,
         "versions": [version],

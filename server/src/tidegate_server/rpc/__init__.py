@@ -1,1 +1,1 @@
-"""The gRPC door: the Open Inference Protocol over HTTP/2, in front of the same model."""
+"""The gRPC server: the Open Inference Protocol over HTTP/2, in front of the same model."""

@@ -12,7 +12,7 @@ import numpy as np
 from tidegate_server.errors import InvalidRequest
 from tidegate_server.protocol.binary import text_from_bytes
 from tidegate_server.protocol.signature import NUMPY_TYPES, TensorSpec
-from tidegate_server.protocol.tensors import Array, strings
+from tidegate_server.protocol.tensors import Array, string_array
 from tidegate_server.rpc.open_inference_pb2 import InferTensorContents
 
 _FIELDS = {
@@ -47,7 +47,7 @@ def array_from_contents(spec: TensorSpec, shape: Sequence[int], contents: InferT
             f"input {spec.name}: {field} has {len(values)} values, shape {list(shape)} needs {prod(shape)}"
         )
     if spec.datatype == "BYTES":
-        return strings([text_from_bytes(spec, value) for value in values], shape)
+        return string_array([text_from_bytes(spec, value) for value in values], shape)
     return _numbers(spec, np.array(values)).reshape(shape)
 
 

@@ -1,4 +1,4 @@
-"""Messages to requests and answers to messages. Pure. Whatever a message holds, it's a request or an InvalidRequest."""
+"""Messages to requests, and outputs to messages. Pure. Any message gives a request or an InvalidRequest."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,50 +7,58 @@ from google.protobuf import json_format
 
 from tidegate_server.errors import InvalidRequest
 from tidegate_server.protocol.binary import array_from_bytes, bytes_from_array
-from tidegate_server.protocol.classification import best_classes
-from tidegate_server.protocol.document import shown
+from tidegate_server.protocol.classification import requested_array
 from tidegate_server.protocol.limits import Limits
-from tidegate_server.protocol.request import InferRequest, WantedOutput, complete, every_output, known_input
+from tidegate_server.protocol.parameters import class_count, timeout_seconds
+from tidegate_server.protocol.request import (
+    InferRequest,
+    RequestedOutput,
+    all_outputs,
+    known_input,
+    known_output,
+    require_all_inputs,
+)
 from tidegate_server.protocol.signature import Signature, TensorSpec
-from tidegate_server.protocol.tensors import Array, check_shape, too_many_elements
+from tidegate_server.protocol.tensors import Array, Outputs, check_shape, too_many_elements
 from tidegate_server.rpc import open_inference_pb2 as pb
 from tidegate_server.rpc.contents import RAW_ONLY, array_from_contents, contents_from_array
 
 Parameters = Mapping[str, pb.InferParameter]
 Input = pb.ModelInferRequest.InferInputTensor
-Output = pb.ModelInferResponse.InferOutputTensor
 
 _SHARED_MEMORY = "shared_memory_region"
-_MICROSECOND = 1e-6
 
 
 def server_metadata(document: Mapping[str, Any]) -> pb.ServerMetadataResponse:
-    """From the document that HTTP gives."""
+    """From the JSON of v2.server_metadata."""
     return json_format.ParseDict(dict(document), pb.ServerMetadataResponse())
 
 
 def model_metadata(document: Mapping[str, Any]) -> pb.ModelMetadataResponse:
+    """From the JSON of v2.model_metadata."""
     return json_format.ParseDict(dict(document), pb.ModelMetadataResponse())
 
 
 def model_config(document: Mapping[str, Any]) -> pb.ModelConfigResponse:
+    """From the JSON of model_config.model_config."""
     return json_format.ParseDict({"config": dict(document)}, pb.ModelConfigResponse())
 
 
 def statistics(document: Mapping[str, Any]) -> pb.ModelStatisticsResponse:
+    """From the JSON of the statistics extension."""
     return json_format.ParseDict(dict(document), pb.ModelStatisticsResponse())
 
 
-def read_infer(asked: pb.ModelInferRequest, signature: Signature, limits: Limits) -> InferRequest:
+def read_infer(request: pb.ModelInferRequest, signature: Signature, limits: Limits) -> InferRequest:
     """Raises InvalidRequest with a sentence that names the tensor. Unknown parameters are ignored, as over HTTP."""
-    raw = asked.raw_input_contents
-    if raw and len(raw) != len(asked.inputs):
+    raw = request.raw_input_contents
+    if raw and len(raw) != len(request.inputs):
         raise InvalidRequest(
-            f"raw_input_contents has {len(raw)} items for {len(asked.inputs)} inputs; send one for each input or none"
+            f"raw_input_contents has {len(raw)} items for {len(request.inputs)} inputs; send one for each input or none"
         )
     arrays: dict[str, Array] = {}
     count = 0
-    for position, given in enumerate(asked.inputs):
+    for position, given in enumerate(request.inputs):
         spec = _input_spec(given, signature, arrays)
         shape = tuple(given.shape)
         count += _count(spec, shape, limits)
@@ -58,36 +66,29 @@ def read_infer(asked: pb.ModelInferRequest, signature: Signature, limits: Limits
             raise too_many_elements("the inputs together have", limits)
         arrays[spec.name] = _array(spec, shape, given, raw[position] if raw else None)
     return InferRequest(
-        complete(arrays, signature), _wanted(asked, signature), asked.id or None, _timeout_seconds(asked.parameters)
+        require_all_inputs(arrays, signature),
+        _requested_outputs(request, signature),
+        request.id or None,
+        timeout_seconds(_value(request.parameters, "timeout", None)),
     )
 
 
 def write_infer(
-    name: str,
-    revision: str,
-    request: InferRequest,
-    outputs: Mapping[str, Array],
-    signature: Signature,
-    labels: Sequence[str] = (),
+    name: str, revision: str, request: InferRequest, outputs: Outputs, signature: Signature, labels: Sequence[str] = ()
 ) -> pb.ModelInferResponse:
     """Raw where the request came raw, or where an output has no typed contents; all outputs in the same way."""
-    answer = pb.ModelInferResponse(model_name=name, model_version=revision, id=request.id or "")
-    tensors = [_output(wanted, outputs[wanted.name], signature, labels) for wanted in request.outputs]
-    raw = any(wanted.binary for wanted in request.outputs) or any(kind in RAW_ONLY for _, kind, _ in tensors)
+    response = pb.ModelInferResponse(model_name=name, model_version=revision, id=request.id or "")
+    tensors = [
+        (output.name, *requested_array(output, outputs[output.name], signature, labels)) for output in request.outputs
+    ]
+    raw = any(output.binary for output in request.outputs) or any(kind in RAW_ONLY for _, kind, _ in tensors)
     for output, datatype, array in tensors:
-        tensor = answer.outputs.add(name=output, datatype=datatype, shape=array.shape)
+        tensor = response.outputs.add(name=output, datatype=datatype, shape=array.shape)
         if raw:
-            answer.raw_output_contents.append(bytes(bytes_from_array(array)))
+            response.raw_output_contents.append(bytes(bytes_from_array(array)))
         else:
             tensor.contents.CopyFrom(contents_from_array(datatype, array))
-    return answer
-
-
-def _output(wanted: WantedOutput, array: Array, signature: Signature, labels: Sequence[str]) -> tuple[str, str, Array]:
-    if wanted.classes:
-        return wanted.name, "BYTES", best_classes(wanted.name, array, wanted.classes, labels)
-    (datatype,) = (spec.datatype for spec in signature.outputs if spec.name == wanted.name)
-    return wanted.name, datatype, array
+    return response
 
 
 def _input_spec(given: Input, signature: Signature, before: Mapping[str, Array]) -> TensorSpec:
@@ -115,51 +116,26 @@ def _array(spec: TensorSpec, shape: tuple[int, ...], given: Input, raw: bytes | 
     return array_from_bytes(spec, shape, raw)
 
 
-def _wanted(asked: pb.ModelInferRequest, signature: Signature) -> tuple[WantedOutput, ...]:
-    raw = bool(asked.raw_input_contents)
-    if not asked.outputs:
-        return every_output(signature.output_names, binary=raw)
-    wanted: dict[str, WantedOutput] = {}
-    for output in asked.outputs:
-        spec = signature.output(output.name)
-        if spec is None:
-            names = ", ".join(signature.output_names)
-            raise InvalidRequest(f"the model has no output {shown(output.name)}; it has {names}")
-        if spec.name in wanted:
+def _requested_outputs(request: pb.ModelInferRequest, signature: Signature) -> tuple[RequestedOutput, ...]:
+    raw = bool(request.raw_input_contents)
+    if not request.outputs:
+        return all_outputs(signature.output_names, binary=raw)
+    requested: dict[str, RequestedOutput] = {}
+    for output in request.outputs:
+        spec = known_output(output.name, signature)
+        if spec.name in requested:
             raise InvalidRequest(f"output {spec.name} is asked for twice")
         if _SHARED_MEMORY in output.parameters:
             raise InvalidRequest(f"output {spec.name}: shared memory isn't offered; take the answer's values")
-        wanted[spec.name] = WantedOutput(spec.name, raw, _classes(output.parameters, spec))
-    return tuple(wanted.values())
+        requested[spec.name] = RequestedOutput(
+            spec.name, raw, class_count(_value(output.parameters, "classification", 0), spec)
+        )
+    return tuple(requested.values())
 
 
-def _classes(parameters: Parameters, spec: TensorSpec) -> int:
-    if "classification" not in parameters:
-        return 0
-    classes = _whole(parameters["classification"])
-    if classes is None:
-        raise InvalidRequest(f"output {spec.name}: classification must be a number of classes")
-    if classes and spec.datatype in ("BOOL", "BYTES"):
-        raise InvalidRequest(f"output {spec.name}: classification needs numbers, the output is {spec.datatype}")
-    return classes
-
-
-def _timeout_seconds(parameters: Parameters) -> float | None:
-    """None where the client sets no limit, which 0 says as well."""
-    if "timeout" not in parameters:
-        return None
-    microseconds = _whole(parameters["timeout"])
-    if microseconds is None:
-        raise InvalidRequest("the request: timeout must be a whole number of microseconds")
-    return microseconds * _MICROSECOND or None
-
-
-def _whole(parameter: pb.InferParameter) -> int | None:
-    """None for anything but a whole number from 0."""
-    match parameter.WhichOneof("parameter_choice"):
-        case "int64_param" if parameter.int64_param >= 0:
-            return parameter.int64_param
-        case "uint64_param":
-            return parameter.uint64_param
-        case _:
-            return None
+def _value(parameters: Parameters, name: str, default: Any) -> Any:
+    """Of whatever type it came in; an empty text for a parameter without a value."""
+    if name not in parameters:
+        return default
+    choice = parameters[name].WhichOneof("parameter_choice")
+    return getattr(parameters[name], choice) if choice else ""

@@ -2,26 +2,25 @@
 
 from typing import Any
 
-from tidegate_server.inference.plan import may_batch
 from tidegate_server.protocol.signature import Signature, TensorSpec
 from tidegate_server.protocol.v2 import PLATFORM
 
-MOST_ROWS = 4096
+MAX_BATCH_SIZE = 4096
 """Clients want a number. Requests are bounded by their bytes and values, not by their rows."""
 
 
 def model_config(name: str, signature: Signature) -> dict[str, Any]:
     """The document over HTTP, and over gRPC the message's fields."""
-    rows_apart = may_batch(signature)
+    batchable = signature.is_batchable
     return {
         "name": name,
         "platform": PLATFORM,
-        "max_batch_size": MOST_ROWS if rows_apart else 0,
-        "input": [_tensor(spec, rows_apart) for spec in signature.inputs],
-        "output": [_tensor(spec, rows_apart) for spec in signature.outputs],
+        "max_batch_size": MAX_BATCH_SIZE if batchable else 0,
+        "input": [_tensor(spec, batchable) for spec in signature.inputs],
+        "output": [_tensor(spec, batchable) for spec in signature.outputs],
     }
 
 
-def _tensor(spec: TensorSpec, rows_apart: bool) -> dict[str, Any]:
+def _tensor(spec: TensorSpec, batchable: bool) -> dict[str, Any]:
     kind = "STRING" if spec.datatype == "BYTES" else spec.datatype
-    return {"name": spec.name, "data_type": f"TYPE_{kind}", "dims": list(spec.shape[1:] if rows_apart else spec.shape)}
+    return {"name": spec.name, "data_type": f"TYPE_{kind}", "dims": list(spec.shape[1:] if batchable else spec.shape)}

@@ -4,7 +4,7 @@ Small requests are handled on the event loop (`handle_on_loop`); the others in a
 (`handle_blocking`). Both parse, write, count and reject with the same functions.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
@@ -13,9 +13,9 @@ from tidegate_server.access.authenticator import Authenticator
 from tidegate_server.errors import InvalidRequest, NotAllowed, NotFiniteOutput, NotReady, ServerError
 from tidegate_server.inference.service import Inference
 from tidegate_server.protocol import v2
-from tidegate_server.protocol.document import parse_json
-from tidegate_server.protocol.request import InferRequest, rows_of
-from tidegate_server.protocol.tensors import Array
+from tidegate_server.protocol.json_codec import parse_json
+from tidegate_server.protocol.request import InferRequest
+from tidegate_server.protocol.tensors import Outputs
 from tidegate_server.web.compression import MIN_COMPRESSED_BYTES, accepted_encoding, compressed, decompressed
 from tidegate_server.web.error_responses import response_for
 from tidegate_server.web.message import JSON, OCTETS, Request, Respond, Response
@@ -28,8 +28,6 @@ _REASONS: dict[type[Exception], str] = {
     NotReady: "ending",
 }
 """What the engine doesn't count itself."""
-
-Outputs = Mapping[str, Array]
 
 MAX_JSON_BYTES_ON_LOOP = 2**16
 """Parsing more would keep the event loop from everybody else for longer than a small run does."""
@@ -48,7 +46,7 @@ class _ParsedRequest:
 
     @property
     def rows(self) -> int:
-        return sum([rows_of(request) for request in self.requests])
+        return sum([request.rows for request in self.requests])
 
 
 class InferenceHandler:
@@ -60,7 +58,7 @@ class InferenceHandler:
         """`max_body_bytes` bounds what a compressed body becomes; the connection bounds all others."""
         self._inference, self._authenticator, self._telemetry = inference, authenticator, telemetry
         self._max_body_bytes = max_body_bytes
-        self._max_predict_bytes_on_loop = inference.predictor.quick_bytes
+        self._max_predict_bytes_on_loop = inference.predictor.max_loop_bytes
         served_by = (SERVED_BY, inference.revision)
         self._json_headers = (("content-type", JSON), served_by)
         self._binary_type = ("content-type", OCTETS)
@@ -195,7 +193,7 @@ class InferenceHandler:
 
     def _error_response(self, error: Exception) -> Response:
         if (reason := _REASONS.get(type(error))) is not None:
-            self._inference.metrics.failed(reason)
+            self._inference.metrics.request_failed(reason)
         if not isinstance(error, ServerError):
             self._inference.failures.write(f"{type(error).__name__} in the server itself: {error}", perf_counter())
         return response_for(error).with_headers(self._served_by)

@@ -20,7 +20,7 @@ class Telemetry:
 
     def begin(self, protocol: str, request: Request) -> "RequestRecord":
         """`protocol` as the metrics count it. `end` of the record is to be called once, whatever happens."""
-        self.metrics.began()
+        self.metrics.request_started()
         if not self.tracing.is_recording and b"traceparent" not in request.headers:
             return RequestRecord(self, protocol, request, NO_SPAN)
         parent, state = request.header(b"traceparent"), request.header(b"tracestate")
@@ -50,7 +50,7 @@ class RequestRecord:
         """Counts the request, ends its span and logs it."""
         request, status, telemetry = self.request, response.status, self._telemetry
         seconds = perf_counter() - request.arrived
-        telemetry.metrics.answered(self.protocol, status, seconds, self.encode_seconds)
+        telemetry.metrics.request_finished(self.protocol, status, seconds, self.encode_seconds)
         self._span.end(
             self.protocol,
             status,

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from tidegate_server.errors import FetchFailed
 from tidegate_server.fetch.report import UNSUPPORTED_URI
-from tidegate_server.fetch.sources.stream import Listing
+from tidegate_server.fetch.sources.listing import Listing
 
 
 class Source(Protocol):
@@ -21,15 +21,16 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True)
-class Origin:
-    """A URI that one of the sources understands."""
+class ResolvedUri:
+    """A URI and the source that understands it."""
 
-    uri: str
+    text: str
     source: Source
 
     @property
     def printable(self) -> str:
-        return printable(self.uri)
+        """Without what may be secret."""
+        return printable(self.text)
 
 
 SOURCES: Mapping[str, str] = {
@@ -47,7 +48,7 @@ SOURCES: Mapping[str, str] = {
 """Each scheme's module, whose function `find` is the Source."""
 
 
-def find_source(uri: str) -> Origin:
+def find_source(uri: str) -> ResolvedUri:
     """Raises FetchFailed when no source knows the scheme, or when its library isn't installed."""
     scheme = uri.partition("://")[0].lower() if "://" in uri else ""
     module = SOURCES.get(scheme)
@@ -59,7 +60,7 @@ def find_source(uri: str) -> Origin:
     except ModuleNotFoundError as error:
         missing = f"{scheme}:// needs the Python package {error.name}; install tidegate-server[sources]"
         raise FetchFailed(UNSUPPORTED_URI, missing) from error
-    return Origin(uri, source)
+    return ResolvedUri(uri, source)
 
 
 def printable(uri: str) -> str:

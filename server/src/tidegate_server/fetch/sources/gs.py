@@ -2,21 +2,22 @@
 
 import os
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import cast
 
 # Read while the library is imported. With it, reading an object would take rights and a gRPC API of their own.
 os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
 
 import gcsfs
 
-from tidegate_server.fetch.sources.objects import Bucket, list_objects
-from tidegate_server.fetch.sources.stream import Listing
+from tidegate_server.fetch.sources.listing import Listing
+from tidegate_server.fetch.sources.object_storage import Bucket, list_objects, version_from
 
 
 def find(uri: str, environ: Mapping[str, str]) -> Listing:
+    """The objects below the path. Raises FetchFailed."""
     # An emulator knows no credentials, and asking the node for its identity would take long to fail.
     token = "anon" if environ.get("STORAGE_EMULATOR_HOST") else None
-    return list_objects(uri, lambda: _connect(token), _version)
+    return list_objects(uri, lambda: _connect(token), version_from("generation", "etag"))
 
 
 def _connect(token: str | None) -> Bucket:
@@ -27,8 +28,3 @@ def _connect(token: str | None) -> Bucket:
             token=token, session_kwargs=session, skip_instance_cache=True, use_listings_cache=False, access="read_only"
         ),
     )
-
-
-def _version(found: Mapping[str, Any]) -> str | None:
-    generation = found.get("generation") or found.get("etag")
-    return str(generation) if generation else None

@@ -5,12 +5,13 @@ from pathlib import Path
 
 from tidegate_server.errors import FetchFailed
 from tidegate_server.fetch.report import NOT_FOUND, UNSUPPORTED_URI
+from tidegate_server.fetch.sources.listing import Listing
 from tidegate_server.fetch.sources.local import local_path
-from tidegate_server.fetch.sources.stream import Listing
 from tidegate_server.settings import path_in_image
 
 
 def find(uri: str, environ: Mapping[str, str]) -> Listing:
+    """The path in the image. Raises FetchFailed."""
     local_path(uri)
     model = path_in_image(uri)
     given = environ.get("TIDEGATE_MODEL_PATH")

@@ -12,17 +12,18 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from tidegate_server.errors import FetchFailed
-from tidegate_server.fetch.bounds import MAX_FILES
-from tidegate_server.fetch.names import safe_name, unsafe
+from tidegate_server.fetch.limits import MAX_FILES
 from tidegate_server.fetch.report import NOT_FOUND, UNSAFE_CONTENT, UNSUPPORTED_URI
-from tidegate_server.fetch.sources.stream import Listing, SourceFile, Stream, single
+from tidegate_server.fetch.safe_names import safe_name, unsafe
+from tidegate_server.fetch.sources.listing import Listing, SourceFile, Stream, single
 
 # What file systems, Git and Kubernetes' own volumes put beside the files.
-_NOT_OURS = frozenset({"lost+found", ".git"})
+_IGNORED = frozenset({"lost+found", ".git"})
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
 
 
 def find(uri: str, _environ: Mapping[str, str]) -> Listing:
+    """The file or folder. Raises FetchFailed."""
     return list_path(local_path(uri))
 
 
@@ -42,8 +43,8 @@ def list_path(path: Path, top: Path | None = None) -> Listing:
     try:
         if not path.is_dir():
             opened = partial(_open, path) if top is None else partial(_open_beneath, top, path)
-            seen = path.stat()
-            return single(SourceFile(path.name, opened, seen.st_size, _version(seen)))
+            status = path.stat()
+            return single(SourceFile(path.name, opened, status.st_size, _version(status)))
         return Listing(tuple(_files(path, top or path)))
     except (OSError, ValueError) as error:
         raise _cannot_open(path, error) from error
@@ -53,15 +54,15 @@ def _files(folder: Path, top: Path) -> Iterator[SourceFile]:
     for count, path in enumerate(_plain_files(folder, folder), 1):
         if count > MAX_FILES:
             raise FetchFailed(UNSAFE_CONTENT, f"the folder has more than {MAX_FILES} files; name the model's own")
-        seen, name = path.lstat(), path.relative_to(folder).as_posix()
-        yield SourceFile(name, partial(_open_beneath, top, path), seen.st_size, _version(seen))
+        status, name = path.lstat(), path.relative_to(folder).as_posix()
+        yield SourceFile(name, partial(_open_beneath, top, path), status.st_size, _version(status))
 
 
 def _plain_files(folder: Path, top: Path) -> Iterator[Path]:
     with os.scandir(folder) as entries:
         found = sorted(entries, key=lambda entry: entry.name)
     for entry in found:
-        if entry.name in _NOT_OURS or entry.name.startswith(".."):
+        if entry.name in _IGNORED or entry.name.startswith(".."):
             continue
         path = Path(entry.path)
         name = safe_name(path.relative_to(top).as_posix(), "the folder")
@@ -72,18 +73,18 @@ def _plain_files(folder: Path, top: Path) -> Iterator[Path]:
             yield path
 
 
-def _check_plain(name: str, seen: os.stat_result) -> None:
-    if stat.S_ISLNK(seen.st_mode):
+def _check_plain(name: str, status: os.stat_result) -> None:
+    if stat.S_ISLNK(status.st_mode):
         raise unsafe(name, "the folder", "it is a symbolic link")
-    if not stat.S_ISREG(seen.st_mode):
+    if not stat.S_ISREG(status.st_mode):
         raise unsafe(name, "the folder", "it is no plain file")
-    if seen.st_nlink > 1:
+    if status.st_nlink > 1:
         raise unsafe(name, "the folder", "it is hard-linked to another file")
 
 
 @contextmanager
 def _open(path: Path, offset: int, _version_before: str | None) -> Iterator[Stream]:
-    with _refusals(path):
+    with _open_errors(path):
         descriptor = os.open(path, _READ)
     with _stream(path, descriptor, offset) as stream:
         yield stream
@@ -93,7 +94,7 @@ def _open(path: Path, offset: int, _version_before: str | None) -> Iterator[Stre
 def _open_beneath(top: Path, path: Path, offset: int, _version_before: str | None) -> Iterator[Stream]:
     """The file as it was when it was listed: nobody has put a link on the way to it since."""
     *folders, last = path.relative_to(top).parts
-    with ExitStack() as stack, _refusals(path):
+    with ExitStack() as stack, _open_errors(path):
         place = os.open(top, _READ | os.O_DIRECTORY)
         stack.callback(os.close, place)
         for folder in folders:
@@ -105,7 +106,7 @@ def _open_beneath(top: Path, path: Path, offset: int, _version_before: str | Non
 
 
 @contextmanager
-def _refusals(path: Path) -> Iterator[None]:
+def _open_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError) as error:
@@ -114,17 +115,17 @@ def _refusals(path: Path) -> Iterator[None]:
 
 @contextmanager
 def _stream(path: Path, descriptor: int, offset: int) -> Iterator[Stream]:
-    seen = os.fstat(descriptor)
-    if not stat.S_ISREG(seen.st_mode):
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
         os.close(descriptor)
         raise unsafe(path.name, "the model's folder", "it is no plain file")
     with os.fdopen(descriptor, "rb") as file:
         file.seek(offset)
-        yield Stream(file.read, seen.st_size, offset, _version(seen))
+        yield Stream(file.read, status.st_size, offset, _version(status))
 
 
-def _version(seen: os.stat_result) -> str:
-    return f"{seen.st_dev}-{seen.st_ino}-{seen.st_size}-{seen.st_mtime_ns}"
+def _version(status: os.stat_result) -> str:
+    return f"{status.st_dev}-{status.st_ino}-{status.st_size}-{status.st_mtime_ns}"
 
 
 def _cannot_open(path: Path, error: Exception) -> FetchFailed:

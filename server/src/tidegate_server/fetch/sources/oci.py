@@ -15,12 +15,12 @@ from functools import partial
 from typing import Any, TypeVar
 
 from tidegate_server.errors import FetchFailed
-from tidegate_server.fetch.bounds import MAX_FILES
-from tidegate_server.fetch.http import Asked, BadStatus, get, open_at
+from tidegate_server.fetch.http import BadStatus, GetRequest, get, open_at
+from tidegate_server.fetch.limits import MAX_FILES
 from tidegate_server.fetch.report import UNSAFE_CONTENT, UNSUPPORTED_URI, WRONG_DIGEST
+from tidegate_server.fetch.sources.listing import Listing, SourceFile, Stream, archive_kind
 from tidegate_server.fetch.sources.oci_login import Account, authorize, find_account
 from tidegate_server.fetch.sources.oci_reference import DIGEST, Reference, is_plain, parse, platform_matches
-from tidegate_server.fetch.sources.stream import Listing, SourceFile, Stream, archive_kind
 
 _MANIFESTS = (
     "application/vnd.oci.image.manifest.v1+json",
@@ -33,10 +33,11 @@ _INDEXES = (
 _MAX_MANIFEST = 4 * 2**20
 _TITLES = ("org.opencontainers.image.title", "org.cncf.model.filepath")
 _UNPACK = "io.deis.oras.content.unpack"
-Answer = TypeVar("Answer")
+Response = TypeVar("Response")
 
 
 def find(uri: str, environ: Mapping[str, str]) -> Listing:
+    """The layers of the artifact. Raises FetchFailed."""
     reference = parse(uri)
     registry = Registry(reference, environ)
     manifest, digest = registry.manifest(reference.version)
@@ -51,7 +52,7 @@ def find(uri: str, environ: Mapping[str, str]) -> Listing:
 
 @dataclass
 class Registry:
-    """A repository in a registry, and how it has let us in so far."""
+    """A repository in a registry, and the authorization that it accepted last."""
 
     reference: Reference
     environ: Mapping[str, str]
@@ -66,8 +67,8 @@ class Registry:
     def manifest(self, version: str) -> tuple[dict[str, Any], str]:
         """A manifest or an index, and its digest, which it has for sure. Raises FetchFailed."""
         accept = {"Accept": ", ".join((*_MANIFESTS, *_INDEXES))}
-        with self._let_in(get, f"manifests/{version}", accept) as answer:
-            body = answer.read(_MAX_MANIFEST + 1)
+        with self._authorized(get, f"manifests/{version}", accept) as response:
+            body = response.read(_MAX_MANIFEST + 1)
         if len(body) > _MAX_MANIFEST:
             raise FetchFailed(UNSAFE_CONTENT, f"the manifest has more than {_MAX_MANIFEST} bytes")
         digest = f"sha256:{hashlib.sha256(body).hexdigest()}"
@@ -85,32 +86,32 @@ class Registry:
     def blob(self, digest: str, offset: int, _before: str | None) -> Iterator[Stream]:
         """Named by its digest, it never changes: no condition is needed to begin in the middle."""
 
-        def opened(asked: Asked) -> AbstractContextManager[Stream]:
-            return open_at(asked, offset, None)
+        def opened(request: GetRequest) -> AbstractContextManager[Stream]:
+            return open_at(request, offset, None)
 
-        with self._let_in(opened, f"blobs/{digest}", {}) as stream:
+        with self._authorized(opened, f"blobs/{digest}", {}) as stream:
             yield replace(stream, version=digest)
 
     @contextmanager
-    def _let_in(
-        self, opened: Callable[[Asked], AbstractContextManager[Answer]], path: str, headers: Mapping[str, str]
-    ) -> Iterator[Answer]:
+    def _authorized(
+        self, opened: Callable[[GetRequest], AbstractContextManager[Response]], path: str, headers: Mapping[str, str]
+    ) -> Iterator[Response]:
         """Logs in where the registry asks for it, and again where its token has run out meanwhile."""
         with ExitStack() as stack:
             try:
-                answer = stack.enter_context(opened(self._asked(path, headers)))
+                response = stack.enter_context(opened(self._request(path, headers)))
             except BadStatus as error:
                 challenge = error.headers.get("WWW-Authenticate", "")
                 if error.status != 401 or not challenge:
                     raise
                 self.authorization = authorize(challenge, self.account, self.reference, self.scheme)
-                answer = stack.enter_context(opened(self._asked(path, headers)))
-            yield answer
+                response = stack.enter_context(opened(self._request(path, headers)))
+            yield response
 
-    def _asked(self, path: str, headers: Mapping[str, str]) -> Asked:
+    def _request(self, path: str, headers: Mapping[str, str]) -> GetRequest:
         address = f"{self.scheme}://{self.reference.host}/v2/{self.reference.repository}/{path}"
         private = {"Authorization": self.authorization} if self.authorization else {}
-        return Asked(address, headers, private)
+        return GetRequest(address, headers, private)
 
 
 def _is_index(manifest: Mapping[str, Any]) -> bool:

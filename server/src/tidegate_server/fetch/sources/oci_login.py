@@ -1,4 +1,4 @@
-"""How to be let in by a registry: from a docker config.json to the header of a request.
+"""Authentication at a registry: from a docker config.json to the header of a request.
 
 A registry that refuses says what it wants, a password or a token, and where tokens are given out. The password goes
 there and to the registry, the token to the registry, and neither to where blobs are redirected to.
@@ -15,11 +15,11 @@ from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from tidegate_server.errors import FetchFailed
-from tidegate_server.fetch.http import Asked, get
+from tidegate_server.fetch.http import GetRequest, get
 from tidegate_server.fetch.report import UNREACHABLE, UNSUPPORTED_URI
 from tidegate_server.fetch.sources.oci_reference import Reference
 
-_MAX_ANSWER = 2**20
+_MAX_RESPONSE = 2**20
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class Account:
 
     @property
     def basic(self) -> str:
+        """The header's value for HTTP Basic."""
         return "Basic " + base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
 
 
@@ -48,8 +49,8 @@ def find_account(reference: Reference, environ: Mapping[str, str]) -> Account | 
     try:
         return _account(found[1])
     except (ValueError, LookupError, TypeError, AttributeError, binascii.Error):
-        said = f"the entry of {found[0]} in the docker config.json has neither `auth` nor `username` and `password`"
-        raise FetchFailed(UNSUPPORTED_URI, said) from None
+        words = f"the entry of {found[0]} in the docker config.json has neither `auth` nor `username` and `password`"
+        raise FetchFailed(UNSUPPORTED_URI, words) from None
 
 
 def authorize(challenge: str, account: Account | None, reference: Reference, scheme: str) -> str:
@@ -59,25 +60,25 @@ def authorize(challenge: str, account: Account | None, reference: Reference, sch
         if account is None:
             raise _no_account(reference)
         return account.basic
-    said = dict(re.findall(r'(\w+)="([^"]*)"', rest))
-    if kind.lower() != "bearer" or "realm" not in said:
+    challenge_fields = dict(re.findall(r'(\w+)="([^"]*)"', rest))
+    if kind.lower() != "bearer" or "realm" not in challenge_fields:
         raise FetchFailed(UNREACHABLE, f"the registry {reference.registry} asks for a login that isn't known here")
     if account is not None and account.token:
         return f"Bearer {account.token}"
-    return f"Bearer {_token(said, account, reference, scheme)}"
+    return f"Bearer {_token(challenge_fields, account, reference, scheme)}"
 
 
-def _token(said: Mapping[str, str], account: Account | None, reference: Reference, scheme: str) -> str:
-    realm = urlsplit(said["realm"])
+def _token(challenge_fields: Mapping[str, str], account: Account | None, reference: Reference, scheme: str) -> str:
+    realm = urlsplit(challenge_fields["realm"])
     if realm.scheme != "https" and (realm.scheme, scheme) != ("http", "http"):
         raise FetchFailed(UNREACHABLE, f"the registry {reference.registry} sends logins to where there's no TLS")
-    scope = said.get("scope") or f"repository:{reference.repository}:pull"
-    query = {"scope": scope} | ({"service": said["service"]} if "service" in said else {})
-    address = f"{said['realm']}{'&' if realm.query else '?'}{urlencode(query, quote_via=quote)}"
+    scope = challenge_fields.get("scope") or f"repository:{reference.repository}:pull"
+    query = {"scope": scope} | ({"service": challenge_fields["service"]} if "service" in challenge_fields else {})
+    address = f"{challenge_fields['realm']}{'&' if realm.query else '?'}{urlencode(query, quote_via=quote)}"
     private = {"Authorization": account.basic} if account is not None else {}
-    with get(Asked(address, private=private)) as answer:
+    with get(GetRequest(address, private=private)) as response:
         try:
-            given = json.loads(answer.read(_MAX_ANSWER))
+            given = json.loads(response.read(_MAX_RESPONSE))
             token = given.get("token") or given["access_token"]
         except (ValueError, LookupError, TypeError, AttributeError):
             raise FetchFailed(UNREACHABLE, f"the registry {reference.registry} gave out no token") from None

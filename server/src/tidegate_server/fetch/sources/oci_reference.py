@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 
 from tidegate_server.errors import FetchFailed
-from tidegate_server.fetch.names import safe_name
 from tidegate_server.fetch.report import UNSUPPORTED_URI
+from tidegate_server.fetch.safe_names import safe_name
 
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _FORM = "write oci://REGISTRY/REPOSITORY:TAG or oci://REGISTRY/REPOSITORY@sha256:..."

@@ -8,15 +8,16 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from tidegate_server.errors import FetchFailed
-from tidegate_server.fetch.names import safe_name, unsafe
 from tidegate_server.fetch.report import NOT_FOUND, UNSUPPORTED_URI
+from tidegate_server.fetch.safe_names import safe_name, unsafe
+from tidegate_server.fetch.sources.listing import Listing
 from tidegate_server.fetch.sources.local import list_path
-from tidegate_server.fetch.sources.stream import Listing
 
 DEFAULT_MOUNT = "/mnt/models"
 
 
 def find(uri: str, environ: Mapping[str, str]) -> Listing:
+    """The file or folder on the claim. Raises FetchFailed."""
     mount = Path(environ.get("TIDEGATE_PVC_MOUNT") or DEFAULT_MOUNT)
     parts = urlsplit(uri)
     if not parts.netloc:

@@ -1,16 +1,23 @@
 """s3:// — Amazon's S3 and what speaks its language; keys, region and AWS_ENDPOINT_URL as the AWS SDK knows them."""
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import cast
 
 import s3fs
 
-from tidegate_server.fetch.sources.objects import CONNECT_SECONDS, SILENCE_SECONDS, Bucket, list_objects
-from tidegate_server.fetch.sources.stream import Listing
+from tidegate_server.fetch.sources.listing import Listing
+from tidegate_server.fetch.sources.object_storage import (
+    CONNECT_SECONDS,
+    SILENCE_SECONDS,
+    Bucket,
+    list_objects,
+    version_from,
+)
 
 
 def find(uri: str, _environ: Mapping[str, str]) -> Listing:
-    return list_objects(uri, _connect, _version)
+    """The objects below the path. Raises FetchFailed."""
+    return list_objects(uri, _connect, version_from("ETag"))
 
 
 def _connect() -> Bucket:
@@ -20,8 +27,3 @@ def _connect() -> Bucket:
     system = s3fs.S3FileSystem(config_kwargs=config, skip_instance_cache=True, use_listings_cache=False)
     system.retries = 1
     return cast(Bucket, system)
-
-
-def _version(found: Mapping[str, Any]) -> str | None:
-    tag = found.get("ETag")
-    return str(tag) if tag else None

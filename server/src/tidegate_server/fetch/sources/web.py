@@ -6,20 +6,21 @@ from functools import partial
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from tidegate_server.errors import FetchFailed
-from tidegate_server.fetch.http import Asked, open_at
+from tidegate_server.fetch.http import GetRequest, open_at
 from tidegate_server.fetch.report import UNSUPPORTED_URI
-from tidegate_server.fetch.sources.stream import Listing, SourceFile, single
+from tidegate_server.fetch.sources.listing import Listing, SourceFile, single
 
 
 def find(uri: str, _environ: Mapping[str, str]) -> Listing:
-    asked = _asked(uri)
+    """The file, or the folder whose files can only be guessed. Raises FetchFailed."""
+    request = _request(uri)
     path = urlsplit(uri).path
     if not path.endswith("/"):
-        return single(SourceFile(unquote(path.rpartition("/")[2]), partial(open_at, asked)))
-    return Listing((), find=lambda name: SourceFile(name, partial(open_at, _inside(asked, name))))
+        return single(SourceFile(unquote(path.rpartition("/")[2]), partial(open_at, request)))
+    return Listing((), find=lambda name: SourceFile(name, partial(open_at, _inside(request, name))))
 
 
-def _asked(uri: str) -> Asked:
+def _request(uri: str) -> GetRequest:
     try:
         parts = urlsplit(uri)
         host = parts.hostname
@@ -30,12 +31,12 @@ def _asked(uri: str) -> Asked:
     credentials, _, host = parts.netloc.rpartition("@")
     address = urlunsplit((parts.scheme, host, parts.path, parts.query, ""))
     if not credentials:
-        return Asked(address)
+        return GetRequest(address)
     token = base64.b64encode(unquote(credentials).encode()).decode()
-    return Asked(address, private={"Authorization": f"Basic {token}"})
+    return GetRequest(address, private={"Authorization": f"Basic {token}"})
 
 
-def _inside(folder: Asked, name: str) -> Asked:
+def _inside(folder: GetRequest, name: str) -> GetRequest:
     parts = urlsplit(folder.address)
     address = urlunsplit((parts.scheme, parts.netloc, parts.path + quote(name), parts.query, ""))
-    return Asked(address, folder.headers, folder.private)
+    return GetRequest(address, folder.headers, folder.private)

@@ -8,11 +8,12 @@ from tidegate_server.fetch.report import NOT_FOUND, UNSUPPORTED_MODEL
 
 MODEL = "model.onnx"
 SIGNATURE = "model.sig"
-BESIDE = ("tokenizer.json", "labels.json", "selftest.json")
+COMPANION_FILES = ("tokenizer.json", "labels.json", "selftest.json")
 """What a folder may have beside the graph and its weights."""
+OPTIONAL_FILES = (*COMPANION_FILES, SIGNATURE)
 
 
-def choose_model(names: Collection[str]) -> str:
+def select_graph(names: Collection[str]) -> str:
     """The graph in a folder: model.onnx, or the only .onnx file. Raises FetchFailed."""
     graphs = sorted(name for name in names if name.endswith(".onnx") and "/" not in name)
     if MODEL in graphs:

@@ -16,10 +16,10 @@ from socket import gaierror
 from typing import Any
 
 from tidegate_server.errors import BadSetting, FetchFailed
-from tidegate_server.fetch.choose import SIGNATURE
-from tidegate_server.fetch.collect import Collected
-from tidegate_server.fetch.parts import Parts
+from tidegate_server.fetch.collect import CollectedModel
+from tidegate_server.fetch.partial_downloads import PartialDownloads
 from tidegate_server.fetch.report import UNREACHABLE, UNSUPPORTED_URI, UNVERIFIED
+from tidegate_server.fetch.select_files import SIGNATURE
 
 METHODS = ("key", "certificate", "sigstore")
 _PEM = "-----BEGIN "
@@ -58,12 +58,12 @@ class Signer:
 
     @property
     def fingerprint(self) -> str:
-        """Stands for what was asked for, keys included, so that a later run knows whether it asks for the same."""
+        """Of these settings, keys included, so that a later run knows whether it wants the same."""
         parts = (self.method, _content(self.key), _content(self.certificates), self.identity, self.provider)
         return hashlib.sha256("\0".join((*parts, _content(self.trust_config))).encode()).hexdigest()
 
 
-def verify(collected: Collected, signer: Signer, parts: Parts) -> None:
+def verify(collected: CollectedModel, signer: Signer, downloads: PartialDownloads) -> None:
     """Raises FetchFailed with the reason Unverified for files that aren't, all of them, signed by `signer`."""
     if collected.single:
         raise FetchFailed(
@@ -73,15 +73,15 @@ def verify(collected: Collected, signer: Signer, parts: Parts) -> None:
     if SIGNATURE not in collected.files:
         raise FetchFailed(UNVERIFIED, f"the model isn't signed: there is no {SIGNATURE} beside it")
     # The signature can't be over itself, so it is out of the folder while that is compared.
-    signature = collected.files[SIGNATURE].place.rename(parts.folder / SIGNATURE)
+    signature = collected.files[SIGNATURE].path.rename(downloads.folder / SIGNATURE)
     try:
-        _ask(signer, collected.folder, signature, parts)
+        _check_signature(signer, collected.folder, signature, downloads)
         _check_covered(collected, signature)
     finally:
-        signature.rename(collected.files[SIGNATURE].place)
+        signature.rename(collected.files[SIGNATURE].path)
 
 
-def _ask(signer: Signer, folder: Path, signature: Path, parts: Parts) -> None:
+def _check_signature(signer: Signer, folder: Path, signature: Path, downloads: PartialDownloads) -> None:
     try:
         config = import_module("model_signing.verifying").Config()
     except ImportError as error:
@@ -90,7 +90,7 @@ def _ask(signer: Signer, folder: Path, signature: Path, parts: Parts) -> None:
         )
         raise FetchFailed(UNSUPPORTED_URI, missing) from error
     try:
-        _configured(config, signer, parts).verify(folder, signature)
+        _configured(config, signer, downloads).verify(folder, signature)
     except FetchFailed:
         raise
     except Exception as error:  # the library and those below it have no common base
@@ -119,38 +119,38 @@ def _words(error: Exception) -> str:
     return text[:300]
 
 
-def _configured(config: Any, signer: Signer, parts: Parts) -> Any:
+def _configured(config: Any, signer: Signer, downloads: PartialDownloads) -> Any:
     if signer.method == "key":
-        return config.use_elliptic_key_verifier(public_key=_file(signer.key, "key.pem", parts))
+        return config.use_elliptic_key_verifier(public_key=_file(signer.key, "key.pem", downloads))
     if signer.method == "certificate":
-        return config.use_certificate_verifier(certificate_chain=_certificates(signer.certificates, parts))
-    _give_room(parts)
+        return config.use_certificate_verifier(certificate_chain=_certificates(signer.certificates, downloads))
+    _provide_cache_folder(downloads)
     trust = Path(signer.trust_config) if signer.trust_config else None
     return config.use_sigstore_verifier(identity=signer.identity, oidc_issuer=signer.provider, trust_config=trust)
 
 
-def _give_room(parts: Parts) -> None:
+def _provide_cache_folder(downloads: PartialDownloads) -> None:
     """The library keeps what sigstore trusts in the home folder, which in a pod nobody may write to."""
     if not os.access(os.environ.get("HOME") or "/", os.W_OK):
         for variable in ("XDG_DATA_HOME", "XDG_CACHE_HOME"):
-            os.environ.setdefault(variable, str(parts.folder))
+            os.environ.setdefault(variable, str(downloads.folder))
 
 
-def _certificates(given: str, parts: Parts) -> list[Path]:
+def _certificates(given: str, downloads: PartialDownloads) -> list[Path]:
     """One file a certificate: the library reads only the first one of a file."""
     text = _content(given)
     found = re.findall(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", text, re.DOTALL)
     if not found:
         raise FetchFailed(UNVERIFIED, "TIDEGATE_SIGNATURE_CERTIFICATES holds no certificate in PEM form")
-    return [_file(f"{pem}\n", f"certificate-{number}.pem", parts) for number, pem in enumerate(found)]
+    return [_file(f"{pem}\n", f"certificate-{number}.pem", downloads) for number, pem in enumerate(found)]
 
 
-def _file(given: str, name: str, parts: Parts) -> Path:
+def _file(given: str, name: str, downloads: PartialDownloads) -> Path:
     if not given.startswith(_PEM):
         return Path(given)
-    place = parts.folder / name
-    place.write_text(given)
-    return place
+    path = downloads.folder / name
+    path.write_text(given)
+    return path
 
 
 def _content(given: str) -> str:
@@ -163,7 +163,7 @@ def _content(given: str) -> str:
         raise FetchFailed(UNVERIFIED, f"can't read {given}, which TIDEGATE_SIGNATURE_* names: {why}") from error
 
 
-def _check_covered(collected: Collected, signature: Path) -> None:
+def _check_covered(collected: CollectedModel, signature: Path) -> None:
     """Signing may leave files out, and then says nothing of them when it's verified."""
     signed = _signed_names(signature)
     for name in sorted(collected.files):

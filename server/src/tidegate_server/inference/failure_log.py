@@ -8,12 +8,14 @@ SECONDS_BETWEEN_LINES = 1.0
 
 
 class FailureLog:
+    """Logs failures of the model. One thread at a time may use it."""
+
     def __init__(self) -> None:
         self._silent_until = float("-inf")
         self._unsaid = 0
 
     def write(self, detail: str, now: float) -> None:
-        """`now` in seconds of a monotonic clock."""
+        """Logs a failure, or counts it for the next line. `now` in seconds of a monotonic clock."""
         if now < self._silent_until:
             self._unsaid += 1
             return

@@ -12,12 +12,13 @@ RATIO_FROM_BYTES = 64 * 2**20
 
 
 @dataclass
-class Allowance:
-    """Bytes that may still come."""
+class ByteBudget:
+    """How many bytes may still come."""
 
-    most: int
-    left: int
+    limit: int
+    remaining: int
 
     @classmethod
-    def of(cls, most: int) -> "Allowance":
-        return cls(most, most)
+    def of(cls, limit: int) -> "ByteBudget":
+        """An unspent one of `limit` bytes."""
+        return cls(limit, limit)

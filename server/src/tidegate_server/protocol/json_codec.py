@@ -25,6 +25,6 @@ def dump_json(value: Any) -> bytes:
     return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-def shown(words: str) -> str:
+def quoted(words: str) -> str:
     """A client's own words, quoted and cut, for a sentence to it."""
     return repr(words) if len(words) <= MAX_SHOWN else repr(words[:MAX_SHOWN]) + "…"

@@ -1,6 +1,6 @@
 """Texts to token ids, by the tokenizer.json that lies beside a model.
 
-A text is cut off at the model's length and padded only where padding can't change the model's answer. A tokenizer is
+A text is truncated to the model's length and padded only where padding can't change the model's answer. A tokenizer is
 shared by all threads: it is set up once, here, and only read afterwards.
 """
 
@@ -12,14 +12,14 @@ import numpy as np
 from tokenizers import Encoding, Tokenizer
 
 from tidegate_server.errors import InvalidRequest
-from tidegate_server.predict.cut import Cut, Run
-from tidegate_server.predict.files import unusable
+from tidegate_server.predict.package_files import unusable
+from tidegate_server.predict.text_encoder import EncodedTexts, TextBatch
 from tidegate_server.protocol.signature import NUMPY_TYPES, Signature, TensorSpec
 from tidegate_server.protocol.tensors import Array
 
 TOKENIZER_FILE = "tokenizer.json"
 MAX_TOKENIZER_BYTES = 64 * 2**20
-USUAL_MAX_LENGTH = 512  # tokens; what BERT, RoBERTa and most of their kind were trained with
+DEFAULT_MAX_LENGTH = 512  # tokens; what BERT, RoBERTa and most of their kind were trained with
 _CHARACTERS_PER_TOKEN = 16  # several times what any language needs
 _MASKS = frozenset({"attention_mask", "input_mask", "mask"})
 _TYPES = frozenset({"token_type_ids", "segment_ids"})
@@ -40,57 +40,57 @@ class TokenInputs:
 
 
 @dataclass(frozen=True)
-class Tokens:
-    """A tokenizer that is set up for one graph."""
+class TokenEncoder:
+    """A tokenizer that is set up for one graph. It is a TextEncoder."""
 
     tokenizer: Tokenizer
     inputs: TokenInputs
     pad_id: int
     pad_type_id: int
     pad_side: Literal["left", "right"]
-    cut_side: Literal["left", "right"]
+    truncation_side: Literal["left", "right"]
     max_length: int
 
-    def cut(self, texts: Sequence[str], *, pad: bool) -> Cut:
+    def encode(self, texts: Sequence[str], *, pad: bool) -> EncodedTexts:
         """As few runs as give each text the answer that it would get alone. Without `pad`, of one length each.
 
         Raises InvalidRequest for a text that gives no tokens.
         """
         encodings = [self._encode(position, text) for position, text in enumerate(texts)]
-        return Cut(
-            runs=tuple(self._runs(encodings, pad)),
-            shortened=tuple(bool(encoding.overflowing) for encoding in encodings),
+        return EncodedTexts(
+            batches=tuple(self._batches(encodings, pad)),
+            truncated=tuple(bool(encoding.overflowing) for encoding in encodings),
         )
 
     def _encode(self, position: int, text: str) -> Encoding:
         try:
-            encoding = self._beginning(text) or self.tokenizer.encode(text)
+            encoding = self._encode_prefix(text) or self.tokenizer.encode(text)
         except Exception as error:  # noqa: BLE001 - the library's errors share no base but Exception
             raise InvalidRequest(
-                f"text {position + 1} can't be cut into the model's tokens ({_brief(error)})"
+                f"text {position + 1} can't be cut into the model's tokens ({_short_error(error)})"
             ) from None
         if not encoding.ids:
             raise InvalidRequest(f"text {position + 1} is empty to this model: it has no token in it; give a word")
         return encoding
 
-    def _beginning(self, text: str) -> Encoding | None:
-        """The same tokens from the beginning alone, or None: a tokenizer cuts all of a text before it cuts it off."""
-        room = self.max_length * _CHARACTERS_PER_TOKEN
-        end = text.rfind(" ", 0, room)
-        if len(text) <= room or self.cut_side == "left" or end < 1 or text[end - 1].isspace():
+    def _encode_prefix(self, text: str) -> Encoding | None:
+        """The same tokens from the beginning alone, or None: a tokenizer reads all of a text before it truncates it."""
+        max_characters = self.max_length * _CHARACTERS_PER_TOKEN
+        end = text.rfind(" ", 0, max_characters)
+        if len(text) <= max_characters or self.truncation_side == "left" or end < 1 or text[end - 1].isspace():
             return None
         encoding = self.tokenizer.encode(text[:end])
         # Words don't change by what comes after them; and here at least one of them is beyond the model's length.
         return encoding if encoding.overflowing else None
 
-    def _runs(self, encodings: Sequence[Encoding], pad: bool) -> Iterator[Run]:
-        for positions in self._groups([len(encoding.ids) for encoding in encodings], pad):
-            chosen = [encodings[position] for position in positions]
+    def _batches(self, encodings: Sequence[Encoding], pad: bool) -> Iterator[TextBatch]:
+        for positions in self._group_by_length([len(encoding.ids) for encoding in encodings], pad):
+            members = [encodings[position] for position in positions]
             # A graph with a fixed number of rows wants them all: the last text is repeated, and nobody reads that.
-            chosen += chosen[-1:] * ((self.inputs.rows or 0) - len(chosen))
-            yield Run(tuple(positions), self._arrays(chosen))
+            members += members[-1:] * ((self.inputs.rows or 0) - len(members))
+            yield TextBatch(tuple(positions), self._arrays(members))
 
-    def _groups(self, lengths: Sequence[int], pad: bool) -> Iterator[list[int]]:
+    def _group_by_length(self, lengths: Sequence[int], pad: bool) -> Iterator[list[int]]:
         # Without a mask, padding would be read like words; so only texts of one length share a run.
         mixed = self.inputs.length is not None or (pad and self.inputs.mask is not None)
         together: dict[int, list[int]] = {}
@@ -103,14 +103,14 @@ class Tokens:
 
     def _arrays(self, encodings: Sequence[Encoding]) -> dict[str, Array]:
         width = self.inputs.length or max(len(encoding.ids) for encoding in encodings)
-        filled: list[tuple[TensorSpec | None, list[list[int]], int]] = [
+        columns: list[tuple[TensorSpec | None, list[list[int]], int]] = [
             (self.inputs.ids, [encoding.ids for encoding in encodings], self.pad_id),
             (self.inputs.mask, [encoding.attention_mask for encoding in encodings], 0),
             (self.inputs.types, [encoding.type_ids for encoding in encodings], self.pad_type_id),
         ]
-        return {spec.name: self._filled(spec, rows, width, pad) for spec, rows, pad in filled if spec is not None}
+        return {spec.name: self._padded(spec, rows, width, pad) for spec, rows, pad in columns if spec is not None}
 
-    def _filled(self, spec: TensorSpec, rows: list[list[int]], width: int, pad: int) -> Array:
+    def _padded(self, spec: TensorSpec, rows: list[list[int]], width: int, pad: int) -> Array:
         array = np.full((len(rows), width), pad, dtype=NUMPY_TYPES[spec.datatype])
         for row, values in zip(array, rows, strict=True):
             begin = width - len(values) if self.pad_side == "left" else 0
@@ -118,24 +118,24 @@ class Tokens:
         return array
 
 
-def open_tokens(content: bytes, max_length: int | None, signature: Signature) -> Tokens:
+def open_token_encoder(content: bytes, max_length: int | None, signature: Signature) -> TokenEncoder:
     """`max_length`: from labels.json. Raises ModelRefused for a broken tokenizer or a graph that isn't for text."""
     inputs = token_inputs(signature)
     tokenizer = _tokenizer(content)
-    own = tokenizer.truncation or {}
+    truncation = tokenizer.truncation or {}
     padding = tokenizer.padding or {}
-    limits = [max_length or own.get("max_length") or USUAL_MAX_LENGTH, inputs.length]
-    longest = min(limit for limit in limits if limit)
+    limits = [max_length or truncation.get("max_length") or DEFAULT_MAX_LENGTH, inputs.length]
+    max_length = min(limit for limit in limits if limit)
     tokenizer.no_padding()
-    _check(tokenizer, longest, own.get("direction", "right"))
-    return Tokens(
+    _set_max_length(tokenizer, max_length, truncation.get("direction", "right"))
+    return TokenEncoder(
         tokenizer=tokenizer,
         inputs=inputs,
         pad_id=padding.get("pad_id", _padding_token(tokenizer)),
         pad_type_id=padding.get("pad_type_id", 0),
         pad_side="left" if padding.get("direction") == "left" else "right",
-        cut_side="left" if own.get("direction") == "left" else "right",
-        max_length=longest,
+        truncation_side="left" if truncation.get("direction") == "left" else "right",
+        max_length=max_length,
     )
 
 
@@ -147,14 +147,14 @@ def token_inputs(signature: Signature) -> TokenInputs:
         by_role["mask" if name in _MASKS else "types" if name in _TYPES else "ids"].append(spec)
     ids, masks, types = by_role["ids"], by_role["mask"], by_role["types"]
     if len(ids) != 1 or len(masks) > 1 or len(types) > 1:
-        raise _no_text_model(
+        raise _not_a_text_model(
             "it needs one input for token ids, and may have attention_mask and token_type_ids", signature
         )
     given = [*ids, *masks, *types]
     if ids[0].datatype not in ("INT64", "INT32") or any(
         spec.datatype == "BYTES" or len(spec.shape) not in (0, 2) for spec in given
     ):
-        raise _no_text_model("token ids are INT64 of shape (batch, sequence)", signature)
+        raise _not_a_text_model("token ids are INT64 of shape (batch, sequence)", signature)
     rows, length = ids[0].shape or (-1, -1)  # old exporters leave shapes out
     return TokenInputs(
         ids=ids[0],
@@ -165,7 +165,7 @@ def token_inputs(signature: Signature) -> TokenInputs:
     )
 
 
-def _no_text_model(wanted: str, signature: Signature) -> Exception:
+def _not_a_text_model(wanted: str, signature: Signature) -> Exception:
     found = ", ".join(f"{spec.name} {spec.datatype} {list(spec.shape)}" for spec in signature.inputs) or "none"
     return unusable(
         TOKENIZER_FILE,
@@ -179,18 +179,18 @@ def _tokenizer(content: bytes) -> Tokenizer:
     except Exception as error:  # noqa: BLE001 - the library's errors share no base but Exception
         raise unusable(
             TOKENIZER_FILE,
-            f"it isn't a tokenizer that this server's tokenizers library reads ({_brief(error)}); save it anew",
+            f"it isn't a tokenizer that this server's tokenizers library reads ({_short_error(error)}); save it anew",
         ) from None
 
 
-def _check(tokenizer: Tokenizer, longest: int, direction: Any) -> None:
+def _set_max_length(tokenizer: Tokenizer, max_length: int, direction: Any) -> None:
     """Sets the length, and tries the tokenizer once: some mistakes show only in use."""
     try:
-        tokenizer.enable_truncation(longest, direction=direction)
+        tokenizer.enable_truncation(max_length, direction=direction)
         tokenizer.encode("a first text")
     except Exception as error:  # noqa: BLE001 - the library's errors share no base but Exception
         raise unusable(
-            TOKENIZER_FILE, f"it fails on a text of {longest} tokens ({_brief(error)}); save it anew"
+            TOKENIZER_FILE, f"it fails on a text of {max_length} tokens ({_short_error(error)}); save it anew"
         ) from None
 
 
@@ -199,5 +199,5 @@ def _padding_token(tokenizer: Tokenizer) -> int:
     return next((number for number in known if number is not None), 0)
 
 
-def _brief(error: Exception) -> str:
+def _short_error(error: Exception) -> str:
     return " ".join(str(error).split())[:300]

@@ -1,4 +1,4 @@
-"""What the access log and the trace hear of a call."""
+"""What the access log and the trace record of a call."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,42 +8,41 @@ import grpc
 
 from tidegate_server.access_log import AccessLog
 from tidegate_server.errors import NotAllowed
-from tidegate_server.rpc.served import Guard
+from tidegate_server.rpc.interfaces import MODEL_INFER, Authenticator
 from tidegate_server.tracing import ServerSpan, Tracing
-
-METHOD = "/inference.GRPCInferenceService/ModelInfer"
 
 
 @dataclass(frozen=True)
-class CallWitness:
-    """Any thread may call it."""
+class RpcTelemetry:
+    """Where inference calls are recorded. Any thread may use it."""
 
     access_log: AccessLog
     tracing: Tracing
-    guard: Guard
+    authenticator: Authenticator
 
-    def begin(self, context: grpc.ServicerContext) -> "SeenCall":
-        metadata = texts_of(context.invocation_metadata())
+    def begin(self, context: grpc.ServicerContext) -> "RpcRecord":
+        """Begins the span of a call."""
+        metadata = text_metadata(context.invocation_metadata())
         span = self.tracing.begin(metadata.get("traceparent"), metadata.get("tracestate"), name="grpc")
-        return SeenCall(self, span, metadata)
+        return RpcRecord(self, span, metadata)
 
 
 @dataclass(slots=True)
-class SeenCall:
+class RpcRecord:
     """One inference; `end` is called once."""
 
-    _witness: CallWitness
+    _telemetry: RpcTelemetry
     _span: ServerSpan
     _metadata: Mapping[str, str]
     rows: int = 0
 
     def end(self, http: int, seconds: float, *, encode_seconds: float, bytes_in: int, bytes_out: int) -> None:
-        """`http` as the metrics count it."""
+        """`http`: the status that the metrics count."""
         self._span.end("grpc", http, rows=self.rows, encode_seconds=encode_seconds)
-        if self._witness.access_log.wants(http):
-            self._witness.access_log.write(
+        if self._telemetry.access_log.wants(http):
+            self._telemetry.access_log.write(
                 "gRPC",
-                METHOD,
+                MODEL_INFER,
                 http,
                 seconds,
                 bytes_in=bytes_in,
@@ -55,11 +54,11 @@ class SeenCall:
 
     def _caller(self) -> str:
         try:
-            return str(getattr(self._witness.guard.check(self._metadata), "name", ""))
+            return str(getattr(self._telemetry.authenticator.check(self._metadata), "name", ""))
         except NotAllowed:  # its key was taken away meanwhile
             return ""
 
 
-def texts_of(metadata: Any) -> dict[str, str]:
-    """Keys are in lower case already; values of bytes belong to keys that nobody here asks for."""
+def text_metadata(metadata: Any) -> dict[str, str]:
+    """By lower-case key, without the values of bytes: they belong to keys that nobody here reads."""
     return {key: value for key, value in metadata or () if isinstance(value, str)}

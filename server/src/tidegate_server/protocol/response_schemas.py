@@ -8,7 +8,7 @@ from tidegate_server.protocol.v2 import EXTENSIONS, PLATFORM, model_names
 
 _TEXT: Schema = {"type": "string"}
 _COUNT: Schema = {"type": "integer", "minimum": 0}
-_REFUSALS = {
+_ERROR_RESPONSES = {
     "400": "The request doesn't fit the model; the sentence names the tensor and says what was expected",
     "401": "No key or token, or none that is good here",
     "403": "The key or token isn't for this",
@@ -22,7 +22,7 @@ _REFUSALS = {
 }
 
 
-def answer_schemas(name: str, revision: str, signature: Signature, server_version: str) -> dict[str, Schema]:
+def response_schemas(name: str, revision: str, signature: Signature, server_version: str) -> dict[str, Schema]:
     """By the names that the paths refer to."""
     return {
         "Error": record({"error": _TEXT}),
@@ -48,9 +48,9 @@ def answer_schemas(name: str, revision: str, signature: Signature, server_versio
     }
 
 
-def refusals() -> dict[str, Any]:
+def error_responses() -> dict[str, Any]:
     """By status. "default" is for what is wrong with the HTTP itself, such as a method or a head that is too large."""
-    known = {**_REFUSALS, "default": "Refused"}
+    known = {**_ERROR_RESPONSES, "default": "Refused"}
     content = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
     return {code: {"description": words, "content": content, **_headers(code)} for code, words in known.items()}
 

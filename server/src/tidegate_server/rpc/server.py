@@ -1,4 +1,4 @@
-"""The gRPC server: threads, limits of connections, and a stop that loses nobody.
+"""The gRPC server: threads, limits of connections, and a stop that loses no call.
 
 A bounded pool of threads answers: measured with a tiny model, it takes 5,300 calls a second where the library's event
 loop takes 3,100. Every call under way holds a thread, and so does an open stream; threads that wait cost little.
@@ -12,37 +12,37 @@ from time import sleep
 from types import MappingProxyType
 from typing import Any
 
-# The library would write a line for every malformed frame that a client sends; what matters is told by the calls.
+# The library would write a line for every malformed frame that a client sends; what matters, the calls record.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 import grpc
 
 from tidegate_server.errors import BadSetting
-from tidegate_server.rpc.answering import Answering
-from tidegate_server.rpc.bodies import Bodies
-from tidegate_server.rpc.calls import Calls
-from tidegate_server.rpc.gate import Gate
-from tidegate_server.rpc.served import Guard, Served
-from tidegate_server.rpc.streams import Streams
-from tidegate_server.rpc.witness import CallWitness
+from tidegate_server.rpc.auth_interceptor import AuthInterceptor
+from tidegate_server.rpc.call_log import RpcTelemetry
+from tidegate_server.rpc.handlers import RpcHandlers
+from tidegate_server.rpc.interfaces import Authenticator, ServedModel
+from tidegate_server.rpc.receive_timeouts import ReceiveTimeouts
+from tidegate_server.rpc.servicer import Servicer
+from tidegate_server.rpc.stream_limiter import StreamLimiter
 
-READING_THREADS = 128
+EXTRA_THREADS = 128
 """For calls that are being read or refused, and for health and metadata, while all others wait for the model."""
 ROUND_TRIP_SECONDS = 0.05
-"""Long enough for a call that is on its way to arrive, and for a word to leave."""
+"""Long enough for a call that is on its way to arrive, and for a GOAWAY to leave."""
 MINUTE_MS = 60_000
 
 
-class GrpcDoor:
-    """`threads`: inference requests that may wait for the model at once; a quarter as many streams may be open besides.
+class GrpcServer:
+    """Serves one model. `threads`: how many inference requests may wait; a quarter as many streams may be open besides.
 
     `body_seconds`: how long a client may take to send a message. `properties` of the model go out with its metadata.
     """
 
     def __init__(
         self,
-        inference: Served,
-        guard: Guard,
+        model: ServedModel,
+        authenticator: Authenticator,
         host: str,
         port: int,
         *,
@@ -50,23 +50,23 @@ class GrpcDoor:
         threads: int,
         body_seconds: float = 30.0,
         properties: Mapping[str, str] = MappingProxyType({}),
-        witness: CallWitness | None = None,
+        telemetry: RpcTelemetry | None = None,
     ) -> None:
-        most_streams = max(1, threads // 4)
-        most_calls = threads + most_streams + READING_THREADS
+        max_streams = max(1, threads // 4)
+        max_calls = threads + max_streams + EXTRA_THREADS
         self.port = port
         self._address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        self._bodies = Bodies()
-        self._streams = Streams(most_streams, self._bodies)
-        calls = Calls(inference, threads, properties)
-        self._answering = Answering(calls, inference, self._bodies, self._streams, body_seconds, witness)
-        self._pool = ThreadPoolExecutor(most_calls, thread_name_prefix="grpc")
+        self._timeouts = ReceiveTimeouts()
+        self._stream_limiter = StreamLimiter(max_streams, self._timeouts)
+        servicer = Servicer(model, threads, properties)
+        self._handlers = RpcHandlers(servicer, model, self._timeouts, self._stream_limiter, body_seconds, telemetry)
+        self._pool = ThreadPoolExecutor(max_calls, thread_name_prefix="grpc")
         self._server = grpc.server(
             self._pool,
-            handlers=self._answering.handlers(),
-            interceptors=[Gate(guard, inference.metrics)],
+            handlers=self._handlers.handlers(),
+            interceptors=[AuthInterceptor(authenticator, model.metrics)],
             options=_options(max_message_bytes),
-            maximum_concurrent_rpcs=most_calls,
+            maximum_concurrent_rpcs=max_calls,
         )
 
     def start(self) -> int:
@@ -77,35 +77,35 @@ class GrpcDoor:
             raise BadSetting(
                 f"TIDEGATE_GRPC_PORT: can't listen on {self._address}; is it free and an address of this machine?"
             ) from None
-        self._bodies.start()
+        self._timeouts.start()
         self._server.start()
         self.port = port
         return port
 
     def begin_drain(self) -> None:
-        """Health says NOT_SERVING from now on; everything is still answered."""
-        self._answering.begin_drain()
+        """Health says NOT_SERVING from now on; every call is still served."""
+        self._handlers.begin_drain()
 
     def stop(self, grace_seconds: float) -> None:
-        """Tells clients to go elsewhere, takes no new calls, and waits for those that are under way.
+        """Sends GOAWAY, takes no new calls, and waits up to `grace_seconds` for those that are under way.
 
         The library drops a call that arrives after this began, on a connection whose client doesn't know it yet. So
-        answers are held back for a moment, and reach their clients after the word that the connection ends: a client
-        that asks one thing after the other loses nothing.
+        responses are held back for a moment, and reach their clients after GOAWAY: a client that sends one request
+        after the other loses nothing.
         """
-        self._answering.begin_drain()
-        ended = self._stop_with_answers_held(grace_seconds) if grace_seconds else self._server.stop(None)
-        self._streams.end()
+        self._handlers.begin_drain()
+        ended = self._stop_with_responses_held(grace_seconds) if grace_seconds else self._server.stop(None)
+        self._stream_limiter.stop()
         ended.wait()
-        self._bodies.end()
+        self._timeouts.stop()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _stop_with_answers_held(self, grace_seconds: float) -> Event:
-        self._answering.hold_answers()
+    def _stop_with_responses_held(self, grace_seconds: float) -> Event:
+        self._handlers.hold_responses()
         sleep(ROUND_TRIP_SECONDS)
         ended = self._server.stop(grace_seconds)
         sleep(ROUND_TRIP_SECONDS)
-        self._answering.let_answers_go()
+        self._handlers.release_responses()
         return ended
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 PIECE = 2**16
 
 
-class Cut:
+class BreakingProxy:
     """`left`: bytes that still come through to the client, over all connections; None is all there are."""
 
     def __init__(self, port: int) -> None:
@@ -59,9 +59,9 @@ class Cut:
 
 
 @contextmanager
-def cut_through(port: int) -> Iterator[Cut]:
+def breaking_proxy(port: int) -> Iterator[BreakingProxy]:
     """A proxy in front of a port of loopback."""
-    proxy = Cut(port)
+    proxy = BreakingProxy(port)
     thread = threading.Thread(target=proxy.serve)
     thread.start()
     try:

@@ -8,7 +8,7 @@ import orjson
 
 from tidegate_server.errors import InvalidRequest, ModelFailed, NotFiniteOutput
 from tidegate_server.predict.predictor import Predictor
-from tidegate_server.predict.selftest import MAX_CASES, USUAL_TOLERANCE, Run
+from tidegate_server.predict.selftest import DEFAULT_TOLERANCE, MAX_CASES, RunModel
 from tidegate_server.protocol.limits import Limits
 from tidegate_server.protocol.signature import Signature, blank_inputs
 
@@ -17,11 +17,11 @@ _SEED = 7
 
 def record_selftest(
     bodies: Sequence[Any],
-    run: Run,
+    run: RunModel,
     predictor: Predictor,
     signature: Signature,
     limits: Limits,
-    tolerance: float = USUAL_TOLERANCE,
+    tolerance: float = DEFAULT_TOLERANCE,
 ) -> bytes:
     """The content of a selftest.json with a case for each body of /predict, at most 1000.
 
@@ -33,36 +33,36 @@ def record_selftest(
     if bodies:
         cases = [_case(body, run, predictor, signature, limits, tolerance) for body in bodies]
     else:
-        cases = list(_usual_cases(run, predictor, signature, limits, tolerance))
+        cases = list(_example_cases(run, predictor, signature, limits, tolerance))
     return orjson.dumps({"cases": cases}, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 
 def _case(
-    body: Any, run: Run, predictor: Predictor, signature: Signature, limits: Limits, tolerance: float
+    body: Any, run: RunModel, predictor: Predictor, signature: Signature, limits: Limits, tolerance: float
 ) -> dict[str, Any]:
-    asked = predictor.read(body, signature, limits)
-    answer = orjson.loads(asked.write("", "", [run(request) for request in asked.requests]))
+    request = predictor.read(body, signature, limits)
+    answer = orjson.loads(request.write("", "", [run(request) for request in request.requests]))
     # The next model or revision has another name, and is to answer the same all the same.
     expected = {field: value for field, value in answer.items() if field not in ("model", "revision")}
     return {"body": body, "answer": expected, "tolerance": tolerance}
 
 
-def _usual_cases(
-    run: Run, predictor: Predictor, signature: Signature, limits: Limits, tolerance: float
+def _example_cases(
+    run: RunModel, predictor: Predictor, signature: Signature, limits: Limits, tolerance: float
 ) -> Iterator[dict[str, Any]]:
-    worked = False
+    any_accepted = False
     failure: Exception | None = None
-    for body in usual_bodies(predictor, signature):
+    for body in example_bodies(predictor, signature):
         try:
             yield _case(body, run, predictor, signature, limits, tolerance)
-            worked = True
+            any_accepted = True
         except (InvalidRequest, ModelFailed, NotFiniteOutput) as error:
             failure = error  # zeros, or numbers at random, may be illegal to a legal model
-    if not worked:
+    if not any_accepted:
         raise InvalidRequest(f"the model accepts no made-up input, so give bodies of your own ({failure})")
 
 
-def usual_bodies(predictor: Predictor, signature: Signature) -> list[Any]:
+def example_bodies(predictor: Predictor, signature: Signature) -> list[Any]:
     """The predictor's own example; or zeros, and then small numbers that are always the same."""
     example = predictor.example(signature)
     if example is not None:

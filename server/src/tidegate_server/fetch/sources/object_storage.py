@@ -14,9 +14,9 @@ from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
 from tidegate_server.errors import FetchFailed
-from tidegate_server.fetch.bounds import MAX_FILES
+from tidegate_server.fetch.limits import MAX_FILES
 from tidegate_server.fetch.report import NOT_FOUND, UNREACHABLE, UNSAFE_CONTENT, UNSUPPORTED_URI
-from tidegate_server.fetch.sources.stream import Listing, SourceFile, Stream, single
+from tidegate_server.fetch.sources.listing import Listing, SourceFile, Stream, single
 from tidegate_server.onnx_file import MAX_FOLDERS
 
 BLOCK_BYTES = 16 * 2**20
@@ -38,6 +38,15 @@ class Bucket(Protocol):
 
 Version = Callable[[Mapping[str, Any]], str | None]
 """What, of an object's description, changes when its content does."""
+
+
+def version_from(*fields: str) -> Version:
+    """The first of these fields that the description has."""
+
+    def version(found: Mapping[str, Any]) -> str | None:
+        return next((str(found[field]) for field in fields if found.get(field)), None)
+
+    return version
 
 
 def list_objects(uri: str, connect: Callable[[], Bucket], version: Version) -> Listing:
@@ -105,10 +114,10 @@ def failures(scheme: str) -> Iterator[None]:
         raise FetchFailed(NOT_FOUND, f"{scheme}:// has no such object; check model.uri") from None
     except Exception as error:  # noqa: BLE001 - raised again, in our words
         words = without_secrets(" ".join(str(error).split()), os.environ)[:200]
-        said = f"{type(error).__name__}: {words}" if words else type(error).__name__
+        cause = f"{type(error).__name__}: {words}" if words else type(error).__name__
         if _is_refusal(error, words):
-            raise FetchFailed(UNREACHABLE, f"{scheme}:// refused access ({said}); check the credentials") from None
-        raise FetchFailed(UNREACHABLE, f"{scheme}:// can't be read ({said})", transient=True) from None
+            raise FetchFailed(UNREACHABLE, f"{scheme}:// refused access ({cause}); check the credentials") from None
+        raise FetchFailed(UNREACHABLE, f"{scheme}:// can't be read ({cause})", transient=True) from None
 
 
 def _is_refusal(error: Exception, words: str) -> bool:

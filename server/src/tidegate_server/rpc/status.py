@@ -1,4 +1,4 @@
-"""What an error is called in gRPC. Pure: the same errors as over HTTP, and the same sentences."""
+"""Errors as gRPC statuses. Pure: the same errors as over HTTP, and the same sentences."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from tidegate_server.errors import (
     ServerError,
 )
 
-CLIENT_WENT_AWAY = 499
+CLIENT_CLOSED_REQUEST = 499
 """Counted for calls that ended before their answer: cancelled, or past the client's own deadline."""
 _BY_HTTP_STATUS = {
     401: grpc.StatusCode.UNAUTHENTICATED,
@@ -25,8 +25,8 @@ _BY_HTTP_STATUS = {
 
 
 @dataclass(frozen=True)
-class Refusal:
-    """`http` is the status that the same error has over HTTP; it's what is counted."""
+class ErrorStatus:
+    """A status with its message. `http`: the status that the same error has over HTTP, which is what is counted."""
 
     code: grpc.StatusCode
     http: int
@@ -34,20 +34,21 @@ class Refusal:
     retry_milliseconds: int | None = None
 
 
-def refusal_of(error: ServerError) -> Refusal:
+def status_of(error: ServerError) -> ErrorStatus:
+    """INTERNAL for errors that a client can do nothing about."""
     match error:
         case InvalidRequest() | NotAllowed():
             code = _BY_HTTP_STATUS.get(error.status, grpc.StatusCode.INVALID_ARGUMENT)
-            return Refusal(code, error.status, str(error))
+            return ErrorStatus(code, error.status, str(error))
         case Overloaded():
             milliseconds = error.retry_after_seconds * 1000
-            return Refusal(grpc.StatusCode.RESOURCE_EXHAUSTED, 429, str(error), milliseconds)
+            return ErrorStatus(grpc.StatusCode.RESOURCE_EXHAUSTED, 429, str(error), milliseconds)
         case DeadlinePassed():
-            return Refusal(grpc.StatusCode.DEADLINE_EXCEEDED, 504, str(error))
+            return ErrorStatus(grpc.StatusCode.DEADLINE_EXCEEDED, 504, str(error))
         case NotReady():
-            return Refusal(grpc.StatusCode.UNAVAILABLE, 503, str(error))
+            return ErrorStatus(grpc.StatusCode.UNAVAILABLE, 503, str(error))
         case ModelFailed():
             # The runtime's own words may hold paths and values; they are in the log.
-            return Refusal(grpc.StatusCode.INTERNAL, 500, "the model failed on this input")
+            return ErrorStatus(grpc.StatusCode.INTERNAL, 500, "the model failed on this input")
         case _:
-            return Refusal(grpc.StatusCode.INTERNAL, 500, str(error))
+            return ErrorStatus(grpc.StatusCode.INTERNAL, 500, str(error))

@@ -1,6 +1,6 @@
-"""The folder of unfinished downloads, beside the model's place, so that a rename is all that is left to do.
+"""The folder of unfinished downloads, beside the target, so that a rename is all that is left to do.
 
-Each file has a note beside its bytes: where they are from, and of which version. A process that starts anew goes on
+Each file has a record beside its bytes: where they are from, and of which version. A process that starts anew goes on
 where the last one stopped, and takes nothing that belongs to another URI or to another version of the file.
 """
 
@@ -18,53 +18,55 @@ from tidegate_server.fetch.report import TOO_LARGE, UNREACHABLE
 
 
 @dataclass(frozen=True)
-class Note:
-    """`source`: the URI without what may be secret. `sha256`: of the whole file, once it is complete."""
+class PartRecord:
+    """Of a partial file. `source`: the URI without what may be secret. `sha256`: of the file, once it is complete."""
 
     source: str
     version: str | None
     sha256: str | None = None
 
 
-class Parts:
-    """What has come of a model so far. `source`: the URI without what may be secret."""
+class PartialDownloads:
+    """The partial files of a model. `source`: the URI without what may be secret."""
 
     def __init__(self, target: Path, source: str) -> None:
         self.folder = target.parent / f".{target.name}.fetch"
         self.source = source
         with disk_failures(target):
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._drop_what_is_not_of(source)
+            self._drop_other_sources(source)
 
-    def place(self, name: str) -> Path:
+    def path(self, name: str) -> Path:
         """Where the bytes of a file go."""
         return self.folder / f"{hashlib.sha256(name.encode()).hexdigest()[:32]}.part"
 
-    def note(self, name: str) -> Note | None:
+    def record(self, name: str) -> PartRecord | None:
         """What is known of a file's bytes; None where there are none, or none of this URI."""
-        note = _read_note(self._note(name))
-        return note if note is not None and note.source == self.source and self.place(name).is_file() else None
+        record = _read_record(self._record_path(name))
+        return record if record is not None and record.source == self.source and self.path(name).is_file() else None
 
-    def write_note(self, name: str, version: str | None, sha256: str | None = None) -> None:
-        self._note(name).write_text(json.dumps(asdict(Note(self.source, version, sha256))))
+    def write_record(self, name: str, version: str | None, sha256: str | None = None) -> None:
+        """`version`: of the bytes that are here; `sha256`: once they are all of the file."""
+        self._record_path(name).write_text(json.dumps(asdict(PartRecord(self.source, version, sha256))))
 
     def forget(self, name: str) -> None:
-        self._note(name).unlink(missing_ok=True)
-        self.place(name).unlink(missing_ok=True)
+        """Deletes a file's bytes and its record."""
+        self._record_path(name).unlink(missing_ok=True)
+        self.path(name).unlink(missing_ok=True)
 
-    def room(self, name: str) -> Path:
+    def new_folder(self, name: str) -> Path:
         """A new empty folder of that name in here."""
-        room = self.folder / name
-        shutil.rmtree(room, ignore_errors=True)
-        room.mkdir()
-        return room
+        folder = self.folder / name
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        return folder
 
-    def received(self) -> int:
+    def received_bytes(self) -> int:
         """Bytes of all files so far."""
         return sum(path.stat().st_size for path in self.folder.glob("*.part"))
 
     def discard(self) -> None:
-        """Everything."""
+        """Deletes the folder."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def discard_unless_resumable(self) -> None:
@@ -75,27 +77,27 @@ class Parts:
         if not any(self.folder.glob("*.part")):
             self.discard()
 
-    def _drop_what_is_not_of(self, source: str) -> None:
-        """It would take the room that the new model needs."""
+    def _drop_other_sources(self, source: str) -> None:
+        """They would take the space that the new model needs."""
         for path in self.folder.glob("*.part"):
-            if (note := _read_note(path.with_suffix(".json"))) is None or note.source != source:
+            if (record := _read_record(path.with_suffix(".json"))) is None or record.source != source:
                 path.unlink(missing_ok=True)
                 path.with_suffix(".json").unlink(missing_ok=True)
 
-    def _note(self, name: str) -> Path:
-        return self.place(name).with_suffix(".json")
+    def _record_path(self, name: str) -> Path:
+        return self.path(name).with_suffix(".json")
 
 
-def _read_note(place: Path) -> Note | None:
+def _read_record(path: Path) -> PartRecord | None:
     try:
-        return Note(**json.loads(place.read_text()))
+        return PartRecord(**json.loads(path.read_text()))
     except (OSError, ValueError, TypeError):
         return None
 
 
 @contextmanager
 def disk_failures(target: Path) -> Iterator[None]:
-    """Says in one sentence what the disk refused."""
+    """Turns OSError into FetchFailed."""
     try:
         yield
     except OSError as error:

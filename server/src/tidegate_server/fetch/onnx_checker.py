@@ -15,9 +15,9 @@ from tidegate_server.fetch.report import UNSUPPORTED_MODEL
 
 log = logging.getLogger(__name__)
 
-MOST_BYTES = 2**31 - 1
+MAX_BYTES = 2**31 - 1
 """Protobuf reads no longer message. Weights in files of their own don't count."""
-MOST_SECONDS = 300.0
+MAX_SECONDS = 300.0
 
 
 def check_graph(model: Path, how: str) -> None:
@@ -34,14 +34,14 @@ def check_graph(model: Path, how: str) -> None:
 def _fault(model: Path) -> str | None:
     """The checker's words; None when it has nothing to say, or couldn't be asked, which the log tells."""
     size = model.stat().st_size
-    if size > MOST_BYTES:
-        log.warning("the graph isn't checked: it has %d bytes, and protobuf reads no more than %d", size, MOST_BYTES)
+    if size > MAX_BYTES:
+        log.warning("the graph isn't checked: it has %d bytes, and protobuf reads no more than %d", size, MAX_BYTES)
         return None
     command = [sys.executable, "-m", __name__, str(model)]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=MOST_SECONDS, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=MAX_SECONDS, check=False)
     except subprocess.TimeoutExpired:
-        log.warning("the graph isn't checked: ONNX's checker wasn't done after %.0f s", MOST_SECONDS)
+        log.warning("the graph isn't checked: ONNX's checker wasn't done after %.0f s", MAX_SECONDS)
         return None
     try:
         answer = json.loads(done.stdout)

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from tidegate_server.errors import InvalidRequest
-from tidegate_server.protocol.document import dump_json, shown
+from tidegate_server.protocol.json_codec import dump_json, quoted
 from tidegate_server.protocol.limits import Limits
-from tidegate_server.protocol.request import InferRequest, complete, every_output, known_input
+from tidegate_server.protocol.request import InferRequest, all_outputs, known_input, require_all_inputs
 from tidegate_server.protocol.signature import Signature, TensorSpec
 from tidegate_server.protocol.tensors import (
     Array,
@@ -20,28 +20,26 @@ from tidegate_server.protocol.tensors import (
     flatten,
     json_ready,
     too_many_elements,
-    typed,
+    typed_array,
 )
 
 _FORMS = '{"inputs": ...} or {"rows": [...]}'
 
 
-def read_plain(document: Any, signature: Signature, limits: Limits) -> InferRequest:
+def read_predict(document: Any, signature: Signature, limits: Limits) -> InferRequest:
     """`document` is what parse_json gave. Raises InvalidRequest."""
-    arrays = (
-        _row_arrays(document, signature, limits) if asks_for_rows(document) else _arrays(document, signature, limits)
-    )
+    arrays = _row_arrays(document, signature, limits) if wants_rows(document) else _arrays(document, signature, limits)
     if sum(array.size for array in arrays.values()) > limits.max_elements:
         raise too_many_elements("the inputs together have", limits)
-    return InferRequest(complete(arrays, signature), every_output(signature.output_names))
+    return InferRequest(require_all_inputs(arrays, signature), all_outputs(signature.output_names))
 
 
-def asks_for_rows(document: Any) -> bool:
+def wants_rows(document: Any) -> bool:
     """Whether write_rows and not write_plain gives the answer."""
     return isinstance(document, dict) and "rows" in document
 
 
-def write_plain(model: str, revision: str, outputs: Mapping[str, Array]) -> bytes:
+def write_predict(model: str, revision: str, outputs: Mapping[str, Array]) -> bytes:
     """Outputs by name, nested to their shapes. Raises NotFiniteOutput."""
     ready = {name: json_ready(name, array) for name, array in outputs.items()}
     return dump_json({"model": model, "revision": revision, "outputs": ready})
@@ -73,7 +71,7 @@ def _only_field(document: Any, field: str) -> Any:
         raise InvalidRequest(f"the body must be {_FORMS}")
     unknown = next((name for name in document if name != field), None)
     if unknown is not None:
-        raise InvalidRequest(f"unknown field {shown(unknown)}; the body must be {_FORMS}")
+        raise InvalidRequest(f"unknown field {quoted(unknown)}; the body must be {_FORMS}")
     return document[field]
 
 
@@ -100,7 +98,7 @@ def _column(spec: TensorSpec, values: list[Any], limits: Limits) -> Array:
     if len(shape) == 1 and len(spec.shape) == 2:
         shape = (*shape, 1)  # one number a row, for a model that wants a column of them
     check_shape(spec, shape, limits)
-    return typed(spec, shape, flat, kinds, limits)
+    return typed_array(spec, shape, flat, kinds, limits)
 
 
 def _without_single_column(array: Array) -> Array:

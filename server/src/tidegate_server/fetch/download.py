@@ -1,0 +1,133 @@
+"""One file from its source to the folder of partial downloads: counted, hashed and resumed where it broke."""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+from typing import BinaryIO
+
+from tidegate_server.errors import FetchFailed
+from tidegate_server.fetch.limits import ByteBudget
+from tidegate_server.fetch.partial_downloads import PartialDownloads, PartRecord, disk_failures
+from tidegate_server.fetch.report import TOO_LARGE, UNREACHABLE, WRONG_DIGEST
+from tidegate_server.fetch.sources.listing import SourceFile, Stream
+
+PIECE_BYTES = 2**20
+
+
+@dataclass(frozen=True)
+class LocalFile:
+    """A whole file, still in the folder of partial downloads. `size`: in bytes."""
+
+    path: Path
+    sha256: str
+    size: int
+    resumed: bool = False
+
+
+def download(file: SourceFile, downloads: PartialDownloads, budget: ByteBudget, sha256: str | None = None) -> LocalFile:
+    """Downloads a file, or the rest of it, within the budget. `sha256`: what it must have. Raises FetchFailed."""
+    path, record = downloads.path(file.name), downloads.record(file.name)
+    if (local_file := _completed(file, path, record)) is None:
+        local_file = _receive(file, path, _resumable(file, record), downloads, budget)
+    if local_file.size > budget.remaining:
+        raise _too_large(f"the model has {local_file.size} bytes", budget)
+    budget.remaining -= local_file.size
+    _check_digest(file, local_file, sha256 or file.sha256, downloads)
+    return local_file
+
+
+def _completed(file: SourceFile, path: Path, record: PartRecord | None) -> LocalFile | None:
+    if record is None or record.sha256 is None or file.version is None or record.version != file.version:
+        return None
+    return LocalFile(path, record.sha256, path.stat().st_size)
+
+
+def _resumable(file: SourceFile, record: PartRecord | None) -> str | None:
+    """The version of the bytes that are here, if a source can be asked for the rest of them."""
+    if record is None or (file.version is not None and record.version != file.version):
+        return None
+    return record.version
+
+
+def _receive(
+    file: SourceFile, path: Path, version: str | None, downloads: PartialDownloads, budget: ByteBudget
+) -> LocalFile:
+    offset = path.stat().st_size if version is not None else 0
+    with file.open(offset, version) as stream:
+        if stream.size is not None and stream.size > budget.remaining:
+            raise _too_large(f"the model has {stream.size} bytes", budget)
+        if stream.start and stream.version != version:
+            downloads.forget(file.name)
+            raise FetchFailed(UNREACHABLE, f"{file.name} changed at its source meanwhile", transient=True)
+        with disk_failures(downloads.folder), _open_part(path, stream.start) as part:
+            _write_record(file.name, stream, downloads)
+            local_file = _copy(stream, part, path, budget)
+    if stream.version is not None:
+        downloads.write_record(file.name, stream.version, local_file.sha256)
+    return local_file
+
+
+def _write_record(name: str, stream: Stream, downloads: PartialDownloads) -> None:
+    """Before the first byte. Without a version nobody could tell whether the rest belongs to the beginning."""
+    if stream.version is not None:
+        downloads.write_record(name, stream.version)
+
+
+@contextmanager
+def _open_part(path: Path, start: int) -> Iterator[BinaryIO]:
+    """For reading what is there up to `start`, and for writing from there on."""
+    if start == 0:
+        path.with_suffix(".json").unlink(missing_ok=True)
+    with path.open("r+b" if start else "w+b") as part:
+        part.truncate(start)
+        yield part
+
+
+def _copy(stream: Stream, part: BinaryIO, path: Path, budget: ByteBudget) -> LocalFile:
+    digest, size = hashlib.sha256(), 0
+    while piece := part.read(PIECE_BYTES):
+        digest.update(piece)
+        size += len(piece)
+    while piece := _read(stream):
+        size += len(piece)
+        if size > budget.remaining:
+            raise _too_large("the model has more bytes", budget)
+        digest.update(piece)
+        part.write(piece)
+    if stream.size is not None and size < stream.size:
+        sentence = f"the model was cut short: {size} of {stream.size} bytes came"
+        raise FetchFailed(UNREACHABLE, sentence, transient=True)
+    part.flush()
+    os.fsync(part.fileno())
+    return LocalFile(path, digest.hexdigest(), size, resumed=stream.start > 0)
+
+
+def _read(stream: Stream) -> bytes:
+    try:
+        return stream.read(PIECE_BYTES)
+    except (OSError, HTTPException) as error:
+        raise FetchFailed(UNREACHABLE, "the connection broke before the model was complete", transient=True) from error
+
+
+def _too_large(found: str, budget: ByteBudget) -> FetchFailed:
+    used = budget.limit - budget.remaining
+    beside = f" beside the {used} of its other files" if used else ""
+    return FetchFailed(TOO_LARGE, f"{found}{beside}, the limit is {budget.limit}; raise it or shrink the model")
+
+
+def _check_digest(file: SourceFile, local_file: LocalFile, wanted: str | None, downloads: PartialDownloads) -> None:
+    if wanted is None or local_file.sha256 == wanted:
+        return
+    downloads.forget(file.name)
+    if local_file.resumed:
+        # Its beginning and its end may be of two versions. Only a whole download says that the digest is wrong.
+        raise FetchFailed(UNREACHABLE, f"what was resumed isn't {file.name}; it starts over", transient=True)
+    raise FetchFailed(
+        WRONG_DIGEST,
+        f"the sha256 of {file.name or 'the model'} is {local_file.sha256}, not {wanted}; "
+        "correct model.sha256 or the file behind model.uri",
+    )

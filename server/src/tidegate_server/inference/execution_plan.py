@@ -1,0 +1,119 @@
+"""How the CPUs are shared between runs, chosen from what was measured at warm-up. Pure.
+
+Three questions, one answer for each model: does a run use one thread or all of them; how many rows go into one run;
+and is a run so short that handing it to another thread would cost more than the run itself.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+THREAD_HANDOFF_SECONDS = 60e-6
+"""What giving a batch to another thread and its result back costs in Python; measured, and only its order matters."""
+REQUEST_SECONDS = 20e-6
+"""What reading and answering one small request costs, in which no other Python code runs."""
+MAX_INLINE_SECONDS = 1e-3
+"""The event loop reads and writes nothing meanwhile."""
+MIN_BATCH_GAIN = 1.1
+"""A larger batch has to bring this much more than the one before it, or its latency buys nothing."""
+MIN_LAYOUT_GAIN = 1.2
+"""Measurements of a few milliseconds on shared cores are noisy; the default wins unless it's clear."""
+MAX_LINGER_SECONDS = 2e-3
+MIN_PARALLEL_RUN_SECONDS = 0.5e-3
+"""A shorter run has no operator long enough for several threads to gain by it."""
+SYMBOLIC_DIMENSION_SIZE = 16
+MAX_COPIED_MODEL_BYTES = 64 * 2**20
+MAX_PROCESSES = 4
+"""Without a quota a container sees all cores of its node, and they aren't its own."""
+
+
+@dataclass(frozen=True)
+class ThreadLayout:
+    """Of the CPUs: `threads_per_run` for each of `runs_at_once`."""
+
+    threads_per_run: int
+    runs_at_once: int
+
+
+@dataclass(frozen=True)
+class LayoutMeasurement:
+    """Seconds of one run by its rows, and rows a second of `layout` at its best."""
+
+    layout: ThreadLayout
+    seconds_by_rows: Mapping[int, float]
+    rows_per_second: float
+
+
+@dataclass(frozen=True)
+class ExecutionPlan:
+    """What the engine goes by."""
+
+    layout: ThreadLayout
+    max_rows: int
+    """1: every request runs alone."""
+    linger_seconds: float
+    """How long a free slot waits for more requests while another run is going on."""
+    inline: bool
+    """Small requests run in the event loop's own thread."""
+    run_seconds: float
+    """Of one row; 0 where nothing could be measured."""
+
+
+def candidate_layouts(cpus: int) -> tuple[ThreadLayout, ...]:
+    """Those worth measuring; the first is the default."""
+    one_thread_each = ThreadLayout(threads_per_run=1, runs_at_once=cpus)
+    return (one_thread_each,) if cpus == 1 else (one_thread_each, ThreadLayout(threads_per_run=cpus, runs_at_once=1))
+
+
+def fallback_plan(cpus: int) -> ExecutionPlan:
+    """For a model that refuses blank inputs."""
+    return ExecutionPlan(candidate_layouts(cpus)[0], max_rows=1, linger_seconds=0.0, inline=False, run_seconds=0.0)
+
+
+def best_layout(measurements: tuple[LayoutMeasurement, ...]) -> LayoutMeasurement:
+    """The one with the most rows a second, if clearly; the first otherwise."""
+    best = max(measurements, key=lambda one: one.rows_per_second)
+    return best if best.rows_per_second > MIN_LAYOUT_GAIN * measurements[0].rows_per_second else measurements[0]
+
+
+def choose_plan(
+    measurement: LayoutMeasurement, *, has_fixed_cost: bool, linger_seconds: float | None = None
+) -> ExecutionPlan:
+    """`has_fixed_cost`: the time of a run depends on its rows alone. `linger_seconds` overrules the choice."""
+    run_seconds = measurement.seconds_by_rows[1]
+    max_rows = _worthwhile_rows(measurement.seconds_by_rows)
+    inline = has_fixed_cost and _is_better_inline(measurement, max_rows)
+    if linger_seconds is None:
+        linger_seconds = 0.0 if inline or max_rows == 1 else min(MAX_LINGER_SECONDS, run_seconds / 4)
+    return ExecutionPlan(measurement.layout, max_rows, linger_seconds, inline, run_seconds)
+
+
+def _worthwhile_rows(seconds_by_rows: Mapping[int, float]) -> int:
+    chosen = 1
+    for rows in sorted(seconds_by_rows):
+        gain = (rows / seconds_by_rows[rows]) / (chosen / seconds_by_rows[chosen])
+        if gain >= MIN_BATCH_GAIN:
+            chosen = rows
+    return chosen
+
+
+def _is_better_inline(measurement: LayoutMeasurement, max_rows: int) -> bool:
+    """Inline, all work is one after the other; in threads, runs overlap but every batch is handed over."""
+    seconds = measurement.seconds_by_rows[max_rows]
+    if seconds > MAX_INLINE_SECONDS:
+        return False
+    inline = seconds + max_rows * REQUEST_SECONDS
+    python = THREAD_HANDOFF_SECONDS + max_rows * REQUEST_SECONDS
+    threaded = max(python, seconds / measurement.layout.runs_at_once)
+    return inline <= threaded * MIN_LAYOUT_GAIN
+
+
+def process_count(plan: ExecutionPlan, cpus: int, model_bytes: int, own_bytes: int, limit_bytes: int | None) -> int:
+    """One for each CPU where Python's time is all that counts and another copy of the model costs little; else one.
+
+    Larger models run in threads of one process: the runtime lets go of Python's lock while it computes. `own_bytes` is
+    what this process takes now, `limit_bytes` what the container may take; half of that is left to requests.
+    """
+    if not plan.inline or model_bytes > MAX_COPIED_MODEL_BYTES:
+        return 1
+    fitting = MAX_PROCESSES if limit_bytes is None else limit_bytes // 2 // max(1, own_bytes)
+    return max(1, min(cpus, fitting, MAX_PROCESSES))

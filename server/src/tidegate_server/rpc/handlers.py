@@ -1,0 +1,196 @@
+"""From bytes to bytes: parses a message, calls the servicer, counts the call, and maps every error to a status."""
+
+import logging
+from collections.abc import Callable, Iterator
+from threading import Event
+from time import perf_counter
+from typing import Any, NoReturn, TypeAlias, TypeVar
+
+import grpc
+from google.protobuf.message import DecodeError, Message
+from grpc_health.v1 import health_pb2
+
+from tidegate_server.errors import InvalidRequest, Overloaded, ServerError
+from tidegate_server.protocol.request import InferRequest
+from tidegate_server.rpc import open_inference_pb2 as pb
+from tidegate_server.rpc.call_log import RpcRecord, RpcTelemetry
+from tidegate_server.rpc.interfaces import HEALTH_SERVICE, INFERENCE_SERVICE, ServedModel
+from tidegate_server.rpc.receive_timeouts import ReceiveTimeouts
+from tidegate_server.rpc.servicer import Servicer
+from tidegate_server.rpc.status import CLIENT_CLOSED_REQUEST, ErrorStatus, status_of
+from tidegate_server.rpc.stream_limiter import StreamLimiter
+
+log = logging.getLogger(__name__)
+
+MAX_HOLD_SECONDS = 1.0
+_MAX_DEADLINE_SECONDS = 366 * 86_400
+_INTERNAL_ERROR = ErrorStatus(grpc.StatusCode.INTERNAL, 500, "the server failed on this call")
+
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+RequestMessage = TypeVar("RequestMessage", bound=Message)
+
+
+class RpcHandlers:
+    """The handlers of both services. `body_seconds`: how long a client may take to send a message."""
+
+    def __init__(
+        self,
+        servicer: Servicer,
+        model: ServedModel,
+        timeouts: ReceiveTimeouts,
+        stream_limiter: StreamLimiter,
+        body_seconds: float,
+        telemetry: RpcTelemetry | None = None,
+    ) -> None:
+        self._servicer, self._model, self._telemetry = servicer, model, telemetry
+        self._timeouts, self._stream_limiter, self._body_seconds = timeouts, stream_limiter, body_seconds
+        self._draining = False
+        self._responses_released = Event()
+        self._responses_released.set()
+
+    def handlers(self) -> list[grpc.GenericRpcHandler]:
+        """One for each service."""
+        servicer = self._servicer
+        methods = {
+            "ServerLive": self._message_handler(pb.ServerLiveRequest, servicer.server_live),
+            "ServerReady": self._message_handler(pb.ServerReadyRequest, servicer.server_ready),
+            "ModelReady": self._message_handler(pb.ModelReadyRequest, servicer.model_ready),
+            "ServerMetadata": self._message_handler(pb.ServerMetadataRequest, servicer.server_metadata),
+            "ModelMetadata": self._message_handler(pb.ModelMetadataRequest, servicer.model_metadata),
+            "ModelConfig": self._message_handler(pb.ModelConfigRequest, servicer.model_config),
+            "ModelStatistics": self._message_handler(pb.ModelStatisticsRequest, servicer.model_statistics),
+            "ModelInfer": self._unary_handler(self._infer),
+            "ModelStreamInfer": grpc.stream_stream_rpc_method_handler(self._stream),
+        }
+        # Watch isn't offered: clients take that for "always healthy", and watchers would pile up in memory.
+        health = {"Check": self._message_handler(health_pb2.HealthCheckRequest, self._health)}
+        return [
+            grpc.method_handlers_generic_handler(INFERENCE_SERVICE, methods),
+            grpc.method_handlers_generic_handler(HEALTH_SERVICE, health),
+        ]
+
+    def begin_drain(self) -> None:
+        """Health says NOT_SERVING from now on."""
+        self._draining = True
+
+    def hold_responses(self) -> None:
+        """Until they are released: a client that waits for a response sends nothing else meanwhile."""
+        self._responses_released.clear()
+
+    def release_responses(self) -> None:
+        """Sends what is held, and holds nothing more."""
+        self._responses_released.set()
+
+    def _health(self, request: health_pb2.HealthCheckRequest) -> health_pb2.HealthCheckResponse:
+        if request.service not in ("", INFERENCE_SERVICE):
+            sentence = f"there is no service {request.service!r}; ask for {INFERENCE_SERVICE} or for none"
+            raise InvalidRequest(sentence, status=404)
+        serving = self._model.ready() and not self._draining
+        status = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
+        return health_pb2.HealthCheckResponse(status=status)
+
+    def _unary_handler(self, handle_body: Callable[[bytes, grpc.ServicerContext], bytes]) -> Handler:
+        """A stream of one message: the library reads that of a unary call itself, and waits for it for ever."""
+
+        def handle(messages: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
+            body = self._timeouts.next_message(messages, context, self._body_seconds)
+            if body is None:
+                _abort(context, status_of(InvalidRequest("the call ended without a message")))
+            return handle_body(body, context)
+
+        return grpc.stream_unary_rpc_method_handler(handle)
+
+    def _message_handler(self, kind: type[RequestMessage], call: Callable[[RequestMessage], Message]) -> Handler:
+        def handle(body: bytes, context: grpc.ServicerContext) -> bytes:
+            try:
+                return call(_parse(kind, body)).SerializeToString()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the client gets a status
+                _abort(context, _status_of(error))
+
+        return self._unary_handler(handle)
+
+    def _infer(self, body: bytes, context: grpc.ServicerContext) -> bytes:
+        response = self._recorded(body, context)
+        self._responses_released.wait(MAX_HOLD_SECONDS)
+        if isinstance(response, ErrorStatus):
+            _abort(context, response)
+        return response.SerializeToString()
+
+    def _stream(self, messages: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
+        try:
+            with self._stream_limiter.slot():
+                while (body := self._stream_limiter.next_message(messages, context)) is not None:
+                    yield _stream_response(self._recorded(body, context)).SerializeToString()
+        except Overloaded as error:
+            _abort(context, status_of(error))
+
+    def _recorded(self, body: bytes, context: grpc.ServicerContext) -> pb.ModelInferResponse | ErrorStatus:
+        metrics = self._model.metrics
+        started = perf_counter()
+        metrics.request_started()
+        record = None if self._telemetry is None else self._telemetry.begin(context)
+        response, http_status, encode_seconds = self._run(body, context, record)
+        if not context.is_active():
+            http_status = CLIENT_CLOSED_REQUEST
+        seconds = perf_counter() - started
+        metrics.request_finished("grpc", http_status, seconds, encode_seconds)
+        if record is not None:
+            bytes_out = 0 if isinstance(response, ErrorStatus) else response.ByteSize()
+            record.end(http_status, seconds, encode_seconds=encode_seconds, bytes_in=len(body), bytes_out=bytes_out)
+        return response
+
+    def _run(
+        self, body: bytes, context: grpc.ServicerContext, record: RpcRecord | None
+    ) -> tuple[pb.ModelInferResponse | ErrorStatus, int, float]:
+        """The response, its status over HTTP, and the seconds that encoding it took."""
+        try:
+            request = self._parse_infer(body, context)
+            if record is not None:
+                record.rows = request.rows
+            outputs = self._servicer.run(request)
+            encode_started = perf_counter()
+            return self._servicer.encode(request, outputs), 200, perf_counter() - encode_started
+        except Exception as error:  # noqa: BLE001 - whatever it is, the client gets a status and the call is counted
+            status = _status_of(error)
+            return status, status.http, 0.0
+
+    def _parse_infer(self, body: bytes, context: grpc.ServicerContext) -> InferRequest:
+        try:
+            return self._servicer.parse(_parse(pb.ModelInferRequest, body), _seconds_left(context))
+        except InvalidRequest:
+            self._model.metrics.request_failed("invalid")
+            raise
+
+
+def _seconds_left(context: grpc.ServicerContext) -> float | None:
+    # Without a deadline the library counts down from the end of time.
+    seconds = context.time_remaining()
+    return seconds if seconds < _MAX_DEADLINE_SECONDS else None
+
+
+def _parse(kind: type[RequestMessage], body: bytes) -> RequestMessage:
+    try:
+        return kind.FromString(body)
+    except DecodeError:
+        raise InvalidRequest(f"the message isn't a {kind.DESCRIPTOR.name}; is the client's protocol newer?") from None
+
+
+def _status_of(error: Exception) -> ErrorStatus:
+    if isinstance(error, ServerError):
+        return status_of(error)
+    log.error("a call failed in the server itself", exc_info=error)
+    return _INTERNAL_ERROR
+
+
+def _stream_response(response: pb.ModelInferResponse | ErrorStatus) -> pb.ModelStreamInferResponse:
+    if isinstance(response, ErrorStatus):
+        return pb.ModelStreamInferResponse(error_message=response.sentence)
+    # Every request has one response, and clients that can take several ask which is the last.
+    response.parameters["triton_final_response"].bool_param = True
+    return pb.ModelStreamInferResponse(infer_response=response)
+
+
+def _abort(context: grpc.ServicerContext, status: ErrorStatus) -> NoReturn:
+    if status.retry_milliseconds is not None:
+        context.set_trailing_metadata((("grpc-retry-pushback-ms", str(status.retry_milliseconds)),))
+    context.abort(status.code, status.sentence)
