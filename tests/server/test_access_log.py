@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tidegate_server.access_log import ERRORS_PER_SECOND, MAX_QUEUED_LINES, AccessLog, Level, level_from_env
+from tidegate_server.access_log import ERRORS_PER_SECOND, MAX_QUEUED_LINES, AccessLog, Level
 from tidegate_server.errors import BadSetting
+from tidegate_server.settings import Settings
 
 
 def lines_of(out: io.BytesIO) -> list[dict[str, Any]]:
@@ -139,9 +140,9 @@ def test_whatever_comes_is_one_line_without_a_query(
 
 @pytest.mark.parametrize(("text", "level"), [("", "errors"), ("errors", "errors"), ("all", "all"), ("off", "off")])
 def test_the_setting_is_read(text: str, level: Level) -> None:
-    assert level_from_env({"TIDEGATE_ACCESS_LOG": text}) == level
+    assert Settings.from_env({"TIDEGATE_ACCESS_LOG": text}).access_log == level
 
 
 def test_another_word_is_refused() -> None:
     with pytest.raises(BadSetting, match="TIDEGATE_ACCESS_LOG is 'some'; it must be one of errors, all, off"):
-        level_from_env({"TIDEGATE_ACCESS_LOG": "some"})
+        Settings.from_env({"TIDEGATE_ACCESS_LOG": "some"})

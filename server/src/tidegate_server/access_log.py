@@ -5,29 +5,23 @@ Whoever writes a line never waits: it goes to a bounded queue, and a thread writ
 
 import sys
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from threading import Event, Thread
 from time import time  # noqa: TID251 - the shell that gives the log its clock
-from typing import BinaryIO, Literal, cast
+from typing import BinaryIO, Literal
 
 import orjson
 
-from tidegate_server.environment import one_of
-
-Level = Literal["off", "errors", "all"]
+Level = Literal["errors", "all", "off"]
+LEVELS: tuple[Level, ...] = ("errors", "all", "off")
 
 MAX_QUEUED_LINES = 10_000
 ERRORS_PER_SECOND = 100
 MAX_PATH_LENGTH = 256
 FLUSH_INTERVAL_SECONDS = 0.05
 CLOSE_TIMEOUT_SECONDS = 2.0
-
-
-def level_from_env(environ: Mapping[str, str]) -> Level:
-    """Raises BadSetting."""
-    return cast(Level, one_of(environ, "TIDEGATE_ACCESS_LOG", ("errors", "all", "off")))
 
 
 @dataclass(frozen=True, slots=True)

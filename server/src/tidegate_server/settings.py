@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from tidegate_server.access.settings import AccessSettings
-from tidegate_server.access_log import Level, level_from_env
+from tidegate_server.access_log import LEVELS, Level
 from tidegate_server.environment import Environ, auto, number, one_of, text, whole
 from tidegate_server.errors import BadSetting
 from tidegate_server.tracing import TraceSettings
@@ -114,7 +115,7 @@ class Settings:
     check_model: str = _variable("CHECK_MODEL", one_of, ("refuse", "warn", "off"))
     """What `fetch` does when ONNX's own checker finds fault: `refuse`, `warn`, or `off` for not running it."""
     termination_log: Path = field(metadata={"read": termination_log})
-    access_log: Level = field(metadata={"read": level_from_env})
+    access_log: Level = field(metadata={"read": partial(one_of, variable="TIDEGATE_ACCESS_LOG", choices=LEVELS)})
     tracing: TraceSettings = field(metadata={"read": TraceSettings.from_env})
 
     @classmethod

@@ -6,6 +6,7 @@ Small requests are handled on the event loop (`handle_on_loop`); the others in a
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -208,20 +209,17 @@ class InferenceHandler:
 def _submit_all(inference: Inference, requests: Sequence[InferRequest], done: Callable[[list[Any]], None]) -> None:
     """`done` once, when the last of them is back."""
     results: list[Any] = [None] * len(requests)
-    left = len(requests)
+    unfinished = len(requests)
 
-    def taker(position: int) -> Callable[[Any, float, float], None]:
-        def take(result: Any, _queue_seconds: float, _run_seconds: float) -> None:
-            nonlocal left
-            results[position] = result
-            left -= 1
-            if not left:
-                done(results)
-
-        return take
+    def take(position: int, result: Any, _queue_seconds: float, _run_seconds: float) -> None:
+        nonlocal unfinished
+        results[position] = result
+        unfinished -= 1
+        if not unfinished:
+            done(results)
 
     for position, request in enumerate(requests):
-        inference.submit(request, taker(position))
+        inference.submit(request, partial(take, position))
 
 
 def _json_bytes(request: Request) -> int | None:
