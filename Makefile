@@ -73,6 +73,14 @@ bench-judge: setup ## The judge beside other rules, on traffic drawn by chance; 
 bench-releases: setup ## Bad and good releases on a real cluster, with the clock running; ARGS="--only slow" for a part
 	@$(BIN)/python -m benchmarks.releases $(ARGS)
 
+.PHONY: findings
+findings: ## What surprised about real libraries, run anew; a table of what still holds
+	@failed=0; for script in findings/*.sh; do \
+	  start=$$SECONDS; answer="as described"; \
+	  told=$$(bash "$$script" 2>&1) || { failed=1; answer="CHANGED: $$(tail -n 1 <<<"$$told")"; }; \
+	  printf '%-32s %4d s  %s\n' "$$(basename "$$script" .sh)" $$((SECONDS - start)) "$$answer"; \
+	done; exit "$$failed"
+
 .PHONY: golden
 golden: setup ## Write the golden files anew, for the difference to be reviewed
 	TIDEGATE_WRITE_GOLDEN=1 $(BIN)/pytest -q tests/operator
