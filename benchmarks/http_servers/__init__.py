@@ -1,1 +1,1 @@
-"""`make bench-all_compared`: what could stand between the network and the model, compared with the same handler."""
+"""`make bench-fronts`: what could stand between the network and the model, compared with the same handler."""

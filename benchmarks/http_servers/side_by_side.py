@@ -45,7 +45,7 @@ def start_compared(compared: ComparedServer, case: Case) -> Iterator[ServerProce
 
 @contextmanager
 def side_by_side(all_compared: Sequence[ComparedServer], case: Case) -> Iterator[list[ServerProcess | str]]:
-    """For each server its server, or why there is none."""
+    """Each server's process, or why there is none."""
     stacks = [ExitStack() for _ in all_compared]
     try:
         with ThreadPoolExecutor(STARTS_AT_ONCE) as pool:

@@ -57,8 +57,8 @@ def summarize(scenario: Scenario, analysis: Analysis, outcomes: Mapping[str, Seq
     figures = {rule: figures_of(scenario, of_rule) for rule, of_rule in outcomes.items()}
     oracles = oracles_for(scenario, analysis)
     measured = {oracle: figures.pop(oracle.name) for oracle in oracles}
-    for column, entrants in _entrants(scenario, analysis, oracles):
-        figures[column] = max((measured[oracle] for oracle in entrants), key=_rank)
+    for column, eligible in _oracles_by_column(scenario, analysis, oracles):
+        figures[column] = max((measured[oracle] for oracle in eligible), key=_rank)
     return ScenarioResult(scenario, figures)
 
 
@@ -77,7 +77,9 @@ def figures_of(scenario: Scenario, outcomes: Sequence[Outcome]) -> Figures:
     )
 
 
-def _entrants(scenario: Scenario, analysis: Analysis, oracles: Iterable[Oracle]) -> list[tuple[str, list[Oracle]]]:
+def _oracles_by_column(
+    scenario: Scenario, analysis: Analysis, oracles: Iterable[Oracle]
+) -> list[tuple[str, list[Oracle]]]:
     """The oracles that each column is the best of; where there is nothing to find, none can be the best of several."""
     equal = [oracle for oracle in oracles if oracle.tuned_for == EQUAL]
     tolerated = [oracle for oracle in oracles if oracle.tuned_for == TOLERATED]

@@ -1,4 +1,4 @@
-"""The whole benchmark: tunes the oracles, plays every run of every scenario on all cores, and sums up.
+"""The whole benchmark: tunes the oracles, simulates every run of every scenario on all cores, and sums up.
 
 A run's traffic depends on the seed, its scenario and its number only: not on which others are chosen, nor on the cores.
 """
@@ -25,7 +25,7 @@ from benchmarks.progress import Progress
 from tidegate.model.spec import Analysis
 
 TOGETHER = 20
-"""Runs that one process plays before it reports."""
+"""Runs that one process simulates before it reports."""
 CHEAP, RARE = 2, 4
 """Times as many runs of a scenario without latency, which is judged fast, and of one where mistakes are counted."""
 
@@ -75,12 +75,12 @@ def run(plan: Plan, pool: Executor, progress: Progress) -> Results:
     progress.note("tuning the oracles")
     thresholds = _tuned(plan, pool)
     batches = [batch for scenario in plan.scenarios for batch in _batches(plan, scenario, thresholds)]
-    played = _played(batches, pool, progress)
-    found = (summarize(scenario, plan.analysis, _by_rule(played[scenario.title])) for scenario in plan.scenarios)
+    simulated = _simulated(batches, pool, progress)
+    found = (summarize(scenario, plan.analysis, _by_rule(simulated[scenario.title])) for scenario in plan.scenarios)
     return Results(plan.analysis, plan.seed, plan.effort.runs, tuple(found))
 
 
-def play(batch: Batch) -> list[Run]:
+def simulate(batch: Batch) -> list[Run]:
     """One after the other."""
     return [
         one_run(batch.scenario, batch.analysis, batch.thresholds, _generator(batch.seed, batch.scenario.title, number))
@@ -131,15 +131,15 @@ def _batches(plan: Plan, scenario: Scenario, thresholds: Thresholds) -> list[Bat
     ]
 
 
-def _played(batches: Sequence[Batch], pool: Executor, progress: Progress) -> dict[str, list[Run]]:
+def _simulated(batches: Sequence[Batch], pool: Executor, progress: Progress) -> dict[str, list[Run]]:
     """Each scenario's runs by its title, in the order of their numbers."""
-    futures = {pool.submit(play, batch): batch for batch in batches}
+    futures = {pool.submit(simulate, batch): batch for batch in batches}
     missing = Counter(batch.scenario.title for batch in batches)
-    played: dict[str, dict[int, list[Run]]] = {title: {} for title in missing}
+    simulated: dict[str, dict[int, list[Run]]] = {title: {} for title in missing}
     try:
         for future in as_completed(futures):
             title, first = futures[future].scenario.title, futures[future].numbers.start
-            played[title][first] = future.result()
+            simulated[title][first] = future.result()
             missing[title] -= 1
             if not missing[title]:
                 progress.step(title)
@@ -147,7 +147,7 @@ def _played(batches: Sequence[Batch], pool: Executor, progress: Progress) -> dic
         # Else leaving the pool would wait for all that hasn't begun.
         pool.shutdown(cancel_futures=True)
         raise
-    return {title: [one for first in sorted(parts) for one in parts[first]] for title, parts in played.items()}
+    return {title: [one for first in sorted(parts) for one in parts[first]] for title, parts in simulated.items()}
 
 
 def _by_rule(runs: Sequence[Run]) -> dict[str, list[Outcome]]:

@@ -20,7 +20,7 @@ Trial = Callable[[Path, argparse.Namespace, Progress], Result]
 
 
 def main() -> int:
-    """The exit code: 0, 1 when something isn't as it should be, 2 when it can't be start_tidegate here."""
+    """The exit code: 0, 1 when something isn't as it should be, 2 when it can't be tried here."""
     options = _options()
     all_good = True
     for name in options.trials or TRIALS:

@@ -1,4 +1,4 @@
-"""What the trials' client sends and what it takes for an answer."""
+"""What the benchmarks' client sends and what it takes for an answer."""
 
 import asyncio
 from typing import cast

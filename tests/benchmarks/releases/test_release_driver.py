@@ -24,7 +24,7 @@ LOOKS_SECONDS = 20.0
 
 
 @dataclass
-class World:
+class FakeCluster:
     """Cluster, load and clock in one. A release ends as `ends` says; one that isn't in it never does."""
 
     ends: dict[int, str]
@@ -105,20 +105,28 @@ def _revision(release: int) -> SeenRevision:
     return SeenRevision(f"digits-{release}", "?", 1)
 
 
-def log_of(world: World, scenario: Scenario) -> ReleaseLog:
+def log_of(cluster: FakeCluster, scenario: Scenario) -> ReleaseLog:
     log = ReleaseLog()
     driver = ReleaseDriver(
-        scenario, MODELS, "files:80", world, world, Progress(1), log, unix_time=world.unix_time, sleep=world.sleep
+        scenario,
+        MODELS,
+        "files:80",
+        cluster,
+        cluster,
+        Progress(1),
+        log,
+        unix_time=cluster.unix_time,
+        sleep=cluster.sleep,
     )
     driver.go_live()
-    driver.release_all(world)
+    driver.release_all(cluster)
     return log
 
 
 def test_after_each_rollback_the_stable_model_is_asked_for_again() -> None:
-    world = World({1: ROLLED_BACK, 2: ROLLED_BACK})
-    log = log_of(world, failing(2, 2))
-    assert world.applied == [0, 1, 0, 2, 0]
+    cluster = FakeCluster({1: ROLLED_BACK, 2: ROLLED_BACK})
+    log = log_of(cluster, failing(2, 2))
+    assert cluster.applied == [0, 1, 0, 2, 0]
     assert [(each.revision, each.outcome, each.ended - each.began) for each in log.endings] == [
         ("digits-1", ROLLED_BACK, 20.0),
         ("digits-2", ROLLED_BACK, 20.0),
@@ -127,45 +135,45 @@ def test_after_each_rollback_the_stable_model_is_asked_for_again() -> None:
 
 
 def test_a_promoted_release_is_the_stable_model_of_the_next() -> None:
-    world = World({1: PROMOTED, 2: ROLLED_BACK, 3: PROMOTED})
-    log = log_of(world, equal(2, 3))
-    assert world.applied == [0, 1, 1, 2, 1, 3, 3]
+    cluster = FakeCluster({1: PROMOTED, 2: ROLLED_BACK, 3: PROMOTED})
+    log = log_of(cluster, equal(2, 3))
+    assert cluster.applied == [0, 1, 1, 2, 1, 3, 3]
     assert [each.outcome for each in log.endings] == [PROMOTED, ROLLED_BACK, PROMOTED]
     assert log.versions == {"digits-0": TWIN_A, "digits-1": TWIN_B, "digits-2": TWIN_A, "digits-3": TWIN_B}
 
 
 def test_a_release_that_does_not_end_is_given_up_and_the_next_one_tried() -> None:
-    world = World({2: ROLLED_BACK})
+    cluster = FakeCluster({2: ROLLED_BACK})
     scenario = failing(2, 2)
-    first, second = log_of(world, scenario).endings
+    first, second = log_of(cluster, scenario).endings
     assert (first.revision, first.outcome) == ("digits-1", "")
     assert first.message.startswith("not within 180 s; Canary")
     assert scenario.patience < first.ended - first.began < scenario.patience + 1
     assert (second.revision, second.outcome) == ("digits-2", ROLLED_BACK)
-    assert [ended.outcome for ended in world.history] == [ROLLED_BACK, "Aborted"]
+    assert [ended.outcome for ended in cluster.history] == [ROLLED_BACK, "Aborted"]
 
 
 def test_a_release_that_the_api_server_refuses_is_a_result_too() -> None:
-    world = World({1: ROLLED_BACK, 3: ROLLED_BACK}, refuses=(2,))
-    endings = log_of(world, failing(2, 3)).endings
+    cluster = FakeCluster({1: ROLLED_BACK, 3: ROLLED_BACK}, refuses=(2,))
+    endings = log_of(cluster, failing(2, 3)).endings
     assert [each.outcome for each in endings] == [ROLLED_BACK, "", ROLLED_BACK]
     assert endings[1].message == "it couldn't be applied: the API server is busy"
 
 
 def test_a_bad_model_that_is_promoted_ends_the_scenario() -> None:
-    world = World({1: PROMOTED})
+    cluster = FakeCluster({1: PROMOTED})
     with pytest.raises(ScenarioAborted, match="release 1 was promoted"):
-        log_of(world, failing(2, 2))
+        log_of(cluster, failing(2, 2))
 
 
 def test_without_a_load_nothing_is_measured() -> None:
-    world = World({1: ROLLED_BACK}, load_ends=1_010.0)
+    cluster = FakeCluster({1: ROLLED_BACK}, load_ends=1_010.0)
     with pytest.raises(ScenarioAborted, match="load has ended"):
-        log_of(world, failing(2, 1))
+        log_of(cluster, failing(2, 1))
 
 
 def test_a_stable_model_that_does_not_get_ready_ends_the_scenario() -> None:
-    class NeverReady(World):
+    class NeverReady(FakeCluster):
         def _begin(self, release: int) -> None:
             pass
 
