@@ -11,9 +11,9 @@ import yaml
 from tests.chart.conftest import Manifest
 from tests.operator.world import SETTINGS, Behaviour, World
 from tidegate.controller.judging import RolloutJudge
+from tidegate.controller.observe import WATCHED
 from tidegate.controller.reconciler import Reconciler
 from tidegate.kube.api import DEPLOYMENTS, EVENTS, MODEL_DEPLOYMENTS, Resource
-from tidegate.kube.cluster import WATCHED
 from tidegate.metrics.collector import MetricsCollector
 from tidegate.model.decision import Event
 
@@ -21,35 +21,36 @@ CALLED = {
     # (group, resource, verb): where it is called
     ("tidegate.dev", "modeldeployments", "list"): "handlers.register: kopf's watch of its kind",
     ("tidegate.dev", "modeldeployments", "watch"): "handlers.register: kopf's watch of its kind",
+    ("tidegate.dev", "modeldeployments", "get"): "KubernetesCluster.confirm",
     ("tidegate.dev", "modeldeployments/status", "patch"): "KubernetesCluster.record_status",
     ("tidegate.dev", "modeldeployments/finalizers", "update"): "owner: blockOwnerDeletion",
-    ("tidegate.dev", "modelroutes", "list"): "cluster.WATCHED",
-    ("tidegate.dev", "modelroutes", "watch"): "cluster.WATCHED",
+    ("tidegate.dev", "modelroutes", "list"): "observe.WATCHED",
+    ("tidegate.dev", "modelroutes", "watch"): "observe.WATCHED",
     ("tidegate.dev", "modelroutes", "create"): "act: ShiftTraffic, the first apply",
     ("tidegate.dev", "modelroutes", "patch"): "act: ShiftTraffic",
-    ("apps", "deployments", "list"): "cluster.WATCHED",
-    ("apps", "deployments", "watch"): "cluster.WATCHED",
+    ("apps", "deployments", "list"): "observe.WATCHED",
+    ("apps", "deployments", "watch"): "observe.WATCHED",
     ("apps", "deployments", "create"): "act: EnsureRevision",
     ("apps", "deployments", "patch"): "act: ScaleRevision and PinModel",
     ("apps", "deployments", "delete"): "act: RetireRevision",
-    ("apps", "controllerrevisions", "list"): "cluster.WATCHED",
-    ("apps", "controllerrevisions", "watch"): "cluster.WATCHED",
+    ("apps", "controllerrevisions", "list"): "observe.WATCHED",
+    ("apps", "controllerrevisions", "watch"): "observe.WATCHED",
     ("apps", "controllerrevisions", "create"): "act: EnsureRevision",
     ("apps", "controllerrevisions", "delete"): "act: ForgetRevision",
     ("", "services", "create"): "act: EnsureRevision",
     ("", "services", "delete"): "act: RetireRevision",
     ("", "configmaps", "create"): "act: PinModel",
     ("", "configmaps", "delete"): "act: ForgetRevision",
-    ("", "pods", "list"): "cluster.WATCHED",
-    ("", "pods", "watch"): "cluster.WATCHED",
+    ("", "pods", "list"): "observe.WATCHED",
+    ("", "pods", "watch"): "observe.WATCHED",
     ("", "events", "create"): "KubernetesCluster.emit",
 }
 CALLED_BY_THE_ROUTER = {
-    ("tidegate.dev", "modelroutes", "list"): "router.watching",
-    ("tidegate.dev", "modelroutes", "watch"): "router.watching",
-    ("tidegate.dev", "modelroutes/status", "patch"): "router.reporting",
-    ("discovery.k8s.io", "endpointslices", "list"): "router.watching",
-    ("discovery.k8s.io", "endpointslices", "watch"): "router.watching",
+    ("tidegate.dev", "modelroutes", "list"): "router.agent: its informers",
+    ("tidegate.dev", "modelroutes", "watch"): "router.agent: its informers",
+    ("tidegate.dev", "modelroutes/status", "patch"): "router.route_status",
+    ("discovery.k8s.io", "endpointslices", "list"): "router.agent: its informers",
+    ("discovery.k8s.io", "endpointslices", "watch"): "router.agent: its informers",
 }
 CALLED_BY_THE_LEADER = {
     ("coordination.k8s.io", "leases", "get"): "Leadership._take_or_renew",
@@ -96,6 +97,10 @@ class Recorder:
         self.calls: set[Call] = set()
         self.model_deployment, self.children = world.model_deployment, world.children
         self._world = world
+
+    def confirm(self, namespace: str, name: str, uid: str) -> None:
+        self._note(MODEL_DEPLOYMENTS, "get")
+        self._world.confirm(namespace, name, uid)
 
     def create(self, resource: Resource, manifest: Mapping[str, Any]) -> None:
         self._note(resource, "create")
@@ -149,7 +154,9 @@ def test_whole_rollouts_call_exactly_the_writes_of_the_table() -> None:
 
 
 def test_what_is_watched_is_what_the_table_lists() -> None:
-    watched = {(group_of(resource), resource.plural) for resource in (*WATCHED, MODEL_DEPLOYMENTS)}
+    watched = {
+        (group_of(resource), resource.plural) for resource in (*(kind.resource for kind in WATCHED), MODEL_DEPLOYMENTS)
+    }
 
     assert {call[:2] for call in CALLED if call[2] == "watch"} == watched
     assert {call[:2] for call in CALLED if call[2] == "list"} == watched

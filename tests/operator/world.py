@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from tidegate.controller.judging import RolloutJudge
 from tidegate.controller.reconciler import Reconciler
-from tidegate.errors import MetricsUnavailable
+from tidegate.errors import MetricsUnavailable, ObjectGone
 from tidegate.kube.api import (
     CONFIG_MAPS,
     CONTROLLER_REVISIONS,
@@ -23,6 +23,7 @@ from tidegate.kube.api import (
     Manifest,
     Resource,
 )
+from tidegate.kube.informer import Kind
 from tidegate.metrics.collector import MetricsCollector
 from tidegate.metrics.increments import Sample, SeriesKey
 from tidegate.metrics.providers.prometheus import CounterQuery
@@ -32,6 +33,7 @@ from tidegate.resources.crd_schema import with_defaults
 from tidegate.settings import Settings
 from tidegate.traffic_routing.builtin import read_split
 
+T = TypeVar("T")
 START = datetime(2026, 1, 1, tzinfo=UTC)
 BOUNDS = tuple(0.0005 * 1.2**k for k in range(56))
 SETTINGS = Settings.from_env(
@@ -177,7 +179,14 @@ class World:
     def model_deployment(self, namespace: str, name: str) -> Manifest | None:
         return self._deployment
 
-    def children(self, resource: Resource, namespace: str, name: str) -> list[Manifest]:
+    def children(self, kind: Kind[T], namespace: str, name: str) -> list[T]:
+        return [kind.parse(manifest) for manifest in self._manifests(kind.resource)]
+
+    def confirm(self, namespace: str, name: str, uid: str) -> None:
+        if self._deployment is None or self._deployment["metadata"]["uid"] != uid:
+            raise ObjectGone(f"ModelDeployment {namespace}/{name} was deleted")
+
+    def _manifests(self, resource: Resource) -> list[Manifest]:
         if resource == PODS:
             return self._pods()
         return [self._observed(manifest) for (kind, _), manifest in self._objects.items() if kind == resource]

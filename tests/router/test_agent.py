@@ -1,23 +1,23 @@
 """The agent's view of the cluster: complete or nothing, and never poorer because the API server is away."""
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
+from tests.conftest import until
 from tidegate.errors import ClusterUnavailable
 from tidegate.kube.api import ENDPOINT_SLICES, MODEL_ROUTES, Resource
 from tidegate.kube.api import Manifest as Body
 from tidegate.router.objects import Endpoint, Service
 from tidegate.router.route_status import RouteStatusWriter, report
-from tidegate.router.store import Kind, Store
-from tidegate.router.watching import DecisionListener, Source
+from tidegate.router.routing_cache import RoutingCache
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
-EVERYWHERE = frozenset((kind, "") for kind in Kind)
 REVISION = "sentiment-aaaaaaaa"
 
 
@@ -26,9 +26,9 @@ def a_route(name: str = "sentiment", weight: int = 100, version: str = "1", name
     return {"metadata": metadata, "spec": {"backends": [{"revision": REVISION, "weight": weight}]}}
 
 
-def a_slice(address: str) -> Body:
+def a_slice(address: str, name: str = "x") -> Body:
     return {
-        "metadata": {"namespace": "shop", "name": "x", "labels": {"kubernetes.io/service-name": REVISION}},
+        "metadata": {"namespace": "shop", "name": name, "labels": {"kubernetes.io/service-name": REVISION}},
         "ports": [{"name": "http", "port": 8080}],
         "endpoints": [{"addresses": [address]}],
     }
@@ -44,7 +44,15 @@ class FakeKube:
     applied: list[Body] = field(default_factory=list)
     refuse: ClusterUnavailable | None = None
 
-    def list(self, resource: Resource, namespace: str | None, selector: str | None) -> Body:
+    def list(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        selector: str | None,
+        *,
+        limit: int | None = None,
+        continue_token: str = "",
+    ) -> Body:
         self.asked.append("list")
         found = self.lists.pop(0)
         if isinstance(found, ClusterUnavailable):
@@ -76,130 +84,195 @@ def event(kind: str, body: Body) -> Body:
     return {"type": kind, "object": body}
 
 
-def a_watcher(kube: FakeKube, store: Store) -> DecisionListener:
-    return DecisionListener(Source(Kind.ROUTES, ""), kube, store, threading.Event(), lambda: 0.0)
+GONE = event("ERROR", {"code": 410, "message": "too old"})
 
 
-def a_store() -> Store:
+@dataclass
+class Followed:
+    """The agent's cache of one or more namespaces on a fake API, and how often it told of a change."""
+
+    kube: FakeKube
+    namespaces: Sequence[str | None] = (None,)
+    told: int = 0
+
+    def __post_init__(self) -> None:
+        self.cache = RoutingCache(self.kube, self.namespaces, self._tell)
+        self._routes, self._slices = self.cache.informers[0], self.cache.informers[-1]
+
+    def _tell(self) -> None:
+        self.told += 1
+
+    def follow_routes(self) -> None:
+        """One list if it is due, and one watch."""
+        self._routes.follow_once()
+
+    def list_slices(self) -> None:
+        """The endpoints are there, and nothing is said of them any more."""
+        lists, watches = self.kube.lists, self.kube.watches
+        self.kube.lists, self.kube.watches = [listed("1", a_slice("10.0.0.1"))], [[]]
+        self._slices.follow_once()
+        self.kube.lists, self.kube.watches = lists, watches
+        self.kube.asked.clear()
+
+    @property
+    def names(self) -> list[str]:
+        snapshot = self.cache.snapshot()
+        assert snapshot is not None
+        return [route.name for route in snapshot.routes]
+
+
+def following(lists: Sequence[Body], *watches: Sequence[Body | ClusterUnavailable]) -> Followed:
     """The endpoints are listed; the routes aren't yet."""
-    store = Store(EVERYWHERE)
-    store.replace(Kind.SLICES, "", [a_slice("10.0.0.1")])
-    return store
+    followed = Followed(FakeKube(list(lists), [list(watch) for watch in watches]))
+    followed.list_slices()
+    return followed
 
 
-def names(store: Store) -> list[str]:
-    world = store.world()
-    assert world is not None
-    return [route.name for route in world.routes]
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lists follow each other without a pause."""
+    monkeypatch.setattr("tidegate.kube.informer.LIST_PAUSE", 0.0)
 
 
 def test_half_a_world_is_no_world() -> None:
-    store = a_store()
-    assert store.world() is None
-    store.replace(Kind.ROUTES, "", [a_route()])
-    world = store.world()
-    assert world is not None
-    assert world.endpoints == {Service("shop", REVISION): (Endpoint("10.0.0.1", 8080),)}
-    assert world.generations == {("shop", "sentiment"): 1}
+    followed = following([listed("5", a_route())], [])
+    assert followed.cache.snapshot() is None
+    followed.follow_routes()
+    snapshot = followed.cache.snapshot()
+    assert snapshot is not None
+    assert snapshot.endpoints == {Service("shop", REVISION): (Endpoint("10.0.0.1", 8080),)}
+    assert snapshot.generations == {("shop", "sentiment"): 1}
+
+
+def test_a_world_without_a_route_is_told_too() -> None:
+    followed = following([listed("5")], [])
+    told = followed.told
+    followed.follow_routes()
+    assert (followed.names, followed.told) == ([], told + 1)
 
 
 def test_a_bad_route_is_skipped_and_the_others_go_on(caplog: pytest.LogCaptureFixture) -> None:
-    store = a_store()
-    store.replace(Kind.ROUTES, "", [a_route("bad", weight=7), a_route("good")])
-    assert names(store) == ["good"]
+    followed = following([listed("5", a_route("bad", weight=7), a_route("good"))], [])
+    followed.follow_routes()
+    assert followed.names == ["good"]
     assert caplog.messages == ["ModelRoute shop/bad is skipped: spec.backends: the weights add to 7, not 100"]
 
 
+def test_a_bad_slice_is_skipped_and_the_others_go_on(caplog: pytest.LogCaptureFixture) -> None:
+    bad = a_slice("10.0.0.2", name="bad") | {"endpoints": ["not an endpoint"]}
+    followed = Followed(FakeKube([listed("5", bad, a_slice("10.0.0.1"))], [[]]))
+    followed.cache.informers[-1].follow_once()
+    followed.kube.lists, followed.kube.watches = [listed("5", a_route())], [[]]
+    followed.follow_routes()
+    snapshot = followed.cache.snapshot()
+    assert snapshot is not None
+    assert snapshot.endpoints == {Service("shop", REVISION): (Endpoint("10.0.0.1", 8080),)}
+    assert [message.split(":")[0] for message in caplog.messages] == ["EndpointSlice shop/bad is skipped"]
+
+
 def test_a_route_that_turns_bad_stays_as_it_was() -> None:
-    store = a_store()
-    store.replace(Kind.ROUTES, "", [a_route()])
-    before = store.world()
-    store.put(Kind.ROUTES, a_route(weight=7, version="2"))
-    assert store.world() == before
+    followed = following([listed("5", a_route())], [], [event("MODIFIED", a_route(weight=7, version="6"))])
+    followed.follow_routes()
+    before = followed.cache.snapshot()
+    followed.follow_routes()
+    assert followed.kube.asked == ["list", "watch from 5", "watch from 5"]
+    assert followed.cache.snapshot() == before
 
 
 def test_a_list_of_one_namespace_says_nothing_of_another() -> None:
-    store = Store(frozenset({(Kind.ROUTES, "lab"), (Kind.ROUTES, "shop")}))
-    store.replace(Kind.ROUTES, "lab", [a_route("digits", namespace="lab")])
-    store.replace(Kind.ROUTES, "shop", [a_route()])
-    store.replace(Kind.ROUTES, "shop", [])
-    assert names(store) == ["digits"]
+    followed = Followed(FakeKube(), ("lab", "shop"))
+    lab, shop, *slices = followed.cache.informers
+    for informer, first in (
+        (lab, [a_route("digits", namespace="lab")]),
+        (shop, [a_route()]),
+        *((s, []) for s in slices),
+    ):
+        followed.kube.lists, followed.kube.watches = [listed("5", *first)], [[]]
+        informer.follow_once()
+    assert followed.names == ["digits", "sentiment"]
+    followed.kube.lists, followed.kube.watches = [listed("9")], [[GONE], []]
+    with pytest.raises(ClusterUnavailable):
+        shop.follow_once()
+    shop._version = None
+    shop.follow_once()
+    assert followed.names == ["digits"]
 
 
 def test_a_change_that_changes_nothing_wakes_nobody() -> None:
-    store = a_store()
-    store.replace(Kind.ROUTES, "", [a_route()])
-    seen = store.wait(-1, 0)
-    store.put(Kind.ROUTES, {**a_route(), "status": {"routers": []}})
-    assert store.wait(seen, 0) == seen
+    followed = following([listed("5", a_route())], [])
+    followed.follow_routes()
+    told = followed.told
+    reported = {**a_route(), "status": {"routers": []}}
+    reported["metadata"] = {**reported["metadata"], "resourceVersion": "7"}
+    followed.kube.watches = [[event("MODIFIED", reported)]]
+    followed.follow_routes()
+    assert followed.told == told
 
 
 def test_a_watch_goes_on_from_where_it_was() -> None:
-    store, kube = a_store(), FakeKube([listed("5", a_route("a"))])
-    kube.watches = [[event("ADDED", a_route("b", version="6")), event("BOOKMARK", a_route(version="9"))], []]
-    watcher = a_watcher(kube, store)
-    watcher.follow_once()
-    watcher.follow_once()
-    assert kube.asked == ["list", "watch from 5", "watch from 9"]
-    assert names(store) == ["a", "b"]
+    news = [event("ADDED", a_route("b", version="6")), event("BOOKMARK", a_route(version="9"))]
+    followed = following([listed("5", a_route("a"))], news, [])
+    followed.follow_routes()
+    followed.follow_routes()
+    assert followed.kube.asked == ["list", "watch from 5", "watch from 9"]
+    assert followed.names == ["a", "b"]
 
 
 def test_a_deleted_route_is_gone() -> None:
-    store, kube = a_store(), FakeKube([listed("5", a_route("a"))], [[event("DELETED", a_route("a", version="6"))]])
-    a_watcher(kube, store).follow_once()
-    assert names(store) == []
+    followed = following([listed("5", a_route("a"))], [event("DELETED", a_route("a", version="6"))])
+    followed.follow_routes()
+    assert followed.names == []
 
 
 @pytest.mark.parametrize(
     "forgotten",
     [
         pytest.param(ClusterUnavailable("gone", 410), id="when the watch is opened"),
-        pytest.param(event("ERROR", {"code": 410, "message": "too old"}), id="in the middle of a watch"),
+        pytest.param(GONE, id="in the middle of a watch"),
     ],
 )
 def test_a_server_that_has_forgotten_is_asked_for_all(forgotten: Any) -> None:
-    store = a_store()
-    kube = FakeKube([listed("5", a_route("a")), listed("8", a_route("b"))], [[forgotten], []])
-    watcher = run_to_its_end(kube, store)
-    assert kube.asked[:4] == ["list", "watch from 5", "list", "watch from 8"]
-    assert names(store) == ["b"]
-    assert watcher.last_heard == 0.0
-
-
-def run_to_its_end(kube: FakeKube, store: Store) -> DecisionListener:
-    """Runs a watcher until the script is played; then it is told to stop."""
-    stop = threading.Event()
-
-    @dataclass
-    class Script(FakeKube):
-        def watch(
-            self, resource: Resource, namespace: str | None, selector: str | None, version: str, *, seconds: int
-        ) -> Iterator[Body]:
-            if len(kube.watches) == 1:
-                stop.set()
-            return kube.watch(resource, namespace, selector, version, seconds=seconds)
-
-        def list(self, resource: Resource, namespace: str | None, selector: str | None) -> Body:
-            return kube.list(resource, namespace, selector)
-
-    watcher = DecisionListener(Source(Kind.ROUTES, ""), Script(), store, stop, lambda: 0.0)
-    watcher.run()
-    return watcher
+    followed = following([listed("5", a_route("a")), listed("8", a_route("b"))], [forgotten], [])
+    followed.cache.informers[0].start()
+    until(lambda: len(followed.kube.asked) >= 4)
+    assert followed.kube.asked[:4] == ["list", "watch from 5", "list", "watch from 8"]
+    assert followed.names == ["b"]
+    assert followed.cache.informers[0].silent_seconds() < 5
+    followed.cache.stop()
 
 
 def test_an_api_server_that_is_away_takes_nothing_away() -> None:
-    store, kube = a_store(), FakeKube([listed("5", a_route("a"))], [[ClusterUnavailable("refused")]])
-    watcher = a_watcher(kube, store)
+    followed = following([listed("5", a_route("a"))], [ClusterUnavailable("refused")])
     with pytest.raises(ClusterUnavailable):
-        watcher.follow_once()
-    assert names(store) == ["a"]
+        followed.follow_routes()
+    assert followed.names == ["a"]
 
 
 def test_only_the_endpoints_of_our_own_services_are_followed() -> None:
-    routes, slices = Source(Kind.ROUTES, ""), Source(Kind.SLICES, "shop")
+    routes, slices = (informer.kind for informer in Followed(FakeKube()).cache.informers)
 
     assert (routes.resource, routes.selector) == (MODEL_ROUTES, None)
     assert (slices.resource, slices.selector) == (ENDPOINT_SLICES, "app.kubernetes.io/managed-by=tidegate")
+
+
+def test_an_agent_whose_thread_died_or_hears_nothing_is_not_healthy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    cache = Followed(FakeKube()).cache
+    assert cache.is_healthy()
+    assert cache.report().splitlines() == [
+        "ModelRoute in all namespaces: last event 0 s ago",
+        "EndpointSlice in all namespaces: last event 0 s ago",
+    ]
+    monkeypatch.setattr("tidegate.router.routing_cache.SILENCE_SECONDS", 0.0)
+    assert not cache.is_healthy()
+    monkeypatch.undo()
+
+    with monkeypatch.context() as dying:
+        dying.setattr(threading, "excepthook", lambda _: None)
+        dying.setattr(cache.informers[0], "follow_once", Mock(side_effect=SystemExit))
+        cache.informers[0].start()
+        until(lambda: not cache.is_healthy())
+    assert cache.report().splitlines()[0].endswith(", not followed any more")
 
 
 def a_reporter(kube: FakeKube) -> tuple[RouteStatusWriter, threading.Thread, threading.Event]:

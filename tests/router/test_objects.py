@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
+from tidegate.errors import MalformedObject
 from tidegate.router.objects import (
     Backend,
     Endpoint,
-    MalformedObject,
     Route,
     Service,
     Slice,

@@ -2,7 +2,9 @@
 
 TidegateError
 ├── InvalidSpec           the user has to change the resource; trying again cannot help
+├── MalformedObject       an object of the cluster can't be used; that one is left out, everything else goes on
 ├── ClusterUnavailable    the API server did not answer or refused; the next pass tries again
+├── ObjectGone            the ModelDeployment was deleted; there is nothing left to do for it
 └── MetricsUnavailable    Prometheus did not answer; the rollout holds
 """
 
@@ -15,6 +17,10 @@ class InvalidSpec(TidegateError):
     """A ModelDeployment that the API server let through and that makes no sense; the message names the field."""
 
 
+class MalformedObject(TidegateError):
+    """An object of an unforeseen shape; the message says which field, and why."""
+
+
 class ClusterUnavailable(TidegateError):
     """An API call failed; the message says which object and why."""
 
@@ -22,6 +28,10 @@ class ClusterUnavailable(TidegateError):
         super().__init__(message)
         self.status = status
         """The HTTP status, or None when there was no answer at all."""
+
+
+class ObjectGone(TidegateError):
+    """A ModelDeployment that was seen is there no more, or another has its name; the message names it."""
 
 
 class MetricsUnavailable(TidegateError):

@@ -67,9 +67,7 @@ def an_observation(*, step: int | None, strategy: Mapping[str, Any], **changes: 
     began = changes.pop("step_started_at", NOW - MINUTE)
     shifts = tuple(Shift(began, spec.strategy.weight_at(n)) for n in range(1, (step or 0) + 1) if n)
     shifts = tuple(shift for shift in shifts if shift.weight)
-    rollout = (
-        None if step is None else Rollout(CANDIDATE, NOW - 5 * MINUTE, step, began, changes.pop("shifts", shifts))
-    )
+    rollout = None if step is None else Rollout(CANDIDATE, NOW - 5 * MINUTE, step, began, changes.pop("shifts", shifts))
     split = TrafficSplit.only(STABLE) if step is None else TrafficSplit.between(STABLE, CANDIDATE, weight)
     seen = Observation(
         now=NOW,

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from tests.conftest import until
+from tidegate.controller.observe import WATCHED
+from tidegate.errors import ObjectGone
 from tidegate.kube.api import (
-    CONTROLLER_REVISIONS,
     DEPLOYMENTS,
     EVENTS,
     MODEL_DEPLOYMENTS,
@@ -17,14 +18,14 @@ from tidegate.kube.api import (
     KubernetesApi,
     Manifest,
 )
-from tidegate.kube.cluster import KubernetesCluster
+from tidegate.kube.cluster import RECORD, WORKLOAD, KubernetesCluster
 from tidegate.model.decision import Event
 from tidegate.model.revision import Snapshot
 from tidegate.model.spec import Model, Server
 from tidegate.model.traffic import TrafficSplit
 from tidegate.resources.names import PINNED
 from tidegate.resources.revision import controller_revision_manifest, deployment_manifest
-from tidegate.traffic_routing.builtin import read_split, route_manifest
+from tidegate.traffic_routing.builtin import ROUTE, route_manifest
 
 pytestmark = pytest.mark.apiserver
 REVISION = "digits-6f9c1d2e"
@@ -39,7 +40,7 @@ def changes() -> Changes:
 
 @pytest.fixture
 def cluster(connect: Callable[[], KubernetesApi], namespace: str, changes: Changes) -> KubernetesCluster:
-    cluster = KubernetesCluster(connect(), lambda *key: changes.put(key), (namespace,), "operator-1")
+    cluster = KubernetesCluster(connect(), WATCHED, lambda *key: changes.put(key), (namespace,), "operator-1")
     cluster.start()
     until(cluster.complete)
     return cluster
@@ -83,30 +84,58 @@ def test_a_deleted_model_deployment_is_forgotten(cluster: KubernetesCluster, dig
     assert cluster.model_deployment(namespace, "digits") is None
 
 
+def test_a_status_of_an_object_that_is_gone_makes_it_forgotten(
+    cluster: KubernetesCluster, api: KubernetesApi, digits: Manifest, namespace: str
+) -> None:
+    api.delete(MODEL_DEPLOYMENTS, namespace, "digits")
+
+    with pytest.raises(ObjectGone, match=f"ModelDeployment {namespace}/digits was deleted"):
+        cluster.record_status(namespace, "digits", {"phase": "Live"})
+    assert cluster.model_deployment(namespace, "digits") is None
+
+
+def test_an_object_is_there_by_its_uid(
+    cluster: KubernetesCluster, api: KubernetesApi, digits: Manifest, namespace: str, changes: Changes
+) -> None:
+    uid = digits["metadata"]["uid"]
+    cluster.confirm(namespace, "digits", uid)
+    api.delete(MODEL_DEPLOYMENTS, namespace, "digits")
+    with pytest.raises(ObjectGone):
+        cluster.confirm(namespace, "digits", uid)
+    assert cluster.model_deployment(namespace, "digits") is None
+
+    bare = {name: digits["metadata"][name] for name in ("name", "namespace")}
+    successor = api.create(MODEL_DEPLOYMENTS, {**digits, "metadata": bare})
+    with pytest.raises(ObjectGone):
+        cluster.confirm(namespace, "digits", uid)
+    assert cluster.model_deployment(namespace, "digits") == successor
+    assert changes.get(timeout=5) == (namespace, "digits")
+
+
 def objects(namespace: str, uid: str) -> Mapping[Any, Manifest]:
     ids = (namespace, "digits", uid)
     return {
-        CONTROLLER_REVISIONS: controller_revision_manifest(*ids, REVISION, SNAPSHOT, 1),
-        DEPLOYMENTS: deployment_manifest(*ids, REVISION, SNAPSHOT, 2, "Always"),
+        RECORD: controller_revision_manifest(*ids, REVISION, SNAPSHOT, 1),
+        WORKLOAD: deployment_manifest(*ids, REVISION, SNAPSHOT, 2, "Always"),
     }
 
 
 def test_what_is_created_is_read_at_once_and_told(
     cluster: KubernetesCluster, digits: Manifest, namespace: str, changes: Changes
 ) -> None:
-    for resource, manifest in objects(namespace, digits["metadata"]["uid"]).items():
-        cluster.create(resource, manifest)
+    for kind, manifest in objects(namespace, digits["metadata"]["uid"]).items():
+        cluster.create(kind.resource, manifest)
 
-        assert [child["metadata"]["name"] for child in cluster.children(resource, namespace, "digits")] == [REVISION]
-        assert cluster.children(resource, namespace, "others") == []
+        assert [child.revision for child in cluster.children(kind, namespace, "digits")] == [REVISION]
+        assert cluster.children(kind, namespace, "others") == []
     cluster.scale(namespace, REVISION, 3)
-    assert cluster.children(DEPLOYMENTS, namespace, "digits")[0]["spec"]["replicas"] == 3
+    assert cluster.children(WORKLOAD, namespace, "digits")[0].replicas == 3
 
     cluster.annotate(namespace, REVISION, PINNED, "ab" * 32)
-    assert cluster.children(DEPLOYMENTS, namespace, "digits")[0]["metadata"]["annotations"][PINNED] == "ab" * 32
+    assert cluster.children(WORKLOAD, namespace, "digits")[0].pinned == "ab" * 32
 
     cluster.delete(DEPLOYMENTS, namespace, REVISION)
-    until(lambda: cluster.children(DEPLOYMENTS, namespace, "digits") == [])
+    until(lambda: cluster.children(WORKLOAD, namespace, "digits") == [])
     assert changes.get(timeout=5) == (namespace, "digits")
 
 
@@ -115,7 +144,7 @@ def test_a_route_is_read_back_as_it_was_applied(cluster: KubernetesCluster, digi
         ids = (namespace, "digits", digits["metadata"]["uid"])
         cluster.apply(MODEL_ROUTES, route_manifest(*ids, split, preview_header="x-r", timeout=timedelta(seconds=9)))
 
-        assert [read_split(route) for route in cluster.children(MODEL_ROUTES, namespace, "digits")] == [split]
+        assert [route.split for route in cluster.children(ROUTE, namespace, "digits")] == [split]
 
 
 def test_an_announcement_is_an_event_of_the_model_deployment(

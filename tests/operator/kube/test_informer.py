@@ -1,25 +1,41 @@
-"""A copy of the cluster's objects that keeps up, and in which we read what we wrote."""
+"""A copy of the cluster's objects that keeps up, in which we read what we wrote, and that outlives every failure."""
 
-from collections.abc import Callable, Iterator
+import logging
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from queue import Empty, Queue
+from time import monotonic
 from typing import Any
 
 import pytest
 
 from tests.conftest import until
-from tidegate.errors import ClusterUnavailable
+from tidegate.errors import ClusterUnavailable, MalformedObject
 from tidegate.kube.api import CONFIG_MAPS, KubernetesApi, Manifest
-from tidegate.kube.informer import Store, Watch
+from tidegate.kube.informer import Informer, Item, Kind, Store
+
+OWNER = "tidegate.dev/model-deployment"
 
 
-def seen(version: int, *, name: str = "one", uid: str = "u-1") -> Manifest:
-    return {"metadata": {"namespace": "shop", "name": name, "uid": uid, "resourceVersion": str(version)}}
+def seen(version: int, *, name: str = "one", uid: str = "u-1", owner: str = "", **more: Any) -> Manifest:
+    labels = {"labels": {OWNER: owner}} if owner else {}
+    metadata = {"namespace": "shop", "name": name, "uid": uid, "resourceVersion": str(version), **labels}
+    return {"metadata": metadata, **more}
 
 
-def store_with(*manifests: Manifest) -> Store:
-    store = Store()
+def whole(manifest: Manifest) -> Manifest:
+    return manifest
+
+
+def item(manifest: Manifest) -> Item[Manifest]:
+    return Item.parse(manifest, whole)
+
+
+def store_with(*manifests: Manifest) -> Store[Manifest]:
+    store = Store[Manifest]()
     for manifest in manifests:
-        store.put(manifest)
+        store.put(item(manifest))
     return store
 
 
@@ -29,12 +45,13 @@ def store_with(*manifests: Manifest) -> Store:
         pytest.param([], seen(1), seen(1), id="nothing: it is kept"),
         pytest.param([seen(1)], seen(2), seen(2), id="an older version: it is kept"),
         pytest.param([seen(3)], seen(2), seen(3), id="a newer version, which we wrote: that stays"),
-        pytest.param([seen(9)], seen(2, uid="u-2"), seen(2, uid="u-2"), id="another object of that name: it is kept"),
+        pytest.param([seen(2)], seen(9, uid="u-2"), seen(9, uid="u-2"), id="another object of that name: it is kept"),
+        pytest.param([seen(9)], seen(2, uid="u-0"), seen(9), id="its successor, which we made: that stays"),
     ],
 )
 def test_an_object_is_offered_to_a_store_with(held: list[Manifest], offered: Manifest, kept: Manifest) -> None:
     store = store_with(*held)
-    told = store.put(offered)
+    told = bool(store.put(item(offered)))
 
     assert store.all() == [kept]
     assert told is (kept == offered)
@@ -50,9 +67,17 @@ def test_an_object_is_offered_to_a_store_with(held: list[Manifest], offered: Man
 )
 def test_a_store_is_told_that_an_object_went(gone: Manifest, left: list[Manifest]) -> None:
     store = store_with(seen(1))
+    ended = item(gone)
 
-    assert store.remove(gone) is (left == [])
+    assert bool(store.remove(ended.key, ended.uid, ended.version)) is (left == [])
     assert store.all() == left
+
+
+def test_a_deletion_of_an_older_version_takes_nothing_away_that_we_wrote_since() -> None:
+    store = store_with(seen(7))
+
+    assert store.remove(("shop", "one"), "u-1", 6) == []
+    assert store.all() == [seen(7)]
 
 
 def test_a_whole_list_replaces_a_store_except_for_what_we_wrote_since() -> None:
@@ -60,9 +85,30 @@ def test_a_whole_list_replaces_a_store_except_for_what_we_wrote_since() -> None:
     store = store_with(same, changed, gone, ours)
     new = seen(5, name="changed")
 
-    assert store.replace([same, new], 5) == [gone, new]
+    assert [told.value for told in store.replace({("shop", "one"), ("shop", "changed")}, [item(new)], 5)] == [gone, new]
     assert store.get("shop", "ours") == ours
     assert {manifest["metadata"]["name"] for manifest in store.all()} == {"one", "changed", "ours"}
+
+
+def test_objects_are_found_by_their_owner_and_leave_with_its_label() -> None:
+    mine, other = seen(1, name="a", owner="digits"), seen(2, name="b", owner="faces")
+    store = store_with(mine, other, seen(3, name="nobody's"))
+    assert (store.owned_by("shop", "digits"), store.owned_by("lab", "digits")) == ([mine], [])
+
+    moved = seen(4, name="a", owner="faces")
+    assert [told.owner for told in store.put(item(moved))] == ["digits", "faces"]
+    assert (store.owned_by("shop", "digits"), store.owned_by("shop", "faces")) == ([], [other, moved])
+
+    store.remove(("shop", "b"), "u-1", 5)
+    assert store.owned_by("shop", "faces") == [moved]
+
+
+def test_a_change_of_what_is_not_kept_is_no_news() -> None:
+    store = Store[str]()
+    kept = [Item.parse(seen(version), lambda manifest: "same") for version in (1, 2)]
+
+    assert [len(store.put(each)) for each in kept] == [1, 0]
+    assert store.item(("shop", "one")) == kept[1]
 
 
 class Scripted:
@@ -70,30 +116,35 @@ class Scripted:
 
     def __init__(self, *script: Any) -> None:
         self.asked: list[str] = []
+        self.listed_at: list[float] = []
         self._script = list(script)
         self.done = Queue[None]()
 
-    def list(self, *_: object) -> Manifest:
-        self.asked.append("list")
+    def list(self, *_: object, limit: int | None = None, continue_token: str = "") -> Manifest:
+        self.listed_at.append(monotonic())
+        self.asked.append(f"list from {continue_token}" if continue_token else "list")
         answer: Manifest = self._next()
         return answer
 
     def watch(self, _: object, __: object, ___: object, version: str, *, seconds: int) -> Iterator[Manifest]:
         self.asked.append(f"watch from {version}")
-        yield from self._next()
+        for event in self._next():
+            if isinstance(event, Exception):
+                raise event
+            yield event
 
     def _next(self) -> Any:
         if not self._script:
             self.done.put(None)
             Queue[None]().get()  # for ever: the thread ends with the process
         answer = self._script.pop(0)
-        if isinstance(answer, Exception):
+        if isinstance(answer, BaseException):
             raise answer
         return answer
 
 
-def listed(version: int, *manifests: Manifest) -> Manifest:
-    return {"metadata": {"resourceVersion": str(version)}, "items": list(manifests)}
+def listed(version: int, *manifests: Manifest, more: str = "") -> Manifest:
+    return {"metadata": {"resourceVersion": str(version), "continue": more}, "items": list(manifests)}
 
 
 def event(kind: str, manifest: Manifest) -> Manifest:
@@ -101,6 +152,46 @@ def event(kind: str, manifest: Manifest) -> Manifest:
 
 
 GONE = {"type": "ERROR", "object": {"code": 410, "message": "too old resource version"}}
+EXPIRED = ClusterUnavailable("The provided continue parameter is too old", 410)
+BROKEN = ClusterUnavailable("it broke")
+
+
+@dataclass
+class Played:
+    """An informer whose script has been played to its end, and what its listener heard."""
+
+    api: Scripted
+    informer: Informer[Manifest]
+    heard: list[list[Manifest]]
+
+    @property
+    def held(self) -> list[Manifest]:
+        return self.informer.store.all()
+
+
+def pixels(manifest: Manifest) -> Manifest:
+    """Wants a whole number of pixels where there is a spec."""
+    if manifest.get("spec", {}).get("pixels", 0) == "many":
+        raise MalformedObject("spec.pixels: 'many' is not a whole number")
+    int(manifest.get("spec", {}).get("pixels", 0))
+    return manifest
+
+
+@pytest.fixture
+def play(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Played]:
+    """Starts an informer on a script, with short pauses, and waits until all of it has been asked for."""
+    monkeypatch.setattr("tidegate.kube.informer.FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("tidegate.kube.informer.LIST_PAUSE", 0.0)
+
+    def run(*script: Any) -> Played:
+        api, heard = Scripted(*script), list[list[Manifest]]()
+        informer = Informer(api, Kind(CONFIG_MAPS, pixels), lambda items: heard.append([each.value for each in items]))
+        informer.start()
+        api.done.get(timeout=10)
+        assert informer.alive
+        return Played(api, informer, heard)
+
+    return run
 
 
 @pytest.mark.parametrize(
@@ -117,24 +208,184 @@ GONE = {"type": "ERROR", "object": {"code": 410, "message": "too old resource ve
             id="a version that is too old makes it list again",
         ),
         pytest.param(
-            [listed(5), [event("ADDED", seen(6))], ClusterUnavailable("it broke")],
+            [listed(5), EXPIRED, listed(9)],
+            ["list", "watch from 5", "list", "watch from 9"],
+            id="a watch that is refused as too old makes it list again",
+        ),
+        pytest.param(
+            [listed(5), [event("ADDED", seen(6))], BROKEN],
             ["list", "watch from 5", "watch from 6", "watch from 6"],
             id="a watch that breaks goes on where it was",
+        ),
+        pytest.param(
+            [listed(5), [event("ADDED", seen(6)), BROKEN]],
+            ["list", "watch from 5", "watch from 6"],
+            id="a watch that breaks in its middle goes on where it was",
         ),
         pytest.param(
             [ClusterUnavailable("not yet"), listed(5)],
             ["list", "list", "watch from 5"],
             id="a list that fails is asked for again",
         ),
+        pytest.param(
+            [listed(5, seen(1), more="a"), listed(5, seen(2, name="two"), more="b"), listed(5)],
+            ["list", "list from a", "list from b", "watch from 5"],
+            id="a page each further one is asked for",
+        ),
+        pytest.param(
+            [listed(5, seen(1), more="a"), EXPIRED, listed(7)],
+            ["list", "list from a", "list", "watch from 7"],
+            id="a page of a list that is too old the list starts over",
+        ),
     ],
 )
-def test_after(script: list[Any], asked: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tidegate.kube.informer.FIRST_PAUSE", 0.01)
-    api = Scripted(*script)
-    Watch(api, CONFIG_MAPS, lambda _: None).start()  # type: ignore[arg-type]
-    api.done.get(timeout=10)
+def test_after(script: list[Any], asked: list[str], play: Callable[..., Played]) -> None:
+    assert play(*script).api.asked == asked
 
-    assert api.asked == asked
+
+def test_all_pages_are_one_list(play: Callable[..., Played]) -> None:
+    one, two = seen(1), seen(2, name="two")
+    played = play(listed(5, one, more="a"), listed(5, two))
+
+    assert played.held == [one, two]
+    assert played.heard == [[one, two]]
+    assert played.informer.complete
+
+
+def test_the_first_list_is_told_even_if_there_is_nothing_in_it(play: Callable[..., Played]) -> None:
+    assert play(listed(5)).heard == [[]]
+
+
+def test_what_went_and_changed_while_nobody_listened_is_told_by_the_next_list(play: Callable[..., Played]) -> None:
+    same, old, gone, new = seen(1), seen(2, name="two"), seen(3, name="three"), seen(6, name="two")
+    played = play(listed(5, same, old, gone), [GONE], listed(9, same, new))
+
+    assert played.heard == [[same, old, gone], [gone, new]]
+    assert played.held == [same, new]
+
+
+def test_a_list_that_fails_half_way_takes_nothing_away_and_nothing_in(play: Callable[..., Played]) -> None:
+    one, two = seen(1), seen(2, name="two")
+    played = play(listed(5, one, two), [GONE], listed(9, seen(8), more="a"), BROKEN)
+
+    assert played.api.asked == ["list", "watch from 5", "list", "list from a", "list"]
+    assert played.held == [one, two]
+
+
+def test_an_event_of_an_older_version_replaces_nothing(play: Callable[..., Played]) -> None:
+    newer = seen(9)
+    played = play(listed(9, newer), [event("MODIFIED", seen(7)), event("DELETED", seen(8))])
+
+    assert played.held == [newer]
+    assert played.heard == [[newer]]
+
+
+def test_what_we_wrote_is_read_at_once_and_outlives_the_news_from_before(play: Callable[..., Played]) -> None:
+    played = play(listed(5, seen(1)))
+    played.informer.put(seen(8, data={"a": "1"}))
+    assert played.held == [seen(8, data={"a": "1"})]
+
+    again = Scripted([event("MODIFIED", seen(7))])
+    played.informer._api = again
+    threading.Thread(target=played.informer.follow_once, daemon=True).start()
+    until(lambda: again.asked)
+    assert played.held == [seen(8, data={"a": "1"})]
+
+
+def test_with_every_watch_too_old_there_is_one_list_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tidegate.kube.informer.FIRST_PAUSE", 0.01)
+    api = Scripted(*[answer for version in range(4) for answer in (listed(version), [GONE])])
+    Informer(api, Kind(CONFIG_MAPS, whole), lambda _: None).start()
+    api.done.get(timeout=20)
+
+    pauses = [after - before for before, after in zip(api.listed_at, api.listed_at[1:], strict=False)]
+    assert len(pauses) == 4
+    assert min(pauses) > 0.99
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        pytest.param(OSError("no such file: token"), id="a log-in that fails"),
+        pytest.param(RuntimeError("nobody thought of this"), id="an error that nobody thought of"),
+        pytest.param([[]], id="an event that is no object"),
+        pytest.param([{"type": "ADDED"}], id="an event without an object"),
+    ],
+)
+def test_the_thread_goes_on_after(trouble: Any, play: Callable[..., Played], caplog: pytest.LogCaptureFixture) -> None:
+    played = play(listed(5), trouble, [event("ADDED", seen(6))])
+
+    assert played.held == [seen(6)]
+    assert "configmaps can't be followed; trying again" in caplog.messages
+
+
+def test_pauses_grow_while_all_fails_and_begin_anew_after_a_success(
+    play: Callable[..., Played], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tidegate.kube.informer.FIRST_PAUSE", 0.1)
+    play(listed(5), BROKEN, BROKEN, BROKEN, [event("BOOKMARK", seen(6)), BROKEN], BROKEN)
+
+    told = [float(message.split()[-2]) for message in caplog.messages]
+    assert told == [0.1, 0.2, 0.4, 0.1, 0.2]
+
+
+@pytest.mark.parametrize(
+    ("bad", "sentence"),
+    [
+        pytest.param({"spec": {"pixels": "many"}}, "spec.pixels: 'many' is not a whole number", id="that says why"),
+        pytest.param({"spec": ["a list"]}, "AttributeError: 'list' object has no attribute 'get'", id="of no shape"),
+        pytest.param(
+            {"spec": {"pixels": "ten"}}, "ValueError: invalid literal for int() with base 10: 'ten'", id="text"
+        ),
+        pytest.param({"spec": {"pixels": {}}}, None, id="of another type"),
+        pytest.param({"spec": {"pixels": float("inf")}}, None, id="without bounds"),
+    ],
+)
+def test_an_object_is_named_once_and_left_out(
+    bad: Mapping[str, Any], sentence: str | None, play: Callable[..., Played], caplog: pytest.LogCaptureFixture
+) -> None:
+    good, late = seen(1), seen(9, name="late")
+    poor = [seen(version, name="poor", **bad) for version in (3, 7, 8)]
+    played = play(
+        listed(5, poor[0], good), [event("MODIFIED", poor[1]), GONE], listed(8, good, poor[2]), [event("ADDED", late)]
+    )
+
+    assert played.held == [good, late]
+    named = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
+    assert len(named) == 1
+    assert named[0].startswith("ConfigMap shop/poor is skipped: " + (sentence or ""))
+
+
+def test_an_object_that_is_mended_and_spoilt_again_is_named_again(
+    play: Callable[..., Played], caplog: pytest.LogCaptureFixture
+) -> None:
+    bad: dict[str, Any] = {"spec": {"pixels": "many"}}
+    play(listed(5, seen(1, **bad)), [event("MODIFIED", seen(6)), event("MODIFIED", seen(7, **bad))])
+
+    assert [message.count("shop/one is skipped") for message in caplog.messages] == [1, 1]
+
+
+def test_an_object_that_turns_bad_stays_as_it_was_until_it_goes(play: Callable[..., Played]) -> None:
+    bad: dict[str, Any] = {"spec": {"pixels": "many"}}
+    events = [event("MODIFIED", seen(6, **bad))]
+    assert play(listed(5, seen(1)), events, [GONE], listed(9, seen(6, **bad))).held == [seen(1)]
+    assert play(listed(5, seen(1)), [*events, event("DELETED", seen(8, **bad))]).held == []
+
+
+@pytest.mark.parametrize("broken", [None, [], {"metadata": None}, {"metadata": {"labels": {OWNER: 7}}}])
+def test_an_object_that_is_none_is_left_out(broken: Any, play: Callable[..., Played]) -> None:
+    good = seen(7, name="good")
+
+    assert play(listed(5, broken), [event("ADDED", broken), event("ADDED", good)]).held == [good]
+
+
+def test_a_thread_that_ended_is_not_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    informer = Informer(Scripted(SystemExit()), Kind(CONFIG_MAPS, whole), lambda _: None)
+    assert informer.alive
+    informer.start()
+
+    assert until(lambda: not informer.alive)
 
 
 @pytest.mark.apiserver
@@ -146,10 +397,17 @@ class TestAgainstARealServer:
         return Queue()
 
     @pytest.fixture
-    def watch(self, connect: Callable[[], KubernetesApi], namespace: str, changes: Queue[Manifest]) -> Iterator[Watch]:
+    def watch(
+        self, connect: Callable[[], KubernetesApi], namespace: str, changes: Queue[Manifest]
+    ) -> Iterator[Informer[Manifest]]:
         api = connect()
         api.create(CONFIG_MAPS, config_map(namespace, "early"))
-        watch = Watch(api, CONFIG_MAPS, changes.put, namespace=namespace, selector="made-by=tests")
+
+        def changed(items: Sequence[Item[Manifest]]) -> None:
+            for each in items:
+                changes.put(each.value)
+
+        watch = Informer(api, Kind(CONFIG_MAPS, whole, "made-by=tests"), changed, namespace=namespace)
         assert not watch.complete
         watch.start()
         assert watch.wait_until_complete(10)
@@ -157,13 +415,13 @@ class TestAgainstARealServer:
         watch.stop()
         api.create(CONFIG_MAPS, config_map(namespace, "the-end"))  # so that the thread hears something and ends
 
-    def test_what_was_there_is_listed(self, watch: Watch, changes: Queue[Manifest]) -> None:
+    def test_what_was_there_is_listed(self, watch: Informer[Manifest], changes: Queue[Manifest]) -> None:
         assert changes.get(timeout=5)["metadata"]["name"] == "early"
         assert [manifest["metadata"]["name"] for manifest in watch.store.all()] == ["early"]
         assert watch.silent_seconds() < 5
 
     def test_changes_and_deletions_are_followed(
-        self, watch: Watch, changes: Queue[Manifest], api: KubernetesApi, namespace: str
+        self, watch: Informer[Manifest], changes: Queue[Manifest], api: KubernetesApi, namespace: str
     ) -> None:
         changes.get(timeout=5)
         api.merge(CONFIG_MAPS, namespace, "early", {"data": {"a": "1"}})
@@ -173,11 +431,11 @@ class TestAgainstARealServer:
         assert until(lambda: watch.store.all() == [])
 
     def test_what_is_written_is_read_at_once_and_told_once(
-        self, watch: Watch, changes: Queue[Manifest], api: KubernetesApi, namespace: str
+        self, watch: Informer[Manifest], changes: Queue[Manifest], api: KubernetesApi, namespace: str
     ) -> None:
         changes.get(timeout=5)
         patched = api.merge(CONFIG_MAPS, namespace, "early", {"data": {"a": "1"}})
-        watch.store.put(patched)
+        watch.put(patched)
 
         assert watch.store.get(namespace, "early") == patched
         api.create(CONFIG_MAPS, config_map(namespace, "late"))

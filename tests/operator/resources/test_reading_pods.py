@@ -9,11 +9,12 @@ import pytest
 
 from tidegate.model.revision import ModelFacts, PodFailure, RevisionState, Snapshot, Tensor
 from tidegate.model.spec import Model, Server
-from tidegate.resources.pod_status import read_facts, read_failure
+from tidegate.resources.pod_status import parse_pod, read_facts, read_failure, revision_of
 from tidegate.resources.revision import (
     controller_revision_manifest,
     deployment_manifest,
-    revision_of,
+    parse_record,
+    parse_workload,
     revision_state,
 )
 
@@ -162,7 +163,8 @@ DEPLOYMENT = {**deployment_manifest(*IDS, REVISION, SNAPSHOT, 2, "Always"), "sta
 def test_a_revision_is_read_from_all_its_objects() -> None:
     pods = [pod(FETCHED), pod({"state": ended(1, UNREACHABLE)}), pod({"state": ended(1, WRONG_DIGEST)})]
     annotated = {**DEPLOYMENT["metadata"], "annotations": {"tidegate.dev/pinned-sha256": "ab" * 32}}
-    state = revision_state(REVISION, RECORD, {**DEPLOYMENT, "metadata": annotated}, pods)
+    workload = parse_workload({**DEPLOYMENT, "metadata": annotated})
+    state = revision_state(REVISION, parse_record(RECORD), workload, [*map(parse_pod, pods)])
 
     assert state == RevisionState(
         REVISION,
@@ -184,7 +186,8 @@ def test_a_revision_is_read_from_all_its_objects() -> None:
     ],
 )
 def test_a_revision_of_which_there_is(record: Any, deployment: Any, expected: RevisionState) -> None:
-    assert revision_state(REVISION, record, deployment, []) == expected
+    parsed = parse_record(record) if record else None, parse_workload(deployment) if deployment else None
+    assert revision_state(REVISION, *parsed, []) == expected
 
 
 def test_objects_say_whose_they_are() -> None:

@@ -36,7 +36,10 @@ from tidegate.traffic_routing.builtin import alias_service_manifest, route_manif
 
 
 def act(cluster: Cluster, settings: Settings, manifest: Manifest, seen: Observation, decision: Decision) -> None:
-    """Does it, then says so. Raises ClusterUnavailable at the first write that fails; the next pass does the rest."""
+    """Does it, then says so. The first write that fails ends it, and the next pass does the rest.
+
+    Raises ClusterUnavailable, or ObjectGone where there is nothing left to do.
+    """
     for action in decision.actions:
         _do(cluster, settings, manifest["metadata"]["uid"], seen, action)
     for event in decision.events:
@@ -72,6 +75,8 @@ def _do(cluster: Cluster, settings: Settings, uid: str, seen: Observation, actio
 
 def _ensure(cluster: Cluster, settings: Settings, uid: str, seen: Observation, revision: str, replicas: int) -> None:
     namespace, name = seen.namespace, seen.name
+    if revision == seen.desired:  # never in the way of a rollback, which goes to what the spec doesn't ask for
+        cluster.confirm(namespace, name, uid)
     snapshot = seen.state(revision).snapshot
     if snapshot is None:
         if revision != seen.desired:

@@ -65,8 +65,9 @@ def register(registry: kopf.OperatorRegistry, parts: Parts) -> None:
 
     @kopf.on.probe(registry=registry, id="alive")
     async def alive(**_: Any) -> str:
-        if parts.cluster.silent_seconds() > SILENCE_SECONDS:
-            raise RuntimeError("a watch has heard nothing for too long")
+        for informer in parts.cluster.informers():
+            if not informer.alive or informer.silent_seconds() > SILENCE_SECONDS:
+                raise RuntimeError(f"{informer.kind.resource.plural} aren't followed any more")
         if parts.leader_election.held() and parts.workqueue.overdue_seconds() > OVERDUE_SECONDS:
             raise RuntimeError("the driver is stuck")
         return "yes"

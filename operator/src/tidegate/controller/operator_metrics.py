@@ -1,5 +1,6 @@
 """The operator's own metrics: what it wants, and how strong the evidence is."""
 
+from collections.abc import Callable
 from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Gauge, start_http_server
@@ -30,12 +31,22 @@ class OperatorMetrics:
             registry=self.registry,
         )
         self._step = Gauge("tidegate_rollout_step", "Step of the rollout, 0 for none", OBJECT, registry=self.registry)
+        self._age = Gauge(
+            "tidegate_informer_last_event_age_seconds",
+            "Seconds since the API server last said anything of a kind; namespace is empty where all are followed",
+            ("kind", "model_namespace"),
+            registry=self.registry,
+        )
         self._weights: dict[tuple[str, str], set[str]] = {}
         self._shown: dict[tuple[str, str], datetime] = {}
 
     def serve(self, port: int) -> None:
         """Answers GET /metrics on all addresses, in a thread."""
         start_http_server(port, registry=self.registry)
+
+    def export_age(self, kind: str, namespace: str, age: Callable[[], float]) -> None:
+        """From now on shows, at each scrape, the age of an informer's last event."""
+        self._age.labels(kind, namespace).set_function(age)
 
     def observe_decision(self, seen: Observation, decision: Decision) -> None:
         """Takes in one decision."""

@@ -9,7 +9,7 @@ from tidegate.controller.act import act
 from tidegate.controller.judging import RolloutJudge
 from tidegate.controller.observe import observe
 from tidegate.decide.rollout import decide
-from tidegate.errors import InvalidSpec
+from tidegate.errors import InvalidSpec, ObjectGone
 from tidegate.kube.api import Manifest
 from tidegate.kube.cluster import Cluster
 from tidegate.model.decision import Decision, Event
@@ -42,9 +42,20 @@ class Reconciler:
         """
         manifest = self.cluster.model_deployment(namespace, name)
         if manifest is None or manifest["metadata"].get("deletionTimestamp"):
-            self.judge.forget(namespace, name)
-            self.on_deletion(namespace, name)
+            self._forget(namespace, name)
             return None
+        try:
+            return self._reconcile(manifest, now)
+        except ObjectGone as error:
+            log.info("%s, which nobody had said", error)
+            self._forget(namespace, name)
+            return None
+
+    def _forget(self, namespace: str, name: str) -> None:
+        self.judge.forget(namespace, name)
+        self.on_deletion(namespace, name)
+
+    def _reconcile(self, manifest: Manifest, now: datetime) -> timedelta | None:
         try:
             observed = observe(self.cluster, manifest, scrape_interval=self.settings.scrape_interval, now=now)
         except InvalidSpec as error:
@@ -53,7 +64,7 @@ class Reconciler:
         judged = self.judge.judge(observed)
         decision = decide(judged)
         for event in decision.events:
-            log.info("%s/%s: %s: %s", namespace, name, event.reason, event.message)
+            log.info("%s/%s: %s: %s", judged.namespace, judged.name, event.reason, event.message)
         act(self.cluster, self.settings, manifest, judged, decision)
         self.on_decision(judged, decision)
         return decision.requeue_after

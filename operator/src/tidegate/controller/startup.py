@@ -4,12 +4,13 @@ import gc
 import logging
 import threading
 from collections.abc import Mapping
+from typing import Any, cast
 
 import kopf
-from kopf._core.engines.peering import Identity
 
 from tidegate.controller.handlers import RESYNC_SECONDS, Parts, register, resync
 from tidegate.controller.judging import RolloutJudge
+from tidegate.controller.observe import WATCHED
 from tidegate.controller.operator_metrics import OperatorMetrics
 from tidegate.controller.reconciler import Reconciler
 from tidegate.controller.workqueue import WorkQueue
@@ -40,7 +41,9 @@ def run(environ: Mapping[str, str]) -> int:
         kopf.run(
             registry=registry,
             standalone=True,
-            identity=Identity(settings.identity),  # it would ask for the user's name, which a container hasn't
+            # Without one it would ask for the user's name, which a container hasn't. Its type is kopf's own name for
+            # a string, which isn't public; a test says that it still is one.
+            identity=cast(Any, settings.identity),
             clusterwide=not settings.namespaces,
             namespaces=settings.namespaces,
             liveness_endpoint=f"http://0.0.0.0:{settings.health_port}/healthz",
@@ -55,8 +58,10 @@ def build(settings: Settings) -> Parts:
     api = KubernetesApi()
     operator_metrics = OperatorMetrics()
     cluster = KubernetesCluster(
-        api, lambda ns, name: workqueue.enqueue(ns, name), settings.namespaces, settings.identity
+        api, WATCHED, lambda ns, name: workqueue.enqueue(ns, name), settings.namespaces, settings.identity
     )
+    for informer in cluster.informers():
+        operator_metrics.export_age(informer.kind.resource.kind, informer.namespace or "", informer.silent_seconds)
     leader_election = LeaderElection(api, settings.namespace, settings.identity)
     access = PrometheusAccess.of(settings.prometheus_secret)
     judge = RolloutJudge(MetricsCollector(PrometheusMetrics(settings.prometheus_url, access)))

@@ -112,9 +112,21 @@ class KubernetesApi:
             if error.status != 404:
                 raise
 
-    def list(self, resource: Resource, namespace: str | None, selector: str | None) -> Manifest:
-        """A whole list; its items carry apiVersion and kind only as far as the server says them."""
-        query = {"labelSelector": selector} if selector else {}
+    def list(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        selector: str | None,
+        *,
+        limit: int | None = None,
+        continue_token: str = "",
+    ) -> Manifest:
+        """A whole list, or one page of it with a token for the next in `metadata.continue`.
+
+        Its items carry apiVersion and kind only as far as the server says them.
+        """
+        asked = {"labelSelector": selector, "limit": limit, "continue": continue_token}
+        query = {name: value for name, value in asked.items() if value}
         return self._json("GET", f"{resource.path(namespace)}?{urlencode(query)}")
 
     def watch(
@@ -128,9 +140,10 @@ class KubernetesApi:
         response = self._request("GET", path, read_seconds=seconds + 10)
         try:
             yield from _lines(response)
-        except (urllib3.exceptions.HTTPError, OSError) as error:
+        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             raise ClusterUnavailable(f"the watch of {resource.plural} broke: {error}") from error
         finally:
+            response.close()  # what may be left of a watch that broke must not answer the connection's next request
             response.release_conn()
 
     def _json(
@@ -153,7 +166,10 @@ class KubernetesApi:
         read_seconds: int = READ_SECONDS,
     ) -> urllib3.HTTPResponse:
         headers = {"Accept": "application/json", "Content-Type": content_type, "User-Agent": "tidegate"}
-        self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
+        try:
+            self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
+        except Exception as error:  # a token file that is away, a plugin that fails: the client names no type
+            raise ClusterUnavailable(f"{method} {path} wasn't asked, for want of credentials: {error}") from error
         try:
             response = self._client.rest_client.pool_manager.request(
                 method,

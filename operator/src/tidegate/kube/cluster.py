@@ -1,26 +1,31 @@
 """What the operator reads of a cluster and writes to it. Reads come from watches, never from the API server."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
+from tidegate.errors import ClusterUnavailable, ObjectGone
 from tidegate.kube.api import (
     CONTROLLER_REVISIONS,
     DEPLOYMENTS,
     EVENTS,
     MODEL_DEPLOYMENTS,
-    MODEL_ROUTES,
     PODS,
     KubernetesApi,
     Manifest,
     Resource,
 )
-from tidegate.kube.informer import Store, Watch
+from tidegate.kube.informer import Informer, Item, Kind, Store
 from tidegate.model.decision import Event
-from tidegate.resources.names import FIELD_MANAGER, MODEL_DEPLOYMENT, SELECTOR
+from tidegate.resources.names import FIELD_MANAGER
+from tidegate.resources.pod_status import is_deleting, parse_pod
+from tidegate.resources.revision import parse_record, parse_workload
 
-WATCHED = (CONTROLLER_REVISIONS, DEPLOYMENTS, PODS, MODEL_ROUTES)
-"""The children that decisions rest on."""
+RECORD = Kind(CONTROLLER_REVISIONS, parse_record)
+WORKLOAD = Kind(DEPLOYMENTS, parse_workload)
+POD = Kind(PODS, parse_pod)
+
+T = TypeVar("T")
 
 
 class Cluster(Protocol):
@@ -29,8 +34,11 @@ class Cluster(Protocol):
     def model_deployment(self, namespace: str, name: str) -> Manifest | None:
         """The resource as last seen."""
 
-    def children(self, resource: Resource, namespace: str, name: str) -> list[Manifest]:
-        """A ModelDeployment's objects of one watched kind, as last seen."""
+    def children(self, kind: Kind[T], namespace: str, name: str) -> list[T]:
+        """What is kept of a ModelDeployment's objects of one watched kind, as last seen."""
+
+    def confirm(self, namespace: str, name: str, uid: str) -> None:
+        """Asks whether a ModelDeployment is still there. Raises ObjectGone if it isn't, or is another by now."""
 
     def create(self, resource: Resource, manifest: Mapping[str, Any]) -> None:
         """Creates an object unless it is there."""
@@ -48,7 +56,7 @@ class Cluster(Protocol):
         """Deletes an object; fine if it is gone."""
 
     def record_status(self, namespace: str, name: str, status: Mapping[str, Any]) -> None:
-        """Makes a ModelDeployment's status exactly this."""
+        """Makes a ModelDeployment's status exactly this. Raises ObjectGone if there is none of that name."""
 
     def emit(self, about: Mapping[str, Any], event: Event, now: datetime) -> None:
         """Posts a Kubernetes Event."""
@@ -58,39 +66,43 @@ class KubernetesCluster:
     """A Cluster behind a real API server."""
 
     def __init__(
-        self, api: KubernetesApi, changed: Callable[[str, str], None], namespaces: tuple[str, ...], identity: str
+        self,
+        api: KubernetesApi,
+        kinds: Iterable[Kind[Any]],
+        changed: Callable[[str, str], None],
+        namespaces: tuple[str, ...],
+        identity: str,
     ) -> None:
         self._api = api
         self._identity = identity
         self._changed = changed
-        self._model_deployments = Store()
-        self._watches = {
-            resource: [
-                Watch(api, resource, self._child_changed, namespace=namespace, selector=SELECTOR)
-                for namespace in (namespaces or (None,))
-            ]
-            for resource in WATCHED
+        self._model_deployments = Store[Manifest]()
+        self._informers: dict[tuple[Resource, str | None], Informer[Any]] = {
+            (kind.resource, namespace): Informer(api, kind, self._children_changed, namespace=namespace)
+            for kind in kinds
+            for namespace in (namespaces or (None,))
         }
 
     def start(self) -> None:
-        """Begins to watch the children."""
-        for watch in self._all_watches():
-            watch.start()
+        """Begins to follow the children."""
+        for informer in self.informers():
+            informer.start()
 
     def complete(self) -> bool:
         """Whether every kind has been listed once; before that, nothing may be decided."""
-        return all(watch.complete for watch in self._all_watches())
+        return all(informer.complete for informer in self.informers())
 
-    def silent_seconds(self) -> float:
-        """The longest that any watch has heard nothing."""
-        return max(watch.silent_seconds() for watch in self._all_watches())
+    def informers(self) -> Sequence[Informer[Any]]:
+        """One for each kind and namespace."""
+        return tuple(self._informers.values())
 
     def seen(self, manifest: Manifest, *, deleted: bool) -> None:
         """Takes in a ModelDeployment that was seen elsewhere."""
+        item = Item.parse(manifest, _whole)
         if deleted:
-            self._model_deployments.remove(manifest)
+            self._model_deployments.remove(item.key, item.uid, item.version)
         else:
-            self._model_deployments.put(manifest)
+            self._model_deployments.put(item)
 
     def model_deployments(self) -> list[Manifest]:
         """All of them, as last seen."""
@@ -99,14 +111,15 @@ class KubernetesCluster:
     def model_deployment(self, namespace: str, name: str) -> Manifest | None:
         return self._model_deployments.get(namespace, name)
 
-    def children(self, resource: Resource, namespace: str, name: str) -> list[Manifest]:
-        return [
-            manifest
-            for watch in self._watches[resource]
-            for manifest in watch.store.all()
-            if manifest["metadata"]["namespace"] == namespace
-            and manifest["metadata"].get("labels", {}).get(MODEL_DEPLOYMENT) == name
-        ]
+    def children(self, kind: Kind[T], namespace: str, name: str) -> list[T]:
+        informer = self._informer(kind.resource, namespace)
+        return informer.store.owned_by(namespace, name) if informer else []
+
+    def confirm(self, namespace: str, name: str, uid: str) -> None:
+        found = self._api.get(MODEL_DEPLOYMENTS, namespace, name)
+        if found is not None and found["metadata"]["uid"] == uid and not is_deleting(found):
+            return
+        raise self._gone(namespace, name, found)
 
     def create(self, resource: Resource, manifest: Mapping[str, Any]) -> None:
         made = self._api.create(resource, manifest)
@@ -132,8 +145,13 @@ class KubernetesCluster:
             "metadata": {"name": name, "namespace": namespace},
             "status": status,
         }
-        written = self._api.apply(MODEL_DEPLOYMENTS, manifest, manager=FIELD_MANAGER, status=True)
-        self._model_deployments.put(written)
+        try:
+            written = self._api.apply(MODEL_DEPLOYMENTS, manifest, manager=FIELD_MANAGER, status=True)
+        except ClusterUnavailable as error:
+            if error.status == 404:
+                raise self._gone(namespace, name, None) from error
+            raise
+        self.seen(written, deleted=False)
 
     def emit(self, about: Mapping[str, Any], event: Event, now: datetime) -> None:
         self._api.create(EVENTS, _event(about, event, now, self._identity))
@@ -142,16 +160,27 @@ class KubernetesCluster:
         self._remember(DEPLOYMENTS, self._api.merge(DEPLOYMENTS, namespace, deployment, patch))
 
     def _remember(self, resource: Resource, manifest: Manifest) -> None:
-        for watch in self._watches.get(resource, ()):
-            watch.store.put(manifest)
+        if informer := self._informer(resource, manifest["metadata"]["namespace"]):
+            informer.put(manifest)
 
-    def _child_changed(self, manifest: Manifest) -> None:
-        owner = manifest["metadata"].get("labels", {}).get(MODEL_DEPLOYMENT)
-        if owner:
-            self._changed(manifest["metadata"]["namespace"], owner)
+    def _informer(self, resource: Resource, namespace: str) -> Informer[Any] | None:
+        return self._informers.get((resource, namespace)) or self._informers.get((resource, None))
 
-    def _all_watches(self) -> list[Watch]:
-        return [watch for watches in self._watches.values() for watch in watches]
+    def _gone(self, namespace: str, name: str, successor: Manifest | None) -> ObjectGone:
+        """Forgets an object whose deletion wasn't heard of; what has its name now is another, to be looked at anew."""
+        self._model_deployments.forget(namespace, name)
+        if successor is not None:
+            self.seen(successor, deleted=False)
+            self._changed(namespace, name)
+        return ObjectGone(f"ModelDeployment {namespace}/{name} was deleted")
+
+    def _children_changed(self, items: Sequence[Item[Any]]) -> None:
+        for namespace, owner in {(item.key[0], item.owner) for item in items if item.owner}:
+            self._changed(namespace, owner)
+
+
+def _whole(manifest: Manifest) -> Manifest:
+    return manifest
 
 
 def _event(about: Mapping[str, Any], event: Event, now: datetime, identity: str) -> Manifest:

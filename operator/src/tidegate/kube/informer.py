@@ -1,118 +1,200 @@
-"""A list and a watch that keep a copy of the cluster's objects, one thread per kind.
+"""One informer, in client-go's word, for every kind that is followed: a small copy of the objects that keeps up.
 
-Belt and braces against watches that fall silent: the server ends each after a few minutes, bookmarks show that it
-lives, and every so often everything is listed anew.
+LIST in pages, WATCH from there, LIST again when the server has forgotten that far. Of each object only what
+`Kind.parse` makes of it is kept. Belt and braces against watches that fall silent: the server ends each after a minute,
+bookmarks show that it lives, and every so often everything is listed anew.
 """
 
 import logging
+import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from random import uniform
 from time import monotonic
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
-from tidegate.errors import ClusterUnavailable
-from tidegate.kube.api import KubernetesApi, Manifest, Resource
+from tidegate.errors import ClusterUnavailable, MalformedObject
+from tidegate.kube.api import Manifest, Resource
+from tidegate.resources.names import MODEL_DEPLOYMENT, SELECTOR
 
-WATCH_SECONDS = 240
+PAGE_SIZE = 250
+"""Objects of one page: about as much as is held of them unparsed at once."""
+WATCH_SECONDS = 60
 RELIST_SECONDS = 600
+LIST_PAUSE = 1.0
+"""The least time from one LIST to the next, whatever the server answers."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
+GONE = 410
+MALFORMED = (MalformedObject, LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
+"""What parsing raises on an object of another shape."""
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
 Key = tuple[str, str]
 """Namespace and name."""
 
 
-class Store:
-    """Objects of one kind as last seen, by namespace and name. Safe to use from any thread."""
+class ListerWatcher(Protocol):
+    """The API server, as far as an informer needs it."""
+
+    def list(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        selector: str | None,
+        *,
+        limit: int | None = None,
+        continue_token: str = "",
+    ) -> Manifest: ...
+    def watch(
+        self, resource: Resource, namespace: str | None, selector: str | None, version: str, *, seconds: int
+    ) -> Iterator[Manifest]: ...
+
+
+@dataclass(frozen=True)
+class Kind(Generic[T]):
+    """What is followed, and what is kept of each object."""
+
+    resource: Resource
+    parse: Callable[[Manifest], T]
+    """Raises any of MALFORMED on an object that can't be used: that one is named in the log and left out."""
+    selector: str | None = SELECTOR
+
+
+@dataclass(frozen=True, slots=True)
+class Item(Generic[T]):
+    """One object as last seen."""
+
+    key: Key
+    uid: str
+    version: int
+    """0 where the server gave none that can be compared."""
+    owner: str
+    """The ModelDeployment that it belongs to, in the same namespace; empty for none."""
+    value: T
+
+    @classmethod
+    def parse(cls, manifest: Manifest, parse: Callable[[Manifest], T]) -> "Item[T]":
+        """Raises any of MALFORMED."""
+        metadata = manifest["metadata"]
+        owner = sys.intern((metadata.get("labels") or {}).get(MODEL_DEPLOYMENT, ""))
+        return cls(_key(metadata), metadata.get("uid", ""), _version(metadata), owner, parse(manifest))
+
+
+class Store(Generic[T]):
+    """Objects of one kind as last seen, by name and by owner. Safe to use from any thread."""
 
     def __init__(self) -> None:
-        self._objects: dict[Key, Manifest] = {}
+        self._items: dict[Key, Item[T]] = {}
+        self._owned: dict[Key, dict[Key, Item[T]]] = {}
         self._lock = threading.Lock()
 
-    def get(self, namespace: str, name: str) -> Manifest | None:
+    def get(self, namespace: str, name: str) -> T | None:
         """The object, or None."""
-        with self._lock:
-            return self._objects.get((namespace, name))
+        item = self.item((namespace, name))
+        return item.value if item else None
 
-    def all(self) -> list[Manifest]:
+    def item(self, key: Key) -> Item[T] | None:
+        """The object with its version, or None."""
+        with self._lock:
+            return self._items.get(key)
+
+    def all(self) -> list[T]:
         """Every object, in no order."""
         with self._lock:
-            return list(self._objects.values())
+            return [item.value for item in self._items.values()]
 
-    def put(self, manifest: Manifest) -> bool:
-        """Takes an object in, unless a newer version is here already: so that we read what we wrote."""
+    def owned_by(self, namespace: str, name: str) -> list[T]:
+        """A ModelDeployment's objects, in no order."""
         with self._lock:
-            held = self._objects.get(key_of(manifest))
-            if held is not None and _version(held) >= _version(manifest) and _same(held, manifest):
-                return False
-            self._objects[key_of(manifest)] = manifest
-            return True
+            return [item.value for item in self._owned.get((namespace, name), {}).values()]
 
-    def remove(self, manifest: Manifest) -> bool:
-        """Forgets an object, unless one of the same name was made since."""
+    def put(self, item: Item[T]) -> list[Item[T]]:
+        """Takes an object in unless a newer one is here, which we may have written; gives back what is news."""
         with self._lock:
-            held = self._objects.get(key_of(manifest))
-            if held is None or not _same(held, manifest):
-                return False
-            del self._objects[key_of(manifest)]
-            return True
+            return self._put(item)
 
-    def replace(self, manifests: Sequence[Manifest], version: int) -> list[Manifest]:
-        """The whole list as of `version`; gives back what changed. What we wrote after it stays."""
-        fresh = {key_of(manifest): manifest for manifest in manifests}
+    def remove(self, key: Key, uid: str, version: int = 0) -> list[Item[T]]:
+        """Forgets an object, unless it was made or written anew since; gives back what is gone."""
         with self._lock:
-            for key, held in self._objects.items():
-                if _version(held) > version:
-                    fresh[key] = held
-            before = self._objects
-            self._objects = fresh
-        gone = [held for key, held in before.items() if key not in fresh]
-        changed = [new for key, new in fresh.items() if key not in before or _version(before[key]) != _version(new)]
-        return gone + changed
+            held = self._items.get(key)
+            if held is None or held.uid != uid or 0 < version < held.version:
+                return []
+            return [self._drop(held)]
+
+    def forget(self, namespace: str, name: str) -> None:
+        """Forgets whatever is there under this name."""
+        with self._lock:
+            if held := self._items.get((namespace, name)):
+                self._drop(held)
+
+    def replace(self, listed: Collection[Key], fresh: Iterable[Item[T]], version: int) -> list[Item[T]]:
+        """Takes in a whole list as of `version`; gives back what is news. What we wrote after it stays.
+
+        `fresh` are the objects that aren't here in the same version; of the others their names do.
+        """
+        with self._lock:
+            gone = [held for key, held in self._items.items() if key not in listed and held.version <= version]
+            news = [self._drop(held) for held in gone]
+            for item in fresh:
+                news += self._put(item)
+            return news
+
+    def _put(self, item: Item[T]) -> list[Item[T]]:
+        held = self._items.get(item.key)
+        if held is not None and 0 < item.version <= held.version:
+            return []
+        moved = [] if held is None or held.owner == item.owner else [self._drop(held)]
+        self._items[item.key] = item
+        if item.owner:
+            self._owned.setdefault((item.key[0], item.owner), {})[item.key] = item
+        same = held is not None and (held.uid, held.owner, held.value) == (item.uid, item.owner, item.value)
+        return [] if same else [*moved, item]
+
+    def _drop(self, item: Item[T]) -> Item[T]:
+        del self._items[item.key]
+        if item.owner:
+            owner = (item.key[0], item.owner)
+            del self._owned[owner][item.key]
+            if not self._owned[owner]:
+                del self._owned[owner]
+        return item
 
 
-def key_of(manifest: Mapping[str, Any]) -> Key:
-    """Namespace and name of an object."""
-    return manifest["metadata"].get("namespace", ""), manifest["metadata"]["name"]
+class Informer(Generic[T]):
+    """Keeps a Store up to date in a thread of its own, and calls `changed` with what is news.
 
-
-def _version(manifest: Mapping[str, Any]) -> int:
-    # Ordered within one kind, which Kubernetes has promised since 1.35 and etcd has always given.
-    text = manifest["metadata"].get("resourceVersion", "0")
-    return int(text) if text.isdigit() else 0
-
-
-def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    return bool(one["metadata"].get("uid") == other["metadata"].get("uid"))
-
-
-class Watch:
-    """Keeps a Store up to date, and calls `changed` with each object that was added, changed or deleted."""
+    An object counts as news when its parsed value changed, or when it is gone. The first LIST is told even if empty.
+    Nothing that the API server or the log-in does ends the thread: what failed is tried again, after a growing pause.
+    """
 
     def __init__(
         self,
-        api: KubernetesApi,
-        resource: Resource,
-        changed: Callable[[Manifest], None],
+        api: ListerWatcher,
+        kind: Kind[T],
+        changed: Callable[[Sequence[Item[T]]], None],
         *,
         namespace: str | None = None,
-        selector: str | None = None,
     ) -> None:
-        self.store = Store()
+        self.store = Store[T]()
+        self.kind = kind
+        self.namespace = namespace
         self._api = api
-        self._resource = resource
         self._changed = changed
-        self._namespace = namespace
-        self._selector = selector
-        self._listed = threading.Event()
+        self._complete = threading.Event()
         self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"informer-{kind.resource.plural}", daemon=True)
+        self._version: str | None = None
+        self._list_from = self._relist_at = 0.0
+        self._pause = FIRST_PAUSE
         self._last_sign = monotonic()
+        self._complaints: dict[Key, str] = {}
 
     def start(self) -> None:
         """Begins in a thread of its own, which ends with the process."""
-        threading.Thread(target=self._run, name=f"watch-{self._resource.plural}", daemon=True).start()
+        self._thread.start()
 
     def stop(self) -> None:
         """Ends with the next thing that the server says."""
@@ -121,61 +203,134 @@ class Watch:
     @property
     def complete(self) -> bool:
         """Whether the store has held a whole list once."""
-        return self._listed.is_set()
+        return self._complete.is_set()
 
     def wait_until_complete(self, seconds: float) -> bool:
         """Blocks until the first list is there; False if it isn't in time."""
-        return self._listed.wait(seconds)
+        return self._complete.wait(seconds)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread runs, or wasn't to run yet: a dead one would never hear anything again."""
+        return self._thread.is_alive() or self._thread.ident is None
 
     def silent_seconds(self) -> float:
         """Seconds since the server last said anything."""
         return monotonic() - self._last_sign
 
+    def put(self, manifest: Manifest) -> None:
+        """Takes in what we wrote ourselves, so that we read it at once."""
+        if item := self._parsed(manifest):
+            self.store.put(item)
+
+    def follow_once(self) -> None:
+        """One LIST if it is due, and one watch. Raises whatever the API raises; the next call goes on from there."""
+        if self._version is None or monotonic() >= self._relist_at:
+            self._version = self._list()
+            self._relist_at = monotonic() + RELIST_SECONDS
+        where = self.kind.resource, self.namespace, self.kind.selector
+        for event in self._api.watch(*where, self._version, seconds=WATCH_SECONDS):
+            if self._stopped.is_set():
+                return
+            self._hear()
+            self._take(event)
+        self._hear()  # the server ended the watch in good order
+
     def _run(self) -> None:
-        pause = FIRST_PAUSE
-        version: str | None = None
-        relist_at = 0.0
         while not self._stopped.is_set():
             try:
-                if version is None or monotonic() >= relist_at:
-                    version = self._list()
-                    relist_at = monotonic() + RELIST_SECONDS
-                version = self._follow(version)
-                pause = FIRST_PAUSE
+                self.follow_once()
             except ClusterUnavailable as error:
-                if error.status == 410:
-                    version = None
-                    continue
-                log.warning("%s; trying again in about %.1f s", error, pause)
-                self._stopped.wait(pause * uniform(0.7, 1.3))
-                pause = min(pause * 2, LONGEST_PAUSE)
+                if error.status == GONE:
+                    self._version = None
+                log.warning("%s; trying again in about %.1f s", error, self._pause)
+                self._back_off()
+            except Exception:
+                log.exception("%s can't be followed; trying again", self.kind.resource.plural)
+                self._back_off()
+
+    def _back_off(self) -> None:
+        self._stopped.wait(self._pause * uniform(0.7, 1.3))
+        self._pause = min(self._pause * 2, LONGEST_PAUSE)
+
+    def _hear(self) -> None:
+        self._last_sign = monotonic()
+        self._pause = FIRST_PAUSE
 
     def _list(self) -> str:
-        answer = self._api.list(self._resource, self._namespace, self._selector)
-        version = str(answer["metadata"]["resourceVersion"])
-        changed = self.store.replace(answer["items"], int(version) if version.isdigit() else 0)
-        self._last_sign = monotonic()
-        self._listed.set()
-        for manifest in changed:
-            self._changed(manifest)
+        """The version that it showed. Nothing is taken in before the last page is there."""
+        self._stopped.wait(max(0.0, self._list_from - monotonic()))
+        self._list_from = monotonic() + LIST_PAUSE
+        listed: set[Key] = set()
+        fresh: list[Item[T]] = []
+        token: str | None = ""
+        while token is not None:
+            where = self.kind.resource, self.namespace, self.kind.selector
+            page = self._api.list(*where, limit=PAGE_SIZE, continue_token=token)
+            self._hear()
+            fresh += self._unknown(page.pop("items", None) or (), listed)
+            token = page["metadata"].get("continue") or None
+        version = str(page["metadata"]["resourceVersion"])
+        news = self.store.replace(listed, fresh, _version(page["metadata"]))
+        self._complaints = {key: said for key, said in self._complaints.items() if key in listed}
+        if news or not self.complete:
+            self._complete.set()
+            self._changed(news)
         return version
 
-    def _follow(self, version: str) -> str | None:
-        events = self._api.watch(self._resource, self._namespace, self._selector, version, seconds=WATCH_SECONDS)
-        for event in events:
-            if self._stopped.is_set():
-                break
-            self._last_sign = monotonic()
-            manifest = event["object"]
-            if event["type"] == "ERROR":
-                raise ClusterUnavailable(str(manifest.get("message", "watch error")), manifest.get("code"))
-            version = manifest["metadata"]["resourceVersion"]
-            self._take(event["type"], manifest)
-        return version
+    def _unknown(self, manifests: Iterable[Manifest], listed: set[Key]) -> Iterator[Item[T]]:
+        """The objects of a page that aren't here in the same version; only these are parsed."""
+        for manifest in manifests:
+            metadata = _metadata(manifest)
+            held = self.store.item(_key(metadata))
+            listed.add(held.key if held else _key(metadata))
+            same = held is not None and (held.uid, held.version) == (metadata.get("uid", ""), _version(metadata))
+            if not (same and held and held.version) and (item := self._parsed(manifest)):
+                yield item
 
-    def _take(self, kind: str, manifest: Manifest) -> None:
-        if kind == "BOOKMARK":
-            return
-        told = self.store.remove(manifest) if kind == "DELETED" else self.store.put(manifest)
-        if told:
-            self._changed(manifest)
+    def _take(self, event: Manifest) -> None:
+        kind, manifest = event["type"], event["object"]
+        if kind == "ERROR":
+            sentence = f"the watch of {self.kind.resource.plural} broke: {manifest.get('message')}"
+            raise ClusterUnavailable(sentence, manifest.get("code"))
+        metadata = _metadata(manifest)
+        self._version = metadata.get("resourceVersion") or self._version
+        news = [] if kind == "BOOKMARK" else self._news(kind, manifest, metadata)
+        if news:
+            self._changed(news)
+
+    def _news(self, kind: str, manifest: Manifest, metadata: Mapping[str, Any]) -> list[Item[T]]:
+        if kind == "DELETED":
+            self._complaints.pop(_key(metadata), None)
+            return self.store.remove(_key(metadata), metadata.get("uid", ""), _version(metadata))
+        item = self._parsed(manifest)
+        return self.store.put(item) if item else []
+
+    def _parsed(self, manifest: Manifest) -> Item[T] | None:
+        """None for an object that can't be used: a good one that is known under its name stays."""
+        key = _key(_metadata(manifest))
+        try:
+            item = Item.parse(manifest, self.kind.parse)
+        except MALFORMED as error:
+            said = str(error) if isinstance(error, MalformedObject) else f"{type(error).__name__}: {error}"
+            if self._complaints.get(key) != said:
+                log.error("%s %s/%s is skipped: %s", self.kind.resource.kind, *key, said)
+            self._complaints[key] = said
+            return None
+        self._complaints.pop(key, None)
+        return item
+
+
+def _metadata(manifest: object) -> Mapping[str, Any]:
+    found = manifest.get("metadata") if isinstance(manifest, Mapping) else None
+    return found if isinstance(found, Mapping) else {}
+
+
+def _key(metadata: Mapping[str, Any]) -> Key:
+    return sys.intern(str(metadata.get("namespace", ""))), str(metadata.get("name", ""))
+
+
+def _version(metadata: Mapping[str, Any]) -> int:
+    # Ordered within one kind, which Kubernetes has promised since 1.35 and etcd has always given.
+    text = str(metadata.get("resourceVersion", "0"))
+    return int(text) if text.isdigit() else 0

@@ -1,12 +1,49 @@
 """What a revision's pods say of themselves: facts about the model, and why they aren't ready."""
 
 import json
+import sys
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from tidegate.model.reasons import Reason
 from tidegate.model.revision import ModelFacts, PodFailure, Tensor
-from tidegate.resources.names import FETCH, SERVE
+from tidegate.resources.names import FETCH, REVISION, SERVE
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """What is kept of a pod."""
+
+    name: str
+    revision: str | None
+    node: str | None
+    """None while no node has taken it."""
+    facts: ModelFacts | None
+    failure: PodFailure | None
+
+
+def parse_pod(manifest: Mapping[str, Any]) -> Pod:
+    """What a pod says of itself, small: a cluster may have thousands."""
+    node = manifest.get("spec", {}).get("nodeName")
+    return Pod(
+        manifest["metadata"]["name"],
+        revision_of(manifest),
+        sys.intern(node) if node else None,
+        read_facts(manifest),
+        read_failure(manifest),
+    )
+
+
+def revision_of(manifest: Mapping[str, Any]) -> str | None:
+    """The revision that an object belongs to, by its label."""
+    revision = (manifest["metadata"].get("labels") or {}).get(REVISION)
+    return sys.intern(revision) if revision else None
+
+
+def is_deleting(manifest: Mapping[str, Any]) -> bool:
+    """Whether an object is about to go."""
+    return bool(manifest["metadata"].get("deletionTimestamp"))
 
 
 def read_facts(pod: Mapping[str, Any]) -> ModelFacts | None:
@@ -39,7 +76,7 @@ def _report(ended: Mapping[str, Any]) -> dict[str, Any]:
 
 def read_failure(pod: Mapping[str, Any]) -> PodFailure | None:
     """Why a pod isn't ready, as far as it says; None where all is well or it has only just begun."""
-    if pod["metadata"].get("deletionTimestamp"):
+    if is_deleting(pod):
         return None
     status = pod.get("status", {})
     for container in (*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())):

@@ -1,6 +1,7 @@
 """A revision's manifests, and what can be read back from them and from its pods."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from tidegate.model.revision import RevisionState, Snapshot
@@ -12,14 +13,13 @@ from tidegate.resources.names import (
     PIN_KEY,
     PINNED,
     PORT_NAME,
-    REVISION,
     SERVER_PORT,
     VERSION,
     labels,
     pod_selector,
 )
 from tidegate.resources.pod import pod_spec
-from tidegate.resources.pod_status import read_facts, read_failure, worst
+from tidegate.resources.pod_status import Pod, is_deleting, revision_of, worst
 
 Manifest = dict[str, Any]
 
@@ -116,32 +116,55 @@ def _metadata(namespace: str, name: str, uid: str, revision: str) -> Manifest:
     }
 
 
+@dataclass(frozen=True, slots=True)
+class RevisionRecord:
+    """What is kept of a ControllerRevision."""
+
+    revision: str | None
+    deleting: bool
+    number: int
+    snapshot: Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """What is kept of a revision's Deployment."""
+
+    revision: str | None
+    deleting: bool
+    replicas: int
+    """Pods that it wants."""
+    ready: int
+    pinned: str | None
+    """The digest that its pods are held to."""
+
+
+def parse_record(manifest: Manifest) -> RevisionRecord:
+    """The inverse of `controller_revision_manifest`."""
+    snapshot = Snapshot.parse(manifest["data"])
+    return RevisionRecord(revision_of(manifest), is_deleting(manifest), int(manifest.get("revision", 0)), snapshot)
+
+
+def parse_workload(manifest: Manifest) -> Workload:
+    """What a Deployment wants and has."""
+    replicas = int(manifest["spec"].get("replicas", 1))
+    ready = int(manifest.get("status", {}).get("readyReplicas", 0))
+    pinned = (manifest["metadata"].get("annotations") or {}).get(PINNED)
+    return Workload(revision_of(manifest), is_deleting(manifest), replicas, min(ready, replicas), pinned)
+
+
 def revision_state(
-    revision: str,
-    controller_revision: Mapping[str, Any] | None,
-    deployment: Mapping[str, Any] | None,
-    pods: Sequence[Mapping[str, Any]],
+    revision: str, record: RevisionRecord | None, workload: Workload | None, pods: Sequence[Pod]
 ) -> RevisionState:
     """What the cluster has of a revision; any part may be missing."""
     return RevisionState(
         name=revision,
-        number=controller_revision.get("revision", 0) if controller_revision else 0,
-        snapshot=Snapshot.parse(controller_revision["data"]) if controller_revision else None,
-        replicas=deployment["spec"].get("replicas", 1) if deployment else None,
-        ready=_ready(deployment) if deployment else 0,
-        facts=next(filter(None, map(read_facts, pods)), None),
-        pinned=deployment["metadata"].get("annotations", {}).get(PINNED) if deployment else None,
-        failure=worst(read_failure(pod) for pod in pods),
-        nodes={pod["metadata"]["name"]: node for pod in pods if (node := pod.get("spec", {}).get("nodeName"))},
+        number=record.number if record else 0,
+        snapshot=record.snapshot if record else None,
+        replicas=workload.replicas if workload else None,
+        ready=workload.ready if workload else 0,
+        facts=next((pod.facts for pod in pods if pod.facts), None),
+        pinned=workload.pinned if workload else None,
+        failure=worst(pod.failure for pod in pods),
+        nodes={pod.name: pod.node for pod in pods if pod.node},
     )
-
-
-def revision_of(manifest: Mapping[str, Any]) -> str | None:
-    """The revision that an object belongs to, by its label."""
-    revision = manifest["metadata"].get("labels", {}).get(REVISION)
-    return str(revision) if revision else None
-
-
-def _ready(deployment: Mapping[str, Any]) -> int:
-    ready = int(deployment.get("status", {}).get("readyReplicas", 0))
-    return min(ready, int(deployment["spec"].get("replicas", 1)))

@@ -10,7 +10,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,13 +22,10 @@ from tidegate.router.envoy_admin import EnvoyAdmin
 from tidegate.router.files import XdsDirectory
 from tidegate.router.publisher import Published, Publisher
 from tidegate.router.route_status import RouteStatusWriter
-from tidegate.router.store import Kind, Store
-from tidegate.router.watching import DecisionListener, Kube, Source
+from tidegate.router.routing_cache import RoutingCache
 
 logger = logging.getLogger(__name__)
 
-SILENCE_SECONDS = 300.0
-"""A watch that says nothing for this long is dead: the server ends and reopens it every minute."""
 GATHER_SECONDS = 0.005
 """Changes that come together are written together."""
 DISK_RETRY_SECONDS = 1.0
@@ -41,7 +38,8 @@ class AgentSettings:
     """The agent's environment, read once."""
 
     xds_directory: Path
-    namespaces: tuple[str, ...]
+    namespaces: tuple[str | None, ...]
+    """None for all."""
     router: str
     admin_port: int
     health_port: int
@@ -53,7 +51,7 @@ class AgentSettings:
         listed = environ.get("TIDEGATE_NAMESPACES", "")
         return cls(
             xds_directory=Path(environ.get("TIDEGATE_XDS_DIR", RouterSettings.xds_directory)),
-            namespaces=tuple(sorted({name.strip() for name in listed.split(",")} - {""})) or ("",),
+            namespaces=tuple(sorted({name.strip() for name in listed.split(",")} - {""})) or (None,),
             router=environ.get("TIDEGATE_POD_NAME") or socket.gethostname(),
             admin_port=int(environ.get("TIDEGATE_ADMIN_PORT", RouterSettings.admin_port)),
             health_port=int(environ.get("TIDEGATE_AGENT_HEALTH_PORT", "9903")),
@@ -64,15 +62,11 @@ class AgentSettings:
 class Agent:
     """Wires the parts together; `run` returns after SIGTERM, when Envoy is gone."""
 
-    def __init__(self, settings: AgentSettings, kube: Kube) -> None:
+    def __init__(self, settings: AgentSettings, kube: KubernetesApi) -> None:
         self._settings = settings
         self._stop = threading.Event()
-        self._store = Store(frozenset((kind, scope) for kind in Kind for scope in settings.namespaces))
-        self._watchers = [
-            DecisionListener(Source(kind, scope), kube, self._store, self._stop, time.monotonic)
-            for kind in Kind
-            for scope in settings.namespaces
-        ]
+        self._changed = threading.Event()
+        self._cache = RoutingCache(kube, settings.namespaces, self._changed.set)
         self._admin = EnvoyAdmin(settings.admin_port)
         self._route_status = RouteStatusWriter(kube, settings.router, self._stop, _utc_now)
         self._publisher = Publisher(
@@ -85,9 +79,9 @@ class Agent:
 
     def run(self) -> None:
         """Publishes until stopped."""
-        for target in (*(watcher.run for watcher in self._watchers), self._route_status.run):
-            threading.Thread(target=target, daemon=True).start()
-        health = _serve_health(self._settings.health_port, self.is_healthy)
+        self._cache.start()
+        threading.Thread(target=self._route_status.run, daemon=True).start()
+        health = _serve_health(self._settings.health_port, self._cache)
         try:
             self._publish_until_stopped()
         finally:
@@ -97,7 +91,8 @@ class Agent:
     def stop(self) -> None:
         """Ends `run`. From a signal handler, call it in a thread."""
         self._stop.set()
-        self._store.wake()
+        self._cache.stop()
+        self._changed.set()
 
     def stop_after_envoy(self) -> None:
         """An Envoy that drains still needs to know which pods leave: the agent goes last."""
@@ -106,31 +101,26 @@ class Agent:
             time.sleep(0.25)
         self.stop()
 
-    def is_healthy(self) -> bool:
-        """False when a watch has died silently, or has never come up."""
-        return all(time.monotonic() - watcher.last_heard < SILENCE_SECONDS for watcher in self._watchers)
-
     def _publish_until_stopped(self) -> None:
-        seen = -1
         again_at: float | None = None
         while not self._stop.is_set():
             left = None if again_at is None else max(0.0, again_at - time.monotonic())
-            newest = self._store.wait(seen, left)
-            if newest != seen:
+            if self._changed.wait(left):
                 time.sleep(GATHER_SECONDS)
-            seen, again_at = newest, self._publish_once()
+                self._changed.clear()
+            again_at = self._publish_once()
 
     def _publish_once(self) -> float | None:
-        world = self._store.world()
-        if world is None:
+        snapshot = self._cache.snapshot()
+        if snapshot is None:
             return None
         try:
-            published: Published = self._publisher.publish(world)
+            published: Published = self._publisher.publish(snapshot)
         except OSError as error:
             logger.error("cannot write Envoy's files: %s", error)
             return time.monotonic() + DISK_RETRY_SECONDS
         if published.confirmed:
-            self._route_status.applied(world.generations)
+            self._route_status.applied(snapshot.generations)
         return published.again_at
 
 
@@ -138,13 +128,16 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)  # noqa: TID251 - the agent's one clock read, for people
 
 
-def _serve_health(port: int, is_healthy: Callable[[], bool]) -> ThreadingHTTPServer:
+def _serve_health(port: int, cache: RoutingCache) -> ThreadingHTTPServer:
     class Health(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            status = 404 if self.path != "/healthz" else 200 if is_healthy() else 503
-            self.send_response(status)
-            self.send_header("Content-Length", "0")
+            known = self.path == "/healthz"
+            body = cache.report().encode() if known else b""
+            self.send_response(404 if not known else 200 if cache.is_healthy() else 503)
+            self.send_header("Content-Type", "text/plain; charset=utf-8")
+            self.send_header("Content-Length", str(len(body)))
             self.end_headers()
+            self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the base class's
             """Probes are not worth a line."""

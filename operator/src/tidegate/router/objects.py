@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tidegate.errors import MalformedObject
+
 DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 HEADER_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 SERVICE_LABEL = "kubernetes.io/service-name"
@@ -15,10 +17,6 @@ PORT_NAME = "http"
 DEFAULT_PREVIEW_HEADER = "x-tidegate-revision"
 DEFAULT_TIMEOUT_SECONDS = 60
 MAX_BACKENDS = 8
-
-
-class MalformedObject(Exception):
-    """An object the router can't use; the text says which field, and why."""
 
 
 @dataclass(frozen=True)

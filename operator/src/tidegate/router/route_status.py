@@ -4,11 +4,11 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import Any, Protocol
 
 from tidegate.errors import ClusterUnavailable
-from tidegate.kube.api import MODEL_ROUTES, Manifest
-from tidegate.router.store import Name
-from tidegate.router.watching import Kube
+from tidegate.kube.api import MODEL_ROUTES, Manifest, Resource
+from tidegate.kube.informer import Key
 
 logger = logging.getLogger(__name__)
 
@@ -16,13 +16,21 @@ RETRY_SECONDS = 2.0
 MAX_WITHDRAWALS_SECONDS = 3.0
 
 
-def report(name: Name, router: str, generation: int, at: datetime) -> Manifest:
+class Applies(Protocol):
+    """The API server, as far as a report needs it. Raises ClusterUnavailable."""
+
+    def apply(
+        self, resource: Resource, manifest: Mapping[str, Any], *, manager: str, status: bool = False
+    ) -> Manifest: ...
+
+
+def report(name: Key, router: str, generation: int, at: datetime) -> Manifest:
     """What is applied to a ModelRoute's status. `at` is aware, in UTC."""
     entry = {"name": router, "observedGeneration": generation, "appliedAt": at.strftime("%Y-%m-%dT%H:%M:%SZ")}
     return {**_object(name), "status": {"routers": [entry]}}
 
 
-def withdrawal(name: Name) -> Manifest:
+def withdrawal(name: Key) -> Manifest:
     """Applied by the same field manager, this takes the router's entry away.
 
     The empty list is needed: without it the last entry would leave a status of null, which the schema refuses.
@@ -30,7 +38,7 @@ def withdrawal(name: Name) -> Manifest:
     return {**_object(name), "status": {"routers": []}}
 
 
-def _object(name: Name) -> Manifest:
+def _object(name: Key) -> Manifest:
     return {
         "apiVersion": MODEL_ROUTES.api_version,
         "kind": MODEL_ROUTES.kind,
@@ -41,13 +49,13 @@ def _object(name: Name) -> Manifest:
 class RouteStatusWriter:
     """`applied` returns at once; `run` sends from a thread of its own, the newest generation of each route only."""
 
-    def __init__(self, kube: Kube, router: str, stop: threading.Event, now: Callable[[], datetime]) -> None:
+    def __init__(self, kube: Applies, router: str, stop: threading.Event, now: Callable[[], datetime]) -> None:
         self._kube, self._router, self._stop, self._now = kube, router, stop, now
-        self._wanted: dict[Name, tuple[int, datetime]] = {}
-        self._sent: dict[Name, int] = {}
+        self._wanted: dict[Key, tuple[int, datetime]] = {}
+        self._sent: dict[Key, int] = {}
         self._changed = threading.Condition()
 
-    def applied(self, generations: Mapping[Name, int]) -> None:
+    def applied(self, generations: Mapping[Key, int]) -> None:
         """Envoy routes by exactly these generations since now."""
         with self._changed:
             at = self._now()
@@ -57,7 +65,7 @@ class RouteStatusWriter:
             if fresh:
                 self._changed.notify_all()
 
-    def _is_news(self, name: Name, generation: int) -> bool:
+    def _is_news(self, name: Key, generation: int) -> bool:
         wanted = self._wanted.get(name)
         return self._sent.get(name) != generation if wanted is None else wanted[0] != generation
 
@@ -71,7 +79,7 @@ class RouteStatusWriter:
             if failed:
                 self._stop.wait(RETRY_SECONDS)
 
-    def _send(self, name: Name, generation: int, at: datetime) -> bool:
+    def _send(self, name: Key, generation: int, at: datetime) -> bool:
         try:
             told = report(name, self._router, generation, at)
             self._kube.apply(MODEL_ROUTES, told, manager=self._router, status=True)

@@ -1,12 +1,40 @@
 """The route, written and read back side by side: a ModelRoute for the built-in router, and the name clients use."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
+from tidegate.kube.api import MODEL_ROUTES
+from tidegate.kube.informer import MALFORMED, Kind
 from tidegate.model.traffic import TrafficSplit
 from tidegate.resources.names import GROUP, PORT_NAME, VERSION, labels
 from tidegate.resources.revision import Manifest, owner
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class RouteState:
+    """What is kept of a route. Where somebody edited it into something that can't be read, there is None."""
+
+    split: TrafficSplit | None
+    settings: tuple[str, timedelta] | None
+    """The preview header and the timeout."""
+    applied: bool
+    """Whether at least one router reports that it has taken the route as it is now."""
+
+
+def read_route(manifest: Mapping[str, Any]) -> RouteState:
+    """Never fails for a spec that makes no sense: that one is to be written anew."""
+    return RouteState(_or_none(read_split, manifest), _or_none(read_route_settings, manifest), route_applied(manifest))
+
+
+def _or_none(read: Callable[[Mapping[str, Any]], T], manifest: Mapping[str, Any]) -> T | None:
+    try:
+        return read(manifest)
+    except MALFORMED:
+        return None
 
 
 def route_manifest(
@@ -51,6 +79,10 @@ def route_applied(manifest: Mapping[str, Any]) -> bool:
     generation = manifest["metadata"].get("generation", 0)
     routers = manifest.get("status", {}).get("routers", ())
     return any(router["observedGeneration"] >= generation for router in routers)
+
+
+ROUTE = Kind(MODEL_ROUTES, read_route)
+"""What is followed of this router."""
 
 
 def alias_service_manifest(namespace: str, name: str, uid: str, router_service: str) -> Manifest:
