@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tidegate_server.access_log import ERRORS_PER_SECOND, MAX_QUEUED_LINES, AccessLog, Level
+from tidegate_server.access_log import ERRORS_PER_SECOND, MAX_QUEUED_LINES, AccessLine, AccessLog, Level
 from tidegate_server.errors import BadSetting
 from tidegate_server.settings import Settings
 
@@ -32,15 +32,17 @@ def test_a_line_says_who_asked_for_what_and_how_it_ended() -> None:
     out = io.BytesIO()
     log = AccessLog("all", "digits-1", out, lambda: 1_700_000_000.25)
     log.write(
-        "POST",
-        "/v2/models/digits/infer?key=hush#hush",
-        200,
-        0.0123456789,
-        bytes_in=120,
-        bytes_out=80,
-        rows=3,
-        trace_id="0af7651916cd43dd8448eb211c80319c",
-        caller="shop",
+        AccessLine(
+            "POST",
+            "/v2/models/digits/infer?key=hush#hush",
+            200,
+            0.0123456789,
+            bytes_in=120,
+            bytes_out=80,
+            rows=3,
+            trace_id="0af7651916cd43dd8448eb211c80319c",
+            caller="shop",
+        )
     )
     log.close()
     assert lines_of(out) == [
@@ -69,7 +71,7 @@ def test_the_level_chooses(level: Level, statuses: list[int]) -> None:
     log = AccessLog(level, "r", out)
     for status in (200, 400, 429, 500):
         assert log.wants(status) == (status in statuses)
-        log.write("POST", "/predict", status, 0.1)
+        log.write(AccessLine("POST", "/predict", status, 0.1))
     log.close()
     assert [line["status"] for line in lines_of(out)] == statuses
 
@@ -79,9 +81,9 @@ def test_errors_are_written_at_a_bounded_rate_and_the_rest_is_counted() -> None:
     out = io.BytesIO()
     log = AccessLog("errors", "r", out, lambda: now)
     for _ in range(ERRORS_PER_SECOND + 7):
-        log.write("POST", "/predict", 500, 0.1)
+        log.write(AccessLine("POST", "/predict", 500, 0.1))
     now = 1.0
-    log.write("POST", "/predict", 400, 0.1)
+    log.write(AccessLine("POST", "/predict", 400, 0.1))
     log.close()
     lines = lines_of(out)
     assert len(lines) == ERRORS_PER_SECOND + 1
@@ -104,10 +106,10 @@ class _Stuck(io.BytesIO):
 def test_nobody_waits_for_a_reader_that_does_not_read() -> None:
     out = _Stuck()
     log = AccessLog("all", "r", out)
-    log.write("POST", "/predict", 200, 0.1)
+    log.write(AccessLine("POST", "/predict", 200, 0.1))
     assert out.entered.wait(5)
     for _ in range(MAX_QUEUED_LINES + 5):
-        log.write("POST", "/predict", 200, 0.1)
+        log.write(AccessLine("POST", "/predict", 200, 0.1))
     assert log.dropped() == 5
     out.free.set()
     log.close()
@@ -120,7 +122,7 @@ def test_a_closed_output_ends_nothing() -> None:
     with os.fdopen(writing, "wb", buffering=0) as out:
         log = AccessLog("all", "r", out)
         for expected in (1, 2):
-            log.write("POST", "/predict", 200, 0.1)
+            log.write(AccessLine("POST", "/predict", 200, 0.1))
             until(lambda expected=expected: log.dropped() == expected)  # type: ignore[misc]
         log.close()
 
@@ -132,7 +134,7 @@ def test_whatever_comes_is_one_line_without_a_query(
 ) -> None:
     out = io.BytesIO()
     log = AccessLog("all", "r", out)
-    log.write(method, f"{target}?secret=hush", status, seconds, caller=caller)
+    log.write(AccessLine(method, f"{target}?secret=hush", status, seconds, caller=caller))
     log.close()
     assert len(out.getvalue().splitlines()) == len(lines_of(out)) == 1
     assert b"hush" not in out.getvalue()

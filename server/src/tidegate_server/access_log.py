@@ -25,18 +25,19 @@ CLOSE_TIMEOUT_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Line:
-    at: float
+class AccessLine:
+    """One request. For gRPC the target is the call's name, and the status is HTTP's."""
+
     method: str
     target: str
+    """As the client sent it; its query isn't written."""
     status: int
     seconds: float
-    bytes_in: int
-    bytes_out: int
-    rows: int
-    trace_id: str
-    caller: str
-    suppressed: int
+    bytes_in: int = 0
+    bytes_out: int = 0
+    rows: int = 0
+    trace_id: str = ""
+    caller: str = ""
 
 
 class AccessLog:
@@ -49,7 +50,7 @@ class AccessLog:
         self._from_status = {"off": 1000, "errors": 400, "all": 0}[level]
         self._max_errors_per_second = ERRORS_PER_SECOND if level == "errors" else sys.maxsize
         self._revision, self._out, self._clock = revision, out or sys.stdout.buffer, clock
-        self._lines: deque[_Line] = deque()
+        self._lines: deque[tuple[float, AccessLine, int]] = deque()
         self._second, self._in_second, self._suppressed = 0, 0, 0
         self._dropped = 0
         self._wake, self._ending = Event(), False
@@ -62,34 +63,20 @@ class AccessLog:
         """False when a line for this status wouldn't be written; saves the making of its arguments."""
         return status >= self._from_status
 
-    def write(
-        self,
-        method: str,
-        target: str,
-        status: int,
-        seconds: float,
-        *,
-        bytes_in: int = 0,
-        bytes_out: int = 0,
-        rows: int = 0,
-        trace_id: str = "",
-        caller: str = "",
-    ) -> None:
-        """`target` as the client sent it; its query isn't written. For gRPC: the call's name, and HTTP's status."""
-        if status < self._from_status:
+    def write(self, line: AccessLine) -> None:
+        """Never waits."""
+        if not self.wants(line.status):
             return
         now = self._clock()
         if not self._admits(now):
             return
         suppressed, self._suppressed = self._suppressed, 0
-        self._lines.append(
-            _Line(now, method, target, status, seconds, bytes_in, bytes_out, rows, trace_id, caller, suppressed)
-        )
+        self._lines.append((now, line, suppressed))
         if not self._wake.is_set():
             self._wake.set()
 
     def dropped(self) -> int:
-        """Lines that nobody took in time, since the start."""
+        """Lines that standard output didn't take in time, since the start."""
         return self._dropped
 
     def close(self) -> None:
@@ -128,15 +115,15 @@ class AccessLog:
         while self._lines:
             lines = [self._lines.popleft() for _ in range(min(len(self._lines), 200))]
             try:
-                self._out.write(b"".join([self._text(line) for line in lines]))
+                self._out.write(b"".join([self._text(*line) for line in lines]))
                 self._out.flush()
             except (OSError, ValueError):  # nobody reads standard output any more
                 self._dropped += len(lines)
 
-    def _text(self, line: _Line) -> bytes:
+    def _text(self, at: float, line: AccessLine, suppressed: int) -> bytes:
         path = line.target.partition("?")[0].partition("#")[0][:MAX_PATH_LENGTH]
         document = {
-            "time": datetime.fromtimestamp(line.at, UTC).isoformat(timespec="milliseconds"),
+            "time": datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds"),
             "method": _utf8(line.method),
             "path": _utf8(path),
             "status": line.status,
@@ -148,8 +135,8 @@ class AccessLog:
             "caller": _utf8(line.caller),
             "revision": self._revision,
         }
-        if line.suppressed:
-            document["suppressed_before"] = line.suppressed
+        if suppressed:
+            document["suppressed_before"] = suppressed
         return orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE)
 
 

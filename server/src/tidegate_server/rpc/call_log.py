@@ -6,7 +6,7 @@ from typing import Any
 
 import grpc
 
-from tidegate_server.access_log import AccessLog
+from tidegate_server.access_log import AccessLine, AccessLog
 from tidegate_server.errors import NotAllowed
 from tidegate_server.rpc.interfaces import MODEL_INFER, Authenticator
 from tidegate_server.tracing import ServerSpan, Tracing
@@ -40,17 +40,9 @@ class RpcRecord:
         """`http`: the status that the metrics count."""
         self._span.end("grpc", http, rows=self.rows, encode_seconds=encode_seconds)
         if self._telemetry.access_log.wants(http):
-            self._telemetry.access_log.write(
-                "gRPC",
-                MODEL_INFER,
-                http,
-                seconds,
-                bytes_in=bytes_in,
-                bytes_out=bytes_out,
-                rows=self.rows,
-                trace_id=self._span.trace_id,
-                caller=self._caller(),
-            )
+            sizes, trace_id = (bytes_in, bytes_out), self._span.trace_id
+            line = AccessLine("gRPC", MODEL_INFER, http, seconds, *sizes, self.rows, trace_id, self._caller())
+            self._telemetry.access_log.write(line)
 
     def _caller(self) -> str:
         try:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from time import perf_counter
 
 from tidegate_server.access.principal import ANONYMOUS, Principal
-from tidegate_server.access_log import AccessLog
+from tidegate_server.access_log import AccessLine, AccessLog
 from tidegate_server.metrics import ServerMetrics
 from tidegate_server.tracing import NO_SPAN, ServerSpan, Tracing
 from tidegate_server.web.message import Request, Response
@@ -60,14 +60,7 @@ class RequestRecord:
             encode_seconds=self.encode_seconds,
         )
         if telemetry.access_log.wants(status):
-            telemetry.access_log.write(
-                request.method.decode("latin-1"),
-                request.target.decode("latin-1"),
-                status,
-                seconds,
-                bytes_in=len(request.body),
-                bytes_out=len(response.body),
-                rows=self.rows,
-                trace_id=self._span.trace_id,
-                caller=self.principal.name,
-            )
+            method, target = request.method.decode("latin-1"), request.target.decode("latin-1")
+            sizes, trace_id = (len(request.body), len(response.body)), self._span.trace_id
+            line = AccessLine(method, target, status, seconds, *sizes, self.rows, trace_id, self.principal.name)
+            telemetry.access_log.write(line)
