@@ -15,9 +15,9 @@ from huggingface_hub import HfApi, hf_hub_url
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RepositoryNotFoundError, RevisionNotFoundError
 
 from tidegate_server.errors import FetchFailed
-from tidegate_server.fetch.http import SILENCE_SECONDS, TRANSIENT_STATUS, GetRequest, open_at
 from tidegate_server.fetch.report import NOT_FOUND, UNREACHABLE, UNSUPPORTED_URI
 from tidegate_server.fetch.select_files import COMPANION_FILES
+from tidegate_server.fetch.sources.http_client import SILENCE_SECONDS, TRANSIENT_STATUS, GetRequest, open_at
 from tidegate_server.fetch.sources.listing import Listing, SourceFile, Stream, single
 
 HUB = "https://huggingface.co"

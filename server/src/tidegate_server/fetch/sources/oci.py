@@ -15,9 +15,9 @@ from functools import partial
 from typing import Any, TypeVar
 
 from tidegate_server.errors import FetchFailed
-from tidegate_server.fetch.http import BadStatus, GetRequest, get, open_at
 from tidegate_server.fetch.limits import MAX_FILES
 from tidegate_server.fetch.report import UNSAFE_CONTENT, UNSUPPORTED_URI, WRONG_DIGEST
+from tidegate_server.fetch.sources.http_client import BadStatus, GetRequest, get, open_at
 from tidegate_server.fetch.sources.listing import Listing, SourceFile, Stream, archive_kind
 from tidegate_server.fetch.sources.oci_login import Account, authorize, find_account
 from tidegate_server.fetch.sources.oci_reference import DIGEST, Reference, is_plain, parse, platform_matches

@@ -15,8 +15,8 @@ from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from tidegate_server.errors import FetchFailed
-from tidegate_server.fetch.http import GetRequest, get
 from tidegate_server.fetch.report import UNREACHABLE, UNSUPPORTED_URI
+from tidegate_server.fetch.sources.http_client import GetRequest, get
 from tidegate_server.fetch.sources.oci_reference import Reference
 
 _MAX_RESPONSE = 2**20

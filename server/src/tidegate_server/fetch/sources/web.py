@@ -6,8 +6,8 @@ from functools import partial
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from tidegate_server.errors import FetchFailed
-from tidegate_server.fetch.http import GetRequest, open_at
 from tidegate_server.fetch.report import UNSUPPORTED_URI
+from tidegate_server.fetch.sources.http_client import GetRequest, open_at
 from tidegate_server.fetch.sources.listing import Listing, SourceFile, single
 
 
