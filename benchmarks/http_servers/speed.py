@@ -9,8 +9,8 @@ from statistics import median
 from time import perf_counter
 
 from benchmarks.errors import BenchmarkError
-from benchmarks.http_servers.cpu import group_seconds
 from benchmarks.http_servers.results import Speed
+from benchmarks.processes import group_seconds
 from benchmarks.server import wrk
 from benchmarks.server.paced_load import drive_at_rate
 from benchmarks.server.protocols import InferenceRequest

@@ -1,8 +1,7 @@
-"""How much memory a process holds, over time, and whether that is flat."""
+"""Whether the memory that a process holds is flat over time. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 
 _BARS = "▁▂▃▄▅▆▇█"
@@ -68,37 +67,3 @@ def sparkline(values: Sequence[float]) -> str:
     """From zero, so that a flat line looks flat."""
     most = max(values, default=0) or 1
     return "".join(_BARS[min(len(_BARS) - 1, int(value / most * len(_BARS)))] for value in values)
-
-
-def resident_bytes(pid: int) -> int:
-    """Of the process and all that it started; 0 for one that has ended."""
-    return sum(_resident(process) for process in (pid, *_descendants(pid)))
-
-
-def cpu_seconds(pid: int) -> float:
-    """Used so far by the process and all that it started."""
-    return sum(_cpu(process) for process in (pid, *_descendants(pid)))
-
-
-def _resident(pid: int) -> int:
-    for line in _read(pid, "status").splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) * 1024
-    return 0
-
-
-def _cpu(pid: int) -> float:
-    fields = _read(pid, "stat").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / 100 if fields else 0.0
-
-
-def _descendants(pid: int) -> list[int]:
-    children = [int(child) for child in _read(pid, f"task/{pid}/children").split()]
-    return [one for child in children for one in (child, *_descendants(child))]
-
-
-def _read(pid: int, name: str) -> str:
-    try:
-        return Path(f"/proc/{pid}/{name}").read_text()
-    except OSError:
-        return ""

@@ -13,10 +13,11 @@ import uvloop
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.http_client import Connection, NoResponse, Response, connect, request_bytes
+from benchmarks.processes import cpu_seconds, resident_bytes
 from benchmarks.progress import Progress
 from benchmarks.server.server_process import ServerProcess
 from benchmarks.server_trials.grpc_calls import CallCounts, calling
-from benchmarks.server_trials.memory import Flatness, Sample, cpu_seconds, flatness, resident_bytes
+from benchmarks.server_trials.memory import Flatness, Sample, flatness
 from benchmarks.server_trials.models import readings
 from benchmarks.server_trials.requests import BAD_KINDS, GOOD_KINDS, Kind, Message, ResponseChecker, end_as
 from benchmarks.server_trials.server_under_test import faults, start_tidegate

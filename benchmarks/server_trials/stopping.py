@@ -16,6 +16,7 @@ from time import perf_counter, sleep
 import uvloop
 
 from benchmarks.http_client import Connection, NoResponse, Response, connect
+from benchmarks.processes import has_ended
 
 BEFORE_SECONDS = 1.5
 AFTER_SECONDS = 3.5
@@ -199,16 +200,7 @@ class _Round:
 def wait_for_end(pid: int, since: float) -> float | None:
     """Seconds from the signal to the process' end; None when it is still there after the grace period."""
     while perf_counter() - since < GRACE_SECONDS:
-        if _has_ended(pid):
+        if has_ended(pid):
             return perf_counter() - since
         sleep(0.02)
     return None
-
-
-def _has_ended(pid: int) -> bool:
-    """Nobody may have taken its exit code yet."""
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return True

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from benchmarks.http_client import HOST, chunks
-from benchmarks.http_servers.cpu import ticks_of
 from benchmarks.http_servers.report import endings, facts, notes, speeds
 from benchmarks.http_servers.results import Ending, Facts, Idle, Results, Row, Slow, Speed, TooLarge
 from benchmarks.http_servers.setups import PACKAGES, ComparedServer, Package, compared_servers_of, tidegate_servers
 from benchmarks.http_servers.speed import best_of
+from benchmarks.processes import ticks_of
 from benchmarks.server.protocols import InferenceRequest
 from benchmarks.server.results import Load, spread_of
 from benchmarks.server.setups import LaunchContext

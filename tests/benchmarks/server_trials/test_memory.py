@@ -4,7 +4,8 @@ import os
 
 import pytest
 
-from benchmarks.server_trials.memory import Flatness, Sample, cpu_seconds, flatness, resident_bytes, sparkline
+from benchmarks.processes import cpu_seconds, resident_bytes
+from benchmarks.server_trials.memory import Flatness, Sample, flatness, sparkline
 
 
 def samples(*sizes: int) -> list[Sample]:
