@@ -28,7 +28,7 @@ from tidegate.model.observation import Observation
 from tidegate.model.revision import ModelFacts, PodFailure, RevisionState, Snapshot, Tensor
 from tidegate.model.spec import Canary, Model, ModelDeploymentSpec, Server
 from tidegate.model.status import Rejected, Rollout, Shift, Status
-from tidegate.model.traffic import Share, TrafficSplit
+from tidegate.model.traffic import RouteState, Share, TrafficSplit
 from tidegate.resources.crd_schema import with_defaults
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -163,9 +163,11 @@ def observations(draw: st.DrawFn) -> Observation:
         plan="plan",
         recorded=recorded,
         revisions={name: draw(states(name)) for name in sorted(names)},
-        split=draw(splits(rollout)) if stable else None,
+        route=RouteState(
+            draw(splits(rollout)) if stable else None,
+            applied_by=draw(st.sampled_from([frozenset[str](), frozenset({"router"})])),
+        ),
         route_settings_match=True,
-        route_applied=draw(st.booleans()),
         share=draw(shares()),
         verdict=draw(verdicts()) if rollout else NOTHING_TO_JUDGE,
         propagation_delay=timedelta(seconds=5),
@@ -321,7 +323,7 @@ def _written(seen: Observation, action: Action) -> Observation:
         case PinModel(revision=revision, sha256=sha256):
             return change(revision, pinned=sha256)
         case ShiftTraffic(split=split):
-            return replace(seen, split=split)
+            return replace(seen, route=replace(seen.route, split=split))
         case RecordStatus(status=status):
             return replace(seen, recorded=status)
         case DeleteWorkload(revision=revision):

@@ -31,7 +31,7 @@ from tidegate.model.decision import Event
 from tidegate.model.traffic import TrafficSplit
 from tidegate.resources.crd_schema import with_defaults
 from tidegate.settings import Settings
-from tidegate.traffic_routing.builtin import read_split
+from tidegate.traffic_routing.builtin import read_state
 
 T = TypeVar("T")
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -153,7 +153,7 @@ class World:
     @property
     def split(self) -> TrafficSplit | None:
         route = self._objects.get((MODEL_ROUTES, "digits"))
-        return read_split(route) if route else None
+        return read_state(route).split if route else None
 
     @property
     def route_timeout(self) -> int:

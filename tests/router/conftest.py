@@ -18,13 +18,14 @@ from pathlib import Path
 
 import pytest
 
+from tidegate.resources.model_route import Backend, Route
 from tidegate.router.bootstrap import RouterSettings
 from tidegate.router.cluster_lifecycle import RoutingSnapshot
 from tidegate.router.draining import DrainPlan
 from tidegate.router.envoy import EnvoySettings, envoy_command, find_envoy
 from tidegate.router.envoy_admin import EnvoyAdmin
 from tidegate.router.files import XdsDirectory
-from tidegate.router.objects import Backend, Endpoint, Route, Service
+from tidegate.router.objects import Endpoint, Service
 from tidegate.router.publisher import Published, Publisher
 
 STARTS_WITHIN_SECONDS = 10.0

@@ -3,6 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tidegate.resources.model_route import Backend, Route
 from tidegate.router.cluster_lifecycle import (
     DRAIN_SECONDS,
     DrainingCluster,
@@ -11,7 +12,6 @@ from tidegate.router.cluster_lifecycle import (
     draining_clusters,
     next_end,
 )
-from tidegate.router.objects import Backend, Route
 from tidegate.router.xds import ClusterKey, cluster_keys
 
 A, B, C = (ClusterKey("shop", "sentiment", f"sentiment-{letter * 8}") for letter in "abc")

@@ -5,16 +5,8 @@ from typing import Any
 import pytest
 
 from tidegate.errors import MalformedObject
-from tidegate.router.objects import (
-    Backend,
-    Endpoint,
-    Route,
-    Service,
-    Slice,
-    endpoints_by_service,
-    read_route,
-    read_slice,
-)
+from tidegate.resources.model_route import Backend, Route, read_route
+from tidegate.router.objects import Endpoint, Service, Slice, endpoints_by_service, read_slice
 
 SHOP = Service("shop", "sentiment-aaaaaaaa")
 

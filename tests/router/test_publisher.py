@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from tidegate.resources.model_route import Backend, Route
 from tidegate.router.cluster_lifecycle import DRAIN_SECONDS, RoutingSnapshot
 from tidegate.router.envoy_admin import EnvoyState
-from tidegate.router.objects import Backend, Endpoint, Route, Service
+from tidegate.router.objects import Endpoint, Service
 from tidegate.router.publisher import SETTLE_SECONDS, Published, Publisher
 
 OLD, NEW = "sentiment-aaaaaaaa", "sentiment-bbbbbbbb"

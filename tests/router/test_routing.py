@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tidegate.router.objects import Endpoint, Route, Service
+from tidegate.resources.model_route import Route
+from tidegate.router.objects import Endpoint, Service
 from tidegate.router.xds import ROUTES_FILE, routes_response, version_of
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.router.objects import Backend, Endpoint, Route, Service
+from tidegate.resources.model_route import Backend, Route
+from tidegate.router.objects import Endpoint, Service
 from tidegate.router.xds import (
     ClusterKey,
     KnownClusters,

@@ -19,7 +19,7 @@ from tidegate.model.reasons import Reason
 from tidegate.model.revision import PodFailure, RevisionState, Snapshot
 from tidegate.model.spec import ModelDeploymentSpec
 from tidegate.model.status import Rollout, Shift, Status
-from tidegate.model.traffic import Share, TrafficSplit
+from tidegate.model.traffic import RouteState, Share, TrafficSplit
 from tidegate.resources.crd_schema import with_defaults
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -82,9 +82,8 @@ def an_observation(*, step: int | None, strategy: Mapping[str, Any], **changes: 
             STABLE: replace(READY, name=STABLE, ready=stable_ready),
             CANDIDATE: replace(READY, name=CANDIDATE, number=2, ready=ready, failure=failure),
         },
-        split=split,
+        route=RouteState(changes.pop("split", split), spec.route_settings, frozenset({"router"})),
         route_settings_match=True,
-        route_applied=True,
         share=a_share(weight),
         verdict=ACCEPTABLE,
         propagation_delay=timedelta(seconds=15),

@@ -22,10 +22,11 @@ from tidegate.kube.cluster import RECORD, WORKLOAD, KubernetesCluster
 from tidegate.model.decision import Event
 from tidegate.model.revision import Snapshot
 from tidegate.model.spec import Model, Server
-from tidegate.model.traffic import TrafficSplit
+from tidegate.model.traffic import RouteSettings, TrafficSplit
+from tidegate.resources.model_route import route_manifest
 from tidegate.resources.names import PINNED
 from tidegate.resources.revision import controller_revision_manifest, deployment_manifest
-from tidegate.traffic_routing.builtin import ROUTE, route_manifest
+from tidegate.traffic_routing.builtin import MODEL_ROUTE
 
 pytestmark = pytest.mark.apiserver
 REVISION = "digits-6f9c1d2e"
@@ -142,9 +143,9 @@ def test_what_is_created_is_read_at_once_and_told(
 def test_a_route_is_read_back_as_it_was_applied(cluster: KubernetesCluster, digits: Manifest, namespace: str) -> None:
     for split in (TrafficSplit.between("digits-a", "digits-b", 5), TrafficSplit.only("digits-b")):
         ids = (namespace, "digits", digits["metadata"]["uid"])
-        cluster.apply(MODEL_ROUTES, route_manifest(*ids, split, preview_header="x-r", timeout=timedelta(seconds=9)))
+        cluster.apply(MODEL_ROUTES, route_manifest(*ids, split, RouteSettings("x-r", timedelta(seconds=9))))
 
-        assert [route.split for route in cluster.children(ROUTE, namespace, "digits")] == [split]
+        assert [route.split for route in cluster.children(MODEL_ROUTE, namespace, "digits")] == [split]
 
 
 def test_an_announcement_is_an_event_of_the_model_deployment(

@@ -22,6 +22,7 @@ from tidegate.model.spec import (
     PredictionDrift,
     Server,
 )
+from tidegate.model.traffic import RouteSettings
 from tidegate.resources.crd_schema import with_defaults
 
 ASpec = Callable[..., ModelDeploymentSpec]
@@ -35,8 +36,7 @@ def test_the_smallest_spec_has_every_default(a_spec: ASpec) -> None:
         model=Model("http://models/1.onnx", None),
         server=Server(None, DEFAULT_RESOURCES, ()),
         router="Builtin",
-        preview_header="x-tidegate-revision",
-        timeout=timedelta(seconds=60),
+        route_settings=RouteSettings("x-tidegate-revision", timedelta(seconds=60)),
         strategy=Canary(tuple(CanaryStep(weight, timedelta()) for weight in (5, 25, 50))),
         analysis=Analysis(
             interval=timedelta(seconds=5),

@@ -14,23 +14,19 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tidegate.errors import MalformedObject
 from tidegate.model.revision import Snapshot
 from tidegate.model.spec import Batching, Model, Server
-from tidegate.model.traffic import TrafficSplit
+from tidegate.model.traffic import RouteSettings, RouteState, TrafficSplit
+from tidegate.resources.model_route import bounded, read_applied_by, read_route, route_manifest
 from tidegate.resources.revision import (
     controller_revision_manifest,
     deployment_manifest,
     pin_manifest,
     service_manifest,
 )
-from tidegate.traffic_routing.builtin import (
-    alias_service_manifest,
-    bounded_timeout,
-    read_route_settings,
-    read_split,
-    route_applied,
-    route_manifest,
-)
+from tidegate.traffic_routing.backend import RouteOwner
+from tidegate.traffic_routing.builtin import alias_service_manifest, read_state
 
 GOLDEN = Path(__file__).parent / "golden"
 IDS = ("shop", "digits", "11111111-2222-3333-4444-555555555555")
@@ -72,8 +68,8 @@ SPLIT = TrafficSplit.between("digits-81aa0b4c", REVISION, 25)
         ("service", service_manifest(*IDS, REVISION)),
         ("pin", pin_manifest(*IDS, REVISION, "ab" * 32, None)),
         ("pin-of-several-files", pin_manifest(*IDS, REVISION, "ab" * 32, "cd" * 32)),
-        ("route", route_manifest(*IDS, SPLIT, preview_header="x-preview", timeout=timedelta(seconds=60))),
-        ("front", alias_service_manifest(*IDS, "tidegate-router.tidegate.svc.cluster.local")),
+        ("route", route_manifest(*IDS, SPLIT, RouteSettings("x-preview", timedelta(seconds=60)))),
+        ("alias-service", alias_service_manifest(RouteOwner(*IDS), "tidegate-router.tidegate.svc.cluster.local")),
     ],
 )
 def test_the_manifest_is_the_golden_one(name: str, manifest: dict[str, Any]) -> None:
@@ -159,9 +155,9 @@ def splits(draw: st.DrawFn) -> TrafficSplit:
 
 @given(splits())
 def test_a_split_reads_back_from_its_route(split: TrafficSplit) -> None:
-    manifest = route_manifest(*IDS, split, preview_header="x-preview", timeout=timedelta(seconds=1))
+    manifest = route_manifest(*IDS, split, RouteSettings("x-preview", timedelta(seconds=1)))
 
-    assert read_split(manifest) == split
+    assert read_route(manifest).split == split
 
 
 @pytest.mark.parametrize(
@@ -176,8 +172,12 @@ def test_a_split_reads_back_from_its_route(split: TrafficSplit) -> None:
 def test_no_split_is_read_from(backends: list[tuple[str, int]]) -> None:
     listed = [{"revision": revision, "weight": weight} for revision, weight in backends]
 
-    with pytest.raises(ValueError, match=r"weights must|appears twice"):
-        read_split({"spec": {"backends": listed}})
+    manifest = route_manifest(*IDS, SPLIT, RouteSettings("x-preview", timedelta(seconds=1)))
+    manifest["spec"]["backends"] = listed
+
+    with pytest.raises(MalformedObject, match=r"weights add|whole number|listed twice|needs 1 to 8"):
+        read_route(manifest)
+    assert read_state(manifest) == RouteState()
 
 
 @pytest.mark.parametrize(
@@ -186,10 +186,11 @@ def test_no_split_is_read_from(backends: list[tuple[str, int]]) -> None:
     ids=["none at all: one second", "90 s", "beyond the CRD's bound: an hour"],
 )
 def test_a_timeout_of(timeout: timedelta, seconds: int) -> None:
-    manifest = route_manifest(*IDS, SPLIT, preview_header="x-preview", timeout=timeout)
+    settings = bounded(RouteSettings("x-preview", timeout))
+    manifest = route_manifest(*IDS, SPLIT, settings)
 
     assert manifest["spec"]["timeoutSeconds"] == seconds
-    assert read_route_settings(manifest) == ("x-preview", bounded_timeout(timeout))
+    assert read_route(manifest).settings == settings
 
 
 @pytest.mark.parametrize(
@@ -204,4 +205,6 @@ def test_a_timeout_of(timeout: timedelta, seconds: int) -> None:
 def test_a_route_is_applied_when(routers: list[int], expected: bool) -> None:
     reported = [{"name": f"router-{index}", "observedGeneration": seen} for index, seen in enumerate(routers)]
 
-    assert route_applied({"metadata": {"generation": 7}, "status": {"routers": reported}}) is expected
+    applied_by = read_applied_by({"metadata": {"generation": 7}, "status": {"routers": reported}})
+
+    assert bool(applied_by) is expected

@@ -6,7 +6,6 @@ from tidegate.kube.api import (
     CONFIG_MAPS,
     CONTROLLER_REVISIONS,
     DEPLOYMENTS,
-    MODEL_ROUTES,
     SERVICES,
     Manifest,
 )
@@ -24,6 +23,7 @@ from tidegate.model.decision import (
 )
 from tidegate.model.observation import Observation
 from tidegate.model.revision import Snapshot
+from tidegate.model.traffic import TrafficSplit
 from tidegate.resources.names import ADMIN_PORT, PINNED
 from tidegate.resources.revision import (
     controller_revision_manifest,
@@ -32,7 +32,8 @@ from tidegate.resources.revision import (
     service_manifest,
 )
 from tidegate.settings import Settings
-from tidegate.traffic_routing.builtin import alias_service_manifest, route_manifest
+from tidegate.traffic_routing import backend_for
+from tidegate.traffic_routing.backend import RouteOwner, RouterBackend
 
 
 def act(cluster: Cluster, settings: Settings, manifest: Manifest, seen: Observation, decision: Decision) -> None:
@@ -57,9 +58,7 @@ def _do(cluster: Cluster, settings: Settings, uid: str, seen: Observation, actio
             cluster.create(CONFIG_MAPS, pin_manifest(namespace, name, uid, revision, sha256, files))
             cluster.annotate(namespace, revision, PINNED, sha256)
         case ShiftTraffic(split=split):
-            header, timeout = seen.spec.preview_header, seen.spec.timeout
-            route = route_manifest(namespace, name, uid, split, preview_header=header, timeout=timeout)
-            cluster.apply(MODEL_ROUTES, route)
+            _shift(cluster, backend_for(seen.spec.router), RouteOwner(namespace, name, uid), seen, split)
         case RecordStatus(status=status):
             cluster.record_status(namespace, name, status.to_dict())
         case DeleteWorkload(revision=revision):
@@ -71,6 +70,11 @@ def _do(cluster: Cluster, settings: Settings, uid: str, seen: Observation, actio
             cluster.delete(CONTROLLER_REVISIONS, namespace, revision)
         case _ as unhandled:
             assert_never(unhandled)
+
+
+def _shift(cluster: Cluster, backend: RouterBackend, owner: RouteOwner, seen: Observation, split: TrafficSplit) -> None:
+    for write in backend.writes(owner, split, backend.settings(seen.spec.route_settings), seen.route):
+        cluster.apply(write.resource, write.manifest)
 
 
 def _ensure(cluster: Cluster, settings: Settings, uid: str, seen: Observation, revision: str, replicas: int) -> None:
@@ -87,7 +91,9 @@ def _ensure(cluster: Cluster, settings: Settings, uid: str, seen: Observation, r
         number = 1 + max((state.number for state in seen.revisions.values()), default=0)
         record = controller_revision_manifest(namespace, name, uid, revision, snapshot, number)
         cluster.create(CONTROLLER_REVISIONS, record)
-    cluster.create(SERVICES, alias_service_manifest(namespace, name, uid, settings.router_service))
+    owner = RouteOwner(namespace, name, uid)
+    for service in backend_for(seen.spec.router).client_services(owner, settings.router_service):
+        cluster.create(SERVICES, service)
     cluster.create(SERVICES, service_manifest(namespace, name, uid, revision))
     pull_policy = settings.image_pull_policy
     workload = deployment_manifest(namespace, name, uid, revision, snapshot, replicas, pull_policy)

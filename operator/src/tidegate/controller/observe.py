@@ -1,7 +1,7 @@
 """The first of the four verbs: reads the cluster into one Observation. Reads only."""
 
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tidegate.judge.verdict import NOTHING_TO_JUDGE
 from tidegate.kube.api import Manifest
@@ -13,9 +13,9 @@ from tidegate.model.spec import ModelDeploymentSpec
 from tidegate.model.status import Status
 from tidegate.resources.pod_status import Pod
 from tidegate.resources.revision import RevisionRecord, Workload, revision_state
-from tidegate.traffic_routing.builtin import ROUTE, bounded_timeout
+from tidegate.traffic_routing import BACKENDS, backend_for
 
-WATCHED = (RECORD, WORKLOAD, POD, ROUTE)
+WATCHED: tuple[Kind[Any], ...] = (RECORD, WORKLOAD, POD, *(kind for each in BACKENDS.values() for kind in each.kinds))
 """The children that decisions rest on."""
 Child = TypeVar("Child", RevisionRecord, Workload)
 
@@ -25,7 +25,8 @@ def observe(cluster: Cluster, manifest: Manifest, *, scrape_interval: timedelta,
     metadata = manifest["metadata"]
     namespace, name = metadata["namespace"], metadata["name"]
     spec = ModelDeploymentSpec.parse(manifest["spec"])
-    route = next(iter(cluster.children(ROUTE, namespace, name)), None)
+    backend = backend_for(spec.router)
+    route = backend.read(lambda kind: cluster.children(kind, namespace, name))
     return Observation(
         now=now.replace(microsecond=0),
         namespace=namespace,
@@ -36,10 +37,8 @@ def observe(cluster: Cluster, manifest: Manifest, *, scrape_interval: timedelta,
         plan=plan_digest(spec),
         recorded=Status.parse(manifest.get("status", {})),
         revisions=_revisions(cluster, namespace, name),
-        split=route.split if route else None,
-        route_settings_match=route is not None
-        and route.settings == (spec.preview_header, bounded_timeout(spec.timeout)),
-        route_applied=route is not None and route.applied,
+        route=route,
+        route_settings_match=route.settings == backend.settings(spec.route_settings),
         share=None,
         verdict=NOTHING_TO_JUDGE,
         propagation_delay=max(spec.analysis.interval, scrape_interval),

@@ -8,7 +8,7 @@ from tidegate.model.evidence import Verdict
 from tidegate.model.revision import RevisionState
 from tidegate.model.spec import ModelDeploymentSpec
 from tidegate.model.status import Status
-from tidegate.model.traffic import Share, TrafficSplit
+from tidegate.model.traffic import RouteState, Share, TrafficSplit
 
 
 @dataclass(frozen=True)
@@ -26,17 +26,25 @@ class Observation:
     """A digest of the strategy and the analysis."""
     recorded: Status
     revisions: Mapping[str, RevisionState]
-    split: TrafficSplit | None
-    """Read back from the route; None where there is no route yet."""
+    route: RouteState
+    """Read back from the router's own objects."""
     route_settings_match: bool
     """Whether the route's preview header and timeout are the spec's."""
-    route_applied: bool
-    """Whether a router reports that it has taken the route as it is now."""
     share: Share | None
     """None where it wasn't needed or can't be seen."""
     verdict: Verdict
     propagation_delay: timedelta
     """How long after a shift counters may still tell of the time before."""
+
+    @property
+    def split(self) -> TrafficSplit | None:
+        """How the route splits the requests; None where there is no route yet, or none that can be read."""
+        return self.route.split
+
+    @property
+    def route_applied(self) -> bool:
+        """Whether a router reports that it has taken the route as it is now."""
+        return bool(self.route.applied_by)
 
     def state(self, revision: str | None) -> RevisionState:
         """A revision's state; an empty one where the cluster has nothing of it."""

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from tidegate.errors import InvalidSpec
 from tidegate.model.reasons import Policy
+from tidegate.model.traffic import RouteSettings
 from tidegate.model.units import parse_duration, parse_percent
 
 AUTO = "Auto"
@@ -188,8 +189,7 @@ class ModelDeploymentSpec:
     server: Server
     router: str
     """What splits the traffic."""
-    preview_header: str
-    timeout: timedelta
+    route_settings: RouteSettings
     strategy: Strategy
     analysis: Analysis
     progress_deadline: timedelta
@@ -205,8 +205,7 @@ class ModelDeploymentSpec:
                 model=_model(spec["model"]),
                 server=_server(spec["server"]),
                 router=spec["traffic"]["router"],
-                preview_header=spec["traffic"]["previewHeader"],
-                timeout=parse_duration(spec["traffic"]["timeout"]),
+                route_settings=_route_settings(spec["traffic"]),
                 strategy=_strategy(spec["strategy"]),
                 analysis=_analysis(spec["analysis"]),
                 progress_deadline=parse_duration(spec["progressDeadline"]),
@@ -216,6 +215,10 @@ class ModelDeploymentSpec:
             raise InvalidSpec(f"spec lacks the field {missing}; is the CRD older than the operator?") from missing
         except (ValueError, TypeError, AttributeError) as wrong:
             raise InvalidSpec(f"spec: {wrong}; is the CRD older than the operator?") from wrong
+
+
+def _route_settings(raw: Mapping[str, Any]) -> RouteSettings:
+    return RouteSettings(raw["previewHeader"], parse_duration(raw["timeout"]))
 
 
 def _model(raw: Mapping[str, Any]) -> Model:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,43 @@ class TrafficSplit:
 
     def __iter__(self) -> Iterator[tuple[str, int]]:
         return iter(self.weights)
+
+
+@dataclass(frozen=True)
+class RouteSettings:
+    """What a route says of its requests beside their split."""
+
+    preview_header: str
+    """The request header that names a revision to be asked, whatever its weight."""
+    timeout: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class RouteState:
+    """A route as it is. Where somebody edited it into something that can't be read, it has no split and no settings."""
+
+    split: TrafficSplit | None = None
+    settings: RouteSettings | None = None
+    applied_by: frozenset[str] = frozenset()
+    """The routers that report that they have taken it as it is now."""
+
+
+NO_ROUTE = RouteState()
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a router can do beside splitting requests by weight."""
+
+    preview: bool = False
+    """A header may name the revision that answers."""
+    mirror: bool = False
+    """Copies of requests, whose answers nobody gets."""
+    sticky: bool = False
+    """One user, one revision."""
+    match: bool = False
+    """Requests chosen by header, cookie or query."""
+    grpc: bool = False
 
 
 @dataclass(frozen=True)

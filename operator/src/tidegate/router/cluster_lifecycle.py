@@ -6,7 +6,8 @@ Times are seconds of one steady clock.
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from tidegate.router.objects import Endpoint, Route, Service
+from tidegate.resources.model_route import Route
+from tidegate.router.objects import Endpoint, Service
 from tidegate.router.xds import ClusterKey, cluster_keys
 
 DRAIN_SECONDS = 30.0

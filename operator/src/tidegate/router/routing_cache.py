@@ -5,8 +5,9 @@ from typing import Any
 
 from tidegate.kube.api import ENDPOINT_SLICES, MODEL_ROUTES
 from tidegate.kube.informer import Informer, Item, Kind, ListerWatcher
+from tidegate.resources.model_route import Route, read_route
 from tidegate.router.cluster_lifecycle import RoutingSnapshot
-from tidegate.router.objects import Route, endpoints_by_service, read_route, read_slice
+from tidegate.router.objects import endpoints_by_service, read_slice
 
 SILENCE_SECONDS = 300.0
 """A watch that says nothing for this long is dead: the server ends and reopens it every minute."""

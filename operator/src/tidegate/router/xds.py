@@ -10,7 +10,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tidegate.router.objects import Backend, Endpoint, Route, Service
+from tidegate.resources.model_route import Backend, Route
+from tidegate.router.objects import Endpoint, Service
 
 Json = dict[str, Any]
 

@@ -1,91 +1,55 @@
-"""The route, written and read back side by side: a ModelRoute for the built-in router, and the name clients use."""
+"""Tidegate's own router: a ModelRoute says how to split, an agent beside each Envoy carries it out."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from tidegate.kube.api import MODEL_ROUTES
-from tidegate.kube.informer import MALFORMED, Kind
-from tidegate.model.traffic import TrafficSplit
-from tidegate.resources.names import GROUP, PORT_NAME, VERSION, labels
-from tidegate.resources.revision import Manifest, owner
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class RouteState:
-    """What is kept of a route. Where somebody edited it into something that can't be read, there is None."""
-
-    split: TrafficSplit | None
-    settings: tuple[str, timedelta] | None
-    """The preview header and the timeout."""
-    applied: bool
-    """Whether at least one router reports that it has taken the route as it is now."""
+from tidegate.errors import MalformedObject
+from tidegate.kube.api import MODEL_ROUTES, Manifest
+from tidegate.kube.informer import Kind
+from tidegate.model.traffic import NO_ROUTE, Capabilities, RouteSettings, RouteState, TrafficSplit
+from tidegate.resources.model_route import bounded, read_applied_by, read_route, route_manifest
+from tidegate.resources.names import PORT_NAME, labels
+from tidegate.resources.revision import owner as owner_reference
+from tidegate.traffic_routing.backend import Children, RouteOwner, RouteWrite
 
 
-def read_route(manifest: Mapping[str, Any]) -> RouteState:
+def read_state(manifest: Mapping[str, Any]) -> RouteState:
     """Never fails for a spec that makes no sense: that one is to be written anew."""
-    return RouteState(_or_none(read_split, manifest), _or_none(read_route_settings, manifest), route_applied(manifest))
-
-
-def _or_none(read: Callable[[Mapping[str, Any]], T], manifest: Mapping[str, Any]) -> T | None:
     try:
-        return read(manifest)
-    except MALFORMED:
-        return None
+        route = read_route(manifest)
+    except MalformedObject:
+        return RouteState(applied_by=read_applied_by(manifest))
+    return RouteState(route.split, route.settings, read_applied_by(manifest))
 
 
-def route_manifest(
-    namespace: str, name: str, uid: str, split: TrafficSplit, *, preview_header: str, timeout: timedelta
-) -> Manifest:
-    """The only record of a split."""
-    return {
-        "apiVersion": f"{GROUP}/{VERSION}",
-        "kind": "ModelRoute",
-        "metadata": {
-            "name": name,
-            "namespace": namespace,
-            "labels": labels(name),
-            "ownerReferences": owner(name, uid),
-        },
-        "spec": {
-            "previewHeader": preview_header,
-            "timeoutSeconds": int(bounded_timeout(timeout).total_seconds()),
-            "backends": [{"revision": revision, "weight": weight} for revision, weight in split],
-        },
-    }
+MODEL_ROUTE = Kind(MODEL_ROUTES, read_state)
 
 
-def read_split(manifest: Mapping[str, Any]) -> TrafficSplit:
-    """The inverse of `route_manifest`. Raises ValueError on weights that don't add to 100."""
-    return TrafficSplit(tuple((each["revision"], each["weight"]) for each in manifest["spec"]["backends"]))
+class Builtin:
+    """The RouterBackend of Tidegate's own router."""
+
+    name = "Builtin"
+    kinds = (MODEL_ROUTE,)
+    can = Capabilities(preview=True)
+    requests_source = "Builtin"
+
+    def settings(self, wanted: RouteSettings) -> RouteSettings:
+        return bounded(wanted)
+
+    def read(self, children: Children) -> RouteState:
+        return next(iter(children(MODEL_ROUTE)), NO_ROUTE)
+
+    def writes(
+        self, owner: RouteOwner, split: TrafficSplit, settings: RouteSettings, seen: RouteState
+    ) -> Sequence[RouteWrite]:
+        manifest = route_manifest(owner.namespace, owner.name, owner.uid, split, self.settings(settings))
+        return (RouteWrite(MODEL_ROUTES, manifest),)
+
+    def client_services(self, owner: RouteOwner, router_service: str) -> Sequence[Manifest]:
+        return (alias_service_manifest(owner, router_service),)
 
 
-def bounded_timeout(timeout: timedelta) -> timedelta:
-    """A timeout as far as a route can carry it: whole seconds, from one to an hour."""
-    return timedelta(seconds=max(1, min(3600, int(timeout.total_seconds()))))
-
-
-def read_route_settings(manifest: Mapping[str, Any]) -> tuple[str, timedelta]:
-    """The preview header and the timeout of a route."""
-    spec = manifest["spec"]
-    return spec["previewHeader"], timedelta(seconds=spec["timeoutSeconds"])
-
-
-def route_applied(manifest: Mapping[str, Any]) -> bool:
-    """Whether at least one router reports that it has taken the route as it is now."""
-    generation = manifest["metadata"].get("generation", 0)
-    routers = manifest.get("status", {}).get("routers", ())
-    return any(router["observedGeneration"] >= generation for router in routers)
-
-
-ROUTE = Kind(MODEL_ROUTES, read_route)
-"""What is followed of this router."""
-
-
-def alias_service_manifest(namespace: str, name: str, uid: str, router_service: str) -> Manifest:
+def alias_service_manifest(owner: RouteOwner, router_service: str) -> Manifest:
     """Lets clients in the cluster say `http://NAME.NAMESPACE`: an alias of the router's Service.
 
     An alias and not endpoints of our own, so that clients find the routers whether or not the operator runs.
@@ -94,10 +58,10 @@ def alias_service_manifest(namespace: str, name: str, uid: str, router_service: 
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": {
-            "name": name,
-            "namespace": namespace,
-            "labels": labels(name),
-            "ownerReferences": owner(name, uid),
+            "name": owner.name,
+            "namespace": owner.namespace,
+            "labels": labels(owner.name),
+            "ownerReferences": owner_reference(owner.name, owner.uid),
         },
         "spec": {
             "type": "ExternalName",

@@ -1,0 +1,136 @@
+"""A ModelRoute, written and read back side by side: the only record of a split. Pure.
+
+The operator writes it, the built-in router reads it, and both read it by this one parser.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from tidegate.errors import MalformedObject
+from tidegate.model.traffic import RouteSettings, TrafficSplit
+from tidegate.resources.names import GROUP, VERSION, labels
+from tidegate.resources.revision import Manifest, owner
+
+DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+HEADER_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+DEFAULT_PREVIEW_HEADER = "x-tidegate-revision"
+DEFAULT_TIMEOUT_SECONDS = 60
+LONGEST_TIMEOUT_SECONDS = 3600
+MAX_BACKENDS = 8
+
+
+@dataclass(frozen=True)
+class Backend:
+    """One revision and its share of the requests, in percent (0 to 100)."""
+
+    revision: str
+    weight: int
+
+
+@dataclass(frozen=True)
+class Route:
+    """How the requests of one ModelDeployment are split. Weights add to 100."""
+
+    namespace: str
+    name: str
+    preview_header: str
+    timeout_seconds: int
+    backends: tuple[Backend, ...]
+
+    @property
+    def split(self) -> TrafficSplit:
+        """The same as the operator counts it."""
+        return TrafficSplit(tuple((backend.revision, backend.weight) for backend in self.backends))
+
+    @property
+    def settings(self) -> RouteSettings:
+        """What else the route says of its requests."""
+        return RouteSettings(self.preview_header, timedelta(seconds=self.timeout_seconds))
+
+
+def route_manifest(namespace: str, name: str, uid: str, split: TrafficSplit, settings: RouteSettings) -> Manifest:
+    """What `read_route` reads. `settings` are within the bounds of `bounded`."""
+    return {
+        "apiVersion": f"{GROUP}/{VERSION}",
+        "kind": "ModelRoute",
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "labels": labels(name),
+            "ownerReferences": owner(name, uid),
+        },
+        "spec": {
+            "previewHeader": settings.preview_header,
+            "timeoutSeconds": int(settings.timeout.total_seconds()),
+            "backends": [{"revision": revision, "weight": weight} for revision, weight in split],
+        },
+    }
+
+
+def bounded(settings: RouteSettings) -> RouteSettings:
+    """The settings as far as a route can carry them: a timeout in whole seconds, from one to an hour."""
+    seconds = max(1, min(LONGEST_TIMEOUT_SECONDS, int(settings.timeout.total_seconds())))
+    return RouteSettings(settings.preview_header, timedelta(seconds=seconds))
+
+
+def read_applied_by(body: Mapping[str, Any]) -> frozenset[str]:
+    """The routers that report that they have taken the route as it is now."""
+    generation = body["metadata"].get("generation", 0)
+    routers = body.get("status", {}).get("routers", ())
+    return frozenset(router["name"] for router in routers if router["observedGeneration"] >= generation)
+
+
+def read_route(body: Mapping[str, Any]) -> Route:
+    """Parses a ModelRoute. Raises MalformedObject."""
+    metadata, spec = mapping_at(body, "metadata"), mapping_at(body, "spec")
+    return Route(
+        namespace=text_at(metadata, "metadata.namespace", DNS_LABEL),
+        name=text_at(metadata, "metadata.name", DNS_LABEL),
+        preview_header=text_at(spec, "spec.previewHeader", HEADER_NAME, DEFAULT_PREVIEW_HEADER),
+        timeout_seconds=_whole_number(spec, "spec.timeoutSeconds", 1, LONGEST_TIMEOUT_SECONDS, DEFAULT_TIMEOUT_SECONDS),
+        backends=_read_backends(spec.get("backends")),
+    )
+
+
+def _read_backends(listed: object) -> tuple[Backend, ...]:
+    if not isinstance(listed, list) or not 1 <= len(listed) <= MAX_BACKENDS:
+        raise MalformedObject(f"spec.backends: needs 1 to {MAX_BACKENDS} revisions")
+    backends = tuple(_read_backend(item, f"spec.backends[{at}]") for at, item in enumerate(listed))
+    if len({backend.revision for backend in backends}) < len(backends):
+        raise MalformedObject("spec.backends: a revision is listed twice")
+    total = sum(backend.weight for backend in backends)
+    if total != 100:
+        raise MalformedObject(f"spec.backends: the weights add to {total}, not 100")
+    return backends
+
+
+def _read_backend(item: object, where: str) -> Backend:
+    if not isinstance(item, Mapping):
+        raise MalformedObject(f"{where}: is not an object")
+    return Backend(text_at(item, f"{where}.revision", DNS_LABEL), _whole_number(item, f"{where}.weight", 0, 100))
+
+
+def mapping_at(body: Mapping[str, Any], field: str) -> Mapping[str, Any]:
+    """The object in a field. Raises MalformedObject."""
+    value = body.get(field)
+    if not isinstance(value, Mapping):
+        raise MalformedObject(f"{field}: is not an object")
+    return value
+
+
+def text_at(body: Mapping[str, Any], field: str, pattern: re.Pattern[str], default: str | None = None) -> str:
+    """The text in a field, which matches `pattern` whole. Raises MalformedObject."""
+    value = body.get(field.rpartition(".")[2], default)
+    if not isinstance(value, str) or not pattern.fullmatch(value):
+        raise MalformedObject(f"{field}: {value!r} doesn't match {pattern.pattern}")
+    return value
+
+
+def _whole_number(body: Mapping[str, Any], field: str, low: int, high: int, default: int | None = None) -> int:
+    value = body.get(field.rpartition(".")[2], default)
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        raise MalformedObject(f"{field}: {value!r} is not a whole number from {low} to {high}")
+    return value

@@ -1,0 +1,68 @@
+"""RouterBackend: all that lies between decisions and a router. A new router is one module and one row in BACKENDS."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from tidegate.kube.api import Manifest, Resource
+from tidegate.kube.informer import Kind
+from tidegate.model.traffic import Capabilities, RouteSettings, RouteState, TrafficSplit
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class RouteOwner:
+    """The ModelDeployment whose requests are routed; its deletion deletes what is written for it."""
+
+    namespace: str
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True)
+class RouteWrite:
+    """An object that has to have these fields (server-side apply)."""
+
+    resource: Resource
+    manifest: Manifest
+
+
+class Children(Protocol):
+    """A ModelDeployment's objects of one followed kind, as last seen."""
+
+    def __call__(self, kind: Kind[T], /) -> list[T]: ...
+
+
+class RouterBackend(Protocol):
+    """One kind of router. Reads what was followed, returns what is to be written; calls no API itself."""
+
+    @property
+    def name(self) -> str:
+        """Its value in `spec.traffic.router`."""
+
+    @property
+    def kinds(self) -> Sequence[Kind[Any]]:
+        """What has to be followed for `read`."""
+
+    @property
+    def can(self) -> Capabilities:
+        """What it can do beside splitting by weight."""
+
+    @property
+    def requests_source(self) -> str:
+        """The name of the metric source that counts this router's requests and failures by revision."""
+
+    def settings(self, wanted: RouteSettings) -> RouteSettings:
+        """The settings as far as this router can carry them; what `read` gives back after they were written."""
+
+    def read(self, children: Children) -> RouteState:
+        """The route as it is: split, settings, and who has taken it. NO_ROUTE where there is none."""
+
+    def writes(
+        self, owner: RouteOwner, split: TrafficSplit, settings: RouteSettings, seen: RouteState
+    ) -> Sequence[RouteWrite]:
+        """What makes the route be so, in order. `seen` is what it was when the split was decided."""
+
+    def client_services(self, owner: RouteOwner, router_service: str) -> Sequence[Manifest]:
+        """Services by which clients find the model. `router_service` is the DNS name of the chart's router."""
