@@ -6,7 +6,7 @@ import sys
 from tidegate_server.errors import InvalidRequest, ModelFailed, ModelRefused, NotFiniteOutput
 from tidegate_server.inference.model import Model
 from tidegate_server.predict.package import Package, open_package
-from tidegate_server.predict.selftest import SELFTEST_FILE, RunModel, Selftest, SelftestReport, run_selftest
+from tidegate_server.predict.selftest import SELFTEST_FILE, RunModel
 from tidegate_server.predict.selftest_recording import record_selftest
 from tidegate_server.protocol.limits import Limits
 from tidegate_server.protocol.request import InferRequest
@@ -26,23 +26,18 @@ def selftest(settings: Settings, *, write: bool) -> int:
 
 def require_selftest(model: Model, package: Package, limits: Limits) -> None:
     """Raises ModelRefused when the model fails the self-test that lies beside it."""
-    if package.selftest is None:
-        return
-    report = _run(model, package, package.selftest, limits)
+    report = package.run_selftest(_runner(model), model.signature, limits)
     if not report.passed:
         raise ModelRefused("SelftestFailed", report.failures[0])
-    log.info("self-test: %d cases passed", report.cases)
-
-
-def _run(model: Model, package: Package, selftest: Selftest, limits: Limits) -> SelftestReport:
-    return run_selftest(selftest, _runner(model), package.predictor, model.signature, limits)
+    if report.cases:
+        log.info("self-test: %d cases passed", report.cases)
 
 
 def _report(model: Model, package: Package, limits: Limits) -> int:
     if package.selftest is None:
         log.error("there is no %s beside the model; --write makes one", SELFTEST_FILE)
         return 1
-    report = _run(model, package, package.selftest, limits)
+    report = package.run_selftest(_runner(model), model.signature, limits)
     for sentence in report.failures:
         sys.stdout.write(f"{sentence}\n")
     sys.stdout.write(f"{report.cases - report.failed} of {report.cases} cases passed\n")

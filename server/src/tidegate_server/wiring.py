@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 from enum import Enum, auto
+from functools import partial
 
 from tidegate_server import __version__
 from tidegate_server.access.authenticator import Authenticator
@@ -14,9 +15,8 @@ from tidegate_server.inference.failure_log import FailureLog
 from tidegate_server.inference.queue import QueueLimits
 from tidegate_server.inference.service import Inference
 from tidegate_server.metrics import Identity, ServerMetrics, prediction_plan
-from tidegate_server.predict.selftest import SelftestReport, run_selftest
 from tidegate_server.preparation import Prepared
-from tidegate_server.processes.primary_client import PrimaryClient
+from tidegate_server.processes.primary_client import primary_statistics
 from tidegate_server.processes.workers import Workers
 from tidegate_server.protocol.limits import Limits
 from tidegate_server.protocol.openapi import openapi_document
@@ -65,7 +65,7 @@ def build(
     if role is Role.PRIMARY:
         inference.metrics.merge_with(workers.merged_with)
     else:
-        inference.metrics.set_statistics_source(PrimaryClient(settings.host, settings.admin_port).statistics)
+        inference.metrics.set_statistics_source(partial(primary_statistics, settings.host, settings.admin_port))
     telemetry = _telemetry(inference, settings)
     authenticator, info = prepared.authenticator, _server_info(prepared, inference, settings)
     handler = InferenceHandler(inference, authenticator, telemetry, settings.max_body_bytes)
@@ -136,12 +136,6 @@ def _telemetry(inference: Inference, settings: Settings) -> Telemetry:
 
 def _server_info(prepared: Prepared, inference: Inference, settings: Settings) -> ServerInfo:
     signature, package = inference.signature, prepared.package
-
-    def selftest() -> SelftestReport:
-        if package.selftest is None:
-            return SelftestReport(0, 0, ())
-        return run_selftest(package.selftest, inference.run, package.predictor, signature, inference.limits)
-
     document = openapi_document(
         settings.model_name,
         settings.revision,
@@ -152,6 +146,7 @@ def _server_info(prepared: Prepared, inference: Inference, settings: Settings) -
         body_schemas=package.predictor.body_schemas,
     )
     properties = {"sha256": prepared.sha256, "model_deployment": settings.model_deployment}
+    selftest = partial(package.run_selftest, inference.run, signature, inference.limits)
     return ServerInfo(properties, document, selftest)
 
 

@@ -12,7 +12,16 @@ from tidegate_server.predict.classes import LabelledPredictor, find_classes
 from tidegate_server.predict.labels import LABELS_FILE, Labels, parse_labels
 from tidegate_server.predict.package_files import parse_json, read_file
 from tidegate_server.predict.predictor import PlainPredictor, Predictor
-from tidegate_server.predict.selftest import MAX_SELFTEST_BYTES, SELFTEST_FILE, Selftest, parse_case, parse_selftest
+from tidegate_server.predict.selftest import (
+    MAX_SELFTEST_BYTES,
+    SELFTEST_FILE,
+    RunModel,
+    Selftest,
+    SelftestReport,
+    parse_case,
+    parse_selftest,
+    run_selftest,
+)
 from tidegate_server.predict.text_encoder import StringEncoder, string_input
 from tidegate_server.predict.text_predictor import TextPredictor, text_classes
 from tidegate_server.predict.tokenizer import MAX_TOKENIZER_BYTES, TOKENIZER_FILE, open_token_encoder
@@ -41,6 +50,12 @@ class Package:
             return None if body is None else self.predictor.read(body, signature, limits).requests[0].arrays
         except InvalidRequest:
             return None  # the self-test says later what is wrong with it
+
+    def run_selftest(self, run: RunModel, signature: Signature, limits: Limits) -> SelftestReport:
+        """Of no cases where there is no selftest.json."""
+        if self.selftest is None:
+            return SelftestReport(0, 0, ())
+        return run_selftest(self.selftest, run, self.predictor, signature, limits)
 
 
 def open_package(folder: Path, signature: Signature) -> Package:
