@@ -24,7 +24,7 @@ START_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     status: int
     headers: dict[str, str]
     body: bytes
@@ -63,15 +63,15 @@ class Server:
     def connect(self) -> HTTPConnection:
         return HTTPConnection("127.0.0.1", self.port, timeout=20)
 
-    def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
+    def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Response:
         """One request on a connection of its own; anything but bytes is sent as JSON."""
         with closing(self.connect()) as connection:
-            return exchange(connection, method, path, body, **headers)
+            return send_request(connection, method, path, body, **headers)
 
     def metrics(self) -> str:
         connection = HTTPConnection("127.0.0.1", self.admin_port, timeout=20)
         with closing(connection):
-            return exchange(connection, "GET", "/metrics").body.decode()
+            return send_request(connection, "GET", "/metrics").body.decode()
 
     def wait_until_ready(self) -> None:
         until(self._is_ready, START_SECONDS, lambda: f"the server isn't ready: {self.log}")
@@ -95,12 +95,12 @@ class Server:
             self.process.wait()
 
 
-def exchange(connection: HTTPConnection, method: str, path: str, body: Any = None, **headers: str) -> Answer:
+def send_request(connection: HTTPConnection, method: str, path: str, body: Any = None, **headers: str) -> Response:
     data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
     connection.request(method, path, data, {name.replace("_", "-"): value for name, value in headers.items()})
     response = connection.getresponse()
     names = {name.lower(): value for name, value in response.getheaders()}
-    return Answer(response.status, names, response.read())
+    return Response(response.status, names, response.read())
 
 
 def until(true: Callable[[], bool], seconds: float, otherwise: Callable[[], str]) -> None:

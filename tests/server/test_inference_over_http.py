@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.server.conftest import exchange
+from tests.server.conftest import send_request
 
 ROW = [0.0, 5.0, 1.0, 0.0]
 INFER = "/v2/models/digits/infer"
@@ -127,8 +127,8 @@ def test_metrics_are_on_their_own_port_and_inference_is_not(server: Any) -> None
     assert server.ask("GET", "/metrics").status == 404
     assert "tidegate_server_requests_total" in server.metrics()
     connection = HTTPConnection("127.0.0.1", server.admin_port, timeout=10)
-    assert exchange(connection, "GET", "/v2/health/ready").json == {"ready": True}
-    assert exchange(connection, "POST", "/predict", [ROW]).status == 404
+    assert send_request(connection, "GET", "/v2/health/ready").json == {"ready": True}
+    assert send_request(connection, "POST", "/predict", [ROW]).status == 404
     connection.close()
 
 

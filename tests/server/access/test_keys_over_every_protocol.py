@@ -1,4 +1,4 @@
-"""Keys at every door of a real server, and what it counts of whom it refuses."""
+"""Keys over every protocol of a real server, and how it counts whom it rejects."""
 
 from pathlib import Path
 from typing import Any

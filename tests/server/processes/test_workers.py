@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.server.conftest import exchange, until
+from tests.server.conftest import send_request, until
 
 ROW = b'{"inputs": [[0, 5, 1, 0]]}'
 CONNECTIONS = 24
@@ -18,7 +18,7 @@ CONNECTIONS = 24
 
 
 @pytest.fixture
-def twins(start: Any, linear: Path) -> Any:
+def two_processes(start: Any, linear: Path) -> Any:
     return start(linear, TIDEGATE_PROCESSES="2", TIDEGATE_DRAIN_SECONDS="1")
 
 
@@ -38,19 +38,21 @@ def count(server: Any, metric: str) -> float:
     return sum(float(line.rpartition(" ")[2]) for line in lines)
 
 
-def test_both_work_and_are_counted_as_one(twins: Any) -> None:
-    (worker,) = children(twins.process.pid)
-    before = [_cpu_ticks(pid) for pid in (twins.process.pid, worker)]
+def test_both_work_and_are_counted_as_one(two_processes: Any) -> None:
+    (worker,) = children(two_processes.process.pid)
+    before = [_cpu_ticks(pid) for pid in (two_processes.process.pid, worker)]
     with ExitStack() as stack:
-        connections = [stack.enter_context(closing(twins.connect())) for _ in range(CONNECTIONS)]
+        connections = [stack.enter_context(closing(two_processes.connect())) for _ in range(CONNECTIONS)]
         for connection in connections:
             for _ in range(40):
-                assert exchange(connection, "POST", "/predict", ROW).status == 200
-        statistics = [exchange(each, "GET", "/v2/models/digits/stats").json["model_stats"][0] for each in connections]
+                assert send_request(connection, "POST", "/predict", ROW).status == 200
+        statistics = [
+            send_request(each, "GET", "/v2/models/digits/stats").json["model_stats"][0] for each in connections
+        ]
     assert {one["inference_count"] for one in statistics} == {40 * CONNECTIONS}
-    assert count(twins, 'tidegate_server_requests_total{code="200"') == 40 * CONNECTIONS
-    assert count(twins, "tidegate_server_processes") == 2
-    assert all(_cpu_ticks(pid) > ticks for pid, ticks in zip((twins.process.pid, worker), before, strict=True))
+    assert count(two_processes, 'tidegate_server_requests_total{code="200"') == 40 * CONNECTIONS
+    assert count(two_processes, "tidegate_server_processes") == 2
+    assert all(_cpu_ticks(pid) > ticks for pid, ticks in zip((two_processes.process.pid, worker), before, strict=True))
 
 
 def _cpu_ticks(pid: int) -> int:
@@ -58,18 +60,18 @@ def _cpu_ticks(pid: int) -> int:
     return int(fields[11]) + int(fields[12])
 
 
-def test_the_end_loses_no_request_in_either(twins: Any) -> None:
-    (worker,) = children(twins.process.pid)
+def test_the_end_loses_no_request_in_either(two_processes: Any) -> None:
+    (worker,) = children(two_processes.process.pid)
     failures: list[str] = []
     told: list[bool] = []
     ending = threading.Event()
 
     def ask() -> None:
         while not ending.is_set():
-            with closing(twins.connect()) as connection:
+            with closing(two_processes.connect()) as connection:
                 while not ending.is_set():
                     try:
-                        answer = exchange(connection, "POST", "/predict", ROW)
+                        answer = send_request(connection, "POST", "/predict", ROW)
                     except OSError as error:
                         failures.append(repr(error))
                         return
@@ -83,40 +85,40 @@ def test_the_end_loses_no_request_in_either(twins: Any) -> None:
     for thread in threads:
         thread.start()
     sleep(0.3)
-    twins.terminate()
+    two_processes.terminate()
     sleep(0.6)
     ending.set()
     for thread in threads:
         thread.join()
     assert (failures, len(told) >= 16) == ([], True)
-    assert twins.exit_code() == 0
+    assert two_processes.exit_code() == 0
     assert not is_there(worker)
 
 
-def test_a_process_that_dies_ends_the_server(twins: Any) -> None:
-    (worker,) = children(twins.process.pid)
+def test_a_process_that_dies_ends_the_server(two_processes: Any) -> None:
+    (worker,) = children(two_processes.process.pid)
     os.kill(worker, signal.SIGKILL)
-    assert twins.exit_code() == 1
-    assert "has ended by itself" in twins.log
+    assert two_processes.exit_code() == 1
+    assert "has ended by itself" in two_processes.log
 
 
-def test_nobody_outlives_the_first_process(twins: Any) -> None:
-    (worker,) = children(twins.process.pid)
-    twins.process.kill()
-    twins.process.wait()
+def test_nobody_outlives_the_primary(two_processes: Any) -> None:
+    (worker,) = children(two_processes.process.pid)
+    two_processes.process.kill()
+    two_processes.process.wait()
     until(lambda: not is_there(worker), 10, lambda: "the worker is still there")
 
 
-def test_counts_never_fall_while_a_process_is_stopped(twins: Any) -> None:
-    (worker,) = children(twins.process.pid)
+def test_counts_never_fall_while_a_process_is_stopped(two_processes: Any) -> None:
+    (worker,) = children(two_processes.process.pid)
     with ExitStack() as stack:
         for _ in range(CONNECTIONS):
-            connection = stack.enter_context(closing(twins.connect()))
-            exchange(connection, "POST", "/predict", ROW)
-    assert count(twins, 'tidegate_server_requests_total{code="200"') == CONNECTIONS
+            connection = stack.enter_context(closing(two_processes.connect()))
+            send_request(connection, "POST", "/predict", ROW)
+    assert count(two_processes, 'tidegate_server_requests_total{code="200"') == CONNECTIONS
     os.kill(worker, signal.SIGSTOP)
     began = monotonic()
-    assert count(twins, 'tidegate_server_requests_total{code="200"') == CONNECTIONS
+    assert count(two_processes, 'tidegate_server_requests_total{code="200"') == CONNECTIONS
     assert monotonic() - began < 3
     os.kill(worker, signal.SIGCONT)
 

@@ -1,4 +1,4 @@
-"""A server process with a model of all datatypes, and the well-known clients in front of each of its doors."""
+"""A server process with a model of all datatypes, and the well-known clients in front of each of its transports."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ VALUES: dict[str, Array] = {
 
 
 @dataclass(frozen=True)
-class Door:
+class Transport:
     """A client's module, the server's address for it, and how it sends and takes tensors."""
 
     module: ModuleType
@@ -65,26 +65,26 @@ class Door:
         return self.module.InferRequestedOutput(name, class_count=class_count, **self.binary)
 
 
-DOORS = {
-    "gRPC": Door(tritonclient.grpc, {}),
-    "HTTP binary": Door(tritonclient.http, {"binary_data": True}),
-    "HTTP JSON": Door(tritonclient.http, {"binary_data": False}),
+TRANSPORTS = {
+    "gRPC": Transport(tritonclient.grpc, {}),
+    "HTTP binary": Transport(tritonclient.http, {"binary_data": True}),
+    "HTTP JSON": Transport(tritonclient.http, {"binary_data": False}),
 }
 
 
 class Asking:
-    """One client before one door of the server."""
+    """One client before one transport of the server."""
 
-    def __init__(self, door: Door, client: Any) -> None:
-        self.door, self.client = door, client
+    def __init__(self, transport: Transport, client: Any) -> None:
+        self.transport, self.client = transport, client
 
     def infer(self, values: dict[str, Array], wanted: Sequence[str] = (), **options: Any) -> Any:
         """All inputs but those given are blank; without wanted outputs the answer has all of them."""
-        outputs = [self.door.output(name) for name in wanted] or None
+        outputs = [self.transport.output(name) for name in wanted] or None
         return self.client.infer("digits", self.inputs(values), outputs=outputs, **options)
 
     def inputs(self, values: dict[str, Array]) -> list[Any]:
-        return [self.door.input(f"in_{kind}", kind, values.get(kind, blank(kind))) for kind in KINDS]
+        return [self.transport.input(f"in_{kind}", kind, values.get(kind, blank(kind))) for kind in KINDS]
 
 
 def blank(datatype: str) -> Array:
@@ -127,16 +127,16 @@ def asked_slowly(shared_start: Start, slow: Path) -> Server:
 ConnectTo = Callable[[Server], Asking]
 
 
-@pytest.fixture(params=list(DOORS))
+@pytest.fixture(params=list(TRANSPORTS))
 def connect(request: pytest.FixtureRequest) -> Iterator[ConnectTo]:
-    """Clients that end with the test, for a test of each door."""
-    door = DOORS[request.param]
+    """Clients that end with the test, for a test of each transport."""
+    transport = TRANSPORTS[request.param]
     opened = []
 
     def to(server: Server) -> Asking:
-        client = door.module.InferenceServerClient(door.url(server))
+        client = transport.module.InferenceServerClient(transport.url(server))
         opened.append(client)
-        return Asking(door, client)
+        return Asking(transport, client)
 
     yield to
     for client in opened:
@@ -150,16 +150,16 @@ def asking(connect: ConnectTo, served: Server) -> Asking:
 
 @pytest.fixture
 def http(served: Server) -> Iterator[Asking]:
-    door = DOORS["HTTP binary"]
-    with tritonclient.http.InferenceServerClient(door.url(served)) as client:
-        yield Asking(door, client)
+    transport = TRANSPORTS["HTTP binary"]
+    with tritonclient.http.InferenceServerClient(transport.url(served)) as client:
+        yield Asking(transport, client)
 
 
 @pytest.fixture
 def rpc(served: Server) -> Iterator[Asking]:
-    door = DOORS["gRPC"]
-    with tritonclient.grpc.InferenceServerClient(door.url(served)) as client:
-        yield Asking(door, client)
+    transport = TRANSPORTS["gRPC"]
+    with tritonclient.grpc.InferenceServerClient(transport.url(served)) as client:
+        yield Asking(transport, client)
 
 
-__all__ = ["REVISION", "Asking", "ConnectTo", "Door"]
+__all__ = ["REVISION", "Asking", "ConnectTo", "Transport"]

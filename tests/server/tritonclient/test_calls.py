@@ -10,7 +10,17 @@ from google.protobuf import json_format
 from tritonclient.utils import InferenceServerException
 
 from tests.server.conftest import Server
-from tests.server.tritonclient.conftest import DOORS, KINDS, REVISION, VALUES, Asking, ConnectTo, Door, blank, same
+from tests.server.tritonclient.conftest import (
+    KINDS,
+    REVISION,
+    TRANSPORTS,
+    VALUES,
+    Asking,
+    ConnectTo,
+    Transport,
+    blank,
+    same,
+)
 
 WAIT_SECONDS = 20
 
@@ -118,16 +128,18 @@ def test_statistics_of_every_model_are_those_of_the_one(asking: Asking) -> None:
 # --- compression
 
 ALGORITHMS = ["gzip", "deflate"]
-HTTP_DOORS = {name: door for name, door in DOORS.items() if name.startswith("HTTP")}
+HTTP_TRANSPORTS = {name: transport for name, transport in TRANSPORTS.items() if name.startswith("HTTP")}
 LARGE = np.zeros((2000, 2), np.float32)
 
 
-@pytest.mark.parametrize("door", HTTP_DOORS.values(), ids=HTTP_DOORS)
+@pytest.mark.parametrize("transport", HTTP_TRANSPORTS.values(), ids=HTTP_TRANSPORTS)
 @pytest.mark.parametrize("sent", ALGORITHMS)
 @pytest.mark.parametrize("received", [*ALGORITHMS, None])
-def test_http_bodies_may_be_compressed_both_ways(served: Server, door: Door, sent: str, received: str | None) -> None:
-    with door.module.InferenceServerClient(door.url(served)) as client:
-        answer = Asking(door, client).infer(
+def test_http_bodies_may_be_compressed_both_ways(
+    served: Server, transport: Transport, sent: str, received: str | None
+) -> None:
+    with transport.module.InferenceServerClient(transport.url(served)) as client:
+        answer = Asking(transport, client).infer(
             {"FP32": LARGE},
             ["out_FP32"],
             request_compression_algorithm=sent,
@@ -153,9 +165,9 @@ def numbered(number: int) -> dict[str, Any]:
 
 
 def test_many_http_calls_may_be_under_way(served: Server) -> None:
-    door = DOORS["HTTP binary"]
-    with door.module.InferenceServerClient(door.url(served), concurrency=4) as client:
-        asking = Asking(door, client)
+    transport = TRANSPORTS["HTTP binary"]
+    with transport.module.InferenceServerClient(transport.url(served), concurrency=4) as client:
+        asking = Asking(transport, client)
         calls = [client.async_infer("digits", asking.inputs(numbered(number))) for number in range(20)]
         answers = [call.get_result(timeout=WAIT_SECONDS).as_numpy("out_INT64").tolist() for call in calls]
 
@@ -190,7 +202,7 @@ def test_a_grpc_stream_answers_in_order_and_survives_a_bad_request(rpc: Asking) 
     assert refused.message() == f"this server has model digits in revision {REVISION} and no other"
 
 
-# --- refusals: the same sentence through every door
+# --- refusals: the same sentence through every transport
 
 BAD_INPUTS = {
     "a shape that doesn't fit": (
@@ -222,7 +234,7 @@ def test_a_bad_input_is_refused_with_a_sentence(
     inputs = [one for one in asking.inputs({}) if one.name() != "in_FP32"]
 
     with pytest.raises(InferenceServerException) as refused:
-        asking.client.infer("digits", [asking.door.input(name, datatype, values), *inputs])
+        asking.client.infer("digits", [asking.transport.input(name, datatype, values), *inputs])
 
     assert (refused.value.message(), refused.value.status()) in said(sentence, "INVALID_ARGUMENT", 400)
 
@@ -259,7 +271,7 @@ def test_an_unknown_model_is_not_found(asking: Asking, model: str, version: str)
 
 def test_the_protocols_timeout_ends_a_run(connect: ConnectTo, asked_slowly: Server) -> None:
     asking = connect(asked_slowly)
-    times = asking.door.input("times", "INT64", np.array(10**9))
+    times = asking.transport.input("times", "INT64", np.array(10**9))
 
     with pytest.raises(InferenceServerException) as refused:
         asking.client.infer("digits", [times], timeout=50_000)

@@ -1,11 +1,11 @@
-"""Values of every datatype go there and back unchanged, through every door of the server."""
+"""Values of every datatype go there and back unchanged, through every transport of the server."""
 
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.server.tritonclient.conftest import DOORS, KINDS, REVISION, VALUES, Asking, blank, same
+from tests.server.tritonclient.conftest import KINDS, REVISION, TRANSPORTS, VALUES, Asking, blank, same
 
 
 @pytest.mark.parametrize("datatype", KINDS)
@@ -56,12 +56,12 @@ def test_nan_and_infinity_come_back_in_raw_tensors(http: Asking, rpc: Asking) ->
 
 
 def test_raw_tensors_and_json_mix_in_one_http_request(http: Asking) -> None:
-    as_json = DOORS["HTTP JSON"]
+    as_json = TRANSPORTS["HTTP JSON"]
     inputs = [
         as_json.input("in_FP32", "FP32", VALUES["FP32"]) if one.name() == "in_FP32" else one
         for one in http.inputs({"INT64": VALUES["INT64"]})
     ]
-    outputs = [http.door.output("out_FP32"), as_json.output("out_INT64"), http.door.output("out_BYTES")]
+    outputs = [http.transport.output("out_FP32"), as_json.output("out_INT64"), http.transport.output("out_BYTES")]
 
     answer = http.client.infer("digits", inputs, outputs=outputs)
 
@@ -74,7 +74,7 @@ def test_raw_tensors_and_json_mix_in_one_http_request(http: Asking) -> None:
 @pytest.mark.parametrize(("count", "expected"), [(1, 1), (2, 2), (9, 2)], ids=["the best", "both", "more than are"])
 def test_classification_names_the_best_classes_of_each_row(asking: Asking, count: int, expected: int) -> None:
     scores = np.array([[0.25, 0.75], [1.5, -1]], np.float32)
-    output = asking.door.output("out_FP32", class_count=count)
+    output = asking.transport.output("out_FP32", class_count=count)
 
     answer = asking.client.infer("digits", asking.inputs({"FP32": scores}), outputs=[output])
 
