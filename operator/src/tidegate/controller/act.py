@@ -73,7 +73,7 @@ def _do(cluster: Cluster, settings: Settings, uid: str, seen: Observation, actio
 
 
 def _shift(cluster: Cluster, backend: RouterBackend, owner: RouteOwner, seen: Observation, split: TrafficSplit) -> None:
-    for write in backend.writes(owner, split, backend.settings(seen.spec.route_settings), seen.route):
+    for write in backend.writes(owner, split, seen.spec.route_settings, seen.route):
         cluster.apply(write.resource, write.manifest)
 
 

@@ -53,14 +53,14 @@ class RouterBackend(Protocol):
     def requests_source(self) -> str:
         """The name of the metric source that counts this router's requests and failures by revision."""
 
-    def settings(self, wanted: RouteSettings) -> RouteSettings:
-        """The settings as far as this router can carry them; what `read` gives back after they were written."""
+    def settings(self, wanted: RouteSettings) -> RouteSettings | None:
+        """The settings as far as this router can carry them, as `read` gives them back; None where it carries none."""
 
     def read(self, children: Children) -> RouteState:
         """The route as it is: split, settings, and who has taken it. NO_ROUTE where there is none."""
 
     def writes(
-        self, owner: RouteOwner, split: TrafficSplit, settings: RouteSettings, seen: RouteState
+        self, owner: RouteOwner, split: TrafficSplit, wanted: RouteSettings, seen: RouteState
     ) -> Sequence[RouteWrite]:
         """What makes the route be so, in order. `seen` is what it was when the split was decided."""
 

@@ -40,9 +40,9 @@ class Builtin:
         return next(iter(children(MODEL_ROUTE)), NO_ROUTE)
 
     def writes(
-        self, owner: RouteOwner, split: TrafficSplit, settings: RouteSettings, seen: RouteState
+        self, owner: RouteOwner, split: TrafficSplit, wanted: RouteSettings, seen: RouteState
     ) -> Sequence[RouteWrite]:
-        manifest = route_manifest(owner.namespace, owner.name, owner.uid, split, self.settings(settings))
+        manifest = route_manifest(owner.namespace, owner.name, owner.uid, split, bounded(wanted))
         return (RouteWrite(MODEL_ROUTES, manifest),)
 
     def client_services(self, owner: RouteOwner, router_service: str) -> Sequence[Manifest]:

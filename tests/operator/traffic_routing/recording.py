@@ -1,0 +1,51 @@
+"""A second RouterBackend, for tests: it keeps each split that it is told, in an object of a kind of its own."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tidegate.kube.api import Manifest, Resource
+from tidegate.kube.informer import Kind
+from tidegate.model.traffic import NO_ROUTE, Capabilities, RouteSettings, RouteState, TrafficSplit
+from tidegate.traffic_routing.backend import Children, RouteOwner, RouteWrite
+
+RECORDED_ROUTES = Resource("recording.example/v1", "RecordedRoute", "recordedroutes")
+
+
+def read_recorded(manifest: Mapping[str, Any]) -> RouteState:
+    """The split that was written last, taken by a router of that name."""
+    backends = manifest["spec"]["backends"]
+    split = TrafficSplit(tuple((each["revision"], each["weight"]) for each in backends))
+    return RouteState(split, None, frozenset({"recorder"}))
+
+
+RECORDED_ROUTE = Kind(RECORDED_ROUTES, read_recorded)
+
+
+class Recording:
+    """Knows weights and nothing else: no settings, no Services, no counters of its own."""
+
+    name = "Recording"
+    kinds = (RECORDED_ROUTE,)
+    can = Capabilities()
+    requests_source = "Servers"
+
+    def __init__(self) -> None:
+        self.splits: list[TrafficSplit] = []
+
+    def settings(self, wanted: RouteSettings) -> None:
+        """It carries none."""
+
+    def read(self, children: Children) -> RouteState:
+        return next(iter(children(RECORDED_ROUTE)), NO_ROUTE)
+
+    def writes(
+        self, owner: RouteOwner, split: TrafficSplit, wanted: RouteSettings, seen: RouteState
+    ) -> Sequence[RouteWrite]:
+        self.splits.append(split)
+        metadata = {"namespace": owner.namespace, "name": owner.name}
+        spec = {"backends": [{"revision": revision, "weight": weight} for revision, weight in split]}
+        kind = {"apiVersion": RECORDED_ROUTES.api_version, "kind": RECORDED_ROUTES.kind}
+        return (RouteWrite(RECORDED_ROUTES, {**kind, "metadata": metadata, "spec": spec}),)
+
+    def client_services(self, owner: RouteOwner, router_service: str) -> Sequence[Manifest]:
+        return ()
