@@ -2,6 +2,7 @@
 
 import math
 import random
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -292,3 +293,10 @@ def test_an_own_query(answers: list[QueryAnswer], expected: tuple[Answer, str], 
     verdict = judge(seen, replace(criteria, analysis=asked))
 
     assert (verdict.answer, verdict.reason) == expected
+
+
+def test_it_says_what_it_waits_for_and_about_how_long(criteria: Criteria) -> None:
+    verdict = judge(measurements(*[(arm(50), arm(450))] * 4), criteria)
+
+    assert verdict.answer is Answer.NOT_ENOUGH
+    assert re.search(r"; waiting for about [\d,]+ more candidate requests \(about \d+m?\d*s?\)$", verdict.message)

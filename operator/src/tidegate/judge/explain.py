@@ -9,7 +9,7 @@ from tidegate.judge.pods import SickPod
 from tidegate.judge.sequential_test import SequentialTest
 from tidegate.model.evidence import Counts, Evidence
 from tidegate.model.spec import Analysis
-from tidegate.model.units import format_duration_precisely, format_percent
+from tidegate.model.units import format_duration_precisely, format_duration_roughly, format_percent
 
 
 def explain(metric: str, test: SequentialTest, evidence: Evidence) -> str:
@@ -106,14 +106,16 @@ def _milliseconds(seconds: float) -> str:
     return "unknown" if math.isnan(seconds) else f"{seconds * 1000:.3g} ms"
 
 
-def remaining(candidate: Counts, log_acceptable: float, evidence: Evidence) -> str:
-    """About how many more candidate requests the next step takes, by the pace so far."""
-    if log_acceptable < 0.2 or candidate.requests == 0:
+def remaining(test: SequentialTest, log_acceptable: float, evidence: Evidence) -> str:
+    """About how many more candidate requests the next step takes, and how long, by the pace so far."""
+    requests = test.candidate.requests
+    if log_acceptable < 0.2 or requests == 0:
         return ""
-    needed = candidate.requests * (math.log(evidence.acceptable_needed) / log_acceptable - 1)
+    needed = requests * (math.log(evidence.acceptable_needed) / log_acceptable - 1)
     if needed < 1:
         return ""
-    return f"; waiting for about {number(needed)} more candidate requests"
+    takes = needed / requests * test.increments * test.parameters.analysis.interval
+    return f"; waiting for about {number(needed)} more candidate requests (about {format_duration_roughly(takes)})"
 
 
 def number(value: float) -> str:

@@ -15,7 +15,7 @@ from tidegate.judge.latency import boundaries_of
 from tidegate.judge.metric import LATENCY_LEEWAY
 from tidegate.model.evidence import BaselineTraffic
 from tidegate.model.spec import Analysis
-from tidegate.model.units import format_duration
+from tidegate.model.units import format_duration, format_duration_roughly
 
 COST_OF_THE_MIXTURE = 1.5
 """Nats that a bet on several alternatives at once is behind the best one."""
@@ -90,8 +90,8 @@ def _nats(share: float, line: float) -> float:
 
 def _promising(baseline: BaselineTraffic, takes: timedelta, requests: float, exposed: float, worst: float) -> str:
     return (
-        f"at {_rate(baseline)} a candidate like stable takes about {_roughly(takes)} and {requests:,.0f} requests of "
-        f"its own; one that fails them all would be seen by about {math.ceil(exposed):,}, "
+        f"at {_rate(baseline)} a candidate like stable takes about {format_duration_roughly(takes)} and "
+        f"{requests:,.0f} requests of its own; one that fails them all would be seen by about {math.ceil(exposed):,}, "
         f"one that is as bad as can be promoted fails about {math.ceil(worst):,} more than stable on the way"
     )
 
@@ -99,7 +99,7 @@ def _promising(baseline: BaselineTraffic, takes: timedelta, requests: float, exp
 def _undecidable(baseline: BaselineTraffic, analysis: Analysis, takes: timedelta | None) -> str:
     if baseline.rate <= 0:
         return "there is no traffic now, and without traffic nothing is promoted"
-    needed = f"about {_roughly(takes)}" if takes else "more than can be told"
+    needed = f"about {format_duration_roughly(takes)}" if takes else "more than can be told"
     return (
         f"{_rate(baseline)} can't decide this within spec.analysis.deadline, {format_duration(analysis.deadline)}: "
         f"{needed} would be needed; raise the weight of the steps or the deadline, or widen "
@@ -109,10 +109,3 @@ def _undecidable(baseline: BaselineTraffic, analysis: Analysis, takes: timedelta
 
 def _rate(baseline: BaselineTraffic) -> str:
     return f"{baseline.rate:.3g} requests a second"
-
-
-def _roughly(takes: timedelta) -> str:
-    """Minutes where there are many: `2h14m` and not `2h13m47s`."""
-    if takes < timedelta(minutes=5):
-        return format_duration(takes)
-    return format_duration(timedelta(minutes=math.ceil(takes / timedelta(minutes=1))))

@@ -113,7 +113,7 @@ class _Answering:
                 "the rollout goes on when it has"
             )
             return self._verdict(Answer.NOT_ENOUGH, Reason.NO_LATENCY_TO_COMPARE_WITH, message)
-        needed = explain.remaining(test.candidate, self._log_acceptable, self._evidence)
+        needed = explain.remaining(test, self._log_acceptable, self._evidence)
         return self._measured(Answer.NOT_ENOUGH, Reason.MORE_REQUESTS_NEEDED, self._weakest.name, needed)
 
     def _worse(self, blamed: str) -> Verdict:

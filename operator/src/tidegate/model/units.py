@@ -1,5 +1,6 @@
 """Durations, percentages and instants as the API writes them, both directions."""
 
+import math
 import re
 from datetime import UTC, datetime, timedelta
 
@@ -34,6 +35,13 @@ def format_duration_precisely(span: timedelta) -> str:
     if span < timedelta(seconds=1):
         return f"{span / timedelta(milliseconds=1):g}ms"
     return format_duration(span)
+
+
+def format_duration_roughly(span: timedelta) -> str:
+    """Minutes where there are many: `2h14m` and not `2h13m47s`."""
+    if span < timedelta(minutes=5):
+        return format_duration(span)
+    return format_duration(timedelta(minutes=math.ceil(span / timedelta(minutes=1))))
 
 
 def parse_percent(text: str) -> float:
