@@ -51,7 +51,8 @@ test-fast: setup ## The tests that need nothing but Python
 
 .PHONY: coverage
 coverage: setup ## How much of the operator its unit tests run, branches counted; pages in build/coverage
-	$(BIN)/pytest -q -m "$(WITHOUT_PROGRAMS)" --cov --cov-report=term:skip-covered --cov-report=html tests/operator tests/router
+	$(BIN)/pytest -q -m "$(WITHOUT_PROGRAMS)" --hypothesis-profile=coverage --cov --cov-report=term:skip-covered \
+	  --cov-report=html tests/operator tests/router
 
 .PHONY: bench-server
 bench-server: setup ## The model server beside the bare runtime and its peers; ARGS=--quick for a look

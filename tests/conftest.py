@@ -19,9 +19,12 @@ from typing import TypeVar
 import pytest
 import requests
 import yaml
+from hypothesis import HealthCheck, settings
 
 CRDS = Path(__file__).parents[1] / "crds"
 TOKEN = "tests-only"  # noqa: S105 - of a server that listens on loopback while the tests run
+# Counting branches makes the generation of examples slow, which would fail as if the strategies were bad.
+settings.register_profile("coverage", suppress_health_check=[HealthCheck.too_slow])
 Seen = TypeVar("Seen")
 
 
