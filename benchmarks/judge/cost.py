@@ -19,12 +19,11 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from benchmarks.errors import BenchmarkError
-from benchmarks.judge.tidegate_defaults import default_analysis
+from benchmarks.judge.tidegate_defaults import default_spec
 from benchmarks.markdown import met
 from tidegate.controller.verdict_cache import VerdictCache
 from tidegate.judge.verdict import Criteria
 from tidegate.metrics.collector import MetricsCollector
-from tidegate.metrics.observers import counters_for
 from tidegate.metrics.providers.prometheus import PrometheusMetrics
 from tidegate.model.evidence import Answer
 from tidegate.model.status import Rollout, Shift
@@ -59,8 +58,8 @@ class Cost:
 
 def cost_of_a_poll(polls: int = POLLS) -> Cost:
     """Polls a rollout at 10 %; the first few, which read what came before, aren't counted. Raises BenchmarkError."""
-    analysis = default_analysis()
-    step, counters = analysis.interval, counters_for("Builtin", "Router")
+    spec = default_spec()
+    analysis, step = spec.analysis, spec.analysis.interval
     rollout = Rollout(ARMS.candidate, BEGAN, 1, BEGAN, (Shift(BEGAN, 10),))
     spent: list[float] = []
     with _prometheus() as (url, asked):
@@ -72,7 +71,7 @@ def cost_of_a_poll(polls: int = POLLS) -> Cost:
                 before = asked()
             began = process_time()
             measurements = collector.measurements(
-                ARMS, rollout, analysis, counters, propagation_delay=step, until=BEGAN + number * step
+                ARMS, rollout, spec, propagation_delay=step, until=BEGAN + number * step
             )
             verdict = verdict_cache.judge((ARMS.namespace, ARMS.name), measurements, Criteria(analysis, 1e-9))
             spent.append((process_time() - began) * 1000)

@@ -21,11 +21,16 @@ MEDIAN = 0.03
 ANY_MODEL = {"model": {"uri": "https://models/1.onnx"}}
 
 
-def default_analysis() -> Analysis:
-    """How the judge looks where the user has said nothing."""
+def default_spec() -> ModelDeploymentSpec:
+    """What holds where the user has named a model and nothing else."""
     crd = yaml.safe_load(CRD.read_text())
     spec = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
-    return ModelDeploymentSpec.parse(with_defaults(spec, ANY_MODEL)).analysis
+    return ModelDeploymentSpec.parse(with_defaults(spec, ANY_MODEL))
+
+
+def default_analysis() -> Analysis:
+    """How the judge looks where the user has said nothing."""
+    return default_spec().analysis
 
 
 def strict(analysis: Analysis) -> Analysis:

@@ -26,7 +26,7 @@ from tidegate.kube.api import (
 from tidegate.kube.informer import Kind
 from tidegate.metrics.collector import MetricsCollector
 from tidegate.metrics.increments import Sample, SeriesKey
-from tidegate.metrics.providers.prometheus import CounterQuery
+from tidegate.metrics.provider import CounterQuery
 from tidegate.model.decision import Event
 from tidegate.model.traffic import TrafficSplit
 from tidegate.resources.crd_schema import with_defaults

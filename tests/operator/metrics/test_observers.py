@@ -1,61 +1,67 @@
-"""Each kind of router counts requests by revision in its own way; a real Prometheus is asked for all of them."""
+"""Routers and model servers each count requests in their own way; a real Prometheus is asked for both."""
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import pytest
 
-from tests.operator.metrics.test_prometheus import metrics, scrape  # noqa: F401 - fixtures
+from tests.operator.metrics.test_prometheus import answered, completed, metrics, scrape, turned_away  # noqa: F401
 from tidegate.metrics.increments import counter_increases, counts_of
-from tidegate.metrics.observers import BY_ROUTER, ServerRequests, counters_for
+from tidegate.metrics.provider import Selection
 from tidegate.metrics.providers.prometheus import PrometheusMetrics
+from tidegate.metrics.registry import SourceRegistry
 
 pytestmark = pytest.mark.prometheus
-SECOND = timedelta(seconds=1)
 
 
-def istio(revision: str, code: int, requests: int, reporter: str = "source") -> str:
-    return (
-        f'istio_requests_total{{reporter="{reporter}",destination_service_namespace="shop",'
-        f'destination_service_name="{revision}",response_code="{code}"}} {requests}\n'
-    )
+def router(name: str, revision: str, code: int, requests: int) -> str:
+    if code == 429:
+        return turned_away(name, revision, code, requests)
+    return answered(name, revision, code // 100, requests)
 
 
-def contour(revision: str, code: int, requests: int) -> str:
-    cluster = f"shop_{revision}_8080"
-    return f'envoy_cluster_upstream_rq{{envoy_cluster_name="{cluster}",envoy_response_code="{code}"}} {requests}\n'
-
-
-def server(revision: str, code: int, requests: int) -> str:
-    labels = f'model_deployment="shop/digits",revision="{revision}",code="{code}"'
+def server(name: str, revision: str, code: int, requests: int) -> str:
+    labels = f'model_deployment="shop/{name}",revision="{revision}",code="{code}"'
     return f"tidegate_server_requests_total{{{labels}}} {requests}\n"
 
 
+def everything(name: str, revision: str, requests: int, says: Callable[[str, str, int, int], str]) -> str:
+    """The line that a router has beside those by code; a server has none."""
+    return completed(name, revision, requests) if says is router else ""
+
+
 @pytest.mark.parametrize(
-    ("router", "said"),
+    ("requests_from", "said"),
     [
-        pytest.param("Istio", istio, id="a mesh, by destination"),
-        pytest.param("Contour", contour, id="Contour, by cluster"),
-        pytest.param("EnvoyGateway", server, id="a gateway that can't tell, by the servers themselves"),
+        pytest.param("Router", router, id="the routers, by cluster"),
+        pytest.param("Servers", server, id="the servers themselves"),
     ],
 )
 def test_requests_and_failures_are_told_apart_by_revision(
-    router: str,
-    said: Callable[[str, int, int], str],
+    requests_from: str,
+    said: Callable[[str, str, int, int], str],
     metrics: PrometheusMetrics,  # noqa: F811
     scrape: Callable[..., datetime],  # noqa: F811
 ) -> None:
-    since = scrape(said("digits-a", 200, 100), said("digits-a", 503, 0), said("digits-b", 200, 10))
-    end = scrape(
-        said("digits-a", 200, 190),
-        said("digits-a", 503, 1),
-        said("digits-b", 200, 18),
-        said("digits-b", 429, 2),
-        said("digits-b", 404, 1),
-        said("digits-c", 200, 50),
+    name = f"by-{requests_from}"
+    since = scrape(
+        *(everything(name, revision, requests, said) for revision, requests in (("digits-a", 100), ("digits-b", 10))),
+        said(name, "digits-a", 200, 100),
+        said(name, "digits-a", 503, 0),
+        said(name, "digits-b", 200, 10),
     )
-    query = BY_ROUTER[router]("shop", "digits", ("digits-a", "digits-b"))
-    before, after = metrics.samples(query, since, end - since, 2)
+    end = scrape(
+        *(everything(name, revision, requests, said) for revision, requests in (("digits-a", 191), ("digits-b", 21))),
+        everything(name, "digits-c", 50, said),
+        said(name, "digits-a", 200, 190),
+        said(name, "digits-a", 503, 1),
+        said(name, "digits-b", 200, 18),
+        said(name, "digits-b", 429, 2),
+        said(name, "digits-b", 404, 1),
+        said(name, "digits-c", 200, 50),
+    )
+    source = SourceRegistry(metrics).sources("Builtin", requests_from).traffic
+    before, after = source.samples(Selection("shop", name, ("digits-a", "digits-b")), since, end - since, 2)
     gained = counter_increases(before, after)
 
     seen = {revision: counts_of(revision, gained) for revision in ("digits-a", "digits-b", "digits-c")}
@@ -64,17 +70,3 @@ def test_requests_and_failures_are_told_apart_by_revision(
         "digits-b": (11, 2),
         "digits-c": (0, 0),
     }
-
-
-def test_the_side_that_was_asked_is_not_counted_again(
-    metrics: PrometheusMetrics,  # noqa: F811
-    scrape: Callable[..., datetime],  # noqa: F811
-) -> None:
-    at = scrape(istio("digits-a", 200, 7), istio("digits-a", 200, 7, reporter="destination"))
-    (sample,) = metrics.samples(BY_ROUTER["Istio"]("shop", "digits", ("digits-a",)), at, SECOND, 1)
-    assert list(sample.values()) == [7.0]
-
-
-def test_servers_count_where_the_user_says_so() -> None:
-    assert counters_for("Builtin", "Servers") is ServerRequests
-    assert counters_for("Builtin", "Router") is BY_ROUTER["Builtin"]

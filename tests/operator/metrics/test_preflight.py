@@ -8,12 +8,12 @@ import pytest
 
 from tests.operator.world import Behaviour, World
 from tidegate.errors import MetricsUnavailable
-from tidegate.metrics.observers import counters_for
 from tidegate.metrics.preflight import overdispersion_of, reference_of, slower_scrape, stable_now
+from tidegate.metrics.provider import Sources
+from tidegate.metrics.registry import SourceRegistry
 from tidegate.model.spec import ModelDeploymentSpec
 from tidegate.model.traffic import Arms
 
-ROUTERS = counters_for("Builtin", "Router")
 SETTLE = timedelta(seconds=5)
 
 
@@ -27,37 +27,44 @@ def world(spec_schema: Mapping[str, Any]) -> World:
 
 
 @pytest.fixture
+def sources(world: World) -> Sources:
+    return SourceRegistry(world).sources("Builtin", "Router")
+
+
+@pytest.fixture
 def arms(world: World) -> Arms:
     return Arms("shop", "digits", world.status["stable"]["revision"], "digits-none")
 
 
-def test_the_pace_is_todays_traffic(world: World, arms: Arms) -> None:
-    now = stable_now(world, arms, ROUTERS, world.now)
+def test_the_pace_is_todays_traffic(world: World, sources: Sources, arms: Arms) -> None:
+    now = stable_now(sources, arms, world.now)
 
     assert now.is_counted
     assert now.baseline is not None
     assert now.baseline.rate == pytest.approx(100, rel=0.02)
     assert now.baseline.failed == pytest.approx(0.02, abs=0.001)
-    assert now.baseline.durations.total == reference_of(world, arms, world.now).durations.total
+    assert now.baseline.durations.total == reference_of(sources, arms, world.now).durations.total
 
 
-def test_what_nobody_counts_has_no_pace(world: World) -> None:
-    assert not stable_now(world, Arms("shop", "digits", "digits-other", "x"), ROUTERS, world.now).is_counted
+def test_what_nobody_counts_has_no_pace(world: World, sources: Sources) -> None:
+    assert not stable_now(sources, Arms("shop", "digits", "digits-other", "x"), world.now).is_counted
 
 
-def test_even_failures_are_no_clumps(world: World, arms: Arms, a_spec: Callable[..., ModelDeploymentSpec]) -> None:
-    reference = reference_of(world, arms, world.now)
-    overdispersion = overdispersion_of(world, arms, reference, a_spec().analysis, world.now)
+def test_even_failures_are_no_clumps(
+    world: World, sources: Sources, arms: Arms, a_spec: Callable[..., ModelDeploymentSpec]
+) -> None:
+    reference = reference_of(sources, arms, world.now)
+    overdispersion = overdispersion_of(sources, arms, reference, a_spec().analysis, world.now)
 
     assert (overdispersion.errors, overdispersion.noisy) == (1.0, "")
     assert set(overdispersion.latency) == {50, 90, 95, 99}
 
 
 def test_a_number_of_the_users_takes_the_place_of_what_is_learned(
-    world: World, arms: Arms, a_spec: Callable[..., ModelDeploymentSpec]
+    world: World, sources: Sources, arms: Arms, a_spec: Callable[..., ModelDeploymentSpec]
 ) -> None:
-    reference = reference_of(world, arms, world.now)
-    given = overdispersion_of(world, arms, reference, a_spec(analysis={"dispersion": "4"}).analysis, world.now)
+    reference = reference_of(sources, arms, world.now)
+    given = overdispersion_of(sources, arms, reference, a_spec(analysis={"dispersion": "4"}).analysis, world.now)
 
     assert given.errors == 4.0
     assert set(given.latency.values()) == {4.0}
@@ -93,5 +100,6 @@ class Scraping:
 def test_scrapes_that_come_too_seldom(
     seconds: tuple[float, ...], expected: float | None, world: World, arms: Arms
 ) -> None:
-    found = slower_scrape(Scraping(*seconds), arms, ROUTERS, SETTLE, world.now)
+    traffic = SourceRegistry(Scraping(*seconds)).sources("Builtin", "Router").traffic
+    found = slower_scrape(traffic, arms, SETTLE, world.now)
     assert found == (None if expected is None else pytest.approx(expected, abs=2))

@@ -1,4 +1,4 @@
-"""Counters from a real Prometheus, and what the Witness makes of them."""
+"""Counters from a real Prometheus, and what the collector makes of them."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -15,8 +15,9 @@ from tests.conftest import Scraped, until
 from tidegate.errors import MetricsUnavailable
 from tidegate.metrics.collector import MetricsCollector
 from tidegate.metrics.increments import Sample, SeriesKey
-from tidegate.metrics.observers import counters_for
-from tidegate.metrics.providers.prometheus import PrometheusMetrics, RouterCounters, ServerCounters
+from tidegate.metrics.observers.envoy import RouterCounters
+from tidegate.metrics.observers.model_server import ServerCounters
+from tidegate.metrics.providers.prometheus import PrometheusMetrics
 from tidegate.metrics.providers.prometheus_auth import PrometheusAccess
 from tidegate.model.evidence import Counts, Durations, Measurements, MetricsGap, total
 from tidegate.model.spec import ModelDeploymentSpec
@@ -124,29 +125,28 @@ def test_a_range_has_a_sample_per_point_also_where_there_was_nothing(
     assert list(long_ago[-1].values()) == [100.0]
 
 
-ROUTERS = counters_for("Builtin", "Router")
-SightOf = Callable[..., Measurements | MetricsGap]
+MeasurementsOf = Callable[..., Measurements | MetricsGap]
 
 
 @pytest.fixture
-def sight_of(metrics: PrometheusMetrics, a_spec: Callable[..., ModelDeploymentSpec]) -> SightOf:
-    """What is seen of a rollout of `b` beside `a`, whose canary began at `since`, up to `end`."""
-    analysis = replace(a_spec().analysis, interval=SECOND)
+def measurements_of(metrics: PrometheusMetrics, a_spec: Callable[..., ModelDeploymentSpec]) -> MeasurementsOf:
+    """What is measured of a rollout of `b` beside `a`, whose canary began at `since`, up to `end`."""
+    spec = replace(a_spec(), analysis=replace(a_spec().analysis, interval=SECOND))
 
-    def look(
+    def measure(
         name: str, since: datetime, end: datetime, collector: MetricsCollector | None = None
     ) -> Measurements | MetricsGap:
         rollout = Rollout("b", since, 1, since, (Shift(since, 10),))
         arms = Arms("shop", name, "a", "b")
         return (collector or MetricsCollector(metrics)).measurements(
-            arms, rollout, analysis, ROUTERS, propagation_delay=SECOND, until=end
+            arms, rollout, spec, propagation_delay=SECOND, until=end
         )
 
-    return look
+    return measure
 
 
 def test_the_first_failure_of_a_series_that_is_born_with_it_is_counted(
-    sight_of: SightOf, scrape: Callable[..., datetime]
+    measurements_of: MeasurementsOf, scrape: Callable[..., datetime]
 ) -> None:
     since = scrape(completed("born", "a", 100), completed("born", "b", 10), buckets("born", "a", 90, 100))
     settled = scrape(completed("born", "a", 100), completed("born", "b", 10), buckets("born", "a", 90, 100))
@@ -158,7 +158,7 @@ def test_the_first_failure_of_a_series_that_is_born_with_it_is_counted(
         buckets("born", "a", 180, 190),
         buckets("born", "b", 4, 10),
     )
-    measurements = sight_of("born", since, end)
+    measurements = measurements_of("born", since, end)
 
     assert isinstance(measurements, Measurements)
     assert measurements.exposed == Counts(10, 3)
@@ -173,33 +173,38 @@ def test_the_first_failure_of_a_series_that_is_born_with_it_is_counted(
 
 
 def test_a_restarted_operator_sees_the_same(
-    metrics: PrometheusMetrics, sight_of: SightOf, scrape: Callable[..., datetime]
+    metrics: PrometheusMetrics, measurements_of: MeasurementsOf, scrape: Callable[..., datetime]
 ) -> None:
     since = scrape(completed("again", "a", 100), completed("again", "b", 10))
     middle = scrape(completed("again", "a", 150), completed("again", "b", 14))
     end = scrape(completed("again", "a", 190), completed("again", "b", 20))
     collector = MetricsCollector(metrics)
 
-    sight_of("again", since, middle, collector)
-    assert sight_of("again", since, end, collector) == sight_of("again", since, end)
+    measurements_of("again", since, middle, collector)
+    assert measurements_of("again", since, end, collector) == measurements_of("again", since, end)
 
 
-def test_a_share_counts_live_and_preview_apart(metrics: PrometheusMetrics, scrape: Callable[..., datetime]) -> None:
+def test_a_share_counts_live_and_preview_apart(
+    metrics: PrometheusMetrics, scrape: Callable[..., datetime], a_spec: Callable[..., ModelDeploymentSpec]
+) -> None:
     since = scrape(completed("shared", "a", 100), completed("shared", "b", 10), completed("shared", "b/preview", 5))
     end = scrape(completed("shared", "a", 190), completed("shared", "b", 20), completed("shared", "b/preview", 6))
 
-    assert MetricsCollector(metrics).share("shop", "shared", ROUTERS, end - since, end) == Share(
+    assert MetricsCollector(metrics).share("shop", "shared", a_spec(), end - since, end) == Share(
         since, end, {"a": 90, "b": 10}, {"b": 1}
     )
 
 
 def test_without_series_of_the_routers_nothing_can_be_seen(
-    metrics: PrometheusMetrics, sight_of: SightOf, scrape: Callable[..., datetime]
+    metrics: PrometheusMetrics,
+    measurements_of: MeasurementsOf,
+    scrape: Callable[..., datetime],
+    a_spec: Callable[..., ModelDeploymentSpec],
 ) -> None:
     at = scrape()
 
-    assert MetricsCollector(metrics).share("shop", "nobody", ROUTERS, SECOND, at) is None
-    assert sight_of("nobody", at - 3 * SECOND, at) == MetricsGap(
+    assert MetricsCollector(metrics).share("shop", "nobody", a_spec(), SECOND, at) is None
+    assert measurements_of("nobody", at - 3 * SECOND, at) == MetricsGap(
         "NoRouterSeries",
         "Prometheus has no counters of the routers for shop/nobody; "
         "check that it scrapes the router's pods (port 9902, /stats/prometheus)",
@@ -217,14 +222,16 @@ def test_a_query_that_prometheus_refuses_is_told_with_its_reason(metrics: Promet
         metrics.samples(Nonsense(), whole_second(), SECOND, 1)
 
 
-def test_prometheus_away_is_told_with_its_address(closed_port: int, sight_of: SightOf) -> None:
+def test_prometheus_away_is_told_with_its_address(
+    closed_port: int, measurements_of: MeasurementsOf, a_spec: Callable[..., ModelDeploymentSpec]
+) -> None:
     url = f"http://127.0.0.1:{closed_port}"
     metrics = PrometheusMetrics(url)
 
     with pytest.raises(MetricsUnavailable, match=f"Prometheus at {url} can't be reached"):
         metrics.samples(RouterCounters("shop", "one", ("a",)), whole_second(), SECOND, 1)
-    assert isinstance(sight_of("one", whole_second(), whole_second(), MetricsCollector(metrics)), MetricsGap)
-    assert MetricsCollector(metrics).share("shop", "one", ROUTERS, SECOND, whole_second()) is None
+    assert isinstance(measurements_of("one", whole_second(), whole_second(), MetricsCollector(metrics)), MetricsGap)
+    assert MetricsCollector(metrics).share("shop", "one", a_spec(), SECOND, whole_second()) is None
 
 
 def test_the_same_counter_twice_is_told_and_judged_by_nobody(

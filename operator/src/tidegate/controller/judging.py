@@ -8,7 +8,6 @@ from tidegate.decide.criteria import criteria_for
 from tidegate.judge.sampling import INGESTION_LAG
 from tidegate.judge.verdict import NOTHING_TO_JUDGE
 from tidegate.metrics.collector import MetricsCollector
-from tidegate.metrics.observers import counters_for
 from tidegate.model.evidence import Verdict
 from tidegate.model.observation import Observation
 from tidegate.model.revision import RevisionState
@@ -39,12 +38,10 @@ class RolloutJudge:
         if recorded.rollout is None or recorded.stable is None:
             self.forget(namespace, name)
             return NOTHING_TO_JUDGE
-        analysis = observation.spec.analysis
         measurements = self.collector.measurements(
             Arms(namespace, name, recorded.stable, recorded.rollout.candidate),
             recorded.rollout,
-            analysis,
-            counters_for(observation.spec.router, analysis.requests_from),
+            observation.spec,
             propagation_delay=observation.propagation_delay,
             until=observation.now - INGESTION_LAG,
         )
@@ -58,7 +55,7 @@ class RolloutJudge:
         return self.collector.share(
             observation.namespace,
             observation.name,
-            counters_for(observation.spec.router, observation.spec.analysis.requests_from),
+            observation.spec,
             observation.propagation_delay,
             observation.now - INGESTION_LAG,
         )

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from tidegate.metrics.providers.prometheus import Metrics
+from tidegate.metrics.provider import MetricsProvider
 from tidegate.model.evidence import QueryAnswer
 from tidegate.model.spec import OwnQuery
 from tidegate.model.traffic import Arms
@@ -14,10 +14,10 @@ POINTS = 2
 
 
 def ask(
-    metrics: Metrics, queries: Sequence[OwnQuery], arms: Arms, *, about: str, until: datetime, step: timedelta
+    provider: MetricsProvider, queries: Sequence[OwnQuery], arms: Arms, *, about: str, until: datetime, step: timedelta
 ) -> tuple[QueryAnswer, ...]:
     """What each query says about the revision `about`, at the last two points. Raises MetricsUnavailable."""
-    return tuple(_ask(metrics, query, filled(query.query, arms, about), until, step) for query in queries)
+    return tuple(_ask(provider, query, filled(query.query, arms, about), until, step) for query in queries)
 
 
 def filled(query: str, arms: Arms, about: str) -> str:
@@ -28,8 +28,8 @@ def filled(query: str, arms: Arms, about: str) -> str:
     return query
 
 
-def _ask(metrics: Metrics, query: OwnQuery, promql: str, until: datetime, step: timedelta) -> QueryAnswer:
-    series = metrics.series(promql, until - (POINTS - 1) * step, step, POINTS)
+def _ask(provider: MetricsProvider, query: OwnQuery, promql: str, until: datetime, step: timedelta) -> QueryAnswer:
+    series = provider.series(promql, until - (POINTS - 1) * step, step, POINTS)
     if len(series) > 1:
         return QueryAnswer(query.name, failure=f"it gives {len(series)} series; make it one, as with sum()")
     values = [value for value in (series[0] if series else ()) if value is not None]

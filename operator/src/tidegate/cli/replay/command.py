@@ -24,7 +24,8 @@ from tidegate.cli.replay.svg import svg_of
 from tidegate.cli.replay.table import text_of
 from tidegate.errors import TidegateError
 from tidegate.kube.api import MODEL_DEPLOYMENTS
-from tidegate.metrics.providers.prometheus import Metrics, PrometheusMetrics
+from tidegate.metrics.provider import MetricsProvider
+from tidegate.metrics.providers.prometheus import PrometheusMetrics
 from tidegate.metrics.providers.prometheus_auth import PrometheusAccess
 from tidegate.model.spec import ModelDeploymentSpec
 from tidegate.model.status import Status
@@ -81,13 +82,15 @@ def _run(arguments: argparse.Namespace) -> int:
         # In the operator's pod this is its own account, which may list them and has no need to get one.
         listed = api.list(MODEL_DEPLOYMENTS, namespace, None)["items"]
         manifest = next((each for each in listed if each["metadata"]["name"] == arguments.name), None)
-        metrics = PrometheusMetrics(arguments.prometheus.rstrip("/"), PrometheusAccess.of(arguments.prometheus_secret))
+        provider = PrometheusMetrics(arguments.prometheus.rstrip("/"), PrometheusAccess.of(arguments.prometheus_secret))
         now = datetime.now(UTC)  # noqa: TID251 - the one clock read
-        report = retell(manifest, metrics, request, now)
+        report = retell(manifest, provider, request, now)
     return tell(report, sys.stdout, output=arguments.output, picture=arguments.picture)
 
 
-def retell(manifest: Mapping[str, Any] | None, metrics: Metrics, request: Request, now: datetime) -> ReplayReport:
+def retell(
+    manifest: Mapping[str, Any] | None, provider: MetricsProvider, request: Request, now: datetime
+) -> ReplayReport:
     """The replay of what is asked for. Raises CannotReplay, Unusable, MetricsUnavailable or InvalidSpec."""
     case = f"{request.namespace}/{request.name}"
     if manifest is None:
@@ -101,7 +104,7 @@ def retell(manifest: Mapping[str, Any] | None, metrics: Metrics, request: Reques
     then = spec_then(spec, recorded.shifts)
     arms = Arms(request.namespace, request.name, recorded.stable, recorded.candidate)
     propagation_delay = max(spec.analysis.interval, request.scrape_interval)
-    seen = look_back(metrics, arms, recorded, then, propagation_delay)
+    seen = look_back(provider, arms, recorded, then, propagation_delay)
     return ReplayReport(
         arms=arms,
         recorded=recorded,

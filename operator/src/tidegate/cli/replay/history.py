@@ -10,8 +10,7 @@ from tidegate.errors import MetricsUnavailable
 from tidegate.judge.sampling import INGESTION_LAG, segments
 from tidegate.metrics.collector import MetricsCollector
 from tidegate.metrics.increments import Sample
-from tidegate.metrics.observers import counters_for
-from tidegate.metrics.providers.prometheus import CounterQuery, Metrics
+from tidegate.metrics.provider import CounterQuery, MetricsProvider
 from tidegate.metrics.user_queries import ask, filled
 from tidegate.model.evidence import Measurements, MetricsGap
 from tidegate.model.reasons import Reason
@@ -30,7 +29,7 @@ class History:
 
 
 def look_back(
-    metrics: Metrics, arms: Arms, recorded: Recorded, spec: ModelDeploymentSpec, propagation_delay: timedelta
+    provider: MetricsProvider, arms: Arms, recorded: Recorded, spec: ModelDeploymentSpec, propagation_delay: timedelta
 ) -> History:
     """Raises CannotReplay where Prometheus doesn't hold it any more, MetricsUnavailable where it doesn't answer."""
     expected = expected_increments(recorded, spec.analysis.interval, propagation_delay)
@@ -38,11 +37,9 @@ def look_back(
         raise CannotReplay(f"the judge's first poll of {recorded.candidate} is still to come")
     if not expected:
         raise CannotReplay(f"{recorded.candidate} ended before the judge's first poll: {recorded.message}")
-    counters = counters_for(spec.router, spec.analysis.requests_from)
     until = recorded.until - INGESTION_LAG
-    rollout, analysis = recorded.rollout(), spec.analysis
-    measurements = MetricsCollector(metrics).measurements(
-        arms, rollout, analysis, counters, propagation_delay=propagation_delay, until=until
+    measurements = MetricsCollector(provider).measurements(
+        arms, recorded.rollout(), spec, propagation_delay=propagation_delay, until=until
     )
     if isinstance(measurements, MetricsGap) and measurements.reason == Reason.METRICS_UNAVAILABLE:
         raise MetricsUnavailable(measurements.message)
@@ -56,13 +53,13 @@ def look_back(
         )
     return History(
         measurements,
-        _answers(metrics, arms, recorded, spec, propagation_delay),
+        _answers(provider, arms, recorded, spec, propagation_delay),
         expected - len(measurements.increments),
     )
 
 
 def _answers(
-    metrics: Metrics, arms: Arms, recorded: Recorded, spec: ModelDeploymentSpec, propagation_delay: timedelta
+    provider: MetricsProvider, arms: Arms, recorded: Recorded, spec: ModelDeploymentSpec, propagation_delay: timedelta
 ) -> dict[datetime, Answers]:
     """What the user's own queries said at each point at which the operator asked them."""
     queries, step = spec.analysis.queries, spec.analysis.interval
@@ -74,7 +71,7 @@ def _answers(
         promql = filled(query.query, arms, arms.candidate)
         for segment in grid:
             if segment.points:
-                remembered.keep(promql, segment.start, metrics.series(promql, segment.start, step, segment.points))
+                remembered.keep(promql, segment.start, provider.series(promql, segment.start, step, segment.points))
     return {
         at: ask(remembered, queries, arms, about=arms.candidate, until=at, step=step)
         for at in (segment.instant(index) for segment in grid for index in range(1, segment.points))
@@ -82,7 +79,7 @@ def _answers(
 
 
 class _Remembered:
-    """Metrics that were fetched in one go, and answer for a few points at a time as Prometheus would have."""
+    """Series that were fetched in one go, and answer for a few points at a time as Prometheus would have."""
 
     def __init__(self, step: timedelta) -> None:
         self._step = step

@@ -1,9 +1,9 @@
 """Raw counters from Prometheus. No rate(), no increase(): the judge differences the counters itself."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any, Protocol
+from typing import Any
 
 import requests
 from prometheus_api_client import PrometheusConnect
@@ -11,20 +11,9 @@ from prometheus_api_client.exceptions import PrometheusApiClientException
 from urllib3.util.retry import Retry
 
 from tidegate.errors import MetricsUnavailable
-from tidegate.metrics.increments import (
-    CLASS,
-    DURATION,
-    FAILED,
-    FAILED_IN_POD,
-    REQUESTS,
-    SCORE,
-    TURNED_AWAY,
-    Sample,
-    SeriesKey,
-    owner_of,
-)
+from tidegate.metrics.increments import Sample, SeriesKey
+from tidegate.metrics.provider import CounterQuery
 from tidegate.metrics.providers.prometheus_auth import NO_SECRET, PrometheusAccess
-from tidegate.resources.names import PREVIEW_SUFFIX, router_cluster
 
 TIMEOUT = (3.05, 8)
 """Seconds to connect and to read."""
@@ -32,100 +21,10 @@ WORST_CLOCK = 3.0
 """Seconds between Prometheus' clock and ours: an HTTP date has whole seconds, and an answer is some time on its way."""
 MOST_POINTS = 5000
 """Prometheus refuses a range of more than 11,000 points."""
-_MEASURES = {
-    "envoy_cluster_upstream_rq_completed": REQUESTS,
-    "envoy_cluster_upstream_rq_xx": FAILED,
-    "envoy_cluster_upstream_rq": TURNED_AWAY,
-}
-
-
-class Metrics(Protocol):
-    """Where counters come from. Every method raises MetricsUnavailable."""
-
-    def samples(self, query: "CounterQuery", start: datetime, step: timedelta, points: int) -> list[Sample]:
-        """The counters at start, start + step, …: one sample per point, empty where there was nothing."""
-
-    def series(self, promql: str, start: datetime, step: timedelta, points: int) -> list[list[float | None]]:
-        """Any expression: the values of each of its series at the same points, None where it has none."""
-
-
-class CounterQuery(Protocol):
-    """A PromQL selector, and how its series are named."""
-
-    @property
-    def promql(self) -> str:
-        """An instant selector; no function is applied."""
-
-    def key(self, labels: Mapping[str, str]) -> SeriesKey | None:
-        """What a series counts; None for one that isn't wanted."""
-
-
-class RouterCounters:
-    """Requests and failures per revision, counted by the routers, so refused connections are in it.
-
-    A request that was turned away with 429, because the model can't keep up, has failed like one of the class 5.
-    With `preview`, requests that came by the preview header are named `REVISION/preview`.
-    """
-
-    def __init__(self, namespace: str, name: str, revisions: Iterable[str], *, preview: bool = False) -> None:
-        self._prefix = router_cluster(namespace, name, "")
-        clusters = [self._prefix + revision for revision in revisions]
-        if preview:
-            clusters += [cluster + PREVIEW_SUFFIX for cluster in clusters]
-        self.promql = (
-            f'{{__name__=~"{"|".join(_MEASURES)}",'
-            f'envoy_cluster_name=~"{"|".join(clusters)}",'
-            'envoy_response_code_class=~"|5",envoy_response_code=~"|429"}'
-        )
-
-    def key(self, labels: Mapping[str, str]) -> SeriesKey | None:
-        measure = _MEASURES[labels["__name__"]]
-        if measure == FAILED and labels.get("envoy_response_code_class") != "5":
-            return None
-        if measure == TURNED_AWAY and labels.get("envoy_response_code") != "429":
-            return None
-        revision = labels["envoy_cluster_name"].removeprefix(self._prefix)
-        return SeriesKey(owner_of(labels), revision, measure)
-
-
-class ServerCounters:
-    """What the model servers count themselves, pod by pod: latency, failures, predictions. One query for all."""
-
-    _NAMES: Mapping[str, tuple[str, str]] = {
-        "tidegate_server_request_duration_seconds_bucket": (DURATION, "le"),
-        "tidegate_server_requests_total": (FAILED_IN_POD, "code"),
-        "tidegate_server_predictions_total": (CLASS, "class"),
-        "tidegate_server_prediction_score_bucket": (SCORE, "le"),
-    }
-
-    def __init__(self, namespace: str, name: str, revisions: Iterable[str]) -> None:
-        self.promql = (
-            f'{{__name__=~"{"|".join(self._NAMES)}",model_deployment="{namespace}/{name}",'
-            f'revision=~"{"|".join(revisions)}",code=~"|429|5.."}}'
-        )
-
-    def key(self, labels: Mapping[str, str]) -> SeriesKey | None:
-        measure, label = self._NAMES[labels["__name__"]]
-        return SeriesKey(owner_of(labels), labels["revision"], measure, labels[label])
-
-
-class StableHistory:
-    """What stable's pods did before a rollout: failures, and requests up to a few bounds of latency."""
-
-    def __init__(self, namespace: str, name: str, stable: str, bounds: Iterable[str]) -> None:
-        self._counters = ServerCounters(namespace, name, (stable,))
-        wanted = "|".join(bound.replace("+", r"\\+") for bound in (*bounds, "+Inf"))
-        self.promql = (
-            '{__name__=~"tidegate_server_request_duration_seconds_bucket|tidegate_server_requests_total",'
-            f'model_deployment="{namespace}/{name}",revision="{stable}",code=~"|429|5..",le=~"|{wanted}"}}'
-        )
-
-    def key(self, labels: Mapping[str, str]) -> SeriesKey | None:
-        return self._counters.key(labels)
 
 
 class PrometheusMetrics:
-    """Metrics behind a real Prometheus."""
+    """A MetricsProvider: a real Prometheus behind its HTTP API."""
 
     def __init__(self, url: str, access: PrometheusAccess = NO_SECRET) -> None:
         session = access.session()

@@ -1,0 +1,121 @@
+"""What samples of stable say about the time before a rollout. PURE."""
+
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from tidegate.judge.latency import boundaries_of
+from tidegate.judge.metric import LATENCY_TOLERANCE
+from tidegate.judge.overdispersion import Block, Noisy, estimate_overdispersion, noisy_pod
+from tidegate.judge.pods import Tally
+from tidegate.metrics.increments import DURATION, Sample, counter_increases, counts_by_pod, counts_of, durations_of
+from tidegate.model.evidence import BaselineTraffic, Counts, Durations, Overdispersion, total
+from tidegate.model.spec import Analysis
+from tidegate.model.units import format_duration
+
+SPAN = timedelta(minutes=30)
+"""How much of stable's past overdispersion is learned from."""
+BLOCK = timedelta(seconds=15)
+LATE = 1.3
+"""A scrape may be that much later than it should be."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Stable's latency from before the candidate's first request, and how the source writes its bounds."""
+
+    durations: Durations
+    texts: Mapping[float, str]
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What a rollout is judged by, fixed before its first increment: stable's latency, and φ."""
+
+    reference: Durations
+    overdispersion: Overdispersion
+
+
+def reference_from(sample: Sample) -> Reference:
+    """All latency in a sample of stable's counters: since its pods began."""
+    buckets: dict[str, int] = {}
+    for key, value in sample.items():
+        if key.measure == DURATION:
+            buckets[key.of] = buckets.get(key.of, 0) + round(value)
+    return Reference(durations_of(buckets), {float(text): text for text in buckets})
+
+
+def baseline_traffic(samples: Sequence[Sample], stable: str, durations: Durations) -> BaselineTraffic | None:
+    """Stable's requests per second and share of failures over samples that are a BLOCK apart; None where too few."""
+    counted = [
+        counts_of(stable, counter_increases(before, after)) for before, after in itertools.pairwise(samples) if before
+    ]
+    if not counted:
+        return None
+    counts = total(counted)
+    failed = counts.failed / counts.requests if counts.requests else 0.0
+    return BaselineTraffic(counts.requests / (len(counted) * BLOCK.total_seconds()), failed, durations)
+
+
+def slowest_interval(series: Iterable[Sequence[float | None]], allowed: timedelta) -> float | None:
+    """Seconds between two counts of the series that is counted least often; None where all keep to what is allowed.
+
+    Each series is the timestamps of its values at points a second apart. One count that was missed changes nothing.
+    """
+    shortest = [_shortest_interval(values) for values in series if values[0] is not None]  # else too young to tell
+    return max((seconds for seconds in shortest if seconds > LATE * allowed.total_seconds()), default=None)
+
+
+def _shortest_interval(values: Sequence[float | None]) -> float:
+    stamps = sorted({value for value in values if value is not None})
+    return min((after - before for before, after in itertools.pairwise(stamps)), default=float(len(values)))
+
+
+def compared_bounds(reference: Durations, analysis: Analysis) -> dict[int, float]:
+    """Per percentile, the bound in seconds at which stable will be compared."""
+    latency = analysis.latency
+    quantiles = {*latency.quantiles, *(quantile for quantile, _ in latency.ceiling)}
+    boundaries = boundaries_of(reference, replace(latency, quantiles=tuple(quantiles)))
+    return {boundary.quantile: reference.bounds[boundary.stable] for boundary in boundaries}
+
+
+def overdispersion_from(
+    samples: Sequence[Sample], stable: str, bounds: Mapping[int, float], analysis: Analysis
+) -> Overdispersion:
+    """φ of failures, and of slow requests at each of `compared_bounds`, from stable's pods at points a BLOCK apart."""
+    blocks = [counts_by_pod(stable, counter_increases(before, after)) for before, after in itertools.pairwise(samples)]
+    failures = _tallied(blocks, lambda counts: counts.failed)
+    slow = {quantile: _tallied(blocks, _slower_than(bound)) for quantile, bound in bounds.items()}
+    errors = analysis.overdispersion or estimate_overdispersion(failures)
+    latency = {
+        quantile: analysis.overdispersion or estimate_overdispersion(tallied) for quantile, tallied in slow.items()
+    }
+    noisy = noisy_pod(failures, analysis.error_rate.tolerate, errors, analysis.false_rollback)
+    if noisy:
+        return Overdispersion(errors, latency, _sentence(noisy, "failed"))
+    for quantile, tallied in slow.items():
+        if noisy := noisy_pod(tallied, LATENCY_TOLERANCE, latency[quantile], analysis.false_rollback):
+            took = f"took more than {bounds[quantile] * 1000:.3g} ms"
+            return Overdispersion(errors, latency, _sentence(noisy, took))
+    return Overdispersion(errors, latency)
+
+
+def _tallied(blocks: Iterable[Mapping[str, Counts]], bad: Callable[[Counts], int]) -> list[Block]:
+    return [{pod: Tally(bad(counts), counts.requests) for pod, counts in block.items()} for block in blocks]
+
+
+def _slower_than(bound: float) -> Callable[[Counts], int]:
+    def slow(counts: Counts) -> int:
+        bounds = counts.durations.bounds
+        return counts.durations.slower_than(bounds.index(bound)) if bound in bounds else 0
+
+    return slow
+
+
+def _sentence(noisy: Noisy, what: str) -> str:
+    return (
+        f"stable's own pods differ so much that one of them would be rolled back beside the others: on {noisy.pod} "
+        f"{noisy.own.bad:,} of {noisy.own.requests:,} requests {what}, on the others {noisy.others.bad:,} of "
+        f"{noisy.others.requests:,} in the last {format_duration(SPAN)}; look at that pod's node"
+    )

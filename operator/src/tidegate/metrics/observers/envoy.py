@@ -1,0 +1,61 @@
+"""What the routers' Envoys count: one cluster for each revision, and one more for what came by the preview header."""
+
+from collections.abc import Iterable, Mapping
+
+from tidegate.metrics.increments import FAILED, REQUESTS, TURNED_AWAY, SeriesKey, owner_of
+from tidegate.metrics.observers.scraped import ScrapedSource
+from tidegate.metrics.provider import MetricsProvider, Selection, Signal
+from tidegate.model.evidence import MetricsGap
+from tidegate.model.reasons import Reason
+from tidegate.resources.names import PREVIEW_SUFFIX, router_cluster
+
+_MEASURES = {
+    "envoy_cluster_upstream_rq_completed": REQUESTS,
+    "envoy_cluster_upstream_rq_xx": FAILED,
+    "envoy_cluster_upstream_rq": TURNED_AWAY,
+}
+_NO_SERIES = MetricsGap(
+    Reason.NO_ROUTER_SERIES,
+    "Prometheus has no counters of the routers for {case}; "
+    "check that it scrapes the router's pods (port 9902, /stats/prometheus)",
+)
+
+
+class RouterCounters:
+    """Requests and failures per revision, counted by the routers, so refused connections are in it.
+
+    A request that was turned away with 429, because the model can't keep up, has failed like one of the class 5.
+    With `preview`, requests that came by the preview header are named `REVISION/preview`.
+    """
+
+    def __init__(self, namespace: str, name: str, revisions: Iterable[str], *, preview: bool = False) -> None:
+        self._prefix = router_cluster(namespace, name, "")
+        clusters = [self._prefix + revision for revision in revisions]
+        if preview:
+            clusters += [cluster + PREVIEW_SUFFIX for cluster in clusters]
+        self.promql = (
+            f'{{__name__=~"{"|".join(_MEASURES)}",'
+            f'envoy_cluster_name=~"{"|".join(clusters)}",'
+            'envoy_response_code_class=~"|5",envoy_response_code=~"|429"}'
+        )
+
+    def key(self, labels: Mapping[str, str]) -> SeriesKey | None:
+        """See CounterQuery."""
+        measure = _MEASURES[labels["__name__"]]
+        if measure == FAILED and labels.get("envoy_response_code_class") != "5":
+            return None
+        if measure == TURNED_AWAY and labels.get("envoy_response_code") != "429":
+            return None
+        revision = labels["envoy_cluster_name"].removeprefix(self._prefix)
+        return SeriesKey(owner_of(labels), revision, measure)
+
+
+def router_traffic(provider: MetricsProvider) -> ScrapedSource:
+    """Requests and failures as the routers count them."""
+    provides = frozenset({Signal.REQUESTS, Signal.FAILURES})
+    return ScrapedSource(provider, "routers", provides, _query, _NO_SERIES)
+
+
+def _query(wanted: Selection) -> RouterCounters:
+    revisions = ("[^/]+",) if wanted.revisions is None else wanted.revisions
+    return RouterCounters(wanted.namespace, wanted.name, revisions, preview=True)

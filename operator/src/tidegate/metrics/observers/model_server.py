@@ -1,0 +1,88 @@
+"""What the model servers count, each pod by itself. What never reached a server, or died with it, isn't in it."""
+
+from collections.abc import Iterable, Mapping
+
+from tidegate.metrics.increments import ANSWERED, CLASS, DURATION, FAILED_IN_POD, SCORE, SeriesKey, owner_of
+from tidegate.metrics.observers.scraped import ScrapedSource
+from tidegate.metrics.provider import CounterQuery, MetricsProvider, Selection, Signal
+from tidegate.model.evidence import MetricsGap
+from tidegate.model.reasons import Reason
+
+_NO_SERIES = MetricsGap(
+    Reason.NO_SERVER_SERIES,
+    "Prometheus has no counters of the model servers of {case}; check that it scrapes their pods (port 8082, /metrics)",
+)
+
+
+class ServerCounters:
+    """Latency, failures and predictions, pod by pod. One query for all."""
+
+    _NAMES: Mapping[str, tuple[str, str]] = {
+        "tidegate_server_request_duration_seconds_bucket": (DURATION, "le"),
+        "tidegate_server_requests_total": (FAILED_IN_POD, "code"),
+        "tidegate_server_predictions_total": (CLASS, "class"),
+        "tidegate_server_prediction_score_bucket": (SCORE, "le"),
+    }
+
+    def __init__(self, namespace: str, name: str, revisions: Iterable[str]) -> None:
+        self.promql = (
+            f'{{__name__=~"{"|".join(self._NAMES)}",model_deployment="{namespace}/{name}",'
+            f'revision=~"{"|".join(revisions)}",code=~"|429|5.."}}'
+        )
+
+    def key(self, labels: Mapping[str, str]) -> SeriesKey | None:
+        """See CounterQuery."""
+        measure, label = self._NAMES[labels["__name__"]]
+        return SeriesKey(owner_of(labels), labels["revision"], measure, labels[label])
+
+
+class StableHistory:
+    """What stable's pods did before a rollout: failures, and requests up to a few bounds of latency."""
+
+    def __init__(self, namespace: str, name: str, stable: str, bounds: Iterable[str]) -> None:
+        self._counters = ServerCounters(namespace, name, (stable,))
+        wanted = "|".join(bound.replace("+", r"\\+") for bound in (*bounds, "+Inf"))
+        self.promql = (
+            '{__name__=~"tidegate_server_request_duration_seconds_bucket|tidegate_server_requests_total",'
+            f'model_deployment="{namespace}/{name}",revision="{stable}",code=~"|429|5..",le=~"|{wanted}"}}'
+        )
+
+    def key(self, labels: Mapping[str, str]) -> SeriesKey | None:
+        """See CounterQuery."""
+        return self._counters.key(labels)
+
+
+class ServerRequests:
+    """Requests and failures where the routers' counters can't be had or name no revision."""
+
+    def __init__(self, namespace: str, name: str, revisions: Iterable[str] | None) -> None:
+        wanted = ".+" if revisions is None else "|".join(revisions)
+        self.promql = f'tidegate_server_requests_total{{model_deployment="{namespace}/{name}",revision=~"{wanted}"}}'
+
+    def key(self, labels: Mapping[str, str]) -> SeriesKey | None:
+        """See CounterQuery."""
+        return SeriesKey(owner_of(labels), labels["revision"], ANSWERED, labels["code"])
+
+
+def server_traffic(provider: MetricsProvider) -> ScrapedSource:
+    """Requests and failures as the model servers count them."""
+    provides = frozenset({Signal.REQUESTS, Signal.FAILURES})
+    return ScrapedSource(provider, "model servers", provides, _requests, _NO_SERIES)
+
+
+def server_details(provider: MetricsProvider) -> ScrapedSource:
+    """Latency, predictions and each pod's counts."""
+    provides = frozenset({Signal.LATENCY, Signal.PREDICTIONS, Signal.PODS})
+    return ScrapedSource(provider, "model servers", provides, _details, _NO_SERIES)
+
+
+def _requests(wanted: Selection) -> CounterQuery:
+    return ServerRequests(wanted.namespace, wanted.name, wanted.revisions)
+
+
+def _details(wanted: Selection) -> CounterQuery:
+    revisions = (".+",) if wanted.revisions is None else wanted.revisions
+    if wanted.bounds is not None:
+        (revision,) = revisions
+        return StableHistory(wanted.namespace, wanted.name, revision, wanted.bounds)
+    return ServerCounters(wanted.namespace, wanted.name, revisions)

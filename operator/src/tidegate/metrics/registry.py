@@ -1,0 +1,30 @@
+"""Every metric source, one row each."""
+
+from collections.abc import Callable, Mapping
+
+from tidegate.metrics.observers.envoy import router_traffic
+from tidegate.metrics.observers.model_server import server_details, server_traffic
+from tidegate.metrics.provider import MetricSource, MetricsProvider, Sources
+
+SourceFactory = Callable[[MetricsProvider], MetricSource]
+"""Makes a source; one that reads the processes themselves needs no provider."""
+
+TRAFFIC: Mapping[str, SourceFactory] = {
+    "Builtin": router_traffic,
+    "Servers": server_traffic,
+}
+"""Who counts requests and failures, by `spec.analysis.requestsFrom`; where that is Router, by `spec.traffic.router`."""
+DETAILS: tuple[SourceFactory, ...] = (server_details,)
+"""Who tells the rest, for every ModelDeployment."""
+
+
+class SourceRegistry:
+    """The sources that there are, each made once."""
+
+    def __init__(self, provider: MetricsProvider) -> None:
+        self._traffic = {value: make(provider) for value, make in TRAFFIC.items()}
+        self._details = tuple(make(provider) for make in DETAILS)
+
+    def sources(self, router: str, requests_from: str) -> Sources:
+        """Whom to ask where `router` splits the traffic and `requests_from` is to count it."""
+        return Sources(self._traffic[router if requests_from == "Router" else requests_from], self._details)
