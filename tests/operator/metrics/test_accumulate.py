@@ -1,0 +1,279 @@
+"""The fold: samples at the points of a segment go in, increments come out."""
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tidegate.judge.sampling import Segment
+from tidegate.metrics.accumulate import (
+    Comparison,
+    FoldState,
+    Reading,
+    accumulate,
+    share_between,
+    share_of,
+)
+from tidegate.metrics.increments import DURATION, FAILED, FAILED_IN_POD, REQUESTS, Sample, SeriesKey
+from tidegate.model.evidence import NO_DURATIONS, Counts, Durations, Increment
+from tidegate.model.traffic import Arms, Share
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+STEP = timedelta(seconds=5)
+BEFORE_TRAFFIC = FoldState()
+STABLE_REQUESTS, CANDIDATE_REQUESTS = SeriesKey("router", "a", REQUESTS), SeriesKey("router", "b", REQUESTS)
+CANDIDATE_FAILED = SeriesKey("router", "b", FAILED)
+NO_DETAILS: Sample = {}
+
+
+def at(point: int) -> datetime:
+    return START + point * STEP
+
+
+def segment(*, start: int = 0, points: int = 9, delay: int = 1) -> Segment:
+    return Segment(at(start), STEP, points, delay)
+
+
+def comparison(*, began: int = 0, reference: Durations = NO_DURATIONS) -> Comparison:
+    return Comparison(Arms("shop", "digits", "a", "b"), at(began), reference)
+
+
+def routers(stable: float, candidate: float, failed: float | None = None, **others: float) -> Sample:
+    """All that one router counts."""
+    sample = {STABLE_REQUESTS: stable, CANDIDATE_REQUESTS: candidate}
+    if failed is not None:
+        sample[CANDIDATE_FAILED] = failed
+    return sample | {SeriesKey("router", name.replace("_", "/"), REQUESTS): value for name, value in others.items()}
+
+
+def pod(revision: str, number: int, fast: float, requests: float, bound: str = "0.5") -> dict[SeriesKey, float]:
+    """What one model server counts of latency."""
+    owner = f"servers/10.0.0.{number}:8082/{revision}-{number}"
+    return {
+        SeriesKey(owner, revision, DURATION, bound): fast,
+        SeriesKey(owner, revision, DURATION, "+Inf"): requests,
+    }
+
+
+def took(fast: int, requests: int) -> Durations:
+    return Durations((0.5, math.inf), (fast, requests))
+
+
+def folded(
+    traffic: Sequence[Sample],
+    details: Sequence[Sample] | None = None,
+    *,
+    over: Segment | None = None,
+    of: Comparison | None = None,
+    state: FoldState = BEFORE_TRAFFIC,
+    first: int = 0,
+) -> tuple[FoldState, tuple[Increment, ...]]:
+    details = details if details is not None else [NO_DETAILS] * len(traffic)
+    return accumulate(state, of or comparison(), over or segment(), first, traffic, details)
+
+
+def requests_of(increments: Sequence[Increment]) -> list[tuple[int, int, int]]:
+    """Per increment: requests of stable, of the candidate, and how many of the candidate's failed."""
+    return [(each.stable.requests, each.candidate.requests, each.candidate.failed) for each in increments]
+
+
+@pytest.mark.parametrize(
+    ("traffic", "expected"),
+    [
+        pytest.param([routers(100, 10)], [], id="one point: nothing is known of before"),
+        pytest.param(
+            [routers(100, 10), routers(190, 20), routers(280, 31)], [(90, 10, 0), (90, 11, 0)], id="counters that grow"
+        ),
+        pytest.param(
+            [routers(100, 10), routers(190, 20, failed=3)], [(90, 10, 3)], id="a series that is born with a failure"
+        ),
+        pytest.param([{STABLE_REQUESTS: 100.0}, routers(190, 4)], [(90, 4, 0)], id="a candidate's series that is born"),
+        pytest.param([routers(100, 10), routers(7, 2)], [(7, 2, 0)], id="a router that restarts"),
+        pytest.param(
+            [routers(100, 10), {}, routers(280, 31)], [(180, 21, 0)], id="a point that is missing: made up for later"
+        ),
+        pytest.param(
+            [routers(100, 10, c=5), {SeriesKey("router", "c", REQUESTS): 9.0}, routers(190, 20)],
+            [(90, 10, 0)],
+            id="a point with other revisions only is a missing one",
+        ),
+        pytest.param(
+            [routers(100, 10, b_preview=5), routers(190, 20, b_preview=50)],
+            [(90, 10, 0)],
+            id="preview traffic isn't judged",
+        ),
+    ],
+)
+def test_traffic_becomes_an_increment_per_point(
+    traffic: Sequence[Sample], expected: Sequence[tuple[int, int, int]]
+) -> None:
+    _, increments = folded(traffic)
+    assert requests_of(increments) == expected
+
+
+def test_an_increment_says_until_when_it_is() -> None:
+    _, increments = folded([routers(100, 10), routers(190, 20)])
+    assert increments == (Increment(at(1), Counts(90), Counts(10), {}),)
+
+
+def test_point_by_point_is_the_same_as_all_together() -> None:
+    traffic = [routers(100, 10), {}, routers(190, 20, failed=1), routers(280, 31, failed=1)]
+    details = [pod("b", 1, count, 2 * count) for count in (0, 1, 5, 9)]
+    state = BEFORE_TRAFFIC
+    increments: list[Increment] = []
+    for index, (one, other) in enumerate(zip(traffic, details, strict=True)):
+        state, more = folded([one], [other], state=state, first=index)
+        increments += more
+
+    assert (state, tuple(increments)) == folded(traffic, details)
+
+
+def test_a_missing_point_is_a_gap_until_the_next_one_that_is_there() -> None:
+    state, _ = folded([routers(100, 10), {}])
+    assert state.has_gap
+
+    state, _ = folded([routers(190, 20)], state=state, first=2)
+    assert not state.has_gap
+
+
+def test_a_new_candidate_is_judged_from_its_first_request_on() -> None:
+    _, increments = folded([routers(100, 0), routers(190, 10, failed=10)], over=segment(delay=3))
+    assert requests_of(increments) == [(90, 10, 10)]
+
+
+def test_after_a_later_shift_nothing_is_judged_until_the_split_has_settled() -> None:
+    counters = [routers(100 * count, 10 * count) for count in range(1, 9)]
+    state, _ = folded(counters[:2])
+    state, increments = folded(counters[2:], over=segment(start=2, delay=2), state=state)
+
+    assert [increment.until for increment in increments] == [at(5), at(6), at(7)]
+    assert state.exposed == Counts(70)
+
+
+def test_what_the_candidate_has_answered_is_exposed_also_where_nothing_is_judged() -> None:
+    state, increments = folded(
+        [routers(100, 10), routers(190, 20, failed=4)], of=comparison(began=-9), over=segment(delay=3)
+    )
+    assert (state.exposed, increments) == (Counts(10, 4), ())
+
+
+DELAYED = segment(delay=2)
+COUNTING = [routers(100 * count, 10 * count) for count in range(1, 10)]
+
+
+def test_details_are_read_once_in_a_propagation_delay_and_from_when_the_split_has_settled() -> None:
+    details = [{**pod("a", 1, 10 * count, 10 * count), **pod("b", 2, count, 2 * count)} for count in range(7)]
+    _, increments = folded(COUNTING[:7], details, over=DELAYED)
+
+    assert [increment.candidate.durations for increment in increments] == [
+        NO_DURATIONS,
+        NO_DURATIONS,
+        NO_DURATIONS,
+        took(2, 4),
+        NO_DURATIONS,
+        took(2, 4),
+    ]
+    assert increments[3] == Increment(
+        at(4), Counts(100, durations=took(20, 20)), Counts(10, durations=took(2, 4)), {"b-2": Counts(4, 0, took(2, 4))}
+    )
+
+
+def test_each_pod_of_the_candidate_is_counted_by_itself() -> None:
+    def details(count: int) -> Sample:
+        failed = SeriesKey("servers/10.0.0.2:8082/b-2", "b", FAILED_IN_POD, "500")
+        return {**pod("b", 1, count, 2 * count), **pod("b", 2, count, count), failed: count}
+
+    _, increments = folded(COUNTING[:3], [details(count) for count in (0, 3, 7)])
+
+    assert [dict(increment.pods) for increment in increments] == [
+        {},
+        {"b-1": Counts(8, 0, took(4, 8)), "b-2": Counts(4, 4, took(4, 4))},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("details", "expected"),
+    [
+        pytest.param(
+            [{}, pod("b", 1, 0, 9), pod("b", 1, 1, 19), pod("b", 1, 11, 29), pod("b", 1, 21, 39)],
+            [0, 10, 10, 10],
+            id="a server that was there when the split settled",
+        ),
+        pytest.param(
+            [{}, pod("b", 9, 5, 5), {**pod("b", 9, 5, 5), **pod("b", 1, 0, 9)}]
+            + [{**pod("b", 9, 5, 5), **pod("b", 1, 10 * n, 9 + 10 * n)} for n in (1, 2)],
+            [0, 0, 0, 10],
+            id="a new server: its first block is warm-up",
+        ),
+        pytest.param(
+            [{}, pod("b", 1, 0, 90), pod("b", 1, 0, 9), pod("b", 1, 10, 19), pod("b", 1, 20, 29)],
+            [0, 0, 0, 10],
+            id="a server that restarts: as a new one",
+        ),
+        pytest.param(
+            [{}, pod("b", 1, 0, 9), {}, pod("b", 1, 10, 19), pod("b", 1, 20, 29)],
+            [0, 0, 0, 0],
+            id="a server that wasn't scraped once: as a new one",
+        ),
+    ],
+)
+def test_the_first_requests_of_a_server_do_not_count_for_latency(
+    details: Sequence[Mapping[SeriesKey, float]], expected: Sequence[int]
+) -> None:
+    _, increments = folded(COUNTING[:5], details)
+    assert [increment.candidate.durations.total for increment in increments] == expected
+
+
+def test_servers_failures_count_from_their_first_requests_on() -> None:
+    failed = SeriesKey("servers/10.0.0.1:8082/b-1", "b", FAILED_IN_POD, "500")
+    known = pod("b", 1, 5, 5)
+    details = [{}, known, {**pod("b", 1, 8, 9), failed: 4.0}]
+    _, increments = folded(COUNTING[:3], details)
+
+    assert increments[-1].pods == {"b-1": Counts(4, 4, took(3, 4))}
+
+
+@pytest.mark.parametrize(
+    ("reference", "stable", "candidate"),
+    [
+        pytest.param(NO_DURATIONS, "0.5", "0.25", id="between the arms"),
+        pytest.param(Durations((1.0, math.inf), (5, 5)), "0.5", "0.5", id="between today and the reference"),
+    ],
+)
+def test_buckets_that_differ_are_refused(reference: Durations, stable: str, candidate: str) -> None:
+    details = [{**pod("a", 1, count, count, stable), **pod("b", 2, count, count, candidate)} for count in range(3)]
+    with pytest.raises(ValueError, match="different buckets"):
+        folded(COUNTING[:3], details, of=comparison(reference=reference))
+
+
+def test_a_share_is_of_the_latest_points_that_are_a_span_apart() -> None:
+    state, _ = folded([routers(100 * count, 10 * count, b_preview=count) for count in range(1, 8)], over=DELAYED)
+
+    assert len(state.recent) == 4
+    assert share_of(state.recent, 2 * STEP) == Share(at(4), at(6), {"a": 200, "b": 20}, {"b": 2})
+    assert share_of(state.recent, 4 * STEP) is None
+    assert share_of((), STEP) is None
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        pytest.param(
+            routers(100, 10, c=5, b_preview=1),
+            routers(190, 20, c=5, b_preview=4),
+            Share(at(0), at(1), {"a": 90, "b": 10, "c": 0}, {"b": 3}),
+            id="every revision, live and preview apart",
+        ),
+        pytest.param(
+            routers(100, 10, failed=1),
+            routers(190, 20, failed=9),
+            Share(at(0), at(1), {"a": 90, "b": 10}, {}),
+            id="a failure isn't counted twice",
+        ),
+        pytest.param({}, routers(190, 20), None, id="no counters at the beginning"),
+        pytest.param(routers(100, 10), {}, None, id="no counters at the end"),
+    ],
+)
+def test_a_share_between_two_readings(before: Sample, after: Sample, expected: Share | None) -> None:
+    assert share_between(Reading(at(0), before), Reading(at(1), after)) == expected
