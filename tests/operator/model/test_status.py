@@ -111,3 +111,11 @@ def unknown(value: Any, schema: dict[str, Any], path: str = "status") -> list[st
         known = schema["properties"].get(name)
         found += [f"{path}.{name}"] if known is None else unknown(item, known, f"{path}.{name}")
     return found
+
+
+def test_what_a_newer_operator_wrote_is_not_read() -> None:
+    written = Status(rejected=Rejected("digits-1", "plan", "Because", "it is")).to_dict()
+    written["rejected"]["by"] = "somebody"
+    written["weather"] = {"wind": 3}
+
+    assert Status.parse(written) == Status(rejected=Rejected("digits-1", "plan", "Because", "it is"))
