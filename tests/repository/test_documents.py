@@ -24,6 +24,7 @@ LINK = re.compile(r"\]\(([^)\s]+)\)")
 CODE = re.compile(r"^```.*?^```|`[^`\n]*`", re.DOTALL | re.MULTILINE)
 SOURCE = re.compile(r"`([\w.-]+/[\w./-]+\.(?:py|toml|tpl|proto))`")
 TARGET = re.compile(r"(?:`|^    )make ([a-z-]+)", re.MULTILINE)
+NAME = re.compile(r"\(`(\w+)`")
 HEADING = re.compile(r"^#+ +(.+)$", re.MULTILINE)
 
 
@@ -64,6 +65,14 @@ def test_every_source_that_a_document_names_is_there(document: Path) -> None:
 def test_every_target_that_a_document_names_is_in_the_makefile(document: Path) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE))
     assert set(TARGET.findall(document.read_text())) - targets == set()
+
+
+def test_every_name_of_the_glossary_is_in_the_code() -> None:
+    members = [REPOSITORY / member / "src" for member in ("operator", "server")]
+    code = "\n".join(path.read_text() for member in members for path in member.rglob("*.py"))
+    defined = set(re.findall(r"\b(?:class|def) (\w+)|^(?: +(\w+): |(\w+) = )", code, re.MULTILINE))
+    named = NAME.findall((REPOSITORY / "docs" / "glossary.md").read_text())
+    assert set(named) - {name for either in defined for name in either} == set()
 
 
 def evidence(e_process: EProcess, failed: int, increments: int, ratio: float, absolute: float) -> float:
