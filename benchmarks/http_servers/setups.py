@@ -81,7 +81,7 @@ def _bench_environment(model: Path, name: str) -> dict[str, str]:
 Command = Callable[[LaunchContext], list[str]]
 
 
-def _contender(package: Peer, setting: str, command: Command) -> ServerSetup:
+def _setup(package: Peer, setting: str, command: Command) -> ServerSetup:
     return ServerSetup(package.name, setting, (JSON,), lambda context: Launch(command(context), _environment(context)))
 
 
@@ -93,8 +93,8 @@ def _gunicorn(package: Peer, programs: Path) -> list[ServerSetup]:
         return [str(programs / "gunicorn"), *worker, *limits, *where, app]
 
     return [
-        _contender(package, "gthread, 16 threads", lambda context: command(context, "wsgi_app:app")),
-        _contender(package, "gthread, Flask", lambda context: command(context, "flask_app:app")),
+        _setup(package, "gthread, 16 threads", lambda context: command(context, "wsgi_app:app")),
+        _setup(package, "gthread, Flask", lambda context: command(context, "flask_app:app")),
     ]
 
 
@@ -109,10 +109,10 @@ def _granian(package: Peer, programs: Path) -> list[ServerSetup]:
 
     words = {"1": "1 thread", "2": "2 threads", THREADS: f"{THREADS} threads"}
     return [
-        *(_contender(package, f"WSGI, {said}", wsgi(threads, "wsgi_app:app")) for threads, said in words.items()),
-        _contender(package, "WSGI, 2 threads, Flask", wsgi("2", "flask_app:app")),
-        _contender(package, "ASGI", lambda context: command(context, "asgi", "asgi_app:app")),
-        _contender(package, "RSGI", lambda context: command(context, "rsgi", "rsgi_app:app")),
+        *(_setup(package, f"WSGI, {said}", wsgi(threads, "wsgi_app:app")) for threads, said in words.items()),
+        _setup(package, "WSGI, 2 threads, Flask", wsgi("2", "flask_app:app")),
+        _setup(package, "ASGI", lambda context: command(context, "asgi", "asgi_app:app")),
+        _setup(package, "RSGI", lambda context: command(context, "rsgi", "rsgi_app:app")),
     ]
 
 
@@ -122,12 +122,12 @@ def _waitress(package: Peer, programs: Path) -> list[ServerSetup]:
         where = [f"--listen=127.0.0.1:{context.port}", f"--threads={THREADS}"]
         return [str(programs / "waitress-serve"), *where, *limits, "wsgi_app:app"]
 
-    return [_contender(package, "16 threads", command)]
+    return [_setup(package, "16 threads", command)]
 
 
 def _gevent(package: Peer, programs: Path) -> list[ServerSetup]:
     command = [str(programs / "python"), str(PROGRAMS / "run_gevent.py")]
-    return [_contender(package, "pywsgi", lambda _place: command)]
+    return [_setup(package, "pywsgi", lambda _place: command)]
 
 
 def _uvicorn(package: Peer, programs: Path) -> list[ServerSetup]:
@@ -145,7 +145,7 @@ def _uvicorn(package: Peer, programs: Path) -> list[ServerSetup]:
             "asgi_app:app",
         ]
 
-    return [_contender(package, "ASGI", command)]
+    return [_setup(package, "ASGI", command)]
 
 
 PACKAGES = (

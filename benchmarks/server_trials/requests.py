@@ -250,7 +250,7 @@ def _large_head(random: Random) -> Message:
     return Message(request_bytes("/" + "x" * 9000, b"{}"))
 
 
-def _garbage(random: Random) -> Message:
+def _random_bytes(random: Random) -> Message:
     return Message(random.randbytes(random.randint(4, 3000)) + b"\r\n\r\n")
 
 
@@ -299,7 +299,7 @@ BAD_KINDS = (
     Kind("spoilt gzip", 0.5, BAD, _spoilt_gzip, 20),
     Kind("unknown coding", 0.3, _statuses(415), _unknown_coding, 5),
     Kind("large head", 0.3, _statuses(431, 414), _large_head, 10),
-    Kind("garbage", 1, BAD, _garbage),
+    Kind("garbage", 1, BAD, _random_bytes),
     Kind("cut off, then closed", 0.5, frozenset(), _cut(End.CLOSE, whole=False), 60),
     Kind("cut off, then half closed", 0.3, frozenset(), _cut(End.HALF_CLOSE, whole=False), 60),
     Kind("whole, then gone", 0.5, frozenset(), _cut(End.CLOSE, whole=True), 60),

@@ -173,13 +173,13 @@ class _Round:
         """Connections for one request each, one after the other."""
         while not self._is_over:
             self.result.new += 1
-            connection = await self._new_wire()
+            connection = await self._new_connection()
             if connection is not None:
                 await self._ask(connection, self.result.new_lost)
                 connection.close()
             await asyncio.sleep(self._pressure.opener_pause_seconds)
 
-    async def _new_wire(self) -> Connection | None:
+    async def _new_connection(self) -> Connection | None:
         try:
             return await connect(self._port_for_new_ones())
         except ConnectionRefusedError as refused:
