@@ -11,6 +11,7 @@ import tidegate
 from tests.operator.traffic_routing.recording import RECORDED_ROUTES, Recording, read_recorded
 from tests.operator.world import Behaviour, World
 from tidegate.errors import InvalidSpec
+from tidegate.metrics.registry import TRAFFIC
 from tidegate.model.traffic import TrafficSplit
 from tidegate.traffic_routing import BACKENDS, backend_for
 from tidegate.traffic_routing.backend import RouterBackend
@@ -39,7 +40,6 @@ def test_a_second_backend_carries_a_whole_canary(recording: Recording, spec_sche
     world = RecordedWorld(spec_schema, {"http://models/1": Behaviour(), "http://models/2": Behaviour()})
     common: dict[str, Any] = {
         "traffic": {"router": "Recording"},
-        "analysis": {"requestsFrom": "Servers"},
         "strategy": {"canary": {"steps": [{"weight": 20}]}},
     }
     world.kubectl_apply(model={"uri": "http://models/1"}, **common)
@@ -62,6 +62,11 @@ def test_a_second_backend_carries_a_whole_canary(recording: Recording, spec_sche
 @pytest.mark.parametrize("backend", BACKENDS.values(), ids=BACKENDS)
 def test_every_backend_is_found_by_its_own_name(backend: RouterBackend) -> None:
     assert backend_for(backend.name) is backend
+
+
+@pytest.mark.parametrize("backend", BACKENDS.values(), ids=BACKENDS)
+def test_somebody_counts_the_requests_of_every_backend(backend: RouterBackend) -> None:
+    assert backend.requests_source in TRAFFIC
 
 
 def test_an_unknown_router_is_refused_with_those_that_there_are() -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from tidegate.metrics.observers.envoy import router_traffic
 from tidegate.metrics.observers.model_server import server_details, server_traffic
 from tidegate.metrics.provider import MetricSource, MetricsProvider, Sources
+from tidegate.traffic_routing import backend_for
 
 SourceFactory = Callable[[MetricsProvider], MetricSource]
 """Makes a source; one that reads the processes themselves needs no provider."""
@@ -13,7 +14,7 @@ TRAFFIC: Mapping[str, SourceFactory] = {
     "Builtin": router_traffic,
     "Servers": server_traffic,
 }
-"""Who counts requests and failures, by `spec.analysis.requestsFrom`; where that is Router, by `spec.traffic.router`."""
+"""Who counts requests and failures: the routers' sources, by the names that their backends give, and the servers'."""
 DETAILS: tuple[SourceFactory, ...] = (server_details,)
 """Who tells the rest, for every ModelDeployment."""
 
@@ -27,4 +28,5 @@ class SourceRegistry:
 
     def sources(self, router: str, requests_from: str) -> Sources:
         """Whom to ask where `router` splits the traffic and `requests_from` is to count it."""
-        return Sources(self._traffic[router if requests_from == "Router" else requests_from], self._details)
+        counted_by = backend_for(router).requests_source if requests_from == "Router" else requests_from
+        return Sources(self._traffic[counted_by], self._details)
