@@ -1,4 +1,4 @@
-"""The trials under way, so that each poll is heard once, and not all of them anew at every look."""
+"""The sequential tests under way: each increment updates its test once, and not all of them at every reconcile."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class _Held:
 
 
 class VerdictCache:
-    """Gives the verdicts that `judge` gives, for less. One case is judged by one thread at a time."""
+    """Gives the verdicts that `judge` gives, for less. One ModelDeployment is judged by one thread at a time."""
 
     def __init__(self) -> None:
         self._held: dict[Case, _Held] = {}
@@ -31,7 +31,7 @@ class VerdictCache:
         criteria: Criteria,
         nodes: Mapping[str, str] | None = None,
     ) -> Verdict:
-        """The verdict on all that has been seen so far."""
+        """The verdict on all measurements so far. `nodes` says on which node each pod runs, for people."""
         if isinstance(measurements, MetricsGap):
             return cannot_see(measurements)
         held = self._of(case, parameters_of(measurements, criteria), measurements)
@@ -41,7 +41,7 @@ class VerdictCache:
         return answer(held.test, criteria, measurements, nodes)
 
     def forget(self, namespace: str, name: str) -> None:
-        """Drops the trial of a ModelDeployment that has no rollout any more."""
+        """Drops the test of a ModelDeployment that has no rollout any more."""
         self._held.pop((namespace, name), None)
 
     def _of(self, case: Case, parameters: SequentialTestParameters, measurements: Measurements) -> _Held:
@@ -52,6 +52,6 @@ class VerdictCache:
 
 
 def _goes_on(held: _Held, measurements: Measurements) -> bool:
-    """Whether the polls begin with those that were heard: another rollout, or another start, is another trial."""
-    heard = held.test.increments
-    return len(measurements.increments) >= heard and (heard == 0 or measurements.increments[heard - 1] == held.last)
+    """Whether the increments begin with those of the test: another rollout, or another start, is another test."""
+    taken, increments = held.test.increments, measurements.increments
+    return len(increments) >= taken and (taken == 0 or increments[taken - 1] == held.last)

@@ -1,7 +1,7 @@
-"""One driver per object: a queue in which no object is ever worked on twice at once.
+"""When what is reconciled: a queue in which no object is ever worked on twice at once.
 
-Events and ticks only say that an object is worth a look. Looks at one object never overlap, looks that come while one
-is under way are folded into one more afterwards, and a failed look is repeated after a growing pause.
+Events and ticks only name an object. Passes over one object never overlap, those asked for while one is under way are
+folded into one more afterwards, and a failed one is repeated after a growing pause.
 """
 
 import heapq
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 class WorkQueue:
-    """Runs `look` for every object that was named, on a few threads, while it may lead."""
+    """Runs `reconcile` for every object that was named, on a few threads, while `may_work` says so."""
 
     def __init__(self, reconcile: Reconcile, *, workers: int, may_work: Callable[[], bool]) -> None:
         self._reconcile = reconcile
@@ -40,7 +40,7 @@ class WorkQueue:
     def start(self) -> None:
         """Begins to work, in threads."""
         for number in range(self._workers):
-            thread = threading.Thread(target=self._run, name=f"driver-{number}", daemon=True)
+            thread = threading.Thread(target=self._run, name=f"worker-{number}", daemon=True)
             thread.start()
             self._threads.append(thread)
 
@@ -54,12 +54,12 @@ class WorkQueue:
             thread.join(max(0.0, deadline - monotonic()))
 
     def enqueue(self, namespace: str, name: str, after: float = 0.0) -> None:
-        """Look at an object in `after` seconds, or sooner if that was planned already."""
+        """Reconcile an object in `after` seconds, or sooner if that was planned already."""
         with self._changed:
             self._plan((namespace, name), monotonic() + after)
 
     def overdue_seconds(self) -> float:
-        """How long the most overdue object has been waiting; far above zero, the driver is stuck."""
+        """How long the most overdue object has been waiting; far above zero, the queue is stuck."""
         with self._changed:
             waiting = [at for key, at in self._planned.items() if key not in self._busy]
         return max(0.0, monotonic() - min(waiting, default=monotonic()))
@@ -104,7 +104,7 @@ class WorkQueue:
         _, key = heapq.heappop(self._due)
         del self._planned[key]
         if key in self._busy:
-            # It is being looked at right now: once more, a moment after that.
+            # It is being reconciled right now: once more, a moment after that.
             self._plan(key, monotonic() + 0.05)
             return None
         self._busy.add(key)

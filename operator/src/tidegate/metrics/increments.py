@@ -1,4 +1,4 @@
-"""Raw counters → what happened between two looks.
+"""Raw counters → what each gained between two samples.
 
 PromQL's rate() and increase() lose a new series' first value, and a candidate's first errors are just that: the series
 of failures is born with them. So counters are differenced here, series by series.
@@ -100,7 +100,7 @@ def owner_of(labels: Mapping[str, str]) -> str:
 
 
 def pod_of(owner: str) -> str:
-    """The pod's name; where the scrape doesn't tell it, the process' address."""
+    """The pod's name; where the scrape doesn't name it, the process' address."""
     _, instance, pod = owner.split("/")
     return pod or instance
 

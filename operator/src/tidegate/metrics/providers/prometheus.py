@@ -29,7 +29,7 @@ class PrometheusMetrics:
     def __init__(self, url: str, access: PrometheusAccess = NO_SECRET) -> None:
         session = access.session()
         session.hooks["response"].append(self._note_clock)
-        # Its own retries would hold up the rollout for seconds; the next look is the retry.
+        # Its own retries would hold up the rollout for seconds; the next reconcile is the retry.
         self._prometheus = PrometheusConnect(
             url=url, retry=Retry(total=0), session=session, auth=access.credentials(), method="POST"
         )
