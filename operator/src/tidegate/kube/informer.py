@@ -18,7 +18,7 @@ from tidegate.errors import ClusterUnavailable, MalformedObject
 from tidegate.kube.api import Manifest, Resource
 from tidegate.resources.names import MODEL_DEPLOYMENT, SELECTOR
 
-PAGE_SIZE = 250
+PAGE_SIZE = 100
 """Objects of one page: about as much as is held of them unparsed at once."""
 WATCH_SECONDS = 60
 RELIST_SECONDS = 600
