@@ -67,3 +67,13 @@ def test_a_rollout_shows_its_weights_its_step_and_its_evidence_and_leaves_nothin
         ("tidegate_traffic_weight", stable): 100.0,
         ("tidegate_rollout_step",): 0.0,
     }
+
+
+def test_the_age_of_an_informers_last_event_is_told_at_each_scrape() -> None:
+    operator_metrics, ages = OperatorMetrics(), iter([3.0, 61.5])
+    operator_metrics.export_age("Pod", "", lambda: next(ages))
+    labels = {"kind": "Pod", "model_namespace": ""}
+
+    for age in (3.0, 61.5):
+        found = operator_metrics.registry.get_sample_value("tidegate_informer_last_event_age_seconds", labels)
+        assert found == age

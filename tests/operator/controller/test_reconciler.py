@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from tests.operator.world import SETTINGS, Behaviour, World
+from tests.operator.world import SETTINGS, START, Behaviour, World
 from tidegate.controller.judging import RolloutJudge
 from tidegate.controller.reconciler import Reconciler
+from tidegate.errors import ObjectGone
 from tidegate.metrics.collector import MetricsCollector
 from tidegate.model.decision import Decision
 from tidegate.model.observation import Observation
@@ -88,3 +89,58 @@ def test_a_route_with_a_timeout_is_written_once(timeout: str, world: World) -> N
 
     assert world.transcript == before
     assert len([line for line in world.transcript if "  route " in line]) == 1
+
+
+class Missed(World):
+    """The ModelDeployment is gone, or is another's by now, and nobody has told the operator."""
+
+    gone = False
+
+    def confirm(self, namespace: str, name: str, uid: str) -> None:
+        self.confirmed = [*getattr(self, "confirmed", []), self.now]
+        if self.gone:
+            raise ObjectGone(f"ModelDeployment {namespace}/{name} was deleted")
+
+    def record_status(self, namespace: str, name: str, status: Mapping[str, Any]) -> None:
+        if self.gone:
+            raise ObjectGone(f"ModelDeployment {namespace}/{name} was deleted")
+        super().record_status(namespace, name, status)
+
+
+@pytest.fixture
+def missed(spec_schema: Mapping[str, Any]) -> Missed:
+    bad = Behaviour(error_rate=0.2)
+    return Missed(spec_schema, {"http://models/1": Behaviour(), "http://models/2": bad})
+
+
+def test_nothing_is_created_for_an_object_that_is_gone(missed: Missed) -> None:
+    missed.kubectl_apply(model={"uri": "http://models/1"})
+    missed.gone = True
+    forgotten: list[tuple[str, str]] = []
+    judge = RolloutJudge(MetricsCollector(missed))
+    reconciler = Reconciler(missed, judge, SETTINGS, lambda *_: None, lambda *where: forgotten.append(where))
+
+    assert reconciler.reconcile("shop", "digits", missed.now) is None
+    assert forgotten == [("shop", "digits")]
+    assert missed.transcript == ["   0 s  apply http://models/1"]
+
+
+@pytest.mark.parametrize("spec", [{}, {"progressDeadline": "soon"}], ids=["a good spec", "a spec that is refused"])
+def test_a_status_of_an_object_that_is_gone_ends_the_matter(spec: Mapping[str, Any], missed: Missed) -> None:
+    missed.kubectl_apply(model={"uri": "http://models/1"})
+    missed.run(20)
+    missed.gone = True
+    missed.kubectl_apply(model={"uri": "http://models/1"}, replicas=2, **spec)
+
+    assert missed.look() is None
+
+
+def test_only_the_beginning_of_a_rollout_asks_whether_the_object_is_still_there(missed: Missed) -> None:
+    missed.kubectl_apply(model={"uri": "http://models/1"})
+    missed.run(20)
+    second = missed.now
+    missed.kubectl_apply(model={"uri": "http://models/2"})
+    missed.run(200)
+
+    assert missed.status["phase"] == "RolledBack"
+    assert missed.confirmed == [START, second]

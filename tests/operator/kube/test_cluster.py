@@ -1,6 +1,6 @@
 """What the operator writes and reads of a cluster, against a real API server."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from queue import Queue
 from typing import Any
@@ -40,11 +40,13 @@ def changes() -> Changes:
 
 
 @pytest.fixture
-def cluster(connect: Callable[[], KubernetesApi], namespace: str, changes: Changes) -> KubernetesCluster:
+def cluster(connect: Callable[[], KubernetesApi], namespace: str, changes: Changes) -> Iterator[KubernetesCluster]:
     cluster = KubernetesCluster(connect(), WATCHED, lambda *key: changes.put(key), (namespace,), "operator-1")
     cluster.start()
     until(cluster.complete)
-    return cluster
+    yield cluster
+    for informer in cluster.informers():
+        informer.stop()
 
 
 @pytest.fixture

@@ -158,7 +158,7 @@ def query(**fields: str) -> dict[str, str]:
             analysis(latency={"ceiling": {"p98": "1s"}}), 'unknown field "spec.analysis.latency.ceiling.p98"', id="p98"
         ),
         pytest.param(
-            analysis(overdispersion="0.5"), "spec.analysis.dispersion must be Auto or a number", id="half a clump"
+            analysis(dispersion="0.5"), "spec.analysis.dispersion must be Auto or a number", id="half a clump"
         ),
         pytest.param(analysis(predictions={"onDrift": "Panic"}), r"spec\.analysis\.predictions\.onDrift", id="drift"),
         pytest.param(analysis(queries=[query()]), "must have min, max or both", id="a query without a limit"),

@@ -1,14 +1,21 @@
 """A copy of the cluster's objects that keeps up, in which we read what we wrote, and that outlives every failure."""
 
+import json
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from queue import Empty, Queue
 from time import monotonic
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
+import kubernetes
 import pytest
+from kubernetes.config.incluster_config import InClusterConfigLoader
 
 from tests.conftest import until
 from tidegate.errors import ClusterUnavailable, MalformedObject
@@ -386,6 +393,150 @@ def test_a_thread_that_ended_is_not_alive(monkeypatch: pytest.MonkeyPatch) -> No
     informer.start()
 
     assert until(lambda: not informer.alive)
+
+
+class Wire:
+    """An API server of plain HTTP that says, watch after watch, exactly these bytes; lists give one page an object."""
+
+    def __init__(self, objects: Sequence[Manifest], watches: Sequence[Sequence[bytes]]) -> None:
+        self.asked: list[str] = []
+        self.done = threading.Event()
+        watched, wire = iter(watches), self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                query = {name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()}
+                authorization = self.headers.get("Authorization", "")
+                if "watch" not in query:
+                    at = int(query.get("continue", 0))
+                    wire.asked.append(f"list {query.get('limit')} from {at} as {authorization}")
+                    token = str(at + 1) if at + 1 < len(objects) else ""
+                    return self._say(json.dumps(listed(5, *objects[at : at + 1], more=token)).encode())
+                wire.asked.append(f"watch from {query['resourceVersion']}")
+                lines = next(watched, None)
+                if lines is None:
+                    wire.done.set()
+                return self._say(*(lines or ()))
+
+            def _say(self, *lines: bytes) -> None:
+                self.send_response(200)
+                self.send_header("Transfer-Encoding", "chunked")
+                self.end_headers()
+                for line in (*lines, b""):
+                    self.wfile.write(f"{len(line):x}\r\n".encode() + line + b"\r\n")
+
+            def log_message(self, *_: object) -> None:
+                """Says nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> "Wire":
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture
+def pod_login(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], tuple[KubernetesApi, Path]]:
+    """Logs in as a pod does, by a token in a file that is read anew all the time; gives the file too."""
+    token, certificate = tmp_path / "token", tmp_path / "ca.crt"
+    token.write_text("first")
+    certificate.write_text("nobody's")
+
+    def connect(url: str) -> tuple[KubernetesApi, Path]:
+        environ = {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": "1"}
+        loader = InClusterConfigLoader(token_filename=token, cert_filename=certificate, environ=environ)
+        configuration = kubernetes.client.Configuration()
+        loader.load_and_set(configuration)
+        loader._token_refresh_period = timedelta()
+        loader.token_expires_at = datetime.min  # noqa: DTZ901 - the client compares naive times
+        loader.host, loader.ssl_ca_cert = url, None
+        configuration.host, configuration.ssl_ca_cert = url, None
+        monkeypatch.setattr(kubernetes.client.Configuration, "_default", configuration)
+        return KubernetesApi(), token
+
+    return connect
+
+
+@pytest.fixture
+def over_http(
+    pod_login: Callable[[str], tuple[KubernetesApi, Path]], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[Wire], tuple[Informer[Manifest], Path]]]:
+    """Follows what a Wire says, with short pauses."""
+    monkeypatch.setattr("tidegate.kube.informer.FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("tidegate.kube.informer.LIST_PAUSE", 0.0)
+    started: list[Informer[Manifest]] = []
+
+    def follow(wire: Wire) -> tuple[Informer[Manifest], Path]:
+        api, token = pod_login(wire.url)
+        informer = Informer(api, Kind(CONFIG_MAPS, whole), lambda _: None)
+        started.append(informer)
+        informer.start()
+        return informer, token
+
+    yield follow
+    for informer in started:
+        informer.stop()
+
+
+def line(kind: str, manifest: Manifest) -> bytes:
+    return json.dumps(event(kind, manifest)).encode() + b"\n"
+
+
+def test_pages_are_asked_for_by_their_limit_and_token(
+    over_http: Callable[[Wire], tuple[Informer[Manifest], Path]],
+) -> None:
+    objects = [seen(version, name=f"n-{version}") for version in (1, 2, 3)]
+    with Wire(objects, []) as wire:
+        informer, _ = over_http(wire)
+        assert wire.done.wait(10)
+
+    assert wire.asked[:4] == [f"list 100 from {at} as bearer first" for at in range(3)] + ["watch from 5"]
+    assert informer.store.all() == objects
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        pytest.param([b"<html>502 Bad Gateway</html>\n"], id="a proxy's page"),
+        pytest.param([b'{"type": "ADDED", "obj', b"\n"], id="half an event"),
+        pytest.param([b"\xff\xfe\n", line("ADDED", seen(9, name="never"))], id="no text, and an event after it"),
+    ],
+)
+def test_a_line_that_is_not_json_breaks_the_watch_which_goes_on_where_it_was(
+    garbage: list[bytes], over_http: Callable[[Wire], tuple[Informer[Manifest], Path]]
+) -> None:
+    late = seen(7, name="late")
+    with Wire([seen(1)], [[line("ADDED", seen(6, name="early")), *garbage], [line("ADDED", late)]]) as wire:
+        informer, _ = over_http(wire)
+        assert wire.done.wait(10)
+
+    assert wire.asked[1:4] == ["watch from 5", "watch from 6", "watch from 7"]
+    assert informer.store.all() == [seen(1), seen(6, name="early"), late]
+    assert informer.alive
+
+
+def test_a_token_file_that_vanishes_is_waited_for(
+    over_http: Callable[[Wire], tuple[Informer[Manifest], Path]], caplog: pytest.LogCaptureFixture
+) -> None:
+    with Wire([seen(1)], [[] for _ in range(10_000)]) as wire:
+        informer, token = over_http(wire)
+        assert informer.wait_until_complete(10)
+        token.unlink()
+        until(lambda: len(caplog.messages) > 2)
+        assert informer.alive
+        token.write_text("second")
+        asked = len(wire.asked)
+        until(lambda: len(wire.asked) > asked)
+
+    assert all("for want of credentials" in message for message in caplog.messages)
 
 
 @pytest.mark.apiserver

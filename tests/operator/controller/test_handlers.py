@@ -1,0 +1,67 @@
+"""kopf's part, and what we take for granted of kopf."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any, get_args, get_type_hints
+
+import kopf
+import pytest
+
+from tidegate.controller.handlers import SILENCE_SECONDS, register
+from tidegate.kube.api import PODS
+from tidegate.kube.informer import Kind
+
+
+POD = Kind(PODS, lambda manifest: None)
+
+
+@dataclass
+class Followed:
+    """An informer, as far as the probe looks at it."""
+
+    alive: bool = True
+    silent: float = 0.0
+    kind: Kind[None] = POD
+
+    def silent_seconds(self) -> float:
+        return self.silent
+
+
+def probe(informers: Sequence[Followed], *, overdue: float = 0.0) -> Any:
+    """What the liveness probe answers."""
+    registry = kopf.OperatorRegistry()
+    cluster = SimpleNamespace(informers=lambda: informers)
+    queue = SimpleNamespace(overdue_seconds=lambda: overdue)
+    leader = SimpleNamespace(held=lambda: True)
+    register(registry, SimpleNamespace(cluster=cluster, workqueue=queue, leader_election=leader))  # type: ignore[arg-type]
+    (handler,) = (each for each in registry._activities.get_all_handlers() if each.id == "alive")
+    return asyncio.run(handler.fn())  # type: ignore[arg-type]
+
+
+def test_an_operator_that_follows_everything_is_alive() -> None:
+    assert probe([Followed(), Followed(silent=SILENCE_SECONDS - 1)]) == "yes"
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        pytest.param(Followed(alive=False), id="a thread that died"),
+        pytest.param(Followed(silent=SILENCE_SECONDS + 1), id="a watch that has heard nothing for too long"),
+    ],
+)
+def test_liveness_fails_because_of(lost: Followed) -> None:
+    with pytest.raises(RuntimeError, match="pods aren't followed any more"):
+        probe([Followed(), lost])
+
+
+def test_liveness_fails_because_of_work_that_is_overdue() -> None:
+    with pytest.raises(RuntimeError, match="is stuck"):
+        probe([], overdue=1000.0)
+
+
+def test_kopf_takes_a_string_for_its_identity() -> None:
+    (identity, nothing) = get_args(get_type_hints(kopf.run)["identity"])
+
+    assert (identity.__supertype__, nothing) == (str, type(None))
