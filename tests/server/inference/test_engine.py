@@ -1,7 +1,7 @@
 """The engine on a real event loop, with real models: what runs together, what fails alone, what is ended."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -17,23 +17,24 @@ from tidegate_server.inference.engine import Engine, EngineLimits
 from tidegate_server.inference.execution_plan import ExecutionPlan, ThreadLayout
 from tidegate_server.inference.model import Model
 from tidegate_server.inference.queue import QueueLimits
+from tidegate_server.metrics import Identity, ServerMetrics
 from tidegate_server.protocol.request import InferRequest, RequestedOutput
+from tidegate_server.protocol.tensors import Outputs
 
 LIMITS = EngineLimits(QueueLimits(requests=50, bytes=2**20), request_seconds=20)
 IN_THREADS = ExecutionPlan(ThreadLayout(1, 1), max_rows=8, linger_seconds=0.0, inline=False, run_seconds=0.001)
 INLINE = ExecutionPlan(ThreadLayout(1, 1), max_rows=8, linger_seconds=0.0, inline=True, run_seconds=0.001)
 
 
-class Recorded:
+class Recorded(ServerMetrics):
     """What the engine told of its work."""
 
     def __init__(self) -> None:
+        super().__init__(Identity("", "r1", ""))
         self.batches: list[tuple[int, int]] = []
         self.failures: list[str] = []
 
-    def batch_ran(
-        self, rows: int, queue_seconds: Sequence[float], run_seconds: float, outputs: Mapping[str, Any]
-    ) -> None:
+    def batch_ran(self, rows: int, queue_seconds: Sequence[float], run_seconds: float, outputs: Outputs) -> None:
         assert all(seconds >= 0 for seconds in (*queue_seconds, run_seconds))
         self.batches.append((len(queue_seconds), rows))
 

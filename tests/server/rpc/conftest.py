@@ -3,16 +3,23 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from threading import Event
 from typing import Any
 
 import grpc
 import pytest
 
+from tidegate_server.access.authenticator import Authenticator
+from tidegate_server.access.principal import ANONYMOUS, Principal
 from tidegate_server.errors import NotAllowed
+from tidegate_server.inference.failure_log import FailureLog
+from tidegate_server.inference.service import Inference
+from tidegate_server.metrics import Identity, ServerMetrics
+from tidegate_server.predict.predictor import PlainPredictor
 from tidegate_server.protocol.limits import Limits
 from tidegate_server.protocol.request import InferRequest
 from tidegate_server.protocol.signature import Signature, TensorSpec
+from tidegate_server.protocol.tensors import Outputs
 from tidegate_server.rpc import open_inference_pb2 as pb
 from tidegate_server.rpc.server import GrpcServer
 
@@ -21,13 +28,13 @@ MAX_MESSAGE_BYTES = 2**16
 PROPERTIES = {"sha256": "c0ffee"}
 SIGNATURE = Signature((TensorSpec("x", "FP32", ("N",)),), (TensorSpec("y", "FP32", ("N",)),))
 LIMITS = Limits()
-Outputs = dict[str, Any]
 
 
-class CountingMetrics:
+class CountingMetrics(ServerMetrics):
     """What ServerMetrics is asked to count, kept as it was said."""
 
     def __init__(self) -> None:
+        super().__init__(Identity("", "r1", ""))
         self.arrived = 0
         self.answers: Counter[tuple[str, int]] = Counter()
         self.reasons: Counter[str] = Counter()
@@ -51,40 +58,52 @@ def doubled(request: InferRequest) -> Outputs:
     return {"y": request.arrays["x"] * 2}
 
 
-@dataclass
-class Doubler:
+class Doubler(Inference):
     """x FP32 [N] -> y FP32 [N], which is twice x, unless a test says what else happens."""
 
-    answer: Callable[[InferRequest], Outputs] = doubled
-    is_ready: bool = True
-    metrics: CountingMetrics = field(default_factory=CountingMetrics)
-    signature: Signature = SIGNATURE
-    name: str = "doubler"
-    revision: str = "r1"
-    limits: Limits = LIMITS
-    labels: tuple[str, ...] = ()
+    metrics: CountingMetrics
+    outputs: Callable[[InferRequest], Outputs]
+    up: Event
 
-    def ready(self) -> bool:
-        return self.is_ready
-
-    def knows(self, name: str, version: str | None) -> bool:
-        return name == self.name and version in (None, "", self.revision)
+    def __init__(self, outputs: Callable[[InferRequest], Outputs] = doubled) -> None:
+        up = Event()
+        up.set()
+        nothing: Any = None
+        super().__init__(
+            signature=SIGNATURE,
+            name="doubler",
+            revision="r1",
+            metrics=CountingMetrics(),
+            limits=LIMITS,
+            predictor=PlainPredictor(),
+            labels=(),
+            ready=up.is_set,
+            engine=nothing,
+            loop=nothing,
+            failures=FailureLog(),
+        )
+        vars(self).update(outputs=outputs, up=up)
 
     def run(self, request: InferRequest) -> Outputs:
-        return self.answer(request)
+        return self.outputs(request)
+
+    def drain(self) -> None:
+        self.up.clear()
 
 
-class OneKey:
+class OneKey(Authenticator):
     """Lets in whoever has the key, if there is one."""
 
     def __init__(self, key: str | None = None) -> None:
+        super().__init__()
         self.key = key
 
-    def check(self, metadata: Mapping[str, str]) -> None:
-        if self.key is not None and "x-api-key" not in metadata:
+    def check(self, headers: Mapping[str, str]) -> Principal:
+        if self.key is not None and "x-api-key" not in headers:
             raise NotAllowed("send a key")
-        if self.key is not None and metadata["x-api-key"] != self.key:
+        if self.key is not None and headers["x-api-key"] != self.key:
             raise NotAllowed("the key isn't good for this model", status=403)
+        return ANONYMOUS
 
 
 class Client:

@@ -2,7 +2,6 @@
 
 import socket
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from threading import Barrier, Event
 from typing import Any
 
@@ -12,8 +11,10 @@ from grpc_health.v1 import health_pb2
 
 from tests.server.conftest import until
 from tests.server.rpc.conftest import MAX_MESSAGE_BYTES, SERVICE, Client, Doubler, Open, asking, doubled
+from tidegate_server.access.authenticator import Authenticator
 from tidegate_server.errors import BadSetting, DeadlinePassed, InvalidRequest, ModelFailed, NotReady, Overloaded
 from tidegate_server.protocol.request import InferRequest
+from tidegate_server.protocol.tensors import Outputs
 from tidegate_server.rpc import open_inference_pb2 as pb
 from tidegate_server.rpc.server import GrpcServer
 
@@ -22,7 +23,7 @@ HEALTH = "/grpc.health.v1.Health/Check"
 
 
 def raising(error: Exception) -> Doubler:
-    def fail(_: InferRequest) -> dict[str, Any]:
+    def fail(_: InferRequest) -> Outputs:
         raise error
 
     return Doubler(fail)
@@ -195,7 +196,7 @@ def test_health_follows_the_server(opened: Open) -> None:
     client, _ = opened(model, key="open sesame")
 
     assert said_of_health(client) == (True, True, True, health_pb2.HealthCheckResponse.SERVING)
-    model.is_ready = False
+    model.drain()
     assert said_of_health(client) == (True, False, False, health_pb2.HealthCheckResponse.NOT_SERVING)
 
 
@@ -250,12 +251,14 @@ def test_a_stream_without_a_key_is_refused(opened: Open) -> None:
 # --- deadlines
 
 
-@dataclass
-class Remembering(Doubler):
-    timeout_seconds: float | None = -1
+class Timeouts:
+    """Doubles, and keeps how long each request was willing to wait."""
 
-    def run(self, request: InferRequest) -> dict[str, Any]:
-        self.timeout_seconds = request.timeout_seconds
+    def __init__(self) -> None:
+        self.seen: list[float | None] = []
+
+    def doubled(self, request: InferRequest) -> Outputs:
+        self.seen.append(request.timeout_seconds)
         return doubled(request)
 
 
@@ -269,28 +272,28 @@ class Remembering(Doubler):
     ],
 )
 def test_the_nearer_deadline_counts(opened: Open, timeout: float | None, parameter: int | None, most: float) -> None:
-    model = Remembering()
-    client, _ = opened(model)
+    timeouts = Timeouts()
+    client, _ = opened(Doubler(timeouts.doubled))
     parameters = {} if parameter is None else {"timeout": pb.InferParameter(int64_param=parameter)}
 
     client.call("ModelInfer", asking(1, parameters=parameters), pb.ModelInferResponse, timeout)
 
-    assert model.timeout_seconds == pytest.approx(most, abs=0.9)
+    assert timeouts.seen == [pytest.approx(most, abs=0.9)]
 
 
 def test_without_a_deadline_the_server_has_its_own(opened: Open) -> None:
-    model = Remembering()
-    client, _ = opened(model)
+    timeouts = Timeouts()
+    client, _ = opened(Doubler(timeouts.doubled))
 
     client.infer(1, timeout=None)
 
-    assert model.timeout_seconds is None
+    assert timeouts.seen == [None]
 
 
 def test_a_call_whose_client_went_away_is_counted_as_such(opened: Open) -> None:
     arrived, go_on = Event(), Event()
 
-    def wait(request: InferRequest) -> dict[str, Any]:
+    def wait(request: InferRequest) -> Outputs:
         arrived.set()
         assert go_on.wait(10)
         return doubled(request)
@@ -315,7 +318,7 @@ def test_calls_over_the_limit_are_turned_away_while_health_still_answers(opened:
     threads = 4
     everybody, go_on = Barrier(threads + 1), Event()
 
-    def wait(request: InferRequest) -> dict[str, Any]:
+    def wait(request: InferRequest) -> Outputs:
         everybody.wait(10)
         assert go_on.wait(10)
         return doubled(request)
@@ -434,7 +437,7 @@ def test_while_draining_health_says_so_and_everything_is_still_answered(opened: 
 def test_a_stop_waits_for_calls_under_way_and_ends_idle_streams(opened: Open) -> None:
     arrived, go_on = Event(), Event()
 
-    def wait(request: InferRequest) -> dict[str, Any]:
+    def wait(request: InferRequest) -> Outputs:
         if request.arrays["x"][0] == 7:
             arrived.set()
             assert go_on.wait(10)
@@ -501,11 +504,7 @@ def test_a_port_that_is_taken_is_a_bad_setting() -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        door = GrpcServer(Doubler(), NobodyAsked(), "127.0.0.1", port, max_message_bytes=1024, threads=1)
+        door = GrpcServer(Doubler(), Authenticator(), "127.0.0.1", port, max_message_bytes=1024, threads=1)
 
         with pytest.raises(BadSetting, match=rf"^TIDEGATE_GRPC_PORT: can't listen on 127\.0\.0\.1:{port}; "):
             door.start()
-
-
-class NobodyAsked:
-    def check(self, _: Any) -> None: ...

@@ -12,7 +12,7 @@ from tidegate_server.protocol.limits import Limits
 from tidegate_server.protocol.request import InferRequest, RequestedOutput
 from tidegate_server.protocol.signature import NUMPY_TYPES, Signature, TensorSpec
 from tidegate_server.rpc import open_inference_pb2 as pb
-from tidegate_server.rpc.messages import read_infer, statistics, write_infer
+from tidegate_server.rpc.messages import message_from, read_infer, write_infer
 
 LIMITS = Limits(max_elements=1000)
 TYPED = sorted(set(NUMPY_TYPES) - {"FP16"})
@@ -365,7 +365,7 @@ def test_statistics_keep_their_numbers() -> None:
     duration = {"count": 2, "ns": 3_000_000_000}
     document = {"model_stats": [{"name": "m", "version": "r1", "inference_stats": {"success": duration}}]}
 
-    (stats,) = statistics(document).model_stats
+    (stats,) = message_from(document, pb.ModelStatisticsResponse()).model_stats
 
     assert (stats.inference_stats.success.count, stats.inference_stats.success.ns) == (2, 3_000_000_000)
 

@@ -1,7 +1,8 @@
 """What load generators are told of a model's rows and shapes."""
 
 from tidegate_server.protocol.signature import Signature, TensorSpec
-from tidegate_server.rpc.messages import model_config as as_message
+from tidegate_server.rpc import open_inference_pb2 as pb
+from tidegate_server.rpc.messages import message_from
 from tidegate_server.rpc.model_config import MAX_BATCH_SIZE, model_config
 
 
@@ -26,7 +27,7 @@ def test_rows_are_set_apart_where_the_model_takes_any_number_of_them() -> None:
 def test_shapes_are_whole_where_the_first_dimension_is_fixed() -> None:
     signature = Signature((TensorSpec("x", "INT8", (1, None)),), (TensorSpec("y", "BOOL", ("N", 2)),))
 
-    config = as_message(model_config("digits", signature)).config
+    config = message_from({"config": model_config("digits", signature)}, pb.ModelConfigResponse()).config
 
     assert config.max_batch_size == 0
     assert (list(config.input[0].dims), list(config.output[0].dims)) == ([1, -1], [-1, 2])

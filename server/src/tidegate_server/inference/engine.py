@@ -12,7 +12,6 @@ from math import ceil
 from queue import SimpleQueue
 from threading import Thread
 from time import perf_counter
-from typing import Protocol
 
 import numpy as np
 
@@ -27,6 +26,7 @@ from tidegate_server.inference.queue import (
     QueueLimits,
     total_rows,
 )
+from tidegate_server.metrics import ServerMetrics
 from tidegate_server.protocol.request import InferRequest, RequestedOutput
 from tidegate_server.protocol.tensors import Array, Outputs
 
@@ -36,16 +36,6 @@ SLOW_RUN_SECONDS, MAX_SLOW_RUNS = 0.05, 10
 """For runs in the event loop's own thread."""
 ANY_SHAPE = "all"
 """The batch key of all requests to a graph whose rows have one shape."""
-
-
-class RunMetrics(Protocol):
-    """What the engine counts."""
-
-    def batch_ran(self, rows: int, queue_seconds: Sequence[float], run_seconds: float, outputs: Outputs) -> None:
-        """Once a run."""
-
-    def request_failed(self, reason: str) -> None:
-        """Once for a request without a prediction."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +66,7 @@ class Engine:
         model: Model,
         plan: ExecutionPlan,
         limits: EngineLimits,
-        metrics: RunMetrics,
+        metrics: ServerMetrics,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self._model, self._plan, self._limits, self._metrics, self._loop = model, plan, limits, metrics, loop

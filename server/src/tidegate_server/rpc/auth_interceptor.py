@@ -5,9 +5,11 @@ from typing import Any
 
 import grpc
 
+from tidegate_server.access.authenticator import Authenticator
 from tidegate_server.errors import NotAllowed
+from tidegate_server.metrics import ServerMetrics
 from tidegate_server.rpc.call_log import text_metadata
-from tidegate_server.rpc.interfaces import HEALTH_SERVICE, INFERENCE_SERVICE, MODEL_INFER, Authenticator, RequestMetrics
+from tidegate_server.rpc.service_names import HEALTH_SERVICE, INFERENCE_SERVICE, MODEL_INFER
 from tidegate_server.rpc.status import status_of
 
 _UNAUTHENTICATED = frozenset(
@@ -18,7 +20,7 @@ _UNAUTHENTICATED = frozenset(
 class AuthInterceptor(grpc.ServerInterceptor):
     """Rejects calls without a good key or token; rejected inference requests are counted."""
 
-    def __init__(self, authenticator: Authenticator, metrics: RequestMetrics) -> None:
+    def __init__(self, authenticator: Authenticator, metrics: ServerMetrics) -> None:
         self._authenticator, self._metrics = authenticator, metrics
 
     def intercept_service(

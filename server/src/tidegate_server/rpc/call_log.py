@@ -6,9 +6,10 @@ from typing import Any
 
 import grpc
 
+from tidegate_server.access.authenticator import Authenticator
 from tidegate_server.access_log import AccessLine, AccessLog
 from tidegate_server.errors import NotAllowed
-from tidegate_server.rpc.interfaces import MODEL_INFER, Authenticator
+from tidegate_server.rpc.service_names import MODEL_INFER
 from tidegate_server.tracing import ServerSpan, Tracing
 
 
@@ -46,7 +47,7 @@ class RpcRecord:
 
     def _caller(self) -> str:
         try:
-            return str(getattr(self._telemetry.authenticator.check(self._metadata), "name", ""))
+            return self._telemetry.authenticator.check(self._metadata).name
         except NotAllowed:  # its key was taken away meanwhile
             return ""
 

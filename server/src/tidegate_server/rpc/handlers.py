@@ -11,11 +11,12 @@ from google.protobuf.message import DecodeError, Message
 from grpc_health.v1 import health_pb2
 
 from tidegate_server.errors import InvalidRequest, Overloaded, ServerError
+from tidegate_server.inference.service import Inference
 from tidegate_server.protocol.request import InferRequest
 from tidegate_server.rpc import open_inference_pb2 as pb
 from tidegate_server.rpc.call_log import RpcRecord, RpcTelemetry
-from tidegate_server.rpc.interfaces import HEALTH_SERVICE, INFERENCE_SERVICE, ServedModel
 from tidegate_server.rpc.receive_timeouts import ReceiveTimeouts
+from tidegate_server.rpc.service_names import HEALTH_SERVICE, INFERENCE_SERVICE
 from tidegate_server.rpc.servicer import Servicer
 from tidegate_server.rpc.status import CLIENT_CLOSED_REQUEST, ErrorStatus, status_of
 from tidegate_server.rpc.stream_limiter import StreamLimiter
@@ -36,13 +37,13 @@ class RpcHandlers:
     def __init__(
         self,
         servicer: Servicer,
-        model: ServedModel,
+        inference: Inference,
         timeouts: ReceiveTimeouts,
         stream_limiter: StreamLimiter,
         body_seconds: float,
         telemetry: RpcTelemetry | None = None,
     ) -> None:
-        self._servicer, self._model, self._telemetry = servicer, model, telemetry
+        self._servicer, self._inference, self._telemetry = servicer, inference, telemetry
         self._timeouts, self._stream_limiter, self._body_seconds = timeouts, stream_limiter, body_seconds
         self._draining = False
         self._responses_released = Event()
@@ -85,7 +86,7 @@ class RpcHandlers:
         if request.service not in ("", INFERENCE_SERVICE):
             sentence = f"there is no service {request.service!r}; ask for {INFERENCE_SERVICE} or for none"
             raise InvalidRequest(sentence, status=404)
-        serving = self._model.ready() and not self._draining
+        serving = self._inference.ready() and not self._draining
         status = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
         return health_pb2.HealthCheckResponse(status=status)
 
@@ -125,7 +126,7 @@ class RpcHandlers:
             _abort(context, status_of(error))
 
     def _recorded(self, body: bytes, context: grpc.ServicerContext) -> pb.ModelInferResponse | ErrorStatus:
-        metrics = self._model.metrics
+        metrics = self._inference.metrics
         started = perf_counter()
         metrics.request_started()
         record = None if self._telemetry is None else self._telemetry.begin(context)
@@ -158,7 +159,7 @@ class RpcHandlers:
         try:
             return self._servicer.parse(_parse(pb.ModelInferRequest, body), _seconds_left(context))
         except InvalidRequest:
-            self._model.metrics.request_failed("invalid")
+            self._inference.metrics.request_failed("invalid")
             raise
 
 

@@ -1,9 +1,10 @@
 """Messages to requests, and outputs to messages. Pure. Any message gives a request or an InvalidRequest."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from google.protobuf import json_format
+from google.protobuf.message import Message
 
 from tidegate_server.errors import InvalidRequest
 from tidegate_server.protocol.binary import array_from_bytes, bytes_from_array
@@ -23,30 +24,16 @@ from tidegate_server.protocol.tensors import Array, Outputs, check_shape, too_ma
 from tidegate_server.rpc import open_inference_pb2 as pb
 from tidegate_server.rpc.contents import RAW_ONLY, array_from_contents, contents_from_array
 
+MessageType = TypeVar("MessageType", bound=Message)
 Parameters = Mapping[str, pb.InferParameter]
 Input = pb.ModelInferRequest.InferInputTensor
 
 _SHARED_MEMORY = "shared_memory_region"
 
 
-def server_metadata(document: Mapping[str, Any]) -> pb.ServerMetadataResponse:
-    """From the JSON of v2.server_metadata."""
-    return json_format.ParseDict(dict(document), pb.ServerMetadataResponse())
-
-
-def model_metadata(document: Mapping[str, Any]) -> pb.ModelMetadataResponse:
-    """From the JSON of v2.model_metadata."""
-    return json_format.ParseDict(dict(document), pb.ModelMetadataResponse())
-
-
-def model_config(document: Mapping[str, Any]) -> pb.ModelConfigResponse:
-    """From the JSON of model_config.model_config."""
-    return json_format.ParseDict({"config": dict(document)}, pb.ModelConfigResponse())
-
-
-def statistics(document: Mapping[str, Any]) -> pb.ModelStatisticsResponse:
-    """From the JSON of the statistics extension."""
-    return json_format.ParseDict(dict(document), pb.ModelStatisticsResponse())
+def message_from(document: Mapping[str, Any], empty: MessageType) -> MessageType:
+    """The message with the fields of a JSON document, such as those of v2.py."""
+    return json_format.ParseDict(dict(document), empty)
 
 
 def read_infer(request: pb.ModelInferRequest, signature: Signature, limits: Limits) -> InferRequest:

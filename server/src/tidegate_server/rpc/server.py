@@ -17,11 +17,12 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 import grpc
 
+from tidegate_server.access.authenticator import Authenticator
 from tidegate_server.errors import BadSetting
+from tidegate_server.inference.service import Inference
 from tidegate_server.rpc.auth_interceptor import AuthInterceptor
 from tidegate_server.rpc.call_log import RpcTelemetry
 from tidegate_server.rpc.handlers import RpcHandlers
-from tidegate_server.rpc.interfaces import Authenticator, ServedModel
 from tidegate_server.rpc.receive_timeouts import ReceiveTimeouts
 from tidegate_server.rpc.servicer import Servicer
 from tidegate_server.rpc.stream_limiter import StreamLimiter
@@ -41,7 +42,7 @@ class GrpcServer:
 
     def __init__(
         self,
-        model: ServedModel,
+        inference: Inference,
         authenticator: Authenticator,
         host: str,
         port: int,
@@ -58,13 +59,13 @@ class GrpcServer:
         self._address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         self._timeouts = ReceiveTimeouts()
         self._stream_limiter = StreamLimiter(max_streams, self._timeouts)
-        servicer = Servicer(model, threads, properties)
-        self._handlers = RpcHandlers(servicer, model, self._timeouts, self._stream_limiter, body_seconds, telemetry)
+        servicer = Servicer(inference, threads, properties)
+        self._handlers = RpcHandlers(servicer, inference, self._timeouts, self._stream_limiter, body_seconds, telemetry)
         self._pool = ThreadPoolExecutor(max_calls, thread_name_prefix="grpc")
         self._server = grpc.server(
             self._pool,
             handlers=self._handlers.handlers(),
-            interceptors=[AuthInterceptor(authenticator, model.metrics)],
+            interceptors=[AuthInterceptor(authenticator, inference.metrics)],
             options=_options(max_message_bytes),
             maximum_concurrent_rpcs=max_calls,
         )

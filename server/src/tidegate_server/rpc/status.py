@@ -4,23 +4,19 @@ from dataclasses import dataclass
 
 import grpc
 
-from tidegate_server.errors import (
-    DeadlinePassed,
-    InvalidRequest,
-    ModelFailed,
-    NotAllowed,
-    NotReady,
-    Overloaded,
-    ServerError,
-)
+from tidegate_server.errors import ModelFailed, Overloaded, RequestError, ServerError
 
 CLIENT_CLOSED_REQUEST = 499
-"""Counted for calls that ended before their answer: cancelled, or past the client's own deadline."""
-_BY_HTTP_STATUS = {
+"""Counted for calls that ended before their response: cancelled, or past the client's own deadline."""
+_CODES = {
     401: grpc.StatusCode.UNAUTHENTICATED,
     403: grpc.StatusCode.PERMISSION_DENIED,
     404: grpc.StatusCode.NOT_FOUND,
     413: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    429: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    500: grpc.StatusCode.INTERNAL,
+    503: grpc.StatusCode.UNAVAILABLE,
+    504: grpc.StatusCode.DEADLINE_EXCEEDED,
 }
 
 
@@ -36,19 +32,8 @@ class ErrorStatus:
 
 def status_of(error: ServerError) -> ErrorStatus:
     """INTERNAL for errors that a client can do nothing about."""
-    match error:
-        case InvalidRequest() | NotAllowed():
-            code = _BY_HTTP_STATUS.get(error.status, grpc.StatusCode.INVALID_ARGUMENT)
-            return ErrorStatus(code, error.status, str(error))
-        case Overloaded():
-            milliseconds = error.retry_after_seconds * 1000
-            return ErrorStatus(grpc.StatusCode.RESOURCE_EXHAUSTED, 429, str(error), milliseconds)
-        case DeadlinePassed():
-            return ErrorStatus(grpc.StatusCode.DEADLINE_EXCEEDED, 504, str(error))
-        case NotReady():
-            return ErrorStatus(grpc.StatusCode.UNAVAILABLE, 503, str(error))
-        case ModelFailed():
-            # The runtime's own words may hold paths and values; they are in the log.
-            return ErrorStatus(grpc.StatusCode.INTERNAL, 500, "the model failed on this input")
-        case _:
-            return ErrorStatus(grpc.StatusCode.INTERNAL, 500, str(error))
+    # The runtime's own words may hold paths and values; they are in the log.
+    sentence = "the model failed on this input" if isinstance(error, ModelFailed) else str(error)
+    http = error.status if isinstance(error, RequestError) else 500
+    retry_milliseconds = error.retry_after_seconds * 1000 if isinstance(error, Overloaded) else None
+    return ErrorStatus(_CODES.get(http, grpc.StatusCode.INVALID_ARGUMENT), http, sentence, retry_milliseconds)
