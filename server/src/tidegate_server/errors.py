@@ -15,6 +15,11 @@ ServerError
 """
 
 
+def one_line(error: BaseException, max_characters: int = 500) -> str:
+    """A library's own words, on one line of bounded length."""
+    return " ".join(str(error).split())[:max_characters]
+
+
 class ServerError(Exception):
     """Anything that this server says in one sentence."""
 

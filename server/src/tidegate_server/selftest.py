@@ -6,7 +6,7 @@ import sys
 from tidegate_server.errors import InvalidRequest, ModelFailed, ModelRefused, NotFiniteOutput
 from tidegate_server.inference.model import Model
 from tidegate_server.predict.package import Package, open_package
-from tidegate_server.predict.selftest import SELFTEST_FILE, RunModel
+from tidegate_server.predict.selftest import SELFTEST_FILE, ModelUnderTest, RunModel
 from tidegate_server.predict.selftest_recording import record_selftest
 from tidegate_server.protocol.limits import Limits
 from tidegate_server.protocol.request import InferRequest
@@ -50,7 +50,7 @@ def _record(model: Model, package: Package, limits: Limits) -> int:
     cases = package.selftest.cases if package.selftest else ()
     bodies = [case.body if case.inputs is None else {"inputs": dict(case.inputs)} for case in cases]
     try:
-        content = record_selftest(bodies, _runner(model), package.predictor, model.signature, limits)
+        content = record_selftest(bodies, ModelUnderTest(_runner(model), package.predictor, model.signature, limits))
     except (InvalidRequest, ModelFailed, NotFiniteOutput) as error:
         log.error("can't write a self-test: %s", error)
         return 1

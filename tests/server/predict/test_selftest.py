@@ -11,7 +11,7 @@ from tests.server.predict.conftest import ROBERTA, SENTIMENT, run_sentiment
 from tidegate_server.errors import InvalidRequest, ModelFailed, ModelRefused, Overloaded
 from tidegate_server.predict.package import open_package
 from tidegate_server.predict.predictor import PlainPredictor, Predictor
-from tidegate_server.predict.selftest import SelftestReport, parse_selftest, run_selftest
+from tidegate_server.predict.selftest import ModelUnderTest, SelftestReport, parse_selftest, run_selftest
 from tidegate_server.predict.selftest_recording import record_selftest
 from tidegate_server.protocol.limits import Limits
 from tidegate_server.protocol.request import InferRequest
@@ -29,13 +29,17 @@ def double(request: InferRequest) -> Mapping[str, Array]:
 
 
 def report(case: Mapping[str, Any], run: Any = double) -> SelftestReport:
-    return run_selftest(parse_selftest({"cases": [case]}, DOUBLES), run, PlainPredictor(), DOUBLES, Limits())
+    return run_selftest(
+        parse_selftest({"cases": [case]}, DOUBLES), ModelUnderTest(run, PlainPredictor(), DOUBLES, Limits())
+    )
 
 
 def test_the_examples_own_selftest_passes(sentiment: Predictor) -> None:
     selftest = open_package(SENTIMENT, ROBERTA).selftest
     assert selftest is not None
-    assert run_selftest(selftest, run_sentiment, sentiment, ROBERTA, Limits()) == SelftestReport(3, 0, ())
+    assert run_selftest(selftest, ModelUnderTest(run_sentiment, sentiment, ROBERTA, Limits())) == SelftestReport(
+        3, 0, ()
+    )
 
 
 def test_another_model_fails_the_examples_selftest_and_is_told_where(sentiment: Predictor) -> None:
@@ -44,7 +48,7 @@ def test_another_model_fails_the_examples_selftest_and_is_told_where(sentiment: 
 
     selftest = open_package(SENTIMENT, ROBERTA).selftest
     assert selftest is not None
-    found = run_selftest(selftest, opposite, sentiment, ROBERTA, Limits())
+    found = run_selftest(selftest, ModelUnderTest(opposite, sentiment, ROBERTA, Limits()))
     assert (found.passed, found.cases, found.failed) == (False, 3, 3)
     assert found.failures[0] == 'self-test case 1: the answer\'s label is "negative", expected "positive"'
 
@@ -121,7 +125,7 @@ def test_being_too_busy_is_no_failure_of_the_model() -> None:
 def test_all_failures_are_counted_and_the_first_ones_named() -> None:
     case = {"inputs": {"x": [[1, 2]]}, "outputs": {"y": [[0, 0]]}}
     selftest = parse_selftest({"cases": [case] * 30}, DOUBLES)
-    found = run_selftest(selftest, double, PlainPredictor(), DOUBLES, Limits())
+    found = run_selftest(selftest, ModelUnderTest(double, PlainPredictor(), DOUBLES, Limits()))
     assert (found.cases, found.failed, len(found.failures)) == (30, 30, 20)
     assert found.failures[19] == "self-test case 20: output y[0][0] is 2, expected 0 ± 0.001"
 
@@ -158,9 +162,11 @@ def test_a_broken_selftest_is_refused(document: Any, sentence: str) -> None:
 
 def test_a_recorded_selftest_passes_on_the_model_that_it_was_recorded_from(sentiment: Predictor) -> None:
     bodies = [{"text": "good"}, {"texts": ["a bad day", "good", "so so"]}]
-    content = record_selftest(bodies, run_sentiment, sentiment, ROBERTA, Limits())
+    content = record_selftest(bodies, ModelUnderTest(run_sentiment, sentiment, ROBERTA, Limits()))
     selftest = parse_selftest(orjson.loads(content), ROBERTA)
-    assert run_selftest(selftest, run_sentiment, sentiment, ROBERTA, Limits()) == SelftestReport(2, 0, ())
+    assert run_selftest(selftest, ModelUnderTest(run_sentiment, sentiment, ROBERTA, Limits())) == SelftestReport(
+        2, 0, ()
+    )
 
 
 @pytest.mark.parametrize("cases", [pytest.param(2, id="tensors: zeros, and numbers"), pytest.param(1, id="text")])
@@ -168,8 +174,10 @@ def test_without_bodies_it_takes_some_that_fit_the_model(sentiment: Predictor, c
     predictor, signature, run = (
         (PlainPredictor(), DOUBLES, double) if cases == 2 else (sentiment, ROBERTA, run_sentiment)
     )
-    content = record_selftest([], run, predictor, signature, Limits())
-    found = run_selftest(parse_selftest(orjson.loads(content), signature), run, predictor, signature, Limits())
+    content = record_selftest([], ModelUnderTest(run, predictor, signature, Limits()))
+    found = run_selftest(
+        parse_selftest(orjson.loads(content), signature), ModelUnderTest(run, predictor, signature, Limits())
+    )
     assert found == SelftestReport(cases, 0, ())
 
 
@@ -178,4 +186,4 @@ def test_a_model_that_accepts_nothing_made_up_asks_for_bodies() -> None:
         raise ModelFailed("no")
 
     with pytest.raises(InvalidRequest, match="the model accepts no made-up input, so give bodies of your own"):
-        record_selftest([], picky, PlainPredictor(), DOUBLES, Limits())
+        record_selftest([], ModelUnderTest(picky, PlainPredictor(), DOUBLES, Limits()))

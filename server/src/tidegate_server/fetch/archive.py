@@ -153,15 +153,13 @@ def _extract_member(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Extra
 
 def _member_problem(member: tarfile.TarInfo) -> str:
     """What is wrong with it; empty for a plain file and for a folder."""
-    if member.issym():
-        return "it is a symbolic link"
-    if member.islnk():
-        return "it is a hard link"
-    if member.isdev():
-        return "it is a device"
-    if member.issparse() or not (member.isreg() or member.isdir()):
-        return "it is no plain file"
-    return ""
+    problems = (
+        (member.issym(), "it is a symbolic link"),
+        (member.islnk(), "it is a hard link"),
+        (member.isdev(), "it is a device"),
+        (member.issparse() or not (member.isreg() or member.isdir()), "it is no plain file"),
+    )
+    return next((sentence for found, sentence in problems if found), "")
 
 
 def _unzip(archive: Path, target: ExtractTarget) -> None:

@@ -48,30 +48,43 @@ class CollectedModel:
 
 def collect(listing: Listing, options: CollectOptions, downloads: PartialDownloads) -> CollectedModel:
     """Downloads and unpacks. Raises FetchFailed, `transient` where another attempt may help, and resumes."""
-    if any(file.archive for file in listing.files):
-        return _move_together(*_extract_all(listing, options, downloads), downloads, listing)
-    if listing.single:
-        file = listing.files[0]
-        local_file = download(file, downloads, ByteBudget.of(options.max_bytes), options.sha256)
-        _require_no_weights(local_file.path)
-        return _move_together(options.target.name, {options.target.name: local_file}, downloads, listing)
-    return _move_together(*_folder(listing, options, downloads), downloads, listing)
+    is_archive = any(file.archive for file in listing.files)
+    if is_archive:
+        model, files = _extract_all(listing, options, downloads)
+    elif listing.single:
+        model, only = options.target.name, listing.files[0]
+        files = {model: download(only, downloads, ByteBudget.of(options.max_bytes), options.sha256)}
+        _require_no_weights(files[model].path)
+    else:
+        model, files = _download_folder(listing, options, downloads)
+    folder = downloads.new_folder("whole")
+    with disk_failures(folder):
+        files = {name: _move(file, folder / name) for name, file in files.items()}
+    return CollectedModel(folder, model, files, listing.single and not is_archive, listing.resolved)
 
 
-def _folder(listing: Listing, options: CollectOptions, downloads: PartialDownloads) -> tuple[str, dict[str, LocalFile]]:
+def _download_folder(
+    listing: Listing, options: CollectOptions, downloads: PartialDownloads
+) -> tuple[str, dict[str, LocalFile]]:
     by_name = {safe_name(file.name, "the folder"): file for file in listing.files}
     if len(by_name) > MAX_FILES:
         raise FetchFailed(UNSAFE_CONTENT, f"the folder has more than {MAX_FILES} files; name the model's own")
-    model = select_graph(by_name) if listing.find is None else MODEL
     budget = ByteBudget.of(options.max_bytes)
-    files = {model: download(_file(model, by_name, listing), downloads, budget, options.sha256)}
-    weights = weight_files(files[model].path)
-    for name in weights:
-        files[name] = download(_file(name, by_name, listing), downloads, budget)
+
+    def get(name: str, sha256: str | None = None) -> LocalFile:
+        return download(_file(name, by_name, listing), downloads, budget, sha256)
+
+    model = select_graph(by_name) if listing.find is None else MODEL
+    files = {model: get(model, options.sha256)}
+    files |= {name: get(name) for name in weight_files(files[model].path)}
     others = by_name if options.everything else [name for name in OPTIONAL_FILES if name in by_name]
     for name in others if listing.find is None else OPTIONAL_FILES:
-        if name not in files and (file := _optional(name, by_name, listing, downloads, budget)):
-            files[name] = file
+        try:
+            files |= {} if name in files else {name: get(name)}
+        except FetchFailed as failure:
+            # Where nothing can be listed, asking for it is how to find out.
+            if listing.find is None or failure.reason != NOT_FOUND:
+                raise
     return model, files
 
 
@@ -80,22 +93,8 @@ def _file(name: str, by_name: dict[str, SourceFile], listing: Listing) -> Source
         return by_name[name]
     if listing.find is not None:
         return listing.find(name)
-    raise FetchFailed(
-        UNSUPPORTED_MODEL,
-        f"the model keeps weights in {name!r}, which isn't in its folder; put it beside the .onnx file",
-    )
-
-
-def _optional(
-    name: str, by_name: dict[str, SourceFile], listing: Listing, downloads: PartialDownloads, budget: ByteBudget
-) -> LocalFile | None:
-    try:
-        return download(_file(name, by_name, listing), downloads, budget)
-    except FetchFailed as failure:
-        # Where nothing can be listed, asking for it is how to find out.
-        if listing.find is not None and failure.reason == NOT_FOUND:
-            return None
-        raise
+    sentence = f"the model keeps weights in {name!r}, which isn't in its folder; put it beside the .onnx file"
+    raise FetchFailed(UNSUPPORTED_MODEL, sentence)
 
 
 def weight_files(model: Path) -> tuple[str, ...]:
@@ -151,15 +150,6 @@ def _select_extracted(files: dict[str, LocalFile], options: CollectOptions) -> t
     return model, {name: inner[name] for name in (inner if options.everything else needed)}
 
 
-def _move_together(
-    model: str, files: dict[str, LocalFile], downloads: PartialDownloads, listing: Listing
-) -> CollectedModel:
-    folder = downloads.new_folder("whole")
-    moved: dict[str, LocalFile] = {}
-    with disk_failures(folder):
-        for name, local_file in files.items():
-            path = folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            moved[name] = LocalFile(local_file.path.rename(path), local_file.sha256, local_file.size)
-    single = listing.single and listing.files[0].archive is None
-    return CollectedModel(folder, model, moved, single, listing.resolved)
+def _move(file: LocalFile, path: Path) -> LocalFile:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return LocalFile(file.path.rename(path), file.sha256, file.size)

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tidegate_server.errors import FetchFailed
+from tidegate_server.errors import FetchFailed, one_line
 from tidegate_server.fetch.report import UNSUPPORTED_MODEL
 
 log = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ def _answer(model: str) -> dict[str, str | None]:
     try:
         checker.check_model(model)
     except Exception as error:  # noqa: BLE001 - whatever it throws is what it has to say
-        return {"skipped": None, "fault": " ".join(str(error).split())[:400]}
+        return {"skipped": None, "fault": one_line(error, 400)}
     return {"skipped": None, "fault": None}
 
 

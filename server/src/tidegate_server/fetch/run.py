@@ -6,6 +6,7 @@ import random
 import re
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any, TypeVar
@@ -46,7 +47,7 @@ def fetch(environ: Mapping[str, str]) -> int:
     logging.getLogger().setLevel(logging.WARNING)
     logging.getLogger("tidegate_server").setLevel(logging.INFO)
     try:
-        report, code = _fetch(environ), 0
+        report, code = _job(environ).run(), 0
     except FetchFailed as failure:
         report, code = failure_report(failure), 1
         log.error("%s: %s", failure.reason, failure)
@@ -55,79 +56,122 @@ def fetch(environ: Mapping[str, str]) -> int:
     return code
 
 
-def _fetch(environ: Mapping[str, str]) -> dict[str, Any]:
-    settings, signer = _settings(environ)
-    uri = find_source(settings.model_uri)
-    if (installed := _find_installed(settings, signer, uri)) is not None:
-        log.info("%s is there already", installed.model)
-        return _report(installed, _inspect(installed.model, settings))
-    return _fetch_and_install(uri, settings, signer, environ)
+@dataclass(frozen=True)
+class _Job:
+    """What is asked for. `signer`: whose signature is required, if any."""
 
+    settings: Settings
+    signer: Signer | None
+    uri: ResolvedUri
+    environ: Mapping[str, str]
 
-def _fetch_and_install(
-    uri: ResolvedUri, settings: Settings, signer: Signer | None, environ: Mapping[str, str]
-) -> dict[str, Any]:
-    options = CollectOptions(
-        settings.model_path, settings.model_sha256 or None, settings.max_model_bytes, signer is not None
-    )
+    def run(self) -> dict[str, Any]:
+        """The report. Raises FetchFailed."""
+        if self.uri.text.startswith("image://"):
+            return self._use_in_place(self._with_retries(self._list))
+        if (installed := self._installed_before()) is not None:
+            log.info("%s is there already", installed.model)
+            return _report(installed, self._inspect(installed.model))
+        return self._fetch_and_install(PartialDownloads(self.settings.model_path, self.uri.printable))
 
-    def find() -> Listing:
-        return uri.source(uri.text, environ)
+    @property
+    def _fingerprint(self) -> str:
+        return "" if self.signer is None else self.signer.fingerprint
 
-    if uri.text.startswith("image://"):
-        return _inspect_in_place(with_retries(find, settings.fetch_retry_seconds, monotonic, sleep), settings, signer)
-    downloads = PartialDownloads(options.target, uri.printable)
+    def _list(self) -> Listing:
+        return self.uri.source(self.uri.text, self.environ)
 
-    def attempt() -> CollectedModel:
-        return collect(find(), options, downloads)
+    def _with_retries(self, attempt: Callable[[], Result], received: Callable[[], int] = lambda: 0) -> Result:
+        return with_retries(attempt, self.settings.fetch_retry_seconds, monotonic, sleep, received)
 
-    try:
-        collected = with_retries(attempt, settings.fetch_retry_seconds, monotonic, sleep, downloads.received_bytes)
-        with disk_failures(options.target):
-            installed, signature = _verify_and_install(collected, uri, settings, signer, downloads)
-    except FetchFailed as failure:
-        # What broke in the middle may be gone on with by the container that Kubernetes starts next.
-        if failure.transient:
-            downloads.discard_unless_resumable()
-        else:
-            downloads.discard()
-        raise
-    downloads.discard()
-    log.info("fetched %s: %d bytes, sha256 %s", installed.resolved or uri.printable, installed.size, installed.sha256)
-    return _report(installed, signature)
+    def _fetch_and_install(self, downloads: PartialDownloads) -> dict[str, Any]:
+        settings = self.settings
+        sha256, everything = settings.model_sha256 or None, self.signer is not None
+        options = CollectOptions(settings.model_path, sha256, settings.max_model_bytes, everything)
+        try:
+            collected = self._with_retries(lambda: collect(self._list(), options, downloads), downloads.received_bytes)
+            with disk_failures(options.target):
+                installed, signature = self._verify_and_install(collected, downloads)
+        except FetchFailed as failure:
+            # What broke in the middle may be gone on with by the container that Kubernetes starts next.
+            if failure.transient:
+                downloads.discard_unless_resumable()
+            else:
+                downloads.discard()
+            raise
+        downloads.discard()
+        source = installed.resolved or self.uri.printable
+        log.info("fetched %s: %d bytes, sha256 %s", source, installed.size, installed.sha256)
+        return _report(installed, signature)
 
+    def _verify_and_install(
+        self, collected: CollectedModel, downloads: PartialDownloads
+    ) -> tuple[InstalledModel, Signature]:
+        self._check_files(describe(collected, self.settings.model_path))
+        if self.signer is not None:
+            verify(collected, self.signer, downloads)
+        signature = self._inspect(collected.folder / collected.model)
+        return install(collected, self.settings.model_path, self.uri.printable, self._fingerprint), signature
 
-def _verify_and_install(
-    collected: CollectedModel, uri: ResolvedUri, settings: Settings, signer: Signer | None, downloads: PartialDownloads
-) -> tuple[InstalledModel, Signature]:
-    """Checks the files where they are, and then puts them into their place."""
-    _check_files(describe(collected, settings.model_path), settings)
-    if signer is not None:
-        verify(collected, signer, downloads)
-    signature = _inspect(collected.folder / collected.model, settings)
-    verified = signer.fingerprint if signer is not None else ""
-    return install(collected, settings.model_path, uri.printable, verified), signature
+    def _use_in_place(self, listing: Listing) -> dict[str, Any]:
+        """A model of the image itself: it is what the image's digest says, so only its own digests are compared."""
+        if self.signer is not None:
+            sentence = "a model in the image is covered by the image's signature; verify that instead"
+            raise FetchFailed(UNVERIFIED, sentence)
+        settings, model = self.settings, listing.in_place or self.settings.model_path
+        signature, folder = self._inspect(model), model.parent
+        names = {model.name, *weight_files(model), *(name for name in COMPANION_FILES if (folder / name).is_file())}
+        digests = {name: sha256_of(folder / name) for name in names}
+        size = sum((folder / name).stat().st_size for name in digests)
+        if size > settings.max_model_bytes:
+            raise FetchFailed(TOO_LARGE, f"the model has {size} bytes, the limit is {settings.max_model_bytes}")
+        installed = InstalledModel(model, digests, size, single=settings.model_uri.endswith(".onnx"))
+        if settings.model_sha256 not in ("", installed.sha256):
+            sentence = (
+                f"the sha256 of {model} is {installed.sha256}, not {settings.model_sha256}; correct either of them"
+            )
+            raise FetchFailed(WRONG_DIGEST, sentence)
+        self._check_files(installed)
+        return _report(installed, signature)
 
+    def _installed_before(self) -> InstalledModel | None:
+        """What a restarted pod's volume still holds, if its content is known and is what is asked for."""
+        settings, target = self.settings, self.settings.model_path
+        if not settings.model_sha256 or not target.is_file():
+            return None
+        if (record := read_record(target)) is None:
+            return self._single_file()
+        is_same = (record.source, record.verified) == (self.uri.printable, self._fingerprint)
+        installed = find_installed(target, record) if is_same else None
+        if installed is None or installed.sha256 != settings.model_sha256:
+            return None
+        return installed if settings.model_files_sha256 in ("", files_digest(installed.digests)) else None
 
-def _inspect_in_place(listing: Listing, settings: Settings, signer: Signer | None) -> dict[str, Any]:
-    """A model of the image itself: it is what the image's digest says, so only its own digests are compared."""
-    model = listing.in_place or settings.model_path
-    if signer is not None:
-        raise FetchFailed(UNVERIFIED, "a model in the image is covered by the image's signature; verify that instead")
-    signature = _inspect(model, settings)
-    names = {model.name, *weight_files(model), *(name for name in COMPANION_FILES if (model.parent / name).is_file())}
-    digests = {name: sha256_of(model.parent / name) for name in names}
-    size = sum((model.parent / name).stat().st_size for name in digests)
-    if size > settings.max_model_bytes:
-        raise FetchFailed(TOO_LARGE, f"the model has {size} bytes, the limit is {settings.max_model_bytes}")
-    installed = InstalledModel(model, digests, size, single=settings.model_uri.endswith(".onnx"))
-    if settings.model_sha256 not in ("", installed.sha256):
-        raise FetchFailed(
-            WRONG_DIGEST,
-            f"the sha256 of {model} is {installed.sha256}, not {settings.model_sha256}; correct either of them",
-        )
-    _check_files(installed, settings)
-    return _report(installed, signature)
+    def _single_file(self) -> InstalledModel | None:
+        """A model of one file has no record; whether there is more to it, its URI tells."""
+        settings, target = self.settings, self.settings.model_path
+        if self.signer is not None or settings.model_files_sha256 or not self.uri.printable.endswith(".onnx"):
+            return None
+        if sha256_of(target) != settings.model_sha256:
+            return None
+        return InstalledModel(target, {target.name: settings.model_sha256}, target.stat().st_size, single=True)
+
+    def _check_files(self, installed: InstalledModel) -> None:
+        found, wanted = files_digest(installed.digests), self.settings.model_files_sha256
+        if wanted and found != wanted:
+            raise FetchFailed(
+                WRONG_DIGEST,
+                f"the sha256 of the list of the model's {len(installed.digests)} files is {found}, not {wanted}; "
+                "correct TIDEGATE_MODEL_FILES_SHA256 or the files behind model.uri",
+            )
+
+    def _inspect(self, path: Path) -> Signature:
+        try:
+            check_file(path)
+            check_graph(path, self.settings.check_model)
+            return Model.open(path).signature
+        except ModelRefused as error:
+            raise FetchFailed(error.reason, str(error)) from error
 
 
 def with_retries(
@@ -158,7 +202,7 @@ def with_retries(
         wait *= 2
 
 
-def _settings(environ: Mapping[str, str]) -> tuple[Settings, Signer | None]:
+def _job(environ: Mapping[str, str]) -> _Job:
     try:
         settings, signer = Settings.from_env(environ), Signer.from_env(environ)
     except BadSetting as error:
@@ -171,51 +215,7 @@ def _settings(environ: Mapping[str, str]) -> tuple[Settings, Signer | None]:
     ):
         if sha256 and not re.fullmatch("[0-9a-f]{64}", sha256):
             raise FetchFailed(WRONG_DIGEST, f"{variable} isn't a sha256; it must be 64 hex digits")
-    return settings, signer
-
-
-def _find_installed(settings: Settings, signer: Signer | None, uri: ResolvedUri) -> InstalledModel | None:
-    """What a restarted pod's volume still holds, if its content is known and is what is asked for."""
-    target = settings.model_path
-    if not settings.model_sha256 or not target.is_file() or uri.text.startswith("image://"):
-        return None
-    record = read_record(target)
-    if record is None:
-        return _find_single_file(settings, signer, uri)
-    asked = (uri.printable, signer.fingerprint if signer is not None else "")
-    installed = find_installed(target, record) if (record.source, record.verified) == asked else None
-    if installed is None or installed.sha256 != settings.model_sha256:
-        return None
-    return installed if settings.model_files_sha256 in ("", files_digest(installed.digests)) else None
-
-
-def _find_single_file(settings: Settings, signer: Signer | None, uri: ResolvedUri) -> InstalledModel | None:
-    """A model of one file has no record; whether there is more to it, its URI tells."""
-    if signer is not None or settings.model_files_sha256 or not uri.printable.endswith(".onnx"):
-        return None
-    if sha256_of(settings.model_path) != settings.model_sha256:
-        return None
-    digests = {settings.model_path.name: settings.model_sha256}
-    return InstalledModel(settings.model_path, digests, settings.model_path.stat().st_size, single=True)
-
-
-def _check_files(installed: InstalledModel, settings: Settings) -> None:
-    found, options = files_digest(installed.digests), settings.model_files_sha256
-    if options and found != options:
-        raise FetchFailed(
-            WRONG_DIGEST,
-            f"the sha256 of the list of the model's {len(installed.digests)} files is {found}, not {options}; "
-            "correct TIDEGATE_MODEL_FILES_SHA256 or the files behind model.uri",
-        )
-
-
-def _inspect(path: Path, settings: Settings) -> Signature:
-    try:
-        check_file(path)
-        check_graph(path, settings.check_model)
-        return Model.open(path).signature
-    except ModelRefused as error:
-        raise FetchFailed(error.reason, str(error)) from error
+    return _Job(settings, signer, find_source(settings.model_uri), environ)
 
 
 def _report(installed: InstalledModel, signature: Signature) -> dict[str, Any]:

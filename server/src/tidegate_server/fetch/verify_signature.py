@@ -15,7 +15,8 @@ from pathlib import Path
 from socket import gaierror
 from typing import Any
 
-from tidegate_server.errors import BadSetting, FetchFailed
+from tidegate_server.environment import one_of
+from tidegate_server.errors import BadSetting, FetchFailed, one_line
 from tidegate_server.fetch.collect import CollectedModel
 from tidegate_server.fetch.partial_downloads import PartialDownloads
 from tidegate_server.fetch.report import UNREACHABLE, UNSUPPORTED_URI, UNVERIFIED
@@ -48,8 +49,7 @@ class Signer:
                     f"set it to one of {', '.join(METHODS)}"
                 )
             return None
-        if method not in METHODS:
-            raise BadSetting(f"TIDEGATE_SIGNATURE_METHOD is {method!r}; it must be one of {', '.join(METHODS)}")
+        one_of({"TIDEGATE_SIGNATURE_METHOD": method}, "TIDEGATE_SIGNATURE_METHOD", METHODS)
         needed = {"key": ("key",), "certificate": ("certificates",), "sigstore": ("identity", "provider")}[method]
         for name in needed:
             if not given[name]:
@@ -113,10 +113,10 @@ def _is_unreachable(error: BaseException | None) -> bool:
 
 
 def _words(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    if changed := re.findall(r"Hash mismatch for ..?([^'\\]{1,100})", text):
+    words = one_line(error, 10_000)
+    if changed := re.findall(r"Hash mismatch for ..?([^'\\]{1,100})", words):
         return f"not what was signed: {', '.join(changed[:5])}"
-    return text[:300]
+    return words[:300]
 
 
 def _configured(config: Any, signer: Signer, downloads: PartialDownloads) -> Any:

@@ -255,7 +255,7 @@ class Engine:
     # --- both
 
     def _deliver(self, batch: list[QueuedRequest], started: float, seconds: float, result: "BatchResult") -> None:
-        self._try_to_record(batch, started, seconds, result)
+        self._record(batch, started, seconds, result)
         for item, outputs in zip(batch, result.parts, strict=True):
             if item.timer is not None:
                 item.timer.cancel()
@@ -266,21 +266,18 @@ class Engine:
                 self._metrics.request_failed("model")
             item.done(outputs, started - item.arrived, seconds)
 
-    def _try_to_record(self, batch: list[QueuedRequest], started: float, seconds: float, result: "BatchResult") -> None:
+    def _record(self, batch: list[QueuedRequest], started: float, seconds: float, result: "BatchResult") -> None:
+        queued = [started - item.arrived for item in batch]
         try:
-            self._record(batch, started, seconds, result)
+            if result.whole is not None:
+                self._metrics.batch_ran(total_rows(batch), queued, seconds, result.whole)
+                return
+            for item, waited, outputs in zip(batch, queued, result.parts, strict=True):
+                if not isinstance(outputs, Exception):
+                    self._metrics.batch_ran(item.rows, [waited], seconds / len(batch), outputs)
         except Exception:
             # Metrics are worth less than the responses that wait behind them.
             log.exception("a batch couldn't be counted")
-
-    def _record(self, batch: list[QueuedRequest], started: float, seconds: float, result: "BatchResult") -> None:
-        if result.whole is not None:
-            queued = [started - item.arrived for item in batch]
-            self._metrics.batch_ran(total_rows(batch), queued, seconds, result.whole)
-            return
-        for item, outputs in zip(batch, result.parts, strict=True):
-            if not isinstance(outputs, Exception):
-                self._metrics.batch_ran(item.rows, [started - item.arrived], seconds / len(batch), outputs)
 
 
 @dataclass(frozen=True, slots=True)

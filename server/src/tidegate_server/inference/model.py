@@ -15,24 +15,15 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 import onnxruntime
 
-from tidegate_server.errors import ModelFailed, ModelRefused
+from tidegate_server.errors import ModelFailed, ModelRefused, one_line
 from tidegate_server.inference.extensions import extensions_library, uses_extensions
 from tidegate_server.onnx_file import check_file
-from tidegate_server.protocol.signature import Signature, TensorSpec
+from tidegate_server.protocol.signature import NUMPY_TYPES, Signature, TensorSpec
 from tidegate_server.protocol.tensors import Array
 
 log = logging.getLogger(__name__)
 
-_DATATYPES = {
-    "tensor(bool)": "BOOL",
-    "tensor(uint8)": "UINT8",
-    "tensor(uint16)": "UINT16",
-    "tensor(uint32)": "UINT32",
-    "tensor(uint64)": "UINT64",
-    "tensor(int8)": "INT8",
-    "tensor(int16)": "INT16",
-    "tensor(int32)": "INT32",
-    "tensor(int64)": "INT64",
+_DATATYPES = {f"tensor({datatype.lower()})": datatype for datatype in NUMPY_TYPES} | {
     "tensor(float16)": "FP16",
     "tensor(float)": "FP32",
     "tensor(double)": "FP64",
@@ -86,11 +77,6 @@ def sha256_of(path: Path) -> str:
     """Lower case hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def one_line(error: Exception) -> str:
-    """An exception's words on one line of bounded length."""
-    return " ".join(str(error).split())[:500]
 
 
 def _session(path: Path, threads_per_run: int) -> Any:

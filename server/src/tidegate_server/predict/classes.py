@@ -4,7 +4,7 @@ Which output holds the classes is decided once, from the signature, when the mod
 keeps the server from starting and never shows up in an answer.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -135,25 +135,8 @@ def _find_output(labels: Labels, signature: Signature) -> tuple[TensorSpec, Kind
     raise unusable(LABELS_FILE, f"{count} labels fit no output of the model ({shapes}); give one label per column")
 
 
-def _has_all_columns(spec: TensorSpec, count: int) -> bool:
-    return spec.datatype.startswith("FP") and len(spec.shape) in (1, 2) and spec.shape[-1] == count
-
-
-def _has_unknown_columns(spec: TensorSpec, count: int) -> bool:
-    return spec.datatype.startswith("FP") and len(spec.shape) == 2 and spec.shape[-1] == -1
-
-
-def _has_unknown_shape(spec: TensorSpec, count: int) -> bool:
-    # Old exporters leave shapes out. If it's a single number after all, the answer to a request says so.
-    return spec.datatype.startswith("FP") and spec.shape == ()
-
-
-def _is_one_score(spec: TensorSpec, count: int) -> bool:
-    return spec.datatype.startswith("FP") and count == 2 and _is_column(spec)
-
-
-def _is_class_index(spec: TensorSpec, count: int) -> bool:
-    return spec.datatype in ("INT64", "INT32") and _is_column(spec)
+def _is_float(spec: TensorSpec) -> bool:
+    return spec.datatype.startswith("FP")
 
 
 def _is_column(spec: TensorSpec) -> bool:
@@ -162,11 +145,12 @@ def _is_column(spec: TensorSpec) -> bool:
 
 # In the order of how sure one can be. Scores before a position: they also say how sure the model is.
 _RULES: tuple[tuple[Callable[[TensorSpec, int], bool], Kind], ...] = (
-    (_has_all_columns, "scores"),
-    (_has_unknown_columns, "scores"),
-    (_is_one_score, "one score"),
-    (_is_class_index, "position"),
-    (_has_unknown_shape, "scores"),
+    (lambda spec, count: _is_float(spec) and len(spec.shape) in (1, 2) and spec.shape[-1] == count, "scores"),
+    (lambda spec, _: _is_float(spec) and len(spec.shape) == 2 and spec.shape[-1] == -1, "scores"),
+    (lambda spec, count: _is_float(spec) and count == 2 and _is_column(spec), "one score"),
+    (lambda spec, _: spec.datatype in ("INT64", "INT32") and _is_column(spec), "position"),
+    # Old exporters leave shapes out. If it's a single number after all, the answer to a request says so.
+    (lambda spec, _: _is_float(spec) and spec.shape == (), "scores"),
 )
 
 
@@ -174,17 +158,10 @@ _RULES: tuple[tuple[Callable[[TensorSpec, int], bool], Kind], ...] = (
 class LabelledPredictor:
     """Tensors in; tensors and a label for each row out: the predictor of a model that has labels and no tokenizer."""
 
+    body_schemas = ()
+    max_loop_bytes = MAX_LOOP_BYTES
+
     classes: Classes
-
-    @property
-    def body_schemas(self) -> Sequence[Mapping[str, Any]]:
-        """None but the tensors."""
-        return ()
-
-    @property
-    def max_loop_bytes(self) -> int:
-        """As for any tensors."""
-        return MAX_LOOP_BYTES
 
     def read(self, document: Any, signature: Signature, limits: Limits) -> ParsedRequest:
         """One run. Raises InvalidRequest."""

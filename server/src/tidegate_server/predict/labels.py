@@ -6,7 +6,7 @@
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -49,12 +49,15 @@ def parse_labels(document: Any) -> Labels:
     if unknown:
         raise unusable(LABELS_FILE, f"unknown field {unknown[0]!r}; it may have {', '.join(_FIELDS)}")
     names = _names(fields["labels"]) if "labels" in fields else ()
+    choices = get_args(Scores)
     return Labels(
         names=names,
         positive=_positive(fields, names),
-        output=_output_name(fields, "output"),
-        scores=_scores(fields),
-        max_length=_max_length(fields),
+        output=_optional(
+            fields, "output", lambda value: isinstance(value, str), "the name of one of the model's outputs"
+        ),
+        scores=_optional(fields, "scores", lambda value: value in choices, f"one of {', '.join(choices)}"),
+        max_length=_optional(fields, "max_length", _is_length, f"a whole number of tokens, 1 to {MAX_LENGTH}"),
     )
 
 
@@ -100,25 +103,15 @@ def _positive(fields: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
     return known.index(name)
 
 
-def _output_name(fields: Mapping[str, Any], field: str) -> str | None:
+def _optional(fields: Mapping[str, Any], field: str, fits: Callable[[Any], bool], wanted: str) -> Any:
     value = fields.get(field)
-    if value is not None and not isinstance(value, str):
-        raise unusable(LABELS_FILE, f"{field} is {_shown(value)}; give the name of one of the model's outputs")
+    if value is not None and not fits(value):
+        raise unusable(LABELS_FILE, f"{field} is {_shown(value)}; give {wanted}")
     return value
 
 
-def _scores(fields: Mapping[str, Any]) -> Scores | None:
-    value = fields.get("scores")
-    if value is not None and value not in get_args(Scores):
-        raise unusable(LABELS_FILE, f"scores is {_shown(value)}; give one of {', '.join(get_args(Scores))}")
-    return value
-
-
-def _max_length(fields: Mapping[str, Any]) -> int | None:
-    value = fields.get("max_length")
-    if value is not None and (type(value) is not int or not 1 <= value <= MAX_LENGTH):
-        raise unusable(LABELS_FILE, f"max_length is {_shown(value)}; give a whole number of tokens, 1 to {MAX_LENGTH}")
-    return value
+def _is_length(value: Any) -> bool:
+    return type(value) is int and 1 <= value <= MAX_LENGTH
 
 
 def _shown(value: Any) -> str:

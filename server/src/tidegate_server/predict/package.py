@@ -15,6 +15,7 @@ from tidegate_server.predict.predictor import PlainPredictor, Predictor
 from tidegate_server.predict.selftest import (
     MAX_SELFTEST_BYTES,
     SELFTEST_FILE,
+    ModelUnderTest,
     RunModel,
     Selftest,
     SelftestReport,
@@ -55,7 +56,7 @@ class Package:
         """Of no cases where there is no selftest.json."""
         if self.selftest is None:
             return SelftestReport(0, 0, ())
-        return run_selftest(self.selftest, run, self.predictor, signature, limits)
+        return run_selftest(self.selftest, ModelUnderTest(run, self.predictor, signature, limits))
 
 
 def open_package(folder: Path, signature: Signature) -> Package:

@@ -8,9 +8,9 @@ compared. Deciding is pure; the runs are the caller's.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain
 from typing import Any
 
 import orjson
@@ -34,6 +34,16 @@ _MAX_LISTED_FAILURES = 20
 
 RunModel = Callable[[InferRequest], Outputs]
 """Runs the model on one request; raises what it raises to a client."""
+
+
+@dataclass(frozen=True)
+class ModelUnderTest:
+    """A model, and how it understands a body of /predict."""
+
+    run: RunModel
+    predictor: Predictor
+    signature: Signature
+    limits: Limits
 
 
 @dataclass(frozen=True)
@@ -119,37 +129,26 @@ def _tolerance(place: str, value: Any) -> float:
     return float(value)
 
 
-def run_selftest(
-    selftest: Selftest, run: RunModel, predictor: Predictor, signature: Signature, limits: Limits
-) -> SelftestReport:
+def run_selftest(selftest: Selftest, model: ModelUnderTest) -> SelftestReport:
     """Every case, one after the other. Being too busy to run isn't a failure of the model: that error goes through."""
-    failures: list[str] = []
-    failed = 0
-    for number, case in enumerate(selftest.cases, 1):
-        first = next(iter(_case_differences(case, run, predictor, signature, limits)), None)
-        if first is None:
-            continue
-        failed += 1
-        if failed <= _MAX_LISTED_FAILURES:
-            failures.append(f"self-test case {number}: {first}")
-    return SelftestReport(len(selftest.cases), failed, tuple(failures))
+    firsts = [(number, _first_difference(case, model)) for number, case in enumerate(selftest.cases, 1)]
+    failures = [f"self-test case {number}: {first}" for number, first in firsts if first is not None]
+    return SelftestReport(len(selftest.cases), len(failures), tuple(failures[:_MAX_LISTED_FAILURES]))
 
 
-def _case_differences(
-    case: Case, run: RunModel, predictor: Predictor, signature: Signature, limits: Limits
-) -> Iterable[str]:
+def _first_difference(case: Case, model: ModelUnderTest) -> str | None:
     try:
-        request = parse_case(case, predictor, signature, limits)
-        outputs = [run(request) for request in request.requests]
-        answer = orjson.loads(request.write("", "", outputs)) if case.answer is not None else None
-        return list(islice(chain(_output_differences(case, outputs), _answer_differences(case, answer)), 1))
+        parsed = parse_case(case, model.predictor, model.signature, model.limits)
+        outputs = [model.run(request) for request in parsed.requests]
+        answer = orjson.loads(parsed.write("", "", outputs)) if case.answer is not None else None
+        return next(chain(_output_differences(case, outputs), _answer_differences(case, answer)), None)
     except InvalidRequest as error:
-        return [f"the model can't be asked that: {error}"]
+        return f"the model can't be asked that: {error}"
     except NotFiniteOutput as error:
-        return [str(error)]
+        return str(error)
     except ModelFailed as error:
         log.error("the model failed on a case of the self-test: %s", error)
-        return ["the model failed while running; the log says more"]
+        return "the model failed while running; the log says more"
 
 
 def parse_case(case: Case, predictor: Predictor, signature: Signature, limits: Limits) -> ParsedRequest:
@@ -159,7 +158,7 @@ def parse_case(case: Case, predictor: Predictor, signature: Signature, limits: L
     return PlainPredictor().read({"inputs": case.inputs}, signature, limits)
 
 
-def _output_differences(case: Case, outputs: Sequence[Outputs]) -> Iterable[str]:
+def _output_differences(case: Case, outputs: Sequence[Outputs]) -> Iterator[str]:
     if case.outputs is None:
         return
     if len(outputs) != 1:
@@ -172,12 +171,12 @@ def _output_differences(case: Case, outputs: Sequence[Outputs]) -> Iterable[str]
         yield from differences(f"output {name}", outputs[0][name].tolist(), expected, case.tolerance)
 
 
-def _answer_differences(case: Case, answer: Any) -> Iterable[str]:
+def _answer_differences(case: Case, answer: Any) -> Iterator[str]:
     if case.answer is not None:
         yield from differences("the answer", answer, case.answer, case.tolerance)
 
 
-def differences(place: str, found: Any, expected: Any, tolerance: float) -> Iterable[str]:
+def differences(place: str, found: Any, expected: Any, tolerance: float) -> Iterator[str]:
     """A sentence for each place where `found` isn't what was expected. Fields that `expected` lacks aren't compared."""
     if isinstance(expected, dict) and isinstance(found, dict):
         for field, value in expected.items():

@@ -21,6 +21,7 @@ from tidegate_server.protocol.json_codec import dump_json, quoted
 from tidegate_server.protocol.limits import Limits
 from tidegate_server.protocol.request import InferRequest, RequestedOutput
 from tidegate_server.protocol.signature import Signature
+from tidegate_server.protocol.tensor_schemas import Schema, record
 from tidegate_server.protocol.tensors import Outputs, json_ready
 
 MAX_TEXTS = 256
@@ -28,18 +29,14 @@ MAX_TEXT_BYTES = 64 * 1024  # far more than a model reads, and little enough to 
 MAX_REQUEST_BYTES = 1024 * 1024
 MAX_LOOP_TEXT_BYTES = 4096  # tokenized within two milliseconds
 
-_TEXT: Mapping[str, Any] = {"type": "string", "maxLength": MAX_TEXT_BYTES}
-_TEXTS: Mapping[str, Any] = {"type": "array", "minItems": 1, "maxItems": MAX_TEXTS, "items": _TEXT}
-
-
-def _field(name: str, schema: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {"type": "object", "required": [name], "additionalProperties": False, "properties": {name: schema}}
+_TEXT: Schema = {"type": "string", "maxLength": MAX_TEXT_BYTES}
+_TEXTS: Schema = {"type": "array", "minItems": 1, "maxItems": MAX_TEXTS, "items": _TEXT}
 
 
 _SCHEMAS: Sequence[Mapping[str, Any]] = (
-    {"title": "a text", **_field("text", _TEXT)},
-    {"title": "several texts", **_field("texts", _TEXTS)},
-    {"title": "one or several, as inputs", **_field("inputs", {"anyOf": [_TEXT, _TEXTS]})},
+    {"title": "a text", **record({"text": _TEXT})},
+    {"title": "several texts", **record({"texts": _TEXTS})},
+    {"title": "one or several, as inputs", **record({"inputs": {"anyOf": [_TEXT, _TEXTS]}})},
     {"title": "one or several, bare", "anyOf": [_TEXT, _TEXTS]},
 )
 _FORMS = 'give {"text": "..."}, or {"texts": ["...", "..."]} for several'
@@ -49,19 +46,12 @@ _FORMS = 'give {"text": "..."}, or {"texts": ["...", "..."]} for several'
 class TextPredictor:
     """Texts in; a label and a score for each out."""
 
+    body_schemas = _SCHEMAS
+    max_loop_bytes = MAX_LOOP_TEXT_BYTES
+
     encoder: TextEncoder
     classes: Classes | None
     """None for a model that doesn't classify: its outputs are given as they are, a row for each text."""
-
-    @property
-    def body_schemas(self) -> Sequence[Mapping[str, Any]]:
-        """Of a text, of several, and bare."""
-        return _SCHEMAS
-
-    @property
-    def max_loop_bytes(self) -> int:
-        """Less than for tensors: tokenizing takes longer than parsing."""
-        return MAX_LOOP_TEXT_BYTES
 
     def read(self, document: Any, signature: Signature, limits: Limits) -> ParsedRequest:
         """Texts, or tensors as for any model. Raises InvalidRequest."""

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from tokenizers import Encoding, Tokenizer
 
-from tidegate_server.errors import InvalidRequest
+from tidegate_server.errors import InvalidRequest, one_line
 from tidegate_server.predict.package_files import unusable
 from tidegate_server.predict.text_encoder import EncodedTexts, TextBatch
 from tidegate_server.protocol.signature import NUMPY_TYPES, Signature, TensorSpec
@@ -67,7 +67,7 @@ class TokenEncoder:
             encoding = self._encode_prefix(text) or self.tokenizer.encode(text)
         except Exception as error:  # noqa: BLE001 - the library's errors share no base but Exception
             raise InvalidRequest(
-                f"text {position + 1} can't be cut into the model's tokens ({_short_error(error)})"
+                f"text {position + 1} can't be cut into the model's tokens ({one_line(error, 300)})"
             ) from None
         if not encoding.ids:
             raise InvalidRequest(f"text {position + 1} is empty to this model: it has no token in it; give a word")
@@ -179,7 +179,7 @@ def _tokenizer(content: bytes) -> Tokenizer:
     except Exception as error:  # noqa: BLE001 - the library's errors share no base but Exception
         raise unusable(
             TOKENIZER_FILE,
-            f"it isn't a tokenizer that this server's tokenizers library reads ({_short_error(error)}); save it anew",
+            f"it isn't a tokenizer that this server's tokenizers library reads ({one_line(error, 300)}); save it anew",
         ) from None
 
 
@@ -190,14 +190,10 @@ def _set_max_length(tokenizer: Tokenizer, max_length: int, direction: Any) -> No
         tokenizer.encode("a first text")
     except Exception as error:  # noqa: BLE001 - the library's errors share no base but Exception
         raise unusable(
-            TOKENIZER_FILE, f"it fails on a text of {max_length} tokens ({_short_error(error)}); save it anew"
+            TOKENIZER_FILE, f"it fails on a text of {max_length} tokens ({one_line(error, 300)}); save it anew"
         ) from None
 
 
 def _padding_token(tokenizer: Tokenizer) -> int:
     known = (tokenizer.token_to_id(token) for token in _PADDING_TOKENS)
     return next((number for number in known if number is not None), 0)
-
-
-def _short_error(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]

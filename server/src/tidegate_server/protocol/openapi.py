@@ -15,6 +15,7 @@ from tidegate_server.protocol.signature import Signature, blank_inputs
 from tidegate_server.protocol.tensor_schemas import (
     input_schema,
     nested_schema,
+    record,
     requested_schema,
     row_schema,
     takes_rows,
@@ -227,26 +228,17 @@ def _infer_schema(signature: Signature) -> Json:
 def _predict_schema(signature: Signature, more: Sequence[Mapping[str, Any]]) -> Json:
     """The tensors by name, alone or as rows, and what else is understood."""
     forms: list[Json] = [dict(form) for form in more]
-    named = {
-        "type": "object",
-        "required": [spec.name for spec in signature.inputs],
-        "additionalProperties": False,
-        "properties": {spec.name: nested_schema(spec) for spec in signature.inputs},
-    }
-    forms.append({"title": "inputs by name", **_only("inputs", named)})
+    named = record({spec.name: nested_schema(spec) for spec in signature.inputs})
+    forms.append({"title": "inputs by name", **record({"inputs": named})})
     if len(signature.inputs) == 1:
         alone = nested_schema(signature.inputs[0])
-        forms.append({"title": "the only input", **_only("inputs", alone)})
+        forms.append({"title": "the only input", **record({"inputs": alone})})
         if signature.inputs[0].shape:
             forms.append({"title": "the only input, bare", **alone})
     if takes_rows(signature):
         rows = {"type": "array", "minItems": 1, "items": row_schema(signature)}
-        forms.append({"title": "rows", **_only("rows", rows)})
+        forms.append({"title": "rows", **record({"rows": rows})})
     return {"anyOf": forms}
-
-
-def _only(field: str, schema: Json) -> Json:
-    return {"type": "object", "required": [field], "additionalProperties": False, "properties": {field: schema}}
 
 
 def _infer_example(signature: Signature) -> Any:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from tidegate_server.protocol.signature import Signature, TensorSpec
-from tidegate_server.protocol.tensor_schemas import Schema, nested_schema, output_schema
+from tidegate_server.protocol.tensor_schemas import Schema, nested_schema, output_schema, record
 from tidegate_server.protocol.v2 import EXTENSIONS, PLATFORM, model_names
 
 _TEXT: Schema = {"type": "string"}
@@ -55,16 +55,6 @@ def error_responses() -> dict[str, Any]:
     return {code: {"description": words, "content": content, **_headers(code)} for code, words in known.items()}
 
 
-def record(fields: dict[str, Schema], optional: dict[str, Schema] | None = None) -> Schema:
-    """An object of these fields and no others."""
-    return {
-        "type": "object",
-        "required": list(fields),
-        "additionalProperties": False,
-        "properties": {**fields, **(optional or {})},
-    }
-
-
 def _headers(code: str) -> dict[str, Any]:
     if code == "429":
         return {"headers": {"Retry-After": {"description": "Seconds", "required": True, "schema": _COUNT}}}
@@ -73,12 +63,8 @@ def _headers(code: str) -> dict[str, Any]:
 
 def _infer_answer(name: str, revision: str, signature: Signature) -> Schema:
     outputs: Schema = {"type": "array", "items": {"anyOf": [output_schema(spec) for spec in signature.outputs]}}
-    fields: dict[str, Schema] = {
-        "model_name": {"const": name},
-        "model_version": {"const": revision},
-        "outputs": outputs,
-    }
-    return record(fields, {"id": _TEXT})
+    identity: dict[str, Schema] = {"model_name": {"const": name}, "model_version": {"const": revision}}
+    return record({**identity, "outputs": outputs}, {"id": _TEXT})
 
 
 def _predict_answer(name: str, revision: str, signature: Signature) -> Schema:

@@ -16,6 +16,16 @@ _FORMATS = {"INT32": "int32", "INT64": "int64", "FP32": "float", "FP64": "double
 _MAX_RANK = 32
 
 
+def record(fields: dict[str, Schema], optional: dict[str, Schema] | None = None) -> Schema:
+    """An object of these fields and no others."""
+    return {
+        "type": "object",
+        "required": list(fields),
+        "additionalProperties": False,
+        "properties": {**fields, **(optional or {})},
+    }
+
+
 def value_schema(datatype: str) -> Schema:
     """Of one element."""
     if datatype == "BOOL":
@@ -73,12 +83,12 @@ def input_schema(spec: TensorSpec) -> Schema:
 def output_schema(spec: TensorSpec) -> Schema:
     """One of an answer's "outputs": its data as JSON, its number of bytes, or its best classes."""
     forms = [
-        _answered(spec, spec.datatype, {"data": {"type": "array", "items": value_schema(spec.datatype)}}),
-        _answered(spec, spec.datatype, {"parameters": _BYTES_FOLLOW}),
+        _sent(spec, spec.datatype, {"data": {"type": "array", "items": value_schema(spec.datatype)}}),
+        _sent(spec, spec.datatype, {"parameters": _BYTES_FOLLOW}),
     ]
     if spec.datatype not in ("BOOL", "BYTES"):
         classes = {"type": "array", "items": {"type": "string", "pattern": "^.+:[0-9]+"}}
-        forms += [_answered(spec, "BYTES", {"data": classes}), _answered(spec, "BYTES", {"parameters": _BYTES_FOLLOW})]
+        forms += [_sent(spec, "BYTES", {"data": classes}), _sent(spec, "BYTES", {"parameters": _BYTES_FOLLOW})]
     return {"title": f"output {spec.name}", "anyOf": forms}
 
 
@@ -100,12 +110,7 @@ def requested_schema(signature: Signature) -> Schema:
 
 def row_schema(signature: Signature) -> Schema:
     """One of "rows" for /predict."""
-    return {
-        "type": "object",
-        "required": [spec.name for spec in signature.inputs],
-        "additionalProperties": False,
-        "properties": {spec.name: _cell_schema(spec) for spec in signature.inputs},
-    }
+    return record({spec.name: _cell_schema(spec) for spec in signature.inputs})
 
 
 def takes_rows(signature: Signature) -> bool:
@@ -129,18 +134,9 @@ _BYTES_FOLLOW: Schema = {
 }
 
 
-def _answered(spec: TensorSpec, datatype: str, properties: Schema) -> Schema:
-    return {
-        "type": "object",
-        "required": ["name", "shape", "datatype", *properties],
-        "additionalProperties": False,
-        "properties": {
-            "name": {"const": spec.name},
-            "shape": {"type": "array", "items": {"type": "integer", "minimum": 0}},
-            "datatype": {"const": datatype},
-            **properties,
-        },
-    }
+def _sent(spec: TensorSpec, datatype: str, properties: Schema) -> Schema:
+    shape: Schema = {"type": "array", "items": {"type": "integer", "minimum": 0}}
+    return record({"name": {"const": spec.name}, "shape": shape, "datatype": {"const": datatype}, **properties})
 
 
 def _shape_schema(spec: TensorSpec) -> Schema:
