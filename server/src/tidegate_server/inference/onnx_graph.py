@@ -7,7 +7,7 @@ from pathlib import Path
 from tidegate_server.onnx_file import fields
 
 TIME_DEPENDS_ON_VALUES = frozenset(
-    [
+    {
         "Loop",
         "Scan",
         "If",
@@ -22,7 +22,7 @@ TIME_DEPENDS_ON_VALUES = frozenset(
         "RandomNormalLike",
         "RandomUniformLike",
         "NonMaxSuppression",
-    ]
+    }
 )
 """Operators that one small input can make run for long, by its values."""
 
