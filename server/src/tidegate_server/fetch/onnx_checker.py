@@ -1,4 +1,4 @@
-"""Asks ONNX's own checker about a model, in a process of its own: it parses what strangers wrote, in C++.
+"""Runs ONNX's own checker on a model, in a process of its own: it parses what strangers wrote, in C++.
 
 Operators of domains that the checker has no definitions of (`ai.onnx.contrib` and `com.microsoft.extensions` of
 onnxruntime-extensions, `com.microsoft` of the runtime) are passed over; whether they exist, the runtime says.
@@ -32,7 +32,7 @@ def check_graph(model: Path, how: str) -> None:
 
 
 def _fault(model: Path) -> str | None:
-    """The checker's words; None when it has nothing to say, or couldn't be asked, which the log tells."""
+    """The checker's words; None when it finds no fault, or couldn't run, which is logged."""
     size = model.stat().st_size
     if size > MAX_BYTES:
         log.warning("the graph isn't checked: it has %d bytes, and protobuf reads no more than %d", size, MAX_BYTES)

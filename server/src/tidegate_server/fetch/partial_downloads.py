@@ -30,6 +30,7 @@ class PartialDownloads:
     """The partial files of a model. `source`: the URI without what may be secret."""
 
     def __init__(self, target: Path, source: str) -> None:
+        """Makes the folder and deletes what is of another source. Raises FetchFailed."""
         self.folder = target.parent / f".{target.name}.fetch"
         self.source = source
         with disk_failures(target):

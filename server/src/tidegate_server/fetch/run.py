@@ -43,7 +43,7 @@ Result = TypeVar("Result")
 
 def fetch(environ: Mapping[str, str]) -> int:
     """The exit code, 0 or 1; the report goes to the termination log and to stdout."""
-    # The libraries of the clouds tell every request with its headers.
+    # The libraries of the clouds log every request with its headers.
     logging.getLogger().setLevel(logging.WARNING)
     logging.getLogger("tidegate_server").setLevel(logging.INFO)
     try:
@@ -148,7 +148,7 @@ class _Job:
         return installed if settings.model_files_sha256 in ("", files_digest(installed.digests)) else None
 
     def _single_file(self) -> InstalledModel | None:
-        """A model of one file has no record; whether there is more to it, its URI tells."""
+        """A model of one file has no record; whether there is more to it, its URI says."""
         settings, target = self.settings, self.settings.model_path
         if self.signer is not None or settings.model_files_sha256 or not self.uri.printable.endswith(".onnx"):
             return None

@@ -69,6 +69,7 @@ class Engine:
         metrics: ServerMetrics,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
+        """Starts no threads before they are needed."""
         self._model, self._plan, self._limits, self._metrics, self._loop = model, plan, limits, metrics, loop
         self._inputs = tuple(spec.name for spec in model.signature.inputs)
         self._only_input = self._inputs[0] if len(self._inputs) == 1 else None

@@ -97,7 +97,7 @@ def _worthwhile_rows(seconds_by_rows: Mapping[int, float]) -> int:
 
 
 def _is_better_inline(measurement: LayoutMeasurement, max_rows: int) -> bool:
-    """Inline, all work is one after the other; in threads, runs overlap but every batch is handed over."""
+    """Inline, all work is one after the other; in threads, runs overlap but every batch costs a hand-off."""
     seconds = measurement.seconds_by_rows[max_rows]
     if seconds > MAX_INLINE_SECONDS:
         return False

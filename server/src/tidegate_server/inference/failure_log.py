@@ -11,6 +11,7 @@ class FailureLog:
     """Logs failures of the model. One thread at a time may use it."""
 
     def __init__(self) -> None:
+        """The first failure is logged."""
         self._silent_until = float("-inf")
         self._unsaid = 0
 

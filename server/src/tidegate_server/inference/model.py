@@ -36,6 +36,7 @@ class CancelToken:
     """Ends a run of the model from another thread."""
 
     def __init__(self) -> None:
+        """For one run."""
         self.options = onnxruntime.RunOptions()
 
     def cancel(self) -> None:
@@ -47,6 +48,7 @@ class Model:
     """An open model."""
 
     def __init__(self, path: Path, session: Any) -> None:
+        """`session` has been opened from `path`."""
         self.path, self._session = path, session
         self.signature = _signature(session)
 

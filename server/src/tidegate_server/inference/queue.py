@@ -55,6 +55,7 @@ class InferenceQueue:
     bytes: int = 0
 
     def __len__(self) -> int:
+        """Requests that wait."""
         return len(self._waiting)
 
     @property

@@ -21,6 +21,7 @@ class SnapshotCollector(Collector):
     """Prometheus' view of a snapshot, which is taken at every scrape."""
 
     def __init__(self, snapshot: Callable[[], Snapshot]) -> None:
+        """`snapshot` takes one."""
         self._snapshot = snapshot
 
     def collect(self) -> Iterator[Metric]:

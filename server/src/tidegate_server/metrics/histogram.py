@@ -4,7 +4,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 
 SMALLEST_EXPONENT = -16
-"""27 µs: below it nothing of this server can be told apart from the measuring."""
+"""27 µs: below it nothing of this server can be distinguished from the measuring."""
 
 
 def latency_buckets() -> tuple[float, ...]:
@@ -16,17 +16,18 @@ def latency_buckets() -> tuple[float, ...]:
 
 
 class Histogram:
-    """`bounds` are the buckets' upper bounds, each inclusive, in ascending order; there's one more bucket above."""
+    """Counts of values by bucket, and their sum."""
 
     __slots__ = ("bounds", "counts", "total")
 
     def __init__(self, bounds: Sequence[float]) -> None:
+        """`bounds`: inclusive upper bounds in ascending order; there's one more bucket above."""
         self.bounds = tuple(bounds)
         self.counts = [0] * (len(self.bounds) + 1)
         self.total = 0.0
 
     def observe(self, value: float, times: int = 1) -> None:
-        """`value` was seen so often."""
+        """Counts `value` so many times."""
         self.counts[bisect_left(self.bounds, value)] += times
         self.total += value * times
 

@@ -52,6 +52,7 @@ class ServerMetrics:
         *,
         clock: Callable[[], float] = time,
     ) -> None:
+        """Everything at zero. `clock` gives seconds of Unix time."""
         bounds = latency_buckets()
         self._bounds = bounds
         self._identity, self._clock = identity, clock

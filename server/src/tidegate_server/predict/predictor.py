@@ -69,7 +69,7 @@ class PlainPredictor:
 
 
 def output_writer(document: Any) -> Callable[[str, str, Sequence[Outputs]], bytes]:
-    """Answers a single run with its tensors, in the form that `document` asked for."""
+    """Encodes the tensors of a single run in the form that `document` wants."""
     return _write_rows if wants_rows(document) else _write_outputs
 
 

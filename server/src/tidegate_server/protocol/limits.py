@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Limits:
+    """Of one request."""
+
     max_elements: int = 2**24
     """Of all tensors of a request together."""
     max_depth: int = 32

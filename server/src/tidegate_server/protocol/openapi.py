@@ -136,7 +136,7 @@ class _Paths:
         }
 
     def _probe(self, identifier: str, summary: str, schema: str, *codes: str) -> Json:
-        """Open to everybody, and never turned away."""
+        """Open to everybody, and never rejected."""
         operation = _Paths(False, None, None)._operation(identifier, summary, _answer(schema), *codes)
         operation["responses"]["503"] = _answer(schema, "Error", words="Not now")
         return operation
@@ -196,7 +196,7 @@ def _body(schema: str, example: Any, *, binary: bool = False) -> Json:
     return {"required": True, **words, "content": content}
 
 
-# --- questions
+# --- request bodies
 
 
 def _infer_schema(signature: Signature) -> Json:

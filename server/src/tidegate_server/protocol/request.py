@@ -1,4 +1,4 @@
-"""What a client asks for, whichever way it asked. Pure."""
+"""An inference request, whichever protocol it came by. Pure."""
 
 from dataclasses import dataclass
 from functools import lru_cache

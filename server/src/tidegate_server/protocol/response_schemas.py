@@ -1,4 +1,4 @@
-"""JSON Schemas of everything that the server answers. Pure."""
+"""JSON Schemas of every response. Pure."""
 
 from typing import Any
 
@@ -84,7 +84,7 @@ def _predict_answer(name: str, revision: str, signature: Signature) -> Schema:
 
 
 def _of_any_size(spec: TensorSpec) -> TensorSpec:
-    # The graph's word on an output's shape is a hint: the runtime answers other shapes under it too.
+    # The graph's shape of an output is a hint: the runtime answers other shapes under it too.
     return TensorSpec(spec.name, spec.datatype, ())
 
 

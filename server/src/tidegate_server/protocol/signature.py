@@ -69,7 +69,7 @@ class Signature:
         first = [spec.dimensions[0] if spec.dimensions else 1 for spec in tensors]
         if not tensors or any(isinstance(size, int) and size >= 0 for size in first):
             return False
-        # Outputs' dimensions are often named by no rule at all; inputs' names are the exporter's word.
+        # Outputs' dimensions are often named by no rule at all; inputs' names are the exporter's promise.
         names = {size for size in first[: len(self.inputs)] if isinstance(size, str)}
         return len(names) <= 1
 
@@ -106,12 +106,12 @@ def dimension_mismatch(signature: Signature, arrays: dict[str, np.ndarray[Any, A
 
     Some exporters name dimensions carelessly and the runtime doesn't mind, so this explains a failure but forbids none.
     """
-    seen: dict[str, tuple[str, int]] = {}
+    sizes: dict[str, tuple[str, int]] = {}
     for spec in signature.inputs:
         for symbol, size in zip(spec.dimensions, arrays[spec.name].shape, strict=False):
             if not isinstance(symbol, str):
                 continue
-            other, agreed = seen.setdefault(symbol, (spec.name, size))
+            other, agreed = sizes.setdefault(symbol, (spec.name, size))
             if agreed != size:
                 return f"dimension {symbol!r} is {agreed} in input {other} and {size} in input {spec.name}"
     return None

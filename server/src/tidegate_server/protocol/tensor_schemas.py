@@ -48,7 +48,7 @@ def value_schema(datatype: str) -> Schema:
 def nested_schema(spec: TensorSpec) -> Schema:
     """Lists in lists, by the model's shape."""
     schema = value_schema(spec.datatype)
-    if not spec.shape:  # a scalar or a tensor of any rank: the graph doesn't tell
+    if not spec.shape:  # a scalar or a tensor of any rank: the graph doesn't say
         return {"anyOf": [schema, {"type": "array", "minItems": 1}]}
     for size in reversed(spec.shape):
         bounds = {"minItems": 1} if size == -1 else {"minItems": size, "maxItems": size}

@@ -146,7 +146,7 @@ def typed_array(spec: TensorSpec, shape: Sequence[int], values: list[Any], kinds
         values = _whole(spec, values)
     try:
         packed = _packer(_PACKED_AS[datatype], len(values)).pack(*values)
-    except (struct.error, OverflowError):  # their kinds were seen, so it's the range
+    except (struct.error, OverflowError):  # their kinds were checked, so it's the range
         raise InvalidRequest(f"input {spec.name}: a number is out of the range of {datatype}") from None
     return np.ndarray(shape, DTYPES[datatype], packed)
 

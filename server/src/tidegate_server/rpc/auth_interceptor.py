@@ -21,6 +21,7 @@ class AuthInterceptor(grpc.ServerInterceptor):
     """Rejects calls without a good key or token; rejected inference requests are counted."""
 
     def __init__(self, authenticator: Authenticator, metrics: ServerMetrics) -> None:
+        """`metrics` count what is rejected."""
         self._authenticator, self._metrics = authenticator, metrics
 
     def intercept_service(

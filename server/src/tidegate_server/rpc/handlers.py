@@ -32,7 +32,7 @@ RequestMessage = TypeVar("RequestMessage", bound=Message)
 
 
 class RpcHandlers:
-    """The handlers of both services. `body_seconds`: how long a client may take to send a message."""
+    """The handlers of both services, which share a servicer."""
 
     def __init__(
         self,
@@ -43,6 +43,7 @@ class RpcHandlers:
         body_seconds: float,
         telemetry: RpcTelemetry | None = None,
     ) -> None:
+        """`body_seconds`: how long a client may take to send a message."""
         self._servicer, self._inference, self._telemetry = servicer, inference, telemetry
         self._timeouts, self._stream_limiter, self._body_seconds = timeouts, stream_limiter, body_seconds
         self._draining = False

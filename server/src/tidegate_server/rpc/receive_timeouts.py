@@ -13,6 +13,7 @@ class ReceiveTimeouts:
     """Cancels calls whose next message doesn't come in time. One thread watches all of them."""
 
     def __init__(self) -> None:
+        """Nothing is cancelled before `start`."""
         self._deadlines: dict[grpc.ServicerContext, float] = {}
         self._lock = Lock()
         self._stopped = Event()

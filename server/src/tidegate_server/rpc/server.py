@@ -35,10 +35,7 @@ MINUTE_MS = 60_000
 
 
 class GrpcServer:
-    """Serves one model. `threads`: how many inference requests may wait; a quarter as many streams may be open besides.
-
-    `body_seconds`: how long a client may take to send a message. `properties` of the model go out with its metadata.
-    """
+    """Serves one model."""
 
     def __init__(
         self,
@@ -53,6 +50,10 @@ class GrpcServer:
         properties: Mapping[str, str] = MappingProxyType({}),
         telemetry: RpcTelemetry | None = None,
     ) -> None:
+        """`threads`: how many inference requests may wait; a quarter as many streams may be open besides.
+
+        `body_seconds`: how long a client may take to send a message. `properties` go out with the model's metadata.
+        """
         max_streams = max(1, threads // 4)
         max_calls = threads + max_streams + EXTRA_THREADS
         self.port = port
@@ -124,7 +125,7 @@ def _options(max_message_bytes: int) -> list[tuple[str, Any]]:
         ("grpc.max_connection_age_ms", 5 * MINUTE_MS),
         ("grpc.max_connection_age_grace_ms", 5 * MINUTE_MS),
         ("grpc.max_connection_idle_ms", 10 * MINUTE_MS),
-        # A client that vanished without a word is noticed within a minute and a half.
+        # A client that vanished without closing its connection is noticed within a minute and a half.
         ("grpc.keepalive_time_ms", MINUTE_MS),
         ("grpc.keepalive_timeout_ms", 20_000),
         ("grpc.keepalive_permit_without_calls", 1),

@@ -18,17 +18,15 @@ RETRY_AFTER_SECONDS = 1
 
 
 class Servicer:
-    """One method for each RPC. `max_waiting`: inference requests that may wait for the model; the next is rejected.
-
-    `properties` of the model go out with its metadata.
-    """
+    """One method for each RPC."""
 
     def __init__(self, inference: Inference, max_waiting: int, properties: Mapping[str, str]) -> None:
+        """`max_waiting`: requests that may wait for the model. `properties` go out with its metadata."""
         self._inference, self._properties = inference, properties
         self._slots = BoundedSemaphore(max_waiting)
 
     def server_live(self, _: pb.ServerLiveRequest) -> pb.ServerLiveResponse:
-        """Always true: whoever hears it can."""
+        """Always true."""
         return pb.ServerLiveResponse(live=True)
 
     def server_ready(self, _: pb.ServerReadyRequest) -> pb.ServerReadyResponse:

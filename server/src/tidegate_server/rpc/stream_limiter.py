@@ -14,9 +14,10 @@ IDLE_TIMEOUT_SECONDS = 300.0
 
 
 class StreamLimiter:
-    """`max_streams` may be open at once; each holds a thread, and is ended when it is idle for too long."""
+    """Each stream holds a thread, and is ended when it is idle for too long."""
 
     def __init__(self, max_streams: int, timeouts: ReceiveTimeouts) -> None:
+        """`max_streams` may be open at once."""
         self._slots, self._timeouts = BoundedSemaphore(max_streams), timeouts
         self._lock = Lock()
         self._idle: set[grpc.ServicerContext] = set()

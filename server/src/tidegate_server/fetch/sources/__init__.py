@@ -17,7 +17,9 @@ from tidegate_server.fetch.sources.listing import Listing
 class Source(Protocol):
     """Says what a URI names. Raises FetchFailed, `transient` where trying again soon may help."""
 
-    def __call__(self, uri: str, environ: Mapping[str, str]) -> Listing: ...
+    def __call__(self, uri: str, environ: Mapping[str, str]) -> Listing:
+        """`environ`: credentials and endpoints."""
+        ...
 
 
 @dataclass(frozen=True)

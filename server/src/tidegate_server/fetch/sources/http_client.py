@@ -48,6 +48,7 @@ class BadStatus(FetchFailed):
     """An answer that isn't the file; a caller may know what to do about the status."""
 
     def __init__(self, status: int, headers: Message) -> None:
+        """`headers`: of the response."""
         failure = _status_failure(status)
         super().__init__(failure.reason, str(failure), transient=failure.transient)
         self.status = status

@@ -1,6 +1,6 @@
-"""What every source hands out: the files behind a URI, and their bytes from any offset.
+"""What every source returns: the files behind a URI, and their bytes from any offset.
 
-A source opens nothing by being asked for its listing alone unless it must: the bytes come when a file is opened.
+A source opens nothing for its listing alone unless it must: the bytes come when a file is opened.
 """
 
 from collections.abc import Callable

@@ -29,11 +29,16 @@ _PERMANENT_WORDS = ("credential", "permission", "denied", "forbidden", "unauthor
 class Bucket(Protocol):
     """What is used of an fsspec file system."""
 
-    def info(self, path: str) -> dict[str, Any]: ...
+    def info(self, path: str) -> dict[str, Any]:
+        """Of an object or a folder."""
+        ...
 
-    def find(self, path: str, **options: Any) -> dict[str, dict[str, Any]]: ...
+    def find(self, path: str, **options: Any) -> dict[str, dict[str, Any]]:
+        """All objects below a path, by path."""
+        ...
 
-    def open(self, path: str, mode: str, **options: Any) -> Any: ...
+    def open(self, path: str, mode: str, **options: Any) -> Any:
+        """A file object."""
 
 
 Version = Callable[[Mapping[str, Any]], str | None]

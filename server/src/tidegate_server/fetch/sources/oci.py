@@ -60,6 +60,7 @@ class Registry:
     account: Account | None = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        """Reads the account. Raises FetchFailed."""
         insecure = self.environ.get("TIDEGATE_REGISTRY_INSECURE", "")
         self.scheme = "http" if is_plain(self.reference.host, insecure) else "https"
         self.account = find_account(self.reference, self.environ)

@@ -32,7 +32,7 @@ class Reference:
 
     @property
     def host(self) -> str:
-        """Who is asked: Docker Hub's registry has another name than its references have."""
+        """Where requests go: Docker Hub's registry has another name than its references have."""
         return "registry-1.docker.io" if self.registry in _DOCKER_HUB else self.registry
 
 
