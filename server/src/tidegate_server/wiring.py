@@ -14,7 +14,7 @@ from tidegate_server.inference.engine import Engine, EngineLimits
 from tidegate_server.inference.failure_log import FailureLog
 from tidegate_server.inference.queue import QueueLimits
 from tidegate_server.inference.service import Inference
-from tidegate_server.metrics import Identity, ServerMetrics, prediction_plan
+from tidegate_server.metrics import Identity, RunPlan, ServerMetrics, prediction_plan
 from tidegate_server.preparation import Prepared
 from tidegate_server.processes.primary_client import primary_statistics
 from tidegate_server.processes.workers import Workers
@@ -63,9 +63,9 @@ def build(
     drain = Drain(DrainPolicy(settings.drain_seconds, settings.drain_deadline_seconds))
     inference = _inference(prepared, settings, loop, drain)
     if role is Role.PRIMARY:
-        inference.metrics.merge_with(workers.merged_with)
+        inference.metrics.merge = workers.merged_with
     else:
-        inference.metrics.set_statistics_source(partial(primary_statistics, settings.host, settings.admin_port))
+        inference.metrics.statistics_source = partial(primary_statistics, settings.host, settings.admin_port)
     telemetry = _telemetry(inference, settings)
     authenticator, info = prepared.authenticator, _server_info(prepared, inference, settings)
     handler = InferenceHandler(inference, authenticator, telemetry, settings.max_body_bytes)
@@ -103,15 +103,11 @@ def _inference(prepared: Prepared, settings: Settings, loop: asyncio.AbstractEve
     identity = Identity(settings.model_deployment, settings.revision, prepared.sha256, settings.model_name)
     signature, labels, plan = prepared.model.signature, prepared.package.labels, prepared.plan
     metrics = ServerMetrics(identity, prediction_plan(signature, labels))
-    metrics.set_plan(
-        threads_per_run=plan.layout.threads_per_run,
-        runs_at_once=plan.layout.runs_at_once,
-        max_rows=plan.max_rows,
-        inline=plan.inline,
-    )
+    layout = plan.layout
+    metrics.run_plan = RunPlan(layout.threads_per_run, layout.runs_at_once, plan.max_rows, plan.inline)
     limits = EngineLimits(QueueLimits(settings.max_queue, settings.max_queue_bytes), settings.request_seconds)
     engine = Engine(prepared.model, plan, limits, metrics, loop)
-    metrics.set_callbacks(queue_length=lambda: len(engine.queue))
+    metrics.callbacks.queue_length = lambda: len(engine.queue)
     return Inference(
         signature=signature,
         name=settings.model_name,
@@ -129,7 +125,7 @@ def _inference(prepared: Prepared, settings: Settings, loop: asyncio.AbstractEve
 
 def _telemetry(inference: Inference, settings: Settings) -> Telemetry:
     access_log = AccessLog(settings.access_log, settings.revision)
-    inference.metrics.set_callbacks(log_lines_dropped=access_log.dropped)
+    inference.metrics.callbacks.log_lines_dropped = access_log.dropped
     attributes = {"tidegate.model_deployment": settings.model_deployment, "tidegate.revision": settings.revision}
     return Telemetry(inference.metrics, access_log, Tracing.from_settings(settings.tracing, attributes))
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tidegate_server.metrics import Identity, ServerMetrics, latency_buckets, prediction_plan
+from tidegate_server.metrics import Identity, RunPlan, ServerMetrics, latency_buckets, prediction_plan
 from tidegate_server.metrics.server_metrics import CODES
 from tidegate_server.metrics.snapshot import merged
 from tidegate_server.protocol.signature import Signature, TensorSpec
@@ -86,8 +86,8 @@ def test_several_processes_count_as_one() -> None:
         metrics.request_failed("queue_full")
     found = merged([one.snapshot(), other.snapshot()])
     assert found.processes == 2
-    one.merge_with(lambda own: replace(merged([own, other.snapshot()]), processes=1, resident_bytes=0, cpu_seconds=0.0))
-    both.merge_with(lambda own: replace(own, resident_bytes=0, cpu_seconds=0.0))
+    one.merge = lambda own: replace(merged([own, other.snapshot()]), processes=1, resident_bytes=0, cpu_seconds=0.0)
+    both.merge = lambda own: replace(own, resident_bytes=0, cpu_seconds=0.0)
     seen, expected = read(one), read(both)
     assert {key: seen[key] for key in ours(seen)} == {key: expected[key] for key in ours(expected)}
     assert one.statistics() == both.statistics()
@@ -197,9 +197,9 @@ def test_dashboards_made_for_triton_find_their_names() -> None:
 
 def test_the_plan_and_the_watched_numbers_are_told() -> None:
     metrics = some_metrics()
-    metrics.set_plan(threads_per_run=1, runs_at_once=2, max_rows=64, inline=True)
-    metrics.set_callbacks(queue_length=lambda: 7)
-    metrics.set_callbacks(log_lines_dropped=lambda: 3)
+    metrics.run_plan = RunPlan(threads_per_run=1, runs_at_once=2, max_rows=64, inline=True)
+    metrics.callbacks.queue_length = lambda: 7
+    metrics.callbacks.log_lines_dropped = lambda: 3
     series = read(metrics)
     names = ("threads_per_run", "runs_at_once", "batch_rows_limit", "runs_inline", "queue_length")
     assert [of(series, name) for name in names] == [1, 2, 64, 1, 7]

@@ -3,6 +3,6 @@
 from tidegate_server.metrics.histogram import latency_buckets
 from tidegate_server.metrics.predictions import PredictionPlan, prediction_plan
 from tidegate_server.metrics.server_metrics import ServerMetrics
-from tidegate_server.metrics.snapshot import Identity
+from tidegate_server.metrics.snapshot import Identity, RunPlan
 
-__all__ = ["Identity", "PredictionPlan", "ServerMetrics", "latency_buckets", "prediction_plan"]
+__all__ = ["Identity", "PredictionPlan", "RunPlan", "ServerMetrics", "latency_buckets", "prediction_plan"]

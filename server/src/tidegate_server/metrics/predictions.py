@@ -21,6 +21,7 @@ from tidegate_server.protocol.tensors import Array, Outputs
 MAX_CLASSES = 100
 DEFAULT_CLASSES = 10
 OTHER = "other"
+"""The label's value for whatever has no series of its own."""
 MAX_ELEMENTS_PER_ROW = 10_000
 MAX_CLASS_NAME = 64
 SCORE_BOUNDS = tuple(round(0.05 * step, 2) for step in range(1, 21))

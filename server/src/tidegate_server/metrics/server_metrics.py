@@ -16,8 +16,8 @@ from prometheus_client import CollectorRegistry, ProcessCollector, generate_late
 from tidegate_server.memory import resident_bytes
 from tidegate_server.metrics.collector import SnapshotCollector
 from tidegate_server.metrics.histogram import Histogram, latency_buckets
-from tidegate_server.metrics.predictions import PredictionPlan, count_predictions
-from tidegate_server.metrics.snapshot import OTHER, GaugeCallbacks, Identity, RunPlan, Snapshot
+from tidegate_server.metrics.predictions import OTHER, PredictionPlan, count_predictions
+from tidegate_server.metrics.snapshot import GaugeCallbacks, Identity, RunPlan, Snapshot
 from tidegate_server.metrics.statistics import statistics
 from tidegate_server.protocol.tensors import Outputs
 
@@ -46,11 +46,7 @@ class ServerMetrics:
     """Counts inference requests. Any thread may call anything."""
 
     def __init__(
-        self,
-        identity: Identity,
-        predictions: PredictionPlan | None = None,
-        *,
-        clock: Callable[[], float] = time,
+        self, identity: Identity, predictions: PredictionPlan | None = None, *, clock: Callable[[], float] = time
     ) -> None:
         """Everything at zero. `clock` gives seconds of Unix time."""
         bounds = latency_buckets()
@@ -71,12 +67,15 @@ class ServerMetrics:
         self._last_run = 0.0
         self._pending = _PendingOutputs()
         self._prediction_counts = count_predictions(self._plan, ())
-        self._run_plan = RunPlan()
-        self._callbacks = GaugeCallbacks()
+        self.run_plan = RunPlan()
+        """Set after the warm-up."""
+        self.callbacks = GaugeCallbacks()
+        self.merge: Callable[[Snapshot], Snapshot] = lambda own: own
+        """Set in the process that reports for several: adds the others' numbers to its own."""
+        self.statistics_source: Callable[[], dict[str, Any]] = lambda: statistics(self.merge(self.snapshot()))
+        """Set in the other processes: the statistics of all."""
         self._registry = CollectorRegistry(auto_describe=False)
-        self._merge: Callable[[Snapshot], Snapshot] = lambda own: own
-        self._statistics: Callable[[], dict[str, Any]] = lambda: statistics(self._merge(self.snapshot()))
-        self._registry.register(SnapshotCollector(lambda: self._merge(self.snapshot())))
+        self._registry.register(SnapshotCollector(lambda: self.merge(self.snapshot())))
         ProcessCollector(registry=self._registry)
 
     # --- on the hot path
@@ -151,32 +150,6 @@ class ServerMetrics:
         with self._lock:
             self._prediction_counts = self._prediction_counts.plus(found)
 
-    # --- set once
-
-    def set_plan(self, *, threads_per_run: int, runs_at_once: int, max_rows: int, inline: bool) -> None:
-        """How the machine is shared between runs, from the warm-up."""
-        self._run_plan = RunPlan(threads_per_run, runs_at_once, max_rows, inline)
-
-    def set_callbacks(
-        self,
-        *,
-        queue_length: Callable[[], int] | None = None,
-        log_lines_dropped: Callable[[], int] | None = None,
-    ) -> None:
-        """Where numbers come from that others keep; called at every scrape, in the scrape's thread."""
-        if queue_length is not None:
-            self._callbacks.queue_length = queue_length
-        if log_lines_dropped is not None:
-            self._callbacks.log_lines_dropped = log_lines_dropped
-
-    def merge_with(self, merge: Callable[[Snapshot], Snapshot]) -> None:
-        """For the process that reports for several: `merge` adds the others' numbers to its own."""
-        self._merge = merge
-
-    def set_statistics_source(self, source: Callable[[], dict[str, Any]]) -> None:
-        """For the other processes: `source` gives the statistics of all."""
-        self._statistics = source
-
     # --- read
 
     def snapshot(self) -> Snapshot:
@@ -186,7 +159,7 @@ class ServerMetrics:
         if pending.batches:
             self._count(pending)
         # Called without the lock: nobody knows what these wait for.
-        queue_length, log_lines_dropped = self._callbacks.queue_length(), self._callbacks.log_lines_dropped()
+        queue_length, log_lines_dropped = self.callbacks.queue_length(), self.callbacks.log_lines_dropped()
         with self._lock:
             return Snapshot(
                 identity=self._identity,
@@ -202,7 +175,7 @@ class ServerMetrics:
                 failures=dict(self._failures),
                 last_run=self._last_run,
                 prediction_counts=self._prediction_counts,
-                run_plan=self._run_plan,
+                run_plan=self.run_plan,
                 queue_length=queue_length,
                 log_lines_dropped=log_lines_dropped,
                 resident_bytes=resident_bytes(),
@@ -211,7 +184,7 @@ class ServerMetrics:
 
     def statistics(self) -> dict[str, Any]:
         """The protocol's statistics of this one model, for `/v2/models/NAME/stats`."""
-        return self._statistics()
+        return self.statistics_source()
 
     def exposition(self) -> bytes:
         """Prometheus' text format, version 0.0.4."""

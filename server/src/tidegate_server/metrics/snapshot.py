@@ -8,8 +8,6 @@ from tidegate_server.metrics.histogram import Histogram
 from tidegate_server.metrics.predictions import PredictionCounts, PredictionPlan
 
 _NO_BATCH = (0, 0.0)
-OTHER = "other"
-"""The label's value for whatever has no series of its own."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +28,7 @@ class Identity:
 
 @dataclass(frozen=True)
 class RunPlan:
-    """Zeros until the warm-up has chosen."""
+    """How the CPUs are shared between runs; zeros until the warm-up has chosen."""
 
     threads_per_run: int = 0
     runs_at_once: int = 0
@@ -40,7 +38,7 @@ class RunPlan:
 
 @dataclass
 class GaugeCallbacks:
-    """Called for numbers that others keep."""
+    """For numbers that others keep; called at every scrape, in the scrape's thread."""
 
     queue_length: Callable[[], int] = lambda: 0
     log_lines_dropped: Callable[[], int] = lambda: 0

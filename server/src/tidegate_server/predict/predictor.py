@@ -70,14 +70,5 @@ class PlainPredictor:
 
 def output_writer(document: Any) -> Callable[[str, str, Sequence[Outputs]], bytes]:
     """Encodes the tensors of a single run in the form that `document` wants."""
-    return _write_rows if wants_rows(document) else _write_outputs
-
-
-def _write_outputs(model: str, revision: str, outputs: Sequence[Outputs]) -> bytes:
-    (only,) = outputs
-    return write_predict(model, revision, only)
-
-
-def _write_rows(model: str, revision: str, outputs: Sequence[Outputs]) -> bytes:
-    (only,) = outputs
-    return write_rows(model, revision, only)
+    write = write_rows if wants_rows(document) else write_predict
+    return lambda model, revision, outputs: write(model, revision, *outputs)

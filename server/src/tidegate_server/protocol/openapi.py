@@ -20,6 +20,7 @@ from tidegate_server.protocol.tensor_schemas import (
     row_schema,
     takes_rows,
 )
+from tidegate_server.protocol.v2 import LENGTH_HEADER
 
 Json = dict[str, Any]
 
@@ -27,10 +28,9 @@ MAX_EXAMPLE_ELEMENTS = 2**14
 """A larger input is no example that anybody would read."""
 
 _JSON, _OCTETS = "application/json", "application/octet-stream"
-_LENGTH_HEADER = "Inference-Header-Content-Length"
 _SECURITY: list[Json] = [{"key": []}, {"bearer": []}]
 _BINARY_WORDS = (
-    f"In application/octet-stream, the header {_LENGTH_HEADER} says how many bytes of JSON come first. The bytes of "
+    f"In application/octet-stream, the header {LENGTH_HEADER} says how many bytes of JSON come first. The bytes of "
     "each input with parameters.binary_data_size follow, in the order of the inputs. With 0 there is no JSON, and all "
     "bytes are the only input."
 )
@@ -178,7 +178,7 @@ def _infer_answer() -> Json:
     length = {"description": "Bytes of JSON before those of the tensors", "schema": {"type": "integer", "minimum": 0}}
     return {
         "description": "Answered; bytes of tensors follow the JSON when an output was wanted so",
-        "headers": {_LENGTH_HEADER: length},
+        "headers": {LENGTH_HEADER: length},
         "content": {_JSON: {"schema": _schema_of("InferAnswer")}, _OCTETS: {}},
     }
 

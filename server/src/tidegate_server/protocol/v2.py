@@ -38,7 +38,7 @@ EXTENSIONS = ("binary_tensor_data", "classification", "statistics")
 PLATFORM = "onnx_onnxv1"
 
 _SERVER = "tidegate-server"
-_LENGTH_HEADER = "Inference-Header-Content-Length"
+LENGTH_HEADER = "Inference-Header-Content-Length"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class _BinaryData:
 
     def __init__(self, body: bytes, json_bytes: int) -> None:
         if not 0 <= json_bytes <= len(body):
-            raise InvalidRequest(f"{_LENGTH_HEADER} is {json_bytes}, but the body has {len(body)} bytes")
+            raise InvalidRequest(f"{LENGTH_HEADER} is {json_bytes}, but the body has {len(body)} bytes")
         self.body, self.at = body, json_bytes
 
     def take(self, spec: TensorSpec, size: int) -> int:
@@ -142,7 +142,7 @@ def _binary_array(
     if type(size) is not int or size < 0:
         raise InvalidRequest(f"input {spec.name}: binary_data_size must be a number of bytes")
     if binary_data is None:
-        raise InvalidRequest(f"input {spec.name}: binary data needs the header {_LENGTH_HEADER}")
+        raise InvalidRequest(f"input {spec.name}: binary data needs the header {LENGTH_HEADER}")
     check_shape(spec, shape, limits)
     return array_from_bytes(spec, shape, binary_data.body, binary_data.take(spec, size), size)
 
@@ -150,7 +150,7 @@ def _binary_array(
 def _read_raw(body: bytes, signature: Signature, limits: Limits) -> InferRequest:
     """The body is the values of the only input and nothing else; every output is wanted as bytes."""
     if len(signature.inputs) != 1:
-        raise InvalidRequest(f"{_LENGTH_HEADER} 0 is for models with one input, this one has {len(signature.inputs)}")
+        raise InvalidRequest(f"{LENGTH_HEADER} 0 is for models with one input, this one has {len(signature.inputs)}")
     (spec,) = signature.inputs
     shape = _raw_shape(spec, len(body))
     check_shape(spec, shape, limits)
@@ -166,12 +166,12 @@ def _raw_shape(spec: TensorSpec, size: int) -> list[int]:
     if spec.datatype == "BYTES":
         if any(expected not in (-1, 1) for expected in spec.shape):
             raise InvalidRequest(
-                f"input {spec.name}: {_LENGTH_HEADER} 0 is one value, but the model's shape is {list(spec.shape)}"
+                f"input {spec.name}: {LENGTH_HEADER} 0 is one value, but the model's shape is {list(spec.shape)}"
             )
         return [1] * len(spec.shape)
     if spec.shape.count(-1) > 1:
         raise InvalidRequest(
-            f"input {spec.name}: {_LENGTH_HEADER} 0 can't say a shape with several variable dimensions; send JSON first"
+            f"input {spec.name}: {LENGTH_HEADER} 0 can't say a shape with several variable dimensions; send JSON first"
         )
     step = DTYPES[spec.datatype].itemsize * prod(expected for expected in spec.shape if expected != -1)
     if size == 0 or size % step:

@@ -129,16 +129,9 @@ class _Redirects(HTTPRedirectHandler):
 def _opener() -> OpenerDirector:
     """Only these: urllib's usual opener also follows redirects to ftp."""
     opener = OpenerDirector()
-    for handler in (
-        ProxyHandler(),
-        HTTPHandler(),
-        HTTPSHandler(),
-        HTTPDefaultErrorHandler(),
-        _Redirects(),
-        HTTPErrorProcessor(),
-        UnknownHandler(),
-    ):
-        opener.add_handler(handler)
+    handlers = (ProxyHandler, HTTPHandler, HTTPSHandler, HTTPDefaultErrorHandler, _Redirects, HTTPErrorProcessor)
+    for handler in (*handlers, UnknownHandler):
+        opener.add_handler(handler())
     return opener
 
 
