@@ -19,7 +19,7 @@ from benchmarks.server_trials.malformed import PATHS, Case, Shape, case_for, val
 from benchmarks.server_trials.models import with_inputs
 from benchmarks.server_trials.requests import end_as
 from benchmarks.server_trials.server_under_test import faults, start_tidegate
-from tests.server.protocol.questions import SIGNATURES
+from tests.server.protocol.example_requests import SIGNATURES
 from tidegate_server.protocol.signature import Signature
 
 AT_ONCE = 8

@@ -12,9 +12,9 @@ from typing import Any
 from benchmarks.http_client import request_bytes
 from benchmarks.server_trials.requests import End, compressed
 from benchmarks.server_trials.server_under_test import NAME
+from tests.server.protocol.example_requests import array_of, infer_body
 from tests.server.protocol.mutations import Case as RequestBody
 from tests.server.protocol.mutations import mutated
-from tests.server.protocol.questions import array_of, question
 from tidegate_server.protocol.signature import Signature
 
 PATHS = (f"/v2/models/{NAME}/infer", "/predict")
@@ -103,7 +103,7 @@ def valid_body(signature: Signature, random: Random) -> RequestBody:
     wanted: dict[str, Any] = random.choice(
         [{}, {"id": "7"}, {"outputs": [{"name": "scores"}]}, {"parameters": {"timeout": 10**6}}]
     )
-    return RequestBody(signature, *question(signature, arrays, binary, nested=random.random() < 0.5, **wanted))
+    return RequestBody(signature, *infer_body(signature, arrays, binary, nested=random.random() < 0.5, **wanted))
 
 
 def _value(datatype: str, random: Random) -> Any:

@@ -15,7 +15,7 @@ from benchmarks.server_trials.models import readings
 from benchmarks.server_trials.requests import End
 from benchmarks.server_trials.schema import check
 from benchmarks.server_trials.server_under_test import start_tidegate
-from tests.server.protocol.questions import SIGNATURES
+from tests.server.protocol.example_requests import SIGNATURES
 
 
 def test_nothing_that_is_sent_makes_a_server_fail(tmp_path: Path) -> None:

@@ -147,7 +147,7 @@ class Web:
     etags: bool = True
     redirects: dict[str, str] = field(default_factory=dict)
     breaks: list[int] = field(default_factory=list)
-    asked: list[GetRequest] = field(default_factory=list)
+    requests: list[GetRequest] = field(default_factory=list)
     port: int = 0
 
     def uri(self, path: str) -> str:
@@ -173,7 +173,7 @@ def serve_web() -> Iterator[Web]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            state.asked.append(GetRequest(self.path, {name.lower(): value for name, value in self.headers.items()}))
+            state.requests.append(GetRequest(self.path, {name.lower(): value for name, value in self.headers.items()}))
             path = self.path.partition("?")[0]
             if path in state.redirects:
                 self.send_response(302)

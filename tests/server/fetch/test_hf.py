@@ -26,7 +26,7 @@ class Hub:
     files: dict[str, bytes] = field(default_factory=dict)
     private: bool = False
     large: Web | None = None
-    asked: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
     port: int = 0
 
     @property
@@ -52,7 +52,7 @@ def hub(web: Web) -> Iterator[Hub]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             path = unquote(urlsplit(self.path).path)
-            state.asked.append(path)
+            state.requests.append(path)
             known = path in (
                 "/api/models/shop/digits/revision/main",
                 "/api/models/shop/digits/revision/v7",
@@ -103,9 +103,9 @@ def test_a_revision_is_pinned_to_its_commit(bring_alone: Bring, hub: Hub, whole:
     ended = bring_alone("hf://shop/digits@v7/m", **hub.environment)
     assert (ended.reason, ended.shown) == ("brought", contents(whole))
     assert ended.report["resolved"] == f"hf://shop/digits@{COMMIT}/m"
-    assert "/api/models/shop/digits/revision/v7" in hub.asked
-    assert all(f"/resolve/{COMMIT}/" in path for path in hub.asked if "/resolve/" in path)
-    assert not [path for path in hub.asked if "pytorch" in path]
+    assert "/api/models/shop/digits/revision/v7" in hub.requests
+    assert all(f"/resolve/{COMMIT}/" in path for path in hub.requests if "/resolve/" in path)
+    assert not [path for path in hub.requests if "pytorch" in path]
 
 
 def test_what_exporters_put_elsewhere_comes_along(bring_alone: Bring, hub: Hub, whole: Path) -> None:
@@ -127,9 +127,12 @@ def test_large_files_are_resumed_and_have_their_digest(bring_alone: Bring, hub: 
     web.files[hub_path] = linear.read_bytes()
     web.breaks = [100]
     ended = bring_alone("hf://shop/digits", **hub.environment, HF_TOKEN=TOKEN)
-    assert (ended.reason, [asked.headers.get("range") for asked in web.asked]) == ("brought", [None, "bytes=100-"])
+    assert (ended.reason, [request.headers.get("range") for request in web.requests]) == (
+        "brought",
+        [None, "bytes=100-"],
+    )
     # The Hub's token is no business of where the files are.
-    assert not [asked for asked in web.asked if "authorization" in asked.headers]
+    assert not [request for request in web.requests if "authorization" in request.headers]
     web.files[hub_path] = bytes(len(linear.read_bytes()))
     assert bring_alone("hf://shop/digits", **hub.environment, HF_TOKEN=TOKEN).reason == "WrongDigest"
 

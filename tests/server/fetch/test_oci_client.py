@@ -122,7 +122,7 @@ def test_a_token_is_not_given_to_where_blobs_are(bring: Bring, registry: Registr
     web.files["/blob"] = registry.content
     registry.store = web.uri("/blob?signature=x")
     ended = bring(uri(registry))
-    assert (ended.reason, "authorization" in web.asked[0].headers) == ("brought", False)
+    assert (ended.reason, "authorization" in web.requests[0].headers) == ("brought", False)
 
 
 def test_a_login_is_not_sent_to_another_scheme(bring: Bring, registry: Registry) -> None:

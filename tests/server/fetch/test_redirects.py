@@ -18,8 +18,8 @@ def test_credentials_stay_with_their_host(bring: Bring, web: Web, other_web: Web
     other_web.files["/real.onnx"] = linear.read_bytes()
     ended = bring(web.uri("/m.onnx").replace("//", "//me:password@"))
     assert ended.reason == "brought"
-    assert web.asked[0].headers["authorization"] == "Basic bWU6cGFzc3dvcmQ="
-    assert "authorization" not in other_web.asked[0].headers
+    assert web.requests[0].headers["authorization"] == "Basic bWU6cGFzc3dvcmQ="
+    assert "authorization" not in other_web.requests[0].headers
     assert "password" not in ended.log
 
 
@@ -34,7 +34,7 @@ def test_a_redirect_leads_to_no_other_scheme(bring: Bring, web: Web, target: str
 def test_a_circle_of_redirects_ends(bring: Bring, web: Web) -> None:
     web.redirects["/m.onnx"] = web.uri("/m.onnx")
     ended = bring(web.uri("/m.onnx"))
-    assert (ended.reason, len(web.asked) <= 11) == ("Unreachable", True)
+    assert (ended.reason, len(web.requests) <= 11) == ("Unreachable", True)
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_a_redirect_never_leaves_tls(
     web.files["/m.onnx"] = linear.read_bytes()
     targets.append(web.uri("/m.onnx"))
     ended = bring_alone(f"https://localhost:{port}/m.onnx", SSL_CERT_FILE=str(certificate))
-    assert (ended.reason, web.asked) == ("UnsupportedUri", [])
+    assert (ended.reason, web.requests) == ("UnsupportedUri", [])
     assert "from https to http" in ended.report["message"]
 
 
@@ -88,4 +88,4 @@ def test_a_certificate_that_nobody_signed_is_refused(bring_alone: Bring, secure:
 def test_a_proxy_is_used_where_the_environment_names_one(bring_alone: Bring, web: Web, linear: Path) -> None:
     web.files["http://models.example/m.onnx"] = linear.read_bytes()
     ended = bring_alone("http://models.example/m.onnx", HTTP_PROXY=web.uri(""), http_proxy=web.uri(""))
-    assert (ended.reason, [asked.path for asked in web.asked]) == ("brought", ["http://models.example/m.onnx"])
+    assert (ended.reason, [request.path for request in web.requests]) == ("brought", ["http://models.example/m.onnx"])

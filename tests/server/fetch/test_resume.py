@@ -12,7 +12,7 @@ from tidegate_server.fetch.run import with_retries
 
 
 def ranges(web: Web) -> list[str | None]:
-    return [asked.headers.get("range") for asked in web.asked]
+    return [request.headers.get("range") for request in web.requests]
 
 
 def test_a_broken_connection_is_resumed(bring: Bring, web: Web, linear: Path) -> None:
@@ -21,7 +21,7 @@ def test_a_broken_connection_is_resumed(bring: Bring, web: Web, linear: Path) ->
     ended = bring(web.uri("/m.onnx"))
     assert (ended.reason, ended.shown) == ("brought", {"model.onnx": linear.read_bytes()})
     assert ranges(web) == [None, "bytes=100-"]
-    assert web.asked[1].headers["if-range"] == web.etag(linear.read_bytes())
+    assert web.requests[1].headers["if-range"] == web.etag(linear.read_bytes())
 
 
 def test_the_next_container_goes_on_where_the_last_one_stopped(bring: Bring, web: Web, linear: Path) -> None:
@@ -67,7 +67,7 @@ def test_files_that_are_complete_are_not_fetched_twice(bring: Bring, web: Web, w
     web.breaks = [10**6, 50]
     ended = bring(web.uri("/m/"))
     assert (ended.reason, ended.shown) == ("brought", contents(whole))
-    paths = [(asked.path, asked.headers.get("range")) for asked in web.asked]
+    paths = [(request.path, request.headers.get("range")) for request in web.requests]
     assert paths[:4] == [
         ("/m/model.onnx", None),
         ("/m/weights.bin", None),

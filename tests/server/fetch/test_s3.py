@@ -12,7 +12,7 @@ from botocore.session import get_session
 from tests.conftest import free_port, running, until
 from tests.server.fetch.broken_proxy import breaking_proxy
 from tests.server.fetch.conftest import Bring, contents, files_sha256
-from tests.server.fetch.test_archives import pack
+from tests.server.fetch.test_archive import pack
 from tidegate_server.fetch.sources.object_storage import BLOCK_BYTES
 
 pytestmark = pytest.mark.sources

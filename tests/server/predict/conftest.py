@@ -37,8 +37,8 @@ def run_sentiment(request: InferRequest) -> Mapping[str, Array]:
 
 def answer(predictor: Predictor, body: Any) -> Any:
     """What /predict gives for the example's model."""
-    asked = predictor.read(body, ROBERTA, Limits())
-    return orjson.loads(asked.write("sentiment", "r7", [run_sentiment(request) for request in asked.requests]))
+    parsed = predictor.read(body, ROBERTA, Limits())
+    return orjson.loads(parsed.write("sentiment", "r7", [run_sentiment(request) for request in parsed.requests]))
 
 
 def save_strings(path: Path, nodes: list[Any], domains: list[str]) -> Path:

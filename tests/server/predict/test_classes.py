@@ -99,9 +99,9 @@ def test_each_row_has_a_label_and_a_score(labels: Labels, signature: Signature, 
 def test_labels_come_beside_the_tensors() -> None:
     signature = outputs(("logits", "FP32", ("N", 3)))
     predictor = LabelledPredictor(find_classes(ABC, signature))
-    asked = predictor.read([[1, 2, 3, 4]], signature, Limits())
-    assert [request.arrays["x"].tolist() for request in asked.requests] == [[[1.0, 2.0, 3.0, 4.0]]]
-    answer = asked.write("m", "r", [{"logits": np.array([[0, 9, 0]], np.float32)}])
+    parsed = predictor.read([[1, 2, 3, 4]], signature, Limits())
+    assert [request.arrays["x"].tolist() for request in parsed.requests] == [[[1.0, 2.0, 3.0, 4.0]]]
+    answer = parsed.write("m", "r", [{"logits": np.array([[0, 9, 0]], np.float32)}])
     assert orjson.loads(answer) == {
         "predictions": [{"label": "b", "score": 0.999753}],
         "model": "m",
@@ -113,8 +113,8 @@ def test_labels_come_beside_the_tensors() -> None:
 def test_rows_are_answered_with_labels_and_rows() -> None:
     signature = Signature((TensorSpec("age", "FP32", ("N",)),), (TensorSpec("label", "INT64", ("N",)),))
     predictor = LabelledPredictor(find_classes(YES, signature))
-    asked = predictor.read({"rows": [{"age": 3}, {"age": 70}]}, signature, Limits())
-    assert orjson.loads(asked.write("m", "r", [{"label": np.array([0, 1])}])) == {
+    parsed = predictor.read({"rows": [{"age": 3}, {"age": 70}]}, signature, Limits())
+    assert orjson.loads(parsed.write("m", "r", [{"label": np.array([0, 1])}])) == {
         "predictions": [{"label": "no", "positive": False}, {"label": "yes", "positive": True}],
         "model": "m",
         "revision": "r",

@@ -20,10 +20,10 @@ def test_a_graph_with_an_operator_of_the_library_is_recognised_and_runs_with_it(
     options.register_custom_ops_library(extensions_library())
     session = onnxruntime.InferenceSession(str(long_or_short), options, providers=["CPUExecutionProvider"])
     predictor = open_package(tmp.parent, LENGTHS).predictor
-    asked = predictor.read({"texts": ["four", "more than ten letters"]}, LENGTHS, Limits())
-    (request,) = asked.requests
+    parsed = predictor.read({"texts": ["four", "more than ten letters"]}, LENGTHS, Limits())
+    (request,) = parsed.requests
     outputs = {"logits": session.run(["logits"], request.arrays)[0]}
-    assert orjson.loads(asked.write("m", "r", [outputs])) == {
+    assert orjson.loads(parsed.write("m", "r", [outputs])) == {
         "predictions": [
             {"label": "short", "score": 0.997527, "positive": False},
             {"label": "long", "score": 0.999983, "positive": True},

@@ -1,4 +1,4 @@
-"""The stored questions: what passes, what a failure says, what isn't the model's fault, and how one is written."""
+"""The stored requests: what passes, what a failure says, what isn't the model's fault, and how one is written."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -102,11 +102,11 @@ def test_a_model_that_fails_or_answers_nan_fails_its_case() -> None:
         return {"y": np.array([[np.nan, 4]]), "best": np.array([0])}
 
     case = {"inputs": {"x": [[1, 2]]}, "outputs": {"y": [[2, 4]]}}
-    asked = {"body": [[1, 2]], "answer": {"outputs": {"y": [[2, 4]]}}}
+    parsed = {"body": [[1, 2]], "answer": {"outputs": {"y": [[2, 4]]}}}
     assert [
         report(case, broken).failures,
         report(case, not_a_number).failures,
-        report(asked, not_a_number).failures,
+        report(parsed, not_a_number).failures,
     ] == [
         ("self-test case 1: the model failed while running; the log says more",),
         ("self-test case 1: output y[0][0] is nan, expected 2 ± 0.002",),

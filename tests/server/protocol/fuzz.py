@@ -1,4 +1,4 @@
-"""Reads mutated questions for some seconds and says how many. Anything but an answer or a refusal ends it with code 1.
+"""Reads mutated requests for some seconds and says how many. Anything but an answer or a refusal ends it with code 1.
 
     python -m tests.server.protocol.fuzz --seconds 60
     python -m tests.server.protocol.fuzz --seconds 60 --guided corpus/     by coverage; needs the package atheris
@@ -15,8 +15,8 @@ from pathlib import Path
 from random import Random
 from time import monotonic
 
+from tests.server.protocol.example_requests import SIGNATURES, assert_fits
 from tests.server.protocol.mutations import Case, mutated, valid_case
-from tests.server.protocol.questions import SIGNATURES, assert_fits
 from tidegate_server.errors import InvalidRequest
 from tidegate_server.protocol.json_codec import parse_json
 from tidegate_server.protocol.limits import Limits
@@ -26,25 +26,25 @@ from tidegate_server.protocol.signature import Signature, blank_inputs
 from tidegate_server.protocol.v2 import read_infer, write_infer
 
 LIMITS = Limits(max_elements=64, max_depth=8)
-CASES_BETWEEN_LOOKS_AT_THE_CLOCK = 200
+CASES_BETWEEN_CLOCK_READS = 200
 SEEDS_FOR_COVERAGE = 300
 NO_HEADER = 0xFFFF
 
 
 def outcome(case: Case) -> str:
     """ "answered" or the refusal's sentence without its numbers. Raises whatever the server mustn't."""
-    infer = _asked(lambda: read_infer(case.body, case.json_bytes, case.signature, LIMITS), case.signature)
+    infer = _read(lambda: read_infer(case.body, case.json_bytes, case.signature, LIMITS), case.signature)
     if isinstance(infer, InferRequest):
         outputs = blank_inputs(Signature(case.signature.outputs, ()))
         written = write_infer("m", "r", infer, outputs, case.signature)
         parse_json(written.body[: written.json_bytes])
-    plain = _asked(lambda: read_predict(parse_json(case.body), case.signature, LIMITS), case.signature)
-    if isinstance(plain, InferRequest):
-        parse_json(write_predict("m", "r", plain.arrays))
+    predict = _read(lambda: read_predict(parse_json(case.body), case.signature, LIMITS), case.signature)
+    if isinstance(predict, InferRequest):
+        parse_json(write_predict("m", "r", predict.arrays))
     return "answered" if isinstance(infer, InferRequest) else infer
 
 
-def _asked(read: Callable[[], InferRequest], signature: Signature) -> InferRequest | str:
+def _read(read: Callable[[], InferRequest], signature: Signature) -> InferRequest | str:
     try:
         request = read()
     except InvalidRequest as error:
@@ -58,7 +58,7 @@ def _asked(read: Callable[[], InferRequest], signature: Signature) -> InferReque
 def run(seconds: float, seed: int) -> int:
     random, until, outcomes = Random(seed), monotonic() + seconds, Counter[str]()
     while monotonic() < until:
-        for _ in range(CASES_BETWEEN_LOOKS_AT_THE_CLOCK):
+        for _ in range(CASES_BETWEEN_CLOCK_READS):
             case = mutated(valid_case(random), random)
             try:
                 outcomes[outcome(case)] += 1
@@ -112,10 +112,10 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--guided", type=Path, metavar="FOLDER", help="where inputs of new coverage are kept")
-    asked = parser.parse_args()
-    if asked.guided is None:
-        return run(asked.seconds, asked.seed)
-    run_guided(asked.seconds, asked.seed, asked.guided)
+    options = parser.parse_args()
+    if options.guided is None:
+        return run(options.seconds, options.seed)
+    run_guided(options.seconds, options.seed, options.guided)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Valid questions, and what can be done to them: to the document, to the bytes, and to the length header."""
+"""Valid requests, and what can be done to them: to the document, to the bytes, and to the length header."""
 
 import json
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.server.protocol.questions import SIGNATURES, array_of, question
+from tests.server.protocol.example_requests import SIGNATURES, array_of, infer_body
 from tidegate_server.protocol.signature import NUMPY_TYPES, Signature
 
 _ODD_VALUES: tuple[Any, ...] = (
@@ -38,7 +38,7 @@ def valid_case(random: Random) -> Case:
     fields: dict[str, Any] = random.choice(
         [{}, {"id": "7"}, {"outputs": [{"name": "scores"}]}, {"parameters": {"timeout": 5}}]
     )
-    return Case(signature, *question(signature, arrays, binary, nested=random.random() < 0.5, **fields))
+    return Case(signature, *infer_body(signature, arrays, binary, nested=random.random() < 0.5, **fields))
 
 
 def _value(datatype: str, random: Random) -> Any:

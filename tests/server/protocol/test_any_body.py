@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.server.protocol.questions import (
+from tests.server.protocol.example_requests import (
     ONE_INPUT,
     SIGNATURES,
     Array,
@@ -19,7 +19,7 @@ from tests.server.protocol.questions import (
     arrays_for,
     assert_fits,
     elements,
-    question,
+    infer_body,
     raw,
     same,
 )
@@ -119,7 +119,7 @@ def test_arrays_arrive_as_they_were_sent(data: st.DataObject, nested: bool, sign
     names = [spec.name for spec in signature.inputs]
     binary = data.draw(st.sets(st.sampled_from(names))) if names else set()
     arrays = data.draw(arrays_for(signature, finite=binary != set(names)))
-    body, json_bytes = question(signature, arrays, binary, nested=nested)
+    body, json_bytes = infer_body(signature, arrays, binary, nested=nested)
     request = read_infer(body, json_bytes, signature, LIMITS)
     assert all(same(request.arrays[name], arrays[name]) for name in names)
     if len(names) == 1 and signature.inputs[0].datatype != "BYTES" and signature.inputs[0].shape:
@@ -129,7 +129,7 @@ def test_arrays_arrive_as_they_were_sent(data: st.DataObject, nested: bool, sign
 @given(data=st.data(), signature=st.sampled_from(ONE_INPUT))
 @settings(max_examples=400, deadline=None)
 def test_every_cut_of_a_body_is_refused(data: st.DataObject, signature: Signature) -> None:
-    body, json_bytes = question(signature, data.draw(arrays_for(signature)), data.draw(st.sampled_from([(), ("x",)])))
+    body, json_bytes = infer_body(signature, data.draw(arrays_for(signature)), data.draw(st.sampled_from([(), ("x",)])))
     with pytest.raises(InvalidRequest):
         read_infer(body[: data.draw(st.integers(0, len(body) - 1))], json_bytes, signature, LIMITS)
 

@@ -5,7 +5,7 @@ import struct
 import numpy as np
 import pytest
 
-from tests.server.protocol.questions import array_of, same
+from tests.server.protocol.example_requests import array_of, same
 from tidegate_server.errors import InvalidRequest
 from tidegate_server.protocol.binary import array_from_bytes, bytes_from_array
 from tidegate_server.protocol.signature import TensorSpec

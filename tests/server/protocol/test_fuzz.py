@@ -8,7 +8,7 @@ from tests.server.protocol.fuzz import packed, run, unpacked
 from tests.server.protocol.mutations import mutated, valid_case
 
 
-def test_mutated_questions_are_answered_or_refused(capsys: pytest.CaptureFixture[str]) -> None:
+def test_mutated_requests_are_answered_or_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(seconds=1, seed=7) == 0
     assert "none else" in capsys.readouterr().out
 

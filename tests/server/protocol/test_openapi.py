@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.server.protocol.questions import SIGNATURES, array_of, arrays_for, question
+from tests.server.protocol.example_requests import SIGNATURES, array_of, arrays_for, infer_body
 from tidegate_server.errors import InvalidRequest
 from tidegate_server.predict.text_encoder import StringEncoder
 from tidegate_server.predict.text_predictor import TextPredictor
@@ -100,7 +100,7 @@ def test_the_largest_number_is_valid_however_short_it_is_written(datatype: str) 
 @settings(max_examples=150, deadline=None)
 def test_what_the_server_takes_is_valid(data: st.DataObject, signature: Signature, nested: bool) -> None:
     arrays = data.draw(arrays_for(signature))
-    body, _ = question(signature, arrays, nested=nested, outputs=[{"name": "scores"}], id="7")
+    body, _ = infer_body(signature, arrays, nested=nested, outputs=[{"name": "scores"}], id="7")
     made = document(signature)
     assert fits(made, "InferRequest", parse_json(body))
     assert fits(made, "PredictRequest", {"inputs": parse_json(write_predict("m", "r", arrays))["outputs"]})

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.server.protocol.questions import array_of, same
+from tests.server.protocol.example_requests import array_of, same
 from tidegate_server.errors import InvalidRequest, NotFiniteOutput
 from tidegate_server.protocol.json_codec import dump_json, parse_json
 from tidegate_server.protocol.limits import Limits

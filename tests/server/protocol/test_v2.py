@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.server.protocol.questions import array_of, question, raw, same
+from tests.server.protocol.example_requests import array_of, infer_body, raw, same
 from tidegate_server.errors import InvalidRequest, NotFiniteOutput
 from tidegate_server.protocol.limits import Limits
 from tidegate_server.protocol.request import InferRequest, RequestedOutput
@@ -54,13 +54,13 @@ def refusal(document: Any, signature: Signature = ONE) -> str:
 
 @pytest.mark.parametrize("binary", [(), ("x",), ("words",), ("x", "words")], ids=["none", "numbers", "text", "both"])
 def test_inputs_may_be_json_or_bytes_each(binary: tuple[str, ...]) -> None:
-    body, json_bytes = question(SIGNATURE, ARRAYS, binary)
+    body, json_bytes = infer_body(SIGNATURE, ARRAYS, binary)
     request = read_infer(body, json_bytes, SIGNATURE, LIMITS)
     assert all(same(request.arrays[name], ARRAYS[name]) for name in ("x", "words"))
 
 
 def test_a_length_header_over_json_alone_is_no_harm() -> None:
-    body, _ = question(SIGNATURE, ARRAYS)
+    body, _ = infer_body(SIGNATURE, ARRAYS)
     assert read_infer(body, len(body), SIGNATURE, LIMITS).arrays.keys() == {"x", "words"}
 
 
@@ -211,7 +211,7 @@ def test_a_body_that_is_not_json_is_refused(body: bytes, sentence: str) -> None:
 
 def test_inputs_together_have_a_limit_too() -> None:
     limits = Limits(max_elements=2)
-    body, _ = question(SIGNATURE, ARRAYS)
+    body, _ = infer_body(SIGNATURE, ARRAYS)
     with pytest.raises(InvalidRequest) as refused:
         read_infer(body, None, SIGNATURE, limits)
     assert (refused.value.status, str(refused.value)) == (

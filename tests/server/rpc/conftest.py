@@ -1,4 +1,4 @@
-"""The gRPC door on a free loopback port, in front of a model of a test's own making."""
+"""The gRPC server on a free loopback port, in front of a model of a test's own making."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -113,25 +113,25 @@ class Client:
         self.channel: Any = channel
 
     def infer(self, *values: float, timeout: float | None = 10, **metadata: str) -> list[float]:
-        answer = self.call("ModelInfer", asking(*values), pb.ModelInferResponse, timeout, **metadata)
+        answer = self.call("ModelInfer", infer_request(*values), pb.ModelInferResponse, timeout, **metadata)
         return list(answer.outputs[0].contents.fp32_contents)
 
-    def call(self, method: str, asked: Any, kind: Any, timeout: float | None = 10, **metadata: str) -> Any:
+    def call(self, method: str, message: Any, kind: Any, timeout: float | None = 10, **metadata: str) -> Any:
         path = method if method.startswith("/") else SERVICE + method
-        body = asked if isinstance(asked, bytes) else asked.SerializeToString()
+        body = message if isinstance(message, bytes) else message.SerializeToString()
         with_dashes = tuple((name.replace("_", "-"), value) for name, value in metadata.items())
         return kind.FromString(self.channel.unary_unary(path)(body, timeout=timeout, metadata=with_dashes))
 
     def refusal(self, *values: float, **metadata: str) -> tuple[grpc.StatusCode, str]:
-        return self.refusal_of("ModelInfer", asking(*values), **metadata)
+        return self.refusal_of("ModelInfer", infer_request(*values), **metadata)
 
-    def refusal_of(self, method: str, asked: Any, **metadata: str) -> tuple[grpc.StatusCode, str]:
+    def refusal_of(self, method: str, message: Any, **metadata: str) -> tuple[grpc.StatusCode, str]:
         with pytest.raises(grpc.RpcError) as refused:
-            self.call(method, asked, pb.ModelInferResponse, 10, **metadata)
+            self.call(method, message, pb.ModelInferResponse, 10, **metadata)
         return refused.value.code(), refused.value.details() or ""
 
 
-def asking(*values: float, **changes: Any) -> pb.ModelInferRequest:
+def infer_request(*values: float, **changes: Any) -> pb.ModelInferRequest:
     given = pb.ModelInferRequest.InferInputTensor(
         name="x", datatype="FP32", shape=[len(values)], contents=pb.InferTensorContents(fp32_contents=values)
     )
@@ -143,13 +143,13 @@ Open = Callable[..., tuple[Client, GrpcServer]]
 
 @pytest.fixture
 def opened() -> Iterator[Open]:
-    """Opens doors that close with the test."""
+    """Opens servers that stop with the test."""
     with ExitStack() as stack:
 
         def begin(
             model: Doubler, key: str | None = None, threads: int = 4, body_seconds: float = 10
         ) -> tuple[Client, GrpcServer]:
-            door = GrpcServer(
+            server = GrpcServer(
                 model,
                 OneKey(key),
                 "127.0.0.1",
@@ -159,9 +159,9 @@ def opened() -> Iterator[Open]:
                 body_seconds=body_seconds,
                 properties=PROPERTIES,
             )
-            port = door.start()
-            stack.callback(door.stop, 0)
-            return Client(stack.enter_context(connected(port))), door
+            port = server.start()
+            stack.callback(server.stop, 0)
+            return Client(stack.enter_context(connected(port))), server
 
         yield begin
 

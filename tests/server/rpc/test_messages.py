@@ -143,7 +143,7 @@ def two_inputs() -> Signature:
     )
 
 
-def asked(**changes: Any) -> pb.ModelInferRequest:
+def infer_request(**changes: Any) -> pb.ModelInferRequest:
     """A good request for two_inputs, but for the changes."""
     good: dict[str, Any] = {
         "inputs": [
@@ -156,15 +156,15 @@ def asked(**changes: Any) -> pb.ModelInferRequest:
 
 def asked_raw(*raw: bytes, **changes: Any) -> pb.ModelInferRequest:
     inputs = [tensor("x", "FP32", [1, 2]), tensor("words", "BYTES", [1])]
-    return asked(**{"inputs": inputs, "raw_input_contents": raw, **changes})
+    return infer_request(**{"inputs": inputs, "raw_input_contents": raw, **changes})
 
 
 def with_x(given: Any) -> pb.ModelInferRequest:
-    return asked(inputs=[given, tensor("words", "BYTES", [1], bytes_contents=[b"a"])])
+    return infer_request(inputs=[given, tensor("words", "BYTES", [1], bytes_contents=[b"a"])])
 
 
 def with_parameter(name: str, **value: Any) -> pb.ModelInferRequest:
-    return asked(parameters={name: pb.InferParameter(**value)})
+    return infer_request(parameters={name: pb.InferParameter(**value)})
 
 
 def wanting(name: str, **parameters: pb.InferParameter) -> Any:
@@ -181,12 +181,18 @@ WORD = b"\x01\x00\x00\x00a"
 
 WRONG = {
     "an unknown input": (
-        asked(inputs=[tensor("z", "FP32", [1], fp32_contents=[1])]),
+        infer_request(inputs=[tensor("z", "FP32", [1], fp32_contents=[1])]),
         "the model has no input 'z'; it has x, words",
     ),
-    "a missing input": (asked(inputs=[tensor("x", "FP32", [1, 2], fp32_contents=[1, 2])]), "input words is missing"),
-    "no inputs": (asked(inputs=[]), "input x is missing"),
-    "an input twice": (asked(inputs=[tensor("x", "FP32", [1, 2], fp32_contents=[1, 2])] * 2), "input x is given twice"),
+    "a missing input": (
+        infer_request(inputs=[tensor("x", "FP32", [1, 2], fp32_contents=[1, 2])]),
+        "input words is missing",
+    ),
+    "no inputs": (infer_request(inputs=[]), "input x is missing"),
+    "an input twice": (
+        infer_request(inputs=[tensor("x", "FP32", [1, 2], fp32_contents=[1, 2])] * 2),
+        "input x is given twice",
+    ),
     "another datatype": (
         with_x(tensor("x", "FP64", [1, 2], fp64_contents=[1, 2])),
         "input x: the datatype must be FP32",
@@ -209,7 +215,7 @@ WRONG = {
         "input x: shape [501, 2] has more than 1000 values; send fewer at once",
     ),
     "too many values together": (
-        asked(
+        infer_request(
             inputs=[
                 tensor("x", "FP32", [500, 2], fp32_contents=[0] * 1000),
                 tensor("words", "BYTES", [1], bytes_contents=[b"a"]),
@@ -238,7 +244,7 @@ WRONG = {
         "input x: FP32 goes into fp32_contents, found bool_contents",
     ),
     "bytes that aren't text": (
-        asked(
+        infer_request(
             inputs=[
                 tensor("x", "FP32", [1, 2], fp32_contents=[1, 2]),
                 tensor("words", "BYTES", [1], bytes_contents=[b"\xff"]),
@@ -275,17 +281,17 @@ WRONG = {
         "input x: shared memory isn't offered; send the values",
     ),
     "an output in shared memory": (
-        asked(outputs=[wanting("y", shared_memory_region=pb.InferParameter(string_param="region"))]),
+        infer_request(outputs=[wanting("y", shared_memory_region=pb.InferParameter(string_param="region"))]),
         "output y: shared memory isn't offered; take the answer's values",
     ),
-    "an unknown output": (asked(outputs=[wanting("z")]), "the model has no output 'z'; it has y, text"),
-    "an output twice": (asked(outputs=[wanting("y")] * 2), "output y is asked for twice"),
+    "an unknown output": (infer_request(outputs=[wanting("z")]), "the model has no output 'z'; it has y, text"),
+    "an output twice": (infer_request(outputs=[wanting("y")] * 2), "output y is asked for twice"),
     "classes that are no number": (
-        asked(outputs=[wanting("y", classification=pb.InferParameter(string_param="3"))]),
+        infer_request(outputs=[wanting("y", classification=pb.InferParameter(string_param="3"))]),
         "output y: classification must be a number of classes",
     ),
     "classes of text": (
-        asked(outputs=[wanting("text", classification=pb.InferParameter(int64_param=3))]),
+        infer_request(outputs=[wanting("text", classification=pb.InferParameter(int64_param=3))]),
         "output text: classification needs numbers, the output is BYTES",
     ),
     "a timeout below zero": (
@@ -317,21 +323,21 @@ def test_a_wrong_message_is_refused_with_a_sentence(message: pb.ModelInferReques
     ],
 )
 def test_a_number_beyond_a_datatype_narrower_than_its_field_is_refused(datatype: str, field: str, value: int) -> None:
-    message = asked(inputs=[tensor("x", datatype, [1, 2], **{field: [0, value]})])
+    message = infer_request(inputs=[tensor("x", datatype, [1, 2], **{field: [0, value]})])
 
     with pytest.raises(InvalidRequest, match=f"^input x: a number is out of the range of {datatype}$"):
         read_infer(message, echo(datatype), LIMITS)
 
 
 def test_half_floats_in_typed_contents_are_refused() -> None:
-    message = asked(inputs=[tensor("x", "FP16", [1, 2], fp32_contents=[1, 2])])
+    message = infer_request(inputs=[tensor("x", "FP16", [1, 2], fp32_contents=[1, 2])])
 
     with pytest.raises(InvalidRequest, match=r"^input x: FP16 has no typed contents; send raw_input_contents$"):
         read_infer(message, echo("FP16"), LIMITS)
 
 
 def test_a_byte_of_bool_is_nought_or_one() -> None:
-    message = asked(inputs=[tensor("x", "BOOL", [1, 2])], raw_input_contents=[b"\x01\x02"])
+    message = infer_request(inputs=[tensor("x", "BOOL", [1, 2])], raw_input_contents=[b"\x01\x02"])
 
     with pytest.raises(InvalidRequest, match=r"^input x: a byte of BOOL is 0 or 1, found another one$"):
         read_infer(message, echo("BOOL"), LIMITS)
@@ -354,7 +360,7 @@ def test_the_timeout_is_in_microseconds(parameter: dict[str, int], seconds: floa
 
 
 def test_without_named_outputs_all_are_wanted_raw_when_the_inputs_were() -> None:
-    typed = read_infer(asked(), two_inputs(), LIMITS).outputs
+    typed = read_infer(infer_request(), two_inputs(), LIMITS).outputs
     raw = read_infer(asked_raw(b"12345678", WORD), two_inputs(), LIMITS).outputs
 
     assert typed == (RequestedOutput("y"), RequestedOutput("text"))
@@ -389,7 +395,7 @@ INPUTS = st.builds(
     CONTENTS,
 )
 MESSAGES = st.builds(
-    lambda inputs, raw, outputs: asked(inputs=inputs, raw_input_contents=raw, outputs=map(wanting, outputs)),
+    lambda inputs, raw, outputs: infer_request(inputs=inputs, raw_input_contents=raw, outputs=map(wanting, outputs)),
     st.lists(INPUTS, max_size=3),
     st.lists(st.binary(max_size=40), max_size=3),
     st.lists(st.sampled_from(["y", "text", "z"]), max_size=2),

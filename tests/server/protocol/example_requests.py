@@ -1,4 +1,4 @@
-"""Signatures, arrays for them, and bodies that ask about those arrays, written without the code under test."""
+"""Signatures, arrays for them, and bodies of requests with those arrays, written without the code under test."""
 
 import json
 import struct
@@ -64,7 +64,7 @@ def raw(array: Array) -> bytes:
     return b"".join(struct.pack("<I", len(value)) + value for value in encoded)
 
 
-def question(
+def infer_body(
     signature: Signature,
     arrays: Mapping[str, Array],
     binary: Collection[str] = (),

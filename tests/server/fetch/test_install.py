@@ -53,7 +53,7 @@ def test_a_folder_on_a_web_server_is_found_out_by_asking(bring: Bring, whole: Pa
     web.files = {f"/m/{name}": content for name, content in files.items()}
     ended = bring(web.uri("/m/?sig=secret"))
     assert (ended.reason, ended.shown) == ("brought", files)
-    assert all(asked.path.endswith("?sig=secret") for asked in web.asked)
+    assert all(request.path.endswith("?sig=secret") for request in web.requests)
     assert "secret" not in ended.log
 
 

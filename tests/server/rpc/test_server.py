@@ -1,4 +1,4 @@
-"""The door over real connections: statuses, sentences, counts, limits, keys, deadlines and the end."""
+"""The server over real connections: statuses, sentences, counts, limits, keys, deadlines and the end."""
 
 import socket
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +10,7 @@ import pytest
 from grpc_health.v1 import health_pb2
 
 from tests.server.conftest import until
-from tests.server.rpc.conftest import MAX_MESSAGE_BYTES, SERVICE, Client, Doubler, Open, asking, doubled
+from tests.server.rpc.conftest import MAX_MESSAGE_BYTES, SERVICE, Client, Doubler, Open, doubled, infer_request
 from tidegate_server.access.authenticator import Authenticator
 from tidegate_server.errors import BadSetting, DeadlinePassed, InvalidRequest, ModelFailed, NotReady, Overloaded
 from tidegate_server.protocol.request import InferRequest
@@ -96,7 +96,7 @@ def test_an_unknown_model_is_not_found(opened: Open, changes: dict[str, str]) ->
     client, _ = opened(Doubler())
     sentence = "this server has model doubler in revision r1 and no other"
 
-    assert client.refusal_of("ModelInfer", asking(1, **changes)) == (CODE.NOT_FOUND, sentence)
+    assert client.refusal_of("ModelInfer", infer_request(1, **changes)) == (CODE.NOT_FOUND, sentence)
 
 
 def test_bytes_that_are_no_message_are_refused(opened: Open) -> None:
@@ -124,7 +124,7 @@ def test_a_message_over_the_limit_is_refused_however_small_it_travels(
 ) -> None:
     client, _ = opened(Doubler())
     call = client.channel.unary_unary(SERVICE + "ModelInfer")
-    body = asking(*[0.0] * (MAX_MESSAGE_BYTES // 4 + 1)).SerializeToString()
+    body = infer_request(*[0.0] * (MAX_MESSAGE_BYTES // 4 + 1)).SerializeToString()
 
     with pytest.raises(grpc.RpcError) as refused:
         call(body, compression=compression, timeout=10)
@@ -137,7 +137,7 @@ def test_a_compressed_message_within_the_limit_is_answered(opened: Open) -> None
     client, _ = opened(Doubler())
 
     answer = client.channel.unary_unary(SERVICE + "ModelInfer")(
-        asking(1, 2).SerializeToString(), compression=grpc.Compression.Gzip, timeout=10
+        infer_request(1, 2).SerializeToString(), compression=grpc.Compression.Gzip, timeout=10
     )
 
     assert list(pb.ModelInferResponse.FromString(answer).outputs[0].contents.fp32_contents) == [2, 4]
@@ -175,8 +175,8 @@ def test_statistics_come_from_the_metrics(opened: Open) -> None:
     client, _ = opened(Doubler())
     client.infer(1)
 
-    for asked in (pb.ModelStatisticsRequest(), pb.ModelStatisticsRequest(name="doubler", version="r1")):
-        answer = client.call("ModelStatistics", asked, pb.ModelStatisticsResponse)
+    for sent in (pb.ModelStatisticsRequest(), pb.ModelStatisticsRequest(name="doubler", version="r1")):
+        answer = client.call("ModelStatistics", sent, pb.ModelStatisticsResponse)
         assert [(one.name, one.version, one.inference_count) for one in answer.model_stats] == [("doubler", "r1", 1)]
     assert client.refusal_of("ModelStatistics", pb.ModelStatisticsRequest(name="tripler"))[0] is CODE.NOT_FOUND
 
@@ -276,7 +276,7 @@ def test_the_nearer_deadline_counts(opened: Open, timeout: float | None, paramet
     client, _ = opened(Doubler(timeouts.doubled))
     parameters = {} if parameter is None else {"timeout": pb.InferParameter(int64_param=parameter)}
 
-    client.call("ModelInfer", asking(1, parameters=parameters), pb.ModelInferResponse, timeout)
+    client.call("ModelInfer", infer_request(1, parameters=parameters), pb.ModelInferResponse, timeout)
 
     assert timeouts.seen == [pytest.approx(most, abs=0.9)]
 
@@ -300,7 +300,7 @@ def test_a_call_whose_client_went_away_is_counted_as_such(opened: Open) -> None:
 
     model = Doubler(wait)
     client, _ = opened(model)
-    call = client.channel.unary_unary(SERVICE + "ModelInfer").future(asking(1).SerializeToString())
+    call = client.channel.unary_unary(SERVICE + "ModelInfer").future(infer_request(1).SerializeToString())
     assert arrived.wait(10)
     call.cancel()
     # The server hears of it when it hears anything on the same connection later.
@@ -383,9 +383,9 @@ def test_a_stream_answers_each_request_and_goes_on_after_a_bad_one(opened: Open)
 
     good, bad, better = stream(
         client,
-        asking(1, id="a").SerializeToString(),
-        asking(1, model_name="tripler").SerializeToString(),
-        asking(2, id="c").SerializeToString(),
+        infer_request(1, id="a").SerializeToString(),
+        infer_request(1, model_name="tripler").SerializeToString(),
+        infer_request(2, id="c").SerializeToString(),
     )
 
     assert (good.infer_response.id, list(good.infer_response.outputs[0].contents.fp32_contents)) == ("a", [2])
@@ -400,13 +400,13 @@ def test_a_stream_too_many_is_turned_away_and_its_place_is_free_again_later(open
     end = Event()
 
     def slowly() -> Any:
-        yield asking(1).SerializeToString()
+        yield infer_request(1).SerializeToString()
         end.wait(10)
 
     first = client.channel.stream_stream(SERVICE + "ModelStreamInfer")(slowly(), timeout=10)
     next(first)
     with pytest.raises(grpc.RpcError) as refused:
-        stream(client, asking(1).SerializeToString())
+        stream(client, infer_request(1).SerializeToString())
     end.set()
     rest = list(first)
 
@@ -416,7 +416,7 @@ def test_a_stream_too_many_is_turned_away_and_its_place_is_free_again_later(open
 
 def opens_a_stream(client: Any) -> bool:
     try:
-        return len(stream(client, asking(1).SerializeToString())) == 1
+        return len(stream(client, infer_request(1).SerializeToString())) == 1
     except grpc.RpcError:
         return False
 
@@ -425,8 +425,8 @@ def opens_a_stream(client: Any) -> bool:
 
 
 def test_while_draining_health_says_so_and_everything_is_still_answered(opened: Open) -> None:
-    client, door = opened(Doubler())
-    door.begin_drain()
+    client, server = opened(Doubler())
+    server.begin_drain()
 
     status = client.call(HEALTH, health_pb2.HealthCheckRequest(), health_pb2.HealthCheckResponse).status
 
@@ -443,13 +443,13 @@ def test_a_stop_waits_for_calls_under_way_and_ends_idle_streams(opened: Open) ->
             assert go_on.wait(10)
         return doubled(request)
 
-    client, door = opened(Doubler(wait), threads=8)
+    client, server = opened(Doubler(wait), threads=8)
     idle = client.channel.stream_stream(SERVICE + "ModelStreamInfer")(endless(go_on), timeout=20)
     next(idle)
     with ThreadPoolExecutor(2) as pool:
         under_way = pool.submit(client.infer, 7)
         assert arrived.wait(10)
-        stopping = pool.submit(door.stop, 10)
+        stopping = pool.submit(server.stop, 10)
         with pytest.raises(grpc.RpcError) as ended:
             next(idle)
         assert not stopping.done()
@@ -474,28 +474,28 @@ def test_a_stop_under_load_loses_nobody_who_can_go_elsewhere(opened: Open) -> No
     def keep_asking() -> int:
         with grpc.insecure_channel(target, options=options) as channel:
             client = Client(channel)
-            asked = 0
+            sent = 0
             while not enough.is_set():
-                assert client.infer(asked) == [2 * asked]
-                asked += 1
-            return asked
+                assert client.infer(sent) == [2 * sent]
+                sent += 1
+            return sent
 
     with ThreadPoolExecutor(4) as pool:
-        askers = [pool.submit(keep_asking) for _ in range(4)]
+        clients = [pool.submit(keep_asking) for _ in range(4)]
         until(lambda: going.metrics.answers["grpc", 200] > 100, 10, lambda: "no calls arrive")
         leaving.begin_drain()
         leaving.stop(10)
         after = staying.metrics.arrived
         until(lambda: staying.metrics.arrived > after + 100, 10, lambda: "no calls arrive any more")
         enough.set()
-        asked = sum(asker.result(10) for asker in askers)
+        sent = sum(client_run.result(10) for client_run in clients)
 
     answered = going.metrics.answers + staying.metrics.answers
-    assert answered == {("grpc", 200): asked}
+    assert answered == {("grpc", 200): sent}
 
 
 def endless(end: Event) -> Any:
-    yield asking(1).SerializeToString()
+    yield infer_request(1).SerializeToString()
     end.wait(10)
 
 
@@ -504,7 +504,7 @@ def test_a_port_that_is_taken_is_a_bad_setting() -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        door = GrpcServer(Doubler(), Authenticator(), "127.0.0.1", port, max_message_bytes=1024, threads=1)
+        server = GrpcServer(Doubler(), Authenticator(), "127.0.0.1", port, max_message_bytes=1024, threads=1)
 
         with pytest.raises(BadSetting, match=rf"^TIDEGATE_GRPC_PORT: can't listen on 127\.0\.0\.1:{port}; "):
-            door.start()
+            server.start()

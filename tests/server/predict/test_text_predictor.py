@@ -175,13 +175,13 @@ def test_any_json_gives_an_answer_or_a_4xx(sentiment: Predictor, document: Any) 
     refused = 0
     outputs: list[Mapping[str, Array]] = []
     try:
-        asked = sentiment.read(document, ROBERTA, Limits())
+        parsed = sentiment.read(document, ROBERTA, Limits())
         with suppress(onnxruntime.capi.onnxruntime_pybind11_state.InvalidArgument):  # ids beyond the embedding
-            outputs = [run_sentiment(request) for request in asked.requests]
+            outputs = [run_sentiment(request) for request in parsed.requests]
     except InvalidRequest as error:
         refused = error.status
     if outputs:
-        assert "model" in orjson.loads(asked.write("sentiment", "r7", outputs))
+        assert "model" in orjson.loads(parsed.write("sentiment", "r7", outputs))
     assert refused == 0 or 400 <= refused < 500
 
 
@@ -241,10 +241,10 @@ def test_padding_never_changes_an_answer(
     session = onnxruntime.InferenceSession(str(masked(tmp_path / "model.onnx", rows, length)))
     signature = masked_signature(rows, length)
     predictor = open_package(tmp_path, signature).predictor
-    asked = predictor.read({"texts": ["great", "bad dull", "good great great", "dull"]}, signature, Limits())
-    assert [request.arrays["input_ids"].shape for request in asked.requests] == shapes
-    outputs = [{"logits": session.run(["logits"], request.arrays)[0]} for request in asked.requests]
-    predictions = orjson.loads(asked.write("m", "r", outputs))["predictions"]
+    parsed = predictor.read({"texts": ["great", "bad dull", "good great great", "dull"]}, signature, Limits())
+    assert [request.arrays["input_ids"].shape for request in parsed.requests] == shapes
+    outputs = [{"logits": session.run(["logits"], request.arrays)[0]} for request in parsed.requests]
+    predictions = orjson.loads(parsed.write("m", "r", outputs))["predictions"]
     assert predictions == [
         {"label": "positive", "score": 0.982014, "positive": True},
         {"label": "negative", "score": 0.952574, "positive": False},
@@ -272,13 +272,13 @@ def test_a_text_without_a_token_is_refused_and_named(tmp_path: Path) -> None:
 
 def test_a_model_that_does_not_classify_gives_each_text_its_own_rows(tmp_path: Path) -> None:
     signature = Signature(ROBERTA.inputs, (TensorSpec("vector", "FP32", ("N", 3)), TensorSpec("size", "INT64", ("N",))))
-    asked = open_package(words(tmp_path), signature).predictor.read(["good", "bad dull", "bad"], signature, Limits())
-    assert [request.arrays["input"].tolist() for request in asked.requests] == [[[3], [1]], [[1, 2]]]
+    parsed = open_package(words(tmp_path), signature).predictor.read(["good", "bad dull", "bad"], signature, Limits())
+    assert [request.arrays["input"].tolist() for request in parsed.requests] == [[[3], [1]], [[1, 2]]]
     outputs = [
         {"vector": np.array([[1, 2, 3], [4, 5, 6]], np.float32), "size": np.array([10, 11])},
         {"vector": np.array([[7, 8, 9]], np.float32), "size": np.array([12])},
     ]
-    assert orjson.loads(asked.write("m", "r", outputs)) == {
+    assert orjson.loads(parsed.write("m", "r", outputs)) == {
         "predictions": [
             {"outputs": {"vector": [1.0, 2.0, 3.0], "size": 10}},
             {"outputs": {"vector": [7.0, 8.0, 9.0], "size": 12}},
@@ -290,6 +290,6 @@ def test_a_model_that_does_not_classify_gives_each_text_its_own_rows(tmp_path: P
 
 
 def test_rows_that_the_model_makes_up_are_its_failure(sentiment: Predictor) -> None:
-    asked = sentiment.read(["good", "bad"], ROBERTA, Limits())
+    parsed = sentiment.read(["good", "bad"], ROBERTA, Limits())
     with pytest.raises(ModelFailed, match="the model gave 3 rows for 2 texts"):
-        asked.write("m", "r", [{"output": np.zeros((3, 2), np.float32)}])
+        parsed.write("m", "r", [{"output": np.zeros((3, 2), np.float32)}])
