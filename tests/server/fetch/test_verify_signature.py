@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from model_signing import hashing, signing
-from tests.server.fetch.test_archive import pack
 
 from tests.server.fetch.conftest import Bring, Web, contents
+from tests.server.fetch.test_archive import pack
 
 
 @pytest.fixture(scope="module")
