@@ -1,80 +1,74 @@
-"""`tidegate PROGRAM`: the operator, the router's two programs, and the commands for people. Chooses one and runs it."""
+"""`tidegate COMMAND`: the operator, the router's two programs, and the commands for people. Chooses one and runs it."""
 
 import argparse
 import logging
-import os
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
 
 from tidegate.errors import TidegateError
 
-PROGRAMS = {
-    "operator": "decide and write, in the cluster",
-    "router-agent": "keep Envoy's files up to date, beside each Envoy",
-    "router-envoy": "start Envoy, and let it end without losing a request",
-    "replay": "what the judge made of a rollout, or would make of it with other settings",
-    "simulate": "play rollouts on synthetic traffic, and say what to expect of one",
-}
 
-FOR_PEOPLE = frozenset({"replay", "simulate"})
+@dataclass(frozen=True)
+class Command:
+    """`module` has main(argv), which gives the exit code."""
+
+    module: str
+    help: str
+    is_service: bool = False
+    """Runs in the cluster and logs; the others serve one person, who may press Ctrl-C."""
+
+
+COMMANDS = {
+    "operator": Command("tidegate.controller.startup", "decide and write, in the cluster", is_service=True),
+    "router-agent": Command(
+        "tidegate.router.agent", "keep Envoy's files up to date, beside each Envoy", is_service=True
+    ),
+    "router-envoy": Command(
+        "tidegate.router.envoy", "start Envoy, and let it end without losing a request", is_service=True
+    ),
+    "replay": Command(
+        "tidegate.cli.replay.command", "what the judge made of a rollout, or would make of it with other settings"
+    ),
+    "simulate": Command(
+        "tidegate.cli.simulate.command", "let rollouts run on synthetic traffic, and say what to expect of one"
+    ),
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The exit code of the chosen program; 2 for settings that make no sense."""
+    """The exit code of the chosen command; 2 for settings that make no sense."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    # Only the program's name is looked at: what follows it, --help included, is the program's own.
-    program, rest = _parser().parse_args(arguments[:1]).program, arguments[1:]
-    if program in FOR_PEOPLE:
-        return _serve_a_person(program, rest)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    # Only the command's name is looked at: what follows it, --help included, is the command's own.
+    command, rest = COMMANDS[_parser().parse_args(arguments[:1]).command], arguments[1:]
+    if command.is_service:
+        logging.basicConfig(
+            level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
+        )
     try:
-        return _run(program, rest)
+        # Imported late: Envoy's starter needs neither kopf nor the Kubernetes client, and they are most of the memory.
+        return int(import_module(command.module).main(rest))
     except TidegateError as error:
         print(f"tidegate: {error}", file=sys.stderr)  # noqa: T201 - a person reads it
         return 2
-
-
-def _serve_a_person(program: str, rest: Sequence[str]) -> int:
-    try:
-        if program == "replay":
-            from tidegate.cli.replay import command as replay
-
-            return replay.main(rest)
-
-        from tidegate.cli.simulate import command as simulate
-
-        return simulate.main(rest)
     except KeyboardInterrupt:
+        if command.is_service:
+            raise
         return 130  # as a shell has it
 
 
-def _run(program: str, rest: Sequence[str]) -> int:
-    # Imported late: Envoy's starter needs neither kopf nor the Kubernetes client, and they are most of the memory.
-    if program == "router-agent":
-        from tidegate.router import agent
-
-        return agent.main(list(rest))
-    if program == "router-envoy":
-        from tidegate.router import envoy
-
-        return envoy.main(list(rest))
-
-    from tidegate.controller import startup
-
-    return startup.run(os.environ)
-
-
 def _parser() -> argparse.ArgumentParser:
-    width = max(map(len, PROGRAMS))
+    width = max(map(len, COMMANDS))
     parser = argparse.ArgumentParser(
         prog="tidegate",
-        usage="tidegate PROGRAM [OPTIONS]",
+        usage="tidegate COMMAND [OPTIONS]",
         description="Progressive releases of ONNX models on Kubernetes.",
-        epilog="\n".join(["programs:", *(f"  {name:{width}}  {does}" for name, does in PROGRAMS.items())])
-        + "\n\ntidegate PROGRAM --help says more.",
+        epilog="\n".join(["commands:", *(f"  {name:{width}}  {each.help}" for name, each in COMMANDS.items())])
+        + "\n\ntidegate COMMAND --help says more.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("program", choices=PROGRAMS, metavar="PROGRAM", help=argparse.SUPPRESS)
+    parser.add_argument("command", choices=COMMANDS, metavar="COMMAND", help=argparse.SUPPRESS)
     return parser
 
 

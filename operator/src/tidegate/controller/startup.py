@@ -2,8 +2,9 @@
 
 import gc
 import logging
+import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any, cast
 
 import kopf
@@ -23,9 +24,9 @@ from tidegate.metrics.providers.prometheus_auth import PrometheusAccess
 from tidegate.settings import Settings
 
 
-def run(environ: Mapping[str, str]) -> int:
+def main(argv: Sequence[str]) -> int:
     """Runs the operator; returns when it was asked to stop. Raises InvalidSpec on settings that make no sense."""
-    settings = Settings.from_env(environ)
+    settings = Settings.from_env(os.environ)
     load_config()
     parts = build(settings)
     registry = kopf.OperatorRegistry()

@@ -1,24 +1,24 @@
-"""`tidegate` names its programs, and hands the rest of the command line to the one that was chosen."""
+"""`tidegate` names its commands, and hands the rest of the command line to the one that was chosen."""
 
 import pytest
 
-from tidegate.__main__ import PROGRAMS, main
+from tidegate.__main__ import COMMANDS, main
 
 
-def test_help_has_a_line_for_each_program(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_has_a_line_for_each_command(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="0"):
         main(["--help"])
 
     lines = [line.split()[0] for line in capsys.readouterr().out.splitlines() if line.strip()]
-    assert lines[-len(PROGRAMS) - 1 : -1] == list(PROGRAMS)
+    assert lines[-len(COMMANDS) - 1 : -1] == list(COMMANDS)
 
 
-@pytest.mark.parametrize("program", ["replay", "simulate"])
-def test_help_after_a_program_is_the_programs_own(program: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("command", ["replay", "simulate"])
+def test_help_after_a_command_is_the_commands_own(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="0"):
-        main([program, "--help"])
+        main([command, "--help"])
 
-    assert capsys.readouterr().out.startswith(f"usage: tidegate {program}")
+    assert capsys.readouterr().out.startswith(f"usage: tidegate {command}")
 
 
 @pytest.mark.parametrize("arguments", [[], ["release"], ["replay"], ["simulate", "--runs", "0"]])
