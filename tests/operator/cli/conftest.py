@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.operator.world import Behaviour, World
-from tidegate.cli.replay.command import Request, retell
+from tidegate.cli.replay.command import Request, replay_report
 from tidegate.cli.replay.report import ReplayReport
 
 MODELS = {
@@ -45,6 +45,6 @@ def replayed() -> Replayed:
 
     def report(world: World, number: int | None = None, changes: Sequence[str] = ()) -> ReplayReport:
         request = Request("shop", "digits", number, SCRAPE_INTERVAL, tuple(changes))
-        return retell(world.model_deployment("shop", "digits"), world, request, world.now)
+        return replay_report(world.model_deployment("shop", "digits"), world, request, world.now)
 
     return report

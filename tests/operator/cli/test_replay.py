@@ -12,8 +12,9 @@ import pytest
 
 from tests.operator.cli.conftest import BLUE_GREEN, Released, Replayed
 from tests.operator.world import START, World
+from tidegate.cli.common.arguments import CANNOT, USAGE
 from tidegate.cli.common.errors import CannotReplay, Unusable
-from tidegate.cli.replay.command import CANNOT, OTHER, SAME, USAGE, Request, main, retell, tell
+from tidegate.cli.replay.command import OTHER, SAME, Request, main, replay_report, write_report
 from tidegate.errors import MetricsUnavailable
 from tidegate.model.units import parse_instant
 
@@ -48,7 +49,7 @@ def shifted_at(world: World, number: int = 0) -> list[float]:
     return [(at - instants[0]).total_seconds() for at in instants]
 
 
-def told_at(world: World, reason: str) -> float:
+def event_at(world: World, reason: str) -> float:
     """Seconds from the candidate's first request to an Event, by the transcript."""
     began = parse_instant(world.status["history"][0]["shifts"][0]["at"]) - START
     (line,) = [line for line in world.transcript if f"event {reason}: " in line]
@@ -71,7 +72,7 @@ def test_a_rollback_is_replayed_to_the_second(released: Released, replayed: Repl
     back = replayed(world).replay.rolled_back
 
     assert back is not None
-    assert (back.reason, back.at.total_seconds()) == (reason, told_at(world, "RolledBack"))
+    assert (back.reason, back.at.total_seconds()) == (reason, event_at(world, "RolledBack"))
     assert back.then == back.at
     assert world.status["history"][0]["message"].endswith(back.message)
 
@@ -206,7 +207,7 @@ def test_there_is_no_such_object(released: Released) -> None:
     request = Request("shop", "letters", None, timedelta(seconds=5))
 
     with pytest.raises(CannotReplay, match="there is no ModelDeployment shop/letters"):
-        retell(None, world, request, world.now)
+        replay_report(None, world, request, world.now)
 
 
 def test_nothing_was_released_yet(released: Released, replayed: Replayed) -> None:
@@ -258,27 +259,27 @@ def test_polls_that_prometheus_has_lost_are_told(released: Released, replayed: R
     report = replayed(world)
 
     assert report.missing > 0
-    assert re.search(r"beware +Prometheus has only \d+ of \d+ polls", told(report))
+    assert re.search(r"beware +Prometheus has only \d+ of \d+ polls", written(report))
 
 
 # --- the command ------------------------------------------------------------------------------------------------------
 
 
-def told(report: Any, **how: Any) -> str:
+def written(report: Any, **how: Any) -> str:
     out = io.StringIO()
-    tell(report, out, **how)
+    write_report(report, out, **how)
     return out.getvalue()
 
 
 def test_the_exit_code_says_whether_it_is_what_was_recorded(released: Released, replayed: Replayed) -> None:
     world = released("failing")
 
-    assert tell(replayed(world), io.StringIO()) == SAME
-    assert tell(replayed(world, changes=FORGIVING), io.StringIO()) == OTHER
+    assert write_report(replayed(world), io.StringIO()) == SAME
+    assert write_report(replayed(world, changes=FORGIVING), io.StringIO()) == OTHER
 
 
 def test_the_report_says_what_is_replayed_and_what_follows(released: Released, replayed: Replayed) -> None:
-    report = told(replayed(released("failing")))
+    report = written(replayed(released("failing")))
 
     assert report.splitlines()[0] == ("shop/digits, number 1 of its history: digits-928709ec beside digits-3f66ca51")
     assert "spec.analysis as it is now; the settings of that time aren't stored" in report
@@ -287,7 +288,7 @@ def test_the_report_says_what_is_replayed_and_what_follows(released: Released, r
 
 
 def test_the_json_document_has_everything(released: Released, replayed: Replayed) -> None:
-    document = json.loads(told(replayed(released("2"), changes=["analysis.deadline=2h"]), output="json"))
+    document = json.loads(written(replayed(released("2"), changes=["analysis.deadline=2h"]), output="json"))
 
     assert set(document) == {
         "namespace", "name", "stable", "candidate", "recorded", "settings", "warnings", "polls", "findings", "outcome",
@@ -314,7 +315,7 @@ def test_the_json_document_has_everything(released: Released, replayed: Replayed
 
 
 def test_the_picture_is_written_where_it_is_wanted(released: Released, replayed: Replayed, tmp_path: Path) -> None:
-    told(replayed(released("2")), picture=tmp_path / "evidence.svg")
+    written(replayed(released("2")), picture=tmp_path / "evidence.svg")
 
     assert (tmp_path / "evidence.svg").read_text().startswith("<svg ")
 

@@ -1,13 +1,12 @@
 """What is set is what the API server would take; anything else is refused with a sentence that names it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from tidegate.cli.common.crd_file import spec_schema as packaged_schema
 from tidegate.cli.common.errors import Unusable
-from tidegate.cli.common.parsing import error_rate, share, span, times
 from tidegate.cli.common.set_option import patched
 from tidegate.resources.crd_schema import holds, leaves, refusals, with_defaults
 from tidegate.resources.crd_schema import with_defaults as api_server_defaults
@@ -100,25 +99,3 @@ def test_every_setting_of_the_analysis_can_be_named(spec_schema: Mapping[str, An
 )
 def test_a_rule_of_the_crd_holds(rule: str, value: Any, expected: bool) -> None:
     assert holds(rule, value) is expected
-
-
-@pytest.mark.parametrize(
-    ("text", "factor"), [("x5", 5), ("×5", 5), ("1.2x", 1.2), ("3", 3), ("+100%", 2), ("-20%", 0.8)]
-)
-def test_a_multiple_is_read(text: str, factor: float) -> None:
-    assert times(text) == pytest.approx(factor)
-
-
-def test_an_error_rate_is_a_multiple_or_a_share() -> None:
-    assert error_rate("x5", 0.005) == pytest.approx(0.025)
-    assert error_rate("2.5%", 0.005) == pytest.approx(0.025)
-    assert error_rate("+100%", 0.005) == pytest.approx(0.01)
-    assert error_rate("x500", 0.005) == 1.0
-
-
-@pytest.mark.parametrize(
-    ("read", "text"), [(times, "5 times"), (times, "-120%"), (share, "1"), (share, "200%"), (span, "30"), (span, "0s")]
-)
-def test_amounts_that_make_no_sense_are_refused(read: Callable[[str], object], text: str) -> None:
-    with pytest.raises(Unusable, match=text.replace("+", r"\+")):
-        read(text)

@@ -1,4 +1,4 @@
-"""Played rollouts end as the judge promises, and the same seed plays the same ones."""
+"""Simulated rollouts end as the judge promises, and the same seed gives the same ones."""
 
 import json
 import re
@@ -8,11 +8,14 @@ from typing import Any
 
 import pytest
 
-from tidegate.cli.simulate.command import CANNOT, DONE, USAGE, main, play_all
+from tidegate.cli.common.arguments import CANNOT, USAGE
+from tidegate.cli.simulate.command import DONE, main, simulate_all
+from tidegate.cli.simulate.summary import summaries_of
 from tidegate.model.spec import ModelDeploymentSpec
 from tidegate.model.units import parse_duration
 from tidegate.resources.crd_schema import with_defaults
-from tidegate.simulation.engine import Scenario, SimulatedRollout, play, summaries_of
+from tidegate.simulation.engine import SimulatedRollout, simulate_rollout
+from tidegate.simulation.synthetic_metrics import Scenario
 from tidegate.simulation.synthetic_traffic import Behaviour
 
 STABLE = Behaviour(0.005, 0.03)
@@ -23,8 +26,8 @@ def scenario(candidate: Behaviour = STABLE, *, rate: float = 100.0, limit: str |
     return Scenario(rate, STABLE, candidate, parse_duration("5s"), parse_duration(limit) if limit else None)
 
 
-def played(spec: ModelDeploymentSpec, of: Scenario, runs: int) -> list[SimulatedRollout]:
-    return [play(spec, of, f"1/{number}") for number in range(runs)]
+def simulated(spec: ModelDeploymentSpec, of: Scenario, runs: int) -> list[SimulatedRollout]:
+    return [simulate_rollout(spec, of, f"1/{number}") for number in range(runs)]
 
 
 def outcomes(rollouts: list[SimulatedRollout]) -> set[tuple[str, str]]:
@@ -32,22 +35,22 @@ def outcomes(rollouts: list[SimulatedRollout]) -> set[tuple[str, str]]:
 
 
 def test_twenty_times_the_errors_are_always_rolled_back(a_spec: SpecBuilder) -> None:
-    rollouts = played(a_spec(), scenario(STABLE.times(errors=20)), 20)
+    rollouts = simulated(a_spec(), scenario(STABLE.times(errors=20)), 20)
 
     assert {outcome for outcome, _ in outcomes(rollouts)} == {"RolledBack"}
     assert all(each.failed > 0 for each in rollouts)
 
 
 def test_twice_the_latency_is_always_rolled_back(a_spec: SpecBuilder) -> None:
-    assert outcomes(played(a_spec(), scenario(STABLE.times(latency=2)), 5)) == {("RolledBack", "LatencyWorse")}
+    assert outcomes(simulated(a_spec(), scenario(STABLE.times(latency=2)), 5)) == {("RolledBack", "LatencyWorse")}
 
 
 def test_a_candidate_like_stable_is_promoted(a_spec: SpecBuilder) -> None:
-    assert outcomes(played(a_spec(), scenario(), 5)) == {("Promoted", "EvidenceAcceptable")}
+    assert outcomes(simulated(a_spec(), scenario(), 5)) == {("Promoted", "EvidenceAcceptable")}
 
 
 def test_without_traffic_there_is_no_verdict(a_spec: SpecBuilder) -> None:
-    (rollout,) = played(a_spec(analysis={"deadline": "5m"}), scenario(rate=0.0), 1)
+    (rollout,) = simulated(a_spec(analysis={"deadline": "5m"}), scenario(rate=0.0), 1)
 
     assert (rollout.outcome, rollout.reason, rollout.requests) == ("Inconclusive", "NoRequests", 0)
     assert rollout.lasted >= parse_duration("5m")
@@ -62,18 +65,18 @@ def test_the_users_deadline_decides_where_the_judge_cannot(
 ) -> None:
     spec = a_spec(analysis={"deadline": "1m", "onInconclusive": policy})
 
-    assert outcomes(played(spec, scenario(rate=1.0), 1)) == {ended}
+    assert outcomes(simulated(spec, scenario(rate=1.0), 1)) == {ended}
 
 
 def test_a_limit_ends_what_is_not_decided(a_spec: SpecBuilder) -> None:
-    (rollout,) = played(a_spec(), scenario(rate=1.0, limit="1m"), 1)
+    (rollout,) = simulated(a_spec(), scenario(rate=1.0, limit="1m"), 1)
 
     assert (rollout.outcome, rollout.reason) == ("Inconclusive", "MoreRequestsNeeded")
 
 
 def test_no_step_is_shorter_than_its_least(a_spec: SpecBuilder) -> None:
     steps = [{"weight": 25, "minDuration": "3m"}, {"weight": 50, "minDuration": "2m"}]
-    (rollout,) = played(a_spec(strategy={"canary": {"steps": steps}}), scenario(), 1)
+    (rollout,) = simulated(a_spec(strategy={"canary": {"steps": steps}}), scenario(), 1)
 
     assert rollout.outcome == "Promoted"
     assert parse_duration("5m") <= rollout.lasted < parse_duration("6m")
@@ -81,35 +84,35 @@ def test_no_step_is_shorter_than_its_least(a_spec: SpecBuilder) -> None:
 
 def test_a_blue_green_switch_keeps_the_old_one_as_long_as_it_says(a_spec: SpecBuilder) -> None:
     spec = a_spec(strategy={"blueGreen": {"keepOld": "2m"}})
-    (rollout,) = played(spec, scenario(), 1)
+    (rollout,) = simulated(spec, scenario(), 1)
 
     assert rollout.outcome == "Promoted"
     assert rollout.lasted >= parse_duration("2m")
-    assert outcomes(played(spec, scenario(Behaviour(0.5, 0.03)), 1)) == {("RolledBack", "ErrorRateAboveCeiling")}
+    assert outcomes(simulated(spec, scenario(Behaviour(0.5, 0.03)), 1)) == {("RolledBack", "ErrorRateAboveCeiling")}
 
 
-def test_clumps_are_learned_from_stable(a_spec: SpecBuilder) -> None:
-    """Failures in clumps of twenty are often taken for a regression where each counts as one of its own."""
-    stable = Behaviour(0.02, 0.03, clump=20)
+def test_clusters_of_failures_are_learned_from_stable(a_spec: SpecBuilder) -> None:
+    """Failures in clusters of twenty are often taken for a regression where each counts as one of its own."""
+    stable = Behaviour(0.02, 0.03, cluster=20)
     of = Scenario(100.0, stable, stable, parse_duration("5s"))
     half = {"canary": {"steps": [{"weight": 50}]}}
-    learned = played(a_spec(strategy=half, analysis={"deadline": "3m"}), of, 10)
-    unaware = played(a_spec(strategy=half, analysis={"deadline": "3m", "dispersion": "1"}), of, 10)
+    learned = simulated(a_spec(strategy=half, analysis={"deadline": "3m"}), of, 10)
+    unaware = simulated(a_spec(strategy=half, analysis={"deadline": "3m", "dispersion": "1"}), of, 10)
 
     assert summaries_of(learned)[0].count == 0
     assert summaries_of(unaware)[0].count > 1
 
 
-def test_the_same_seed_plays_the_same_rollouts_however_many_processes_play(a_spec: SpecBuilder) -> None:
+def test_the_same_seed_gives_the_same_rollouts_however_many_processes_there_are(a_spec: SpecBuilder) -> None:
     of = scenario(STABLE.times(errors=10))
-    alone = list(play_all(a_spec(), of, 7, seed=3, processes=1))
+    alone = list(simulate_all(a_spec(), of, 7, seed=3, processes=1))
 
     assert [len(part) for part in alone] == [5, 2]
-    assert list(play_all(a_spec(), of, 7, seed=3, processes=2)) == alone
-    assert list(play_all(a_spec(), of, 7, seed=4, processes=1)) != alone
+    assert list(simulate_all(a_spec(), of, 7, seed=3, processes=2)) == alone
+    assert list(simulate_all(a_spec(), of, 7, seed=4, processes=1)) != alone
 
 
-def test_endings_are_told_by_their_median_and_their_ninetieth_percentile() -> None:
+def test_outcomes_are_summed_up_by_their_median_and_their_ninetieth_percentile() -> None:
     def rolled_back(seconds: int) -> SimulatedRollout:
         return SimulatedRollout("RolledBack", "LatencyWorse", parse_duration(f"{seconds}s"), 10 * seconds, seconds)
 
@@ -123,13 +126,13 @@ def test_endings_are_told_by_their_median_and_their_ninetieth_percentile() -> No
 # --- the command ------------------------------------------------------------------------------------------------------
 
 
-def simulated(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     assert main(["--runs", "3", *arguments]) == DONE
     return capsys.readouterr().out
 
 
 def test_it_prints_a_row_for_each_outcome_and_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
-    lines = simulated(capsys, "--errors", "x20").splitlines()
+    lines = printed(capsys, "--errors", "x20").splitlines()
 
     assert lines[0].startswith("a canary through 5%, 25%, 50% at 100 requests a second, judged every 5s by")
     assert lines[1] == "stable fails on 0.5%, median 30 ms; the candidate fails on 10%, median 30 ms"
@@ -138,21 +141,23 @@ def test_it_prints_a_row_for_each_outcome_and_one_sentence(capsys: pytest.Captur
 
 
 def test_the_same_command_prints_the_same(capsys: pytest.CaptureFixture[str]) -> None:
-    assert simulated(capsys, "--seed", "7") == simulated(capsys, "--seed", "7")
+    assert printed(capsys, "--seed", "7") == printed(capsys, "--seed", "7")
 
 
 def test_no_traffic_is_no_verdict(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "Expect no verdict: 3 of 3 rollouts" in simulated(capsys, "--rate", "0", "--minutes", "2")
+    assert "Expect no verdict: 3 of 3 rollouts" in printed(capsys, "--rate", "0", "--minutes", "2")
 
 
-def test_what_may_go_either_way_is_told_so(capsys: pytest.CaptureFixture[str]) -> None:
-    told = simulated(capsys, "--runs", "8", "--errors", "x3", "--minutes", "5").splitlines()[-1]
+def test_what_may_go_either_way_is_called_so(capsys: pytest.CaptureFixture[str]) -> None:
+    sentence = printed(capsys, "--runs", "8", "--errors", "x3", "--minutes", "5").splitlines()[-1]
 
-    assert re.fullmatch(r"It may go either way: of 8 rollouts \d were rolled back, .*; \d were undecided when .*", told)
+    assert re.fullmatch(
+        r"It may go either way: of 8 rollouts \d were rolled back, .*; \d were undecided when .*", sentence
+    )
 
 
 def test_the_json_document_has_all_outcomes(capsys: pytest.CaptureFixture[str]) -> None:
-    document = json.loads(simulated(capsys, "--output", "json", "--latency", "+100%", "--base-errors", "0%"))
+    document = json.loads(printed(capsys, "--output", "json", "--latency", "+100%", "--base-errors", "0%"))
 
     assert document["scenario"]["candidate"] == {"errorRate": 0.0, "median": 0.06, "clump": 1.0}
     assert set(document["outcomes"]) == {"RolledBack", "Promoted", "Inconclusive"}
@@ -173,7 +178,7 @@ def a_file(tmp_path: Path, spec: dict[str, Any]) -> str:
 def test_a_file_may_leave_out_what_has_a_default(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     file = a_file(tmp_path, {"strategy": {"canary": {"steps": [{"weight": 40}]}}})
 
-    assert simulated(capsys, "-f", file).startswith("a canary through 40% at 100 requests a second")
+    assert printed(capsys, "-f", file).startswith("a canary through 40% at 100 requests a second")
 
 
 def test_a_file_that_has_been_through_the_api_server_is_taken_as_it_is(
@@ -181,13 +186,13 @@ def test_a_file_that_has_been_through_the_api_server_is_taken_as_it_is(
 ) -> None:
     spec = with_defaults(spec_schema, {"model": {"uri": "http://models/1.onnx"}})
 
-    assert simulated(capsys, "-f", a_file(tmp_path, spec)) == simulated(capsys)
+    assert printed(capsys, "-f", a_file(tmp_path, spec)) == printed(capsys)
 
 
 def test_a_strategy_can_be_set(capsys: pytest.CaptureFixture[str]) -> None:
     steps = "strategy.canary.steps=[{weight: 10}, {weight: 30}]"
 
-    assert simulated(capsys, "--set", steps).startswith("a canary through 10%, 30% at")
+    assert printed(capsys, "--set", steps).startswith("a canary through 10%, 30% at")
 
 
 @pytest.mark.parametrize(

@@ -1,36 +1,37 @@
-"""Traffic that never was: polls of two arms, drawn by chance, to see what the judge would say. Pure: a seed comes in.
+"""Synthetic traffic: what requests come to, drawn by chance. Pure: the random numbers come in.
 
-Requests come by chance at a constant rate (Poisson), go to an arm by chance, fail by chance, singly or in clumps, and
+Requests come by chance at a constant rate (Poisson), go to an arm by chance, fail by chance, singly or in clusters, and
 take a time that is lognormal: a median, and a tail that is the same for every median.
 """
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import pairwise
 from random import Random
 from statistics import NormalDist
 
-from tidegate.model.evidence import NO_DURATIONS, Counts, Durations, Increment
+from tidegate.model.evidence import NO_DURATIONS, Counts, Durations
 
 BOUNDS = (*(0.0025 * 1.2**k for k in range(36)), math.inf)
 """The model server's own buckets from 2.5 ms to 1.5 s."""
 SIGMA = 0.6
 """Of the logarithm of a latency: the 99th percentile is four times the median."""
+FEW = 30
+"""Expected events up to which counting them one by one is faster than splitting."""
 _NORMAL = NormalDist()
-_BEGAN = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
 class Behaviour:
-    """How a model does. `clump` is the mean size of a clump of failures (geometric); 1 is one by one.
+    """How a model does. Failures come in clusters of `cluster` on average (geometric); 1 is one by one.
 
     `median` is a latency in seconds; None leaves latency out, which is much faster to draw.
     """
 
     error_rate: float
     median: float | None = None
-    clump: float = 1.0
+    cluster: float = 1.0
 
     def times(self, errors: float = 1.0, latency: float = 1.0) -> "Behaviour":
         """A worse one; an error rate is at most 1."""
@@ -38,30 +39,10 @@ class Behaviour:
         return replace(self, error_rate=min(1.0, self.error_rate * errors), median=median)
 
 
-@dataclass(frozen=True)
-class Traffic:
-    """Requests per second, and how often the counters are read."""
-
-    rate: float
-    interval: timedelta = field(default=timedelta(seconds=5))
-
-
 def draw_arm(random: Random, requests: int, behaviour: Behaviour) -> Counts:
     """What so many requests came to."""
     durations = NO_DURATIONS if behaviour.median is None else _durations(random, requests, behaviour.median)
     return Counts(requests, _failures(random, requests, behaviour), durations)
-
-
-def draw_increments(
-    random: Random, traffic: Traffic, weight: float, stable: Behaviour, candidate: Behaviour
-) -> Iterator[Increment]:
-    """Poll after poll, without end; `weight` is the candidate's share, 0 to 1."""
-    seconds, at = traffic.interval.total_seconds(), _BEGAN
-    while True:
-        at += traffic.interval
-        to_candidate = poisson(random, traffic.rate * weight * seconds)
-        to_stable = poisson(random, traffic.rate * (1 - weight) * seconds)
-        yield Increment(at, draw_arm(random, to_stable, stable), draw_arm(random, to_candidate, candidate))
 
 
 def reference(random: Random, requests: int, stable: Behaviour) -> Durations:
@@ -86,24 +67,34 @@ def poisson(random: Random, mean: float) -> int:
 
 def binomial(random: Random, trials: int, chance: float) -> int:
     """Exact: large numbers are split at the median of that many uniform ones, which is a beta variate."""
-    counted = 0
-    while trials > 20 and 0 < chance < 1:
-        middle = trials // 2 + 1
-        at = random.betavariate(middle, trials + 1 - middle)
-        if at <= chance:
-            counted, trials, chance = counted + middle, trials - middle, (chance - at) / (1 - at)
-        else:
-            trials, chance = middle - 1, chance / at
-    if chance >= 1:
-        return counted + trials
-    return counted + sum(random.random() < chance for _ in range(trials))
+    if chance > 0.5:
+        return trials - binomial(random, trials, 1 - chance)
+    if trials * chance <= FEW:
+        return _few(random, trials, chance)
+    middle = trials // 2 + 1
+    at = random.betavariate(middle, trials + 1 - middle)
+    if at <= chance:
+        return middle + binomial(random, trials - middle, (chance - at) / (1 - at))
+    return binomial(random, middle - 1, chance / at)
+
+
+def _few(random: Random, trials: int, chance: float) -> int:
+    """Exact, and fast where few are expected: the gaps between events are geometric."""
+    if chance <= 0:
+        return 0
+    log_miss, counted = math.log1p(-chance), 0
+    while True:
+        gap = math.log(1 - random.random()) / log_miss
+        if gap >= trials:
+            return counted
+        trials, counted = trials - int(gap) - 1, counted + 1
 
 
 def _failures(random: Random, requests: int, behaviour: Behaviour) -> int:
-    if behaviour.clump <= 1:
+    if behaviour.cluster <= 1:
         return binomial(random, requests, behaviour.error_rate)
-    clumps = binomial(random, requests, behaviour.error_rate / behaviour.clump)
-    failed = sum(_geometric(random, behaviour.clump) for _ in range(clumps))
+    clusters = binomial(random, requests, behaviour.error_rate / behaviour.cluster)
+    failed = sum(_geometric(random, behaviour.cluster) for _ in range(clusters))
     return min(requests, failed)
 
 
@@ -113,11 +104,15 @@ def _geometric(random: Random, mean: float) -> int:
 
 def _durations(random: Random, requests: int, median: float) -> Durations:
     """Bucket by bucket: of those that are slower than one bound, some are slower than the next, too."""
-    left, slower, cumulative = requests, 1.0, []
-    for bound in BOUNDS[:-1]:
-        still = 1 - _NORMAL.cdf(math.log(bound / median) / SIGMA)
-        if left and slower > 0:
-            left = binomial(random, left, min(1.0, still / slower))
-        slower = still
+    left, cumulative = requests, []
+    for still in _slower_still(median):
+        left = binomial(random, left, still) if left else 0
         cumulative.append(requests - left)
     return Durations(BOUNDS, (*cumulative, requests))
+
+
+@lru_cache
+def _slower_still(median: float) -> tuple[float, ...]:
+    """Per finite bound: the chance that a request is slower than that, if it was slower than the bound before."""
+    slower = [1.0, *(1 - _NORMAL.cdf(math.log(bound / median) / SIGMA) for bound in BOUNDS[:-1])]
+    return tuple(min(1.0, still / before) if before > 0 else 0.0 for before, still in pairwise(slower))

@@ -13,4 +13,4 @@ class Unusable(TidegateError):
 
 
 class CannotReplay(TidegateError):
-    """A rollout that can't be heard again; the message says why."""
+    """A rollout that can't be judged again; the message says why."""

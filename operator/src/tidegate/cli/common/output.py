@@ -13,7 +13,7 @@ def wants_colour(out: TextIO, environ: Mapping[str, str] = os.environ) -> bool:
     return out.isatty() and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
 
 
-def emit(out: TextIO, text: str) -> None:
+def write_line(out: TextIO, text: str) -> None:
     """Writes the text and a line end. A reader that has seen enough, such as `head`, is no error."""
     try:
         out.write(text + "\n")

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
-PATIENCE_SECONDS = 2.0
+QUIET_SECONDS = 2.0
 SECONDS_BETWEEN_LINES = 10.0
 
 
 @contextmanager
 def progress_message(what: str, out: TextIO = sys.stderr) -> Iterator[None]:
     """Says `what` if the block takes more than two seconds."""
-    timer = threading.Timer(PATIENCE_SECONDS, lambda: print(what, file=out, flush=True))
+    timer = threading.Timer(QUIET_SECONDS, lambda: print(what, file=out, flush=True))
     timer.daemon = True
     timer.start()
     try:
@@ -28,10 +28,10 @@ class Progress:
 
     def __init__(self, total: int, what: str, out: TextIO = sys.stderr) -> None:
         self._total, self._what, self._out = total, what, out
-        self._next = time.monotonic() + PATIENCE_SECONDS
+        self._next = time.monotonic() + QUIET_SECONDS
         self._written = False
 
-    def tell(self, done: int) -> None:
+    def update(self, done: int) -> None:
         """Writes, if it is time to."""
         if time.monotonic() < self._next:
             return

@@ -9,20 +9,21 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TextIO
 
+from tidegate.cli.common.arguments import add_cluster_options, add_output_option, add_set_option, exit_code
 from tidegate.cli.common.crd_file import spec_schema
 from tidegate.cli.common.errors import CannotReplay, Unusable
 from tidegate.cli.common.kubeconfig import connect, default_namespace
-from tidegate.cli.common.output import emit, wants_colour, write_file
+from tidegate.cli.common.output import wants_colour, write_file, write_line
 from tidegate.cli.common.parsing import span
 from tidegate.cli.common.progress import progress_message
 from tidegate.cli.common.set_option import patched
-from tidegate.cli.replay.engine import recorded_in, replay, spec_then
-from tidegate.cli.replay.history import look_back
+from tidegate.cli.replay.engine import replay
+from tidegate.cli.replay.history import fetch_history
 from tidegate.cli.replay.json_report import json_of
+from tidegate.cli.replay.recorded import recorded_in, spec_then
 from tidegate.cli.replay.report import ReplayReport
 from tidegate.cli.replay.svg import svg_of
 from tidegate.cli.replay.table import text_of
-from tidegate.errors import TidegateError
 from tidegate.kube.api import MODEL_DEPLOYMENTS
 from tidegate.metrics.provider import MetricsProvider
 from tidegate.metrics.providers.prometheus import PrometheusMetrics
@@ -31,13 +32,13 @@ from tidegate.model.spec import ModelDeploymentSpec
 from tidegate.model.status import Status
 from tidegate.model.traffic import Arms
 
-SAME, CANNOT, USAGE, OTHER = 0, 1, 2, 3
-"""Exit codes: the recorded verdict or none yet; not to be replayed; a wrong command line; another verdict."""
+SAME, OTHER = 0, 3
+"""Exit codes: the recorded verdict or none yet; another verdict."""
 
 DESCRIPTION = """
-Reads a ModelDeployment's rollout, asks Prometheus for the counters that the judge saw, and lets the judge hear them
-again, poll by poll. With --set it says what other settings would have made of the same traffic. Nothing is written
-to the cluster.
+Reads a ModelDeployment's rollout, asks Prometheus for the counters that the judge was given, and lets the judge and the
+operator's own decisions go through them again, poll by poll. With --set it says what other settings would have made of
+the same traffic. Nothing is written to the cluster.
 """.strip()
 EPILOG = """
 exit codes: 0 the same verdict as recorded, or the rollout is under way; 3 another verdict than recorded;
@@ -62,12 +63,7 @@ class Request:
 def main(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> int:
     """The exit code."""
     arguments = _parser(environ).parse_args(argv)
-    try:
-        return _run(arguments)
-    except Unusable as error:
-        return _complain(error, USAGE)
-    except TidegateError as error:
-        return _complain(error, CANNOT)
+    return exit_code("tidegate replay", lambda: _run(arguments))
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -84,11 +80,11 @@ def _run(arguments: argparse.Namespace) -> int:
         manifest = next((each for each in listed if each["metadata"]["name"] == arguments.name), None)
         provider = PrometheusMetrics(arguments.prometheus.rstrip("/"), PrometheusAccess.of(arguments.prometheus_secret))
         now = datetime.now(UTC)  # noqa: TID251 - the one clock read
-        report = retell(manifest, provider, request, now)
-    return tell(report, sys.stdout, output=arguments.output, picture=arguments.picture)
+        report = replay_report(manifest, provider, request, now)
+    return write_report(report, sys.stdout, output=arguments.output, picture=arguments.picture)
 
 
-def retell(
+def replay_report(
     manifest: Mapping[str, Any] | None, provider: MetricsProvider, request: Request, now: datetime
 ) -> ReplayReport:
     """The replay of what is asked for. Raises CannotReplay, Unusable, MetricsUnavailable or InvalidSpec."""
@@ -104,7 +100,7 @@ def retell(
     then = spec_then(spec, recorded.shifts)
     arms = Arms(request.namespace, request.name, recorded.stable, recorded.candidate)
     propagation_delay = max(spec.analysis.interval, request.scrape_interval)
-    seen = look_back(provider, arms, recorded, then, propagation_delay)
+    history = fetch_history(provider, arms, recorded, then, propagation_delay)
     return ReplayReport(
         arms=arms,
         recorded=recorded,
@@ -112,24 +108,19 @@ def retell(
         changes=request.changes,
         strategy_changed=then.strategy != spec.strategy,
         propagation_delay=propagation_delay,
-        measurements=seen.measurements,
-        missing=seen.missing,
-        replay=replay(seen.measurements, recorded, then, seen.answers),
+        measurements=history.measurements,
+        missing=history.missing,
+        replay=replay(history.measurements, recorded, then, history.answers),
         now=status.analysis if recorded.outcome is None else None,
     )
 
 
-def tell(report: ReplayReport, out: TextIO, *, output: str = "table", picture: Path | None = None) -> int:
+def write_report(report: ReplayReport, out: TextIO, *, output: str = "table", picture: Path | None = None) -> int:
     """Writes the report, and the picture where one is wanted. The exit code."""
     if picture is not None:
         write_file(picture, svg_of(report))
-    emit(out, json_of(report) if output == "json" else text_of(report, colour=wants_colour(out)))
+    write_line(out, json_of(report) if output == "json" else text_of(report, colour=wants_colour(out)))
     return SAME if report.same else OTHER
-
-
-def _complain(error: TidegateError, code: int) -> int:
-    print(f"tidegate replay: {error}", file=sys.stderr)  # noqa: T201 - a person reads it
-    return code
 
 
 def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
@@ -140,7 +131,6 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("name", metavar="NAME", help="of the ModelDeployment")
-    parser.add_argument("-n", "--namespace", help="the context's, if left out")
     parser.add_argument(
         "--rollout", type=int, metavar="K", help="of status.history, 1 the newest; else the one under way, or else 1"
     )
@@ -157,17 +147,10 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
         "--scrape-interval",
         metavar="SPAN",
         default=f"{environ.get('TIDEGATE_SCRAPE_INTERVAL_SECONDS', '15')}s",
-        help="Prometheus' own, as the operator is told; %(default)s if left out",
+        help="Prometheus' own, as the operator has it; %(default)s if left out",
     )
-    parser.add_argument("--kubeconfig", metavar="FILE", help="kubectl's, if left out")
-    parser.add_argument("--context", help="the current one, if left out")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="PATH=VALUE",
-        help="another setting below spec, such as analysis.errorRate.tolerate.ratio=1.0; may be given several times",
-    )
+    add_cluster_options(parser)
+    add_set_option(parser, "other than the spec has it, such as analysis.errorRate.tolerate.ratio=1.0")
     parser.add_argument("--picture", type=Path, metavar="FILE.svg", help="draw the evidence")
-    parser.add_argument("--output", choices=("table", "json"), default="table")
+    add_output_option(parser)
     return parser

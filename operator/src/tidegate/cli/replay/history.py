@@ -1,11 +1,12 @@
-"""What Prometheus still holds of a rollout: the operator's own grid of polls, asked anew. Reads only."""
+"""What Prometheus still holds of a rollout: the same counters at the same points, fetched anew. Reads only."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from tidegate.cli.common.errors import CannotReplay
-from tidegate.cli.replay.engine import Answers, Recorded, expected_increments
+from tidegate.cli.replay.engine import Answers
+from tidegate.cli.replay.recorded import Recorded, expected_increments
 from tidegate.errors import MetricsUnavailable
 from tidegate.judge.sampling import INGESTION_LAG, segments
 from tidegate.metrics.collector import MetricsCollector
@@ -21,14 +22,14 @@ from tidegate.model.units import format_instant
 
 @dataclass(frozen=True)
 class History:
-    """All that can be seen of it now. `missing` polls were judged then, or ought to have been, and aren't there."""
+    """All that can be seen of it now. `missing` increments were judged then, or should have been, and are gone."""
 
     measurements: Measurements
     answers: Mapping[datetime, Answers]
     missing: int
 
 
-def look_back(
+def fetch_history(
     provider: MetricsProvider, arms: Arms, recorded: Recorded, spec: ModelDeploymentSpec, propagation_delay: timedelta
 ) -> History:
     """Raises CannotReplay where Prometheus doesn't hold it any more, MetricsUnavailable where it doesn't answer."""
@@ -65,20 +66,20 @@ def _answers(
     queries, step = spec.analysis.queries, spec.analysis.interval
     if not queries:
         return {}
-    remembered = _Remembered(step)
+    fetched = _FetchedSeries(step)
     grid = segments(recorded.shifts, step, propagation_delay, recorded.until - INGESTION_LAG)
     for query in queries:
         promql = filled(query.query, arms, arms.candidate)
         for segment in grid:
             if segment.points:
-                remembered.keep(promql, segment.start, provider.series(promql, segment.start, step, segment.points))
+                fetched.keep(promql, segment.start, provider.series(promql, segment.start, step, segment.points))
     return {
-        at: ask(remembered, queries, arms, about=arms.candidate, until=at, step=step)
+        at: ask(fetched, queries, arms, about=arms.candidate, until=at, step=step)
         for at in (segment.instant(index) for segment in grid for index in range(1, segment.points))
     }
 
 
-class _Remembered:
+class _FetchedSeries:
     """Series that were fetched in one go, and answer for a few points at a time as Prometheus would have."""
 
     def __init__(self, step: timedelta) -> None:

@@ -8,7 +8,8 @@ import math
 from typing import Any
 
 from tidegate.cli.replay import report as sentences
-from tidegate.cli.replay.engine import Finding, Recorded, Row
+from tidegate.cli.replay.engine import Finding, Row
+from tidegate.cli.replay.recorded import Recorded
 from tidegate.cli.replay.report import ReplayReport
 from tidegate.judge.latency import quantile_seconds
 from tidegate.model.evidence import Answer, Counts

@@ -1,17 +1,21 @@
-"""A replay in sentences: which rollout it is, what was recorded of it, and what the judge says now. Pure."""
+"""A replay in sentences: which rollout it is, what was recorded of it, and what comes of it now. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from tidegate.cli.replay.engine import BY_THE_JUDGE, Finding, Recorded, Replay, agrees
-from tidegate.model.evidence import Answer, Measurements
+from tidegate.cli.replay.engine import Finding, Replay
+from tidegate.cli.replay.recorded import Recorded
+from tidegate.judge.verdict import REASONS
+from tidegate.model.evidence import Measurements
 from tidegate.model.reasons import Outcome, Reason
 from tidegate.model.spec import Analysis
 from tidegate.model.status import AnalysisView
 from tidegate.model.traffic import Arms
 from tidegate.model.units import format_duration, format_instant
 
+BY_THE_JUDGE = frozenset((*REASONS.values(), Reason.ONE_POD_WORSE, Reason.QUERY_BEYOND_LIMIT))
+"""Reasons of a rollback that are a verdict; a crash or a deadline is none."""
 OUTCOMES: Mapping[str, str] = {
     Outcome.ROLLED_BACK: "rolled back",
     Outcome.PROMOTED: "promoted",
@@ -42,6 +46,17 @@ class ReplayReport:
         return agrees(self.recorded, self.replay)
 
 
+def agrees(recorded: Recorded, replay: Replay) -> bool:
+    """Whether the replay ends as it was recorded. Where the judge had no part in the end, it may not object to it."""
+    if recorded.outcome is None:
+        return True
+    if not _without_the_judge(recorded):
+        return replay.outcome == recorded.outcome
+    if recorded.reason == Reason.DEADLINE_EXCEEDED:
+        return replay.outcome is None
+    return replay.outcome != Outcome.ROLLED_BACK
+
+
 def title(report: ReplayReport) -> str:
     """Which rollout this is."""
     which = "under way" if report.recorded.number is None else f"number {report.recorded.number} of its history"
@@ -63,10 +78,10 @@ def judged_by(report: ReplayReport) -> str:
 
 
 def sampling(report: ReplayReport) -> str:
-    """How often it was looked at."""
+    """How often counters were read, and what was left out."""
     return (
         f"every {format_duration(report.analysis.interval)}; after a later shift of traffic none for "
-        f"{format_duration(report.propagation_delay)}; bad requests come in clumps of "
+        f"{format_duration(report.propagation_delay)}; overdispersion of failures "
         f"{report.measurements.overdispersion.errors:.2g}"
     )
 
@@ -87,31 +102,31 @@ def warnings(report: ReplayReport) -> list[str]:
 
 
 def findings(replay: Replay) -> list[str]:
-    """Each verdict that moves the rollout, with the time at which it could be known."""
-    told = [_sentence(finding, replay) for finding in replay.findings]
+    """Each decision that moves the rollout, with the time at which it could be made."""
+    lines = [_sentence(finding, replay) for finding in replay.findings]
     if not replay.outcome and replay.rows:
         last = replay.rows[-1]
-        told.append(f"at the last poll, {format_duration(last.at)}: {last.verdict.reason}: {last.verdict.message}")
-    return told
+        lines.append(f"at the last poll, {format_duration(last.at)}: {last.verdict.reason}: {last.verdict.message}")
+    return lines
 
 
 def goal(finding: Finding, replay: Replay) -> str:
-    """Where a verdict lets the rollout go."""
+    """Where a decision lets the rollout go."""
     return f"step {finding.step}" if finding.step <= replay.steps else "all traffic"
 
 
 def conclusion(report: ReplayReport) -> str:
     """What the replay comes to, beside what was recorded."""
     recorded, replay = report.recorded, report.replay
-    said = f"{'With these settings' if report.changes else 'The replay'}: {outcome_of(replay)}"
+    replayed = f"{'With these settings' if report.changes else 'The replay'}: {outcome_of(replay)}"
     if recorded.outcome is None:
-        return f"{said} so far.{_status_now(report.now)}"
+        return f"{replayed} so far.{_status_now(report.now)}"
     then = f"{_outcome(recorded)} at {format_duration(recorded.ended_after)}"
     if not report.same:
-        return f"{said}. Another verdict was recorded: {then}."
+        return f"{replayed}. Another verdict was recorded: {then}."
     if _without_the_judge(recorded):
-        return f"{said}. Recorded: {then}, in which the judge had no part."
-    return f"{said}. The same verdict was recorded: {then}."
+        return f"{replayed}. Recorded: {then}, in which the judge had no part."
+    return f"{replayed}. The same verdict was recorded: {then}."
 
 
 def outcome_of(replay: Replay) -> str:
@@ -126,7 +141,7 @@ def outcome_of(replay: Replay) -> str:
 def _sentence(finding: Finding, replay: Replay) -> str:
     at = format_duration(finding.at)
     then = "" if finding.then is None else f" (recorded: {format_duration(finding.then)})"
-    if finding.answer is Answer.WORSE:
+    if finding.step == 0:
         return f"rolled back at {at}{then}: {finding.reason}: {finding.message}"
     return f"acceptable for {goal(finding, replay)} at {at}{then}: {finding.message}"
 

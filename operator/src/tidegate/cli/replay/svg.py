@@ -14,7 +14,7 @@ from tidegate.cli.replay import report as sentences
 from tidegate.cli.replay.engine import Row
 from tidegate.cli.replay.report import ReplayReport
 from tidegate.judge.explain import number
-from tidegate.model.evidence import Answer, Counts, total
+from tidegate.model.evidence import Counts, total
 from tidegate.model.units import format_duration
 
 WIDTH, HEIGHT = 980, 500
@@ -51,7 +51,7 @@ def svg_of(report: ReplayReport) -> str:
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" '
-            'role="img" aria-labelledby="title said">',
+            'role="img" aria-labelledby="title conclusion">',
             f"<style>{STYLE}</style>",
             f'<rect class="paper" width="{WIDTH}" height="{HEIGHT}"/>',
             *_heading(report),
@@ -66,15 +66,15 @@ def svg_of(report: ReplayReport) -> str:
 
 
 def _heading(report: ReplayReport) -> Iterator[str]:
-    title, said = sentences.title(report), sentences.conclusion(report)
+    title, conclusion = sentences.title(report), sentences.conclusion(report)
     yield f'<title id="title">{escape(title)}</title>'
-    yield f'<desc id="said">{escape(said)}</desc>'
+    yield f'<desc id="conclusion">{escape(conclusion)}</desc>'
     yield _text(20, 30, title, "title")
-    for index, line in enumerate(textwrap.wrap(said, 140)[:2]):
+    for index, line in enumerate(textwrap.wrap(conclusion, 140)[:2]):
         yield _text(20, 52 + 17 * index, line)
-    yield _text(20, 92, "evidence that the candidate is worse", "worse")
-    yield _text(275, 92, "evidence that it is acceptable", "acceptable")
-    yield _text(505, 92, "dashed: how much is needed")
+    yield _text(20, 92, "rollback evidence", "worse")
+    yield _text(165, 92, "promotion evidence", "acceptable")
+    yield _text(320, 92, "dashed: thresholds")
 
 
 class _Canvas:
@@ -150,7 +150,7 @@ class _Canvas:
         rows = {row.at: row for row in self._rows}
         for finding in self._report.replay.findings:
             row, x = rows[finding.at], self._x(finding.at.total_seconds())
-            back = finding.answer is Answer.WORSE
+            back = finding.step == 0
             if back:
                 yield _line(x, TOP, x, STABLE_FLOOR, "worse")
             kind, value = ("worse", row.worse) if back else ("acceptable", row.acceptable)

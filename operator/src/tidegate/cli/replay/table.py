@@ -9,7 +9,7 @@ from tidegate.cli.replay.report import ReplayReport
 from tidegate.judge.explain import number
 from tidegate.judge.latency import quantile_seconds
 from tidegate.judge.verdict import WATCHFUL
-from tidegate.model.evidence import Answer, Counts
+from tidegate.model.evidence import Counts
 from tidegate.model.units import format_duration
 
 
@@ -43,15 +43,14 @@ def _columns(report: ReplayReport) -> list[Column]:
     arms = [
         Column(title, group, left=False) for group in ("candidate", "stable") for title in ("requests", "failed", "p99")
     ]
-    worse = f"worse, of {number(1 / report.analysis.false_rollback)}"
     return [
         Column("time"),
         Column("weight"),
         *arms,
-        Column(worse, "evidence that it is"),
-        Column("by", "evidence that it is", left=True),
-        Column("acceptable", "evidence that it is"),
-        Column("by", "evidence that it is", left=True),
+        Column(f"threshold {number(1 / report.analysis.false_rollback)}", "rollback evidence"),
+        Column("metric", "rollback evidence", left=True),
+        Column("of threshold", "promotion evidence"),
+        Column("metric", "promotion evidence", left=True),
         Column("times stable's errors", left=True),
         Column("", left=True),
     ]
@@ -97,6 +96,6 @@ def _mark(row: Row, report: ReplayReport) -> Cell:
     finding = next((finding for finding in replay.findings if finding.at == row.at), None)
     if finding is None:
         return Cell("")
-    if finding.answer is Answer.WORSE:
+    if finding.step == 0:
         return Cell("◀ rolled back", Style.BAD)
     return Cell(f"▶ {sentences.goal(finding, replay)}", Style.GOOD)

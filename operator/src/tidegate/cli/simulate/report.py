@@ -1,15 +1,18 @@
-"""What played rollouts say about one that is to come: a table and a sentence, or one JSON document. Pure."""
+"""What simulated rollouts say about one that is to come: a table and a sentence, or one JSON document. Pure."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from tidegate.cli.common.columns import Cell, Column, Style, lines_of, styled
+from tidegate.cli.simulate.summary import OutcomeSummary
+from tidegate.model.reasons import Outcome, Reason
 from tidegate.model.spec import BlueGreen, ModelDeploymentSpec
 from tidegate.model.units import format_duration, format_percent
-from tidegate.simulation.engine import OutcomeSummary, Scenario, steps_of
+from tidegate.simulation.engine import INCONCLUSIVE
+from tidegate.simulation.synthetic_metrics import Scenario
 from tidegate.simulation.synthetic_traffic import Behaviour
 
 COLUMNS = (
@@ -19,18 +22,27 @@ COLUMNS = (
     Column("90%", "time"),
     Column("median", "candidate's requests"),
     Column("90%", "candidate's requests"),
-    Column("median", "bad answers"),
-    Column("90%", "bad answers"),
+    Column("median", "candidate's failures"),
+    Column("90%", "candidate's failures"),
     Column("most frequent reason", left=True),
 )
-NAMES = {"RolledBack": "rolled back", "Promoted": "promoted", "Inconclusive": "inconclusive"}
-STYLES = {"RolledBack": Style.BAD, "Promoted": Style.GOOD, "Inconclusive": Style.DOUBTFUL}
+NAMES: Mapping[str, str] = {
+    Outcome.ROLLED_BACK: "rolled back",
+    Outcome.PROMOTED: "promoted",
+    INCONCLUSIVE: "inconclusive",
+}
+STYLES: Mapping[str, Style] = {
+    Outcome.ROLLED_BACK: Style.BAD,
+    Outcome.PROMOTED: Style.GOOD,
+    INCONCLUSIVE: Style.DOUBTFUL,
+}
 NEARLY_ALL = 0.9
-ADVICE = {
-    "NoRequests": "without requests nothing is decided",
-    "NoLatencyToCompareWith": "stable has too few requests to be compared with",
-    "MinDuration": "the steps' minDuration take longer than that",
-    "SuspicionOfWorse": "it looks worse, and not surely enough to go back",
+ADVICE: Mapping[str, str] = {
+    Reason.NO_REQUESTS: "without requests nothing is decided",
+    Reason.NO_LATENCY_TO_COMPARE_WITH: "stable has too few requests to be compared with",
+    Reason.MIN_DURATION: "the steps' minDuration take longer than that",
+    Reason.KEEPING_OLD: "the old revision is to be kept for longer than that",
+    Reason.SUSPICION_OF_WORSE: "it looks worse, and not surely enough to go back",
 }
 MORE_TRAFFIC = (
     "raise the weight of the steps or the deadline, or widen analysis.errorRate.accept and analysis.latency.accept"
@@ -38,8 +50,8 @@ MORE_TRAFFIC = (
 
 
 @dataclass(frozen=True)
-class Simulated:
-    """What was played, and how it ended."""
+class SimulationReport:
+    """What was simulated, and how it ended."""
 
     spec: ModelDeploymentSpec
     scenario: Scenario
@@ -48,37 +60,37 @@ class Simulated:
     summaries: Sequence[OutcomeSummary]
 
 
-def text_of(simulated: Simulated, *, colour: bool) -> str:
+def text_of(report: SimulationReport, *, colour: bool) -> str:
     """The whole report, without a line end at its end."""
-    most = max(simulated.summaries, key=lambda summary: summary.count)
-    sentence = styled(expectation(simulated), STYLES[most.outcome], colour=colour)
-    rows = [_cells(summary) for summary in simulated.summaries]
-    return "\n".join([*_header(simulated), "", *lines_of(COLUMNS, rows, colour=colour), "", sentence])
+    most = max(report.summaries, key=lambda summary: summary.count)
+    sentence = styled(expectation(report), STYLES[most.outcome], colour=colour)
+    rows = [_cells(summary) for summary in report.summaries]
+    return "\n".join([*_header(report), "", *lines_of(COLUMNS, rows, colour=colour), "", sentence])
 
 
-def expectation(simulated: Simulated) -> str:
+def expectation(report: SimulationReport) -> str:
     """One sentence on what to expect of such a rollout."""
-    most = max(simulated.summaries, key=lambda summary: summary.count)
+    most = max(report.summaries, key=lambda summary: summary.count)
     if most.share < NEARLY_ALL:
-        parts = [f"{summary.count} were {_ended(summary)}" for summary in simulated.summaries if summary.count]
-        return f"It may go either way: of {simulated.runs} rollouts {'; '.join(parts)}."
-    ended = f"{most.count} of {simulated.runs} rollouts were {_ended(most)}"
-    if most.outcome == "Inconclusive":
+        parts = [f"{summary.count} were {_ended(summary)}" for summary in report.summaries if summary.count]
+        return f"It may go either way: of {report.runs} rollouts {'; '.join(parts)}."
+    ended = f"{most.count} of {report.runs} rollouts were {_ended(most)}"
+    if most.outcome == INCONCLUSIVE:
         return f"Expect no verdict: {ended}; {_advice(most)}."
-    noun = "a rollback" if most.outcome == "RolledBack" else "a promotion"
-    return f"Expect {noun}: {ended}, {_seen(most)}."
+    noun = "a rollback" if most.outcome == Outcome.ROLLED_BACK else "a promotion"
+    return f"Expect {noun}: {ended}, {_answered(most)}."
 
 
 def _ended(summary: OutcomeSummary) -> str:
-    if summary.outcome == "Inconclusive":
+    if summary.outcome == INCONCLUSIVE:
         return f"undecided when their time was over, mostly after {_median_time(summary)} ({summary.reason})"
     return f"{NAMES[summary.outcome]}, half of them by {_median_time(summary)} and nine in ten by {_long_time(summary)}"
 
 
-def _seen(summary: OutcomeSummary) -> str:
+def _answered(summary: OutcomeSummary) -> str:
     requests, failed = summary.requests or (0, 0), summary.failed or (0, 0)
     return (
-        f"after about {requests[0]:,} answers of the candidate with {failed[0]:,} bad ones among them "
+        f"after about {requests[0]:,} answers of the candidate with {failed[0]:,} failures among them "
         f"(at most {failed[1]:,} in nine of ten)"
     )
 
@@ -99,28 +111,33 @@ def _span(seconds: float) -> str:
     return format_duration(timedelta(seconds=seconds))
 
 
-def _header(simulated: Simulated) -> list[str]:
-    scenario, analysis = simulated.scenario, simulated.spec.analysis
-    looked, read = format_duration(analysis.interval), format_duration(scenario.scrape_interval)
+def _header(report: SimulationReport) -> list[str]:
+    scenario, analysis = report.scenario, report.spec.analysis
+    judged, read = format_duration(analysis.interval), format_duration(scenario.scrape_interval)
     return [
-        f"{_course(simulated.spec)} at {scenario.rate:g} requests a second, judged every {looked} by counters that are "
+        f"{_strategy(report.spec)} at {scenario.rate:g} requests a second, judged every {judged} by counters that are "
         f"read every {read}",
         f"stable {_behaviour(scenario.stable)}; the candidate {_behaviour(scenario.candidate)}",
-        f"{simulated.runs:,} rollouts, seed {simulated.seed}; falseRollback {format_percent(analysis.false_rollback)}, "
+        f"{report.runs:,} rollouts, seed {report.seed}; falseRollback {format_percent(analysis.false_rollback)}, "
         f"falsePromotion {format_percent(analysis.false_promotion)}",
     ]
 
 
-def _course(spec: ModelDeploymentSpec) -> str:
+def _strategy(spec: ModelDeploymentSpec) -> str:
     if isinstance(spec.strategy, BlueGreen):
         return f"a blue-green switch, the old revision kept for {format_duration(spec.strategy.keep_old)},"
-    return f"a canary through {', '.join(f'{step.weight}%' for step in steps_of(spec))}"
+    return f"a canary through {', '.join(f'{weight}%' for weight in _weights(spec))}"
+
+
+def _weights(spec: ModelDeploymentSpec) -> list[int]:
+    """Percent of the candidate, step by step; a blue-green switch is one step with all of it."""
+    return [100] if isinstance(spec.strategy, BlueGreen) else [step.weight for step in spec.strategy.steps]
 
 
 def _behaviour(behaviour: Behaviour) -> str:
-    clumps = f" in clumps of {behaviour.clump:g}" if behaviour.clump > 1 else ""
-    told = f"fails on {format_percent(behaviour.error_rate)}{clumps}"
-    return told if behaviour.median is None else f"{told}, median {behaviour.median * 1000:.3g} ms"
+    clusters = f" in clusters of {behaviour.cluster:g}" if behaviour.cluster > 1 else ""
+    errors = f"fails on {format_percent(behaviour.error_rate)}{clusters}"
+    return errors if behaviour.median is None else f"{errors}, median {behaviour.median * 1000:.3g} ms"
 
 
 def _cells(summary: OutcomeSummary) -> list[Cell]:
@@ -140,28 +157,28 @@ def _pair(amounts: tuple[int, int] | None) -> list[Cell]:
     return [Cell("-"), Cell("-")] if amounts is None else [Cell(f"{amount:,}") for amount in amounts]
 
 
-def json_of(simulated: Simulated) -> str:
+def json_of(report: SimulationReport) -> str:
     """The same for programs: times in seconds; null where no rollout ended so."""
-    scenario = simulated.scenario
+    scenario = report.scenario
     document = {
         "scenario": {
             "rate": scenario.rate,
-            "steps": [step.weight for step in steps_of(simulated.spec)],
+            "steps": _weights(report.spec),
             "stable": _behaviour_dict(scenario.stable),
             "candidate": _behaviour_dict(scenario.candidate),
-            "interval": simulated.spec.analysis.interval.total_seconds(),
+            "interval": report.spec.analysis.interval.total_seconds(),
             "scrapeInterval": scenario.scrape_interval.total_seconds(),
         },
-        "runs": simulated.runs,
-        "seed": simulated.seed,
-        "outcomes": {summary.outcome: _ending_dict(summary) for summary in simulated.summaries},
-        "expectation": expectation(simulated),
+        "runs": report.runs,
+        "seed": report.seed,
+        "outcomes": {summary.outcome: _ending_dict(summary) for summary in report.summaries},
+        "expectation": expectation(report),
     }
     return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
 
 
 def _behaviour_dict(behaviour: Behaviour) -> dict[str, Any]:
-    return {"errorRate": behaviour.error_rate, "median": behaviour.median, "clump": behaviour.clump}
+    return {"errorRate": behaviour.error_rate, "median": behaviour.median, "clump": behaviour.cluster}
 
 
 def _ending_dict(summary: OutcomeSummary) -> dict[str, Any]:

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Scraped, until
+from tidegate.cli.common.arguments import CANNOT, USAGE
 from tidegate.cli.common.kubeconfig import connect
-from tidegate.cli.replay.command import CANNOT, OTHER, SAME, USAGE, main
+from tidegate.cli.replay.command import OTHER, SAME, main
 from tidegate.kube.api import MODEL_DEPLOYMENTS, KubernetesApi
 from tidegate.model.status import HistoryEntry, Shift, Status
 

@@ -1,0 +1,165 @@
+"""What Prometheus and the judge would tell of synthetic traffic, point by point of the operator's own grid. Pure.
+
+Requests are drawn by chance as time goes on, and go where the shifts of traffic send them. Prometheus always answers,
+both models predict the same, and the user's own queries are content.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from itertools import pairwise
+from random import Random
+
+from tidegate.decide.criteria import criteria_for
+from tidegate.judge.overdispersion import estimate_overdispersion
+from tidegate.judge.pods import Tally
+from tidegate.judge.sampling import INGESTION_LAG, Segment, segments
+from tidegate.judge.sequential_test import SequentialTest, SequentialTestParameters
+from tidegate.judge.verdict import answer
+from tidegate.model.evidence import Counts, Increment, Measurements, Overdispersion, Verdict
+from tidegate.model.spec import Canary, ModelDeploymentSpec
+from tidegate.model.status import Rollout, Shift
+from tidegate.model.traffic import Share
+from tidegate.simulation.synthetic_traffic import Behaviour, draw_arm, poisson, reference
+
+STABLE, CANDIDATE = "stable", "candidate"
+"""Names of the two revisions."""
+LEARNED_FROM = timedelta(minutes=30)
+LEARNED_IN = timedelta(seconds=15)
+"""Stable's history that the operator learns from before a rollout, and its blocks (see `metrics.preflight`)."""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """What is simulated: requests per second, how both models do, and how often Prometheus reads the counters.
+
+    `limit` ends a rollout that is still undecided then.
+    """
+
+    rate: float
+    stable: Behaviour
+    candidate: Behaviour
+    scrape_interval: timedelta
+    limit: timedelta | None = None
+
+
+def propagation_delay_of(spec: ModelDeploymentSpec, scenario: Scenario) -> timedelta:
+    """How long after a shift of traffic the counters may still tell of the time before."""
+    return max(spec.analysis.interval, scenario.scrape_interval)
+
+
+class SyntheticMetrics:
+    """Both arms' counters and the judge who reads them, from just before `began` on."""
+
+    def __init__(self, spec: ModelDeploymentSpec, scenario: Scenario, random: Random, began: datetime) -> None:
+        self._spec, self._scenario, self._random = spec, scenario, random
+        self._delay = propagation_delay_of(spec, scenario)
+        self._scraped = began + (random.random() - 1) * scenario.scrape_interval
+        """When the counters were last read of which something has been drawn."""
+        self._done: dict[datetime, int] = {}
+        self._read_at: datetime | None = None
+        self._counted: list[tuple[datetime, Counts, Counts]] = []
+        """Stable's and the candidate's counters at the latest points, as far back as a share has to reach."""
+        before = reference(random, round(scenario.rate * LEARNED_FROM.total_seconds()), scenario.stable)
+        self._test = SequentialTest(
+            SequentialTestParameters(
+                spec.analysis, isinstance(spec.strategy, Canary), before, _learned(spec, scenario, random)
+            )
+        )
+
+    def verdict(self, rollout: Rollout, now: datetime) -> Verdict:
+        """The judge's, on all that the counters say by now."""
+        if rollout.shifts:
+            analysis = self._spec.analysis
+            for segment in segments(rollout.shifts, analysis.interval, self._delay, now - INGESTION_LAG):
+                self._read(segment, rollout.shifts)
+        measured = Measurements((), exposed=self._counted[-1][2] if self._counted else Counts())
+        return answer(self._test, criteria_for(self._spec, rollout), measured)
+
+    def share(self) -> Share | None:
+        """Requests per revision over the latest points, at least as many as a shift takes to be seen; None before."""
+        if not self._counted:
+            return None
+        until, stable, candidate = self._counted[-1]
+        earlier = [point for point in self._counted if point[0] <= until - self._delay]
+        if not earlier:
+            return None
+        since, stable_then, candidate_then = earlier[-1]
+        live = {
+            STABLE: stable.requests - stable_then.requests,
+            CANDIDATE: candidate.requests - candidate_then.requests,
+        }
+        return Share(since, until, live, {})
+
+    def exposed(self, shifts: Sequence[Shift], now: datetime) -> Counts:
+        """All that the candidate has answered by now, also since the last scrape."""
+        _, late = self._drawn(shifts, self._scraped, now, with_latency=False)
+        return (self._counted[-1][2] if self._counted else Counts()) + late
+
+    def _read(self, segment: Segment, shifts: Sequence[Shift]) -> None:
+        for index in range(self._done.get(segment.start, 0), segment.points):
+            self._take(segment, index, shifts)
+        self._done[segment.start] = segment.points
+
+    def _take(self, segment: Segment, index: int, shifts: Sequence[Shift]) -> None:
+        at = segment.instant(index)
+        scraped = (
+            self._scraped + (at - self._scraped) // self._scenario.scrape_interval * self._scenario.scrape_interval
+        )
+        if self._read_at is None:
+            # Nothing is read before the first shift.
+            self._counted = [(at, Counts(), Counts())]
+            self._read_at, self._scraped = at, scraped
+            return
+        with_latency = index > segment.delay_points
+        stable, candidate = self._drawn(shifts, self._scraped, scraped, with_latency=with_latency)
+        # What was counted around a later shift isn't judged; before the first one the candidate answered nothing.
+        if segment.start == shifts[0].at or self._read_at >= segment.instant(segment.delay_points):
+            self._test.update(Increment(at, stable, candidate))
+        _, stable_before, candidate_before = self._counted[-1]
+        self._counted.append((at, _added(stable_before, stable), _added(candidate_before, candidate)))
+        del self._counted[: -(segment.delay_points + 2)]
+        self._read_at, self._scraped = at, scraped
+
+    def _drawn(
+        self, shifts: Sequence[Shift], start: datetime, end: datetime, *, with_latency: bool
+    ) -> tuple[Counts, Counts]:
+        """What both arms answered between two instants."""
+        stable, candidate = Counts(), Counts()
+        for weight, seconds in _spans(shifts, start, end):
+            stable += self._arm(self._scenario.stable, (1 - weight) * seconds, with_latency)
+            candidate += self._arm(self._scenario.candidate, weight * seconds, with_latency)
+        return stable, candidate
+
+    def _arm(self, behaviour: Behaviour, seconds: float, with_latency: bool) -> Counts:
+        requests = poisson(self._random, self._scenario.rate * seconds)
+        return draw_arm(self._random, requests, behaviour if with_latency else replace(behaviour, median=None))
+
+
+def _spans(shifts: Sequence[Shift], start: datetime, end: datetime) -> Iterator[tuple[float, float]]:
+    """Each time of one split between two instants: the candidate's part of the requests, and seconds."""
+    inside = [shift.at for shift in shifts if start < shift.at < end]
+    for since, until in pairwise([start, *inside, end]):
+        if until > since:
+            weight = next((shift.weight for shift in reversed(shifts) if shift.at <= since), 0)
+            yield weight / 100, (until - since).total_seconds()
+
+
+def _added(before: Counts, gained: Counts) -> Counts:
+    """Requests and failures alone: all that the routers count."""
+    return Counts(before.requests + gained.requests, before.failed + gained.failed)
+
+
+def _learned(spec: ModelDeploymentSpec, scenario: Scenario, random: Random) -> Overdispersion:
+    """What the operator would take the overdispersion of stable's failures to be."""
+    fixed = spec.analysis.overdispersion
+    if fixed is not None:
+        latency = spec.analysis.latency
+        return Overdispersion(fixed, dict.fromkeys((*latency.quantiles, *dict(latency.ceiling)), fixed))
+    per_pod = scenario.rate * LEARNED_IN.total_seconds() / spec.replicas
+    stable = replace(scenario.stable, median=None)
+    blocks = []
+    for _ in range(LEARNED_FROM // LEARNED_IN):
+        drawn = [draw_arm(random, poisson(random, per_pod), stable) for _ in range(spec.replicas)]
+        blocks.append({f"pod {number}": Tally(each.failed, each.requests) for number, each in enumerate(drawn)})
+    return Overdispersion(estimate_overdispersion(blocks))
