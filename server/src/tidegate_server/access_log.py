@@ -35,6 +35,7 @@ class AccessLine:
     seconds: float
     bytes_in: int = 0
     bytes_out: int = 0
+    """Of the bodies, as they came and went."""
     rows: int = 0
     trace_id: str = ""
     caller: str = ""
