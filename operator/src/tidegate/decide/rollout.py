@@ -6,6 +6,7 @@ from typing import assert_never
 
 from tidegate.decide.blue_green import decide_blue_green
 from tidegate.decide.canary import decide_canary
+from tidegate.decide.destinations import guarded
 from tidegate.decide.draining import is_drained
 from tidegate.decide.status_view import with_view
 from tidegate.decide.transition import PODS_STARTING, Transition, abandon, begin
@@ -21,7 +22,7 @@ from tidegate.model.traffic import TrafficSplit
 
 def decide(seen: Observation) -> Decision:
     """What to do about one ModelDeployment. The same observation always gives the same decision."""
-    transition = _transition(seen)
+    transition = guarded(seen, _transition(seen))
     transition = replace(transition, events=(*transition.events, *_events(seen, transition)))
     status = _timed(seen, with_shift(seen, transition))
     return to_decision(seen, transition, with_view(seen, transition, status))
@@ -30,7 +31,7 @@ def decide(seen: Observation) -> Decision:
 def _transition(seen: Observation) -> Transition:
     recorded = seen.recorded
     if recorded.stable is None:
-        return _first_release(seen)
+        return _adopted(seen) or _first_release(seen)
     if seen.desired == recorded.stable:
         return abandon(seen, recorded.rollout) if recorded.rollout else _keep(seen)
     if recorded.rollout is None or recorded.rollout.candidate != seen.desired:
@@ -76,6 +77,25 @@ def _keep(seen: Observation) -> Transition:
         TrafficSplit.only(stable),
         Phase.ROLLED_BACK if rejected else Phase.LIVE,
         stalled=StatusMessage(rejected.reason, rejected.message) if rejected else None,
+    )
+
+
+def _adopted(seen: Observation) -> Transition | None:
+    """Without a recorded stable revision, the one with the most traffic is it: a status may be lost, the route isn't.
+
+    A restored backup has no status, and nothing may be promoted for that.
+    """
+    heaviest = max(seen.split or (), key=lambda share: share[1], default=("", 0))[0]
+    if heaviest in ("", seen.desired) or seen.state(heaviest).snapshot is None:
+        return None
+    message = f"{heaviest} is stable again: it has the most traffic, and the status didn't say which revision is"
+    return Transition(
+        replace(seen.recorded, stable=heaviest, rollout=None),
+        TrafficSplit.only(heaviest),
+        Phase.LIVE,
+        events=(Event(Reason.STABLE_ADOPTED, message, warning=True),),
+        traffic_first=True,
+        requeue_after=PODS_STARTING,
     )
 
 

@@ -1,6 +1,6 @@
 """The writes that make a transition true, and their order, fixed here once for all strategies. Pure.
 
-* Pods first: nothing gets traffic before its pods are ready.
+* Pods first: nothing gets traffic before its pods are ready. But a rollback waits for no pod: it comes before them.
 * The status before the route when traffic grows: after a crash the recorded step is carried out.
 * The route before the status when traffic returns: seconds matter, and after a crash the judge says the same again.
 * Nothing is deleted before the routers have been seen to send it nothing.
@@ -32,9 +32,10 @@ def to_decision(seen: Observation, transition: Transition, status: Status) -> De
     shifting = transition.split is not None and (transition.split != seen.split or not seen.route_settings_match)
     record: tuple[Action, ...] = (RecordStatus(status),) if status != seen.recorded else ()
     shift: tuple[Action, ...] = (ShiftTraffic(transition.split),) if shifting and transition.split else ()
+    written = shift + record if transition.traffic_first else record + shift
+    pods = tuple(_pods(seen, transition))
     actions = (
-        *_pods(seen, transition),
-        *(shift + record if transition.traffic_first else record + shift),
+        *(written + pods if _takes_away(seen, transition) else pods + written),
         *_pins(seen),
         *_deletions(seen, transition),
     )
@@ -42,6 +43,16 @@ def to_decision(seen: Observation, transition: Transition, status: Status) -> De
     if requeue_after is None and any(state.replicas is not None for state in _unused(seen, transition)):
         requeue_after = seen.propagation_delay
     return Decision(status, actions, transition.events, requeue_after)
+
+
+def _takes_away(seen: Observation, transition: Transition) -> bool:
+    """Whether a candidate loses the traffic that it has: nothing that may fail stands before that."""
+    rollout = seen.recorded.rollout
+    if rollout is None or seen.split is None or transition.split is None:
+        return False
+    return transition.traffic_first and transition.split.weight(rollout.candidate) < seen.split.weight(
+        rollout.candidate
+    )
 
 
 def with_shift(seen: Observation, transition: Transition) -> Status:
@@ -101,8 +112,9 @@ def _unused(seen: Observation, transition: Transition) -> list[RevisionState]:
 
 def _deletions(seen: Observation, transition: Transition) -> Iterator[Action]:
     unused, keep = _unused(seen, transition), seen.spec.revision_history_limit
+    successor_is_ready = seen.state(transition.status.stable).ready > 0
     for name in sorted(state.name for state in unused if state.replicas is not None):
-        if name not in (seen.split or ()) and is_drained(seen, name):
+        if successor_is_ready and name not in (seen.split or ()) and is_drained(seen, name):
             yield DeleteWorkload(name)
     snapshots = [state.name for state in unused if state.replicas is None]
     for name in snapshots[: max(0, len(snapshots) - keep)]:

@@ -86,6 +86,7 @@ class Reason(StrEnum):
     SHARE_NOT_SEEN = "ShareNotSeen"
     SHARE_UNLIKE_WEIGHT = "ShareUnlikeWeight"
     WAITING_FOR_ZERO_TRAFFIC = "WaitingForZeroTraffic"
+    NO_READY_POD = "NoReadyPod"
     # a verdict: worse
     ERROR_RATE_WORSE = "ErrorRateWorse"
     ERROR_RATE_ABOVE_CEILING = "ErrorRateAboveCeiling"
@@ -123,6 +124,7 @@ class Reason(StrEnum):
     STRATEGY_CHANGED = "StrategyChanged"
     # Events only
     LIVE = "Live"
+    STABLE_ADOPTED = "StableAdopted"
     PROMOTED = "Promoted"
     ROLLED_BACK = "RolledBack"
     SUPERSEDED = "Superseded"

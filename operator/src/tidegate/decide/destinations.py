@@ -1,0 +1,32 @@
+"""No traffic goes where no ready pod is. Pure: one guard, asked about every transition of every strategy."""
+
+from tidegate.decide.transition import Transition, hold
+from tidegate.model.observation import Observation
+from tidegate.model.reasons import Phase, Reason, StatusMessage
+
+
+def guarded(seen: Observation, transition: Transition) -> Transition:
+    """The transition, or a hold in its place where it would send traffic to a revision without a ready pod.
+
+    Where nobody who has traffic has a ready pod either, there is nothing to keep, and the transition goes on.
+    """
+    before, after = seen.split, transition.split
+    if before is None or after is None:
+        return transition
+    absent = [name for name, weight in after if weight > before.weight(name) and seen.state(name).ready == 0]
+    serving = [name for name, weight in before if weight > 0 and seen.state(name).ready > 0]
+    if not absent or not serving:
+        return transition
+    why = StatusMessage(Reason.NO_READY_POD, _sentence(seen, transition, absent[0], serving[0]))
+    replicas = seen.state(serving[0]).replicas
+    held = hold(seen, Phase.HELD, why, replicas=replicas)
+    return Transition(
+        held.status, held.split, held.phase, stalled=why, candidate_replicas=replicas, requeue_after=held.requeue_after
+    )
+
+
+def _sentence(seen: Observation, transition: Transition, absent: str, serving: str) -> str:
+    reason = transition.stalled.message if transition.stalled else "traffic is to move"
+    state = seen.state(absent)
+    why = state.failure.message if state.failure else "none of its pods is ready"
+    return f"{serving} keeps its traffic, for {absent} couldn't take it ({why}): {reason}"

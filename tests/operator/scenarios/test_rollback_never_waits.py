@@ -1,0 +1,125 @@
+"""Nothing that isn't needed for a rollback stands before it, and no traffic goes where no ready pod is."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from tests.operator.world import Behaviour, World
+from tidegate.errors import ClusterUnavailable
+from tidegate.kube.api import DEPLOYMENTS
+
+CANARY = {"canary": {"steps": [{"weight": 50, "minDuration": "10m"}]}}
+MODELS = {
+    "http://models/1": Behaviour(),
+    "http://models/2": Behaviour(),
+    "http://models/failing": Behaviour(error_rate=0.9),
+    "http://models/late-failing": Behaviour(),
+}
+
+
+class Disturbed(World):
+    """A world in which pods may be gone and Deployments may not be written."""
+
+    dead: str = ""
+    """A revision whose pods have all gone."""
+    deployments_are_refused = False
+
+    def _ready(self, revision: str) -> int:
+        return 0 if revision == self.dead else super()._ready(revision)
+
+    def _serve(self, revision: str, requests: float) -> None:
+        """Routers give the share of a revision without pods to the others."""
+        others = [name for name, _ in self.split or () if name != self.dead]
+        super()._serve(others[0] if revision == self.dead and others else revision, requests)
+
+    def scale(self, namespace: str, deployment: str, replicas: int) -> None:
+        if self.deployments_are_refused:
+            raise ClusterUnavailable("PATCH deployments: an admission webhook doesn't answer", 500)
+        super().scale(namespace, deployment, replicas)
+
+    def run(self, seconds: float) -> None:
+        """As the work queue has it: a pass that fails is repeated a little later."""
+        for _ in range(int(seconds)):
+            try:
+                super().run(1)
+            except ClusterUnavailable:
+                self._tick()
+
+
+@pytest.fixture
+def world(spec_schema: Mapping[str, Any]) -> Disturbed:
+    """v1 live for a while on four pods."""
+    world = Disturbed(spec_schema, MODELS)
+    release(world, "http://models/1")
+    world.run(60)
+    return world
+
+
+def release(world: World, uri: str, **fields: Any) -> None:
+    world.kubectl_apply(model={"uri": uri}, strategy=CANARY, **{"replicas": 4, **fields})
+
+
+def test_a_rollback_does_not_wait_for_a_write_of_pods(world: Disturbed) -> None:
+    stable = world.status["stable"]["revision"]
+    release(world, "http://models/failing")
+    world.run(8)
+    release(world, "http://models/failing", replicas=5)
+    world.deployments_are_refused = True
+    world.run(60)
+
+    assert world.split is not None
+    assert world.split.weight(stable) == 100
+
+
+def test_traffic_stays_where_it_is_answered_while_stable_has_no_pod(world: Disturbed) -> None:
+    stable = world.status["stable"]["revision"]
+    release(world, "http://models/2")
+    world.run(60)
+    candidate = world.status["candidate"]["revision"]
+    world.models = {**world.models, "http://models/2": Behaviour(error_rate=0.3)}
+    world.dead = stable
+    world.run(120)
+
+    assert world.split is not None
+    assert world.split.weight(candidate) == 50
+    assert world.condition("Stalled") == ("True", "NoReadyPod")
+    assert candidate in world.names(DEPLOYMENTS)
+
+    world.dead = ""
+    world.run(60)
+    assert world.split.weight(stable) == 100
+    assert world.status["history"][0]["outcome"] == "RolledBack"
+
+
+def test_a_lost_status_is_no_promotion(world: Disturbed) -> None:
+    stable = world.status["stable"]["revision"]
+    release(world, "http://models/failing")
+    world.run(5)
+    assert world._deployment is not None
+    world._deployment["status"] = {}
+    world.restart()
+    world.run(5)
+
+    assert world.status["stable"]["revision"] == stable
+    assert any("event StableAdopted" in line for line in world.transcript)
+
+    world.run(300)
+    assert world.split is not None
+    assert world.split.weight(stable) == 100
+    assert world.status["history"][0]["outcome"] == "RolledBack"
+    assert stable in world.names(DEPLOYMENTS)
+
+
+def test_a_revision_that_was_rejected_before_the_status_was_lost_is_judged_again(world: Disturbed) -> None:
+    stable = world.status["stable"]["revision"]
+    release(world, "http://models/failing")
+    world.run(120)
+    assert world.status["phase"] == "RolledBack"
+    assert world._deployment is not None
+    world._deployment["status"] = {}
+    world.restart()
+    world.run(200)
+
+    assert world.status["stable"]["revision"] == stable
+    assert world.status["history"][0]["outcome"] == "RolledBack"
