@@ -13,7 +13,6 @@ from tidegate.controller.handlers import SILENCE_SECONDS, register
 from tidegate.kube.api import PODS
 from tidegate.kube.informer import Kind
 
-
 POD = Kind(PODS, lambda manifest: None)
 
 

@@ -29,7 +29,7 @@ from tidegate.model.decision import (
 from tidegate.model.observation import Observation
 from tidegate.model.reasons import Outcome, Phase, Reason
 from tidegate.model.revision import PodFailure
-from tidegate.model.status import Shift
+from tidegate.model.status import Shift, Status
 from tidegate.model.traffic import Share, TrafficSplit
 
 HOUR_AGO = (Shift(NOW - 61 * MINUTE, 10),)
@@ -222,3 +222,39 @@ def test_the_same_evidence_is_acceptable_at_every_step_of_its_own() -> None:
         Phase.CANARY,
         Phase.PROMOTING,
     ]
+
+
+def test_a_rollback_comes_before_pods_that_are_to_be_scaled() -> None:
+    seen = a_canary(1, verdict=WORSE)
+    too_few = replace(seen.revisions[STABLE], replicas=3)
+    decision = decide(replace(seen, revisions={**seen.revisions, STABLE: too_few}))
+
+    assert kinds(decision) == [ShiftTraffic, RecordStatus, ScaleRevision]
+
+
+def test_traffic_stays_where_it_is_answered_until_stable_has_a_ready_pod() -> None:
+    decision = decide(a_canary(1, verdict=WORSE, stable_ready=0))
+
+    assert summary(decision) == (Phase.HELD, None, None, Reason.NO_READY_POD)
+    assert [event.reason for event in decision.events] == [Reason.NO_READY_POD]
+
+
+def test_where_nobody_has_a_ready_pod_traffic_goes_back_all_the_same() -> None:
+    decision = decide(a_canary(1, verdict=WORSE, stable_ready=0, ready=0))
+
+    assert summary(decision)[:3] == (Phase.ROLLED_BACK, TrafficSplit.only(STABLE), Outcome.ROLLED_BACK)
+
+
+def test_nothing_that_served_is_deleted_while_stable_has_no_ready_pod() -> None:
+    seen = a_canary(None, desired=STABLE, share=Share(NOW - MINUTE / 2, NOW, {STABLE: 1000}, {}))
+    without_pods = {**seen.revisions, STABLE: replace(seen.revisions[STABLE], ready=0)}
+
+    assert DeleteWorkload(CANDIDATE) in decide(seen).actions
+    assert DeleteWorkload(CANDIDATE) not in decide(replace(seen, revisions=without_pods)).actions
+
+
+def test_without_a_status_the_revision_with_the_most_traffic_is_stable() -> None:
+    decision = decide(a_canary(1, recorded=Status()))
+
+    assert decision.status.stable == STABLE
+    assert summary(decision)[:2] == (Phase.LIVE, TrafficSplit.only(STABLE))

@@ -232,7 +232,7 @@ def test_refused_is_a_name(name: str, message: str, apply: Callable[..., Complet
     ("backends", "message"),
     [
         pytest.param([("a", 50), ("b", 49)], "the weights of spec.backends must add to 100", id="weights of 99"),
-        pytest.param([("a", 50), ("a", 50)], r"spec\.backends\[1\]: Duplicate value", id="one revision twice"),
+        pytest.param([("a", 50), ("a", 50)], "a revision stands twice in spec.backends", id="one revision twice"),
         pytest.param([], r"spec\.backends", id="no backends"),
     ],
 )
@@ -244,6 +244,21 @@ def test_refused_is_a_route_with(
 
     assert done.returncode == 1
     assert re.search(message, done.stderr), done.stderr
+
+
+def test_an_entry_that_somebody_else_added_does_not_keep_the_operator_from_setting_the_split(
+    apply: Callable[..., CompletedProcess[str]],
+) -> None:
+    def split(**weights: int) -> dict[str, Any]:
+        return {"backends": [{"revision": revision, "weight": weight} for revision, weight in weights.items()]}
+
+    ours = ("--server-side", "--field-manager=tidegate", "--force-conflicts")
+    theirs = ("--server-side", "--field-manager=somebody", "--force-conflicts")
+
+    assert apply("ModelRoute", split(a=95, b=5), "digits", *ours).returncode == 0
+    assert apply("ModelRoute", split(a=85, b=5, c=10), "digits", *theirs).returncode == 0
+    back = apply("ModelRoute", split(a=100), "digits", *ours)
+    assert back.returncode == 0, back.stderr
 
 
 @pytest.mark.parametrize(

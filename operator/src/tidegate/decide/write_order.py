@@ -46,13 +46,11 @@ def to_decision(seen: Observation, transition: Transition, status: Status) -> De
 
 
 def _takes_away(seen: Observation, transition: Transition) -> bool:
-    """Whether a candidate loses the traffic that it has: nothing that may fail stands before that."""
+    """Whether a rollout ends and its candidate loses the traffic that it has: nothing that may fail stands before."""
     rollout = seen.recorded.rollout
-    if rollout is None or seen.split is None or transition.split is None:
+    if rollout is None or transition.status.rollout is not None or seen.split is None or transition.split is None:
         return False
-    return transition.traffic_first and transition.split.weight(rollout.candidate) < seen.split.weight(
-        rollout.candidate
-    )
+    return transition.split.weight(rollout.candidate) < seen.split.weight(rollout.candidate)
 
 
 def with_shift(seen: Observation, transition: Transition) -> Status:
