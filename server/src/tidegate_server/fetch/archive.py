@@ -79,9 +79,8 @@ class _BoundedReader(io.RawIOBase):
     def read(self, size: int = -1) -> bytes:
         piece = self._stream.read(_MAX_HEADER_BYTES + 1 if size < 0 else min(size, _MAX_HEADER_BYTES + 1))
         if len(piece) > _MAX_HEADER_BYTES:
-            raise FetchFailed(
-                UNSAFE_CONTENT, f"{ARCHIVE} has a header of over {_MAX_HEADER_BYTES} bytes, which no model's has"
-            )
+            sentence = f"{ARCHIVE} has a header of over {_MAX_HEADER_BYTES} bytes, which no model's has"
+            raise FetchFailed(UNSAFE_CONTENT, sentence)
         self._check(self._stream.tell())
         return piece
 

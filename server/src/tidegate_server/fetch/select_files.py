@@ -22,9 +22,8 @@ def select_graph(names: Collection[str]) -> str:
         return graphs[0]
     if not graphs:
         raise FetchFailed(NOT_FOUND, "the folder has no .onnx file; name the folder that the model is in")
-    raise FetchFailed(
-        UNSUPPORTED_MODEL, f"the folder has {len(graphs)} .onnx files and none is {MODEL}; name one of them {MODEL}"
-    )
+    sentence = f"the folder has {len(graphs)} .onnx files and none is {MODEL}; name one of them {MODEL}"
+    raise FetchFailed(UNSUPPORTED_MODEL, sentence)
 
 
 def files_digest(digests: Mapping[str, str]) -> str:

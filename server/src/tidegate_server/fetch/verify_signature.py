@@ -66,10 +66,8 @@ class Signer:
 def verify(collected: CollectedModel, signer: Signer, downloads: PartialDownloads) -> None:
     """Raises FetchFailed with the reason Unverified for files that aren't, all of them, signed by `signer`."""
     if collected.single:
-        raise FetchFailed(
-            UNVERIFIED,
-            f"a signature is wanted, but model.uri names one file; name the folder that {SIGNATURE} is in too",
-        )
+        sentence = f"a signature is wanted, but model.uri names one file; name the folder that {SIGNATURE} is in too"
+        raise FetchFailed(UNVERIFIED, sentence)
     if SIGNATURE not in collected.files:
         raise FetchFailed(UNVERIFIED, f"the model isn't signed: there is no {SIGNATURE} beside it")
     # The signature can't be over itself, so it is out of the folder while that is compared.
@@ -97,10 +95,8 @@ def _check_signature(signer: Signer, folder: Path, signature: Path, downloads: P
         if _is_unreachable(error):
             raise FetchFailed(UNREACHABLE, "can't reach sigstore to learn whom it trusts", transient=True) from error
         words = _words(error)
-        raise FetchFailed(
-            UNVERIFIED,
-            f"the model's signature isn't what TIDEGATE_SIGNATURE_* asks for: {words or type(error).__name__}",
-        ) from error
+        sentence = f"the model's signature isn't what TIDEGATE_SIGNATURE_* asks for: {words or type(error).__name__}"
+        raise FetchFailed(UNVERIFIED, sentence) from error
 
 
 def _is_unreachable(error: BaseException | None) -> bool:

@@ -75,9 +75,8 @@ class Classes:
         columns = len(self.names) if self.kind == "scores" else 1
         fits = array.ndim <= 2 and array.size % columns == 0
         if not fits or (self.kind == "scores" and array.shape[-1:] != (columns,)):
-            raise ModelFailed(
-                f"output {self.output} has shape {list(array.shape)}, and there are {len(self.names)} labels"
-            )
+            sentence = f"output {self.output} has shape {list(array.shape)}, and there are {len(self.names)} labels"
+            raise ModelFailed(sentence)
         require_finite(self.output, array)
         scores = _TO_PROBABILITIES[self.scores](array.reshape(-1, columns).astype(np.float64))
         return scores if self.kind == "scores" else np.hstack([1 - scores, scores])

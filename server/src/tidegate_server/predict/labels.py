@@ -73,9 +73,8 @@ def _names(given: Any) -> tuple[str, ...]:
     if not isinstance(listed, list) or not listed or not all(isinstance(name, str) and name for name in listed):
         raise unusable(LABELS_FILE, 'labels must be a list of names such as ["negative", "positive"], one per class')
     if len(listed) > MAX_LABELS or max(map(len, listed)) > MAX_NAME_CHARACTERS:
-        raise unusable(
-            LABELS_FILE, f"at most {MAX_LABELS} labels of {MAX_NAME_CHARACTERS} characters each; shorten the list"
-        )
+        sentence = f"at most {MAX_LABELS} labels of {MAX_NAME_CHARACTERS} characters each; shorten the list"
+        raise unusable(LABELS_FILE, sentence)
     if len(set(listed)) != len(listed):
         twice = Counter(listed).most_common(1)[0][0]
         raise unusable(LABELS_FILE, f"label {twice!r} is given twice; give each class a name of its own")
@@ -86,10 +85,8 @@ def _in_order(given: Mapping[str, Any]) -> list[Any]:
     keys = [str(position) for position in range(len(given))]
     missing = next((key for key in keys if key not in given), None)
     if missing is not None:
-        raise unusable(
-            LABELS_FILE,
-            f"{len(given)} labels need the keys 0 to {len(given) - 1}, and {missing} is missing; number them",
-        )
+        sentence = f"{len(given)} labels need the keys 0 to {len(given) - 1}, and {missing} is missing; number them"
+        raise unusable(LABELS_FILE, sentence)
     return [given[key] for key in keys]
 
 

@@ -93,39 +93,38 @@ def parse_selftest(document: Any, signature: Signature) -> Selftest:
     return Selftest(tuple(_case(f"case {number}", case, signature) for number, case in enumerate(cases, 1)))
 
 
-def _case(place: str, fields: Any, signature: Signature) -> Case:
+def _case(where: str, fields: Any, signature: Signature) -> Case:
     if not isinstance(fields, dict):
-        raise unusable(SELFTEST_FILE, f"{place} must be an object")
+        raise unusable(SELFTEST_FILE, f"{where} must be an object")
     unknown = sorted(set(fields) - set(_FIELDS))
     if unknown:
-        raise unusable(SELFTEST_FILE, f"{place} has an unknown field {unknown[0]!r}; it may have {', '.join(_FIELDS)}")
+        raise unusable(SELFTEST_FILE, f"{where} has an unknown field {unknown[0]!r}; it may have {', '.join(_FIELDS)}")
     if ("body" in fields) == ("inputs" in fields):
-        raise unusable(SELFTEST_FILE, f'{place} needs either "body", as for /predict, or "inputs" by name')
+        raise unusable(SELFTEST_FILE, f'{where} needs either "body", as for /predict, or "inputs" by name')
     if "answer" not in fields and "outputs" not in fields:
-        raise unusable(SELFTEST_FILE, f'{place} expects nothing; give "answer" or "outputs"')
+        raise unusable(SELFTEST_FILE, f'{where} expects nothing; give "answer" or "outputs"')
     if "answer" in fields and "body" not in fields:
-        raise unusable(SELFTEST_FILE, f'{place} has an "answer", which needs a "body"; for "inputs" give "outputs"')
+        raise unusable(SELFTEST_FILE, f'{where} has an "answer", which needs a "body"; for "inputs" give "outputs"')
     for field in ("inputs", "answer", "outputs"):
         if field in fields and not (isinstance(fields[field], dict) and fields[field]):
-            raise unusable(SELFTEST_FILE, f"{place}: {field} must be an object with at least one field")
+            raise unusable(SELFTEST_FILE, f"{where}: {field} must be an object with at least one field")
     known = {spec.name for spec in signature.outputs}
     for name in fields.get("outputs", ()):
         if name not in known:
-            raise unusable(
-                SELFTEST_FILE, f"{place}: the model has no output {name!r}; it has {', '.join(sorted(known))}"
-            )
+            sentence = f"{where}: the model has no output {name!r}; it has {', '.join(sorted(known))}"
+            raise unusable(SELFTEST_FILE, sentence)
     return Case(
         body=fields.get("body"),
         inputs=fields.get("inputs"),
         answer=fields.get("answer"),
         outputs=fields.get("outputs"),
-        tolerance=_tolerance(place, fields.get("tolerance", DEFAULT_TOLERANCE)),
+        tolerance=_tolerance(where, fields.get("tolerance", DEFAULT_TOLERANCE)),
     )
 
 
-def _tolerance(place: str, value: Any) -> float:
+def _tolerance(where: str, value: Any) -> float:
     if type(value) not in (int, float) or not 0 <= value <= 1e300:
-        raise unusable(SELFTEST_FILE, f"{place}: tolerance must be a number from 0 on, such as {DEFAULT_TOLERANCE}")
+        raise unusable(SELFTEST_FILE, f"{where}: tolerance must be a number from 0 on, such as {DEFAULT_TOLERANCE}")
     return float(value)
 
 
@@ -176,31 +175,31 @@ def _answer_differences(case: Case, answer: Any) -> Iterator[str]:
         yield from differences("the answer", answer, case.answer, case.tolerance)
 
 
-def differences(place: str, found: Any, expected: Any, tolerance: float) -> Iterator[str]:
+def differences(where: str, found: Any, expected: Any, tolerance: float) -> Iterator[str]:
     """A sentence for each place where `found` isn't what was expected. Fields that `expected` lacks aren't compared."""
     if isinstance(expected, dict) and isinstance(found, dict):
         for field, value in expected.items():
             if field not in found:
-                yield f"{place} has no field {field!r}"
+                yield f"{where} has no field {field!r}"
                 continue
-            yield from differences(_field(place, field), found[field], value, tolerance)
+            yield from differences(_field(where, field), found[field], value, tolerance)
     elif isinstance(expected, list) and isinstance(found, list):
         if len(found) != len(expected):
-            yield f"{place} has {len(found)} values, expected {len(expected)}"
+            yield f"{where} has {len(found)} values, expected {len(expected)}"
             return
         for position, (one, other) in enumerate(zip(found, expected, strict=True)):
-            yield from differences(f"{place}[{position}]", one, other, tolerance)
+            yield from differences(f"{where}[{position}]", one, other, tolerance)
     elif _is_number(expected) and _is_number(found):
         margin = _margin(found, expected, tolerance)
         if not abs(found - expected) <= margin:  # so, and not the other way round, since NaN is below nothing
             around = f" ± {_short(margin)}" if margin else ""
-            yield f"{place} is {_short(found)}, expected {_short(expected)}{around}"
+            yield f"{where} is {_short(found)}, expected {_short(expected)}{around}"
     elif found != expected or type(found) is not type(expected):
-        yield f"{place} is {_quoted(found)}, expected {_quoted(expected)}"
+        yield f"{where} is {_quoted(found)}, expected {_quoted(expected)}"
 
 
-def _field(place: str, field: str) -> str:
-    return f"{place}.{field}" if place != "the answer" else f"the answer's {field}"
+def _field(where: str, field: str) -> str:
+    return f"{where}.{field}" if where != "the answer" else f"the answer's {field}"
 
 
 def _is_number(value: Any) -> bool:

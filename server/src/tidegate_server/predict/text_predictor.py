@@ -95,17 +95,17 @@ def _has_tensors(document: Any) -> bool:
 
 def _texts(document: Any) -> tuple[list[str], bool]:
     """The texts, and whether they came as a list."""
-    place, value = _field_and_value(document)
+    where, value = _field_and_value(document)
     if isinstance(value, str):
-        _check_text(place, value)
+        _check_text(where, value)
         return [value], False
     if not isinstance(value, list):
-        raise InvalidRequest(f"{place} must be a string or a list of strings; {_FORMS}")
+        raise InvalidRequest(f"{where} must be a string or a list of strings; {_FORMS}")
     if not 1 <= len(value) <= MAX_TEXTS:
-        raise InvalidRequest(f"{place} has {len(value)} texts; give 1 to {MAX_TEXTS} in one request")
-    total = sum(_check_text(f"{place}[{position}]", text) for position, text in enumerate(value))
+        raise InvalidRequest(f"{where} has {len(value)} texts; give 1 to {MAX_TEXTS} in one request")
+    total = sum(_check_text(f"{where}[{position}]", text) for position, text in enumerate(value))
     if total > MAX_REQUEST_BYTES:
-        raise InvalidRequest(f"{place} has {total} bytes of text; give at most {MAX_REQUEST_BYTES} in one request", 413)
+        raise InvalidRequest(f"{where} has {total} bytes of text; give at most {MAX_REQUEST_BYTES} in one request", 413)
     return value, True
 
 
@@ -125,16 +125,16 @@ def _field_and_value(document: Any) -> tuple[str, Any]:
     return field, value
 
 
-def _check_text(place: str, text: Any) -> int:
+def _check_text(where: str, text: Any) -> int:
     """Its size in bytes."""
     if not isinstance(text, str):
-        raise InvalidRequest(f"{place} must be a string; {_FORMS}")
+        raise InvalidRequest(f"{where} must be a string; {_FORMS}")
     try:
         size = len(text.encode())
     except UnicodeEncodeError:
-        raise InvalidRequest(f"{place} has half of a surrogate pair; it isn't text") from None
+        raise InvalidRequest(f"{where} has half of a surrogate pair; it isn't text") from None
     if size > MAX_TEXT_BYTES:
-        raise InvalidRequest(f"{place} has {size} bytes; give at most {MAX_TEXT_BYTES} in one text", 413)
+        raise InvalidRequest(f"{where} has {size} bytes; give at most {MAX_TEXT_BYTES} in one text", 413)
     return size
 
 

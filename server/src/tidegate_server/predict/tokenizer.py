@@ -66,9 +66,8 @@ class TokenEncoder:
         try:
             encoding = self._encode_prefix(text) or self.tokenizer.encode(text)
         except Exception as error:  # noqa: BLE001 - the library's errors share no base but Exception
-            raise InvalidRequest(
-                f"text {position + 1} can't be cut into the model's tokens ({one_line(error, 300)})"
-            ) from None
+            sentence = f"text {position + 1} can't be cut into the model's tokens ({one_line(error, 300)})"
+            raise InvalidRequest(sentence) from None
         if not encoding.ids:
             raise InvalidRequest(f"text {position + 1} is empty to this model: it has no token in it; give a word")
         return encoding
@@ -147,9 +146,8 @@ def token_inputs(signature: Signature) -> TokenInputs:
         by_role["mask" if name in _MASKS else "types" if name in _TYPES else "ids"].append(spec)
     ids, masks, types = by_role["ids"], by_role["mask"], by_role["types"]
     if len(ids) != 1 or len(masks) > 1 or len(types) > 1:
-        raise _not_a_text_model(
-            "it needs one input for token ids, and may have attention_mask and token_type_ids", signature
-        )
+        sentence = "it needs one input for token ids, and may have attention_mask and token_type_ids"
+        raise _not_a_text_model(sentence, signature)
     given = [*ids, *masks, *types]
     if ids[0].datatype not in ("INT64", "INT32") or any(
         spec.datatype == "BYTES" or len(spec.shape) not in (0, 2) for spec in given
@@ -167,10 +165,8 @@ def token_inputs(signature: Signature) -> TokenInputs:
 
 def _not_a_text_model(wanted: str, signature: Signature) -> Exception:
     found = ", ".join(f"{spec.name} {spec.datatype} {list(spec.shape)}" for spec in signature.inputs) or "none"
-    return unusable(
-        TOKENIZER_FILE,
-        f"the model can't take its tokens: {wanted}; it has {found}. Remove the file or export the model so",
-    )
+    sentence = f"the model can't take its tokens: {wanted}; it has {found}. Remove the file or export the model so"
+    return unusable(TOKENIZER_FILE, sentence)
 
 
 def _tokenizer(content: bytes) -> Tokenizer:
@@ -189,9 +185,8 @@ def _set_max_length(tokenizer: Tokenizer, max_length: int, direction: Any) -> No
         tokenizer.enable_truncation(max_length, direction=direction)
         tokenizer.encode("a first text")
     except Exception as error:  # noqa: BLE001 - the library's errors share no base but Exception
-        raise unusable(
-            TOKENIZER_FILE, f"it fails on a text of {max_length} tokens ({one_line(error, 300)}); save it anew"
-        ) from None
+        sentence = f"it fails on a text of {max_length} tokens ({one_line(error, 300)}); save it anew"
+        raise unusable(TOKENIZER_FILE, sentence) from None
 
 
 def _padding_token(tokenizer: Tokenizer) -> int:

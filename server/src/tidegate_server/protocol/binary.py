@@ -27,9 +27,8 @@ def array_from_bytes(
     dtype = DTYPES[spec.datatype]
     needed = prod(shape) * dtype.itemsize
     if size != needed:
-        raise InvalidRequest(
-            f"input {spec.name}: {spec.datatype} of shape {list(shape)} is {needed} bytes, found {size}"
-        )
+        sentence = f"input {spec.name}: {spec.datatype} of shape {list(shape)} is {needed} bytes, found {size}"
+        raise InvalidRequest(sentence)
     array: Array = np.ndarray(shape, dtype, body, begin)
     if spec.datatype == "BOOL" and array.view(np.uint8).max() > 1:
         raise InvalidRequest(f"input {spec.name}: a byte of BOOL is 0 or 1, found another one")

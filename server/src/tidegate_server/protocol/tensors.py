@@ -104,9 +104,8 @@ def _fitting_count(spec: TensorSpec, shape: Sequence[int], limits: Limits) -> in
         raise InvalidRequest(f"input {spec.name}: {_dimensions(len(shape))}, at most {limits.max_depth} are allowed")
     for size, expected in zip(shape, expected_shape, strict=False):
         if size != expected and expected != -1:
-            raise InvalidRequest(
-                f"input {spec.name}: shape {list(shape)} doesn't fit {list(expected_shape)} (-1 is any size)"
-            )
+            sentence = f"input {spec.name}: shape {list(shape)} doesn't fit {list(expected_shape)} (-1 is any size)"
+            raise InvalidRequest(sentence)
     count = prod(shape)
     if count == 0:
         raise InvalidRequest(f"input {spec.name}: shape {list(shape)} has no values; send at least one")

@@ -65,9 +65,8 @@ def read_infer(body: bytes, json_bytes: int | None, signature: Signature, limits
         raise InvalidRequest('the body must be an object with a list "inputs"')
     arrays = _arrays(document.get("inputs"), signature, limits, binary_data)
     if binary_data is not None and binary_data.at != len(body):
-        raise InvalidRequest(
-            f"{len(body) - binary_data.at} bytes are left after the last binary input; check binary_data_size"
-        )
+        sentence = f"{len(body) - binary_data.at} bytes are left after the last binary input; check binary_data_size"
+        raise InvalidRequest(sentence)
     identifier = document.get("id")
     if identifier is not None and type(identifier) is not str:
         raise InvalidRequest('"id" must be a string')
@@ -165,9 +164,8 @@ def _raw_shape(spec: TensorSpec, size: int) -> list[int]:
     """The model's, with its one variable dimension taken from the number of bytes."""
     if spec.datatype == "BYTES":
         if any(expected not in (-1, 1) for expected in spec.shape):
-            raise InvalidRequest(
-                f"input {spec.name}: {LENGTH_HEADER} 0 is one value, but the model's shape is {list(spec.shape)}"
-            )
+            sentence = f"input {spec.name}: {LENGTH_HEADER} 0 is one value, but the model's shape is {list(spec.shape)}"
+            raise InvalidRequest(sentence)
         return [1] * len(spec.shape)
     if spec.shape.count(-1) > 1:
         raise InvalidRequest(

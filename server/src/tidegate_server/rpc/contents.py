@@ -43,9 +43,8 @@ def array_from_contents(spec: TensorSpec, shape: Sequence[int], contents: InferT
             raise InvalidRequest(f"input {spec.name}: {spec.datatype} goes into {field}, found {other.name}")
     values = getattr(contents, field)
     if len(values) != prod(shape):
-        raise InvalidRequest(
-            f"input {spec.name}: {field} has {len(values)} values, shape {list(shape)} needs {prod(shape)}"
-        )
+        sentence = f"input {spec.name}: {field} has {len(values)} values, shape {list(shape)} needs {prod(shape)}"
+        raise InvalidRequest(sentence)
     if spec.datatype == "BYTES":
         return string_array([text_from_bytes(spec, value) for value in values], shape)
     return _numbers(spec, np.array(values)).reshape(shape)

@@ -95,6 +95,5 @@ class Servicer:
     def _require_model(self, name: str, version: str) -> None:
         inference = self._inference
         if not inference.knows(name, version):
-            raise InvalidRequest(
-                f"this server has model {inference.name} in revision {inference.revision} and no other", status=404
-            )
+            sentence = f"this server has model {inference.name} in revision {inference.revision} and no other"
+            raise InvalidRequest(sentence, status=404)

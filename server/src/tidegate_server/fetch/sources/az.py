@@ -14,10 +14,8 @@ from tidegate_server.fetch.sources.object_storage import Bucket, list_objects, v
 def find(uri: str, environ: Mapping[str, str]) -> Listing:
     """The blobs below the path. Raises FetchFailed."""
     if not environ.get("AZURE_STORAGE_CONNECTION_STRING") and not environ.get("AZURE_STORAGE_ACCOUNT_NAME"):
-        raise FetchFailed(
-            UNSUPPORTED_URI,
-            "az:// needs AZURE_STORAGE_CONNECTION_STRING or AZURE_STORAGE_ACCOUNT_NAME; set one of them",
-        )
+        sentence = "az:// needs AZURE_STORAGE_CONNECTION_STRING or AZURE_STORAGE_ACCOUNT_NAME; set one of them"
+        raise FetchFailed(UNSUPPORTED_URI, sentence)
     return list_objects(uri, _connect, version_from("etag"))
 
 

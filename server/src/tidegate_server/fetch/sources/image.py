@@ -16,9 +16,8 @@ def find(uri: str, environ: Mapping[str, str]) -> Listing:
     model = path_in_image(uri)
     given = environ.get("TIDEGATE_MODEL_PATH")
     if given and Path(given) != model:
-        raise FetchFailed(
-            UNSUPPORTED_URI, f"TIDEGATE_MODEL_PATH is {given}, but {uri} leaves the model at {model}; set only one"
-        )
+        sentence = f"TIDEGATE_MODEL_PATH is {given}, but {uri} leaves the model at {model}; set only one"
+        raise FetchFailed(UNSUPPORTED_URI, sentence)
     if not model.is_file():
         raise FetchFailed(NOT_FOUND, f"the image has no {model}; name the .onnx file, or its folder if it's model.onnx")
     return Listing((), in_place=model)

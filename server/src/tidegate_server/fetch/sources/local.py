@@ -40,14 +40,11 @@ def list_path(path: Path, top: Path | None = None) -> Listing:
 
     `top`: a folder above it that others write to, so that nothing on the way from there may be a link.
     """
-    try:
-        if not path.is_dir():
-            opened = partial(_open, path) if top is None else partial(_open_beneath, top, path)
-            status = path.stat()
-            return single(SourceFile(path.name, opened, status.st_size, _version(status)))
-        return Listing(tuple(_files(path, top or path)))
-    except (OSError, ValueError) as error:
-        raise _cannot_open(path, error) from error
+    with _open_errors(path):
+        if path.is_dir():
+            return Listing(tuple(_files(path, top or path)))
+        status = path.stat()
+        return single(SourceFile(path.name, partial(_open, top, path), status.st_size, _version(status)))
 
 
 def _files(folder: Path, top: Path) -> Iterator[SourceFile]:
@@ -55,7 +52,7 @@ def _files(folder: Path, top: Path) -> Iterator[SourceFile]:
         if count > MAX_FILES:
             raise FetchFailed(UNSAFE_CONTENT, f"the folder has more than {MAX_FILES} files; name the model's own")
         status, name = path.lstat(), path.relative_to(folder).as_posix()
-        yield SourceFile(name, partial(_open_beneath, top, path), status.st_size, _version(status))
+        yield SourceFile(name, partial(_open, top, path), status.st_size, _version(status))
 
 
 def _plain_files(folder: Path, top: Path) -> Iterator[Path]:
@@ -83,38 +80,9 @@ def _check_plain(name: str, status: os.stat_result) -> None:
 
 
 @contextmanager
-def _open(path: Path, offset: int, _version_before: str | None) -> Iterator[Stream]:
+def _open(top: Path | None, path: Path, offset: int, _version_before: str | None) -> Iterator[Stream]:
     with _open_errors(path):
-        descriptor = os.open(path, _READ)
-    with _stream(path, descriptor, offset) as stream:
-        yield stream
-
-
-@contextmanager
-def _open_beneath(top: Path, path: Path, offset: int, _version_before: str | None) -> Iterator[Stream]:
-    """The file as it was when it was listed: nobody has put a link on the way to it since."""
-    *folders, last = path.relative_to(top).parts
-    with ExitStack() as stack, _open_errors(path):
-        place = os.open(top, _READ | os.O_DIRECTORY)
-        stack.callback(os.close, place)
-        for folder in folders:
-            place = os.open(folder, _READ | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=place)
-            stack.callback(os.close, place)
-        descriptor = os.open(last, _READ | os.O_NOFOLLOW, dir_fd=place)
-    with _stream(path, descriptor, offset) as stream:
-        yield stream
-
-
-@contextmanager
-def _open_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, ValueError) as error:
-        raise _cannot_open(path, error) from error
-
-
-@contextmanager
-def _stream(path: Path, descriptor: int, offset: int) -> Iterator[Stream]:
+        descriptor = os.open(path, _READ) if top is None else _open_beneath(top, path)
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
         os.close(descriptor)
@@ -124,10 +92,26 @@ def _stream(path: Path, descriptor: int, offset: int) -> Iterator[Stream]:
         yield Stream(file.read, status.st_size, offset, _version(status))
 
 
+def _open_beneath(top: Path, path: Path) -> int:
+    """The file as it was when it was listed: nobody has put a link on the way to it since."""
+    *folders, last = path.relative_to(top).parts
+    with ExitStack() as stack:
+        parent = os.open(top, _READ | os.O_DIRECTORY)
+        stack.callback(os.close, parent)
+        for folder in folders:
+            parent = os.open(folder, _READ | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=parent)
+            stack.callback(os.close, parent)
+        return os.open(last, _READ | os.O_NOFOLLOW, dir_fd=parent)
+
+
+@contextmanager
+def _open_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise FetchFailed(NOT_FOUND, f"can't open {path}: {reason}") from error
+
+
 def _version(status: os.stat_result) -> str:
     return f"{status.st_dev}-{status.st_ino}-{status.st_size}-{status.st_mtime_ns}"
-
-
-def _cannot_open(path: Path, error: Exception) -> FetchFailed:
-    reason = getattr(error, "strerror", None) or str(error)
-    return FetchFailed(NOT_FOUND, f"can't open {path}: {reason}")

@@ -62,14 +62,14 @@ def list_objects(uri: str, connect: Callable[[], Bucket], version: Version) -> L
         raise FetchFailed(UNSUPPORTED_URI, f"{scheme}:// needs a bucket and a path; write {scheme}://BUCKET/path")
     if parts.username or parts.password:
         raise FetchFailed(UNSUPPORTED_URI, f"{scheme}:// takes no credentials; give them in environment variables")
-    place = f"{parts.netloc}/{path}"
+    full_path = f"{parts.netloc}/{path}"
     with failures(scheme):
         bucket = connect()
-        found = bucket.info(place)
+        found = bucket.info(full_path)
         if found["type"] != "directory":
-            return single(_file(bucket, scheme, place, path.rpartition("/")[2], found, version))
-        objects = bucket.find(place, detail=True, maxdepth=MAX_FOLDERS + 1)
-    return Listing(tuple(_files(bucket, scheme, place, objects, version)))
+            return single(_file(bucket, scheme, full_path, path.rpartition("/")[2], found, version))
+        objects = bucket.find(full_path, detail=True, maxdepth=MAX_FOLDERS + 1)
+    return Listing(tuple(_files(bucket, scheme, full_path, objects, version)))
 
 
 def _files(
@@ -79,9 +79,8 @@ def _files(
     if not plain:
         raise FetchFailed(NOT_FOUND, f"there is nothing below {scheme}://{folder}; check model.uri")
     if len(plain) > MAX_FILES:
-        raise FetchFailed(
-            UNSAFE_CONTENT, f"there are more than {MAX_FILES} files below model.uri; name the model's own"
-        )
+        sentence = f"there are more than {MAX_FILES} files below model.uri; name the model's own"
+        raise FetchFailed(UNSAFE_CONTENT, sentence)
     for path, found in sorted(plain.items()):
         yield _file(bucket, scheme, path, path.removeprefix(f"{folder}/"), found, version)
 

@@ -86,29 +86,27 @@ def _token(challenge_fields: Mapping[str, str], account: Account | None, referen
 
 
 def _no_account(reference: Reference) -> FetchFailed:
-    return FetchFailed(
-        UNREACHABLE,
-        f"the registry {reference.registry} wants a login; set TIDEGATE_REGISTRY_AUTH to a docker config.json",
-    )
+    sentence = f"the registry {reference.registry} wants a login; set TIDEGATE_REGISTRY_AUTH to a docker config.json"
+    return FetchFailed(UNREACHABLE, sentence)
 
 
 def _read_config(environ: Mapping[str, str]) -> Any:
     given, folder = environ.get("TIDEGATE_REGISTRY_AUTH"), environ.get("DOCKER_CONFIG")
-    place = Path(given) if given else Path(folder) / "config.json" if folder else None
-    if place is None:
+    path = Path(given) if given else Path(folder) / "config.json" if folder else None
+    if path is None:
         return {}
-    if place.is_dir():
+    if path.is_dir():
         # A Secret of the type kubernetes.io/dockerconfigjson has its only key by this name.
-        names = (place / ".dockerconfigjson", place / "config.json")
-        place = next((name for name in names if name.is_file()), names[-1])
+        names = (path / ".dockerconfigjson", path / "config.json")
+        path = next((name for name in names if name.is_file()), names[-1])
     try:
-        return json.loads(place.read_text())
+        return json.loads(path.read_text())
     except OSError as error:
         if given is None:
             return {}
-        raise FetchFailed(UNSUPPORTED_URI, f"can't read TIDEGATE_REGISTRY_AUTH, {place}: {error.strerror}") from error
+        raise FetchFailed(UNSUPPORTED_URI, f"can't read TIDEGATE_REGISTRY_AUTH, {path}: {error.strerror}") from error
     except ValueError:
-        raise FetchFailed(UNSUPPORTED_URI, f"{place} isn't a docker config.json") from None
+        raise FetchFailed(UNSUPPORTED_URI, f"{path} isn't a docker config.json") from None
 
 
 def _entries(config: Any) -> list[tuple[str, Any]]:

@@ -24,10 +24,10 @@ def find(uri: str, environ: Mapping[str, str]) -> Listing:
         raise FetchFailed(UNSUPPORTED_URI, "the model's URI names no claim; write pvc://CLAIM/path")
     if not mount.is_dir():
         raise FetchFailed(NOT_FOUND, f"the claim {parts.netloc} isn't mounted at {mount}")
-    place = mount
+    path = mount
     name = unquote(parts.path).strip("/")
     for part in safe_name(name, "the claim's path").split("/") if name else ():
-        place = place / part
-        if place.is_symlink():
+        path = path / part
+        if path.is_symlink():
             raise unsafe(name, f"the claim {parts.netloc}", f"{part!r} is a symbolic link")
-    return list_path(place, mount)
+    return list_path(path, mount)
