@@ -31,7 +31,7 @@ class Histogram:
         self.counts[bisect_left(self.bounds, value)] += times
         self.total += value * times
 
-    def plus(self, other: "Histogram") -> "Histogram":
+    def __add__(self, other: "Histogram") -> "Histogram":
         """The sum of two with the same bounds."""
         both = Histogram(self.bounds)
         both.counts = [a + b for a, b in zip(self.counts, other.counts, strict=True)]

@@ -59,7 +59,7 @@ class PredictionCounts:
     not_finite: int
     """Rows of an output with NaN or infinity in them."""
 
-    def plus(self, other: "PredictionCounts") -> "PredictionCounts":
+    def __add__(self, other: "PredictionCounts") -> "PredictionCounts":
         """Of the same plan."""
         return PredictionCounts(
             tuple([a + b for a, b in zip(self.classes, other.classes, strict=True)]),

@@ -148,7 +148,7 @@ class ServerMetrics:
     def _count(self, pending: _PendingOutputs) -> None:
         found = count_predictions(self._plan, pending.batches)
         with self._lock:
-            self._prediction_counts = self._prediction_counts.plus(found)
+            self._prediction_counts += found
 
     # --- read
 

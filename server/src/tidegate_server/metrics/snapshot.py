@@ -3,11 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
+from typing import Any
 
 from tidegate_server.metrics.histogram import Histogram
 from tidegate_server.metrics.predictions import PredictionCounts, PredictionPlan
 
 _NO_BATCH = (0, 0.0)
+_COUNTERS = ("started", "duration", "succeeded", "success_seconds", "rows", "prediction_counts", "log_lines_dropped")
+_ADDED = (*_COUNTERS, "queue_length", "resident_bytes", "cpu_seconds", "processes")
 
 
 @dataclass(frozen=True)
@@ -104,17 +107,15 @@ def merged(snapshots: Sequence[Snapshot]) -> Snapshot:
 
 
 def _sum(one: Snapshot, other: Snapshot) -> Snapshot:
+    added: dict[str, Any] = {field: getattr(one, field) + getattr(other, field) for field in _ADDED}
     return replace(
         one,
-        started=one.started + other.started,
+        **added,
         responses={
             protocol: {code: count + other.responses[protocol][code] for code, count in codes.items()}
             for protocol, codes in one.responses.items()
         },
-        duration=one.duration.plus(other.duration),
-        succeeded=one.succeeded + other.succeeded,
-        success_seconds=one.success_seconds + other.success_seconds,
-        phases={phase: histogram.plus(other.phases[phase]) for phase, histogram in one.phases.items()},
+        phases={phase: histogram + other.phases[phase] for phase, histogram in one.phases.items()},
         batches={
             size: (
                 one.batches.get(size, _NO_BATCH)[0] + other.batches.get(size, _NO_BATCH)[0],
@@ -122,13 +123,6 @@ def _sum(one: Snapshot, other: Snapshot) -> Snapshot:
             )
             for size in sorted({*one.batches, *other.batches})
         },
-        rows=one.rows + other.rows,
         failures={reason: count + other.failures[reason] for reason, count in one.failures.items()},
         last_run=max(one.last_run, other.last_run),
-        prediction_counts=one.prediction_counts.plus(other.prediction_counts),
-        queue_length=one.queue_length + other.queue_length,
-        log_lines_dropped=one.log_lines_dropped + other.log_lines_dropped,
-        resident_bytes=one.resident_bytes + other.resident_bytes,
-        cpu_seconds=one.cpu_seconds + other.cpu_seconds,
-        processes=one.processes + other.processes,
     )
