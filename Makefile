@@ -82,6 +82,10 @@ findings: ## What surprised about real libraries, run anew; a table of what stil
 	  printf '%-32s %4d s  %s\n' "$$(basename "$$script" .sh)" $$((SECONDS - start)) "$$answer"; \
 	done; exit "$$failed"
 
+.PHONY: bench-memory
+bench-memory: setup ## The memory of what the operator follows; BASELINE=COMMIT to compare, ARGS=--write for the page
+	@$(BIN)/python -m benchmarks.informer $(if $(BASELINE),--baseline $(BASELINE)) $(ARGS)
+
 .PHONY: golden
 golden: setup ## Write the golden files anew, for the difference to be reviewed
 	TIDEGATE_WRITE_GOLDEN=1 $(BIN)/pytest -q tests/operator

@@ -35,8 +35,8 @@ def probe(informers: Sequence[Followed], *, overdue: float = 0.0) -> Any:
     queue = SimpleNamespace(overdue_seconds=lambda: overdue)
     leader = SimpleNamespace(held=lambda: True)
     register(registry, SimpleNamespace(cluster=cluster, workqueue=queue, leader_election=leader))  # type: ignore[arg-type]
-    (handler,) = (each for each in registry._activities.get_all_handlers() if each.id == "alive")
-    return asyncio.run(handler.fn())  # type: ignore[arg-type]
+    handlers: list[Any] = [each for each in registry._activities.get_all_handlers() if each.id == "alive"]
+    return asyncio.run(handlers[0].fn())
 
 
 def test_an_operator_that_follows_everything_is_alive() -> None:

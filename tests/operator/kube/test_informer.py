@@ -452,7 +452,7 @@ def pod_login(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str]
 
     def connect(url: str) -> tuple[KubernetesApi, Path]:
         environ = {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": "1"}
-        loader = InClusterConfigLoader(token_filename=token, cert_filename=certificate, environ=environ)
+        loader: Any = InClusterConfigLoader(token, certificate, environ=environ)  # type: ignore[no-untyped-call]
         configuration = kubernetes.client.Configuration()
         loader.load_and_set(configuration)
         loader._token_refresh_period = timedelta()

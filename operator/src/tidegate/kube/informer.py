@@ -136,7 +136,8 @@ class Store(Generic[T]):
         `fresh` are the objects that aren't here in the same version; of the others their names do.
         """
         with self._lock:
-            gone = [held for key, held in self._items.items() if key not in listed and held.version <= version]
+            unlisted = [held for key, held in self._items.items() if key not in listed]
+            gone = [held for held in unlisted if not version or held.version <= version]
             news = [self._drop(held) for held in gone]
             for item in fresh:
                 news += self._put(item)
@@ -272,7 +273,7 @@ class Informer(Generic[T]):
             token = page["metadata"].get("continue") or None
         version = str(page["metadata"]["resourceVersion"])
         news = self.store.replace(listed, fresh, _version(page["metadata"]))
-        self._complaints = {key: said for key, said in self._complaints.items() if key in listed}
+        self._complaints = {key: said for key, said in list(self._complaints.items()) if key in listed}
         if news or not self.complete:
             self._complete.set()
             self._changed(news)
