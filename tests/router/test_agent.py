@@ -96,7 +96,7 @@ class Followed:
     told: int = 0
 
     def __post_init__(self) -> None:
-        self.cache = RoutingCache(self.kube, self.namespaces, self._tell)
+        self.cache = RoutingCache(self.kube, self.namespaces, self._tell)  # type: ignore[arg-type]
         self._routes, self._slices = self.cache.informers[0], self.cache.informers[-1]
 
     def _tell(self) -> None:
@@ -131,7 +131,7 @@ def following(lists: Sequence[Body], *watches: Sequence[Body | ClusterUnavailabl
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lists follow each other without a pause."""
-    monkeypatch.setattr("tidegate.kube.informer.LIST_PAUSE", 0.0)
+    monkeypatch.setattr("tidegate.kube.informer.ROUND_SECONDS", 0.0)
 
 
 def test_half_a_world_is_no_world() -> None:

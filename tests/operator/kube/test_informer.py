@@ -188,11 +188,15 @@ def pixels(manifest: Manifest) -> Manifest:
 def play(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Played]:
     """Starts an informer on a script, with short pauses, and waits until all of it has been asked for."""
     monkeypatch.setattr("tidegate.kube.informer.FIRST_PAUSE", 0.01)
-    monkeypatch.setattr("tidegate.kube.informer.LIST_PAUSE", 0.0)
+    monkeypatch.setattr("tidegate.kube.informer.ROUND_SECONDS", 0.0)
 
     def run(*script: Any) -> Played:
         api, heard = Scripted(*script), list[list[Manifest]]()
-        informer = Informer(api, Kind(CONFIG_MAPS, pixels), lambda items: heard.append([each.value for each in items]))
+
+        def changed(items: Sequence[Item[Manifest]]) -> None:
+            heard.append([each.value for each in items])
+
+        informer = Informer(api, Kind(CONFIG_MAPS, pixels), changed)  # type: ignore[arg-type]
         informer.start()
         api.done.get(timeout=10)
         assert informer.alive
@@ -293,16 +297,26 @@ def test_what_we_wrote_is_read_at_once_and_outlives_the_news_from_before(play: C
     assert played.held == [seen(8, data={"a": "1"})]
 
     again = Scripted([event("MODIFIED", seen(7))])
-    played.informer._api = again
+    played.informer._api = again  # type: ignore[assignment]
     threading.Thread(target=played.informer.follow_once, daemon=True).start()
     until(lambda: again.asked)
     assert played.held == [seen(8, data={"a": "1"})]
 
 
+def test_watches_that_end_at_once_are_asked_for_once_a_second() -> None:
+    api = Scripted(listed(5), [], [], [])
+    Informer(api, Kind(CONFIG_MAPS, whole), lambda _: None).start()  # type: ignore[arg-type]
+    began = monotonic()
+    api.done.get(timeout=20)
+
+    assert api.asked == ["list", *["watch from 5"] * 4]
+    assert monotonic() - began > 2.9
+
+
 def test_with_every_watch_too_old_there_is_one_list_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tidegate.kube.informer.FIRST_PAUSE", 0.01)
     api = Scripted(*[answer for version in range(4) for answer in (listed(version), [GONE])])
-    Informer(api, Kind(CONFIG_MAPS, whole), lambda _: None).start()
+    Informer(api, Kind(CONFIG_MAPS, whole), lambda _: None).start()  # type: ignore[arg-type]
     api.done.get(timeout=20)
 
     pauses = [after - before for before, after in zip(api.listed_at, api.listed_at[1:], strict=False)]
@@ -388,7 +402,7 @@ def test_an_object_that_is_none_is_left_out(broken: Any, play: Callable[..., Pla
 
 def test_a_thread_that_ended_is_not_alive(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threading, "excepthook", lambda _: None)
-    informer = Informer(Scripted(SystemExit()), Kind(CONFIG_MAPS, whole), lambda _: None)
+    informer = Informer(Scripted(SystemExit()), Kind(CONFIG_MAPS, whole), lambda _: None)  # type: ignore[arg-type]
     assert informer.alive
     informer.start()
 
@@ -471,7 +485,7 @@ def over_http(
 ) -> Iterator[Callable[[Wire], tuple[Informer[Manifest], Path]]]:
     """Follows what a Wire says, with short pauses."""
     monkeypatch.setattr("tidegate.kube.informer.FIRST_PAUSE", 0.01)
-    monkeypatch.setattr("tidegate.kube.informer.LIST_PAUSE", 0.0)
+    monkeypatch.setattr("tidegate.kube.informer.ROUND_SECONDS", 0.0)
     started: list[Informer[Manifest]] = []
 
     def follow(wire: Wire) -> tuple[Informer[Manifest], Path]:
@@ -528,7 +542,7 @@ def test_a_token_file_that_vanishes_is_waited_for(
 ) -> None:
     with Wire([seen(1)], [[] for _ in range(10_000)]) as wire:
         informer, token = over_http(wire)
-        assert informer.wait_until_complete(10)
+        until(lambda: informer.complete)
         token.unlink()
         until(lambda: len(caplog.messages) > 2)
         assert informer.alive
@@ -561,7 +575,7 @@ class TestAgainstARealServer:
         watch = Informer(api, Kind(CONFIG_MAPS, whole, "made-by=tests"), changed, namespace=namespace)
         assert not watch.complete
         watch.start()
-        assert watch.wait_until_complete(10)
+        assert until(lambda: watch.complete)
         yield watch
         watch.stop()
         api.create(CONFIG_MAPS, config_map(namespace, "the-end"))  # so that the thread hears something and ends

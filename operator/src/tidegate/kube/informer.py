@@ -12,18 +12,18 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from random import uniform
 from time import monotonic
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from tidegate.errors import ClusterUnavailable, MalformedObject
-from tidegate.kube.api import Manifest, Resource
+from tidegate.kube.api import KubernetesApi, Manifest, Resource
 from tidegate.resources.names import MODEL_DEPLOYMENT, SELECTOR
 
 PAGE_SIZE = 100
 """Objects of one page: about as much as is held of them unparsed at once."""
 WATCH_SECONDS = 60
 RELIST_SECONDS = 600
-LIST_PAUSE = 1.0
-"""The least time from one LIST to the next, whatever the server answers."""
+ROUND_SECONDS = 1.0
+"""The least time from one LIST, or one watch, to the next, whatever the server answers."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
 GONE = 410
 MALFORMED = (MalformedObject, LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
@@ -34,23 +34,6 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 Key = tuple[str, str]
 """Namespace and name."""
-
-
-class ListerWatcher(Protocol):
-    """The API server, as far as an informer needs it."""
-
-    def list(
-        self,
-        resource: Resource,
-        namespace: str | None,
-        selector: str | None,
-        *,
-        limit: int | None = None,
-        continue_token: str = "",
-    ) -> Manifest: ...
-    def watch(
-        self, resource: Resource, namespace: str | None, selector: str | None, version: str, *, seconds: int
-    ) -> Iterator[Manifest]: ...
 
 
 @dataclass(frozen=True)
@@ -173,7 +156,7 @@ class Informer(Generic[T]):
 
     def __init__(
         self,
-        api: ListerWatcher,
+        api: KubernetesApi,
         kind: Kind[T],
         changed: Callable[[Sequence[Item[T]]], None],
         *,
@@ -188,7 +171,7 @@ class Informer(Generic[T]):
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"informer-{kind.resource.plural}", daemon=True)
         self._version: str | None = None
-        self._list_from = self._relist_at = 0.0
+        self._relist_at = 0.0
         self._pause = FIRST_PAUSE
         self._last_sign = monotonic()
         self._complaints: dict[Key, str] = {}
@@ -205,10 +188,6 @@ class Informer(Generic[T]):
     def complete(self) -> bool:
         """Whether the store has held a whole list once."""
         return self._complete.is_set()
-
-    def wait_until_complete(self, seconds: float) -> bool:
-        """Blocks until the first list is there; False if it isn't in time."""
-        return self._complete.wait(seconds)
 
     @property
     def alive(self) -> bool:
@@ -238,7 +217,9 @@ class Informer(Generic[T]):
         self._hear()  # the server ended the watch in good order
 
     def _run(self) -> None:
-        while not self._stopped.is_set():
+        again_at = 0.0
+        while not self._stopped.wait(max(0.0, again_at - monotonic())):
+            again_at = monotonic() + ROUND_SECONDS
             try:
                 self.follow_once()
             except ClusterUnavailable as error:
@@ -260,8 +241,6 @@ class Informer(Generic[T]):
 
     def _list(self) -> str:
         """The version that it showed. Nothing is taken in before the last page is there."""
-        self._stopped.wait(max(0.0, self._list_from - monotonic()))
-        self._list_from = monotonic() + LIST_PAUSE
         listed: set[Key] = set()
         fresh: list[Item[T]] = []
         token: str | None = ""
@@ -285,8 +264,9 @@ class Informer(Generic[T]):
             metadata = _metadata(manifest)
             held = self.store.item(_key(metadata))
             listed.add(held.key if held else _key(metadata))
-            same = held is not None and (held.uid, held.version) == (metadata.get("uid", ""), _version(metadata))
-            if not (same and held and held.version) and (item := self._parsed(manifest)):
+            if held and (held.uid, held.version) == (metadata.get("uid", ""), _version(metadata) or -1):
+                continue
+            if item := self._parsed(manifest):
                 yield item
 
     def _take(self, event: Manifest) -> None:

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tidegate.kube.api import ENDPOINT_SLICES, MODEL_ROUTES
-from tidegate.kube.informer import Informer, Item, Kind, ListerWatcher
+from tidegate.kube.api import ENDPOINT_SLICES, MODEL_ROUTES, KubernetesApi
+from tidegate.kube.informer import Informer, Item, Kind
 from tidegate.resources.model_route import Route, read_route
 from tidegate.router.cluster_lifecycle import RoutingSnapshot
 from tidegate.router.objects import endpoints_by_service, read_slice
@@ -29,7 +29,7 @@ class RoutingCache:
     `changed` is called from the threads that follow, and only when there is something else to route.
     """
 
-    def __init__(self, api: ListerWatcher, namespaces: Sequence[str | None], changed: Callable[[], None]) -> None:
+    def __init__(self, api: KubernetesApi, namespaces: Sequence[str | None], changed: Callable[[], None]) -> None:
         def news(_: Sequence[Item[Any]]) -> None:
             changed()
 
