@@ -44,16 +44,16 @@ def _fault(model: Path) -> str | None:
         log.warning("the graph isn't checked: ONNX's checker wasn't done after %.0f s", MAX_SECONDS)
         return None
     try:
-        answer = json.loads(done.stdout)
+        result = json.loads(done.stdout)
     except ValueError:
         return f"its checker ended with exit code {done.returncode} over it"
-    if answer["skipped"]:
-        log.warning("the graph isn't checked: %s", answer["skipped"])
-    fault: str | None = answer["fault"]
+    if result["skipped"]:
+        log.warning("the graph isn't checked: %s", result["skipped"])
+    fault: str | None = result["fault"]
     return fault
 
 
-def _answer(model: str) -> dict[str, str | None]:
+def _run_checker(model: str) -> dict[str, str | None]:
     try:
         from onnx import checker
     except ImportError:
@@ -66,4 +66,4 @@ def _answer(model: str) -> dict[str, str | None]:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(_answer(sys.argv[1])))
+    sys.stdout.write(json.dumps(_run_checker(sys.argv[1])))

@@ -226,7 +226,7 @@ class Engine:
 
     def _work(self) -> None:
         while (run := self._runs.get()) is not None:
-            if all(item.answered for item in run.batch):
+            if all(item.completed for item in run.batch):
                 run.cancel_token.cancel()  # nobody waits for it any more
             run.started = perf_counter()
             result = run_batch(self._model, run.batch, run.names, run.cancel_token)
@@ -242,15 +242,15 @@ class Engine:
         self._dispatch()
 
     def _expire(self, item: QueuedRequest) -> None:
-        if item.answered:
+        if item.completed:
             return
-        item.answered = True
+        item.completed = True
         self.queue.remove(item)
         self._metrics.request_failed("deadline")
         seconds = item.deadline - item.arrived
         item.done(DeadlinePassed(seconds), seconds, 0.0)
         run = item.run
-        if run is not None and all(member.answered for member in run.batch):
+        if run is not None and all(member.completed for member in run.batch):
             run.cancel_token.cancel()
 
     # --- both
@@ -260,9 +260,9 @@ class Engine:
         for item, outputs in zip(batch, result.parts, strict=True):
             if item.timer is not None:
                 item.timer.cancel()
-            if item.answered:
+            if item.completed:
                 continue
-            item.answered = True
+            item.completed = True
             if isinstance(outputs, ModelFailed):
                 self._metrics.request_failed("model")
             item.done(outputs, started - item.arrived, seconds)

@@ -31,7 +31,7 @@ class QueuedRequest:
     arrived: float
     deadline: float
     done: DoneCallback
-    answered: bool = False
+    completed: bool = False
     timer: Any = None
     """Ends the wait at the deadline; None for those that never wait for long."""
     run: Any = None

@@ -1,7 +1,7 @@
 """The protocol's statistics extension: the same numbers for clients such as perf_analyzer. Pure.
 
 Times are in nanoseconds. Reading a request isn't measured apart from its whole, so `compute_input` has a count and no
-time; `compute_output` is the writing of the answer. perf_analyzer wants all three to have been counted equally often.
+time; `compute_output` is the encoding of the response. perf_analyzer wants all three to be counted equally often.
 """
 
 from typing import Any

@@ -1,7 +1,7 @@
 """From a model's numbers to a label and a score. Pure.
 
 Which output holds the classes is decided once, from the signature, when the model is opened: a mistake in labels.json
-keeps the server from starting and never shows up in an answer.
+keeps the server from starting and never shows up in a response.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,7 +1,7 @@
 """How a body of /predict becomes runs of the model, and their outputs become one answer. Pure.
 
 A predictor is chosen once, when the model's folder is opened, and then shared by all threads. Most bodies are one
-run; texts of different lengths can be several. What one body needs to be answered travels in its `ParsedRequest`.
+run; texts of different lengths can be several. What the response to one body needs travels in its `ParsedRequest`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +19,7 @@ from tidegate_server.protocol.tensors import Outputs
 class ParsedRequest:
     """One body, understood: run all `requests`, then `write(model, revision, outputs)` with the outputs in that order.
 
-    `write` gives the JSON of the answer. It raises NotFiniteOutput, ModelFailed for outputs of a shape that the
+    `write` gives the JSON of the response. It raises NotFiniteOutput, ModelFailed for outputs of a shape that the
     signature didn't promise, and InvalidRequest for outputs that can't be given in the form that was asked for.
     """
 

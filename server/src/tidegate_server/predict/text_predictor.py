@@ -4,7 +4,7 @@
     {"texts": ["...", "..."]}  ->  {"predictions": [{"label": ...}, {"label": ...}], "model": ..., "revision": ...}
 
 A bare string or list, and "inputs" in place of "text" and "texts", are understood as well. Token ids by the name of
-the input go through as they are, and are answered with tensors.
+the input go through as they are, and give tensors.
 """
 
 from collections.abc import Mapping, Sequence

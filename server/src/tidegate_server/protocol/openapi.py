@@ -1,6 +1,6 @@
 """The OpenAPI document of the served model, made from its graph, and the page to try it. Pure.
 
-It describes every answer: what a client may rely on is what a test can check against the running server.
+It describes every response: what a client may rely on is what a test can check against the running server.
 """
 
 import json
@@ -100,45 +100,47 @@ class _Paths:
         self._secured, self._infer, self._predict = secured, infer, predict
 
     def all(self) -> Json:
-        infer = self._operation("infer", "Run the model", _infer_answer(), *_OF_INFERENCE)
+        infer = self._operation("infer", "Run the model", _infer_response(), *_OF_INFERENCE)
         infer["requestBody"] = _body("InferRequest", self._infer, binary=True)
-        predict = self._operation("predict", "Ask the model in plain JSON", _answer("PredictAnswer"), *_OF_INFERENCE)
+        predict = self._operation("predict", "Ask the model in plain JSON", _response("PredictAnswer"), *_OF_INFERENCE)
         predict["requestBody"] = _body("PredictRequest", self._predict)
-        selftest = self._operation("selftest", "Ask the stored questions again", _answer("Selftest"))
-        selftest["responses"]["500"] = _answer("Selftest", "Error", words="A stored question has another answer")
+        selftest = self._operation("selftest", "Ask the stored questions again", _response("Selftest"))
+        selftest["responses"]["500"] = _response("Selftest", "Error", words="A stored question has another answer")
         return {
             "/predict": {"post": predict},
             **self._versioned("/infer", {"post": infer}),
-            "/v2": {"get": self._operation("server", "The server", _answer("ServerMetadata"))},
+            "/v2": {"get": self._operation("server", "The server", _response("ServerMetadata"))},
             "/v2/health/live": {"get": self._probe("live", "Whether the process lives", "Live")},
             "/v2/health/ready": {"get": self._probe("ready", "Whether requests are welcome", "Ready")},
-            "/v2/models": {"get": self._operation("models", "The names of all models", _answer("ModelNames"))},
-            "/v2/models/stats": {"get": self._operation("allStatistics", "Since the start", _answer("Statistics"))},
-            **self._versioned("", {"get": self._operation("model", "What it is like", _answer("Model"), "404")}),
+            "/v2/models": {"get": self._operation("models", "The names of all models", _response("ModelNames"))},
+            "/v2/models/stats": {"get": self._operation("allStatistics", "Since the start", _response("Statistics"))},
+            **self._versioned("", {"get": self._operation("model", "What it is like", _response("Model"), "404")}),
             **self._versioned("/ready", {"get": self._probe("modelReady", "Whether to ask it", "ModelReady", "404")}),
             **self._versioned(
-                "/stats", {"get": self._operation("statistics", "Since the start", _answer("Statistics"), "404")}
+                "/stats", {"get": self._operation("statistics", "Since the start", _response("Statistics"), "404")}
             ),
-            "/v2/repository/index": {"post": self._operation("index", "All models and their states", _answer("Index"))},
+            "/v2/repository/index": {
+                "post": self._operation("index", "All models and their states", _response("Index"))
+            },
             "/v2/selftest": {"post": selftest},
-            "/openapi.json": {"get": self._operation("document", "This document", _answer("Document"))},
-            "/": {"get": self._operation("page", "A page to try the model", _page_answer())},
+            "/openapi.json": {"get": self._operation("document", "This document", _response("Document"))},
+            "/": {"get": self._operation("page", "A page to try the model", _page_response())},
         }
 
-    def _operation(self, identifier: str, summary: str, answered: Json, *codes: str) -> Json:
+    def _operation(self, identifier: str, summary: str, response: Json, *codes: str) -> Json:
         known = (*codes, *(("401", "403") if self._secured else ()), "429")
         responses = {code: {"$ref": f"#/components/responses/{code}"} for code in sorted(known)}
         return {
             "operationId": identifier,
             "summary": summary,
-            "responses": {"200": answered, **responses, "default": {"$ref": "#/components/responses/default"}},
+            "responses": {"200": response, **responses, "default": {"$ref": "#/components/responses/default"}},
             **({"security": _SECURITY} if self._secured else {}),
         }
 
     def _probe(self, identifier: str, summary: str, schema: str, *codes: str) -> Json:
         """Open to everybody, and never rejected."""
-        operation = _Paths(False, None, None)._operation(identifier, summary, _answer(schema), *codes)
-        operation["responses"]["503"] = _answer(schema, "Error", words="Not now")
+        operation = _Paths(False, None, None)._operation(identifier, summary, _response(schema), *codes)
+        operation["responses"]["503"] = _response(schema, "Error", words="Not now")
         return operation
 
     def _versioned(self, ending: str, methods: Json) -> Json:
@@ -170,11 +172,11 @@ def _schema_of(*names: str) -> Json:
     return found[0] if len(found) == 1 else {"anyOf": found}
 
 
-def _answer(*schemas: str, words: str = "Answered") -> Json:
+def _response(*schemas: str, words: str = "Answered") -> Json:
     return {"description": words, "content": {_JSON: {"schema": _schema_of(*schemas)}}}
 
 
-def _infer_answer() -> Json:
+def _infer_response() -> Json:
     length = {"description": "Bytes of JSON before those of the tensors", "schema": {"type": "integer", "minimum": 0}}
     return {
         "description": "Answered; bytes of tensors follow the JSON when an output was wanted so",
@@ -183,7 +185,7 @@ def _infer_answer() -> Json:
     }
 
 
-def _page_answer() -> Json:
+def _page_response() -> Json:
     return {"description": "HTML", "content": {"text/html": {"schema": {"type": "string"}}}}
 
 

@@ -26,8 +26,8 @@ def response_schemas(name: str, revision: str, signature: Signature, server_vers
     """By the names that the paths refer to."""
     return {
         "Error": record({"error": _TEXT}),
-        "InferAnswer": _infer_answer(name, revision, signature),
-        "PredictAnswer": _predict_answer(name, revision, signature),
+        "InferAnswer": _infer_response(name, revision, signature),
+        "PredictAnswer": _predict_response(name, revision, signature),
         "ServerMetadata": _server(server_version),
         "Model": _model(name, revision, signature),
         "ModelNames": {"const": model_names(name)},
@@ -61,13 +61,13 @@ def _headers(code: str) -> dict[str, Any]:
     return {}
 
 
-def _infer_answer(name: str, revision: str, signature: Signature) -> Schema:
+def _infer_response(name: str, revision: str, signature: Signature) -> Schema:
     outputs: Schema = {"type": "array", "items": {"anyOf": [output_schema(spec) for spec in signature.outputs]}}
     identity: dict[str, Schema] = {"model_name": {"const": name}, "model_version": {"const": revision}}
     return record({**identity, "outputs": outputs}, {"id": _TEXT})
 
 
-def _predict_answer(name: str, revision: str, signature: Signature) -> Schema:
+def _predict_response(name: str, revision: str, signature: Signature) -> Schema:
     """With the outputs by name or by row, or with what labels and a tokenizer make of them."""
     outputs = {spec.name: nested_schema(_of_any_size(spec)) for spec in signature.outputs}
     return {
