@@ -10,9 +10,12 @@ from unittest.mock import Mock
 import pytest
 
 from tests.conftest import until
+from tests.router.conftest import ask, free_ports
 from tidegate.errors import ClusterUnavailable
 from tidegate.kube.api import ENDPOINT_SLICES, MODEL_ROUTES, Resource
 from tidegate.kube.api import Manifest as Body
+from tidegate.kube.informer import Informer
+from tidegate.router.agent import _serve_health
 from tidegate.router.objects import Endpoint, Service
 from tidegate.router.route_status import RouteStatusWriter, report
 from tidegate.router.routing_cache import RoutingCache
@@ -259,9 +262,10 @@ def test_an_agent_whose_thread_died_or_hears_nothing_is_not_healthy(monkeypatch:
     monkeypatch.setattr(threading, "excepthook", lambda _: None)
     cache = Followed(FakeKube()).cache
     assert cache.is_healthy()
+    monkeypatch.setattr(Informer, "silent_seconds", lambda _: 61.4)
     assert cache.report().splitlines() == [
-        "ModelRoute in all namespaces: last event 0 s ago",
-        "EndpointSlice in all namespaces: last event 0 s ago",
+        "ModelRoute in all namespaces: last event 61 s ago",
+        "EndpointSlice in all namespaces: last event 61 s ago",
     ]
     monkeypatch.setattr("tidegate.router.routing_cache.SILENCE_SECONDS", 0.0)
     assert not cache.is_healthy()
@@ -273,6 +277,25 @@ def test_an_agent_whose_thread_died_or_hears_nothing_is_not_healthy(monkeypatch:
         cache.informers[0].start()
         until(lambda: not cache.is_healthy())
     assert cache.report().splitlines()[0].endswith(", not followed any more")
+
+
+def test_the_agents_health_is_asked_for_over_http(monkeypatch: pytest.MonkeyPatch) -> None:
+    (port,) = free_ports(1)
+    cache = Followed(FakeKube()).cache
+    server = _serve_health(port, cache)
+    try:
+        healthy, unknown = ask(port, "GET", "/healthz", {}), ask(port, "GET", "/", {})
+        monkeypatch.setattr("tidegate.router.routing_cache.SILENCE_SECONDS", 0.0)
+        silent = ask(port, "GET", "/healthz", {})
+    finally:
+        server.shutdown()
+        server.server_close()
+
+    assert [answer.status for answer in (healthy, unknown, silent)] == [200, 404, 503]
+    assert [line.split(":")[0] for line in healthy.text.splitlines()] == [
+        "ModelRoute in all namespaces",
+        "EndpointSlice in all namespaces",
+    ]
 
 
 def a_reporter(kube: FakeKube) -> tuple[RouteStatusWriter, threading.Thread, threading.Event]:
