@@ -22,8 +22,8 @@ def world(spec_schema: Mapping[str, Any]) -> World:
     return world
 
 
-def told_of(world: World, operator_metrics: OperatorMetrics) -> dict[tuple[str, ...], float]:
-    """After one more look, every sample: name and the labels beyond the object's → value."""
+def samples_of(world: World, operator_metrics: OperatorMetrics) -> dict[tuple[str, ...], float]:
+    """After one more reconcile, every sample: name and the labels beyond the object's → value."""
     Reconciler(world, RolloutJudge(MetricsCollector(world)), SETTINGS, operator_metrics.observe_decision).reconcile(
         "shop", "digits", world.now
     )
@@ -38,7 +38,7 @@ def told_of(world: World, operator_metrics: OperatorMetrics) -> dict[tuple[str, 
 def test_without_a_rollout_there_is_one_weight_and_no_evidence(world: World) -> None:
     stable = world.status["stable"]["revision"]
 
-    assert told_of(world, OperatorMetrics()) == {
+    assert samples_of(world, OperatorMetrics()) == {
         ("tidegate_traffic_weight", stable): 100.0,
         ("tidegate_rollout_step",): 0.0,
     }
@@ -49,7 +49,7 @@ def test_a_rollout_shows_its_weights_its_step_and_its_evidence_and_leaves_nothin
     world.kubectl_apply(model={"uri": "http://models/2"}, paused=False)
     world.run(14)
     candidate = world.status["rollout"]["candidate"]
-    shown = told_of(world, operator_metrics)
+    shown = samples_of(world, operator_metrics)
 
     assert shown["tidegate_traffic_weight", stable] == 95
     assert shown["tidegate_traffic_weight", candidate] == 5
@@ -63,7 +63,7 @@ def test_a_rollout_shows_its_weights_its_step_and_its_evidence_and_leaves_nothin
 
     world.kubectl_apply(model={"uri": "http://models/1"})
     world.run(30)
-    assert told_of(world, operator_metrics) == {
+    assert samples_of(world, operator_metrics) == {
         ("tidegate_traffic_weight", stable): 100.0,
         ("tidegate_rollout_step",): 0.0,
     }

@@ -66,15 +66,15 @@ def test_an_invalid_spec_leaves_the_stable_revision_as_it_is(world: World) -> No
     assert world.status["phase"] == "Live"
 
 
-def test_every_decision_is_told(world: World) -> None:
-    told: list[tuple[Observation, Decision]] = []
+def test_every_decision_is_given_to_the_listener(world: World) -> None:
+    recorded: list[tuple[Observation, Decision]] = []
     world.kubectl_apply(model={"uri": "http://models/1"})
     reconciler = Reconciler(
-        world, RolloutJudge(MetricsCollector(world)), SETTINGS, lambda seen, decision: told.append((seen, decision))
+        world, RolloutJudge(MetricsCollector(world)), SETTINGS, lambda seen, decision: recorded.append((seen, decision))
     )
     again = reconciler.reconcile("shop", "digits", world.now)
 
-    ((seen, decision),) = told
+    ((seen, decision),) = recorded
     assert (seen.name, seen.generation) == ("digits", 1)
     assert decision.requeue_after == again
 

@@ -1,4 +1,4 @@
-"""Polls that are heard one by one give the verdict that they give together."""
+"""Increments that are taken one by one give the verdict that they give together."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -53,13 +53,13 @@ def test_one_by_one_is_the_same_as_all_together(
         pytest.param(seen(increment(0, 20), increment(1, 20), overdispersion=3.0), id="other terms"),
     ],
 )
-def test_another_rollout_is_another_trial(criteria: Criteria, other: Measurements) -> None:
+def test_another_rollout_is_another_test(criteria: Criteria, other: Measurements) -> None:
     verdict_cache = VerdictCache()
     assert verdict_cache.judge(CASE, seen(increment(0, 20), increment(1, 20)), criteria).answer is Answer.WORSE
     assert verdict_cache.judge(CASE, other, criteria) == judge(other, criteria)
 
 
-def test_an_edited_analysis_judges_all_polls_anew(criteria: Criteria) -> None:
+def test_an_edited_analysis_judges_all_increments_anew(criteria: Criteria) -> None:
     verdict_cache, increments = VerdictCache(), [increment(0, 20), increment(1, 20)]
     verdict_cache.judge(CASE, seen(*increments), criteria)
     errors = replace(

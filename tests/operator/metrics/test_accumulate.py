@@ -15,8 +15,8 @@ from tidegate.metrics.accumulate import (
     share_between,
     share_of,
 )
-from tidegate.metrics.increments import DURATION, FAILED, FAILED_IN_POD, REQUESTS, Sample, SeriesKey
-from tidegate.model.evidence import NO_DURATIONS, Counts, Durations, Increment
+from tidegate.metrics.increments import CLASS, DURATION, FAILED, FAILED_IN_POD, REQUESTS, Sample, SeriesKey
+from tidegate.model.evidence import NO_DURATIONS, Counts, Durations, Increment, Predictions
 from tidegate.model.traffic import Arms, Share
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -179,6 +179,20 @@ def test_details_are_read_once_in_a_propagation_delay_and_from_when_the_split_ha
     )
 
 
+def test_details_of_before_a_split_has_settled_are_no_part_of_what_comes_after_even_if_a_point_is_missing() -> None:
+    details = [{**pod("a", 1, count, count), **pod("b", 2, count, count)} for count in range(7)]
+    traffic = [*COUNTING[:2], {}, *COUNTING[3:7]]
+    _, increments = folded(traffic, details, over=DELAYED)
+
+    assert [(each.until, each.candidate.durations) for each in increments] == [
+        (at(1), NO_DURATIONS),
+        (at(3), NO_DURATIONS),
+        (at(4), NO_DURATIONS),
+        (at(5), NO_DURATIONS),
+        (at(6), took(2, 2)),
+    ]
+
+
 def test_each_pod_of_the_candidate_is_counted_by_itself() -> None:
     def details(count: int) -> Sample:
         failed = SeriesKey("servers/10.0.0.2:8082/b-2", "b", FAILED_IN_POD, "500")
@@ -225,13 +239,12 @@ def test_the_first_requests_of_a_server_do_not_count_for_latency(
     assert [increment.candidate.durations.total for increment in increments] == expected
 
 
-def test_servers_failures_count_from_their_first_requests_on() -> None:
-    failed = SeriesKey("servers/10.0.0.1:8082/b-1", "b", FAILED_IN_POD, "500")
-    known = pod("b", 1, 5, 5)
-    details = [{}, known, {**pod("b", 1, 8, 9), failed: 4.0}]
+def test_what_a_server_predicts_counts_also_while_it_warms_up() -> None:
+    cats = SeriesKey("servers/10.0.0.1:8082/b-1", "b", CLASS, "cat")
+    details = [{}, {**pod("b", 1, 0, 90), cats: 90.0}, {**pod("b", 1, 0, 9), cats: 9.0}]
     _, increments = folded(COUNTING[:3], details)
 
-    assert increments[-1].pods == {"b-1": Counts(4, 4, took(3, 4))}
+    assert increments[-1].candidate == Counts(10, 0, took(0, 0), Predictions({"cat": 9}))
 
 
 @pytest.mark.parametrize(

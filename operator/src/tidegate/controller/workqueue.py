@@ -117,8 +117,8 @@ class WorkQueue:
         except ClusterUnavailable as error:
             return self._pause(key, f"{namespace}/{name}: {error}")
         except Exception:
-            log.exception("%s/%s: a look failed", namespace, name)
-            return self._pause(key, f"{namespace}/{name}: a look failed")
+            log.exception("%s/%s: reconciling failed", namespace, name)
+            return self._pause(key, f"{namespace}/{name}: reconciling failed")
         self._failures.pop(key, None)
         return again.total_seconds() if again is not None else None
 

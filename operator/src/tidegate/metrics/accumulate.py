@@ -116,7 +116,7 @@ def _fold_point(
     detailed: Mapping[SeriesKey, int] = {}
     increment = None
     if _is_judged(state.traffic, comparison, segment):
-        if _ends_block(segment, index) and index > segment.delay_points:
+        if _ends_block(segment, index):
             state, detailed = _since_last_block(state, segment, Reading(at, details))
         increment = _increment(comparison, at, gained, detailed)
     candidate = counts_of(comparison.arms.candidate, gained)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import chain
 from typing import Protocol
 
 from tidegate.metrics.increments import Sample, SeriesKey
@@ -95,8 +96,9 @@ class Sources:
 
     def detail_samples(self, wanted: Selection, start: datetime, step: timedelta, points: int) -> list[Sample]:
         """What all of the details' sources count, together. Raises MetricsUnavailable."""
-        merged: list[dict[SeriesKey, float]] = [{} for _ in range(points)]
-        for source in self.details:
-            for sample, more in zip(merged, source.samples(wanted, start, step, points), strict=True):
-                sample.update(more)
-        return list(merged)
+        each = [source.samples(wanted, start, step, points) for source in self.details]
+        if len(each) == 1:
+            return each[0]  # thousands of series that needn't be copied
+        if not each:
+            return [{}] * points
+        return [dict(chain.from_iterable(sample.items() for sample in samples)) for samples in zip(*each, strict=True)]
