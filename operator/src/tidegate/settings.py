@@ -1,4 +1,4 @@
-"""What the operator is told when it starts, from environment variables, read once."""
+"""The operator's settings, from environment variables, read once."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

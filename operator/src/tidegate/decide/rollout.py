@@ -120,15 +120,17 @@ def _first_release(seen: Observation) -> Transition:
 def _first_pods(seen: Observation, rollout: Rollout) -> Transition:
     failure = seen.state(seen.desired).failure
     why = failure.message if failure else "its pods are starting"
-    told = StatusMessage(failure.reason if failure else Reason.PODS_STARTING, f"{seen.desired} isn't ready yet: {why}")
+    message = StatusMessage(
+        failure.reason if failure else Reason.PODS_STARTING, f"{seen.desired} isn't ready yet: {why}"
+    )
     waited = seen.now - rollout.started_at >= seen.spec.progress_deadline
     hopeless = waited or (failure is not None and failure.permanent)
     return Transition(
         replace(seen.recorded, rollout=rollout),
         seen.split,
         Phase.FAILED if hopeless else Phase.STARTING,
-        reconciling=None if hopeless else told,
-        stalled=told if hopeless else None,
+        reconciling=None if hopeless else message,
+        stalled=message if hopeless else None,
         candidate_replicas=seen.spec.replicas,
         requeue_after=PODS_STARTING,
     )

@@ -123,8 +123,8 @@ class _Answering:
         if sick is None:
             return self._measured(Answer.WORSE, REASONS[blamed], blamed)
         what = "slow" if blamed.startswith("latency") else "failed"
-        told = explain.sick_pod(sick, self._nodes.get(sick.pod), what)
-        return self._measured(Answer.WORSE, Reason.ONE_POD_WORSE, blamed, f"; {told}")
+        sentence = explain.sick_pod(sick, self._nodes.get(sick.pod), what)
+        return self._measured(Answer.WORSE, Reason.ONE_POD_WORSE, blamed, f"; {sentence}")
 
     def _sick_pod(self, blamed: str) -> SickPod | None:
         test, errors = self._test, self._criteria.analysis.error_rate

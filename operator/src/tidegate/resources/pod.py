@@ -217,12 +217,12 @@ def _serve_env(namespace: str, name: str, revision: str, snapshot: Snapshot) -> 
 
 
 def _batching(batching: Batching) -> dict[str, str]:
-    told = {}
+    variables = {}
     if batching.max_rows != Batching.max_rows:
-        told["TIDEGATE_BATCH_MAX_ROWS"] = str(batching.max_rows)
+        variables["TIDEGATE_BATCH_MAX_ROWS"] = str(batching.max_rows)
     if batching.max_delay is not None:
-        told["TIDEGATE_BATCH_LINGER_SECONDS"] = f"{batching.max_delay.total_seconds():g}"
-    return told
+        variables["TIDEGATE_BATCH_LINGER_SECONDS"] = f"{batching.max_delay.total_seconds():g}"
+    return variables
 
 
 def _claim(model: Model) -> str | None:

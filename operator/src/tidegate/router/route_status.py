@@ -81,8 +81,8 @@ class RouteStatusWriter:
 
     def _send(self, name: Key, generation: int, at: datetime) -> bool:
         try:
-            told = report(name, self._router, generation, at)
-            self._kube.apply(MODEL_ROUTES, told, manager=self._router, status=True)
+            status = report(name, self._router, generation, at)
+            self._kube.apply(MODEL_ROUTES, status, manager=self._router, status=True)
         except ClusterUnavailable as error:
             if error.status != 404:
                 logger.warning("cannot report generation %d of ModelRoute %s/%s: %s", generation, *name, error)
