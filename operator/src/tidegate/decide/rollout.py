@@ -120,9 +120,8 @@ def _first_release(seen: Observation) -> Transition:
 def _first_pods(seen: Observation, rollout: Rollout) -> Transition:
     failure = seen.state(seen.desired).failure
     why = failure.message if failure else "its pods are starting"
-    message = StatusMessage(
-        failure.reason if failure else Reason.PODS_STARTING, f"{seen.desired} isn't ready yet: {why}"
-    )
+    reason = failure.reason if failure else Reason.PODS_STARTING
+    message = StatusMessage(reason, f"{seen.desired} isn't ready yet: {why}")
     waited = seen.now - rollout.started_at >= seen.spec.progress_deadline
     hopeless = waited or (failure is not None and failure.permanent)
     return Transition(
