@@ -179,3 +179,11 @@ def facts(inputs: tuple[Tensor, ...] = (X,), outputs: tuple[Tensor, ...] = (Y,))
 )
 def test_clients_of_stable_and(candidate: ModelFacts, expected: str | None) -> None:
     assert incompatibility(facts(), candidate) == expected
+
+
+def test_a_rejected_revision_is_not_tried_again_after_an_upgrade_of_the_operator(a_spec: ASpec) -> None:
+    """These are recorded in people's clusters. A field that is renamed keeps its name in the digest by `at(...)`, a new
+    one has a default that stands for what was done before.
+    """
+    assert plan_digest(a_spec()) == "4d3c3030"
+    assert plan_digest(a_spec(strategy={"blueGreen": {}})) == "7ce63960"

@@ -8,7 +8,7 @@ it; what isn't known, such as a newer operator's field, isn't read.
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, fields, is_dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from tidegate.model.units import format_instant, parse_instant
@@ -37,6 +37,20 @@ def to_api(value: Any) -> Any:
 def from_api(kind: type[T], raw: Mapping[str, Any]) -> T:
     """The inverse of `to_api`. Raises KeyError where an instant is missing that has no default."""
     return kind(**{each.name: _read(each, hint, raw) for each, hint in _fields(kind) if _path(each)})
+
+
+def canonical(value: Any) -> Any:
+    """What two values that mean the same have in common, for a digest that outlives us.
+
+    Fields have the API's names. One that has a default and that value isn't named, so that a field of a newer operator,
+    whose default is what was done before, changes no digest.
+    """
+    if is_dataclass(value):
+        named = {".".join(_path(each)): (each, getattr(value, each.name)) for each, _ in _fields(type(value))}
+        return {name: canonical(item) for name, (each, item) in named.items() if item != each.default}
+    if isinstance(value, tuple):
+        return [canonical(item) for item in value]
+    return value.total_seconds() if isinstance(value, timedelta) else value
 
 
 def _object(value: Any) -> dict[str, Any]:

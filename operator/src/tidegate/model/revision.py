@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from tidegate.model.api_fields import canonical
 from tidegate.model.spec import Batching, Model, ModelDeploymentSpec, Server, Variables
 
 
@@ -103,8 +104,11 @@ def revision_name(name: str, spec: ModelDeploymentSpec) -> str:
 
 
 def plan_digest(spec: ModelDeploymentSpec) -> str:
-    """Changes when the strategy or the analysis does: a rejected revision is then worth another try."""
-    return _digest([repr(spec.strategy), repr(spec.analysis)])
+    """Changes when the strategy or the analysis does: a rejected revision is then worth another try.
+
+    An upgrade of the operator leaves it as it is (see `api_fields.canonical`).
+    """
+    return _digest([type(spec.strategy).__name__, canonical(spec.strategy), canonical(spec.analysis)])
 
 
 def incompatibility(stable: ModelFacts, candidate: ModelFacts) -> str | None:

@@ -4,11 +4,12 @@ Bounds and defaults are the CRD's (crds/modeldeployments.yaml): a spec that come
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, ClassVar
 
 from tidegate.errors import InvalidSpec
+from tidegate.model.api_fields import at
 from tidegate.model.reasons import Policy
 from tidegate.model.traffic import RouteSettings
 from tidegate.model.units import parse_duration, parse_percent
@@ -172,7 +173,7 @@ class Analysis:
     queries: tuple[OwnQuery, ...]
     requests_from: str
     """Who counts requests and failures: Router, or Servers."""
-    overdispersion: float | None
+    overdispersion: float | None = field(metadata=at("dispersion"))
     """How many bad requests come in one clump; None where that is learned from stable."""
     on_inconclusive: Policy
     on_metrics_unavailable: Policy
