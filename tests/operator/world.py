@@ -31,6 +31,7 @@ from tidegate.model.decision import Event
 from tidegate.model.traffic import TrafficSplit
 from tidegate.resources.crd_schema import with_defaults
 from tidegate.settings import Settings
+from tidegate.simulation.world import Pods, SimulatedWorld
 from tidegate.traffic_routing.builtin import read_state
 
 T = TypeVar("T")
@@ -70,11 +71,11 @@ class Crash(Exception):
     """The operator died at a write."""
 
 
-class World:
+class World(SimulatedWorld):
     """One ModelDeployment named shop/digits and everything around it."""
 
     def __init__(self, schema: Mapping[str, Any], models: Mapping[str, Behaviour], *, rps: int = 100) -> None:
-        self.now = START
+        super().__init__(START)
         self.models = models
         self.rps = rps
         self.prometheus_up = True
@@ -113,19 +114,11 @@ class World:
         self._note(f"apply {spec['model']['uri']}")
 
     def run(self, seconds: float) -> None:
-        """Time passes; the operator looks when it said it would, and when something changed."""
+        """Time passes."""
         end = self.now + timedelta(seconds=seconds)
-        due: datetime | None = self.now
-        while self.now < end:
-            ready_before = self._ready_pods()
-            if due is not None and due <= self.now:
-                again = self.look()
-                due = self.now + max(again, timedelta(seconds=1)) if again is not None else None
-            self._tick()
-            if self._ready_pods() != ready_before:
-                due = self.now
+        self.run_until(lambda: self.now >= end)
 
-    def look(self) -> timedelta | None:
+    def reconcile(self) -> timedelta | None:
         """One pass of the operator."""
         return self._reconciler.reconcile("shop", "digits", self.now)
 
@@ -188,7 +181,7 @@ class World:
 
     def _manifests(self, resource: Resource) -> list[Manifest]:
         if resource == PODS:
-            return self._pods()
+            return self._pod_manifests()
         return [self._observed(manifest) for (kind, _), manifest in self._objects.items() if kind == resource]
 
     def create(self, resource: Resource, manifest: Mapping[str, Any]) -> None:
@@ -257,8 +250,9 @@ class World:
 
     # --- time -------------------------------------------------------------------------------------------------------
 
-    def _tick(self) -> None:
-        self.now += timedelta(seconds=1)
+    def pass_time(self, due: datetime | None) -> None:
+        """Requests are answered, and Prometheus reads the counters."""
+        super().pass_time(due)
         for revision, weight in self.split or ():
             self._serve(revision, self.rps * weight / 100)
         self._history[self.now] = dict(self._counters)
@@ -286,22 +280,24 @@ class World:
         record = self._objects.get((CONTROLLER_REVISIONS, revision))
         return self.models[record["data"]["model"]["uri"]] if record else Behaviour()
 
-    def _ready(self, revision: str) -> int:
-        workload = self._objects.get((DEPLOYMENTS, revision))
-        after = self._behaviour(revision).starts_after
-        if workload is None or after is None or self.now - self._created_at[revision] < timedelta(seconds=after):
-            return 0
-        return int(workload["spec"]["replicas"])
+    def pods(self) -> dict[str, Pods]:
+        """As many as the Deployments want."""
+        return {name: self._pods_of(name) for name in self.names(DEPLOYMENTS)}
 
-    def _ready_pods(self) -> dict[str, int]:
-        return {name: self._ready(name) for name in self.names(DEPLOYMENTS)}
+    def _pods_of(self, revision: str) -> Pods:
+        after = self._behaviour(revision).starts_after
+        ready_from = None if after is None else self._created_at[revision] + timedelta(seconds=after)
+        return Pods(int(self._objects[(DEPLOYMENTS, revision)]["spec"]["replicas"]), ready_from)
+
+    def _ready(self, revision: str) -> int:
+        return self.ready().get(revision, 0)
 
     def _observed(self, manifest: Manifest) -> Manifest:
         if manifest["kind"] != "Deployment":
             return manifest
         return {**manifest, "status": {"readyReplicas": self._ready(manifest["metadata"]["name"])}}
 
-    def _pods(self) -> list[Manifest]:
+    def _pod_manifests(self) -> list[Manifest]:
         pods = []
         for name in self.names(DEPLOYMENTS):
             workload = self._objects[(DEPLOYMENTS, name)]

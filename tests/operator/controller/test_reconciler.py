@@ -25,7 +25,7 @@ def apply_nonsense(world: World) -> None:
 
 
 def test_nothing_is_done_about_what_is_not_there(world: World) -> None:
-    assert world.look() is None
+    assert world.reconcile() is None
     assert world.transcript == []
 
 
@@ -36,14 +36,14 @@ def test_nothing_is_done_about_what_is_being_deleted(world: World) -> None:
     manifest["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
     before = list(world.transcript)
 
-    assert world.look() is None
+    assert world.reconcile() is None
     assert world.transcript == before
 
 
 def test_an_invalid_spec_is_recorded_and_announced_once(world: World) -> None:
     apply_nonsense(world)
     for _ in range(3):
-        assert world.look() is None
+        assert world.reconcile() is None
 
     message = "spec: 'soon' is not a duration such as 90s, 2m or 1h30m; is the CRD older than the operator?"
     assert world.transcript[1:] == [f"   0 s  event InvalidSpec: {message}"]
@@ -85,7 +85,7 @@ def test_a_route_with_a_timeout_is_written_once(timeout: str, world: World) -> N
     world.run(60)
     before = list(world.transcript)
     for _ in range(3):
-        world.look()
+        world.reconcile()
 
     assert world.transcript == before
     assert len([line for line in world.transcript if "  route " in line]) == 1
@@ -132,7 +132,7 @@ def test_a_status_of_an_object_that_is_gone_ends_the_matter(spec: Mapping[str, A
     missed.gone = True
     missed.kubectl_apply(model={"uri": "http://models/1"}, replicas=2, **spec)
 
-    assert missed.look() is None
+    assert missed.reconcile() is None
 
 
 def test_only_the_beginning_of_a_rollout_asks_whether_the_object_is_still_there(missed: Missed) -> None:

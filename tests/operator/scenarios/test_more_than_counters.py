@@ -164,6 +164,6 @@ def test_a_poll_costs_two_queries(world: World) -> None:
     world.kubectl_apply(**model("same"))
     world.run(12)
     before = world.prometheus_asked
-    world.look()
+    world.reconcile()
     looked = world.prometheus_asked - before
     assert looked <= 2

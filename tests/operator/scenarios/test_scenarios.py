@@ -334,6 +334,6 @@ def test_a_new_timeout_reaches_the_routers_without_a_rollout(world: World) -> No
 
 def test_where_there_is_only_stable_prometheus_is_not_asked(world: World) -> None:
     world.prometheus_asked = 0
-    world.look()
+    world.reconcile()
 
     assert world.prometheus_asked == 0

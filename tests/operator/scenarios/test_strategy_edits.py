@@ -38,7 +38,7 @@ def world(spec_schema: Mapping[str, Any]) -> World:
 def test_the_rollout_begins_anew_after_an_edit_to(strategy: Any, world: World) -> None:
     stable, candidate = world.status["stable"]["revision"], world.status["rollout"]["candidate"]
     apply(world, 2, strategy)
-    world.look()
+    world.reconcile()
 
     assert world.split is not None
     assert dict(world.split) == {stable: 100, candidate: 0}
@@ -49,7 +49,7 @@ def test_the_rollout_begins_anew_after_an_edit_to(strategy: Any, world: World) -
 def test_the_rollout_goes_on_after_an_edit_to_the_steps_to_come(world: World) -> None:
     started = world.status["rollout"]["startedAt"]
     apply(world, 2, {"canary": {"steps": [{"weight": 5}, {"weight": 25}, {"weight": 40}, {"weight": 80}]}})
-    world.look()
+    world.reconcile()
 
     assert world.status["rollout"]["startedAt"] == started
     assert world.status["rollout"]["progress"] == "2/4"
@@ -63,7 +63,7 @@ def test_a_switch_is_no_promotion_after_an_edit_to_a_canary_of_one_step(spec_sch
     while world.status.get("rollout", {}).get("step", 0) < 2:
         world.run(1)
     apply(world, 2, {"canary": {"steps": [{"weight": 5}]}})
-    world.look()
+    world.reconcile()
 
     assert world.status["history"][0]["reason"] == "StrategyChanged"
     assert world.status["traffic"]["candidate"] == 0

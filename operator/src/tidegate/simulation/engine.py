@@ -3,7 +3,7 @@
 What isn't simulated: pods take no time to start, routers take a split at once, and nothing crashes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -18,6 +18,7 @@ from tidegate.model.spec import ModelDeploymentSpec
 from tidegate.model.status import Shift
 from tidegate.simulation.deployment import SimulatedDeployment
 from tidegate.simulation.synthetic_metrics import CANDIDATE, STABLE, Scenario, SyntheticMetrics, propagation_delay_of
+from tidegate.simulation.world import SECOND, Pods, SimulatedWorld
 
 INCONCLUSIVE = "Inconclusive"
 """The outcome of a rollout that is undecided when its time is over."""
@@ -38,7 +39,9 @@ class SimulatedRollout:
 
 def simulate_rollout(spec: ModelDeploymentSpec, scenario: Scenario, seed: str) -> SimulatedRollout:
     """The same seed always gives the same rollout, on any machine."""
-    return _Simulation(replace(spec, paused=False), scenario, Random(seed)).rollout()
+    simulation = _Simulation(replace(spec, paused=False), scenario, Random(seed))
+    simulation.run_until(lambda: bool(simulation.ended))
+    return simulation.ended[0]
 
 
 def last_shift_of(outcome: str | None, shifts: Sequence[Shift], ended_at: datetime) -> datetime:
@@ -48,50 +51,55 @@ def last_shift_of(outcome: str | None, shifts: Sequence[Shift], ended_at: dateti
     return ended_at
 
 
-class _Simulation:
+class _Simulation(SimulatedWorld):
     def __init__(self, spec: ModelDeploymentSpec, scenario: Scenario, random: Random) -> None:
-        self._scenario, self._now = scenario, START
-        self._delay = propagation_delay_of(spec, scenario)
+        super().__init__(START)
+        self._scenario, self._delay = scenario, propagation_delay_of(spec, scenario)
         self._deployment = SimulatedDeployment.released(spec, STABLE, CANDIDATE)
         self._metrics = SyntheticMetrics(spec, scenario, random, START)
         self._exposed: dict[datetime, Counts] = {}
         """The candidate's answers by the time of each shift of traffic."""
+        self.ended: list[SimulatedRollout] = []
+        """One, at the end."""
 
-    def rollout(self) -> SimulatedRollout:
-        """Reconciles when the operator would, up to the rollout's end."""
-        while True:
-            seen = self._observed()
-            decision = decide(seen)
-            before, self._deployment = self._deployment, self._deployment.after(decision)
-            if self._deployment.split != before.split:
-                self._exposed[self._now] = self._metrics.exposed(_shifts(seen), self._now)
-            if ended := self._ended(seen, decision):
-                return ended
-            # Pods that are ready announce themselves, so they are seen at once.
-            if self._deployment.pods == before.pods and decision.requeue_after:
-                self._now += decision.requeue_after
+    def pods(self) -> dict[str, Pods]:
+        """All of them ready."""
+        return {revision: Pods(count, START) for revision, count in self._deployment.pods.items()}
+
+    def reconcile(self) -> timedelta | None:
+        """observe → judge → decide → act."""
+        seen = self._observed()
+        decision = decide(seen)
+        before, self._deployment = self._deployment, self._deployment.after(decision)
+        if self._deployment.split != before.split:
+            self._exposed[self.now] = self._metrics.exposed(_shifts(seen), self.now)
+        self.ended.extend(self._end(seen, decision))
+        return decision.requeue_after
+
+    def pass_time(self, due: datetime | None) -> None:
+        """Up to the next reconcile: pods come only at one, and traffic is drawn when it is asked for."""
+        self.now = max(due or self.now, self.now + SECOND)
 
     def _observed(self) -> Observation:
         rollout = self._deployment.recorded.rollout
-        verdict = self._metrics.verdict(rollout, self._now) if rollout else NO_ROLLOUT
-        return self._deployment.observed(self._now, verdict, self._metrics.share(), self._delay)
+        verdict = self._metrics.verdict(rollout, self.now) if rollout else NO_ROLLOUT
+        return self._deployment.observed(self.now, verdict, self._metrics.share(), self._delay)
 
-    def _ended(self, seen: Observation, decision: Decision) -> SimulatedRollout | None:
+    def _end(self, seen: Observation, decision: Decision) -> Iterator[SimulatedRollout]:
         if decision.status.history:
             entry = decision.status.history[0]
             ended = last_shift_of(entry.outcome, entry.shifts, entry.finished_at)
-            return _rollout(entry.outcome, entry.reason, ended - entry.shifts[0].at, self._exposed[ended])
-        if not self._is_out_of_time(seen, decision):
-            return None
-        exposed = self._metrics.exposed(_shifts(seen), self._now)
-        return _rollout(INCONCLUSIVE, _held_by(seen, decision), self._now - _shifts(seen)[0].at, exposed)
+            yield _rollout(entry.outcome, entry.reason, ended - entry.shifts[0].at, self._exposed[ended])
+        elif self._is_out_of_time(seen, decision):
+            exposed = self._metrics.exposed(_shifts(seen), self.now)
+            yield _rollout(INCONCLUSIVE, _held_by(seen, decision), self.now - _shifts(seen)[0].at, exposed)
 
     def _is_out_of_time(self, seen: Observation, decision: Decision) -> bool:
         rollout, limit = seen.recorded.rollout, self._scenario.limit
         # A canary that has all the traffic is promoted, and only waits to see stable's last requests.
         if rollout is None or not rollout.shifts or decision.status.phase == Phase.PROMOTING:
             return False
-        if limit is not None and self._now - rollout.shifts[0].at >= limit:
+        if limit is not None and self.now - rollout.shifts[0].at >= limit:
             return True
         return after_deadline(seen, rollout) == Policy.HOLD
 
