@@ -1,6 +1,7 @@
 """What the operator's tests share: a spec with the CRD's own defaults, and a world with a clock."""
 
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,3 +39,11 @@ def crd_status() -> dict[str, Any]:
     crd = yaml.safe_load((CRDS / "modeldeployments.yaml").read_text())
     schema: dict[str, Any] = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"]
     return schema
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """A loopback port at which every connection is refused."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))  # bound and not listening: nobody else can take it
+        yield held.getsockname()[1]

@@ -1,8 +1,7 @@
 """What the tests of the clients share: a connection to the API server, and a namespace for each test."""
 
 import itertools
-import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import kubernetes
@@ -33,11 +32,3 @@ def namespace(api: KubernetesApi) -> str:
     manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
     api._json("POST", NAMESPACES.path(), manifest)
     return name
-
-
-@pytest.fixture
-def closed_port() -> Iterator[int]:
-    """A loopback port at which every connection is refused."""
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))  # bound and not listening: nobody else can take it
-        yield held.getsockname()[1]
