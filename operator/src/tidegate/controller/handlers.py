@@ -69,12 +69,12 @@ def register(registry: kopf.OperatorRegistry, parts: Parts) -> None:
             if not informer.alive or informer.silent_seconds() > SILENCE_SECONDS:
                 raise RuntimeError(f"{informer.kind.resource.plural} aren't followed any more")
         if parts.leader_election.held() and parts.workqueue.overdue_seconds() > OVERDUE_SECONDS:
-            raise RuntimeError("the driver is stuck")
+            raise RuntimeError("the workqueue is stuck")
         return "yes"
 
 
 def resync(parts: Parts) -> None:
-    """Looks at everything once in a while, whether or not anything said that it changed."""
+    """Enqueues everything once in a while, whether or not anything said that it changed."""
     for manifest in parts.cluster.model_deployments():
         metadata = manifest["metadata"]
         parts.workqueue.enqueue(metadata["namespace"], metadata["name"])
