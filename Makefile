@@ -78,7 +78,7 @@ bench-releases: setup ## Bad and good releases on a real cluster, with the clock
 findings: ## What surprised about real libraries, run anew; a table of what still holds
 	@failed=0; for script in findings/*.sh; do \
 	  start=$$SECONDS; answer="as described"; \
-	  told=$$(bash "$$script" 2>&1) || { failed=1; answer="CHANGED: $$(tail -n 1 <<<"$$told")"; }; \
+	  told=$$(bash "$$script" 2>&1) || { failed=1; answer="FAILED, $$(tail -n 1 <<<"$$told")"; }; \
 	  printf '%-32s %4d s  %s\n' "$$(basename "$$script" .sh)" $$((SECONDS - start)) "$$answer"; \
 	done; exit "$$failed"
 

@@ -3,16 +3,15 @@
 # server doesn't know Range (it may ignore it, RFC 9110); `open`, `seek`, `read` and `read_block` on the same
 # address raise. A slice that was asked for isn't cut out or checked.
 # Matters to whoever reads a model's header or one tensor remotely (safetensors, Parquet, ONNX external data,
-# Zarr): it works on S3 and gives the file's first bytes on a plain server, in a test or behind a proxy that
-# compresses.
+# Zarr): it works on S3 and gives the file's first bytes on a plain server, a test's for example.
 # Seen with fsspec 2026.9.0 (aiohttp 3.14.5) and Python's http.server: 4 bytes asked for at offset 6 of 10
 # give b"0123456789".
 set -euo pipefail
 work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT
+cd "$work" # no settings of the folder that this is started in
 python3 -m venv "$work/venv"
 "$work/venv/bin/pip" install --quiet --disable-pip-version-check uv==0.13.9
 "$work/venv/bin/uv" pip install --quiet --python "$work/venv/bin/python" fsspec==2026.9.0 aiohttp==3.14.5
-cd "$work"
 printf 0123456789 >tensor.bin
 venv/bin/python - <<'PY'
 import sys

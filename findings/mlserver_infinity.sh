@@ -10,11 +10,11 @@
 # log [1, -1] is [0, nan] over REST and "required argument is not a float" over gRPC.
 set -euo pipefail
 work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT
+cd "$work" # no settings of the folder that this is started in
 python3 -m venv "$work/venv"
 "$work/venv/bin/pip" install --quiet --disable-pip-version-check uv==0.13.9
 "$work/venv/bin/uv" pip install --quiet --python "$work/venv/bin/python" \
   mlserver==1.7.1 tritonclient==2.73.0 numpy==2.4.6
-cd "$work"
 cat >answers.py <<'PY'
 import numpy as np
 from mlserver import MLModel

@@ -10,6 +10,7 @@
 set -euo pipefail
 if [ "$(uname -m)" != x86_64 ]; then echo "skipped: other processors have kernels for float16"; exit 0; fi
 work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT
+cd "$work" # no settings of the folder that this is started in
 python3 -m venv "$work/venv"
 "$work/venv/bin/pip" install --quiet --disable-pip-version-check uv==0.13.9
 "$work/venv/bin/uv" pip install --quiet --python "$work/venv/bin/python" onnxruntime==1.32.0 onnx==1.23.2 numpy==2.4.6

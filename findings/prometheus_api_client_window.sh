@@ -9,6 +9,7 @@
 # import.
 set -euo pipefail
 work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT
+cd "$work" # no settings of the folder that this is started in
 python3 -m venv "$work/venv"
 "$work/venv/bin/pip" install --quiet --disable-pip-version-check uv==0.13.9
 "$work/venv/bin/uv" pip install --quiet --python "$work/venv/bin/python" prometheus-api-client==0.7.2

@@ -8,6 +8,7 @@
 # _count 4.
 set -euo pipefail
 work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT
+cd "$work" # no settings of the folder that this is started in
 python3 -m venv "$work/venv"
 "$work/venv/bin/pip" install --quiet --disable-pip-version-check prometheus_client==0.26.0
 "$work/venv/bin/python" - <<'PY'

@@ -8,11 +8,12 @@
 # 0.93 and 1.08 in ONNX; exp() of each answer is right to 2e-7.
 set -euo pipefail
 work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT
+cd "$work" # no settings of the folder that this is started in
 python3 -m venv "$work/venv"
 "$work/venv/bin/pip" install --quiet --disable-pip-version-check uv==0.13.9
 "$work/venv/bin/uv" pip install --quiet --python "$work/venv/bin/python" \
   skl2onnx==1.20.0 scikit-learn==1.9.1 onnxruntime==1.32.0 onnx==1.23.2 protobuf==6.33.6 numpy==2.4.6
-"$work/venv/bin/python" - <<'PY'
+OMP_NUM_THREADS=1 "$work/venv/bin/python" - <<'PY'
 import sys
 
 import numpy as np

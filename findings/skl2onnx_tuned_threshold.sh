@@ -8,6 +8,7 @@
 # recall, scikit-learn finds 201 of 201 positives, the ONNX model 143; probabilities differ by at most 1e-7.
 set -euo pipefail
 work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT
+cd "$work" # no settings of the folder that this is started in
 python3 -m venv "$work/venv"
 "$work/venv/bin/pip" install --quiet --disable-pip-version-check uv==0.13.9
 "$work/venv/bin/uv" pip install --quiet --python "$work/venv/bin/python" \
