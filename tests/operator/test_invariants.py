@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 
 from tidegate.decide.rollout import decide
 from tidegate.judge.verdict import NOTHING_TO_JUDGE
-from tidegate.model.decision import (
+from tidegate.model.actions import (
     Action,
-    Decision,
     DeleteSnapshot,
     DeleteWorkload,
     EnsureRevision,
@@ -23,6 +22,7 @@ from tidegate.model.decision import (
     ScaleRevision,
     ShiftTraffic,
 )
+from tidegate.model.decision import Decision
 from tidegate.model.evidence import Answer, Counts, Evidence, Verdict
 from tidegate.model.observation import Observation
 from tidegate.model.revision import ModelFacts, PodFailure, RevisionState, Snapshot, Tensor

@@ -18,14 +18,8 @@ from tests.operator.decide.builder import (
     a_canary,
 )
 from tidegate.decide.rollout import decide
-from tidegate.model.decision import (
-    Decision,
-    DeleteWorkload,
-    EnsureRevision,
-    RecordStatus,
-    ScaleRevision,
-    ShiftTraffic,
-)
+from tidegate.model.actions import DeleteWorkload, EnsureRevision, RecordStatus, ScaleRevision, ShiftTraffic
+from tidegate.model.decision import Decision
 from tidegate.model.observation import Observation
 from tidegate.model.reasons import Outcome, Phase, Reason
 from tidegate.model.revision import PodFailure

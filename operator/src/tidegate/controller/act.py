@@ -10,17 +10,9 @@ from tidegate.kube.api import (
     Manifest,
 )
 from tidegate.kube.cluster import Cluster
-from tidegate.model.decision import (
-    Action,
-    Decision,
-    DeleteSnapshot,
-    DeleteWorkload,
-    EnsureRevision,
-    PinModel,
-    RecordStatus,
-    ScaleRevision,
-    ShiftTraffic,
-)
+from tidegate.model import actions
+from tidegate.model.actions import Action
+from tidegate.model.decision import Decision
 from tidegate.model.observation import Observation
 from tidegate.model.revision import Snapshot
 from tidegate.model.traffic import TrafficSplit
@@ -50,22 +42,22 @@ def act(cluster: Cluster, settings: Settings, manifest: Manifest, seen: Observat
 def _do(cluster: Cluster, settings: Settings, uid: str, seen: Observation, action: Action) -> None:
     namespace, name = seen.namespace, seen.name
     match action:
-        case EnsureRevision(revision=revision, replicas=replicas):
+        case actions.EnsureRevision(revision=revision, replicas=replicas):
             _ensure(cluster, settings, uid, seen, revision, replicas)
-        case ScaleRevision(revision=revision, replicas=replicas):
+        case actions.ScaleRevision(revision=revision, replicas=replicas):
             cluster.scale(namespace, revision, replicas)
-        case PinModel(revision=revision, sha256=sha256, files_sha256=files):
+        case actions.PinModel(revision=revision, sha256=sha256, files_sha256=files):
             cluster.create(CONFIG_MAPS, pin_manifest(namespace, name, uid, revision, sha256, files))
             cluster.annotate(namespace, revision, PINNED, sha256)
-        case ShiftTraffic(split=split):
+        case actions.ShiftTraffic(split=split):
             _shift(cluster, backend_for(seen.spec.router), RouteOwner(namespace, name, uid), seen, split)
-        case RecordStatus(status=status):
+        case actions.RecordStatus(status=status):
             cluster.record_status(namespace, name, status.to_dict())
-        case DeleteWorkload(revision=revision):
+        case actions.DeleteWorkload(revision=revision):
             # The Deployment goes last: it is what shows, after a crash in between, that there is something to retire.
             cluster.delete(SERVICES, namespace, revision)
             cluster.delete(DEPLOYMENTS, namespace, revision)
-        case DeleteSnapshot(revision=revision):
+        case actions.DeleteSnapshot(revision=revision):
             cluster.delete(CONFIG_MAPS, namespace, revision)
             cluster.delete(CONTROLLER_REVISIONS, namespace, revision)
         case _ as unhandled:

@@ -96,16 +96,16 @@ def _pods_are_ready(seen: Observation, proposal: Proposal) -> Hold | None:
     return Hold(missing, Phase.STARTING, grow=True) if missing else None
 
 
-def _has_lasted(seen: Observation, proposal: Proposal) -> bool:
-    return seen.now - proposal.rollout.step_started_at >= proposal.lasting
+def _too_early(seen: Observation, proposal: Proposal, reason: Reason, message: str) -> Hold | None:
+    if seen.now - proposal.rollout.step_started_at >= proposal.lasting:
+        return None
+    return Hold(StatusMessage(reason, message))
 
 
 def _has_been_verified(seen: Observation, proposal: Proposal) -> Hold | None:
-    if _has_lasted(seen, proposal):
-        return None
     span = format_duration(proposal.lasting)
     message = f"{proposal.rollout.candidate} must stay ready for {span} before the switch"
-    return Hold(StatusMessage(Reason.VERIFYING, message))
+    return _too_early(seen, proposal, Reason.VERIFYING, message)
 
 
 def _is_not_paused_before_traffic(seen: Observation, proposal: Proposal) -> Hold | None:
@@ -122,11 +122,9 @@ def _can_be_seen(seen: Observation, proposal: Proposal) -> Hold | None:
 
 
 def _old_has_been_kept(seen: Observation, proposal: Proposal) -> Hold | None:
-    if _has_lasted(seen, proposal):
-        return None
     span = format_duration(proposal.lasting)
     message = f"{seen.recorded.stable} is kept for {span} after the switch: {seen.verdict.message}"
-    return Hold(StatusMessage(Reason.KEEPING_OLD, message))
+    return _too_early(seen, proposal, Reason.KEEPING_OLD, message)
 
 
 def _evidence_lets_old_go(seen: Observation, proposal: Proposal) -> Hold | None:
@@ -149,10 +147,9 @@ def _is_not_paused(seen: Observation, proposal: Proposal) -> Hold | None:
 
 
 def _step_has_lasted(seen: Observation, proposal: Proposal) -> Hold | None:
-    if _has_lasted(seen, proposal):
-        return None
-    span, step = format_duration(proposal.lasting), proposal.rollout.step
-    return Hold(StatusMessage(Reason.MIN_DURATION, f"step {step} lasts at least {span}: {seen.verdict.message}"))
+    span = format_duration(proposal.lasting)
+    message = f"step {proposal.rollout.step} lasts at least {span}: {seen.verdict.message}"
+    return _too_early(seen, proposal, Reason.MIN_DURATION, message)
 
 
 def _share_is_as_wanted(seen: Observation, proposal: Proposal) -> Hold | None:

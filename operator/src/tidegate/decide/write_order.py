@@ -11,17 +11,9 @@ from dataclasses import replace
 
 from tidegate.decide.draining import is_drained
 from tidegate.decide.transition import Transition
-from tidegate.model.decision import (
-    Action,
-    Decision,
-    DeleteSnapshot,
-    DeleteWorkload,
-    EnsureRevision,
-    PinModel,
-    RecordStatus,
-    ScaleRevision,
-    ShiftTraffic,
-)
+from tidegate.model import actions
+from tidegate.model.actions import Action
+from tidegate.model.decision import Decision
 from tidegate.model.observation import Observation
 from tidegate.model.revision import ModelFacts, RevisionState
 from tidegate.model.status import Shift, Status
@@ -30,11 +22,11 @@ from tidegate.model.status import Shift, Status
 def to_decision(seen: Observation, transition: Transition, status: Status) -> Decision:
     """Puts a transition's writes in order. `status` is the transition's own, completed for people."""
     shifting = transition.split is not None and (transition.split != seen.split or not seen.route_settings_match)
-    record: tuple[Action, ...] = (RecordStatus(status),) if status != seen.recorded else ()
-    shift: tuple[Action, ...] = (ShiftTraffic(transition.split),) if shifting and transition.split else ()
+    record: tuple[Action, ...] = (actions.RecordStatus(status),) if status != seen.recorded else ()
+    shift: tuple[Action, ...] = (actions.ShiftTraffic(transition.split),) if shifting and transition.split else ()
     written = shift + record if transition.traffic_first else record + shift
     pods = tuple(_pods(seen, transition))
-    actions = (
+    ordered = (
         *(written + pods if _takes_away(seen, transition) else pods + written),
         *_pins(seen),
         *_deletions(seen, transition),
@@ -42,7 +34,7 @@ def to_decision(seen: Observation, transition: Transition, status: Status) -> De
     requeue_after = transition.requeue_after
     if requeue_after is None and any(state.replicas is not None for state in _unused(seen, transition)):
         requeue_after = seen.propagation_delay
-    return Decision(status, actions, transition.events, requeue_after)
+    return Decision(status, ordered, transition.events, requeue_after)
 
 
 def _takes_away(seen: Observation, transition: Transition) -> bool:
@@ -81,14 +73,14 @@ def _pods(seen: Observation, transition: Transition) -> Iterator[Action]:
 def _sized(seen: Observation, revision: str, replicas: int, *, may_shrink: bool) -> Iterator[Action]:
     state = seen.state(revision)
     if state.snapshot is None or state.replicas is None:
-        yield EnsureRevision(revision, replicas)
+        yield actions.EnsureRevision(revision, replicas)
     elif state.replicas < replicas or (may_shrink and state.replicas > replicas):
-        yield ScaleRevision(revision, replicas)
+        yield actions.ScaleRevision(revision, replicas)
 
 
 def _pins(seen: Observation) -> tuple[Action, ...]:
     return tuple(
-        PinModel(state.name, state.facts.sha256, state.facts.files_sha256)
+        actions.PinModel(state.name, state.facts.sha256, state.facts.files_sha256)
         for state in seen.revisions.values()
         if state.facts and _unpinned(state, state.facts)
     )
@@ -113,7 +105,7 @@ def _deletions(seen: Observation, transition: Transition) -> Iterator[Action]:
     successor_is_ready = seen.state(transition.status.stable).ready > 0
     for name in sorted(state.name for state in unused if state.replicas is not None):
         if successor_is_ready and name not in (seen.split or ()) and is_drained(seen, name):
-            yield DeleteWorkload(name)
+            yield actions.DeleteWorkload(name)
     snapshots = [state.name for state in unused if state.replicas is None]
     for name in snapshots[: max(0, len(snapshots) - keep)]:
-        yield DeleteSnapshot(name)
+        yield actions.DeleteSnapshot(name)

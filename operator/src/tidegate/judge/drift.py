@@ -6,7 +6,7 @@ each class, and at each bound of the top score, both directions are tested again
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from tidegate.judge.e_process import EProcess, log_e, log_sum, weighted
 from tidegate.model.evidence import Predictions
@@ -24,8 +24,7 @@ Share = tuple[int, int]
 """Rows of a kind, and rows in all."""
 
 
-@dataclass(frozen=True)
-class Shift:
+class Shift(NamedTuple):
     """The largest difference: what it is about, and both shares as they were counted."""
 
     what: str

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import NamedTuple
 
 from tidegate.judge.latency import boundaries_of
 from tidegate.judge.metric import LATENCY_LEEWAY
@@ -23,8 +24,7 @@ BLIND_LOOKS = 3
 """Looks until a gross failure is seen: the one that settles, the one that counts, and half of one before each."""
 
 
-@dataclass(frozen=True)
-class Stage:
+class Stage(NamedTuple):
     """One step of a canary: the candidate's share of the traffic, the least time, and the β that it asks for."""
 
     weight: float

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from tidegate.model.spec import Margin
 
@@ -11,8 +12,7 @@ ENOUGH = 50
 UNLIKELY = 0.01
 
 
-@dataclass(frozen=True)
-class Tally:
+class Tally(NamedTuple):
     """Of one pod: requests, and those of them that were bad."""
 
     bad: int

@@ -6,6 +6,7 @@ knows what the one before it knew. Its bounds rest on Ville's inequality (see `j
 
 import math
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from tidegate.judge.confidence_sequence import ConfidenceSequence
 from tidegate.judge.drift import Drift
@@ -35,8 +36,7 @@ class SequentialTestParameters:
     overdispersion: Overdispersion = BY_CHANCE
 
 
-@dataclass(frozen=True)
-class EvidenceSnapshot:
+class EvidenceSnapshot(NamedTuple):
     """The evidence after one increment: of all metrics together, and which of them weighs most."""
 
     log_worse: float

@@ -8,6 +8,7 @@ other's: they are differenced once in a propagation delay.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from tidegate.judge.sampling import Segment
 from tidegate.metrics.increments import (
@@ -25,8 +26,7 @@ from tidegate.model.traffic import Arms, Share
 from tidegate.resources.names import PREVIEW_SUFFIX
 
 
-@dataclass(frozen=True)
-class Reading:
+class Reading(NamedTuple):
     """All counters at one instant."""
 
     at: datetime

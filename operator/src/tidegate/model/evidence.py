@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 
+from tidegate.model.reasons import StatusMessage
+
 
 @dataclass(frozen=True)
 class Durations:
@@ -133,12 +135,8 @@ class Measurements:
     """Stable's traffic, told while the candidate has none."""
 
 
-@dataclass(frozen=True)
-class MetricsGap:
-    """Why nothing can be seen: a CamelCase reason and a sentence that says what to do."""
-
-    reason: str
-    message: str
+class MetricsGap(StatusMessage):
+    """Why nothing can be measured; the sentence says what to do."""
 
 
 class Answer(Enum):

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from tidegate.errors import MalformedObject
 from tidegate.model.traffic import RouteSettings, TrafficSplit
@@ -22,8 +22,7 @@ LONGEST_TIMEOUT_SECONDS = 3600
 MAX_BACKENDS = 8
 
 
-@dataclass(frozen=True)
-class Backend:
+class Backend(NamedTuple):
     """One revision and its share of the requests, in percent (0 to 100)."""
 
     revision: str
@@ -43,7 +42,7 @@ class Route:
     @property
     def split(self) -> TrafficSplit:
         """The same as the operator counts it."""
-        return TrafficSplit(tuple((backend.revision, backend.weight) for backend in self.backends))
+        return TrafficSplit(self.backends)
 
     @property
     def settings(self) -> RouteSettings:

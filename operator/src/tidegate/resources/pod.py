@@ -3,8 +3,7 @@
 Who sees what is decided here: credentials, claims and proxies are the fetching container's, API keys the server's.
 """
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from tidegate.model.revision import Snapshot
@@ -38,8 +37,7 @@ SECRET_MODE = 0o440
 """Readable by the pod's group, which the server runs as."""
 
 
-@dataclass(frozen=True)
-class _Volume:
+class _Volume(NamedTuple):
     """A volume and where it is mounted; `by` names the only container that sees it, None stands for both."""
 
     name: str
@@ -49,8 +47,7 @@ class _Volume:
     read_only: bool = True
 
 
-@dataclass(frozen=True)
-class _Login:
+class _Login(NamedTuple):
     """A key of a Secret that is mounted as a file, and the variable that says where."""
 
     secret: str

@@ -185,7 +185,7 @@ def _without_deserted(route: Route, endpoints: Mapping[Service, Collection[Endpo
     if all(backend.weight == 0 or backend.revision in deserted for backend in route.backends):
         return route
     backends = tuple(
-        replace(backend, weight=0) if backend.revision in deserted else backend for backend in route.backends
+        backend._replace(weight=0) if backend.revision in deserted else backend for backend in route.backends
     )
     return replace(route, backends=backends)
 

@@ -5,17 +5,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import assert_never
 
-from tidegate.model.decision import (
-    Action,
-    Decision,
-    DeleteSnapshot,
-    DeleteWorkload,
-    EnsureRevision,
-    PinModel,
-    RecordStatus,
-    ScaleRevision,
-    ShiftTraffic,
-)
+from tidegate.model import actions
+from tidegate.model.actions import Action
+from tidegate.model.decision import Decision
 from tidegate.model.evidence import Verdict
 from tidegate.model.observation import Observation
 from tidegate.model.revision import RevisionState, Snapshot
@@ -78,15 +70,18 @@ class SimulatedDeployment:
 
     def _after(self, action: Action) -> "SimulatedDeployment":
         match action:
-            case EnsureRevision(revision=revision, replicas=pods) | ScaleRevision(revision=revision, replicas=pods):
+            case (
+                actions.EnsureRevision(revision=revision, replicas=pods)
+                | actions.ScaleRevision(revision=revision, replicas=pods)
+            ):
                 return replace(self, pods={**self.pods, revision: pods})
-            case ShiftTraffic(split=split):
+            case actions.ShiftTraffic(split=split):
                 return replace(self, split=split)
-            case RecordStatus(status=status):
+            case actions.RecordStatus(status=status):
                 return replace(self, recorded=status)
-            case DeleteWorkload(revision=revision):
+            case actions.DeleteWorkload(revision=revision):
                 return replace(self, pods={name: pods for name, pods in self.pods.items() if name != revision})
-            case PinModel() | DeleteSnapshot():
+            case actions.PinModel() | actions.DeleteSnapshot():
                 return self
             case _ as unhandled:
                 assert_never(unhandled)

@@ -1,8 +1,7 @@
 """RouterBackend: all that lies between decisions and a router. A new router is one module and one row in BACKENDS."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from tidegate.kube.api import Manifest, Resource
 from tidegate.kube.informer import Kind
@@ -11,8 +10,7 @@ from tidegate.model.traffic import Capabilities, RouteSettings, RouteState, Traf
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class RouteOwner:
+class RouteOwner(NamedTuple):
     """The ModelDeployment whose requests are routed; its deletion deletes what is written for it."""
 
     namespace: str
@@ -20,8 +18,7 @@ class RouteOwner:
     uid: str
 
 
-@dataclass(frozen=True)
-class RouteWrite:
+class RouteWrite(NamedTuple):
     """An object that has to have these fields (server-side apply)."""
 
     resource: Resource

@@ -1,9 +1,9 @@
 """Rows of text in columns, for a terminal or a file. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum
 from itertools import groupby
+from typing import NamedTuple
 
 GAP = "  "
 
@@ -17,8 +17,7 @@ class Style(Enum):
     GOOD = "32"
 
 
-@dataclass(frozen=True)
-class Column:
+class Column(NamedTuple):
     """Columns side by side with the same `group` share a heading above their own."""
 
     title: str
@@ -26,8 +25,7 @@ class Column:
     left: bool = False
 
 
-@dataclass(frozen=True)
-class Cell:
+class Cell(NamedTuple):
     """What stands in one place."""
 
     text: str
