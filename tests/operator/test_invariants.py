@@ -179,8 +179,12 @@ def shifts_of(decision: Decision) -> list[TrafficSplit]:
 
 
 def edited(seen: Observation, rollout: Rollout) -> bool:
-    """Whether the step stands for another weight than was granted with it."""
-    return weight_of(seen.spec, rollout.step) != (rollout.shifts[-1].weight if rollout.shifts else 0)
+    """Whether the step stands for another weight than was granted with it, or for a canary's end that a switch led to."""
+    if weight_of(seen.spec, rollout.step) != (rollout.shifts[-1].weight if rollout.shifts else 0):
+        return True
+    strategy = seen.spec.strategy
+    past_its_steps = isinstance(strategy, Canary) and rollout.step > len(strategy.steps)
+    return past_its_steps and all(shift.weight == 100 for shift in rollout.shifts)
 
 
 def out_of_time(seen: Observation, rollout: Rollout) -> bool:
