@@ -179,7 +179,7 @@ def shifts_of(decision: Decision) -> list[TrafficSplit]:
 
 
 def edited(seen: Observation, rollout: Rollout) -> bool:
-    """Whether the step stands for another weight than was granted with it, or for a canary's end that a switch led to."""
+    """Whether the step stands for another weight than was granted, or for a canary's end that a switch led to."""
     if weight_of(seen.spec, rollout.step) != (rollout.shifts[-1].weight if rollout.shifts else 0):
         return True
     strategy = seen.spec.strategy
