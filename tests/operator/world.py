@@ -240,10 +240,14 @@ class World(SimulatedWorld):
             return [[at.timestamp() if at in self._history else None for at in instants]]
         return [[value] * points for value in self.own_series.get(promql, ())]
 
+    def labels(self, revision: str, measure: str) -> dict[str, str]:
+        """What Prometheus calls one counter."""
+        return _labels(revision, measure)
+
     def _sample(self, query: CounterQuery, at: datetime) -> Sample:
         found: dict[SeriesKey, float] = {}
         for (revision, measure), value in self._history.get(at, {}).items():
-            labels = _labels(revision, measure)
+            labels = self.labels(revision, measure)
             if _selects(query.promql, labels) and (key := query.key(labels)):
                 found[key] = value
         return found

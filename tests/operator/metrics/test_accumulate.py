@@ -15,15 +15,19 @@ from tidegate.metrics.accumulate import (
     share_between,
     share_of,
 )
-from tidegate.metrics.increments import CLASS, DURATION, FAILED, FAILED_IN_POD, REQUESTS, Sample, SeriesKey
+from tidegate.metrics.increments import CLASS, DURATION, FAILED, FAILED_IN_POD, REQUESTS, Process, Sample, SeriesKey
 from tidegate.model.evidence import NO_DURATIONS, Counts, Durations, Increment, Predictions
 from tidegate.model.traffic import Arms, Share
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 STEP = timedelta(seconds=5)
 BEFORE_TRAFFIC = FoldState()
-STABLE_REQUESTS, CANDIDATE_REQUESTS = SeriesKey("router", "a", REQUESTS), SeriesKey("router", "b", REQUESTS)
-CANDIDATE_FAILED = SeriesKey("router", "b", FAILED)
+ROUTER = Process(instance="router")
+STABLE_REQUESTS, CANDIDATE_REQUESTS = (
+    SeriesKey(ROUTER, "a", REQUESTS),
+    SeriesKey(ROUTER, "b", REQUESTS),
+)
+CANDIDATE_FAILED = SeriesKey(ROUTER, "b", FAILED)
 NO_DETAILS: Sample = {}
 
 
@@ -44,12 +48,12 @@ def routers(stable: float, candidate: float, failed: float | None = None, **othe
     sample = {STABLE_REQUESTS: stable, CANDIDATE_REQUESTS: candidate}
     if failed is not None:
         sample[CANDIDATE_FAILED] = failed
-    return sample | {SeriesKey("router", name.replace("_", "/"), REQUESTS): value for name, value in others.items()}
+    return sample | {SeriesKey(ROUTER, name.replace("_", "/"), REQUESTS): value for name, value in others.items()}
 
 
 def pod(revision: str, number: int, fast: float, requests: float, bound: str = "0.5") -> dict[SeriesKey, float]:
     """What one model server counts of latency."""
-    owner = f"servers/10.0.0.{number}:8082/{revision}-{number}"
+    owner = Process("servers", f"10.0.0.{number}:8082", f"{revision}-{number}")
     return {
         SeriesKey(owner, revision, DURATION, bound): fast,
         SeriesKey(owner, revision, DURATION, "+Inf"): requests,
@@ -94,7 +98,7 @@ def requests_of(increments: Sequence[Increment]) -> list[tuple[int, int, int]]:
             [routers(100, 10), {}, routers(280, 31)], [(180, 21, 0)], id="a point that is missing: made up for later"
         ),
         pytest.param(
-            [routers(100, 10, c=5), {SeriesKey("router", "c", REQUESTS): 9.0}, routers(190, 20)],
+            [routers(100, 10, c=5), {SeriesKey(ROUTER, "c", REQUESTS): 9.0}, routers(190, 20)],
             [(90, 10, 0)],
             id="a point with other revisions only is a missing one",
         ),
@@ -195,7 +199,7 @@ def test_details_of_before_a_split_has_settled_are_no_part_of_what_comes_after_e
 
 def test_each_pod_of_the_candidate_is_counted_by_itself() -> None:
     def details(count: int) -> Sample:
-        failed = SeriesKey("servers/10.0.0.2:8082/b-2", "b", FAILED_IN_POD, "500")
+        failed = SeriesKey(Process("servers", "10.0.0.2:8082", "b-2"), "b", FAILED_IN_POD, "500")
         return {**pod("b", 1, count, 2 * count), **pod("b", 2, count, count), failed: count}
 
     _, increments = folded(COUNTING[:3], [details(count) for count in (0, 3, 7)])
@@ -240,7 +244,7 @@ def test_the_first_requests_of_a_server_do_not_count_for_latency(
 
 
 def test_what_a_server_predicts_counts_also_while_it_warms_up() -> None:
-    cats = SeriesKey("servers/10.0.0.1:8082/b-1", "b", CLASS, "cat")
+    cats = SeriesKey(Process("servers", "10.0.0.1:8082", "b-1"), "b", CLASS, "cat")
     details = [{}, {**pod("b", 1, 0, 90), cats: 90.0}, {**pod("b", 1, 0, 9), cats: 9.0}]
     _, increments = folded(COUNTING[:3], details)
 

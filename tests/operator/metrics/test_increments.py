@@ -4,12 +4,20 @@ import math
 
 import pytest
 
-from tidegate.metrics.increments import Sample, SeriesKey, counter_increases, counts_by_pod, counts_of, durations_of
+from tidegate.metrics.increments import (
+    Process,
+    Sample,
+    SeriesKey,
+    counter_increases,
+    counts_by_pod,
+    counts_of,
+    durations_of,
+)
 from tidegate.model.evidence import NO_DURATIONS, Counts, Durations, Predictions
 
-REQUESTS = SeriesKey("router-1", "digits-b", "requests")
-FAILED = SeriesKey("router-1", "digits-b", "failed")
-ELSEWHERE = SeriesKey("router-2", "digits-b", "requests")
+REQUESTS = SeriesKey(Process(instance="router-1"), "digits-b", "requests")
+FAILED = SeriesKey(Process(instance="router-1"), "digits-b", "failed")
+ELSEWHERE = SeriesKey(Process(instance="router-2"), "digits-b", "requests")
 
 
 @pytest.mark.parametrize(
@@ -46,16 +54,16 @@ def test_an_arm_sums_over_the_processes_that_counted_it() -> None:
         REQUESTS: 10,
         FAILED: 2,
         ELSEWHERE: 5,
-        SeriesKey("router-1", "digits-b", "turned away"): 1,
-        SeriesKey("pod", "digits-b", "duration", "0.5"): 12,
-        SeriesKey("other-pod", "digits-b", "duration", "0.5"): 1,
-        SeriesKey("pod", "digits-b", "duration", "+Inf"): 15,
-        SeriesKey("pod", "digits-b", "failed in pod", "500"): 4,
-        SeriesKey("pod", "digits-b", "class", "cat"): 9,
-        SeriesKey("pod", "digits-b", "class", "dog"): 3,
-        SeriesKey("pod", "digits-b", "score", "0.5"): 2,
-        SeriesKey("pod", "digits-b", "score", "+Inf"): 12,
-        SeriesKey("router-1", "digits-a", "requests"): 1000,
+        SeriesKey(Process(instance="router-1"), "digits-b", "turned away"): 1,
+        SeriesKey(Process(instance="pod"), "digits-b", "duration", "0.5"): 12,
+        SeriesKey(Process(instance="other-pod"), "digits-b", "duration", "0.5"): 1,
+        SeriesKey(Process(instance="pod"), "digits-b", "duration", "+Inf"): 15,
+        SeriesKey(Process(instance="pod"), "digits-b", "failed in pod", "500"): 4,
+        SeriesKey(Process(instance="pod"), "digits-b", "class", "cat"): 9,
+        SeriesKey(Process(instance="pod"), "digits-b", "class", "dog"): 3,
+        SeriesKey(Process(instance="pod"), "digits-b", "score", "0.5"): 2,
+        SeriesKey(Process(instance="pod"), "digits-b", "score", "+Inf"): 12,
+        SeriesKey(Process(instance="router-1"), "digits-a", "requests"): 1000,
     }
 
     predictions = Predictions({"cat": 9, "dog": 3}, Durations((0.5, math.inf), (2, 12)))
@@ -65,13 +73,13 @@ def test_an_arm_sums_over_the_processes_that_counted_it() -> None:
 
 def test_each_pod_counts_for_itself_and_one_without_a_request_does_not() -> None:
     gained = {
-        SeriesKey("job/10.0.0.1:8082/digits-b-x", "digits-b", "duration", "0.5"): 3,
-        SeriesKey("job/10.0.0.1:8082/digits-b-x", "digits-b", "duration", "+Inf"): 5,
-        SeriesKey("job/10.0.0.1:8082/digits-b-x", "digits-b", "failed in pod", "500"): 1,
-        SeriesKey("job/10.0.0.1:8082/digits-b-x", "digits-b", "failed in pod", "429"): 1,
-        SeriesKey("job/10.0.0.2:8082/", "digits-b", "duration", "+Inf"): 2,
-        SeriesKey("job/10.0.0.3:8082/digits-b-z", "digits-b", "duration", "+Inf"): 0,
-        SeriesKey("job/10.0.0.4:8082/digits-a-x", "digits-a", "duration", "+Inf"): 9,
+        SeriesKey(Process("job", "10.0.0.1:8082", "digits-b-x"), "digits-b", "duration", "0.5"): 3,
+        SeriesKey(Process("job", "10.0.0.1:8082", "digits-b-x"), "digits-b", "duration", "+Inf"): 5,
+        SeriesKey(Process("job", "10.0.0.1:8082", "digits-b-x"), "digits-b", "failed in pod", "500"): 1,
+        SeriesKey(Process("job", "10.0.0.1:8082", "digits-b-x"), "digits-b", "failed in pod", "429"): 1,
+        SeriesKey(Process("job", "10.0.0.2:8082", ""), "digits-b", "duration", "+Inf"): 2,
+        SeriesKey(Process("job", "10.0.0.3:8082", "digits-b-z"), "digits-b", "duration", "+Inf"): 0,
+        SeriesKey(Process("job", "10.0.0.4:8082", "digits-a-x"), "digits-a", "duration", "+Inf"): 9,
     }
 
     assert counts_by_pod("digits-b", gained) == {
@@ -98,3 +106,12 @@ def test_histograms_add_bucket_by_bucket_and_only_if_they_have_the_same() -> Non
     assert one + NO_DURATIONS == NO_DURATIONS + one == one
     with pytest.raises(ValueError, match="different buckets"):
         one + Durations((0.2, math.inf), (3, 4))
+
+
+def test_a_processes_labels_may_hold_any_text() -> None:
+    """As a PodMonitor names its job: NAMESPACE/NAME."""
+    labels = {"job": "monitoring/tidegate", "instance": "10.0.0.1:8082", "pod": "digits-b-1"}
+
+    assert Process.of(labels) == Process("monitoring/tidegate", "10.0.0.1:8082", "digits-b-1")
+    assert Process.of(labels).name == "digits-b-1"
+    assert Process.of({"instance": "10.0.0.1:8082"}).name == "10.0.0.1:8082"

@@ -14,7 +14,7 @@ import pytest
 from tests.conftest import Scraped, until
 from tidegate.errors import MetricsUnavailable
 from tidegate.metrics.collector import MetricsCollector
-from tidegate.metrics.increments import Sample, SeriesKey
+from tidegate.metrics.increments import Process, Sample, SeriesKey
 from tidegate.metrics.observers.envoy import RouterCounters
 from tidegate.metrics.observers.model_server import ServerCounters
 from tidegate.metrics.providers.prometheus import PrometheusMetrics
@@ -74,7 +74,7 @@ def scrape(prometheus_server: Scraped) -> Callable[..., datetime]:
 
 def router_sample(metrics: PrometheusMetrics, name: str, at: datetime) -> Sample:
     (sample,) = metrics.samples(RouterCounters("shop", name, ("a", "b")), at, SECOND, 1)
-    return {SeriesKey("", key.revision, key.measure): value for key, value in sample.items()}
+    return {SeriesKey(Process(), key.revision, key.measure): value for key, value in sample.items()}
 
 
 def test_requests_and_failures_are_read_and_nothing_else(
@@ -93,9 +93,9 @@ def test_requests_and_failures_are_read_and_nothing_else(
     )
 
     assert router_sample(metrics, "one", at) == {
-        SeriesKey("", "a", "requests"): 100.0,
-        SeriesKey("", "a", "failed"): 5.0,
-        SeriesKey("", "a", "turned away"): 3.0,
+        SeriesKey(Process(), "a", "requests"): 100.0,
+        SeriesKey(Process(), "a", "failed"): 5.0,
+        SeriesKey(Process(), "a", "turned away"): 3.0,
     }
 
 
@@ -105,7 +105,7 @@ def test_each_process_that_counts_is_an_owner_of_its_own(
     at = scrape(completed("owned", "a", 1), buckets("owned", "a", 3, 4))
     (router,) = metrics.samples(RouterCounters("shop", "owned", ("a",)), at, SECOND, 1)
     (server,) = metrics.samples(ServerCounters("shop", "owned", ("a",)), at, SECOND, 1)
-    owner = f"tests/{prometheus_server.target}/"
+    owner = Process("tests", prometheus_server.target)
 
     assert dict(router) == {SeriesKey(owner, "a", "requests"): 1.0}
     assert dict(server) == {

@@ -47,6 +47,27 @@ class Disturbed(World):
                 self.pass_time(None)
 
 
+class PodMonitored(World):
+    """Its Prometheus names jobs as the Prometheus Operator does: NAMESPACE/NAME."""
+
+    def labels(self, revision: str, measure: str) -> dict[str, str]:
+        found = super().labels(revision, measure)
+        return {**found, "job": "monitoring/tidegate", "pod": found["instance"]}
+
+
+def test_a_slash_in_a_scrape_label_hides_nothing(spec_schema: Mapping[str, Any]) -> None:
+    world = PodMonitored(spec_schema, {**MODELS, "http://models/dead": Behaviour(error_rate=1.0)})
+    release(world, "http://models/1")
+    world.run(60)
+    stable = world.status["stable"]["revision"]
+    release(world, "http://models/dead")
+    world.run(120)
+
+    assert world.status["history"][0]["outcome"] == "RolledBack"
+    assert world.split is not None
+    assert world.split.weight(stable) == 100
+
+
 @pytest.fixture
 def world(spec_schema: Mapping[str, Any]) -> Disturbed:
     """v1 live for a while on four pods."""

@@ -15,6 +15,7 @@ from tidegate.metrics.increments import (
     ANSWERED,
     DURATION,
     REQUESTS,
+    Process,
     Sample,
     SeriesKey,
     counter_increases,
@@ -55,7 +56,7 @@ class FoldState:
     """The latest at the end of a block."""
     recent: tuple[Reading, ...] = ()
     """Traffic counters of all revisions at the latest points, as far back as a share has to reach."""
-    warm_from: Mapping[str, datetime] = field(default_factory=dict)
+    warm_from: Mapping[Process, datetime] = field(default_factory=dict)
     """When the latency of each process that has started begins to count."""
     exposed: Counts = field(default_factory=Counts)
     """Requests and failures of the candidate, also around a shift, where nothing is judged."""
@@ -173,7 +174,7 @@ def _since_last_block(
     return state, _without_warm_up(gained, state.warm_from, details.at)
 
 
-def _started(before: Sample, after: Sample) -> Iterable[str]:
+def _started(before: Sample, after: Sample) -> Iterable[Process]:
     """The processes with latency that are new, or whose counters fell."""
     known = {key.owner for key in before if key.measure == DURATION}
     fallen = {key.owner for key, value in after.items() if value < before.get(key, 0.0)}
@@ -182,7 +183,7 @@ def _started(before: Sample, after: Sample) -> Iterable[str]:
 
 
 def _without_warm_up(
-    gained: Mapping[SeriesKey, int], warm_from: Mapping[str, datetime], at: datetime
+    gained: Mapping[SeriesKey, int], warm_from: Mapping[Process, datetime], at: datetime
 ) -> dict[SeriesKey, int]:
     """Without the latency of processes that have just started: their first requests pay for what later ones don't."""
     return {

@@ -16,14 +16,32 @@ ANSWERED = "answered"
 DURATION, FAILED_IN_POD, CLASS, SCORE = "duration", "failed in pod", "class", "score"
 
 
+class Process(NamedTuple):
+    """Who counts: a scrape target, by the labels that Prometheus gives it. Any of them may hold any text."""
+
+    job: str = ""
+    instance: str = ""
+    pod: str = ""
+
+    @classmethod
+    def of(cls, labels: Mapping[str, str]) -> "Process":
+        """The process behind a series' labels."""
+        return cls(labels.get("job", ""), labels.get("instance", ""), labels.get("pod", ""))
+
+    @property
+    def name(self) -> str:
+        """The pod's name; where the scrape doesn't tell it, the process' address."""
+        return self.pod or self.instance
+
+
 class SeriesKey(NamedTuple):
-    """One counter. `owner` is the process that counts (a scrape target), `revision` what it counts for.
+    """One counter. `owner` is the process that counts, `revision` what it counts for.
 
     `measure` is one of the names above. `of` is the upper bound of a bucket in seconds or of a score, as Prometheus
     writes it, a class, or a status code and whatever else tells one series from another.
     """
 
-    owner: str
+    owner: Process
     revision: str
     measure: str
     of: str = ""
@@ -75,7 +93,7 @@ def counts_by_pod(revision: str, gained: Mapping[SeriesKey, int]) -> dict[str, C
     for key, gain in gained.items():
         if key.revision != revision:
             continue
-        pod = pod_of(key.owner)
+        pod = key.owner.name
         if key.measure == DURATION:
             summed = buckets.setdefault(pod, {})
             summed[key.of] = summed.get(key.of, 0) + gain
@@ -92,17 +110,6 @@ def counts_by_pod(revision: str, gained: Mapping[SeriesKey, int]) -> dict[str, C
 def is_failure(code: str) -> bool:
     """Of class 5; 429, as the model can't keep up; 0, where there was no answer at all."""
     return code in ("0", "429") or (len(code) == 3 and code.startswith("5"))
-
-
-def owner_of(labels: Mapping[str, str]) -> str:
-    """The process behind a series' labels: `JOB/INSTANCE/POD`."""
-    return "/".join(labels.get(name, "") for name in ("job", "instance", "pod"))
-
-
-def pod_of(owner: str) -> str:
-    """The pod's name; where the scrape doesn't name it, the process' address."""
-    _, instance, pod = owner.split("/")
-    return pod or instance
 
 
 def durations_of(buckets: Mapping[str, int]) -> Durations:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from tidegate.metrics.increments import FAILED, REQUESTS, TURNED_AWAY, SeriesKey, owner_of
+from tidegate.metrics.increments import FAILED, REQUESTS, TURNED_AWAY, Process, SeriesKey
 from tidegate.metrics.observers.scraped import ScrapedSource
 from tidegate.metrics.provider import MetricsProvider, Selection, Signal
 from tidegate.model.evidence import MetricsGap
@@ -47,7 +47,7 @@ class RouterCounters:
         if measure == TURNED_AWAY and labels.get("envoy_response_code") != "429":
             return None
         revision = labels["envoy_cluster_name"].removeprefix(self._prefix)
-        return SeriesKey(owner_of(labels), revision, measure)
+        return SeriesKey(Process.of(labels), revision, measure)
 
 
 def router_traffic(provider: MetricsProvider) -> ScrapedSource:

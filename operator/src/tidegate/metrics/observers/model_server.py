@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from tidegate.metrics.increments import ANSWERED, CLASS, DURATION, FAILED_IN_POD, SCORE, SeriesKey, owner_of
+from tidegate.metrics.increments import ANSWERED, CLASS, DURATION, FAILED_IN_POD, SCORE, Process, SeriesKey
 from tidegate.metrics.observers.scraped import ScrapedSource
 from tidegate.metrics.provider import CounterQuery, MetricsProvider, Selection, Signal
 from tidegate.model.evidence import MetricsGap
@@ -33,7 +33,7 @@ class ServerCounters:
     def key(self, labels: Mapping[str, str]) -> SeriesKey | None:
         """See CounterQuery."""
         measure, label = self._NAMES[labels["__name__"]]
-        return SeriesKey(owner_of(labels), labels["revision"], measure, labels[label])
+        return SeriesKey(Process.of(labels), labels["revision"], measure, labels[label])
 
 
 class StableHistory:
@@ -61,7 +61,7 @@ class ServerRequests:
 
     def key(self, labels: Mapping[str, str]) -> SeriesKey | None:
         """See CounterQuery."""
-        return SeriesKey(owner_of(labels), labels["revision"], ANSWERED, labels["code"])
+        return SeriesKey(Process.of(labels), labels["revision"], ANSWERED, labels["code"])
 
 
 def server_traffic(provider: MetricsProvider) -> ScrapedSource:
