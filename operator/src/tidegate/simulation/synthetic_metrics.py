@@ -56,6 +56,8 @@ class SyntheticMetrics:
         self._delay = propagation_delay_of(spec, scenario)
         self._scraped = began + (random.random() - 1) * scenario.scrape_interval
         """When the counters were last read of which something has been drawn."""
+        self._judged = -1, -1
+        """Increments and step of the latest verdict."""
         self._done: dict[datetime, int] = {}
         self._read_at: datetime | None = None
         self._counted: list[tuple[datetime, Counts, Counts]] = []
@@ -73,8 +75,12 @@ class SyntheticMetrics:
             analysis = self._spec.analysis
             for segment in segments(rollout.shifts, analysis.interval, self._delay, now - INGESTION_LAG):
                 self._read(segment, rollout.shifts)
-        measured = Measurements((), exposed=self._counted[-1][2] if self._counted else Counts())
-        return answer(self._test, criteria_for(self._spec, rollout), measured)
+        judged = self._test.increments, rollout.step
+        if judged != self._judged:
+            # While a shift settles there is nothing new, and the answer stands.
+            measured = Measurements((), exposed=self._counted[-1][2] if self._counted else Counts())
+            self._judged, self._verdict = judged, answer(self._test, criteria_for(self._spec, rollout), measured)
+        return self._verdict
 
     def share(self) -> Share | None:
         """Requests per revision over the latest points, at least as many as a shift takes to be seen; None before."""

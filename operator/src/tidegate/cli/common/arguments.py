@@ -4,10 +4,12 @@ import argparse
 import math
 import sys
 from collections.abc import Callable
+from typing import TypeVar
 
 from tidegate.cli.common.errors import Unusable
 from tidegate.errors import TidegateError
 
+Number = TypeVar("Number", int, float)
 CANNOT, USAGE = 1, 2
 """Exit codes: what was asked for can't be done; the command line makes no sense."""
 
@@ -21,15 +23,11 @@ def exit_code(program: str, run: Callable[[], int]) -> int:
         return USAGE if isinstance(error, Unusable) else CANNOT
 
 
-def add_set_option(parser: argparse.ArgumentParser, example: str) -> None:
-    """`--set PATH=VALUE`, any number of times, as a list of strings in `set`."""
+def add_shared_options(parser: argparse.ArgumentParser, settings: str) -> None:
+    """`--set PATH=VALUE`, any number of times, as strings in `set`; `--output`, for people or for programs."""
     parser.add_argument(
-        "--set", action="append", default=[], metavar="PATH=VALUE", help=f"a setting {example}; repeats"
+        "--set", action="append", default=[], metavar="PATH=VALUE", help=f"a setting {settings}; repeats"
     )
-
-
-def add_output_option(parser: argparse.ArgumentParser) -> None:
-    """`--output`: for people or for programs."""
     parser.add_argument("--output", choices=("table", "json"), default="table")
 
 
@@ -40,25 +38,13 @@ def add_cluster_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--context", help="the current one, if left out")
 
 
-def number_from(least: float) -> Callable[[str], float]:
+def number_from(least: float, kind: Callable[[str], Number]) -> Callable[[str], Number]:
     """The type of an option that is a finite number of at least so much."""
 
-    def number(text: str) -> float:
-        value = float(text)
+    def number(text: str) -> Number:
+        value = kind(text)
         if not least <= value < math.inf:
             raise argparse.ArgumentTypeError(f"{text} is not a number from {least:g} on")
         return value
 
     return number
-
-
-def whole_number_from(least: int) -> Callable[[str], int]:
-    """The same for whole numbers."""
-
-    def whole_number(text: str) -> int:
-        value = int(text)
-        if value < least:
-            raise argparse.ArgumentTypeError(f"{text} is not a whole number from {least} on")
-        return value
-
-    return whole_number

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TextIO
 
-from tidegate.cli.common.arguments import add_cluster_options, add_output_option, add_set_option, exit_code
+from tidegate.cli.common.arguments import add_cluster_options, add_shared_options, exit_code
 from tidegate.cli.common.crd_file import spec_schema
 from tidegate.cli.common.errors import CannotReplay, Unusable
 from tidegate.cli.common.kubeconfig import connect, default_namespace
@@ -150,7 +150,6 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
         help="Prometheus' own, as the operator has it; %(default)s if left out",
     )
     add_cluster_options(parser)
-    add_set_option(parser, "other than the spec has it, such as analysis.errorRate.tolerate.ratio=1.0")
+    add_shared_options(parser, "other than the spec has it, such as analysis.errorRate.tolerate.ratio=1.0")
     parser.add_argument("--picture", type=Path, metavar="FILE.svg", help="draw the evidence")
-    add_output_option(parser)
     return parser

@@ -14,13 +14,7 @@ from typing import Any, TextIO
 
 import yaml
 
-from tidegate.cli.common.arguments import (
-    add_output_option,
-    add_set_option,
-    exit_code,
-    number_from,
-    whole_number_from,
-)
+from tidegate.cli.common.arguments import add_shared_options, exit_code, number_from
 from tidegate.cli.common.crd_file import spec_schema
 from tidegate.cli.common.output import wants_colour, write_line
 from tidegate.cli.common.parsing import error_rate, share, span, times
@@ -147,7 +141,9 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         help="a ModelDeployment, - for stdin; what it leaves out, or all, has the CRD's defaults",
     )
-    parser.add_argument("--rate", type=number_from(0), default=100.0, help="requests a second to both models; 100")
+    parser.add_argument(
+        "--rate", type=number_from(0, float), default=100.0, help="requests a second to both models; 100"
+    )
     parser.add_argument("--base-errors", default="0.5%", metavar="SHARE", help="of stable's answers that fail; 0.5%%")
     parser.add_argument("--errors", default="x1", metavar="TIMES", help="the candidate's, as x5 or 2.5%%; x1")
     parser.add_argument("--latency", default="x1", metavar="TIMES", help="the candidate's, as 1.2x or +100%%; x1")
@@ -155,14 +151,16 @@ def _parser() -> argparse.ArgumentParser:
         "--median", default="30ms", metavar="SPAN", help="stable's latency; 30ms, p99 is four times that"
     )
     parser.add_argument(
-        "--clump", type=number_from(1), default=1.0, help="failures come in clusters of so many on average; 1"
+        "--clump", type=number_from(1, float), default=1.0, help="failures come in clusters of so many on average; 1"
     )
-    parser.add_argument("--runs", type=whole_number_from(1), default=200, help="rollouts to simulate; 200")
+    parser.add_argument("--runs", type=number_from(1, int), default=200, help="rollouts to simulate; 200")
     parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same rollouts; 1")
     parser.add_argument(
-        "--minutes", type=number_from(0), default=0.0, help="of a rollout at most; until analysis.deadline, if left out"
+        "--minutes",
+        type=number_from(0, float),
+        default=0.0,
+        help="of a rollout at most; until analysis.deadline, if left out",
     )
     parser.add_argument("--scrape-interval", default="15s", metavar="SPAN", help="Prometheus' own; 15s")
-    add_set_option(parser, "below spec.analysis or spec.strategy, such as analysis.interval=10s")
-    add_output_option(parser)
+    add_shared_options(parser, "below spec.analysis or spec.strategy, such as analysis.interval=10s")
     return parser
