@@ -10,10 +10,11 @@ from random import Random
 
 from tidegate.decide.deadline import after_deadline
 from tidegate.decide.rollout import decide
+from tidegate.judge.verdict import NOTHING_TO_JUDGE
 from tidegate.model.decision import Decision
-from tidegate.model.evidence import Answer, Counts, Verdict
+from tidegate.model.evidence import Answer, Counts
 from tidegate.model.observation import Observation
-from tidegate.model.reasons import ConditionType, Outcome, Phase, Policy, Reason
+from tidegate.model.reasons import ConditionType, Outcome, Phase, Policy
 from tidegate.model.spec import ModelDeploymentSpec
 from tidegate.model.status import Shift
 from tidegate.simulation.deployment import SimulatedDeployment
@@ -23,7 +24,6 @@ from tidegate.simulation.world import SECOND, Pods, SimulatedWorld
 INCONCLUSIVE = "Inconclusive"
 """The outcome of a rollout that is undecided when its time is over."""
 START = datetime(2000, 1, 1, tzinfo=UTC)
-NO_ROLLOUT = Verdict(Answer.NOT_ENOUGH, Reason.NO_ROLLOUT, "there is no rollout to judge")
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class _Simulation(SimulatedWorld):
 
     def _observed(self) -> Observation:
         rollout = self._deployment.recorded.rollout
-        verdict = self._metrics.verdict(rollout, self.now) if rollout else NO_ROLLOUT
+        verdict = self._metrics.verdict(rollout, self.now) if rollout else NOTHING_TO_JUDGE
         return self._deployment.observed(self.now, verdict, self._metrics.share(), self._delay)
 
     def _end(self, seen: Observation, decision: Decision) -> Iterator[SimulatedRollout]:
