@@ -108,7 +108,7 @@ def test_a_rollout_under_way_is_replayed_up_to_now(released: Released, replayed:
 
 
 def test_a_rollout_that_has_just_begun_has_nothing_to_replay_yet(released: Released, replayed: Replayed) -> None:
-    with pytest.raises(CannotReplay, match=r"the judge's first poll of digits-\w+ is still to come"):
+    with pytest.raises(CannotReplay, match=r"the judge's first increment of digits-\w+ is still to come"):
         replayed(released("2", seconds=8))
 
 
@@ -121,7 +121,7 @@ def test_history_is_counted_from_the_newest(released: Released, replayed: Replay
         replayed(world, 3)
 
 
-def test_every_poll_has_a_row_with_its_own_counts(released: Released, replayed: Replayed) -> None:
+def test_every_increment_has_a_row_with_its_own_counts(released: Released, replayed: Replayed) -> None:
     (row,) = replayed(released("failing")).replay.rows
 
     assert (row.at, row.weight) == (timedelta(seconds=6), 10)
@@ -145,7 +145,7 @@ def test_stricter_settings_would_have_taken_longer(released: Released, replayed:
     assert strict.replay.findings[0].then == usual.replay.findings[0].then
 
 
-def test_another_interval_is_another_grid_of_polls(released: Released, replayed: Replayed) -> None:
+def test_another_interval_is_another_grid_of_increments(released: Released, replayed: Replayed) -> None:
     world = released("2")
     rows = replayed(world, changes=["analysis.interval=10s"]).replay.rows
 
@@ -162,7 +162,7 @@ def test_settings_that_have_no_part_in_the_verdict_are_refused(released: Release
         replayed(released("2"), changes=["replicas=3"])
 
 
-def test_what_the_users_own_query_said_is_asked_poll_by_poll(
+def test_what_the_users_own_query_said_is_asked_point_by_point(
     released: Released, replayed: Replayed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = released("2", seconds=2, analysis={"queries": [ACCURACY]})
@@ -229,10 +229,10 @@ def test_a_candidate_that_had_no_traffic_was_not_judged(released: Released, repl
         replayed(released("crashing", progressDeadline="60s"))
 
 
-def test_a_rollout_that_ended_before_the_first_poll_was_not_judged(released: Released, replayed: Replayed) -> None:
+def test_a_rollout_that_ended_before_the_first_increment_was_not_judged(released: Released, replayed: Replayed) -> None:
     world = released("2", "1", seconds=6)
 
-    with pytest.raises(CannotReplay, match=r"ended before the judge's first poll: the spec asks for"):
+    with pytest.raises(CannotReplay, match=r"ended before the judge's first increment: the spec asks for"):
         replayed(world)
 
 
@@ -252,14 +252,14 @@ def test_prometheus_is_away(released: Released, replayed: Replayed) -> None:
         replayed(world)
 
 
-def test_polls_that_prometheus_has_lost_are_told(released: Released, replayed: Replayed) -> None:
+def test_increments_that_prometheus_has_lost_are_told(released: Released, replayed: Replayed) -> None:
     world = released("2")
     for second in range(64, 80):
         world._history.pop(START + timedelta(seconds=second))
     report = replayed(world)
 
     assert report.missing > 0
-    assert re.search(r"beware +Prometheus has only \d+ of \d+ polls", written(report))
+    assert re.search(r"beware +Prometheus has only \d+ of \d+ increments", written(report))
 
 
 # --- the command ------------------------------------------------------------------------------------------------------

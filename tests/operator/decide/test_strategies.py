@@ -252,3 +252,20 @@ def test_without_a_status_the_revision_with_the_most_traffic_is_stable() -> None
 
     assert decision.status.stable == STABLE
     assert summary(decision)[:2] == (Phase.LIVE, TrafficSplit.only(STABLE))
+
+
+def test_pods_that_serve_nobody_go_although_their_successor_has_none_yet() -> None:
+    seen = a_canary(None, desired=STABLE, share=Share(NOW - MINUTE / 2, NOW, {STABLE: 1000}, {}))
+    nobody = {name: replace(state, ready=0) for name, state in seen.revisions.items()}
+
+    assert DeleteWorkload(CANDIDATE) in decide(replace(seen, revisions=nobody)).actions
+
+
+def test_an_adopted_revision_without_a_workload_gets_one_and_traffic_stays_until_it_is_ready() -> None:
+    lost = a_canary(1, recorded=Status(), ready=1)
+    gone = replace(lost.revisions[STABLE], replicas=None, ready=0)
+    lost = replace(lost, revisions={**lost.revisions, STABLE: gone})
+    adopted = decide(lost)
+
+    assert adopted.status.stable == STABLE
+    assert [type(action) for action in adopted.actions] == [EnsureRevision, RecordStatus]

@@ -67,3 +67,15 @@ def test_a_switch_is_no_promotion_after_an_edit_to_a_canary_of_one_step(spec_sch
 
     assert world.status["history"][0]["reason"] == "StrategyChanged"
     assert world.status["traffic"]["candidate"] == 0
+
+
+def test_a_promoting_canary_is_no_switch_after_an_edit_to_blue_green(world: World) -> None:
+    stable, candidate = world.status["stable"]["revision"], world.status["rollout"]["candidate"]
+    while world.status["phase"] != "Promoting":
+        world.run(1)
+    apply(world, 2, {"blueGreen": {"verifyFor": "1m"}})
+    world.reconcile()
+
+    assert world.status["history"][0]["reason"] == "StrategyChanged"
+    assert world.split is not None
+    assert dict(world.split) == {stable: 100, candidate: 0}

@@ -1,5 +1,6 @@
 """Builds the operator's parts and runs them under kopf until it is asked to stop."""
 
+import argparse
 import gc
 import logging
 import os
@@ -26,6 +27,9 @@ from tidegate.settings import Settings
 
 def main(argv: Sequence[str]) -> int:
     """Runs the operator; returns when it was asked to stop. Raises InvalidSpec on settings that make no sense."""
+    parser = argparse.ArgumentParser(prog="tidegate operator", description="Decides and writes, in the cluster.")
+    parser.epilog = "It takes no options; its settings are environment variables TIDEGATE_…, which the chart sets."
+    parser.parse_args(argv)
     settings = Settings.from_env(os.environ)
     load_config()
     parts = build(settings)

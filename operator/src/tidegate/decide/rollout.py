@@ -91,7 +91,8 @@ def _adopted(seen: Observation) -> Transition | None:
     message = f"{heaviest} is stable again: it has the most traffic, and the status didn't say which revision is"
     return Transition(
         replace(seen.recorded, stable=heaviest, rollout=None),
-        TrafficSplit.only(heaviest),
+        # Only the record is made now: whoever answers in the meantime goes on until that revision has pods.
+        TrafficSplit.only(heaviest) if seen.state(heaviest).ready > 0 else seen.split,
         Phase.LIVE,
         events=(Event(Reason.STABLE_ADOPTED, message, warning=True),),
         traffic_first=True,

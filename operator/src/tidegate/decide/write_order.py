@@ -40,9 +40,11 @@ def to_decision(seen: Observation, transition: Transition, status: Status) -> De
 def _takes_away(seen: Observation, transition: Transition) -> bool:
     """Whether a rollout ends and its candidate loses the traffic that it has: nothing that may fail stands before."""
     rollout = seen.recorded.rollout
-    if rollout is None or transition.status.rollout is not None or seen.split is None or transition.split is None:
+    if rollout is None or transition.status.rollout is not None or transition.split is None:
         return False
-    return transition.split.weight(rollout.candidate) < seen.split.weight(rollout.candidate)
+    # Of a route that can't be read nobody knows what routers make of it.
+    has = seen.split.weight(rollout.candidate) if seen.split else 100
+    return transition.split.weight(rollout.candidate) < has
 
 
 def with_shift(seen: Observation, transition: Transition) -> Status:
@@ -103,9 +105,11 @@ def _unused(seen: Observation, transition: Transition) -> list[RevisionState]:
 def _deletions(seen: Observation, transition: Transition) -> Iterator[Action]:
     unused, keep = _unused(seen, transition), seen.spec.revision_history_limit
     successor_is_ready = seen.state(transition.status.stable).ready > 0
-    for name in sorted(state.name for state in unused if state.replicas is not None):
-        if successor_is_ready and name not in (seen.split or ()) and is_drained(seen, name):
-            yield actions.DeleteWorkload(name)
+    for state in sorted(unused, key=lambda it: it.name):
+        # What could still serve is kept while what is to serve can't; pods that serve nobody may stand in its way.
+        goes = state.replicas is not None and (successor_is_ready or state.ready == 0)
+        if goes and state.name not in (seen.split or ()) and is_drained(seen, state.name):
+            yield actions.DeleteWorkload(state.name)
     snapshots = [state.name for state in unused if state.replicas is None]
     for name in snapshots[: max(0, len(snapshots) - keep)]:
         yield actions.DeleteSnapshot(name)

@@ -49,7 +49,7 @@ class Estimate:
 def estimate_duration(
     baseline: BaselineTraffic, analysis: Analysis, stages: Sequence[Stage], propagation_delay: timedelta
 ) -> Estimate:
-    """Of a candidate that does as stable does. `settle` is the time after each shift in which nothing is judged."""
+    """Of a candidate that does as stable does. Nothing is judged for the propagation delay after each shift."""
     worth = min(_worth_of_a_request(baseline, analysis), default=0.0)
     exposed = baseline.rate * stages[0].weight * (propagation_delay + BLIND_LOOKS * analysis.interval).total_seconds()
     if baseline.rate <= 0 or worth <= 0:

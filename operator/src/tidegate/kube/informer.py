@@ -294,7 +294,7 @@ class Informer(Generic[T]):
             item = Item.parse(manifest, self.kind.parse)
         except MALFORMED as error:
             said = str(error) if isinstance(error, MalformedObject) else f"{type(error).__name__}: {error}"
-            if self._complaints.get(key) != said:
+            if key not in self._complaints or (any(key) and self._complaints[key] != said):
                 log.error("%s %s/%s is skipped: %s", self.kind.resource.kind, *key, said)
             self._complaints[key] = said
             return None

@@ -72,7 +72,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class Increment:
-    """Both arms' increments between two looks, in which the split was constant.
+    """What both arms did between two points of time, between which the split was constant.
 
     `pods` are the candidate's pods by name, as their own servers counted.
     """
@@ -109,7 +109,7 @@ class BaselineTraffic:
 class QueryAnswer:
     """What a user's own query said at the last two points, oldest first; none where it didn't give one finite number.
 
-    `trouble` says why it didn't.
+    `failure` says why it didn't.
     """
 
     name: str

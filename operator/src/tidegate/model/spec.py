@@ -100,8 +100,8 @@ class BlueGreen:
     keep_old: timedelta
 
     def weight_at(self, step: int) -> int:
-        """Percent for the candidate at a step: all from the switch on."""
-        return 100 if step >= BLUE_GREEN_SWITCHED else 0
+        """Percent for the candidate at a step: none before the switch, and no step comes after it."""
+        return 100 if step == BLUE_GREEN_SWITCHED else 0
 
 
 Strategy = Canary | BlueGreen

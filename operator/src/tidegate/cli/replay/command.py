@@ -37,8 +37,8 @@ SAME, OTHER = 0, 3
 
 DESCRIPTION = """
 Reads a ModelDeployment's rollout, asks Prometheus for the counters that the judge was given, and lets the judge and the
-operator's own decisions go through them again, poll by poll. With --set it says what other settings would have made of
-the same traffic. Nothing is written to the cluster.
+operator's own decisions go through them again, increment by increment. With --set it says what other settings would
+have made of the same traffic. Nothing is written to the cluster.
 """.strip()
 EPILOG = """
 exit codes: 0 the same verdict as recorded, or the rollout is under way; 3 another verdict than recorded;

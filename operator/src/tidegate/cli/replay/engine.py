@@ -1,4 +1,4 @@
-"""A rollout before the judge and decide() once more, poll by poll. Pure: what was recorded and fetched comes in.
+"""A rollout before the judge and decide() once more, increment by increment. Pure.
 
 Decisions follow the traffic that there was: the judge is asked about a step only while the candidate had that step's
 weight or more, for nobody knows what more traffic would have shown. With the settings of that time, it says the same as
@@ -29,7 +29,7 @@ Answers = tuple[QueryAnswer, ...]
 
 @dataclass(frozen=True)
 class Row:
-    """One poll, and what the evidence added up to with it. `at` is when the operator could reconcile with it.
+    """One increment, and what the evidence added up to with it. `at` is when the operator could reconcile with it.
 
     Times are counted from the candidate's first request. `worse` and `acceptable` are e-values, `heaviest` and
     `weakest` the metrics that they hang on, and the ratio of the error rates is from `low` to `high`.
@@ -97,9 +97,9 @@ def replay(
     spec: ModelDeploymentSpec,
     answers: Mapping[datetime, Answers] | None = None,
 ) -> Replay:
-    """What judge and decide() make of these polls under the spec's analysis. Its strategy fits the recorded shifts.
+    """What judge and decide() make of the increments under the spec. Its strategy fits the recorded shifts.
 
-    `answers` are those of the user's own queries by the point at which they were asked, also where there was no poll.
+    `answers` are those of the user's own queries by the point at which they were asked, increment or not.
     """
     course = _Course(_without_waits(spec), recorded, measurements, answers or {})
     for at in course.points():

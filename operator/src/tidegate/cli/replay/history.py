@@ -35,9 +35,9 @@ def fetch_history(
     """Raises CannotReplay where Prometheus doesn't hold it any more, MetricsUnavailable where it doesn't answer."""
     expected = expected_increments(recorded, spec.analysis.interval, propagation_delay)
     if not expected and recorded.outcome is None:
-        raise CannotReplay(f"the judge's first poll of {recorded.candidate} is still to come")
+        raise CannotReplay(f"the judge's first increment of {recorded.candidate} is still to come")
     if not expected:
-        raise CannotReplay(f"{recorded.candidate} ended before the judge's first poll: {recorded.message}")
+        raise CannotReplay(f"{recorded.candidate} ended before the judge's first increment: {recorded.message}")
     until = recorded.until - INGESTION_LAG
     measurements = MetricsCollector(provider).measurements(
         arms, recorded.rollout(), spec, propagation_delay=propagation_delay, until=until

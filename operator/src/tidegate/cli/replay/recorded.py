@@ -96,7 +96,7 @@ def spec_then(spec: ModelDeploymentSpec, shifts: tuple[Shift, ...]) -> ModelDepl
 
 
 def expected_increments(recorded: Recorded, interval: timedelta, propagation_delay: timedelta) -> int:
-    """How many polls there would be if Prometheus had every sample."""
+    """How many increments there would be if Prometheus had every sample."""
     first, *later = segments(recorded.shifts, interval, propagation_delay, recorded.until - INGESTION_LAG)
     # The candidate had no traffic before the first shift, so nothing has to settle there.
     return max(0, first.points - 1) + sum(max(0, each.points - 1 - each.delay_points) for each in later)

@@ -91,9 +91,13 @@ def warnings(report: ReplayReport) -> list[str]:
     found = []
     if report.missing > 0:
         there = len(report.replay.rows)
-        found.append(f"Prometheus has only {there} of {there + report.missing} polls, so the verdict may be another")
+        found.append(
+            f"Prometheus has only {there} of {there + report.missing} increments, so the verdict may be another"
+        )
     if not report.measurements.reference.total and any(row.stable.durations.total for row in report.replay.rows):
-        found.append("Prometheus has lost stable's latency from before the rollout, so that was learned from its polls")
+        found.append(
+            "Prometheus has lost stable's latency from before the rollout, so that was learned from its increments"
+        )
     if report.strategy_changed:
         found.append("the strategy has changed since, so its steps are taken to be those that the candidate came to")
     if report.measurements.overdispersion.noisy:
@@ -106,7 +110,9 @@ def findings(replay: Replay) -> list[str]:
     lines = [_sentence(finding, replay) for finding in replay.findings]
     if not replay.outcome and replay.rows:
         last = replay.rows[-1]
-        lines.append(f"at the last poll, {format_duration(last.at)}: {last.verdict.reason}: {last.verdict.message}")
+        lines.append(
+            f"at the last increment, {format_duration(last.at)}: {last.verdict.reason}: {last.verdict.message}"
+        )
     return lines
 
 

@@ -131,7 +131,7 @@ class _Canvas:
         yield from self._marks()
 
     def failures(self) -> Iterator[str]:
-        """A tick for each poll with failures, as tall as their share."""
+        """A tick for each increment with failures, as tall as their share."""
         arms: Sequence[tuple[int, str, Callable[[Row], Counts]]] = (
             (CANDIDATE_FLOOR, "worse", lambda row: row.candidate),
             (STABLE_FLOOR, "stable", lambda row: row.stable),
@@ -164,7 +164,7 @@ class _Canvas:
         return "promote" if math.isclose(last.acceptable_needed, strictest) else "next step"
 
     def _path(self, value: Callable[[Row], float]) -> str:
-        """From 1, which is no evidence, through all polls. 0 is where nothing can be said yet, and isn't drawn."""
+        """From 1, which is no evidence, through all increments. 0 is where nothing can be said yet, and isn't drawn."""
         known = [row for row in self._rows if value(row) > 0]
         points = [(self._x(row.at.total_seconds()), self._y(value(row))) for row in known]
         if known:

@@ -1,4 +1,4 @@
-"""A replay on a terminal: a header, a row for each poll, and what follows from it. Pure."""
+"""A replay on a terminal: a header, a row for each increment, and what follows from it. Pure."""
 
 import math
 
@@ -34,7 +34,7 @@ def _header(report: ReplayReport) -> list[str]:
         sentences.title(report),
         f"recorded   {sentences.recorded_end(report.recorded)}",
         f"judged by  {sentences.judged_by(report)}",
-        f"polls      {sentences.sampling(report)}",
+        f"increments {sentences.sampling(report)}",
         *(f"beware     {warning}" for warning in sentences.warnings(report)),
     ]
 
