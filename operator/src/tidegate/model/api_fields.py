@@ -6,15 +6,17 @@ it; what isn't known, such as a newer operator's field, isn't read.
 """
 
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, fields, is_dataclass
 from datetime import datetime, timedelta
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from functools import partial
+from typing import Any, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
 
 from tidegate.model.units import format_instant, parse_instant
 
 T = TypeVar("T")
-EMPTY: Mapping[type, Any] = {str: "", int: 0}
+EMPTY: tuple[Any, ...] = (None, "", {}, [])
+WITHOUT_DEFAULT: Mapping[Any, Any] = {str: "", int: 0}
 """What a field of such a type is where the API's object lacks it, and the dataclass has no default."""
 
 
@@ -36,7 +38,7 @@ def to_api(value: Any) -> Any:
 
 def from_api(kind: type[T], raw: Mapping[str, Any]) -> T:
     """The inverse of `to_api`. Raises KeyError where an instant is missing that has no default."""
-    return kind(**{each.name: _read(each, hint, raw) for each, hint in _fields(kind) if _path(each)})
+    return kind(**{each.name: _read(each, raw) for each in _fields(kind) if each.path})
 
 
 def canonical(value: Any) -> Any:
@@ -46,7 +48,7 @@ def canonical(value: Any) -> Any:
     whose default is what was done before, changes no digest.
     """
     if is_dataclass(value):
-        named = {".".join(_path(each)): (each, getattr(value, each.name)) for each, _ in _fields(type(value))}
+        named = {".".join(each.path): (each, getattr(value, each.name)) for each in _fields(type(value))}
         return {name: canonical(item) for name, (each, item) in named.items() if item != each.default}
     if isinstance(value, tuple):
         return [canonical(item) for item in value]
@@ -55,54 +57,73 @@ def canonical(value: Any) -> Any:
 
 def _object(value: Any) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for each, _ in _fields(type(value)):
+    for each in _fields(type(value)):
+        if not each.path:
+            continue
         item = to_api(getattr(value, each.name))
-        if (path := _path(each)) and item not in (None, "", {}, []):
-            *above, last = path
-            place = found
-            for name in above:
-                place = place.setdefault(name, {})
-            place[last] = {**place.get(last, {}), **item} if isinstance(item, dict) else item
+        if item in EMPTY:
+            continue
+        *above, last = each.path
+        place = found
+        for name in above:
+            place = place.setdefault(name, {})
+        place[last] = {**place.get(last, {}), **item} if isinstance(item, dict) else item
     return found
 
 
-def _read(each: "Field[Any]", hint: Any, raw: Mapping[str, Any]) -> Any:
+def _read(each: "_Field", raw: Mapping[str, Any]) -> Any:
     found: Any = raw
-    for name in _path(each):
+    for name in each.path:
         found = found.get(name) if isinstance(found, Mapping) else None
     if found not in (None, {}):
-        return _value(hint, found)
-    if each.default is not MISSING:
-        return each.default
-    if hint in EMPTY:
-        return EMPTY[hint]
-    raise KeyError(".".join(_path(each)))
+        return each.read(found)
+    if each.absent is MISSING:
+        raise KeyError(".".join(each.path))
+    return each.absent
 
 
-def _value(hint: Any, found: Any) -> Any:
+def _reader(hint: Any) -> Callable[[Any], Any]:
+    """What turns the API's form of a field into the dataclass' own."""
     if isinstance(hint, types.UnionType):
-        hint = next(part for part in get_args(hint) if part is not types.NoneType)
+        return _reader(next(part for part in get_args(hint) if part is not types.NoneType))
     if get_origin(hint) is tuple:
-        return tuple(_value(get_args(hint)[0], item) for item in found)
+        item = _reader(get_args(hint)[0])
+        return lambda found: tuple(map(item, found))
+    if is_dataclass(hint):
+        return partial(from_api, hint)  # type: ignore[arg-type] # a dataclass' type, not one of its values
     if hint is datetime:
-        return parse_instant(found)
-    if hint is float:
-        return float(found)
-    return from_api(hint, found) if isinstance(hint, type) and is_dataclass(hint) else found
+        return parse_instant
+    return float if hint is float else lambda found: found
 
 
-def _path(each: "Field[Any]") -> list[str]:
-    if "path" in each.metadata:
-        return each.metadata["path"].split(".") if each.metadata["path"] else []
-    first, *rest = each.name.split("_")
-    return [first + "".join(word.capitalize() for word in rest)]
+class _Field(NamedTuple):
+    """What is known of a dataclass' field without looking again: a status is read and written at each reconcile."""
+
+    name: str
+    path: tuple[str, ...]
+    default: Any
+    absent: Any
+    """What it is where the API's object lacks it; MISSING where that is an error."""
+    read: Callable[[Any], Any]
 
 
-def _fields(kind: Any) -> Sequence[tuple["Field[Any]", Any]]:
+def _fields(kind: Any) -> Sequence[_Field]:
     if kind not in _KNOWN:
         hints = get_type_hints(kind)
-        _KNOWN[kind] = [(each, hints[each.name]) for each in fields(kind)]
+        _KNOWN[kind] = [_known(each, hints[each.name]) for each in fields(kind)]
     return _KNOWN[kind]
 
 
-_KNOWN: dict[Any, Sequence[tuple["Field[Any]", Any]]] = {}
+_KNOWN: dict[Any, Sequence[_Field]] = {}
+
+
+def _known(each: "Field[Any]", hint: Any) -> _Field:
+    absent = WITHOUT_DEFAULT.get(hint, MISSING) if each.default is MISSING else each.default
+    return _Field(each.name, _path(each), each.default, absent, _reader(hint))
+
+
+def _path(each: "Field[Any]") -> tuple[str, ...]:
+    if "path" in each.metadata:
+        return tuple(each.metadata["path"].split(".")) if each.metadata["path"] else ()
+    first, *rest = each.name.split("_")
+    return (first + "".join(word.capitalize() for word in rest),)
