@@ -120,6 +120,11 @@ class EProcess:
         return later * (1 - self._hazard) ** (self._polls - 1) * self._hazard
 
 
+def e_value(log_value: float) -> float:
+    """The evidence itself, for people; a gross failure's is cut where a float ends."""
+    return math.exp(min(log_value, 700.0))
+
+
 def log_sum(logs: Iterable[float]) -> float:
     """Log of the sum of exponentials."""
     values = list(logs)

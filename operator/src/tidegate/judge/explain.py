@@ -4,6 +4,7 @@ import math
 
 from tidegate.judge.confidence_sequence import ConfidenceSequence
 from tidegate.judge.drift import Shift
+from tidegate.judge.e_process import e_value
 from tidegate.judge.latency import quantile_seconds
 from tidegate.judge.pods import SickPod
 from tidegate.judge.sequential_test import SequentialTest
@@ -65,7 +66,7 @@ def difference(shift: Shift | None, log_value: float, analysis: Analysis) -> str
         f"{format_percent(predictions.drift)} of a class and {format_percent(predictions.score_drift)} of scores"
     )
     found = f"{shift}" if shift else "the answers differ"
-    evidence = of_threshold(math.exp(min(log_value, 700.0)), 1 / analysis.false_rollback)
+    evidence = of_threshold(e_value(log_value), 1 / analysis.false_rollback)
     return (
         f"{found}; differences of {tolerated} are tolerated, evidence {evidence}; if that is what the new model is "
         "for, set spec.analysis.predictions.onDrift to Ignore"

@@ -8,11 +8,10 @@ models (an A/A test); with a single pod, one block is held against the next.
 """
 
 import itertools
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tidegate.judge.e_process import UPWARD, EProcess, log_e
+from tidegate.judge.e_process import UPWARD, EProcess, e_value, log_e
 from tidegate.judge.pods import Tally
 from tidegate.model.spec import Margin
 
@@ -110,7 +109,7 @@ def _against_the_others(pod: str, blocks: Sequence[Block], margin: Margin, phi: 
             )
         )
         highest = max(highest, e_process.log_value)
-    return Noisy(pod, math.exp(min(highest, 700.0)), own_total, others_total)
+    return Noisy(pod, e_value(highest), own_total, others_total)
 
 
 def _sum(tallies: Sequence[Tally]) -> Tally:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from tidegate.judge import explain
 from tidegate.judge.drift import constant_answer, largest_shift
+from tidegate.judge.e_process import e_value
 from tidegate.judge.metric import LATENCY_TOLERANCE
 from tidegate.judge.pods import SickPod, Tally, sick_pod
 from tidegate.judge.query_limits import beyond_limits, unusable_query
@@ -79,9 +80,9 @@ class _Answering:
         self._log_acceptable = self._weakest.log_acceptable()
         analysis = criteria.analysis
         self._evidence = Evidence(
-            _exp(test.highest if test.rejected_at else test.last.log_worse),
+            e_value(test.highest if test.rejected_at else test.last.log_worse),
             1 / analysis.false_rollback,
-            _exp(self._log_acceptable),
+            e_value(self._log_acceptable),
             1 / criteria.false_promotion,
         )
 
@@ -173,9 +174,9 @@ class _Answering:
 
     def _verdict(self, given: Answer, reason: str, message: str) -> Verdict:
         test = self._test
-        per_metric = [(m.name, _exp(m.log_worse()), _exp(m.log_acceptable())) for m in test.metrics]
+        per_metric = [(m.name, e_value(m.log_worse()), e_value(m.log_acceptable())) for m in test.metrics]
         if test.parameters.concurrent:
-            per_metric.append(("predictions", _exp(test.drift.log_value()), 1.0))
+            per_metric.append(("predictions", e_value(test.drift.log_value()), 1.0))
         caution = self._measurements.overdispersion.noisy
         return Verdict(
             given,
@@ -196,7 +197,3 @@ def _nothing_judged(exposed: Counts) -> tuple[str, str]:
         f"the candidate has answered its first {exposed.requests:,} requests; what was counted around a shift of "
         "traffic isn't judged, so the evidence begins with the next look"
     )
-
-
-def _exp(log_value: float) -> float:
-    return math.exp(min(log_value, 700.0))

@@ -5,7 +5,6 @@ weight or more, for nobody knows what more traffic would have shown. With the se
 it did then, as soon as it did. Only the judge is asked: waits that the strategy or a deadline asks for are left out.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -13,6 +12,7 @@ from datetime import datetime, timedelta
 from tidegate.cli.replay.recorded import Recorded
 from tidegate.decide.criteria import criteria_for
 from tidegate.decide.rollout import decide
+from tidegate.judge.e_process import e_value
 from tidegate.judge.sampling import INGESTION_LAG
 from tidegate.judge.sequential_test import SequentialTest
 from tidegate.judge.verdict import Criteria, answer, parameters_of
@@ -210,16 +210,12 @@ class _Course:
             weight=self._weight_at(increment.until),
             candidate=increment.candidate,
             stable=increment.stable,
-            worse=_exp(test.last.log_worse),
+            worse=e_value(test.last.log_worse),
             heaviest=test.last.heaviest,
-            acceptable=_exp(weakest.log_acceptable()),
+            acceptable=e_value(weakest.log_acceptable()),
             acceptable_needed=1 / criteria.false_promotion,
             weakest=weakest.name,
             low=test.confidence_sequence.low,
             high=test.confidence_sequence.high,
             verdict=verdict,
         )
-
-
-def _exp(log_value: float) -> float:
-    return math.exp(min(log_value, 700.0))
