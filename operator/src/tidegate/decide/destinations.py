@@ -1,5 +1,7 @@
 """No traffic goes where no ready pod is. Pure: one guard, asked about every transition of every strategy."""
 
+from dataclasses import replace
+
 from tidegate.decide.transition import Transition, hold
 from tidegate.model.observation import Observation
 from tidegate.model.reasons import Phase, Reason, StatusMessage
@@ -18,11 +20,9 @@ def guarded(seen: Observation, transition: Transition) -> Transition:
     if not absent or not serving:
         return transition
     why = StatusMessage(Reason.NO_READY_POD, _sentence(seen, transition, absent[0], serving[0]))
-    replicas = seen.state(serving[0]).replicas
-    held = hold(seen, Phase.HELD, why, replicas=replicas)
-    return Transition(
-        held.status, held.split, held.phase, stalled=why, candidate_replicas=replicas, requeue_after=held.requeue_after
-    )
+    rollout = seen.recorded.rollout
+    replicas = seen.state(rollout.candidate).replicas if rollout else None
+    return replace(hold(seen, Phase.HELD, why, replicas=replicas), reconciling=None, stalled=why)
 
 
 def _sentence(seen: Observation, transition: Transition, absent: str, serving: str) -> str:

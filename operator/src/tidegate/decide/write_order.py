@@ -9,6 +9,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
+from tidegate.decide.capacity import capacity
 from tidegate.decide.draining import is_drained
 from tidegate.decide.transition import Transition
 from tidegate.model import actions
@@ -64,7 +65,8 @@ def with_shift(seen: Observation, transition: Transition) -> Status:
 def _pods(seen: Observation, transition: Transition) -> Iterator[Action]:
     stable, rollout = transition.status.stable, transition.status.rollout
     if stable:
-        yield from _sized(seen, stable, seen.spec.replicas, may_shrink=True)
+        needed = capacity(seen.spec.replicas, seen.spec.strategy, 0).stable
+        yield from _sized(seen, stable, needed, may_shrink=True)
     if rollout is not None and transition.candidate_replicas is not None:
         # A candidate only grows while its rollout lasts: its pods carry the traffic that is being measured.
         yield from _sized(
