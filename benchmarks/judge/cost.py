@@ -22,7 +22,7 @@ from benchmarks.errors import BenchmarkError
 from benchmarks.judge.tidegate_defaults import default_spec
 from benchmarks.markdown import met
 from tidegate.controller.verdict_cache import VerdictCache
-from tidegate.judge.verdict import Criteria
+from tidegate.judge.case import Criteria
 from tidegate.metrics.collector import MetricsCollector
 from tidegate.metrics.providers.prometheus import PrometheusMetrics
 from tidegate.model.evidence import Answer

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from tests.operator.judge.test_verdict import arm
 from tidegate.controller.verdict_cache import VerdictCache
-from tidegate.judge.verdict import Criteria, judge
+from tidegate.judge.case import Criteria
+from tidegate.judge.verdict import judge
 from tidegate.model.evidence import Answer, Increment, Measurements, MetricsGap, Overdispersion
 from tidegate.model.spec import ModelDeploymentSpec
 

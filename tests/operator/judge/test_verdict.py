@@ -9,8 +9,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from tidegate.judge.case import Criteria
 from tidegate.judge.sequential_test import SequentialTest
-from tidegate.judge.verdict import Criteria, answer, judge, parameters_of
+from tidegate.judge.verdict import answer, judge, parameters_of
 from tidegate.model.evidence import (
     NO_DURATIONS,
     Answer,
@@ -300,3 +301,22 @@ def test_it_says_what_it_waits_for_and_about_how_long(criteria: Criteria) -> Non
 
     assert verdict.answer is Answer.NOT_ENOUGH
     assert re.search(r"; waiting for about [\d,]+ more candidate requests \(about \d+m?\d*s?\)$", verdict.message)
+
+
+LATENCY_GAP = MetricsGap("HistogramsDiffer", "latency can't be compared")
+
+
+@pytest.mark.parametrize(
+    ("increments", "expected"),
+    [
+        pytest.param([FAILING], (Answer.WORSE, "ErrorRateWorse"), id="what is seen rolls back"),
+        pytest.param([GOOD] * 10, (Answer.CANNOT_SEE, "HistogramsDiffer"), id="and doesn't promote"),
+        pytest.param([], (Answer.CANNOT_SEE, "HistogramsDiffer"), id="nor begins"),
+    ],
+)
+def test_an_input_that_is_missing_withholds_promotion_and_no_rollback(
+    increments: list[tuple[Counts, Counts]], expected: tuple[Answer, str], criteria: Criteria
+) -> None:
+    verdict = judge(replace(measurements(*increments), missing=(LATENCY_GAP,)), criteria)
+
+    assert (verdict.answer, verdict.reason) == expected

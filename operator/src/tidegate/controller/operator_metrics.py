@@ -5,7 +5,7 @@ from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Gauge, start_http_server
 
-from tidegate.judge.verdict import REASONS
+from tidegate.judge.rules import REASONS
 from tidegate.model.decision import Decision
 from tidegate.model.observation import Observation
 

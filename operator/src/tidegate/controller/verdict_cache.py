@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from tidegate.judge.case import Criteria
 from tidegate.judge.sequential_test import SequentialTest, SequentialTestParameters
-from tidegate.judge.verdict import Criteria, answer, cannot_see, parameters_of
+from tidegate.judge.verdict import answer, cannot_see, parameters_of
 from tidegate.model.evidence import Increment, Measurements, MetricsGap, Verdict
 
 Case = tuple[str, str]

@@ -1,7 +1,7 @@
 """What the judge is asked at each stage of a rollout."""
 
+from tidegate.judge.case import Criteria
 from tidegate.judge.forecast import Stage
-from tidegate.judge.verdict import Criteria
 from tidegate.model.spec import Canary, ModelDeploymentSpec
 from tidegate.model.status import Rollout
 

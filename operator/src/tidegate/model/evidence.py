@@ -117,6 +117,10 @@ class QueryAnswer:
     failure: str = ""
 
 
+class MetricsGap(StatusMessage):
+    """Why something can't be measured; the sentence says what to do."""
+
+
 @dataclass(frozen=True)
 class Measurements:
     """All that could be seen of a rollout.
@@ -133,10 +137,8 @@ class Measurements:
     """Of the user's own queries, about the candidate."""
     baseline: BaselineTraffic | None = None
     """Stable's traffic, told while the candidate has none."""
-
-
-class MetricsGap(StatusMessage):
-    """Why nothing can be measured; the sentence says what to do."""
+    missing: tuple[MetricsGap, ...] = ()
+    """Why an input of its own can't be seen, such as latency; the increments tell what the others saw."""
 
 
 class Answer(Enum):

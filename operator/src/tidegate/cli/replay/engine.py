@@ -12,10 +12,11 @@ from datetime import datetime, timedelta
 from tidegate.cli.replay.recorded import Recorded
 from tidegate.decide.criteria import criteria_for
 from tidegate.decide.rollout import decide
+from tidegate.judge.case import Criteria
 from tidegate.judge.e_process import e_value
 from tidegate.judge.sampling import INGESTION_LAG
 from tidegate.judge.sequential_test import SequentialTest
-from tidegate.judge.verdict import Criteria, answer, parameters_of
+from tidegate.judge.verdict import answer, parameters_of
 from tidegate.model.evidence import Answer, Counts, Increment, Measurements, QueryAnswer, Verdict
 from tidegate.model.reasons import Outcome, Reason
 from tidegate.model.spec import BLUE_GREEN_SWITCHED, BlueGreen, Canary, CanaryStep, ModelDeploymentSpec

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from tidegate.cli.replay.engine import Finding, Replay
 from tidegate.cli.replay.recorded import Recorded
-from tidegate.judge.verdict import REASONS
+from tidegate.judge.rules import REASONS
 from tidegate.model.evidence import Measurements
 from tidegate.model.reasons import Outcome, Reason
 from tidegate.model.spec import Analysis

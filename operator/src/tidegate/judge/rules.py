@@ -1,0 +1,196 @@
+"""What follows from a case, in one list. Pure.
+
+Each rule looks at the case, and gives a verdict or passes. The first that gives one decides: what rolls back comes
+first, then what holds, and ACCEPTABLE comes after all that could hold. A new rule is a function and its row here, and
+its reason in `model.reasons`.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tidegate.judge import explain
+from tidegate.judge.case import Case
+from tidegate.judge.drift import constant_answer, largest_shift
+from tidegate.judge.metric import LATENCY_TOLERANCE
+from tidegate.judge.pods import SickPod, Tally, sick_pod
+from tidegate.judge.query_limits import beyond_limits, unusable_query
+from tidegate.model.evidence import Answer, Verdict
+from tidegate.model.reasons import Policy, Reason
+
+WATCHFUL = 10.0
+"""With this much evidence that the candidate is worse it doesn't advance, even if it isn't enough to roll back."""
+
+REASONS = {
+    "errors": Reason.ERROR_RATE_WORSE,
+    "latency": Reason.LATENCY_WORSE,
+    "ceiling": Reason.ERROR_RATE_ABOVE_CEILING,
+    "latency ceiling": Reason.LATENCY_ABOVE_CEILING,
+    "predictions": Reason.PREDICTIONS_DIFFER,
+}
+"""By the metric that weighs most in a rollback."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Its name, and what it makes of a case: None lets the next rule look."""
+
+    name: str
+    look: Callable[[Case], Verdict | None]
+
+
+def first_verdict(case: Case) -> Verdict:
+    """Of the first rule that gives one; where none does, more requests are needed."""
+    verdicts = (rule.look(case) for rule in RULES)
+    return next((verdict for verdict in verdicts if verdict), None) or _more_requests_needed(case)
+
+
+def _shown_worse(case: Case) -> Verdict | None:
+    if case.test.rejected_at is None:
+        return None
+    blamed = case.test.rejected_at.heaviest
+    if blamed == "predictions":
+        return case.verdict(Answer.WORSE, REASONS[blamed], _difference(case))
+    sick = _sick_pod(case, blamed)
+    if sick is None:
+        return case.measured(Answer.WORSE, REASONS[blamed], blamed)
+    what = "slow" if blamed.startswith("latency") else "failed"
+    sentence = explain.sick_pod(sick, case.nodes.get(sick.pod), what)
+    return case.measured(Answer.WORSE, Reason.ONE_POD_WORSE, blamed, f"; {sentence}")
+
+
+def _query_rolls_back(case: Case) -> Verdict | None:
+    beyond = beyond_limits(case.measurements.answers, case.criteria.analysis.queries)
+    if beyond is None or not beyond.rolls_back:
+        return None
+    return case.verdict(Answer.WORSE, Reason.QUERY_BEYOND_LIMIT, beyond.message)
+
+
+def _input_missing(case: Case) -> Verdict | None:
+    """What can't be seen withholds a promotion; it never stood before a rollback by what can."""
+    if not case.measurements.missing:
+        return None
+    gap = case.measurements.missing[0]
+    return case.verdict(Answer.CANNOT_SEE, gap.reason, gap.message)
+
+
+def _nothing_judged(case: Case) -> Verdict | None:
+    if case.test.candidate.requests:
+        return None
+    exposed = case.measurements.exposed.requests
+    if exposed == 0:
+        message = "the candidate has answered no requests yet, so there is nothing to judge"
+        return case.verdict(Answer.NOT_ENOUGH, Reason.NO_REQUESTS, message)
+    message = (
+        f"the candidate has answered its first {exposed:,} requests; what was counted around a shift of "
+        "traffic isn't judged, so the evidence begins with the next look"
+    )
+    return case.verdict(Answer.NOT_ENOUGH, Reason.SETTLING, message)
+
+
+def _query_holds(case: Case) -> Verdict | None:
+    answers = case.measurements.answers
+    if beyond := beyond_limits(answers, case.criteria.analysis.queries):
+        return case.verdict(Answer.NOT_ENOUGH, Reason.QUERY_BEYOND_LIMIT, beyond.message)
+    if unusable := unusable_query(answers):
+        return case.verdict(Answer.NOT_ENOUGH, Reason.QUERY_UNUSABLE, unusable)
+    return None
+
+
+def _suspected(case: Case) -> Verdict | None:
+    if case.evidence.worse < WATCHFUL:
+        return None
+    return case.measured(Answer.NOT_ENOUGH, Reason.SUSPICION_OF_WORSE, case.test.last.heaviest)
+
+
+def _stable_unwell(case: Case) -> Verdict | None:
+    if not case.test.stable_is_unwell or not case.criteria.concurrent:
+        return None
+    return case.measured(Answer.NOT_ENOUGH, Reason.STABLE_UNWELL, "errors")
+
+
+def _constant_output(case: Case) -> Verdict | None:
+    """The candidate answers always the same, and nobody has said that it should."""
+    if case.criteria.analysis.predictions.on_drift == Policy.IGNORE or not case.criteria.concurrent:
+        return None
+    ours = case.test.candidate.predictions
+    constant = constant_answer(ours, case.test.stable.predictions)
+    if constant is None:
+        return None
+    message = (
+        f"each of the candidate's {sum(ours.classes.values()):,} predictions is class {constant}, stable's differ; "
+        "look at the model's input and export, or set spec.analysis.predictions.onDrift to Ignore"
+    )
+    return case.verdict(Answer.NOT_ENOUGH, Reason.CONSTANT_OUTPUT, message)
+
+
+def _predictions_differ(case: Case) -> Verdict | None:
+    """The same for a candidate that predicts other things."""
+    analysis = case.criteria.analysis
+    if analysis.predictions.on_drift == Policy.IGNORE or not case.criteria.concurrent:
+        return None
+    if case.test.drift.log_value() < -math.log(analysis.false_rollback):
+        return None
+    return case.verdict(Answer.NOT_ENOUGH, REASONS["predictions"], _difference(case))
+
+
+def _shown_acceptable(case: Case) -> Verdict | None:
+    if case.log_acceptable < math.log(case.evidence.acceptable_needed):
+        return None
+    return case.measured(Answer.ACCEPTABLE, Reason.NO_WORSE, case.weakest.name)
+
+
+def _no_latency_to_compare_with(case: Case) -> Verdict | None:
+    latency = case.test.latency
+    if latency is not case.weakest or latency.boundaries:
+        return None
+    message = (
+        "stable has answered fewer than 100 requests, so its latency gives nothing to compare with; "
+        "the rollout goes on when it has"
+    )
+    return case.verdict(Answer.NOT_ENOUGH, Reason.NO_LATENCY_TO_COMPARE_WITH, message)
+
+
+def _more_requests_needed(case: Case) -> Verdict:
+    needed = explain.remaining(case.test, case.log_acceptable, case.evidence)
+    return case.measured(Answer.NOT_ENOUGH, Reason.MORE_REQUESTS_NEEDED, case.weakest.name, needed)
+
+
+RULES = (
+    Rule("worse", _shown_worse),
+    Rule("a query that rolls back", _query_rolls_back),
+    Rule("missing input", _input_missing),
+    Rule("nothing judged", _nothing_judged),
+    Rule("a query that holds", _query_holds),
+    Rule("suspicion", _suspected),
+    Rule("stable unwell", _stable_unwell),
+    Rule("constant output", _constant_output),
+    Rule("predictions", _predictions_differ),
+    Rule("acceptable", _shown_acceptable),
+    Rule("no latency to compare with", _no_latency_to_compare_with),
+)
+"""In the order in which they are asked."""
+
+
+def _sick_pod(case: Case, blamed: str) -> SickPod | None:
+    test, errors = case.test, case.criteria.analysis.error_rate
+    if not blamed.startswith("latency"):
+        pods = {pod: Tally(counts.failed, counts.requests) for pod, counts in test.pods.items()}
+        stable = test.stable.failed / test.stable.requests if test.stable.requests else 0.0
+        return sick_pod(pods, stable, errors.tolerate)
+    if test.latency is None or not test.latency.boundaries or not test.stable.durations.total:
+        return None
+    boundary = test.latency.heaviest()
+    pods = {
+        pod: Tally(counts.durations.slower_than(boundary.tolerate), counts.durations.total)
+        for pod, counts in test.pods.items()
+        if counts.durations.bounds
+    }
+    slow = test.stable.durations.slower_than(boundary.stable) / test.stable.durations.total
+    return sick_pod(pods, slow, LATENCY_TOLERANCE)
+
+
+def _difference(case: Case) -> str:
+    test, analysis = case.test, case.criteria.analysis
+    shift = largest_shift(test.candidate.predictions, test.stable.predictions, analysis.predictions)
+    return explain.difference(shift, test.drift.log_value(), analysis)
