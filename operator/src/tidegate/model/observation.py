@@ -35,6 +35,8 @@ class Observation:
     verdict: Verdict
     propagation_delay: timedelta
     """How long after a shift counters may still tell of the time before."""
+    clock_jump: timedelta = timedelta()
+    """How far the clock was set forward since the last look, or back where it is negative."""
 
     @property
     def split(self) -> TrafficSplit | None:

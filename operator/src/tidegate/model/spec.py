@@ -68,6 +68,8 @@ class Canary:
 
     moves_in_steps: ClassVar[bool] = True
     steps: tuple[CanaryStep, ...]
+    keep_old: timedelta = timedelta()
+    """How long the old revision stays at full size after the last shift."""
 
     @property
     def first_weight(self) -> int:
@@ -178,6 +180,8 @@ class Analysis:
     on_inconclusive: Policy
     on_metrics_unavailable: Policy
     deadline: timedelta
+    bake: timedelta = timedelta(minutes=1)
+    """How long the candidate, which has all the traffic, must be seen to do well before the old revision goes."""
 
 
 @dataclass(frozen=True)
@@ -195,6 +199,8 @@ class ModelDeploymentSpec:
     analysis: Analysis
     progress_deadline: timedelta
     revision_history_limit: int
+    rollback_window: timedelta = timedelta(hours=24)
+    """A revision that was stable so short a time ago gets its traffic back in one shift."""
 
     @classmethod
     def parse(cls, spec: Mapping[str, Any]) -> "ModelDeploymentSpec":
@@ -211,6 +217,7 @@ class ModelDeploymentSpec:
                 analysis=_analysis(spec["analysis"]),
                 progress_deadline=parse_duration(spec["progressDeadline"]),
                 revision_history_limit=spec["revisionHistoryLimit"],
+                rollback_window=parse_duration(spec.get("rollbackWindow", "24h")),
             )
         except KeyError as missing:
             raise InvalidSpec(f"spec lacks the field {missing}; is the CRD older than the operator?") from missing
@@ -246,8 +253,9 @@ def _strategy(raw: Mapping[str, Any]) -> Strategy:
     if "blueGreen" in raw:
         blue_green = raw["blueGreen"]
         return BlueGreen(parse_duration(blue_green["verifyFor"]), parse_duration(blue_green["keepOld"]))
-    steps = (CanaryStep(step["weight"], parse_duration(step["minDuration"])) for step in raw["canary"]["steps"])
-    return Canary(tuple(steps))
+    canary = raw["canary"]
+    steps = (CanaryStep(step["weight"], parse_duration(step["minDuration"])) for step in canary["steps"])
+    return Canary(tuple(steps), parse_duration(canary.get("keepOld", "0s")))
 
 
 def _margin(raw: Mapping[str, str]) -> Margin:
@@ -275,6 +283,7 @@ def _analysis(raw: Mapping[str, Any]) -> Analysis:
         on_inconclusive=Policy(raw["onInconclusive"]),
         on_metrics_unavailable=Policy(raw["onMetricsUnavailable"]),
         deadline=parse_duration(raw["deadline"]),
+        bake=parse_duration(raw.get("bake", "1m")),
     )
 
 

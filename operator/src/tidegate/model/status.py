@@ -21,6 +21,21 @@ class Shift:
 
 
 @dataclass(frozen=True)
+class Since:
+    """Since when something has been so without a break; None where it isn't."""
+
+    paused: datetime | None = None
+    unseen: datetime | None = None
+    """Nothing can be seen of the candidate."""
+    pods: datetime | None = None
+    """Pods that it needs aren't ready, and no further one has become ready."""
+    routers: datetime | None = None
+    """The routers haven't been seen to do as they were told."""
+    steady: datetime | None = None
+    """It is at full size, and can be seen."""
+
+
+@dataclass(frozen=True)
 class Rollout:
     """A rollout under way. Step 0 brings pods up; 1..steps carry traffic; steps + 1 is the promotion."""
 
@@ -29,6 +44,11 @@ class Rollout:
     step: int
     step_started_at: datetime
     shifts: tuple[Shift, ...] = ()
+    fast_track: bool = False
+    """Whether it goes back to a revision that was stable a short while ago, in one shift."""
+    suspended_seconds: int = 0
+    """For how long, since its first traffic, it was paused or nothing could be seen: no deadline counts that time."""
+    since: Since = Since()
 
 
 @dataclass(frozen=True)
@@ -111,6 +131,7 @@ class Status:
     replicas: int = 0
     selector: str = ""
     candidate_weight: int | None = field(default=None, metadata=at("traffic.candidate"))
+    applied_candidate: int | None = field(default=None, metadata=at("traffic.appliedCandidate"))
     observed_candidate: str = field(default="", metadata=at("traffic.observedCandidate"))
     stable_view: RevisionView | None = field(default=None, metadata=at("stable"))
     candidate_view: RevisionView | None = field(default=None, metadata=at("candidate"))
