@@ -36,6 +36,12 @@ def test_the_grid_with(
     assert found == tuple(Segment(at(start), STEP, points, delay_points) for start, points, delay_points in expected)
 
 
+def test_stable_has_no_share_once_the_candidate_has_all() -> None:
+    shifts = [Shift(at(0), 50), Shift(at(10), 100)]
+
+    assert [each.concurrent for each in segments(shifts, STEP, STEP, at(20))] == [True, False]
+
+
 def test_a_segments_points_lie_a_step_apart() -> None:
     segment = Segment(START, STEP, 3, 1)
 

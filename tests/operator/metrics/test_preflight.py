@@ -8,7 +8,7 @@ import pytest
 
 from tests.operator.world import Behaviour, World
 from tidegate.errors import MetricsUnavailable
-from tidegate.metrics.preflight import overdispersion_of, reference_of, slower_scrape, stable_now
+from tidegate.metrics.preflight import before_of, overdispersion_of, reference_of, slower_scrape, stable_now
 from tidegate.metrics.provider import Sources
 from tidegate.metrics.registry import SourceRegistry
 from tidegate.model.spec import ModelDeploymentSpec
@@ -44,6 +44,15 @@ def test_the_pace_is_todays_traffic(world: World, sources: Sources, arms: Arms) 
     assert now.baseline.rate == pytest.approx(100, rel=0.02)
     assert now.baseline.failed == pytest.approx(0.02, abs=0.001)
     assert now.baseline.durations.total == reference_of(sources, arms, world.now).durations.total
+
+
+def test_the_half_hour_before_tells_failures_and_latency(world: World, sources: Sources, arms: Arms) -> None:
+    world.run(240)
+    before = before_of(sources, arms, world.now)
+
+    # Blocks of two minutes; of the first one nobody can say what its counters held when it began.
+    assert before.requests == before.durations.total == 24_000
+    assert before.failed == 480
 
 
 def test_what_nobody_counts_has_no_pace(world: World, sources: Sources) -> None:

@@ -16,13 +16,14 @@ class Segment:
     """A time of constant split. Counters are read at `start + k·step`; the first `delay_points` blocks aren't judged.
 
     Counters tell of a time that is up to a scrape interval in the past, so the blocks right after a shift still hold
-    some of the split before it.
+    some of the split before it. `concurrent` says whether stable had a share as well.
     """
 
     start: datetime
     step: timedelta
     points: int
     delay_points: int
+    concurrent: bool = True
 
     def instant(self, index: int) -> datetime:
         """The time of a point, 0 ≤ index < points."""
@@ -34,8 +35,9 @@ def segments(
 ) -> tuple[Segment, ...]:
     """One segment per shift, each up to the next one; the last up to `until`."""
     ends = [shift.at for shift in shifts[1:]] + [until]
+    delay_points = math.ceil(propagation_delay / step)
     return tuple(
-        Segment(shift.at, step, max(0, (end - shift.at) // step + 1), math.ceil(propagation_delay / step))
+        Segment(shift.at, step, max(0, (end - shift.at) // step + 1), delay_points, shift.weight < 100)
         for shift, end in zip(shifts, ends, strict=False)
     )
 

@@ -119,7 +119,7 @@ def _fold_point(
     if _is_judged(state.traffic, comparison, segment):
         if _ends_block(segment, index):
             state, detailed = _since_last_block(state, segment, Reading(at, details))
-        increment = _increment(comparison, at, gained, detailed)
+        increment = _increment(comparison, segment, at, gained, detailed)
     candidate = counts_of(comparison.arms.candidate, gained)
     state = replace(
         state,
@@ -145,14 +145,19 @@ def _ends_block(segment: Segment, index: int) -> bool:
 
 
 def _increment(
-    comparison: Comparison, at: datetime, traffic: Mapping[SeriesKey, int], details: Mapping[SeriesKey, int]
+    comparison: Comparison,
+    segment: Segment,
+    at: datetime,
+    traffic: Mapping[SeriesKey, int],
+    details: Mapping[SeriesKey, int],
 ) -> Increment:
     stable, candidate = (
         counts_of(revision, traffic) + counts_of(revision, details)
         for revision in (comparison.arms.stable, comparison.arms.candidate)
     )
     _check_buckets(comparison.reference, stable.durations, candidate.durations)
-    return Increment(at, stable, candidate, counts_by_pod(comparison.arms.candidate, details))
+    pods = counts_by_pod(comparison.arms.candidate, details)
+    return Increment(at, stable, candidate, pods, segment.concurrent)
 
 
 def _check_buckets(*histograms: Durations) -> None:

@@ -17,6 +17,8 @@ from tidegate.model.units import format_duration
 SPAN = timedelta(minutes=30)
 """How much of stable's past overdispersion is learned from."""
 BLOCK = timedelta(seconds=15)
+PAST_BLOCK = timedelta(minutes=2)
+"""A process that began or ended in that time is counted from its next block on, or up to the one before."""
 LATE = 1.3
 """A scrape may be that much later than it should be."""
 
@@ -31,10 +33,11 @@ class Reference:
 
 @dataclass(frozen=True)
 class Baseline:
-    """What a rollout is judged by, fixed before its first increment: stable's latency, and φ."""
+    """What a rollout is judged by, fixed before its first increment: stable's latency, φ, and its last half hour."""
 
     reference: Durations
     overdispersion: Overdispersion
+    before: Counts
 
 
 def reference_from(sample: Sample) -> Reference:
@@ -56,6 +59,17 @@ def baseline_traffic(samples: Sequence[Sample], stable: str, durations: Duration
     counts = total(counted)
     failed = counts.failed / counts.requests if counts.requests else 0.0
     return BaselineTraffic(counts.requests / (len(counted) * BLOCK.total_seconds()), failed, durations)
+
+
+def counts_before(traffic: Sequence[Sample], details: Sequence[Sample], stable: str) -> Counts:
+    """What stable answered over samples that are a PAST_BLOCK apart: its failures, latency and predictions."""
+    return total(
+        [
+            counts_of(stable, counter_increases(before, after))
+            for samples in (traffic, details)
+            for before, after in itertools.pairwise(samples)
+        ]
+    )
 
 
 def slowest_interval(series: Iterable[Sequence[float | None]], allowed: timedelta) -> float | None:

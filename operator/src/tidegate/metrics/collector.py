@@ -140,7 +140,10 @@ class MetricsCollector:
         state = collected.state
         if state.has_gap:
             return request.gap
-        return Measurements(tuple(collected.increments), reference, state.exposed, overdispersion, answers)
+        before = collected.baseline.before
+        return Measurements(
+            tuple(collected.increments), reference, state.exposed, overdispersion, answers, before=before
+        )
 
     def _ask(self, request: _Request, about: str) -> tuple[QueryAnswer, ...]:
         analysis = request.analysis

@@ -5,17 +5,19 @@ from datetime import datetime, timedelta
 
 from tidegate.metrics.baseline import (
     BLOCK,
+    PAST_BLOCK,
     SPAN,
     Baseline,
     Reference,
     baseline_traffic,
     compared_bounds,
+    counts_before,
     overdispersion_from,
     reference_from,
     slowest_interval,
 )
 from tidegate.metrics.provider import MetricSource, Selection, Sources
-from tidegate.model.evidence import BaselineTraffic, Overdispersion
+from tidegate.model.evidence import BaselineTraffic, Counts, Overdispersion
 from tidegate.model.spec import Analysis
 from tidegate.model.traffic import Arms
 
@@ -74,7 +76,16 @@ def overdispersion_of(
 def baseline_of(sources: Sources, arms: Arms, analysis: Analysis, began: datetime) -> Baseline:
     """All that is learned from stable up to the candidate's first request. Raises MetricsUnavailable."""
     reference = reference_of(sources, arms, began)
-    return Baseline(reference.durations, overdispersion_of(sources, arms, reference, analysis, began))
+    overdispersion = overdispersion_of(sources, arms, reference, analysis, began)
+    return Baseline(reference.durations, overdispersion, before_of(sources, arms, began))
+
+
+def before_of(sources: Sources, arms: Arms, at: datetime) -> Counts:
+    """What stable answered in the half hour before `at`. Raises MetricsUnavailable."""
+    start, points = at - SPAN, SPAN // PAST_BLOCK + 1
+    traffic = sources.traffic.samples(_stable(arms), start, PAST_BLOCK, points)
+    details = sources.detail_samples(_stable(arms), start, PAST_BLOCK, points)
+    return counts_before(traffic, details, arms.stable)
 
 
 def _stable(arms: Arms) -> Selection:

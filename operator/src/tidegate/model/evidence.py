@@ -74,13 +74,15 @@ class Counts:
 class Increment:
     """What both arms did between two points of time, between which the split was constant.
 
-    `pods` are the candidate's pods by name, as their own servers counted.
+    `pods` are the candidate's pods by name, as their own servers counted. `concurrent` says whether the split gave
+    stable a share as well; where it didn't, the candidate can only be held against the time before.
     """
 
     until: datetime
     stable: Counts
     candidate: Counts
     pods: Mapping[str, Counts] = field(default_factory=dict)
+    concurrent: bool = True
 
 
 @dataclass(frozen=True)
@@ -137,6 +139,8 @@ class Measurements:
     """Of the user's own queries, about the candidate."""
     baseline: BaselineTraffic | None = None
     """Stable's traffic, told while the candidate has none."""
+    before: Counts = Counts()
+    """What stable answered in the half hour before the first increment, for increments without stable."""
     missing: tuple[MetricsGap, ...] = ()
     """Why an input of its own can't be seen, such as latency; the increments tell what the others saw."""
 
