@@ -174,7 +174,7 @@ def test_a_step_up_waits_for_the_pods_that_it_needs_and_starts_them() -> None:
     decision = decide(replace(seen, revisions={**seen.revisions, CANDIDATE: one_pod}))
 
     assert summary(decision) == (Phase.CANARY, None, None, Reason.SCALING_UP)
-    assert ScaleRevision(CANDIDATE, 2) in decision.actions
+    assert ScaleRevision(CANDIDATE, 4) in decision.actions
 
 
 def kinds(decision: Decision) -> list[type]:

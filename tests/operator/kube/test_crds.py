@@ -169,7 +169,12 @@ def query(**fields: str) -> dict[str, str]:
             analysis(queries=[query(min="0.9.1")]), "must be a number such as 0.95", id="a limit that is none"
         ),
         pytest.param(analysis(queries=[query(min="1")] * 2), "Duplicate value", id="two queries of one name"),
-        pytest.param({"replicas": 0}, r"spec\.replicas", id="no replicas"),
+        pytest.param({"replicas": -1}, r"spec\.replicas", id="less than no replicas"),
+        pytest.param(
+            {"strategy": {"canary": {"steps": [{"weight": 5, "replicas": "120%"}]}}}, r"replicas", id="more than all"
+        ),
+        pytest.param({"strategy": {"canary": {"maxSurge": 0}}}, r"maxSurge", id="no surge"),
+        pytest.param({"strategy": {"canary": {"maxSurge": "2 pods"}}}, r"maxSurge", id="a surge in words"),
     ],
 )
 def test_refused_is(spec: dict[str, Any], message: str, apply: Callable[..., CompletedProcess[str]]) -> None:

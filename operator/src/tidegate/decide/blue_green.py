@@ -5,6 +5,7 @@ Full size without traffic, one switch, and a way back while the old revision is 
 Steps: 0 pods come up, 1 they prove steady without traffic, 2 they have all of it and the old revision is kept.
 """
 
+from tidegate.decide.capacity import full_size
 from tidegate.decide.deadline import after_deadline, deadline_exceeded
 from tidegate.decide.gates import Moment, Proposal, first_hold, pods_missing
 from tidegate.decide.rollback_triggers import rollback_trigger
@@ -25,7 +26,7 @@ def decide_blue_green(seen: Observation, strategy: BlueGreen, rollout: Rollout) 
         return roll_back(seen, rollout, trigger)
     if rollout.step == SWITCHED:
         return _after_switch(seen, strategy, rollout)
-    pods = seen.spec.replicas
+    pods = full_size(seen.spec, rollout)
     if missing := pods_missing(seen, rollout.candidate, pods, 0):
         if rollout.step == VERIFYING:
             # What was steady isn't any more: its time begins anew.
@@ -44,18 +45,18 @@ def _verify(seen: Observation, strategy: BlueGreen, rollout: Rollout) -> Transit
     span = format_duration(strategy.verify_for)
     message = f"{rollout.candidate} is at full size; it must stay ready for {span} before the switch"
     why = StatusMessage(Reason.VERIFYING, message)
-    return advance(seen, rollout, VERIFYING, Phase.BLUE_GREEN, why, seen.spec.replicas)
+    return advance(seen, rollout, VERIFYING, Phase.BLUE_GREEN, why, full_size(seen.spec, rollout))
 
 
 def _switch(seen: Observation, strategy: BlueGreen, rollout: Rollout) -> Transition:
     span = format_duration(strategy.keep_old)
     message = f"{rollout.candidate} gets all requests; {seen.recorded.stable} is kept for {span}"
     why = StatusMessage(Reason.SWITCHED, message)
-    return advance(seen, rollout, SWITCHED, Phase.BLUE_GREEN, why, seen.spec.replicas)
+    return advance(seen, rollout, SWITCHED, Phase.BLUE_GREEN, why, full_size(seen.spec, rollout))
 
 
 def _after_switch(seen: Observation, strategy: BlueGreen, rollout: Rollout) -> Transition:
-    pods = seen.spec.replicas
+    pods = full_size(seen.spec, rollout)
     over = after_deadline(seen, rollout)
     if over == Policy.ROLLBACK:
         return roll_back(seen, rollout, deadline_exceeded(seen))

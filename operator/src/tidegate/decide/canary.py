@@ -5,7 +5,7 @@ Step 0 brings pods up, 1..n carry traffic, n + 1 has all of it.
 
 from dataclasses import replace
 
-from tidegate.decide.capacity import capacity
+from tidegate.decide.capacity import candidate_size, full_size
 from tidegate.decide.criteria import stages_of
 from tidegate.decide.deadline import after_deadline, deadline_exceeded
 from tidegate.decide.gates import Hold, Moment, Proposal, first_hold, pods_missing
@@ -43,13 +43,9 @@ def decide_canary(seen: Observation, strategy: Canary, rollout: Rollout) -> Tran
     return _propose(seen, strategy, rollout, Moment.MORE_TRAFFIC) or _step_up(seen, strategy, rollout)
 
 
-def _pods(seen: Observation, strategy: Canary, step: int) -> int:
-    return capacity(seen.spec.replicas, strategy, strategy.weight_at(step)).candidate
-
-
 def _unsettled(seen: Observation, strategy: Canary, rollout: Rollout) -> Transition | None:
     """Pods that are gone, or a route that differs: first the granted step has to be true again."""
-    pods = _pods(seen, strategy, rollout.step)
+    pods = candidate_size(seen.spec, rollout, rollout.step)
     if missing := pods_missing(seen, rollout.candidate, pods, strategy.weight_at(rollout.step)):
         return hold(seen, Phase.HELD, missing, replicas=pods)
     return restore(seen, rollout, Phase.CANARY, pods)
@@ -59,7 +55,7 @@ def _propose(seen: Observation, strategy: Canary, rollout: Rollout, moment: Mome
     """The next step, as far as the gates hold it."""
     step = rollout.step + 1
     lasting = strategy.steps[rollout.step - 1].min_duration if rollout.step else Proposal.lasting
-    proposal = Proposal(moment, rollout, strategy.weight_at(step), _pods(seen, strategy, step), lasting)
+    proposal = Proposal(moment, rollout, strategy.weight_at(step), candidate_size(seen.spec, rollout, step), lasting)
     held = first_hold(seen, proposal)
     return _held(seen, strategy, rollout, held) if held else None
 
@@ -67,12 +63,12 @@ def _propose(seen: Observation, strategy: Canary, rollout: Rollout, moment: Mome
 def _held(seen: Observation, strategy: Canary, rollout: Rollout, held: Hold) -> Transition:
     # Before its first traffic a candidate prepares for the first step, whatever holds it.
     step = rollout.step + 1 if held.grow or rollout.step == 0 else rollout.step
-    return hold(seen, held.phase or Phase.CANARY, held.why, replicas=_pods(seen, strategy, step))
+    return hold(seen, held.phase or Phase.CANARY, held.why, replicas=candidate_size(seen.spec, rollout, step))
 
 
 def _step_up(seen: Observation, strategy: Canary, rollout: Rollout) -> Transition:
     step, last = rollout.step + 1, len(strategy.steps)
-    pods = _pods(seen, strategy, step)
+    pods = candidate_size(seen.spec, rollout, step)
     if step > last:
         message = f"{rollout.candidate} gets all requests: {seen.verdict.message}"
         return advance(seen, rollout, step, Phase.PROMOTING, StatusMessage(Reason.PROMOTING, message), pods)
@@ -95,7 +91,7 @@ def _with_estimate(seen: Observation, strategy: Canary, stepped: Transition) -> 
 
 
 def _finish(seen: Observation, rollout: Rollout) -> Transition:
-    pods = seen.spec.replicas
+    pods = full_size(seen.spec, rollout)
     if held := first_hold(seen, Proposal(Moment.COMPLETE, rollout, 100, pods)):
         return hold(seen, Phase.PROMOTING, held.why, replicas=pods)
     shown = seen.verdict.answer is Answer.ACCEPTABLE

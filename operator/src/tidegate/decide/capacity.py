@@ -1,24 +1,75 @@
-"""How many pods each revision needs. Pure."""
+"""How many pods each revision needs. Pure.
+
+What 100 % of the requests need is `spec.replicas`, which an autoscaler may set: it sees all the model's pods, so that
+what it asks for is the whole load in pods, however that is split. While a rollout lasts, and for a while after, either
+revision may have to take all requests at once, so what was needed then is needed still, whatever replicas fall to.
+"""
 
 import math
-from dataclasses import dataclass
+from dataclasses import replace
+from datetime import timedelta
 
-from tidegate.model.spec import Strategy
+from tidegate.model.observation import Observation
+from tidegate.model.spec import Canary, ModelDeploymentSpec
+from tidegate.model.status import Rollout, Status
+
+KEPT_AFTER = timedelta(minutes=5)
+"""How long pods stay after a rollout although fewer are asked for, as long as an autoscaler looks back by default.
+
+What it last asked for came of two revisions' load, and one of them may have answered, or failed, for less.
+"""
 
 
-@dataclass(frozen=True)
-class Capacity:
-    """Pods of both revisions; `candidate` is 0 where it carries nothing and prepares for nothing."""
-
-    stable: int
-    candidate: int
+def full_size(spec: ModelDeploymentSpec, rollout: Rollout | None) -> int:
+    """Pods that 100 % of the requests need. While a rollout lasts, this only grows."""
+    return spec.replicas if rollout is None else max(1, spec.replicas, rollout.replicas)
 
 
-def capacity(replicas: int, strategy: Strategy, weight: int) -> Capacity:
-    """What `weight` percent for the candidate takes, where `replicas` pods carry 100 % (stable's load per pod).
+def candidate_size(spec: ModelDeploymentSpec, rollout: Rollout, step: int) -> int:
+    """Pods that the candidate needs at a step.
 
-    Stable keeps what 100 % needs as long as traffic may return to it. A strategy that switches at once needs the
-    candidate at full size before its first request.
+    A switch, and a way back in one shift, take all of them before the first request. A canary gets as many as make the
+    load of one of its pods that of one of stable's, which keeps all of its own; a step's own number and the surge may
+    make that fewer, but never fewer than carry the step's weight.
     """
-    carried = weight if strategy.moves_in_steps else 100
-    return Capacity(replicas, max(1, math.ceil(replicas * carried / 100)))
+    full, strategy = full_size(spec, rollout), spec.strategy
+    if not isinstance(strategy, Canary) or rollout.fast_track:
+        return full
+    weight = strategy.weight_at(step)
+    carrying = max(1, math.ceil(full * weight / 100))
+    given = strategy.replicas_at(step)
+    wanted = given.of(full) if given else pods_for_equal_load(full, weight)
+    return min(full, max(carrying, min(wanted, strategy.max_surge.of(full))))
+
+
+def pods_for_equal_load(full: int, weight: int) -> int:
+    """Pods for `weight` percent, beside `full` for the rest, so that none gets more than those do: at most `full`.
+
+    A pod is indivisible: where few are needed, one of these may get much less.
+    """
+    return full if weight >= 50 else max(1, math.ceil(full * weight / (100 - weight)))
+
+
+def is_scaled_to_zero(seen: Observation) -> bool:
+    """Whether no pod is wanted, as nobody asks. A rollout that is under way keeps its pods."""
+    return seen.spec.replicas == 0 and seen.recorded.rollout is None
+
+
+def replicas_at_start(seen: Observation) -> int:
+    """What 100 % of the requests are taken to need when a rollout starts: what is asked for, and what is there."""
+    return max(seen.spec.replicas, seen.state(seen.recorded.stable).replicas or 0)
+
+
+def with_floor(seen: Observation, status: Status) -> Status:
+    """The status with what 100 % of the requests need by now, for as long as its rollout lasts."""
+    rollout = status.rollout
+    if rollout is None or status.stable is None:
+        return status
+    return replace(status, rollout=replace(rollout, replicas=full_size(seen.spec, rollout)))
+
+
+def kept_until_settled(seen: Observation, status: Status) -> timedelta:
+    """For how long the stable revision still keeps the pods of a rollout that is over; zero for no time."""
+    if status.rollout is not None or not status.history:
+        return timedelta()
+    return max(timedelta(), status.history[0].finished_at + KEPT_AFTER - seen.now)

@@ -1,6 +1,6 @@
 """What ends a rollout at once, whatever its strategy. Pure."""
 
-from tidegate.decide.capacity import capacity
+from tidegate.decide.capacity import candidate_size
 from tidegate.model.evidence import Answer
 from tidegate.model.observation import Observation
 from tidegate.model.reasons import Reason, StatusMessage
@@ -54,8 +54,8 @@ def _incompatible(seen: Observation, rollout: Rollout) -> StatusMessage | None:
 def _never_ready(seen: Observation, rollout: Rollout) -> StatusMessage | None:
     if rollout.step > 0 or seen.now - rollout.started_at < seen.spec.progress_deadline:
         return None
-    candidate, strategy = seen.state(rollout.candidate), seen.spec.strategy
-    if candidate.ready >= capacity(seen.spec.replicas, strategy, strategy.first_weight).candidate:
+    candidate = seen.state(rollout.candidate)
+    if candidate.ready >= candidate_size(seen.spec, rollout, step=1):
         return None
     why = candidate.failure.message if candidate.failure else "none of its pods said why"
     deadline = format_duration(seen.spec.progress_deadline)

@@ -6,6 +6,7 @@ from typing import assert_never
 
 from tidegate.decide.blue_green import decide_blue_green
 from tidegate.decide.canary import decide_canary
+from tidegate.decide.capacity import is_scaled_to_zero, with_floor
 from tidegate.decide.destinations import guarded
 from tidegate.decide.draining import is_drained
 from tidegate.decide.status_view import with_view
@@ -24,7 +25,7 @@ def decide(seen: Observation) -> Decision:
     """What to do about one ModelDeployment. The same observation always gives the same decision."""
     transition = guarded(seen, _transition(seen))
     transition = replace(transition, events=(*transition.events, *_events(seen, transition)))
-    status = _timed(seen, with_shift(seen, transition))
+    status = with_floor(seen, _timed(seen, with_shift(seen, transition)))
     return to_decision(seen, transition, with_view(seen, transition, status))
 
 
@@ -35,6 +36,8 @@ def _transition(seen: Observation) -> Transition:
     if seen.desired == recorded.stable:
         return abandon(seen, recorded.rollout) if recorded.rollout else _keep(seen)
     if recorded.rollout is None or recorded.rollout.candidate != seen.desired:
+        if is_scaled_to_zero(seen):
+            return replace(_keep(seen), reconciling=_waits_for_pods(seen))
         return _keep(seen) if _rejected(seen) else begin(seen)
     if not _fits(seen.spec.strategy, recorded.rollout):
         return begin(seen)
@@ -112,10 +115,18 @@ def _first_release(seen: Observation) -> Transition:
             traffic_first=True,
             requeue_after=PODS_STARTING,
         )
+    if seen.spec.replicas == 0:
+        waits = replace(seen.recorded, rollout=None)
+        return Transition(waits, seen.split, Phase.STARTING, reconciling=_waits_for_pods(seen))
     rollout = seen.recorded.rollout
     if rollout is None or rollout.candidate != seen.desired:
         rollout = Rollout(seen.desired, seen.now, 0, seen.now)
     return _first_pods(seen, rollout)
+
+
+def _waits_for_pods(seen: Observation) -> StatusMessage:
+    message = f"spec.replicas is 0, so {seen.desired} waits: it comes up when pods are asked for"
+    return StatusMessage(Reason.SCALED_TO_ZERO, message)
 
 
 def _first_pods(seen: Observation, rollout: Rollout) -> Transition:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from tidegate.decide.capacity import is_scaled_to_zero
 from tidegate.decide.transition import Transition
 from tidegate.judge.explain import of_threshold
 from tidegate.model.evidence import Verdict
@@ -22,8 +23,8 @@ def with_view(seen: Observation, transition: Transition, status: Status) -> Stat
         phase=transition.phase,
         message=(transition.stalled or transition.reconciling or ready_message).message,
         steps=seen.spec.strategy.steps_with_traffic if rollout else 0,
-        replicas=seen.state(status.stable).replicas or 0,
-        selector=selector(seen.name, status.stable) if status.stable else "",
+        replicas=sum(state.replicas or 0 for state in seen.revisions.values()),
+        selector=selector(seen.name),
         candidate_weight=transition.split.weight(candidate) if transition.split and candidate else None,
         observed_candidate=_observed(seen, candidate),
         stable_view=_view(seen, status.stable),
@@ -50,9 +51,9 @@ def _stalled(seen: Observation, transition: Transition) -> Condition:
     return _condition(seen, ConditionType.STALLED, message is not None, message or nothing)
 
 
-def selector(name: str, revision: str) -> str:
-    """The label selector of a revision's pods, as the scale subresource wants it."""
-    return f"tidegate.dev/model-deployment={name},tidegate.dev/revision={revision}"
+def selector(name: str) -> str:
+    """The label selector of all the model's pods, as the scale subresource wants it: an autoscaler sees all load."""
+    return f"tidegate.dev/model-deployment={name}"
 
 
 def _ready(seen: Observation, transition: Transition, status: Status) -> tuple[bool, StatusMessage]:
@@ -63,6 +64,9 @@ def _ready(seen: Observation, transition: Transition, status: Status) -> tuple[b
     if transition.split and transition.split.weight(serving) == 0 and status.rollout:
         serving = status.rollout.candidate
     state = seen.state(serving)
+    if state.ready == 0 and is_scaled_to_zero(seen):
+        message = f"{serving} has no pods, as spec.replicas is 0; requests are answered with 503 until it is raised"
+        return True, StatusMessage(Reason.SCALED_TO_ZERO, message)
     why = f": {state.failure.message}" if state.failure else ""
     if state.ready == 0:
         return False, StatusMessage(Reason.NO_PODS_READY, f"{serving} has no pod ready{why}")

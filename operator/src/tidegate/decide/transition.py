@@ -7,6 +7,7 @@ the writes that make it true is in `write_order`.
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from tidegate.decide.capacity import replicas_at_start
 from tidegate.decide.gates import pods_missing
 from tidegate.judge.sampling import INGESTION_LAG, until_next_point
 from tidegate.model.decision import Event
@@ -86,7 +87,7 @@ def begin(seen: Observation) -> Transition:
         recorded = _ended(seen, recorded.rollout, Outcome.SUPERSEDED, why)
         events = (Event(Reason.SUPERSEDED, why.message),)
     started = StatusMessage(Reason.ROLLOUT_STARTED, f"{desired} comes up beside {stable}, without traffic")
-    rollout = Rollout(desired, seen.now, 0, seen.now)
+    rollout = Rollout(desired, seen.now, 0, seen.now, replicas=replicas_at_start(seen))
     return Transition(
         replace(recorded, rollout=rollout, rejected=None, analysis=None),
         TrafficSplit.between(stable, desired, 0),

@@ -8,8 +8,9 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 
-from tidegate.decide.capacity import capacity
+from tidegate.decide.capacity import full_size, kept_until_settled
 from tidegate.decide.draining import is_drained
 from tidegate.decide.transition import Transition
 from tidegate.model import actions
@@ -32,10 +33,16 @@ def to_decision(seen: Observation, transition: Transition, status: Status) -> De
         *_pins(seen),
         *_deletions(seen, transition),
     )
-    requeue_after = transition.requeue_after
-    if requeue_after is None and any(state.replicas is not None for state in _unused(seen, transition)):
-        requeue_after = seen.propagation_delay
-    return Decision(status, ordered, transition.events, requeue_after)
+    return Decision(status, ordered, transition.events, _requeue_after(seen, transition))
+
+
+def _requeue_after(seen: Observation, transition: Transition) -> timedelta | None:
+    if transition.requeue_after is not None:
+        return transition.requeue_after
+    if any(state.replicas is not None for state in _unused(seen, transition)):
+        return seen.propagation_delay
+    has_more = (seen.state(transition.status.stable).replicas or 0) > seen.spec.replicas
+    return (kept_until_settled(seen, transition.status) or None) if has_more else None
 
 
 def _takes_away(seen: Observation, transition: Transition) -> bool:
@@ -65,8 +72,8 @@ def with_shift(seen: Observation, transition: Transition) -> Status:
 def _pods(seen: Observation, transition: Transition) -> Iterator[Action]:
     stable, rollout = transition.status.stable, transition.status.rollout
     if stable:
-        needed = capacity(seen.spec.replicas, seen.spec.strategy, 0).stable
-        yield from _sized(seen, stable, needed, may_shrink=True)
+        may_shrink = rollout is None and not kept_until_settled(seen, transition.status)
+        yield from _sized(seen, stable, full_size(seen.spec, rollout), may_shrink=may_shrink)
     if rollout is not None and transition.candidate_replicas is not None:
         # A candidate only grows while its rollout lasts: its pods carry the traffic that is being measured.
         yield from _sized(

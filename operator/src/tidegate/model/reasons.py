@@ -66,6 +66,7 @@ class Reason(StrEnum):
     NO_PODS_READY = "NoPodsReady"
     ROUTE_NOT_APPLIED = "RouteNotApplied"
     NO_REVISION = "NoRevision"
+    SCALED_TO_ZERO = "ScaledToZero"
     # nothing under way, or nothing in the way
     IDLE = "Idle"
     PROGRESSING = "Progressing"

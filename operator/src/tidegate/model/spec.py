@@ -3,6 +3,7 @@
 Bounds and defaults are the CRD's (crds/modeldeployments.yaml): a spec that comes from the API server has every field.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -55,11 +56,30 @@ class Server:
 
 
 @dataclass(frozen=True)
+class PodCount:
+    """A number of pods, or a percentage of those that 100 % of the requests need."""
+
+    value: int
+    is_percent: bool = False
+
+    @classmethod
+    def parse(cls, raw: int | str) -> "PodCount":
+        """`4` or `"50%"`. Raises ValueError on anything else."""
+        return cls(raw) if isinstance(raw, int) else cls(int(raw.removesuffix("%")), is_percent=True)
+
+    def of(self, full: int) -> int:
+        """Pods, where `full` carry all requests; a part of a pod is a whole one."""
+        return math.ceil(full * self.value / 100) if self.is_percent else self.value
+
+
+@dataclass(frozen=True)
 class CanaryStep:
     """Percent of the requests for the candidate, and the least time to stay there."""
 
     weight: int
     min_duration: timedelta
+    replicas: PodCount | None = None
+    """Its pods; None for as many as the weight takes."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +90,8 @@ class Canary:
     steps: tuple[CanaryStep, ...]
     keep_old: timedelta = timedelta()
     """How long the old revision stays at full size after the last shift."""
+    max_surge: PodCount = PodCount(100, is_percent=True)
+    """The most pods of the candidate beside all of stable's, before it gets all requests."""
 
     @property
     def first_weight(self) -> int:
@@ -86,6 +108,10 @@ class Canary:
         if step == 0:
             return 0
         return self.steps[step - 1].weight if step <= len(self.steps) else 100
+
+    def replicas_at(self, step: int) -> PodCount | None:
+        """Pods that the user gives the candidate at a step; None for as many as its weight takes."""
+        return self.steps[step - 1].replicas if 0 < step <= len(self.steps) else None
 
 
 BLUE_GREEN_SWITCHED = 2
@@ -254,8 +280,16 @@ def _strategy(raw: Mapping[str, Any]) -> Strategy:
         blue_green = raw["blueGreen"]
         return BlueGreen(parse_duration(blue_green["verifyFor"]), parse_duration(blue_green["keepOld"]))
     canary = raw["canary"]
-    steps = (CanaryStep(step["weight"], parse_duration(step["minDuration"])) for step in canary["steps"])
-    return Canary(tuple(steps), parse_duration(canary.get("keepOld", "0s")))
+    return Canary(
+        tuple(map(_step, canary["steps"])),
+        parse_duration(canary.get("keepOld", "0s")),
+        PodCount.parse(canary.get("maxSurge", "100%")),
+    )
+
+
+def _step(raw: Mapping[str, Any]) -> CanaryStep:
+    replicas = PodCount.parse(raw["replicas"]) if "replicas" in raw else None
+    return CanaryStep(raw["weight"], parse_duration(raw["minDuration"]), replicas)
 
 
 def _margin(raw: Mapping[str, str]) -> Margin:

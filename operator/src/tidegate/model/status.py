@@ -49,6 +49,8 @@ class Rollout:
     suspended_seconds: int = 0
     """For how long, since its first traffic, it was paused or nothing could be seen: no deadline counts that time."""
     since: Since = Since()
+    replicas: int = 0
+    """Pods that 100 % of the requests need: those of the start, or more if more have been asked for since."""
 
 
 @dataclass(frozen=True)
