@@ -57,7 +57,9 @@ def _cluster() -> Any:
         client = importlib.import_module(f"{package}.{api}").KubernetesApi()
         before = hasattr(module, "WATCHED")  # kinds were no argument
         kinds = () if before else (importlib.import_module("tidegate.controller.observe").WATCHED,)
-        return module.KubernetesCluster(client, *kinds, lambda namespace, name: None, (), "benchmark")
+        # It only reads: where an election is an argument, none is needed.
+        election = (None,) if hasattr(module, "Leadership") else ()
+        return module.KubernetesCluster(client, *kinds, lambda namespace, name: None, (), "benchmark", *election)
     raise SystemExit("there is no KubernetesCluster in this tree")
 
 

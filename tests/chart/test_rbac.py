@@ -28,6 +28,7 @@ CALLED = {
     ("tidegate.dev", "modelroutes", "watch"): "observe.WATCHED",
     ("tidegate.dev", "modelroutes", "create"): "act: ShiftTraffic, the first apply",
     ("tidegate.dev", "modelroutes", "patch"): "act: ShiftTraffic",
+    ("tidegate.dev", "modelroutes", "get"): "KubernetesCluster._read_anew",
     ("apps", "deployments", "list"): "observe.WATCHED",
     ("apps", "deployments", "watch"): "observe.WATCHED",
     ("apps", "deployments", "create"): "act: EnsureRevision",
@@ -95,6 +96,7 @@ class Recorder:
 
     def __init__(self, world: World) -> None:
         self.calls: set[Call] = set()
+        self.writer = world.writer
         self.model_deployment, self.children = world.model_deployment, world.children
         self._world = world
 
@@ -106,10 +108,10 @@ class Recorder:
         self._note(resource, "create")
         self._world.create(resource, manifest)
 
-    def apply(self, resource: Resource, manifest: Mapping[str, Any]) -> None:
-        self._note(resource, "create")
-        self._note(resource, "patch")
-        self._world.apply(resource, manifest)
+    def apply(self, resource: Resource, manifest: Mapping[str, Any], version: str) -> None:
+        for verb in ("create", "patch", "get"):
+            self._note(resource, verb)
+        self._world.apply(resource, manifest, version)
 
     def scale(self, namespace: str, deployment: str, replicas: int) -> None:
         self._note(DEPLOYMENTS, "patch")
@@ -123,9 +125,9 @@ class Recorder:
         self._note(resource, "delete")
         self._world.delete(resource, namespace, name)
 
-    def record_status(self, namespace: str, name: str, status: Mapping[str, Any]) -> None:
+    def record_status(self, namespace: str, name: str, status: Mapping[str, Any], version: str) -> None:
         self.calls.add((group_of(MODEL_DEPLOYMENTS), f"{MODEL_DEPLOYMENTS.plural}/status", "patch"))
-        self._world.record_status(namespace, name, status)
+        self._world.record_status(namespace, name, status, version)
 
     def emit(self, about: Mapping[str, Any], event: Event, now: datetime) -> None:
         self._note(EVENTS, "create")

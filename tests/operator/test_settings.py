@@ -20,6 +20,7 @@ def test_only_two_variables_are_needed() -> None:
         namespaces=(),
         identity="tidegate-operator",
         namespace="tidegate",
+        lease="tidegate-operator",
         workers=8,
         metrics_port=9904,
         health_port=9905,

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from tidegate.controller.judging import RolloutJudge
 from tidegate.controller.reconciler import Reconciler
-from tidegate.errors import MetricsUnavailable, ObjectGone
+from tidegate.errors import MetricsUnavailable, ObjectChanged, ObjectGone
 from tidegate.kube.api import (
     CONFIG_MAPS,
     CONTROLLER_REVISIONS,
@@ -28,7 +28,7 @@ from tidegate.metrics.collector import MetricsCollector
 from tidegate.metrics.increments import Sample, SeriesKey
 from tidegate.metrics.provider import CounterQuery
 from tidegate.model.decision import Event
-from tidegate.model.traffic import TrafficSplit
+from tidegate.model.traffic import TrafficSplit, Writer
 from tidegate.resources.crd_schema import with_defaults
 from tidegate.settings import Settings
 from tidegate.simulation.world import Pods, SimulatedWorld
@@ -74,6 +74,8 @@ class Crash(Exception):
 class World(SimulatedWorld):
     """One ModelDeployment named shop/digits and everything around it."""
 
+    writer = Writer("tidegate/tidegate-operator", 1)
+
     def __init__(self, schema: Mapping[str, Any], models: Mapping[str, Behaviour], *, rps: int = 100) -> None:
         super().__init__(START)
         self.models = models
@@ -91,6 +93,7 @@ class World(SimulatedWorld):
         self._counters: dict[tuple[str, str], float] = {}
         self._history: dict[datetime, dict[tuple[str, str], float]] = {}
         self._writes = 0
+        self._versions = 1
         self._crash_at: int | None = None
         self._crash_after_write = False
         self.restart()
@@ -109,8 +112,9 @@ class World(SimulatedWorld):
                 "spec": filled,
             }
         elif self._deployment["spec"] != filled:
-            self._deployment["metadata"]["generation"] += 1
-            self._deployment["spec"] = filled
+            before = self._deployment["metadata"]
+            given = {"generation": before["generation"] + 1, "resourceVersion": self._next_version()}
+            self._deployment = {**self._deployment, "metadata": {**before, **given}, "spec": filled}
         self._note(f"apply {spec['model']['uri']}")
 
     def run(self, seconds: float) -> None:
@@ -191,13 +195,16 @@ class World(SimulatedWorld):
                 self._objects[(resource, name)] = dict(manifest)
                 self._created_at[name] = self.now
 
-    def apply(self, resource: Resource, manifest: Mapping[str, Any]) -> None:
+    def apply(self, resource: Resource, manifest: Mapping[str, Any], version: str) -> None:
         name = manifest["metadata"]["name"]
         told = " ".join(f"{each['revision']}={each['weight']}" for each in manifest["spec"]["backends"])
         with self._write(f"route {told}"):
             held = self._objects.get((resource, name))
+            if version != (held["metadata"]["resourceVersion"] if held else ""):
+                raise ObjectChanged(f"{resource.kind} {name} was written by somebody else meanwhile")
             generation = (held["metadata"]["generation"] if held else 0) + 1
-            taken = {**manifest, "metadata": {**manifest["metadata"], "generation": generation}}
+            given = {"generation": generation, "resourceVersion": self._next_version()}
+            taken = {**manifest, "metadata": {**manifest["metadata"], **given}}
             taken["status"] = {"routers": [{"name": "router", "observedGeneration": generation}]}
             self._objects[(resource, name)] = taken
 
@@ -215,10 +222,13 @@ class World(SimulatedWorld):
                 raise AssertionError(f"{name} is deleted while it has {self.split.weight(name)}% of the traffic")
             self._objects.pop((resource, name), None)
 
-    def record_status(self, namespace: str, name: str, status: Mapping[str, Any]) -> None:
+    def record_status(self, namespace: str, name: str, status: Mapping[str, Any], version: str) -> None:
         with self._write(""):
             assert self._deployment is not None
-            self._deployment["status"] = dict(status)
+            if version != self._deployment["metadata"]["resourceVersion"]:
+                raise ObjectChanged(f"ModelDeployment {name} was written by somebody else meanwhile")
+            metadata = {**self._deployment["metadata"], "resourceVersion": self._next_version()}
+            self._deployment = {**self._deployment, "metadata": metadata, "status": dict(status)}
 
     def emit(self, about: Mapping[str, Any], event: Event, now: datetime) -> None:
         self._note(f"event {event.reason}: {event.message}")
@@ -342,6 +352,10 @@ class World(SimulatedWorld):
             self._note(what)
         if dies:
             raise Crash(what)
+
+    def _next_version(self) -> str:
+        self._versions += 1
+        return str(self._versions)
 
     def _note(self, what: str) -> None:
         seconds = int((self.now - START).total_seconds())

@@ -4,6 +4,8 @@ TidegateError
 ├── InvalidSpec           the user has to change the resource; trying again cannot help
 ├── MalformedObject       an object of the cluster can't be used; that one is left out, everything else goes on
 ├── ClusterUnavailable    the API server did not answer or refused; the next pass tries again
+├── ObjectChanged         somebody wrote an object since it was observed; the next pass, at once, observes it anew
+├── LeadershipLost        another operator leads, or may: nothing more is written by this one
 ├── ObjectGone            the ModelDeployment was deleted; there is nothing left to do for it
 └── MetricsUnavailable    Prometheus did not answer; the rollout holds
 """
@@ -28,6 +30,14 @@ class ClusterUnavailable(TidegateError):
         super().__init__(message)
         self.status = status
         """The HTTP status, or None when there was no answer at all."""
+
+
+class ObjectChanged(TidegateError):
+    """A write that rested on an older version of its object, and changed nothing; the message names the object."""
+
+
+class LeadershipLost(TidegateError):
+    """A write that was held back, as its writer doesn't lead any more; the message says what isn't written."""
 
 
 class ObjectGone(TidegateError):

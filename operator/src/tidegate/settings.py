@@ -26,6 +26,8 @@ class Settings:
     """This process' name in the leader's Lease and in Events; in a cluster the pod's name."""
     namespace: str
     """Where the leader's Lease is."""
+    lease: str
+    """The Lease's name: one for each release, of which there may be several in one namespace."""
     workers: int
     metrics_port: int
     health_port: int
@@ -43,6 +45,7 @@ class Settings:
             namespaces=tuple(filter(None, environ.get("TIDEGATE_NAMESPACES", "").split(","))),
             identity=environ.get("TIDEGATE_IDENTITY", "tidegate-operator"),
             namespace=environ.get("TIDEGATE_NAMESPACE", "tidegate"),
+            lease=environ.get("TIDEGATE_LEASE", "tidegate-operator"),
             workers=_number(environ, "TIDEGATE_WORKERS", 8, least=1),
             metrics_port=_number(environ, "TIDEGATE_METRICS_PORT", 9904, least=0),
             health_port=_number(environ, "TIDEGATE_HEALTH_PORT", 9905, least=0),

@@ -9,7 +9,7 @@ from typing import Any, get_args, get_type_hints
 import kopf
 import pytest
 
-from tidegate.controller.handlers import SILENCE_SECONDS, register
+from tidegate.controller.handlers import LEASE_SILENCE_SECONDS, SILENCE_SECONDS, register
 from tidegate.kube.api import PODS
 from tidegate.kube.informer import Kind
 
@@ -28,12 +28,27 @@ class Followed:
         return self.silent
 
 
-def probe(informers: Sequence[Followed], *, overdue: float = 0.0) -> Any:
+@dataclass
+class Election:
+    """The leader's election, as far as the probe looks at it."""
+
+    leads: bool = True
+    alive: bool = True
+    silent: float = 0.0
+
+    def held(self) -> bool:
+        return self.leads
+
+    def silent_seconds(self) -> float:
+        return self.silent
+
+
+def probe(informers: Sequence[Followed], *, overdue: float = 0.0, election: Election | None = None) -> Any:
     """What the liveness probe answers."""
     registry = kopf.OperatorRegistry()
     cluster = SimpleNamespace(informers=lambda: informers)
     queue = SimpleNamespace(overdue_seconds=lambda: overdue)
-    leader = SimpleNamespace(held=lambda: True)
+    leader = election or Election()
     register(registry, SimpleNamespace(cluster=cluster, workqueue=queue, leader_election=leader))  # type: ignore[arg-type]
     handlers: list[Any] = [each for each in registry._activities.get_all_handlers() if each.id == "alive"]
     return asyncio.run(handlers[0].fn())
@@ -53,6 +68,22 @@ def test_an_operator_that_follows_everything_is_alive() -> None:
 def test_liveness_fails_because_of(lost: Followed) -> None:
     with pytest.raises(RuntimeError, match="pods aren't followed any more"):
         probe([Followed(), lost])
+
+
+@pytest.mark.parametrize(
+    "election",
+    [
+        pytest.param(Election(alive=False), id="its thread that died"),
+        pytest.param(Election(leads=False, silent=LEASE_SILENCE_SECONDS + 1), id="a standby that gets no answer"),
+    ],
+)
+def test_liveness_fails_because_of_the_election_for(election: Election) -> None:
+    with pytest.raises(RuntimeError, match="Lease isn't asked for any more"):
+        probe([], election=election)
+
+
+def test_a_standby_is_alive_while_another_leads() -> None:
+    assert probe([], election=Election(leads=False)) == "yes"
 
 
 def test_liveness_fails_because_of_work_that_is_overdue() -> None:

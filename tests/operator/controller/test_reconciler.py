@@ -101,10 +101,10 @@ class Missed(World):
         if self.gone:
             raise ObjectGone(f"ModelDeployment {namespace}/{name} was deleted")
 
-    def record_status(self, namespace: str, name: str, status: Mapping[str, Any]) -> None:
+    def record_status(self, namespace: str, name: str, status: Mapping[str, Any], version: str) -> None:
         if self.gone:
             raise ObjectGone(f"ModelDeployment {namespace}/{name} was deleted")
-        super().record_status(namespace, name, status)
+        super().record_status(namespace, name, status, version)
 
 
 @pytest.fixture

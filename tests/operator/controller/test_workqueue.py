@@ -12,7 +12,7 @@ import pytest
 from tests.conftest import until
 from tidegate.controller import workqueue
 from tidegate.controller.workqueue import WorkQueue
-from tidegate.errors import ClusterUnavailable
+from tidegate.errors import ClusterUnavailable, ObjectChanged
 
 Reconcile = Callable[[str], timedelta | None]
 
@@ -153,6 +153,19 @@ def test_after_a_failure_it_looks_again_with_growing_pauses(
 
     assert second - first >= 0.08
     assert third - second >= 0.16
+
+
+def test_after_a_write_that_came_second_it_looks_again_within_the_same_second(drive: Drive) -> None:
+    at: Queue[float] = Queue()
+
+    def reconcile(_: str) -> None:
+        at.put(monotonic())
+        raise ObjectChanged("ModelRoute shop/digits was written by somebody else meanwhile")
+
+    drive(reconcile).enqueue("shop", "digits")
+    first, *_, fourth = (at.get(timeout=5) for _ in range(4))
+
+    assert fourth - first < 1
 
 
 def test_a_success_ends_the_back_off(drive: Drive, monkeypatch: pytest.MonkeyPatch) -> None:

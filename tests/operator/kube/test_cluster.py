@@ -1,6 +1,7 @@
 """What the operator writes and reads of a cluster, against a real API server."""
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from queue import Queue
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 
 from tests.conftest import until
 from tidegate.controller.observe import WATCHED
-from tidegate.errors import ObjectGone
+from tidegate.errors import LeadershipLost, ObjectChanged, ObjectGone
 from tidegate.kube.api import (
     DEPLOYMENTS,
     EVENTS,
@@ -22,13 +23,26 @@ from tidegate.kube.cluster import RECORD, WORKLOAD, KubernetesCluster
 from tidegate.model.decision import Event
 from tidegate.model.revision import Snapshot
 from tidegate.model.spec import Model, Server
-from tidegate.model.traffic import RouteSettings, TrafficSplit
+from tidegate.model.traffic import RouteSettings, TrafficSplit, Writer
 from tidegate.resources.model_route import route_manifest
 from tidegate.resources.names import PINNED
 from tidegate.resources.revision import controller_revision_manifest, deployment_manifest
 from tidegate.traffic_routing.builtin import MODEL_ROUTE
 
 pytestmark = pytest.mark.apiserver
+
+
+@dataclass
+class Leader:
+    """Leads until told otherwise."""
+
+    leads: bool = True
+    writer = Writer("tidegate/tidegate-operator", 1)
+
+    def held(self) -> bool:
+        return self.leads
+
+
 REVISION = "digits-6f9c1d2e"
 SNAPSHOT = Snapshot(Model("http://models/1", None), Server(None, {}, ()), "server:1", 8082)
 Changes = Queue[tuple[str, str]]
@@ -40,8 +54,15 @@ def changes() -> Changes:
 
 
 @pytest.fixture
-def cluster(connect: Callable[[], KubernetesApi], namespace: str, changes: Changes) -> Iterator[KubernetesCluster]:
-    cluster = KubernetesCluster(connect(), WATCHED, lambda *key: changes.put(key), (namespace,), "operator-1")
+def leader() -> Leader:
+    return Leader()
+
+
+@pytest.fixture
+def cluster(
+    connect: Callable[[], KubernetesApi], namespace: str, changes: Changes, leader: Leader
+) -> Iterator[KubernetesCluster]:
+    cluster = KubernetesCluster(connect(), WATCHED, lambda *key: changes.put(key), (namespace,), "operator-1", leader)
     cluster.start()
     until(cluster.complete)
     yield cluster
@@ -72,12 +93,55 @@ def test_a_status_is_exactly_what_was_recorded_last(
     first = {"phase": "Canary", "rollout": {"step": 1, "candidate": "digits-b"}, "traffic": {"candidate": 5}}
     second = {"phase": "Live", "stable": {"revision": "digits-b"}}
     for status in (first, second):
-        cluster.record_status(namespace, "digits", status)
+        cluster.record_status(namespace, "digits", status, version_of(cluster, namespace))
         stored = api.get(MODEL_DEPLOYMENTS, namespace, "digits")
 
         assert stored is not None
         assert stored["status"] == status
         assert cluster.model_deployment(namespace, "digits") == stored
+
+
+def version_of(cluster: KubernetesCluster, namespace: str) -> str:
+    manifest = cluster.model_deployment(namespace, "digits")
+    assert manifest is not None
+    return str(manifest["metadata"]["resourceVersion"])
+
+
+def test_a_status_that_rests_on_an_older_version_is_not_recorded(
+    cluster: KubernetesCluster, api: KubernetesApi, digits: Manifest, namespace: str
+) -> None:
+    old = version_of(cluster, namespace)
+    api.merge(MODEL_DEPLOYMENTS, namespace, "digits", {"spec": {"replicas": 3}})
+    with pytest.raises(ObjectChanged, match=f"ModelDeployment {namespace}/digits was written by somebody else"):
+        cluster.record_status(namespace, "digits", {"phase": "Live"}, old)
+    known = cluster.model_deployment(namespace, "digits")
+
+    assert known == api.get(MODEL_DEPLOYMENTS, namespace, "digits")
+    assert known is not None
+    assert (known["spec"]["replicas"], known.get("status", {}).get("phase")) == (3, None)
+    cluster.record_status(namespace, "digits", {"phase": "Live"}, version_of(cluster, namespace))
+
+
+def test_who_does_not_lead_writes_nothing(
+    cluster: KubernetesCluster, api: KubernetesApi, digits: Manifest, namespace: str, leader: Leader
+) -> None:
+    leader.leads = False
+    ids = (namespace, "digits", digits["metadata"]["uid"])
+    route = route_manifest(*ids, TrafficSplit.only("digits-a"), RouteSettings("x-r", timedelta(seconds=9)))
+    writes: tuple[Callable[[], None], ...] = (
+        lambda: cluster.apply(MODEL_ROUTES, route, ""),
+        lambda: cluster.create(MODEL_ROUTES, route),
+        lambda: cluster.scale(namespace, REVISION, 3),
+        lambda: cluster.annotate(namespace, REVISION, PINNED, "ab"),
+        lambda: cluster.delete(DEPLOYMENTS, namespace, REVISION),
+        lambda: cluster.record_status(namespace, "digits", {"phase": "Live"}, version_of(cluster, namespace)),
+    )
+    for write in writes:
+        with pytest.raises(LeadershipLost, match="this operator doesn't lead any more"):
+            write()
+
+    assert api.get(MODEL_DEPLOYMENTS, namespace, "digits") == digits
+    assert api.get(MODEL_ROUTES, namespace, "digits") is None
 
 
 def test_a_deleted_model_deployment_is_forgotten(cluster: KubernetesCluster, digits: Manifest, namespace: str) -> None:
@@ -93,7 +157,7 @@ def test_a_status_of_an_object_that_is_gone_makes_it_forgotten(
     api.delete(MODEL_DEPLOYMENTS, namespace, "digits")
 
     with pytest.raises(ObjectGone, match=f"ModelDeployment {namespace}/digits was deleted"):
-        cluster.record_status(namespace, "digits", {"phase": "Live"})
+        cluster.record_status(namespace, "digits", {"phase": "Live"}, digits["metadata"]["resourceVersion"])
     assert cluster.model_deployment(namespace, "digits") is None
 
 
@@ -143,11 +207,45 @@ def test_what_is_created_is_read_at_once_and_told(
 
 
 def test_a_route_is_read_back_as_it_was_applied(cluster: KubernetesCluster, digits: Manifest, namespace: str) -> None:
+    ids = (namespace, "digits", digits["metadata"]["uid"])
+    version = ""
     for split in (TrafficSplit.between("digits-a", "digits-b", 5), TrafficSplit.only("digits-b")):
-        ids = (namespace, "digits", digits["metadata"]["uid"])
-        cluster.apply(MODEL_ROUTES, route_manifest(*ids, split, RouteSettings("x-r", timedelta(seconds=9))))
+        cluster.apply(MODEL_ROUTES, route_manifest(*ids, split, RouteSettings("x-r", timedelta(seconds=9))), version)
+        (route,) = cluster.children(MODEL_ROUTE, namespace, "digits")
 
-        assert [route.split for route in cluster.children(MODEL_ROUTE, namespace, "digits")] == [split]
+        assert route.split == split
+        version = route.version
+
+
+@pytest.mark.parametrize("old", ["", "known"])
+def test_a_route_that_somebody_wrote_meanwhile_is_left_and_known_at_once(
+    cluster: KubernetesCluster, api: KubernetesApi, digits: Manifest, namespace: str, old: str
+) -> None:
+    ids, settings = (namespace, "digits", digits["metadata"]["uid"]), RouteSettings("x-r", timedelta(seconds=9))
+    cluster.apply(MODEL_ROUTES, route_manifest(*ids, TrafficSplit.only("digits-a"), settings), "")
+    (before,) = cluster.children(MODEL_ROUTE, namespace, "digits")
+    api.merge(MODEL_ROUTES, namespace, "digits", {"spec": {"timeoutSeconds": 5}})
+    late = route_manifest(*ids, TrafficSplit.only("digits-b"), settings)
+    with pytest.raises(ObjectChanged):
+        cluster.apply(MODEL_ROUTES, late, before.version if old else "")
+    (after,) = cluster.children(MODEL_ROUTE, namespace, "digits")
+
+    assert after.split == TrafficSplit.only("digits-a")
+    assert after.settings == RouteSettings("x-r", timedelta(seconds=5))
+    cluster.apply(MODEL_ROUTES, late, after.version)
+
+
+def test_a_route_that_was_deleted_meanwhile_is_made_again(
+    cluster: KubernetesCluster, api: KubernetesApi, digits: Manifest, namespace: str
+) -> None:
+    ids, settings = (namespace, "digits", digits["metadata"]["uid"]), RouteSettings("x-r", timedelta(seconds=9))
+    manifest = route_manifest(*ids, TrafficSplit.only("digits-a"), settings)
+    cluster.apply(MODEL_ROUTES, manifest, "")
+    (before,) = cluster.children(MODEL_ROUTE, namespace, "digits")
+    api.delete(MODEL_ROUTES, namespace, "digits")
+    cluster.apply(MODEL_ROUTES, manifest, before.version)
+
+    assert [route.split for route in cluster.children(MODEL_ROUTE, namespace, "digits")] == [before.split]
 
 
 def test_an_announcement_is_an_event_of_the_model_deployment(

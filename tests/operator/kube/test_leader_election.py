@@ -12,6 +12,7 @@ from tidegate.kube.leader_election import LeaderElection
 
 pytestmark = pytest.mark.apiserver
 Contend = Callable[[str], LeaderElection]
+NAME = "tidegate-operator"
 
 
 @pytest.fixture
@@ -19,7 +20,7 @@ def contend(connect: Callable[[], KubernetesApi], namespace: str, monkeypatch: p
     """Starts a contender of that identity; all are stopped in the end."""
     monkeypatch.setattr(leader_election, "RENEW_SECONDS", 0.1)
     with ExitStack() as stack:
-        yield lambda identity: stack.enter_context(contending(LeaderElection(connect(), namespace, identity)))
+        yield lambda identity: stack.enter_context(contending(LeaderElection(connect(), namespace, NAME, identity)))
 
 
 @contextmanager
@@ -32,7 +33,7 @@ def contending(leader_election: LeaderElection) -> Iterator[LeaderElection]:
 
 
 def holder(api: KubernetesApi, namespace: str) -> str:
-    found = api.get(LEASES, namespace, leader_election.NAME)
+    found = api.get(LEASES, namespace, NAME)
     return str(found["spec"].get("holderIdentity", "")) if found else ""
 
 
@@ -47,7 +48,7 @@ def test_the_first_leads_and_the_second_waits(contend: Contend, api: KubernetesA
 
 
 def renewals(api: KubernetesApi, namespace: str) -> str:
-    found = api.get(LEASES, namespace, leader_election.NAME)
+    found = api.get(LEASES, namespace, NAME)
     assert found is not None
     return str(found["spec"]["renewTime"])
 
@@ -80,6 +81,28 @@ def test_a_lease_that_is_not_renewed_is_taken_over(contend: Contend, monkeypatch
     second = contend("second")
 
     until(second.held, within=5)
+
+
+def test_every_leader_has_a_higher_epoch_than_the_one_before(contend: Contend) -> None:
+    first = contend("first")
+    until(first.held)
+    lease, epoch = first.writer
+    first.stop()
+    second = contend("second")
+    until(second.held, within=5)
+    assert second.writer == (lease, epoch + 1)
+
+    second._stopped.set()
+    again = contend("second")
+    until(again.held, within=5)
+    assert again.writer.epoch > epoch + 1
+
+
+def test_a_lease_without_a_spec_is_taken(contend: Contend, api: KubernetesApi, namespace: str) -> None:
+    metadata = {"name": NAME, "namespace": namespace}
+    api.create(LEASES, {"apiVersion": LEASES.api_version, "kind": LEASES.kind, "metadata": metadata})
+
+    until(contend("first").held, within=5)
 
 
 def test_who_can_not_renew_stops_before_another_may_begin() -> None:

@@ -15,7 +15,7 @@ def read_recorded(manifest: Mapping[str, Any]) -> RouteState:
     """The split that was written last, taken by a router of that name."""
     backends = manifest["spec"]["backends"]
     split = TrafficSplit(tuple((each["revision"], each["weight"]) for each in backends))
-    return RouteState(split, None, frozenset({"recorder"}))
+    return RouteState(split, None, frozenset({"recorder"}), manifest["metadata"]["resourceVersion"])
 
 
 RECORDED_ROUTE = Kind(RECORDED_ROUTES, read_recorded)
@@ -45,7 +45,7 @@ class Recording:
         metadata = {"namespace": owner.namespace, "name": owner.name}
         spec = {"backends": [{"revision": revision, "weight": weight} for revision, weight in split]}
         kind = {"apiVersion": RECORDED_ROUTES.api_version, "kind": RECORDED_ROUTES.kind}
-        return (RouteWrite(RECORDED_ROUTES, {**kind, "metadata": metadata, "spec": spec}),)
+        return (RouteWrite(RECORDED_ROUTES, {**kind, "metadata": metadata, "spec": spec}, seen.version),)
 
     def client_services(self, owner: RouteOwner, router_service: str) -> Sequence[Manifest]:
         return ()

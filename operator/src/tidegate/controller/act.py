@@ -15,8 +15,8 @@ from tidegate.model.actions import Action
 from tidegate.model.decision import Decision
 from tidegate.model.observation import Observation
 from tidegate.model.revision import Snapshot
-from tidegate.model.traffic import TrafficSplit
-from tidegate.resources.names import ADMIN_PORT, PINNED
+from tidegate.model.traffic import TrafficSplit, Writer
+from tidegate.resources.names import ADMIN_PORT, PINNED, WRITTEN_BY
 from tidegate.resources.revision import (
     controller_revision_manifest,
     deployment_manifest,
@@ -31,16 +31,16 @@ from tidegate.traffic_routing.backend import RouteOwner, RouterBackend
 def act(cluster: Cluster, settings: Settings, manifest: Manifest, seen: Observation, decision: Decision) -> None:
     """Does it, then says so. The first write that fails ends it, and the next pass does the rest.
 
-    Raises ClusterUnavailable, or ObjectGone where there is nothing left to do.
+    Raises ClusterUnavailable, ObjectChanged or LeadershipLost, or ObjectGone where there is nothing left to do.
     """
     for action in decision.actions:
-        _do(cluster, settings, manifest["metadata"]["uid"], seen, action)
+        _do(cluster, settings, manifest, seen, action)
     for event in decision.events:
         cluster.emit(manifest, event, seen.now)
 
 
-def _do(cluster: Cluster, settings: Settings, uid: str, seen: Observation, action: Action) -> None:
-    namespace, name = seen.namespace, seen.name
+def _do(cluster: Cluster, settings: Settings, manifest: Manifest, seen: Observation, action: Action) -> None:
+    namespace, name, uid = seen.namespace, seen.name, manifest["metadata"]["uid"]
     match action:
         case actions.EnsureRevision(revision=revision, replicas=replicas):
             _ensure(cluster, settings, uid, seen, revision, replicas)
@@ -52,7 +52,7 @@ def _do(cluster: Cluster, settings: Settings, uid: str, seen: Observation, actio
         case actions.ShiftTraffic(split=split):
             _shift(cluster, backend_for(seen.spec.router), RouteOwner(namespace, name, uid), seen, split)
         case actions.RecordStatus(status=status):
-            cluster.record_status(namespace, name, status.to_dict())
+            cluster.record_status(namespace, name, status.to_dict(), manifest["metadata"].get("resourceVersion", ""))
         case actions.DeleteWorkload(revision=revision):
             # The Deployment goes last: it is what shows, after a crash in between, that there is something to retire.
             cluster.delete(SERVICES, namespace, revision)
@@ -66,7 +66,14 @@ def _do(cluster: Cluster, settings: Settings, uid: str, seen: Observation, actio
 
 def _shift(cluster: Cluster, backend: RouterBackend, owner: RouteOwner, seen: Observation, split: TrafficSplit) -> None:
     for write in backend.writes(owner, split, seen.spec.route_settings, seen.route):
-        cluster.apply(write.resource, write.manifest)
+        cluster.apply(write.resource, signed(write.manifest, cluster.writer), write.version)
+
+
+def signed(manifest: Manifest, writer: Writer) -> Manifest:
+    """The manifest with a note of who writes it."""
+    metadata = manifest["metadata"]
+    annotations = {**metadata.get("annotations", {}), WRITTEN_BY: str(writer)}
+    return {**manifest, "metadata": {**metadata, "annotations": annotations}}
 
 
 def _ensure(cluster: Cluster, settings: Settings, uid: str, seen: Observation, revision: str, replicas: int) -> None:

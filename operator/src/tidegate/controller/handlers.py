@@ -16,6 +16,7 @@ from tidegate.settings import Settings
 RESYNC_SECONDS = 300
 SILENCE_SECONDS = 900
 OVERDUE_SECONDS = 120
+LEASE_SILENCE_SECONDS = 300
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +69,10 @@ def register(registry: kopf.OperatorRegistry, parts: Parts) -> None:
         for informer in parts.cluster.informers():
             if not informer.alive or informer.silent_seconds() > SILENCE_SECONDS:
                 raise RuntimeError(f"{informer.kind.resource.plural} aren't followed any more")
-        if parts.leader_election.held() and parts.workqueue.overdue_seconds() > OVERDUE_SECONDS:
+        election = parts.leader_election
+        if not election.alive or election.silent_seconds() > LEASE_SILENCE_SECONDS:
+            raise RuntimeError("the leader's Lease isn't asked for any more")
+        if election.held() and parts.workqueue.overdue_seconds() > OVERDUE_SECONDS:
             raise RuntimeError("the workqueue is stuck")
         return "yes"
 

@@ -2,14 +2,15 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from tidegate.controller.act import act
 from tidegate.controller.judging import RolloutJudge
 from tidegate.controller.observe import observe
+from tidegate.controller.rivals import Rivals
 from tidegate.decide.rollout import decide
-from tidegate.errors import InvalidSpec, ObjectGone
+from tidegate.errors import InvalidSpec, LeadershipLost, ObjectGone
 from tidegate.kube.api import Manifest
 from tidegate.kube.cluster import Cluster
 from tidegate.model.decision import Decision, Event
@@ -34,11 +35,13 @@ class Reconciler:
     on_decision: DecisionListener
     on_deletion: Callable[[str, str], None] = lambda namespace, name: None
     """Called with namespace and name of a ModelDeployment that there is no more."""
+    rivals: Rivals = field(default_factory=Rivals)
 
     def reconcile(self, namespace: str, name: str, now: datetime) -> timedelta | None:
         """One pass; gives back when to reconcile again, or None to wait for an event.
 
-        Raises ClusterUnavailable when a write failed: call again a little later.
+        Raises ClusterUnavailable when a write failed: call again a little later; ObjectChanged when somebody else wrote
+        first: call again at once.
         """
         manifest = self.cluster.model_deployment(namespace, name)
         if manifest is None or manifest["metadata"].get("deletionTimestamp"):
@@ -53,6 +56,7 @@ class Reconciler:
 
     def _forget(self, namespace: str, name: str) -> None:
         self.judge.forget(namespace, name)
+        self.rivals.forget((namespace, name))
         self.on_deletion(namespace, name)
 
     def _reconcile(self, manifest: Manifest, now: datetime) -> timedelta | None:
@@ -61,6 +65,7 @@ class Reconciler:
         except InvalidSpec as error:
             self._refuse(manifest, str(error), now)
             return None
+        self._check_writer(manifest, observed)
         judged = self.judge.judge(observed)
         decision = decide(judged)
         for event in decision.events:
@@ -68,6 +73,15 @@ class Reconciler:
         act(self.cluster, self.settings, manifest, judged, decision)
         self.on_decision(judged, decision)
         return decision.requeue_after
+
+    def _check_writer(self, manifest: Manifest, observed: Observation) -> None:
+        """Raises LeadershipLost where a later leader has written; says so where another release's operator has."""
+        ours, last = self.cluster.writer, observed.route.writer
+        if ours.is_outranked_by(last):
+            raise LeadershipLost(f"{ours} doesn't lead any more: the route of {observed.name} was written by {last}")
+        if event := self.rivals.meet((observed.namespace, observed.name), ours, last):
+            log.warning("%s/%s: %s: %s", observed.namespace, observed.name, event.reason, event.message)
+            self.cluster.emit(manifest, event, observed.now)
 
     def _refuse(self, manifest: Manifest, message: str, now: datetime) -> None:
         metadata = manifest["metadata"]
@@ -87,5 +101,6 @@ class Reconciler:
             message=message,
             conditions=(*kept, stalled),
         )
-        self.cluster.record_status(metadata["namespace"], metadata["name"], status.to_dict())
+        version = metadata.get("resourceVersion", "")
+        self.cluster.record_status(metadata["namespace"], metadata["name"], status.to_dict(), version)
         self.cluster.emit(manifest, Event(Reason.INVALID_SPEC, message, warning=True), now)

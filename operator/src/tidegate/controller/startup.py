@@ -62,12 +62,17 @@ def build(settings: Settings) -> Parts:
     """Wires the parts; nothing runs yet."""
     api = KubernetesApi()
     operator_metrics = OperatorMetrics()
+    leader_election = LeaderElection(api, settings.namespace, settings.lease, settings.identity)
     cluster = KubernetesCluster(
-        api, WATCHED, lambda ns, name: workqueue.enqueue(ns, name), settings.namespaces, settings.identity
+        api,
+        WATCHED,
+        lambda ns, name: workqueue.enqueue(ns, name),
+        settings.namespaces,
+        settings.identity,
+        leader_election,
     )
     for informer in cluster.informers():
         operator_metrics.export_age(informer.kind.resource.kind, informer.namespace or "", informer.silent_seconds)
-    leader_election = LeaderElection(api, settings.namespace, settings.identity)
     access = PrometheusAccess.of(settings.prometheus_secret)
     judge = RolloutJudge(MetricsCollector(PrometheusMetrics(settings.prometheus_url, access)))
     reconciler = Reconciler(cluster, judge, settings, operator_metrics.observe_decision, operator_metrics.forget)

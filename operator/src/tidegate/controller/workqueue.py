@@ -12,12 +12,14 @@ from datetime import UTC, datetime, timedelta
 from random import uniform
 from time import monotonic
 
-from tidegate.errors import ClusterUnavailable
+from tidegate.errors import ClusterUnavailable, LeadershipLost, ObjectChanged
 
 Key = tuple[str, str]
 Reconcile = Callable[[str, str, datetime], timedelta | None]
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
+OVERTAKEN_PAUSE = 0.05
+"""After a write that came second: what was written first is known by now, and a rollback may be what is to be done."""
 
 log = logging.getLogger(__name__)
 
@@ -114,17 +116,19 @@ class WorkQueue:
         namespace, name = key
         try:
             again = self._reconcile(namespace, name, datetime.now(UTC))  # noqa: TID251 - the one clock read
-        except ClusterUnavailable as error:
-            return self._pause(key, f"{namespace}/{name}: {error}")
+        except ObjectChanged as error:
+            return self._pause(key, f"{namespace}/{name}: {error}", OVERTAKEN_PAUSE)
+        except (ClusterUnavailable, LeadershipLost) as error:
+            return self._pause(key, f"{namespace}/{name}: {error}", FIRST_PAUSE)
         except Exception:
             log.exception("%s/%s: reconciling failed", namespace, name)
-            return self._pause(key, f"{namespace}/{name}: reconciling failed")
+            return self._pause(key, f"{namespace}/{name}: reconciling failed", FIRST_PAUSE)
         self._failures.pop(key, None)
         return again.total_seconds() if again is not None else None
 
-    def _pause(self, key: Key, why: str) -> float:
+    def _pause(self, key: Key, why: str, first: float) -> float:
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
-        pause: float = min(FIRST_PAUSE * 2**failures, LONGEST_PAUSE) * uniform(0.8, 1.2)
+        pause: float = min(first * 2**failures, LONGEST_PAUSE) * uniform(0.8, 1.2)
         log.warning("%s; trying again in %.1f s", why, pause)
         return pause

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
-from tidegate.errors import ClusterUnavailable, ObjectGone
+from tidegate.errors import ClusterUnavailable, LeadershipLost, ObjectChanged, ObjectGone
 from tidegate.kube.api import (
     CONTROLLER_REVISIONS,
     DEPLOYMENTS,
@@ -17,6 +17,7 @@ from tidegate.kube.api import (
 )
 from tidegate.kube.informer import Informer, Item, Kind, Store
 from tidegate.model.decision import Event
+from tidegate.model.traffic import Writer
 from tidegate.resources.names import FIELD_MANAGER
 from tidegate.resources.pod_status import is_deleting, parse_pod
 from tidegate.resources.revision import parse_record, parse_workload
@@ -29,7 +30,14 @@ T = TypeVar("T")
 
 
 class Cluster(Protocol):
-    """The cluster, as reconciling needs it. Writes raise ClusterUnavailable."""
+    """The cluster, as reconciling needs it. Writes raise ClusterUnavailable, or LeadershipLost.
+
+    A write that says a version raises ObjectChanged, and changes nothing, where the object has another by now.
+    """
+
+    @property
+    def writer(self) -> Writer:
+        """Who writes: this operator, as the leader that it is."""
 
     def model_deployment(self, namespace: str, name: str) -> Manifest | None:
         """The resource as last seen."""
@@ -43,8 +51,8 @@ class Cluster(Protocol):
     def create(self, resource: Resource, manifest: Mapping[str, Any]) -> None:
         """Creates an object unless it is there."""
 
-    def apply(self, resource: Resource, manifest: Mapping[str, Any]) -> None:
-        """Makes an object have these fields."""
+    def apply(self, resource: Resource, manifest: Mapping[str, Any], version: str) -> None:
+        """Makes an object of this version have these fields; an empty version: creates it."""
 
     def scale(self, namespace: str, deployment: str, replicas: int) -> None:
         """Sets how many pods a Deployment wants."""
@@ -55,11 +63,19 @@ class Cluster(Protocol):
     def delete(self, resource: Resource, namespace: str, name: str) -> None:
         """Deletes an object; fine if it is gone."""
 
-    def record_status(self, namespace: str, name: str, status: Mapping[str, Any]) -> None:
-        """Makes a ModelDeployment's status exactly this. Raises ObjectGone if there is none of that name."""
+    def record_status(self, namespace: str, name: str, status: Mapping[str, Any], version: str) -> None:
+        """Makes the status of a ModelDeployment of this version exactly this. Raises ObjectGone if there is none."""
 
     def emit(self, about: Mapping[str, Any], event: Event, now: datetime) -> None:
         """Posts a Kubernetes Event."""
+
+
+class Leadership(Protocol):
+    """Whether this process may write, and as whom."""
+
+    @property
+    def writer(self) -> Writer: ...
+    def held(self) -> bool: ...
 
 
 class KubernetesCluster:
@@ -72,9 +88,11 @@ class KubernetesCluster:
         changed: Callable[[str, str], None],
         namespaces: tuple[str, ...],
         identity: str,
+        leadership: Leadership,
     ) -> None:
         self._api = api
         self._identity = identity
+        self._leadership = leadership
         self._changed = changed
         self._model_deployments = Store[Manifest]()
         self._informers: dict[tuple[Resource, str | None], Informer[Any]] = {
@@ -82,6 +100,10 @@ class KubernetesCluster:
             for kind in kinds
             for namespace in (namespaces or (None,))
         }
+
+    @property
+    def writer(self) -> Writer:
+        return self._leadership.writer
 
     def start(self) -> None:
         """Begins to follow the children."""
@@ -122,12 +144,29 @@ class KubernetesCluster:
         raise self._gone(namespace, name, found)
 
     def create(self, resource: Resource, manifest: Mapping[str, Any]) -> None:
+        self._must_lead(resource, manifest["metadata"]["namespace"], manifest["metadata"]["name"])
         made = self._api.create(resource, manifest)
         if made is not None:
             self._remember(resource, made)
 
-    def apply(self, resource: Resource, manifest: Mapping[str, Any]) -> None:
-        self._remember(resource, self._api.apply(resource, manifest, manager=FIELD_MANAGER))
+    def apply(self, resource: Resource, manifest: Mapping[str, Any], version: str) -> None:
+        namespace, name = manifest["metadata"]["namespace"], manifest["metadata"]["name"]
+        self._must_lead(resource, namespace, name)
+        try:
+            written = self._apply(resource, manifest, version)
+        except ClusterUnavailable as error:
+            if error.status != 409:
+                raise
+            written = None
+        if written is None:
+            self._read_anew(resource, namespace, name)
+            raise ObjectChanged(f"{resource.kind} {namespace}/{name} was written by somebody else meanwhile")
+        self._remember(resource, written)
+
+    def _apply(self, resource: Resource, manifest: Mapping[str, Any], version: str) -> Manifest | None:
+        if not version:
+            return self._api.create(resource, manifest)
+        return self._api.apply(resource, _of_version(manifest, version), manager=FIELD_MANAGER)
 
     def scale(self, namespace: str, deployment: str, replicas: int) -> None:
         self._merge(namespace, deployment, {"spec": {"replicas": replicas}})
@@ -136,9 +175,11 @@ class KubernetesCluster:
         self._merge(namespace, deployment, {"metadata": {"annotations": {annotation: value}}})
 
     def delete(self, resource: Resource, namespace: str, name: str) -> None:
+        self._must_lead(resource, namespace, name)
         self._api.delete(resource, namespace, name)
 
-    def record_status(self, namespace: str, name: str, status: Mapping[str, Any]) -> None:
+    def record_status(self, namespace: str, name: str, status: Mapping[str, Any], version: str) -> None:
+        self._must_lead(MODEL_DEPLOYMENTS, namespace, name)
         manifest = {
             "apiVersion": MODEL_DEPLOYMENTS.api_version,
             "kind": MODEL_DEPLOYMENTS.kind,
@@ -146,17 +187,44 @@ class KubernetesCluster:
             "status": status,
         }
         try:
-            written = self._api.apply(MODEL_DEPLOYMENTS, manifest, manager=FIELD_MANAGER, status=True)
+            fenced = _of_version(manifest, version)
+            written = self._api.apply(MODEL_DEPLOYMENTS, fenced, manager=FIELD_MANAGER, status=True)
         except ClusterUnavailable as error:
-            if error.status == 404:
-                raise self._gone(namespace, name, None) from error
-            raise
+            if error.status not in (404, 409):
+                raise
+            raise self._overtaken(namespace, name) from error
         self.seen(written, deleted=False)
+
+    def _overtaken(self, namespace: str, name: str) -> ObjectGone | ObjectChanged:
+        """What to say of a ModelDeployment that isn't any more as it was seen; what it is by now is taken in."""
+        found = self._api.get(MODEL_DEPLOYMENTS, namespace, name)
+        if found is None:
+            return self._gone(namespace, name, None)
+        self.seen(found, deleted=False)
+        return ObjectChanged(f"ModelDeployment {namespace}/{name} was written by somebody else meanwhile")
 
     def emit(self, about: Mapping[str, Any], event: Event, now: datetime) -> None:
         self._api.create(EVENTS, _event(about, event, now, self._identity))
 
+    def _must_lead(self, resource: Resource, namespace: str, name: str) -> None:
+        if not self._leadership.held():
+            raise LeadershipLost(
+                f"{resource.kind} {namespace}/{name} isn't written: this operator doesn't lead any more"
+            )
+
+    def _read_anew(self, resource: Resource, namespace: str, name: str) -> None:
+        """So that the next pass, which comes at once, needn't wait for the watch."""
+        informer = self._informer(resource, namespace)
+        if informer is None:
+            return
+        found = self._api.get(resource, namespace, name)
+        if found is None:
+            informer.store.forget(namespace, name)
+        else:
+            informer.put(found)
+
     def _merge(self, namespace: str, deployment: str, patch: Mapping[str, Any]) -> None:
+        self._must_lead(DEPLOYMENTS, namespace, deployment)
         self._remember(DEPLOYMENTS, self._api.merge(DEPLOYMENTS, namespace, deployment, patch))
 
     def _remember(self, resource: Resource, manifest: Manifest) -> None:
@@ -177,6 +245,10 @@ class KubernetesCluster:
     def _children_changed(self, items: Sequence[Item[Any]]) -> None:
         for namespace, owner in {(item.key[0], item.owner) for item in items if item.owner}:
             self._changed(namespace, owner)
+
+
+def _of_version(manifest: Mapping[str, Any], version: str) -> Manifest:
+    return {**manifest, "metadata": {**manifest["metadata"], "resourceVersion": version}}
 
 
 def _whole(manifest: Manifest) -> Manifest:

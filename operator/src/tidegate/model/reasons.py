@@ -134,6 +134,7 @@ class Reason(StrEnum):
     TRAFFIC_TOO_LOW = "TrafficTooLow"
     NOISY_STABLE = "NoisyStable"
     METRICS_SEEN = "MetricsSeen"
+    TWO_OPERATORS = "TwoOperators"
     # the operator can't make sense of the spec
     INVALID_SPEC = "InvalidSpec"
     # what the operator says of pods that say nothing themselves

@@ -1,8 +1,9 @@
 """How requests are split among revisions, and what was seen of it."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,28 @@ class RouteSettings:
     timeout: timedelta
 
 
+class Writer(NamedTuple):
+    """Which operator wrote something: the Lease that it led by, and the how-manieth leader by that Lease it was."""
+
+    lease: str
+    """Namespace and name, with a slash between them."""
+    epoch: int
+    """Grows with every change of the leader."""
+
+    @classmethod
+    def parse(cls, text: str) -> "Writer | None":
+        """The inverse of `str`; None for anything else."""
+        lease, _, epoch = text.rpartition("/")
+        return cls(lease, int(epoch)) if lease and epoch.isdecimal() else None
+
+    def __str__(self) -> str:
+        return f"{self.lease}/{self.epoch}"
+
+    def is_outranked_by(self, other: "Writer | None") -> bool:
+        """Whether `other` led after this one, by the same Lease."""
+        return other is not None and other.lease == self.lease and other.epoch > self.epoch
+
+
 @dataclass(frozen=True, slots=True)
 class RouteState:
     """A route as it is. Where somebody edited it into something that can't be read, it has no split and no settings."""
@@ -55,6 +78,10 @@ class RouteState:
     settings: RouteSettings | None = None
     applied_by: frozenset[str] = frozenset()
     """The routers that report that they have taken it as it is now."""
+    version: str = field(default="", compare=False)
+    """Its resourceVersion, with which a write of it is fenced; empty where there is no route."""
+    writer: Writer | None = None
+    """The operator that wrote it last; None where nobody said so."""
 
 
 NO_ROUTE = RouteState()

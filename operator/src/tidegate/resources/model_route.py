@@ -10,8 +10,8 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 
 from tidegate.errors import MalformedObject
-from tidegate.model.traffic import RouteSettings, TrafficSplit
-from tidegate.resources.names import GROUP, VERSION, labels
+from tidegate.model.traffic import RouteSettings, TrafficSplit, Writer
+from tidegate.resources.names import GROUP, VERSION, WRITTEN_BY, labels
 from tidegate.resources.revision import Manifest, owner
 
 DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
@@ -80,6 +80,13 @@ def read_applied_by(body: Mapping[str, Any]) -> frozenset[str]:
     generation = body["metadata"].get("generation", 0)
     routers = body.get("status", {}).get("routers", ())
     return frozenset(router["name"] for router in routers if router["observedGeneration"] >= generation)
+
+
+def read_version(body: Mapping[str, Any]) -> tuple[str, Writer | None]:
+    """The resourceVersion of a route, and the operator that wrote it."""
+    metadata = body["metadata"]
+    written_by = (metadata.get("annotations") or {}).get(WRITTEN_BY, "")
+    return metadata.get("resourceVersion", ""), Writer.parse(written_by)
 
 
 def read_route(body: Mapping[str, Any]) -> Route:

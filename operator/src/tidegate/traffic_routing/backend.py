@@ -19,10 +19,12 @@ class RouteOwner(NamedTuple):
 
 
 class RouteWrite(NamedTuple):
-    """An object that has to have these fields (server-side apply)."""
+    """An object that has to have these fields (server-side apply), if nobody has written it since."""
 
     resource: Resource
     manifest: Manifest
+    version: str
+    """Its resourceVersion as it was seen; empty where there was none."""
 
 
 class Children(Protocol):

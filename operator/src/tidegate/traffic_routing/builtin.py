@@ -7,7 +7,7 @@ from tidegate.errors import MalformedObject
 from tidegate.kube.api import MODEL_ROUTES, Manifest
 from tidegate.kube.informer import Kind
 from tidegate.model.traffic import NO_ROUTE, Capabilities, RouteSettings, RouteState, TrafficSplit
-from tidegate.resources.model_route import bounded, read_applied_by, read_route, route_manifest
+from tidegate.resources.model_route import bounded, read_applied_by, read_route, read_version, route_manifest
 from tidegate.resources.names import PORT_NAME, labels
 from tidegate.resources.revision import owner as owner_reference
 from tidegate.traffic_routing.backend import Children, RouteOwner, RouteWrite
@@ -18,8 +18,8 @@ def read_state(manifest: Mapping[str, Any]) -> RouteState:
     try:
         route = read_route(manifest)
     except MalformedObject:
-        return RouteState(applied_by=read_applied_by(manifest))
-    return RouteState(route.split, route.settings, read_applied_by(manifest))
+        return RouteState(None, None, read_applied_by(manifest), *read_version(manifest))
+    return RouteState(route.split, route.settings, read_applied_by(manifest), *read_version(manifest))
 
 
 MODEL_ROUTE = Kind(MODEL_ROUTES, read_state)
@@ -43,7 +43,7 @@ class Builtin:
         self, owner: RouteOwner, split: TrafficSplit, wanted: RouteSettings, seen: RouteState
     ) -> Sequence[RouteWrite]:
         manifest = route_manifest(owner.namespace, owner.name, owner.uid, split, bounded(wanted))
-        return (RouteWrite(MODEL_ROUTES, manifest),)
+        return (RouteWrite(MODEL_ROUTES, manifest, seen.version),)
 
     def client_services(self, owner: RouteOwner, router_service: str) -> Sequence[Manifest]:
         return (alias_service_manifest(owner, router_service),)
