@@ -33,7 +33,7 @@ def test_the_grid_with(
         [Shift(at(second), 10) for second in shifts], STEP, timedelta(seconds=propagation_delay), at(until)
     )
 
-    assert found == tuple(Segment(at(start), STEP, points, delay_points) for start, points, delay_points in expected)
+    assert found == tuple(Segment(at(start), STEP, points, delay, weight=10) for start, points, delay in expected)
 
 
 def test_stable_has_no_share_once_the_candidate_has_all() -> None:

@@ -16,7 +16,7 @@ from tidegate.metrics.accumulate import (
     share_of,
 )
 from tidegate.metrics.increments import CLASS, DURATION, FAILED, FAILED_IN_POD, REQUESTS, Process, Sample, SeriesKey
-from tidegate.model.evidence import NO_DURATIONS, Counts, Durations, Increment, Predictions
+from tidegate.model.evidence import NO_DURATIONS, Counts, Durations, Increment, Load, Predictions
 from tidegate.model.traffic import Arms, Share
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -35,8 +35,8 @@ def at(point: int) -> datetime:
     return START + point * STEP
 
 
-def segment(*, start: int = 0, points: int = 9, delay: int = 1) -> Segment:
-    return Segment(at(start), STEP, points, delay)
+def segment(*, start: int = 0, points: int = 9, delay: int = 1, weight: int = 0) -> Segment:
+    return Segment(at(start), STEP, points, delay, weight)
 
 
 def comparison(*, began: int = 0, reference: Durations = NO_DURATIONS) -> Comparison:
@@ -119,6 +119,13 @@ def test_traffic_becomes_an_increment_per_point(
 def test_an_increment_says_until_when_it_is() -> None:
     _, increments = folded([routers(100, 10), routers(190, 20)])
     assert increments == (Increment(at(1), Counts(90), Counts(10), {}),)
+
+
+def test_an_increment_with_latency_says_what_share_of_the_requests_a_pod_gets() -> None:
+    details = [{**pod("a", 1, n, n), **pod("a", 2, n, n), **pod("a", 3, n, n), **pod("b", 4, 0, 0)} for n in range(3)]
+    _, increments = folded([routers(0, 0), routers(75, 25), routers(150, 50)], details, over=segment(weight=25))
+
+    assert [each.load for each in increments] == [None, Load(0.25, 0.25)]
 
 
 def test_point_by_point_is_the_same_as_all_together() -> None:

@@ -16,14 +16,19 @@ class Segment:
     """A time of constant split. Counters are read at `start + k·step`; the first `delay_points` blocks aren't judged.
 
     Counters tell of a time that is up to a scrape interval in the past, so the blocks right after a shift still hold
-    some of the split before it. `concurrent` says whether stable had a share as well.
+    some of the split before it. `weight` is the candidate's percent.
     """
 
     start: datetime
     step: timedelta
     points: int
     delay_points: int
-    concurrent: bool = True
+    weight: int = 0
+
+    @property
+    def concurrent(self) -> bool:
+        """Whether stable has a share as well."""
+        return self.weight < 100
 
     def instant(self, index: int) -> datetime:
         """The time of a point, 0 ≤ index < points."""
@@ -37,7 +42,7 @@ def segments(
     ends = [shift.at for shift in shifts[1:]] + [until]
     delay_points = math.ceil(propagation_delay / step)
     return tuple(
-        Segment(shift.at, step, max(0, (end - shift.at) // step + 1), delay_points, shift.weight < 100)
+        Segment(shift.at, step, max(0, (end - shift.at) // step + 1), delay_points, shift.weight)
         for shift, end in zip(shifts, ends, strict=False)
     )
 

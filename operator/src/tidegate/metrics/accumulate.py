@@ -21,8 +21,9 @@ from tidegate.metrics.increments import (
     counter_increases,
     counts_by_pod,
     counts_of,
+    pods_of,
 )
-from tidegate.model.evidence import Counts, Durations, Increment
+from tidegate.model.evidence import Counts, Durations, Increment, Load
 from tidegate.model.traffic import Arms, Share
 from tidegate.resources.names import PREVIEW_SUFFIX
 
@@ -157,7 +158,10 @@ def _increment(
     )
     _check_buckets(comparison.reference, stable.durations, candidate.durations)
     pods = counts_by_pod(comparison.arms.candidate, details)
-    return Increment(at, stable, candidate, pods, segment.concurrent)
+    load = Load.of(
+        segment.weight, *(pods_of(arm, details) for arm in (comparison.arms.stable, comparison.arms.candidate))
+    )
+    return Increment(at, stable, candidate, pods, segment.concurrent, load)
 
 
 def _check_buckets(*histograms: Durations) -> None:

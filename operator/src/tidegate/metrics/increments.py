@@ -107,6 +107,11 @@ def counts_by_pod(revision: str, gained: Mapping[SeriesKey, int]) -> dict[str, C
     return counts
 
 
+def pods_of(revision: str, gained: Mapping[SeriesKey, int]) -> int:
+    """How many of the revision's pods there are, whether they answered anything or not."""
+    return len({key.owner.name for key in gained if key.revision == revision and key.measure == DURATION})
+
+
 def is_failure(code: str) -> bool:
     """Of class 5; 429, as the model can't keep up; 0, where there was no answer at all."""
     return code in ("0", "429") or (len(code) == 3 and code.startswith("5"))

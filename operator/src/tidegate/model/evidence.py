@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
+from typing import NamedTuple
 
 from tidegate.model.reasons import StatusMessage
 
@@ -70,6 +71,20 @@ class Counts:
         )
 
 
+class Load(NamedTuple):
+    """The share of all requests that one pod of each arm gets, by the split and the pods that there are."""
+
+    stable: float
+    candidate: float
+
+    @classmethod
+    def of(cls, weight: int, stable_pods: int, candidate_pods: int) -> "Load | None":
+        """At `weight` percent for the candidate; None where an arm has no pods or no requests."""
+        if not 0 < weight < 100 or not stable_pods or not candidate_pods:
+            return None
+        return cls((1 - weight / 100) / stable_pods, weight / 100 / candidate_pods)
+
+
 @dataclass(frozen=True)
 class Increment:
     """What both arms did between two points of time, between which the split was constant.
@@ -83,6 +98,8 @@ class Increment:
     candidate: Counts
     pods: Mapping[str, Counts] = field(default_factory=dict)
     concurrent: bool = True
+    load: Load | None = None
+    """None where it isn't known, or latency isn't part of the increment."""
 
 
 @dataclass(frozen=True)
