@@ -57,8 +57,10 @@ def _cluster() -> Any:
         client = importlib.import_module(f"{package}.{api}").KubernetesApi()
         before = hasattr(module, "WATCHED")  # kinds were no argument
         kinds = () if before else (importlib.import_module("tidegate.controller.observe").WATCHED,)
-        # It only reads: where an election is an argument, none is needed.
-        election = (None,) if hasattr(module, "Leadership") else ()
+        # It only reads pods: where a leader and routers are arguments, neither is asked.
+        election: tuple[Any, ...] = ()
+        if hasattr(module, "Leadership"):
+            election = (None, importlib.import_module(f"{package}.routers").Routers(client, "benchmark", "router"))
         return module.KubernetesCluster(client, *kinds, lambda namespace, name: None, (), "benchmark", *election)
     raise SystemExit("there is no KubernetesCluster in this tree")
 

@@ -39,7 +39,9 @@ def test_with_the_defaults_these_objects_are_installed(render: Render) -> None:
         ("Deployment", "tidegate-operator"),
         ("Deployment", "tidegate-router"),
         ("PodDisruptionBudget", "tidegate-router"),
+        ("Role", "tidegate-heartbeat"),
         ("Role", "tidegate-leader"),
+        ("RoleBinding", "tidegate-heartbeat"),
         ("RoleBinding", "tidegate-leader"),
         ("Service", "tidegate-router"),
         ("ServiceAccount", "tidegate-operator"),
@@ -162,6 +164,7 @@ def test_named_namespaces_give_roles_there_and_nothing_cluster_wide(render: Rend
         ("bank", "tidegate-router"),
         ("shop", "tidegate-operator"),
         ("shop", "tidegate-router"),
+        ("tidegate-system", "tidegate-heartbeat"),
         ("tidegate-system", "tidegate-leader"),
     ]
     assert not [each for each in manifests if each["kind"].startswith("ClusterRole")]

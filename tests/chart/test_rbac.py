@@ -49,11 +49,17 @@ CALLED = {
 CALLED_BY_THE_ROUTER = {
     ("tidegate.dev", "modelroutes", "list"): "router.agent: its informers",
     ("tidegate.dev", "modelroutes", "watch"): "router.agent: its informers",
-    ("tidegate.dev", "modelroutes/status", "patch"): "router.route_status",
     ("discovery.k8s.io", "endpointslices", "list"): "router.agent: its informers",
     ("discovery.k8s.io", "endpointslices", "watch"): "router.agent: its informers",
 }
+CALLED_BY_A_HEARTBEAT = {
+    ("coordination.k8s.io", "leases", "create"): "router.heartbeat",
+    ("coordination.k8s.io", "leases", "patch"): "router.heartbeat",
+    ("coordination.k8s.io", "leases", "delete"): "Heartbeat.withdraw",
+}
 CALLED_BY_THE_LEADER = {
+    ("coordination.k8s.io", "leases", "list"): "kube.routers",
+    ("coordination.k8s.io", "leases", "watch"): "kube.routers",
     ("coordination.k8s.io", "leases", "get"): "Leadership._take_or_renew",
     ("coordination.k8s.io", "leases", "create"): "Leadership._take_or_renew",
     ("coordination.k8s.io", "leases", "update"): "Leadership._take_or_renew",
@@ -77,6 +83,7 @@ def granted(role: Manifest) -> Iterator[Call]:
         pytest.param("ClusterRole", "tidegate-system-tidegate-operator", CALLED, id="the operator"),
         pytest.param("ClusterRole", "tidegate-system-tidegate-router", CALLED_BY_THE_ROUTER, id="the router"),
         pytest.param("Role", "tidegate-leader", CALLED_BY_THE_LEADER, id="the leader"),
+        pytest.param("Role", "tidegate-heartbeat", CALLED_BY_A_HEARTBEAT, id="a router's own Lease"),
     ],
 )
 def test_exactly_what_is_called_is_granted_to(
@@ -97,7 +104,7 @@ class Recorder:
     def __init__(self, world: World) -> None:
         self.calls: set[Call] = set()
         self.writer = world.writer
-        self.model_deployment, self.children = world.model_deployment, world.children
+        self.model_deployment, self.children, self.routers = world.model_deployment, world.children, world.routers
         self._world = world
 
     def confirm(self, namespace: str, name: str, uid: str) -> None:

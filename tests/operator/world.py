@@ -30,11 +30,13 @@ from tidegate.metrics.provider import CounterQuery
 from tidegate.model.decision import Event
 from tidegate.model.traffic import TrafficSplit, Writer
 from tidegate.resources.crd_schema import with_defaults
+from tidegate.resources.router_report import RouterReport
 from tidegate.settings import Settings
 from tidegate.simulation.world import Pods, SimulatedWorld
 from tidegate.traffic_routing.builtin import read_state
 
 T = TypeVar("T")
+NEWEST = 10**9
 START = datetime(2026, 1, 1, tzinfo=UTC)
 BOUNDS = tuple(0.0005 * 1.2**k for k in range(56))
 SETTINGS = Settings.from_env(
@@ -92,6 +94,8 @@ class World(SimulatedWorld):
         self._created_at: dict[str, datetime] = {}
         self._counters: dict[tuple[str, str], float] = {}
         self._history: dict[datetime, dict[tuple[str, str], float]] = {}
+        self.applied: dict[str, int | None] = {"router": None}
+        """The live routers, and up to which version each has taken the routes; None for whatever is written."""
         self._writes = 0
         self._versions = 1
         self._crash_at: int | None = None
@@ -171,6 +175,11 @@ class World(SimulatedWorld):
         data: dict[str, str] = self._objects[(CONFIG_MAPS, revision)]["data"]
         return data
 
+    @property
+    def latest_version(self) -> int:
+        """Of whatever was written last."""
+        return self._versions
+
     # --- the cluster ------------------------------------------------------------------------------------------------
 
     def model_deployment(self, namespace: str, name: str) -> Manifest | None:
@@ -178,6 +187,10 @@ class World(SimulatedWorld):
 
     def children(self, kind: Kind[T], namespace: str, name: str) -> list[T]:
         return [kind.parse(manifest) for manifest in self._manifests(kind.resource)]
+
+    def routers(self) -> list[RouterReport]:
+        found = {name: NEWEST if version is None else version for name, version in self.applied.items()}
+        return [RouterReport(name, {"": version}) for name, version in found.items()]
 
     def confirm(self, namespace: str, name: str, uid: str) -> None:
         if self._deployment is None or self._deployment["metadata"]["uid"] != uid:
@@ -205,7 +218,6 @@ class World(SimulatedWorld):
             generation = (held["metadata"]["generation"] if held else 0) + 1
             given = {"generation": generation, "resourceVersion": self._next_version()}
             taken = {**manifest, "metadata": {**manifest["metadata"], **given}}
-            taken["status"] = {"routers": [{"name": "router", "observedGeneration": generation}]}
             self._objects[(resource, name)] = taken
 
     def scale(self, namespace: str, deployment: str, replicas: int) -> None:

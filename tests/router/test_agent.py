@@ -12,16 +12,18 @@ import pytest
 from tests.conftest import until
 from tests.router.conftest import ask, free_ports
 from tidegate.errors import ClusterUnavailable
-from tidegate.kube.api import ENDPOINT_SLICES, MODEL_ROUTES, Resource
+from tidegate.kube.api import ENDPOINT_SLICES, LEASES, MODEL_ROUTES, Resource
 from tidegate.kube.api import Manifest as Body
 from tidegate.kube.informer import Informer
+from tidegate.resources.router_report import RouterIdentity, report_manifest
 from tidegate.router.agent import _serve_health
+from tidegate.router.heartbeat import Heartbeat
 from tidegate.router.objects import Endpoint, Service
-from tidegate.router.route_status import RouteStatusWriter, report
 from tidegate.router.routing_cache import RoutingCache
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 REVISION = "sentiment-aaaaaaaa"
+ROUTER = RouterIdentity("tidegate", "router-1", "uid-1", "tidegate-router")
 
 
 def a_route(name: str = "sentiment", weight: int = 100, version: str = "1", namespace: str = "shop") -> Body:
@@ -45,7 +47,9 @@ class FakeKube:
     watches: list[list[Body | ClusterUnavailable]] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     applied: list[Body] = field(default_factory=list)
-    refuse: ClusterUnavailable | None = None
+    deleted: list[tuple[str, str]] = field(default_factory=list)
+    refuse: Exception | None = None
+    refused: int = 0
 
     def list(
         self,
@@ -71,9 +75,14 @@ class FakeKube:
                 raise event
             yield event
 
-    def apply(self, resource: Resource, manifest: Mapping[str, Any], *, manager: str, status: bool = False) -> Body:
-        assert (resource, status) == (MODEL_ROUTES, True)
+    def delete(self, resource: Resource, namespace: str, name: str) -> None:
+        assert resource == LEASES
+        self.deleted.append((namespace, name))
+
+    def apply(self, resource: Resource, manifest: Mapping[str, Any], *, manager: str) -> Body:
+        assert (resource, manager) == (LEASES, "router-1")
         if self.refuse is not None:
+            self.refused += 1
             raise self.refuse
         self.applied.append(dict(manifest))
         return dict(manifest)
@@ -144,7 +153,7 @@ def test_half_a_world_is_no_world() -> None:
     snapshot = followed.cache.snapshot()
     assert snapshot is not None
     assert snapshot.endpoints == {Service("shop", REVISION): (Endpoint("10.0.0.1", 8080),)}
-    assert snapshot.generations == {("shop", "sentiment"): 1}
+    assert snapshot.versions == {"": 1}
 
 
 def test_a_world_without_a_route_is_told_too() -> None:
@@ -201,15 +210,18 @@ def test_a_list_of_one_namespace_says_nothing_of_another() -> None:
     assert followed.names == ["digits"]
 
 
-def test_a_change_that_changes_nothing_wakes_nobody() -> None:
+def test_a_write_that_changes_nothing_is_applied_too() -> None:
     followed = following([listed("5", a_route())], [])
     followed.follow_routes()
     told = followed.told
-    reported = {**a_route(), "status": {"routers": []}}
-    reported["metadata"] = {**reported["metadata"], "resourceVersion": "7"}
-    followed.kube.watches = [[event("MODIFIED", reported)]]
+    rewritten = a_route()
+    rewritten["metadata"] = {**rewritten["metadata"], "resourceVersion": "7"}
+    followed.kube.watches = [[event("MODIFIED", rewritten)]]
     followed.follow_routes()
-    assert followed.told == told
+    snapshot = followed.cache.snapshot()
+
+    assert snapshot is not None
+    assert (followed.told, snapshot.versions) == (told + 1, {"": 7})
 
 
 def test_a_watch_goes_on_from_where_it_was() -> None:
@@ -298,41 +310,81 @@ def test_the_agents_health_is_asked_for_over_http(monkeypatch: pytest.MonkeyPatc
     ]
 
 
-def a_reporter(kube: FakeKube) -> tuple[RouteStatusWriter, threading.Thread, threading.Event]:
+def a_heartbeat(kube: FakeKube) -> tuple[Heartbeat, threading.Thread, threading.Event]:
     stop = threading.Event()
-    reporter = RouteStatusWriter(kube, "router-1", stop, lambda: AT)
-    thread = threading.Thread(target=reporter.run, daemon=True)
+    heartbeat = Heartbeat(kube, ROUTER, stop, lambda: AT)
+    thread = threading.Thread(target=heartbeat.run, daemon=True)
     thread.start()
-    return reporter, thread, stop
+    return heartbeat, thread, stop
 
 
-def wait_for(kube: FakeKube, number: int) -> None:
-    deadline = threading.Event()
-    for _ in range(500):
-        if len(kube.applied) >= number:
-            return
-        deadline.wait(0.01)
-    pytest.fail(f"only {len(kube.applied)} reports")
-
-
-def test_each_generation_is_reported_once() -> None:
-    kube = FakeKube()
-    reporter, thread, stop = a_reporter(kube)
-    name = ("shop", "sentiment")
-    for generation in (1, 1, 2, 2):
-        reporter.applied({name: generation})
-        wait_for(kube, generation)
+def ended(heartbeat: Heartbeat, thread: threading.Thread, stop: threading.Event) -> None:
     stop.set()
+    heartbeat.wake()
     thread.join(5)
-    assert kube.applied == [report(name, "router-1", 1, AT), report(name, "router-1", 2, AT)]
+    assert not thread.is_alive()
 
 
-def test_a_router_that_ends_takes_its_entries_back() -> None:
+def reported(*applied: Mapping[str, int]) -> list[Body]:
+    return [report_manifest(ROUTER, each, AT) for each in applied]
+
+
+def test_what_is_applied_is_reported_once_and_at_once() -> None:
     kube = FakeKube()
-    reporter, thread, stop = a_reporter(kube)
-    reporter.applied({("shop", "sentiment"): 1})
-    wait_for(kube, 1)
-    stop.set()
-    thread.join(5)
-    reporter.withdraw(lambda: 0.0)
-    assert kube.applied[-1]["status"] == {"routers": []}
+    heartbeat, thread, stop = a_heartbeat(kube)
+    until(lambda: kube.applied == reported({}))
+    heartbeat.applied({"": 1})
+    until(lambda: kube.applied == reported({}, {"": 1}))
+    heartbeat.applied({"": 1})
+    heartbeat.applied({"": 2})
+    until(lambda: len(kube.applied) == 3)
+    ended(heartbeat, thread, stop)
+
+    assert kube.applied == reported({}, {"": 1}, {"": 2})
+
+
+def test_a_thousand_routes_are_one_report() -> None:
+    kube = FakeKube()
+    heartbeat, thread, stop = a_heartbeat(kube)
+    until(lambda: len(kube.applied) == 1)
+    for version in range(1000):
+        heartbeat.applied({"": version})
+    until(lambda: kube.applied[-1:] == reported({"": 999}))
+    ended(heartbeat, thread, stop)
+
+    assert len(kube.applied) <= 4
+
+
+def test_a_router_that_lives_says_so_though_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tidegate.router.heartbeat.RENEW_SECONDS", 0.01)
+    kube = FakeKube()
+    heartbeat, thread, stop = a_heartbeat(kube)
+    until(lambda: len(kube.applied) >= 3)
+    ended(heartbeat, thread, stop)
+
+    assert kube.applied[0] == kube.applied[-1]
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [ClusterUnavailable("it doesn't answer"), OSError("no such file: token")],
+    ids=["no answer", "a log-in that fails"],
+)
+def test_a_report_that_fails_is_tried_again(refusal: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tidegate.router.heartbeat.RETRY_SECONDS", 0.01)
+    kube = FakeKube(refuse=refusal)
+    heartbeat, thread, stop = a_heartbeat(kube)
+    heartbeat.applied({"": 1})
+    until(lambda: kube.refused >= 2)
+    kube.refuse = None
+    until(lambda: kube.applied == reported({"": 1}))
+    ended(heartbeat, thread, stop)
+
+
+def test_a_router_that_ends_takes_its_lease_back() -> None:
+    kube = FakeKube()
+    heartbeat, thread, stop = a_heartbeat(kube)
+    ended(heartbeat, thread, stop)
+    heartbeat.withdraw()
+
+    assert kube.deleted == [("tidegate", "router-1")]

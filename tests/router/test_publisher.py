@@ -68,7 +68,7 @@ def a_world(
     *shares: tuple[str, int], endpoints: Mapping[Service, tuple[Endpoint, ...]] | None = None
 ) -> RoutingSnapshot:
     route = Route("shop", "sentiment", "x-tidegate-revision", 60, tuple(Backend(*share) for share in shares))
-    return RoutingSnapshot((route,), {("shop", "sentiment"): 1}, endpoints or {})
+    return RoutingSnapshot((route,), {"": 1}, endpoints or {})
 
 
 def a_publisher(pretence: Pretence) -> Publisher:

@@ -20,6 +20,7 @@ from tidegate.kube.api import (
     Manifest,
 )
 from tidegate.kube.cluster import RECORD, WORKLOAD, KubernetesCluster
+from tidegate.kube.routers import Routers
 from tidegate.model.decision import Event
 from tidegate.model.revision import Snapshot
 from tidegate.model.spec import Model, Server
@@ -62,7 +63,15 @@ def leader() -> Leader:
 def cluster(
     connect: Callable[[], KubernetesApi], namespace: str, changes: Changes, leader: Leader
 ) -> Iterator[KubernetesCluster]:
-    cluster = KubernetesCluster(connect(), WATCHED, lambda *key: changes.put(key), (namespace,), "operator-1", leader)
+    cluster = KubernetesCluster(
+        connect(),
+        WATCHED,
+        lambda *key: changes.put(key),
+        (namespace,),
+        "operator-1",
+        leader,
+        Routers(connect(), namespace, "r"),
+    )
     cluster.start()
     until(cluster.complete)
     yield cluster

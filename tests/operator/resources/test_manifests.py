@@ -18,7 +18,7 @@ from tidegate.errors import MalformedObject
 from tidegate.model.revision import Snapshot
 from tidegate.model.spec import Batching, Model, Server
 from tidegate.model.traffic import RouteSettings, RouteState, TrafficSplit
-from tidegate.resources.model_route import bounded, read_applied_by, read_route, route_manifest
+from tidegate.resources.model_route import bounded, read_route, route_manifest
 from tidegate.resources.revision import (
     controller_revision_manifest,
     deployment_manifest,
@@ -191,20 +191,3 @@ def test_a_timeout_of(timeout: timedelta, seconds: int) -> None:
 
     assert manifest["spec"]["timeoutSeconds"] == seconds
     assert read_route(manifest).settings == settings
-
-
-@pytest.mark.parametrize(
-    ("routers", "expected"),
-    [
-        pytest.param([], False, id="no router has reported: no"),
-        pytest.param([6], False, id="one router has the version before: no"),
-        pytest.param([6, 7], True, id="one of two has it: yes"),
-        pytest.param([8], True, id="a router is ahead of what we saw: yes"),
-    ],
-)
-def test_a_route_is_applied_when(routers: list[int], expected: bool) -> None:
-    reported = [{"name": f"router-{index}", "observedGeneration": seen} for index, seen in enumerate(routers)]
-
-    applied_by = read_applied_by({"metadata": {"generation": 7}, "status": {"routers": reported}})
-
-    assert bool(applied_by) is expected

@@ -6,6 +6,7 @@ from typing import Any
 from tidegate.kube.api import Manifest, Resource
 from tidegate.kube.informer import Kind
 from tidegate.model.traffic import NO_ROUTE, Capabilities, RouteSettings, RouteState, TrafficSplit
+from tidegate.resources.router_report import RouterReport
 from tidegate.traffic_routing.backend import Children, RouteOwner, RouteWrite
 
 RECORDED_ROUTES = Resource("recording.example/v1", "RecordedRoute", "recordedroutes")
@@ -15,7 +16,8 @@ def read_recorded(manifest: Mapping[str, Any]) -> RouteState:
     """The split that was written last, taken by a router of that name."""
     backends = manifest["spec"]["backends"]
     split = TrafficSplit(tuple((each["revision"], each["weight"]) for each in backends))
-    return RouteState(split, None, frozenset({"recorder"}), manifest["metadata"]["resourceVersion"])
+    version = manifest["metadata"]["resourceVersion"]
+    return RouteState(split, None, frozenset({"recorder"}), version=version)
 
 
 RECORDED_ROUTE = Kind(RECORDED_ROUTES, read_recorded)
@@ -35,7 +37,7 @@ class Recording:
     def settings(self, wanted: RouteSettings) -> None:
         """It carries none."""
 
-    def read(self, children: Children) -> RouteState:
+    def read(self, namespace: str, children: Children, routers: Sequence[RouterReport]) -> RouteState:
         return next(iter(children(RECORDED_ROUTE)), NO_ROUTE)
 
     def writes(

@@ -26,7 +26,7 @@ def observe(cluster: Cluster, manifest: Manifest, *, scrape_interval: timedelta,
     namespace, name = metadata["namespace"], metadata["name"]
     spec = ModelDeploymentSpec.parse(manifest["spec"])
     backend = backend_for(spec.router)
-    route = backend.read(lambda kind: cluster.children(kind, namespace, name))
+    route = backend.read(namespace, lambda kind: cluster.children(kind, namespace, name), cluster.routers())
     return Observation(
         now=now.replace(microsecond=0),
         namespace=namespace,

@@ -19,6 +19,7 @@ from tidegate.controller.workqueue import WorkQueue
 from tidegate.kube.api import KubernetesApi, load_config
 from tidegate.kube.cluster import KubernetesCluster
 from tidegate.kube.leader_election import LeaderElection
+from tidegate.kube.routers import Routers
 from tidegate.metrics.collector import MetricsCollector
 from tidegate.metrics.providers.prometheus import PrometheusMetrics
 from tidegate.metrics.providers.prometheus_auth import PrometheusAccess
@@ -70,6 +71,7 @@ def build(settings: Settings) -> Parts:
         settings.namespaces,
         settings.identity,
         leader_election,
+        Routers(api, settings.namespace, settings.router_service.partition(".")[0]),
     )
     for informer in cluster.informers():
         operator_metrics.export_age(informer.kind.resource.kind, informer.namespace or "", informer.silent_seconds)

@@ -10,6 +10,8 @@ def is_drained(seen: Observation, revision: str, *, previews: bool = True) -> bo
     """
     if seen.split is None:
         return True
+    if seen.route.awaited:
+        return False  # a router that isn't seen to send anything may still go by an older route
     if seen.split.weight(revision) > 0 or seen.share is None:
         return False
     since = seen.recorded.shifted_at

@@ -167,9 +167,14 @@ def _share_is_as_wanted(seen: Observation, proposal: Proposal) -> Hold | None:
         return None
     message = (
         f"the routers send {format_percent(observed)} of the requests to {candidate}, {format_percent(wanted)} is "
-        "wanted; see the route's status for a router that hasn't taken it"
+        f"wanted{_late(seen)}"
     )
     return Hold(StatusMessage(Reason.SHARE_UNLIKE_WEIGHT, message))
+
+
+def _late(seen: Observation) -> str:
+    late = ", ".join(sorted(seen.route.awaited))
+    return f"; {late} hasn't taken the route" if late else "; all routers have taken the route"
 
 
 def _has_capacity(seen: Observation, proposal: Proposal) -> Hold | None:

@@ -20,6 +20,9 @@ from tidegate.model.observation import Observation
 from tidegate.model.revision import ModelFacts, RevisionState
 from tidegate.model.status import Shift, Status
 
+ROUTERS_STARTING = timedelta(seconds=15)
+"""Routers say what they have taken; this is only for one that says nothing any more."""
+
 
 def to_decision(seen: Observation, transition: Transition, status: Status) -> Decision:
     """Puts a transition's writes in order. `status` is the transition's own, completed for people."""
@@ -41,6 +44,8 @@ def _requeue_after(seen: Observation, transition: Transition) -> timedelta | Non
         return transition.requeue_after
     if any(state.replicas is not None for state in _unused(seen, transition)):
         return seen.propagation_delay
+    if not seen.route_applied:
+        return ROUTERS_STARTING
     has_more = (seen.state(transition.status.stable).replicas or 0) > seen.spec.replicas
     return (kept_until_settled(seen, transition.status) or None) if has_more else None
 

@@ -15,12 +15,14 @@ from tidegate.kube.api import (
     Manifest,
     Resource,
 )
-from tidegate.kube.informer import Informer, Item, Kind, Store
+from tidegate.kube.informer import Informer, Item, Key, Kind, Store
+from tidegate.kube.routers import Routers
 from tidegate.model.decision import Event
 from tidegate.model.traffic import Writer
 from tidegate.resources.names import FIELD_MANAGER
 from tidegate.resources.pod_status import is_deleting, parse_pod
 from tidegate.resources.revision import parse_record, parse_workload
+from tidegate.resources.router_report import RouterReport
 
 RECORD = Kind(CONTROLLER_REVISIONS, parse_record)
 WORKLOAD = Kind(DEPLOYMENTS, parse_workload)
@@ -44,6 +46,9 @@ class Cluster(Protocol):
 
     def children(self, kind: Kind[T], namespace: str, name: str) -> list[T]:
         """What is kept of a ModelDeployment's objects of one watched kind, as last seen."""
+
+    def routers(self) -> Sequence[RouterReport]:
+        """What each router that lives said last."""
 
     def confirm(self, namespace: str, name: str, uid: str) -> None:
         """Asks whether a ModelDeployment is still there. Raises ObjectGone if it isn't, or is another by now."""
@@ -89,10 +94,14 @@ class KubernetesCluster:
         namespaces: tuple[str, ...],
         identity: str,
         leadership: Leadership,
+        routers: Routers,
     ) -> None:
         self._api = api
         self._identity = identity
         self._leadership = leadership
+        self._routers = routers
+        routers.reported = self._routers_reported
+        self._not_applied: dict[Key, str] = {}
         self._changed = changed
         self._model_deployments = Store[Manifest]()
         self._informers: dict[tuple[Resource, str | None], Informer[Any]] = {
@@ -116,7 +125,7 @@ class KubernetesCluster:
 
     def informers(self) -> Sequence[Informer[Any]]:
         """One for each kind and namespace."""
-        return tuple(self._informers.values())
+        return (*self._informers.values(), self._routers.informer)
 
     def seen(self, manifest: Manifest, *, deleted: bool) -> None:
         """Takes in a ModelDeployment that was seen elsewhere."""
@@ -136,6 +145,9 @@ class KubernetesCluster:
     def children(self, kind: Kind[T], namespace: str, name: str) -> list[T]:
         informer = self._informer(kind.resource, namespace)
         return informer.store.owned_by(namespace, name) if informer else []
+
+    def routers(self) -> Sequence[RouterReport]:
+        return self._routers.live()
 
     def confirm(self, namespace: str, name: str, uid: str) -> None:
         found = self._api.get(MODEL_DEPLOYMENTS, namespace, name)
@@ -162,6 +174,8 @@ class KubernetesCluster:
             self._read_anew(resource, namespace, name)
             raise ObjectChanged(f"{resource.kind} {namespace}/{name} was written by somebody else meanwhile")
         self._remember(resource, written)
+        self._not_applied[(namespace, name)] = written["metadata"].get("resourceVersion", "")
+        self._routers_reported()  # they may have been faster than we are
 
     def _apply(self, resource: Resource, manifest: Mapping[str, Any], version: str) -> Manifest | None:
         if not version:
@@ -241,6 +255,14 @@ class KubernetesCluster:
             self.seen(successor, deleted=False)
             self._changed(namespace, name)
         return ObjectGone(f"ModelDeployment {namespace}/{name} was deleted")
+
+    def _routers_reported(self) -> None:
+        """Wakes those whose last write of a route all routers work with by now."""
+        live = self._routers.live()
+        for key, version in list(self._not_applied.items()):
+            if live and all(router.has(key[0], version) for router in live):
+                self._not_applied.pop(key, None)
+                self._changed(*key)
 
     def _children_changed(self, items: Sequence[Item[Any]]) -> None:
         for namespace, owner in {(item.key[0], item.owner) for item in items if item.owner}:

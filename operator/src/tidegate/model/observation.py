@@ -45,8 +45,8 @@ class Observation:
 
     @property
     def route_applied(self) -> bool:
-        """Whether a router reports that it has taken the route as it is now."""
-        return bool(self.route.applied_by)
+        """Whether all routers that live work with the route as it is now, and there is one."""
+        return bool(self.route.applied_by) and not self.route.awaited
 
     def state(self, revision: str | None) -> RevisionState:
         """A revision's state; an empty one where the cluster has nothing of it."""

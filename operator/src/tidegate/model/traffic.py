@@ -77,7 +77,9 @@ class RouteState:
     split: TrafficSplit | None = None
     settings: RouteSettings | None = None
     applied_by: frozenset[str] = frozenset()
-    """The routers that report that they have taken it as it is now."""
+    """The live routers that work with it as it is now."""
+    awaited: frozenset[str] = frozenset()
+    """The live routers that don't yet. One that isn't heard of any more is waited for by nobody."""
     version: str = field(default="", compare=False)
     """Its resourceVersion, with which a write of it is fenced; empty where there is no route."""
     writer: Writer | None = None

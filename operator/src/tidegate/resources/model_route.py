@@ -75,13 +75,6 @@ def bounded(settings: RouteSettings) -> RouteSettings:
     return RouteSettings(settings.preview_header, timedelta(seconds=seconds))
 
 
-def read_applied_by(body: Mapping[str, Any]) -> frozenset[str]:
-    """The routers that report that they have taken the route as it is now."""
-    generation = body["metadata"].get("generation", 0)
-    routers = body.get("status", {}).get("routers", ())
-    return frozenset(router["name"] for router in routers if router["observedGeneration"] >= generation)
-
-
 def read_version(body: Mapping[str, Any]) -> tuple[str, Writer | None]:
     """The resourceVersion of a route, and the operator that wrote it."""
     metadata = body["metadata"]

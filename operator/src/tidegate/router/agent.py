@@ -17,11 +17,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from tidegate.kube.api import KubernetesApi, load_config
+from tidegate.resources.router_report import RouterIdentity
 from tidegate.router.bootstrap import RouterSettings
 from tidegate.router.envoy_admin import EnvoyAdmin
 from tidegate.router.files import XdsDirectory
+from tidegate.router.heartbeat import Heartbeat
 from tidegate.router.publisher import Published, Publisher
-from tidegate.router.route_status import RouteStatusWriter
 from tidegate.router.routing_cache import RoutingCache
 
 logger = logging.getLogger(__name__)
@@ -29,6 +30,7 @@ logger = logging.getLogger(__name__)
 GATHER_SECONDS = 0.005
 """Changes that come together are written together."""
 DISK_RETRY_SECONDS = 1.0
+LAST_REPORT_SECONDS = 5.0
 FAREWELL_SECONDS = 120.0
 """How long the agent outlives SIGTERM at most, for an Envoy that still drains."""
 
@@ -40,7 +42,7 @@ class AgentSettings:
     xds_directory: Path
     namespaces: tuple[str | None, ...]
     """None for all."""
-    router: str
+    router: RouterIdentity
     admin_port: int
     health_port: int
     watched_limit: int
@@ -52,7 +54,12 @@ class AgentSettings:
         return cls(
             xds_directory=Path(environ.get("TIDEGATE_XDS_DIR", RouterSettings.xds_directory)),
             namespaces=tuple(sorted({name.strip() for name in listed.split(",")} - {""})) or (None,),
-            router=environ.get("TIDEGATE_POD_NAME") or socket.gethostname(),
+            router=RouterIdentity(
+                namespace=environ.get("TIDEGATE_NAMESPACE", "tidegate"),
+                pod=environ.get("TIDEGATE_POD_NAME") or socket.gethostname(),
+                uid=environ.get("TIDEGATE_POD_UID", ""),
+                service=environ.get("TIDEGATE_ROUTER_NAME", "tidegate-router"),
+            ),
             admin_port=int(environ.get("TIDEGATE_ADMIN_PORT", RouterSettings.admin_port)),
             health_port=int(environ.get("TIDEGATE_AGENT_HEALTH_PORT", "9903")),
             watched_limit=int(environ.get("TIDEGATE_WATCHED_REVISIONS", "50")),
@@ -68,7 +75,7 @@ class Agent:
         self._changed = threading.Event()
         self._cache = RoutingCache(kube, settings.namespaces, self._changed.set)
         self._admin = EnvoyAdmin(settings.admin_port)
-        self._route_status = RouteStatusWriter(kube, settings.router, self._stop, _utc_now)
+        self._heartbeat = Heartbeat(kube, settings.router, self._stop, _utc_now)
         self._publisher = Publisher(
             XdsDirectory(settings.xds_directory),
             self._admin,
@@ -80,18 +87,21 @@ class Agent:
     def run(self) -> None:
         """Publishes until stopped."""
         self._cache.start()
-        threading.Thread(target=self._route_status.run, daemon=True).start()
+        reporting = threading.Thread(target=self._heartbeat.run, daemon=True)
+        reporting.start()
         health = _serve_health(self._settings.health_port, self._cache)
         try:
             self._publish_until_stopped()
         finally:
             health.shutdown()
-        self._route_status.withdraw(time.monotonic)
+        reporting.join(LAST_REPORT_SECONDS)  # a report that is under way would make anew what is taken back
+        self._heartbeat.withdraw()
 
     def stop(self) -> None:
         """Ends `run`. From a signal handler, call it in a thread."""
         self._stop.set()
         self._cache.stop()
+        self._heartbeat.wake()
         self._changed.set()
 
     def stop_after_envoy(self) -> None:
@@ -120,7 +130,7 @@ class Agent:
             logger.error("cannot write Envoy's files: %s", error)
             return time.monotonic() + DISK_RETRY_SECONDS
         if published.confirmed:
-            self._route_status.applied(snapshot.generations)
+            self._heartbeat.applied(snapshot.versions)
         return published.again_at
 
 

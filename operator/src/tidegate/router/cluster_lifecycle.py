@@ -19,8 +19,8 @@ class RoutingSnapshot:
     """What should be routed: complete, or not here at all."""
 
     routes: tuple[Route, ...]
-    generations: Mapping[tuple[str, str], int]
-    """By namespace and name: the generation of the ModelRoute that `routes` shows."""
+    versions: Mapping[str, int]
+    """By namespace that is followed, or '' for all: `routes` has every ModelRoute up to this resourceVersion."""
     endpoints: Mapping[Service, tuple[Endpoint, ...]]
 
 

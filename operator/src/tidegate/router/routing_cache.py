@@ -6,6 +6,7 @@ from typing import Any
 from tidegate.kube.api import ENDPOINT_SLICES, MODEL_ROUTES, KubernetesApi
 from tidegate.kube.informer import Informer, Item, Kind
 from tidegate.resources.model_route import Route, read_route
+from tidegate.resources.router_report import EVERY_NAMESPACE
 from tidegate.router.cluster_lifecycle import RoutingSnapshot
 from tidegate.router.objects import endpoints_by_service, read_slice
 
@@ -13,11 +14,12 @@ SILENCE_SECONDS = 300.0
 """A watch that says nothing for this long is dead: the server ends and reopens it every minute."""
 
 
-def _route_and_generation(body: Mapping[str, Any]) -> tuple[Route, int]:
-    return read_route(body), int(body["metadata"].get("generation", 0))
+def _route_and_version(body: Mapping[str, Any]) -> tuple[Route, int]:
+    version = str(body["metadata"].get("resourceVersion", ""))
+    return read_route(body), int(version) if version.isdecimal() else 0
 
 
-ROUTE = Kind(MODEL_ROUTES, _route_and_generation, selector=None)
+ROUTE = Kind(MODEL_ROUTES, _route_and_version, selector=None)
 """Every ModelRoute, whoever made it."""
 SLICE = Kind(ENDPOINT_SLICES, read_slice)
 """Only the endpoints of Tidegate's own Services."""
@@ -55,11 +57,12 @@ class RoutingCache:
         """Everything, or None while a first list is still missing: half of it would take endpoints away."""
         if not all(informer.complete for informer in self.informers):
             return None
-        found = [each for informer in self._routes for each in informer.store.all()]
-        found.sort(key=lambda each: (each[0].namespace, each[0].name))
+        found = {informer.namespace or EVERY_NAMESPACE: informer.store.all() for informer in self._routes}
+        routes = [route for listed in found.values() for route, _ in listed]
         return RoutingSnapshot(
-            routes=tuple(route for route, _ in found),
-            generations={(route.namespace, route.name): generation for route, generation in found},
+            routes=tuple(sorted(routes, key=lambda route: (route.namespace, route.name))),
+            # Changes come in the order of their versions: whoever has the newest has all before it.
+            versions={where: max((version for _, version in listed), default=0) for where, listed in found.items()},
             endpoints=endpoints_by_service(each for informer in self._slices for each in informer.store.all()),
         )
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 from tidegate.kube.api import Manifest, Resource
 from tidegate.kube.informer import Kind
 from tidegate.model.traffic import Capabilities, RouteSettings, RouteState, TrafficSplit
+from tidegate.resources.router_report import RouterReport
 
 T = TypeVar("T")
 
@@ -55,8 +56,11 @@ class RouterBackend(Protocol):
     def settings(self, wanted: RouteSettings) -> RouteSettings | None:
         """The settings as far as this router can carry them, as `read` gives them back; None where it carries none."""
 
-    def read(self, children: Children) -> RouteState:
-        """The route as it is: split, settings, and who has taken it. NO_ROUTE where there is none."""
+    def read(self, namespace: str, children: Children, routers: Sequence[RouterReport]) -> RouteState:
+        """The route as it is: split, settings, and who has taken it. NO_ROUTE where there is none.
+
+        `routers` are Tidegate's own, those that live.
+        """
 
     def writes(
         self, owner: RouteOwner, split: TrafficSplit, wanted: RouteSettings, seen: RouteState

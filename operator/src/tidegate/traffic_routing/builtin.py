@@ -1,25 +1,28 @@
 """Tidegate's own router: a ModelRoute says how to split, an agent beside each Envoy carries it out."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from tidegate.errors import MalformedObject
 from tidegate.kube.api import MODEL_ROUTES, Manifest
 from tidegate.kube.informer import Kind
 from tidegate.model.traffic import NO_ROUTE, Capabilities, RouteSettings, RouteState, TrafficSplit
-from tidegate.resources.model_route import bounded, read_applied_by, read_route, read_version, route_manifest
+from tidegate.resources.model_route import bounded, read_route, read_version, route_manifest
 from tidegate.resources.names import PORT_NAME, labels
 from tidegate.resources.revision import owner as owner_reference
+from tidegate.resources.router_report import RouterReport, split_by_applied
 from tidegate.traffic_routing.backend import Children, RouteOwner, RouteWrite
 
 
 def read_state(manifest: Mapping[str, Any]) -> RouteState:
-    """Never fails for a spec that makes no sense: that one is to be written anew."""
+    """A route without who applied it. Never fails for a spec that makes no sense: that one is to be written anew."""
+    version, writer = read_version(manifest)
     try:
         route = read_route(manifest)
     except MalformedObject:
-        return RouteState(None, None, read_applied_by(manifest), *read_version(manifest))
-    return RouteState(route.split, route.settings, read_applied_by(manifest), *read_version(manifest))
+        return RouteState(version=version, writer=writer)
+    return RouteState(route.split, route.settings, version=version, writer=writer)
 
 
 MODEL_ROUTE = Kind(MODEL_ROUTES, read_state)
@@ -36,8 +39,12 @@ class Builtin:
     def settings(self, wanted: RouteSettings) -> RouteSettings:
         return bounded(wanted)
 
-    def read(self, children: Children) -> RouteState:
-        return next(iter(children(MODEL_ROUTE)), NO_ROUTE)
+    def read(self, namespace: str, children: Children, routers: Sequence[RouterReport]) -> RouteState:
+        route = next(iter(children(MODEL_ROUTE)), None)
+        if route is None:
+            return NO_ROUTE
+        applied_by, awaited = split_by_applied(routers, namespace, route.version)
+        return replace(route, applied_by=applied_by, awaited=awaited)
 
     def writes(
         self, owner: RouteOwner, split: TrafficSplit, wanted: RouteSettings, seen: RouteState

@@ -1,0 +1,84 @@
+"""What a router says of itself, written and read back side by side: one Lease for each router. Pure.
+
+It says that the router lives, as every Lease does, and up to which version its Envoy works with the routes that there
+are. Versions of one kind grow with each write, so one number tells of all routes, however many there are.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from tidegate.errors import MalformedObject
+from tidegate.resources.names import GROUP
+from tidegate.resources.revision import Manifest
+
+ROUTER = f"{GROUP}/router"
+"""A label: the Service that the router stands behind."""
+APPLIED = f"{GROUP}/applied-versions"
+EVERY_NAMESPACE = ""
+LIFETIME_SECONDS = 30
+"""A router that hasn't renewed its Lease for so long is gone: nobody waits for it."""
+
+
+@dataclass(frozen=True)
+class RouterIdentity:
+    """Whose Lease it is. With the pod's uid it goes when the pod does, however that ends."""
+
+    namespace: str
+    pod: str
+    uid: str
+    service: str
+
+
+@dataclass(frozen=True)
+class RouterReport:
+    """`applied`: the version up to which its Envoy has all routes, by the namespace that is followed, or ''."""
+
+    name: str
+    applied: Mapping[str, int]
+
+    def has(self, namespace: str, version: str) -> bool:
+        """Whether it works with a route of that version, or with a later one."""
+        upto = self.applied.get(namespace, self.applied.get(EVERY_NAMESPACE, -1))
+        return upto >= (int(version) if version.isdecimal() else 0)
+
+
+def report_manifest(router: RouterIdentity, applied: Mapping[str, int], now: datetime) -> Manifest:
+    """What `read_report` reads. `now` is aware, in UTC."""
+    owner = {"apiVersion": "v1", "kind": "Pod", "name": router.pod, "uid": router.uid}
+    return {
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": {
+            "name": router.pod,
+            "namespace": router.namespace,
+            "labels": {ROUTER: router.service},
+            "annotations": {APPLIED: json.dumps(dict(applied), sort_keys=True)},
+            **({"ownerReferences": [owner]} if router.uid else {}),
+        },
+        "spec": {
+            "holderIdentity": router.pod,
+            "leaseDurationSeconds": LIFETIME_SECONDS,
+            "renewTime": now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        },
+    }
+
+
+def read_report(lease: Mapping[str, Any]) -> RouterReport:
+    """Parses a router's Lease. Raises MalformedObject."""
+    metadata = lease["metadata"]
+    try:
+        applied = json.loads((metadata.get("annotations") or {}).get(APPLIED, "{}"))
+        return RouterReport(metadata["name"], {str(where): int(version) for where, version in applied.items()})
+    except (ValueError, TypeError, AttributeError) as error:
+        raise MalformedObject(f"metadata.annotations: {APPLIED} is unreadable: {error}") from error
+
+
+def split_by_applied(
+    routers: Sequence[RouterReport], namespace: str, version: str
+) -> tuple[frozenset[str], frozenset[str]]:
+    """The routers that work with a route of this version, and those that don't yet."""
+    has = frozenset(router.name for router in routers if router.has(namespace, version))
+    return has, frozenset(router.name for router in routers) - has
