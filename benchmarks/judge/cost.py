@@ -21,11 +21,11 @@ from urllib.parse import parse_qs, urlsplit
 from benchmarks.errors import BenchmarkError
 from benchmarks.judge.tidegate_defaults import default_spec
 from benchmarks.markdown import met
-from tidegate.controller.verdict_cache import VerdictCache
 from tidegate.judge.case import Criteria
-from tidegate.metrics.collector import MetricsCollector
+from tidegate.judge.verdict import answer
+from tidegate.metrics.collector import Look, MetricsCollector
 from tidegate.metrics.providers.prometheus import PrometheusMetrics
-from tidegate.model.evidence import Answer
+from tidegate.model.evidence import Answer, MetricsGap
 from tidegate.model.status import Rollout, Shift
 from tidegate.model.traffic import Arms
 
@@ -63,17 +63,18 @@ def cost_of_a_poll(polls: int = POLLS) -> Cost:
     rollout = Rollout(ARMS.candidate, BEGAN, 1, BEGAN, (Shift(BEGAN, 10),))
     spent: list[float] = []
     with _prometheus() as (url, asked):
-        collector, verdict_cache = MetricsCollector(PrometheusMetrics(url)), VerdictCache()
+        collector = MetricsCollector(PrometheusMetrics(url))
         gc.collect()
         gc.freeze()  # as the operator does once it's built
         for number in range(1, polls + NOT_COUNTED + 1):
             if number == NOT_COUNTED + 1:
                 before = asked()
             began = process_time()
-            measurements = collector.measurements(
-                ARMS, rollout, spec, propagation_delay=step, until=BEGAN + number * step
-            )
-            verdict = verdict_cache.judge((ARMS.namespace, ARMS.name), measurements, Criteria(analysis, 1e-9))
+            criteria, until = Criteria(analysis, 1e-9), BEGAN + number * step
+            measured = collector.measure(Look(ARMS, rollout, spec, criteria, step, until))
+            if isinstance(measured, MetricsGap):
+                raise BenchmarkError(f"a poll's cost can't be told: {measured.message}")
+            verdict = answer(measured.test, criteria, measured.measurements)
             spent.append((process_time() - began) * 1000)
         queries = (asked() - before) / polls
     if verdict.answer not in (Answer.NOT_ENOUGH, Answer.ACCEPTABLE):

@@ -9,9 +9,11 @@ import pytest
 from tidegate.judge.sampling import Segment
 from tidegate.metrics.accumulate import (
     Comparison,
-    FoldState,
+    DetailsFold,
     Reading,
-    accumulate,
+    TrafficFold,
+    accumulate_details,
+    accumulate_traffic,
     share_between,
     share_of,
 )
@@ -21,7 +23,7 @@ from tidegate.model.traffic import Arms, Share
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 STEP = timedelta(seconds=5)
-BEFORE_TRAFFIC = FoldState()
+NOTHING = TrafficFold()
 ROUTER = Process(instance="router")
 STABLE_REQUESTS, CANDIDATE_REQUESTS = (
     SeriesKey(ROUTER, "a", REQUESTS),
@@ -66,15 +68,20 @@ def took(fast: int, requests: int) -> Durations:
 
 def folded(
     traffic: Sequence[Sample],
-    details: Sequence[Sample] | None = None,
     *,
     over: Segment | None = None,
     of: Comparison | None = None,
-    state: FoldState = BEFORE_TRAFFIC,
+    state: TrafficFold = NOTHING,
     first: int = 0,
-) -> tuple[FoldState, tuple[Increment, ...]]:
-    details = details if details is not None else [NO_DETAILS] * len(traffic)
-    return accumulate(state, of or comparison(), over or segment(), first, traffic, details)
+) -> tuple[TrafficFold, tuple[Increment, ...]]:
+    return accumulate_traffic(state, of or comparison(), over or segment(), first, traffic)
+
+
+def detailed(
+    details: Sequence[Sample], *, over: Segment | None = None, of: Comparison | None = None
+) -> tuple[Increment, ...]:
+    """Of blocks that begin with the segment."""
+    return accumulate_details(DetailsFold(), of or comparison(), over or segment(), 0, details)[1]
 
 
 def requests_of(increments: Sequence[Increment]) -> list[tuple[int, int, int]]:
@@ -123,7 +130,7 @@ def test_an_increment_says_until_when_it_is() -> None:
 
 def test_an_increment_with_latency_says_what_share_of_the_requests_a_pod_gets() -> None:
     details = [{**pod("a", 1, n, n), **pod("a", 2, n, n), **pod("a", 3, n, n), **pod("b", 4, 0, 0)} for n in range(3)]
-    _, increments = folded([routers(0, 0), routers(75, 25), routers(150, 50)], details, over=segment(weight=25))
+    increments = detailed(details, over=segment(weight=25))
 
     assert [each.load for each in increments] == [None, Load(0.25, 0.25)]
 
@@ -131,13 +138,19 @@ def test_an_increment_with_latency_says_what_share_of_the_requests_a_pod_gets() 
 def test_point_by_point_is_the_same_as_all_together() -> None:
     traffic = [routers(100, 10), {}, routers(190, 20, failed=1), routers(280, 31, failed=1)]
     details = [pod("b", 1, count, 2 * count) for count in (0, 1, 5, 9)]
-    state = BEFORE_TRAFFIC
+    state, detail_state = NOTHING, DetailsFold()
     increments: list[Increment] = []
+    more_detailed: list[Increment] = []
     for index, (one, other) in enumerate(zip(traffic, details, strict=True)):
-        state, more = folded([one], [other], state=state, first=index)
+        state, more = folded([one], state=state, first=index)
         increments += more
+        detail_state, more = accumulate_details(detail_state, comparison(), segment(), index, [other])
+        more_detailed += more
 
-    assert (state, tuple(increments)) == folded(traffic, details)
+    assert (state, tuple(increments)) == folded(traffic)
+    assert (detail_state, tuple(more_detailed)) == accumulate_details(
+        DetailsFold(), comparison(), segment(), 0, details
+    )
 
 
 def test_a_missing_point_is_a_gap_until_the_next_one_that_is_there() -> None:
@@ -170,37 +183,34 @@ def test_what_the_candidate_has_answered_is_exposed_also_where_nothing_is_judged
 
 
 DELAYED = segment(delay=2)
-COUNTING = [routers(100 * count, 10 * count) for count in range(1, 10)]
 
 
 def test_details_are_read_once_in_a_propagation_delay_and_from_when_the_split_has_settled() -> None:
-    details = [{**pod("a", 1, 10 * count, 10 * count), **pod("b", 2, count, 2 * count)} for count in range(7)]
-    _, increments = folded(COUNTING[:7], details, over=DELAYED)
-
-    assert [increment.candidate.durations for increment in increments] == [
-        NO_DURATIONS,
-        NO_DURATIONS,
-        NO_DURATIONS,
-        took(2, 4),
-        NO_DURATIONS,
-        took(2, 4),
-    ]
-    assert increments[3] == Increment(
-        at(4), Counts(100, durations=took(20, 20)), Counts(10, durations=took(2, 4)), {"b-2": Counts(4, 0, took(2, 4))}
-    )
-
-
-def test_details_of_before_a_split_has_settled_are_no_part_of_what_comes_after_even_if_a_point_is_missing() -> None:
-    details = [{**pod("a", 1, count, count), **pod("b", 2, count, count)} for count in range(7)]
-    traffic = [*COUNTING[:2], {}, *COUNTING[3:7]]
-    _, increments = folded(traffic, details, over=DELAYED)
+    details = [{**pod("a", 1, 20 * count, 20 * count), **pod("b", 2, 2 * count, 4 * count)} for count in range(4)]
+    increments = detailed(details, over=DELAYED)
 
     assert [(each.until, each.candidate.durations) for each in increments] == [
         (at(1), NO_DURATIONS),
+        (at(2), NO_DURATIONS),
         (at(3), NO_DURATIONS),
-        (at(4), NO_DURATIONS),
+        (at(4), took(2, 4)),
         (at(5), NO_DURATIONS),
-        (at(6), took(2, 2)),
+        (at(6), took(2, 4)),
+    ]
+    assert increments[3] == Increment(
+        at(4), Counts(durations=took(20, 20)), Counts(durations=took(2, 4)), {"b-2": Counts(4, 0, took(2, 4))}
+    )
+
+
+def test_details_of_before_a_split_has_settled_are_no_part_of_what_comes_after() -> None:
+    details = [{**pod("a", 1, count, count), **pod("b", 2, count, count)} for count in range(4)]
+    increments = detailed(details, over=DELAYED, of=comparison(began=-9))
+
+    assert [(each.until, each.candidate.durations) for each in increments] == [
+        (at(3), NO_DURATIONS),
+        (at(4), took(1, 1)),
+        (at(5), NO_DURATIONS),
+        (at(6), took(1, 1)),
     ]
 
 
@@ -209,7 +219,7 @@ def test_each_pod_of_the_candidate_is_counted_by_itself() -> None:
         failed = SeriesKey(Process("servers", "10.0.0.2:8082", "b-2"), "b", FAILED_IN_POD, "500")
         return {**pod("b", 1, count, 2 * count), **pod("b", 2, count, count), failed: count}
 
-    _, increments = folded(COUNTING[:3], [details(count) for count in (0, 3, 7)])
+    increments = detailed([details(count) for count in (0, 3, 7)])
 
     assert [dict(increment.pods) for increment in increments] == [
         {},
@@ -246,16 +256,16 @@ def test_each_pod_of_the_candidate_is_counted_by_itself() -> None:
 def test_the_first_requests_of_a_server_do_not_count_for_latency(
     details: Sequence[Mapping[SeriesKey, float]], expected: Sequence[int]
 ) -> None:
-    _, increments = folded(COUNTING[:5], details)
+    increments = detailed(details)
     assert [increment.candidate.durations.total for increment in increments] == expected
 
 
 def test_what_a_server_predicts_counts_also_while_it_warms_up() -> None:
     cats = SeriesKey(Process("servers", "10.0.0.1:8082", "b-1"), "b", CLASS, "cat")
     details = [{}, {**pod("b", 1, 0, 90), cats: 90.0}, {**pod("b", 1, 0, 9), cats: 9.0}]
-    _, increments = folded(COUNTING[:3], details)
+    increments = detailed(details)
 
-    assert increments[-1].candidate == Counts(10, 0, took(0, 0), Predictions({"cat": 9}))
+    assert increments[-1].candidate == Counts(0, 0, took(0, 0), Predictions({"cat": 9}))
 
 
 @pytest.mark.parametrize(
@@ -265,10 +275,17 @@ def test_what_a_server_predicts_counts_also_while_it_warms_up() -> None:
         pytest.param(Durations((1.0, math.inf), (5, 5)), "0.5", "0.5", id="between today and the reference"),
     ],
 )
-def test_buckets_that_differ_are_refused(reference: Durations, stable: str, candidate: str) -> None:
-    details = [{**pod("a", 1, count, count, stable), **pod("b", 2, count, count, candidate)} for count in range(3)]
-    with pytest.raises(ValueError, match="different buckets"):
-        folded(COUNTING[:3], details, of=comparison(reference=reference))
+def test_latency_in_other_buckets_does_not_count_and_all_else_does(
+    reference: Durations, stable: str, candidate: str
+) -> None:
+    cats = SeriesKey(Process("servers", "10.0.0.2:8082", "b-2"), "b", CLASS, "cat")
+    details = [
+        {**pod("a", 1, count, count, stable), **pod("b", 2, count, count, candidate), cats: count} for count in range(3)
+    ]
+    state, increments = accumulate_details(DetailsFold(), comparison(reference=reference), segment(), 0, details)
+
+    assert state.histograms_differ
+    assert increments[-1] == Increment(at(2), Counts(), Counts(predictions=Predictions({"cat": 1})))
 
 
 def test_a_share_is_of_the_latest_points_that_are_a_span_apart() -> None:

@@ -9,11 +9,15 @@ import pytest
 
 from tests.operator.metrics.test_accumulate import pod, routers
 from tidegate.errors import MetricsUnavailable
-from tidegate.metrics.collector import MetricsCollector
-from tidegate.metrics.increments import Sample
+from tidegate.judge.case import Criteria
+from tidegate.judge.overdispersion import LARGEST
+from tidegate.metrics import collector as module
+from tidegate.metrics.collector import Look, Measured, MetricsCollector
+from tidegate.metrics.increments import ANSWERED, Process, Sample, SeriesKey
 from tidegate.metrics.observers.envoy import RouterCounters
+from tidegate.metrics.observers.model_server import ServerCounters, ServerRequests
 from tidegate.metrics.provider import CounterQuery
-from tidegate.model.evidence import Measurements, MetricsGap
+from tidegate.model.evidence import NO_DURATIONS, MetricsGap
 from tidegate.model.spec import ModelDeploymentSpec
 from tidegate.model.status import Rollout, Shift
 from tidegate.model.traffic import Arms, Share
@@ -26,35 +30,43 @@ ARMS = Arms("shop", "digits", "a", "b")
 class Recorded:
     """A provider whose counters grow with time. The candidate's servers have a bucket of their own if that is asked."""
 
-    def __init__(self, candidate_bound: str = "0.5") -> None:
+    def __init__(self, candidate_bound: str = "0.5", *, failing: bool = False) -> None:
         self.candidate_bound = candidate_bound
-        self.up = True
-        self.asked = 0
+        self.failing = failing
+        self.up = self.servers_up = True
+        self.asked = self.most_points = 0
 
     def samples(self, query: CounterQuery, start: datetime, step: timedelta, points: int) -> list[Sample]:
         self.asked += 1
-        if not self.up:
+        self.most_points = max(self.most_points, points)
+        if not self.up or (not self.servers_up and isinstance(query, ServerCounters)):
             raise MetricsUnavailable("Prometheus is away")
-        sample = self._routers if isinstance(query, RouterCounters) else self._servers
-        taken = [sample((start - BEGAN + index * step) // STEP) for index in range(points)]
-        wanted = re.compile(".+") if sample == self._routers else re.compile(_revisions(query.promql))
-        return [{key: value for key, value in each.items() if wanted.fullmatch(key.revision)} for each in taken]
+        wanted = re.compile(_revisions(query.promql))
+        return [self._sample(query, wanted, (start - BEGAN + index * step) / STEP) for index in range(points)]
 
     def series(self, promql: str, start: datetime, step: timedelta, points: int) -> list[list[float | None]]:
         raise AssertionError("nobody asks")
 
-    def _routers(self, point: int) -> Sample:
-        return routers(1000 + 90 * point, 10 * point)
+    def _sample(self, query: CounterQuery, wanted: re.Pattern[str], point: float) -> Sample:
+        if isinstance(query, RouterCounters):
+            failed = 5 * point if self.failing else None
+            return routers(1000 + 90 * point, 10 * point, failed)
+        if isinstance(query, ServerRequests):
+            return self._requests(point)
+        return {key: value for key, value in self._servers(point).items() if wanted.fullmatch(key.revision)}
 
-    def _servers(self, point: int) -> Sample:
-        count = max(0, point)
+    def _requests(self, point: float) -> Sample:
+        owner = Process("servers", "10.0.0.1:8082", "a-1")
+        return {SeriesKey(owner, "a", ANSWERED, "200"): 7 * point, SeriesKey(owner, "b", ANSWERED, "200"): 3 * point}
+
+    def _servers(self, point: float) -> Sample:
+        count = max(0.0, point)
         return {**pod("a", 1, count, count), **pod("b", 2, count, count, self.candidate_bound)}
 
 
 def _revisions(promql: str) -> str:
     found = re.search(r'revision=~?"([^"]+)"', promql)
-    assert found is not None
-    return found.group(1)
+    return found.group(1) if found else ".+"
 
 
 @pytest.fixture
@@ -63,12 +75,30 @@ def spec(a_spec: Callable[..., ModelDeploymentSpec]) -> ModelDeploymentSpec:
     return replace(spec, analysis=replace(spec.analysis, interval=STEP))
 
 
-def measured(
-    collector: MetricsCollector, spec: ModelDeploymentSpec, until: int, candidate: str = "b"
-) -> Measurements | MetricsGap:
+def measured(collector: MetricsCollector, spec: ModelDeploymentSpec, until: int, candidate: str = "b") -> Measured:
     rollout = Rollout(candidate, BEGAN, 1, BEGAN, (Shift(BEGAN, 10),))
     arms = replace(ARMS, candidate=candidate)
-    return collector.measurements(arms, rollout, spec, propagation_delay=STEP, until=BEGAN + until * STEP)
+    found = collector.measure(Look(arms, rollout, spec, Criteria(spec.analysis, 0.05), STEP, BEGAN + until * STEP))
+    assert isinstance(found, Measured)
+    return found
+
+
+def seen(found: Measured) -> tuple[object, ...]:
+    """All that a verdict is made of."""
+    test, measurements = found
+    return (
+        measurements,
+        test.increments,
+        test.last,
+        test.stable,
+        test.candidate,
+        test.pods,
+        [(metric.log_worse(), metric.log_acceptable()) for metric in test.metrics],
+    )
+
+
+def requests_of(found: Measured) -> tuple[int, int]:
+    return found.test.stable.requests, found.test.candidate.requests
 
 
 def test_each_point_is_asked_for_once(spec: ModelDeploymentSpec) -> None:
@@ -88,9 +118,28 @@ def test_a_restart_comes_to_the_same(spec: ModelDeploymentSpec) -> None:
     for until in range(5):
         last = measured(collector, spec, until)
 
-    assert isinstance(last, Measurements)
-    assert [increment.until for increment in last.increments] == [BEGAN + point * STEP for point in range(1, 5)]
-    assert measured(MetricsCollector(Recorded()), spec, 4) == last
+    assert requests_of(last) == (4 * 90, 4 * 10)
+    assert seen(measured(MetricsCollector(Recorded()), spec, 4)) == seen(last)
+
+
+def test_what_is_far_behind_is_read_in_parts_and_comes_to_the_same(
+    spec: ModelDeploymentSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = measured(MetricsCollector(Recorded()), spec, 40)
+    monkeypatch.setattr(module, "POINTS_AT_ONCE", 3)
+    monkeypatch.setattr(module, "BLOCKS_AT_ONCE", 2)
+    monkeypatch.setattr(module, "PARTS_OF_A_LOOK", 5)
+    provider = Recorded()
+    collector = MetricsCollector(provider)
+    first = measured(collector, spec, 40)
+
+    assert [gap.reason for gap in first.measurements.missing] == ["CatchingUp", "CatchingUp"]  # traffic, details
+    assert requests_of(first) == (14 * 90, 14 * 10)
+    assert provider.most_points <= 15 * 60 // 5 + 1
+
+    for _ in range(4):
+        last = measured(collector, spec, 40)
+    assert seen(last) == seen(whole)
 
 
 def test_after_an_outage_of_the_provider_all_goes_on_as_if_there_had_been_none(spec: ModelDeploymentSpec) -> None:
@@ -98,27 +147,90 @@ def test_after_an_outage_of_the_provider_all_goes_on_as_if_there_had_been_none(s
     collector = MetricsCollector(provider)
     measured(collector, spec, 1)
     provider.up = False
-    assert measured(collector, spec, 2) == MetricsGap("MetricsUnavailable", "Prometheus is away")
+    away = measured(collector, spec, 2)
+    assert set(away.measurements.missing) == {MetricsGap("MetricsUnavailable", "Prometheus is away")}
 
     provider.up = True
-    assert measured(collector, spec, 3) == measured(MetricsCollector(Recorded()), spec, 3)
+    assert seen(measured(collector, spec, 3)) == seen(measured(MetricsCollector(Recorded()), spec, 3))
 
 
-def test_buckets_that_differ_are_said_each_time_and_nothing_is_counted_twice(spec: ModelDeploymentSpec) -> None:
-    provider = Recorded(candidate_bound="0.25")
+def test_traffic_is_judged_with_care_while_nothing_could_be_learned_from_stable(spec: ModelDeploymentSpec) -> None:
+    provider = Recorded()
+    provider.servers_up = False
     collector = MetricsCollector(provider)
-    gaps = [measured(collector, spec, until) for until in (3, 4)]
+    blind = measured(collector, spec, 3)
 
-    assert {gap.reason for gap in gaps if isinstance(gap, MetricsGap)} == {"HistogramsDiffer"}
-    provider.candidate_bound = "0.5"
-    assert measured(collector, spec, 4) == measured(MetricsCollector(Recorded()), spec, 4)
+    assert requests_of(blind) == (3 * 90, 3 * 10)
+    assert blind.test.parameters.overdispersion.errors == LARGEST
+    assert [gap.reason for gap in blind.measurements.missing] == ["MetricsUnavailable"]
+
+    provider.servers_up = True
+    assert seen(measured(collector, spec, 4)) == seen(measured(MetricsCollector(Recorded()), spec, 4))
+
+
+def test_buckets_that_differ_take_latency_away_and_nothing_else(spec: ModelDeploymentSpec) -> None:
+    collector = MetricsCollector(Recorded(candidate_bound="0.25"))
+    found = [measured(collector, spec, until) for until in (3, 4)]
+
+    assert [gap.reason for each in found for gap in each.measurements.missing] == ["HistogramsDiffer"] * 2
+    assert requests_of(found[-1]) == (4 * 90, 4 * 10)
+    assert found[-1].test.candidate.durations == NO_DURATIONS
 
 
 def test_another_rollout_has_nothing_of_the_one_before(spec: ModelDeploymentSpec) -> None:
     collector = MetricsCollector(Recorded())
     measured(collector, spec, 4)
 
-    assert measured(collector, spec, 4, candidate="c") == measured(MetricsCollector(Recorded()), spec, 4, candidate="c")
+    fresh = measured(MetricsCollector(Recorded()), spec, 4, candidate="c")
+    assert seen(measured(collector, spec, 4, candidate="c")) == seen(fresh)
+
+
+@pytest.mark.parametrize("seconds", [1, 5, 10, 60])
+def test_times_only_go_forward_when_the_interval_is_edited(spec: ModelDeploymentSpec, seconds: int) -> None:
+    collector = MetricsCollector(Recorded())
+    measured(collector, spec, 24)
+    edited = replace(spec, analysis=replace(spec.analysis, interval=timedelta(seconds=seconds)))
+    for until in range(25, 49):
+        last = measured(collector, edited, until)
+
+    assert requests_of(last) == (48 * 90, 48 * 10)
+
+
+def test_evidence_is_kept_where_an_edit_leaves_its_test_as_it_is(spec: ModelDeploymentSpec) -> None:
+    collector = MetricsCollector(Recorded())
+    measured(collector, spec, 4)
+    edited = replace(spec, analysis=replace(spec.analysis, deadline=timedelta(days=2), false_promotion=0.2))
+
+    assert requests_of(measured(collector, edited, 5)) == (5 * 90, 5 * 10)
+
+
+def test_evidence_is_gathered_anew_from_an_edit_that_asks_for_another_test(spec: ModelDeploymentSpec) -> None:
+    collector = MetricsCollector(Recorded())
+    measured(collector, spec, 4)
+    edited = replace(spec, analysis=replace(spec.analysis, false_rollback=0.1))
+    measured(collector, edited, 5)
+    found = measured(collector, edited, 6)
+
+    assert requests_of(found) == (2 * 90, 2 * 10)
+    assert found.measurements.exposed.requests == 6 * 10
+
+
+def test_what_was_shown_worse_stays_so_whatever_is_edited(spec: ModelDeploymentSpec) -> None:
+    collector = MetricsCollector(Recorded(failing=True))
+    assert measured(collector, spec, 6).test.rejected_at
+    mild = replace(spec, analysis=replace(spec.analysis, false_rollback=1e-9))
+
+    assert measured(collector, mild, 7).test.rejected_at
+
+
+def test_who_counts_requests_may_be_edited(spec: ModelDeploymentSpec) -> None:
+    collector = MetricsCollector(Recorded())
+    measured(collector, spec, 4)
+    edited = replace(spec, analysis=replace(spec.analysis, requests_from="Servers"))
+    for until in (5, 6):
+        found = measured(collector, edited, until)
+
+    assert requests_of(found) == (4 * 90 + 7, 4 * 10 + 3)
 
 
 def test_a_share_is_taken_from_what_has_been_collected_and_asked_for_where_nothing_was(

@@ -13,13 +13,14 @@ import pytest
 
 from tests.conftest import Scraped, until
 from tidegate.errors import MetricsUnavailable
-from tidegate.metrics.collector import MetricsCollector
+from tidegate.judge.case import Criteria
+from tidegate.metrics.collector import Look, Measured, MetricsCollector
 from tidegate.metrics.increments import Process, Sample, SeriesKey
 from tidegate.metrics.observers.envoy import RouterCounters
 from tidegate.metrics.observers.model_server import ServerCounters
 from tidegate.metrics.providers.prometheus import PrometheusMetrics
 from tidegate.metrics.providers.prometheus_auth import PrometheusAccess
-from tidegate.model.evidence import Counts, Durations, Measurements, MetricsGap, total
+from tidegate.model.evidence import Counts, Durations, MetricsGap
 from tidegate.model.spec import ModelDeploymentSpec
 from tidegate.model.status import Rollout, Shift
 from tidegate.model.traffic import Arms, Share
@@ -125,7 +126,7 @@ def test_a_range_has_a_sample_per_point_also_where_there_was_nothing(
     assert list(long_ago[-1].values()) == [100.0]
 
 
-MeasurementsOf = Callable[..., Measurements | MetricsGap]
+MeasurementsOf = Callable[..., Measured]
 
 
 @pytest.fixture
@@ -133,14 +134,12 @@ def measurements_of(metrics: PrometheusMetrics, a_spec: Callable[..., ModelDeplo
     """What is measured of a rollout of `b` beside `a`, whose canary began at `since`, up to `end`."""
     spec = replace(a_spec(), analysis=replace(a_spec().analysis, interval=SECOND))
 
-    def measure(
-        name: str, since: datetime, end: datetime, collector: MetricsCollector | None = None
-    ) -> Measurements | MetricsGap:
+    def measure(name: str, since: datetime, end: datetime, collector: MetricsCollector | None = None) -> Measured:
         rollout = Rollout("b", since, 1, since, (Shift(since, 10),))
-        arms = Arms("shop", name, "a", "b")
-        return (collector or MetricsCollector(metrics)).measurements(
-            arms, rollout, spec, propagation_delay=SECOND, until=end
-        )
+        look = Look(Arms("shop", name, "a", "b"), rollout, spec, Criteria(spec.analysis, 0.05), SECOND, end)
+        measured = (collector or MetricsCollector(metrics)).measure(look)
+        assert isinstance(measured, Measured)
+        return measured
 
     return measure
 
@@ -158,18 +157,13 @@ def test_the_first_failure_of_a_series_that_is_born_with_it_is_counted(
         buckets("born", "a", 180, 190),
         buckets("born", "b", 4, 10),
     )
-    measurements = measurements_of("born", since, end)
+    test, measurements = measurements_of("born", since, end)
 
-    assert isinstance(measurements, Measurements)
     assert measurements.exposed == Counts(10, 3)
     assert measurements.reference == Durations((0.5, math.inf), (90, 100))
     bounds = (0.5, math.inf)
-    assert total([increment.candidate for increment in measurements.increments]) == Counts(
-        10, 3, Durations(bounds, (4, 10))
-    )
-    assert total([increment.stable for increment in measurements.increments]) == Counts(
-        90, 0, Durations(bounds, (90, 90))
-    )
+    assert test.candidate == Counts(10, 3, Durations(bounds, (4, 10)))
+    assert test.stable == Counts(90, 0, Durations(bounds, (90, 90)))
 
 
 def test_a_restarted_operator_sees_the_same(
@@ -181,7 +175,9 @@ def test_a_restarted_operator_sees_the_same(
     collector = MetricsCollector(metrics)
 
     measurements_of("again", since, middle, collector)
-    assert measurements_of("again", since, end, collector) == measurements_of("again", since, end)
+    gone_on, anew = measurements_of("again", since, end, collector), measurements_of("again", since, end)
+    assert (gone_on.measurements, gone_on.test.last) == (anew.measurements, anew.test.last)
+    assert (gone_on.test.stable, gone_on.test.candidate) == (anew.test.stable, anew.test.candidate)
 
 
 def test_a_share_counts_live_and_preview_apart(
@@ -204,10 +200,12 @@ def test_without_series_of_the_routers_nothing_can_be_seen(
     at = scrape()
 
     assert MetricsCollector(metrics).share("shop", "nobody", a_spec(), SECOND, at) is None
-    assert measurements_of("nobody", at - 3 * SECOND, at) == MetricsGap(
-        "NoRouterSeries",
-        "Prometheus has no counters of the routers for shop/nobody; "
-        "check that it scrapes the router's pods (port 9902, /stats/prometheus)",
+    assert measurements_of("nobody", at - 3 * SECOND, at).measurements.missing == (
+        MetricsGap(
+            "NoRouterSeries",
+            "Prometheus has no counters of the routers for shop/nobody; "
+            "check that it scrapes the router's pods (port 9902, /stats/prometheus)",
+        ),
     )
 
 
@@ -230,7 +228,8 @@ def test_prometheus_away_is_told_with_its_address(
 
     with pytest.raises(MetricsUnavailable, match=f"Prometheus at {url} can't be reached"):
         metrics.samples(RouterCounters("shop", "one", ("a",)), whole_second(), SECOND, 1)
-    assert isinstance(measurements_of("one", whole_second(), whole_second(), MetricsCollector(metrics)), MetricsGap)
+    away = measurements_of("one", whole_second(), whole_second(), MetricsCollector(metrics))
+    assert {gap.reason for gap in away.measurements.missing} == {"MetricsUnavailable"}
     assert MetricsCollector(metrics).share("shop", "one", a_spec(), SECOND, whole_second()) is None
 
 

@@ -1,14 +1,13 @@
 """The second of the four verbs: what the counters say about what was observed."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
-from tidegate.controller.verdict_cache import VerdictCache
 from tidegate.decide.criteria import criteria_for
 from tidegate.judge.sampling import INGESTION_LAG
-from tidegate.judge.verdict import NOTHING_TO_JUDGE
-from tidegate.metrics.collector import MetricsCollector
-from tidegate.model.evidence import Verdict
+from tidegate.judge.verdict import NOTHING_TO_JUDGE, answer, cannot_see
+from tidegate.metrics.collector import Look, MetricsCollector
+from tidegate.model.evidence import MetricsGap, Verdict
 from tidegate.model.observation import Observation
 from tidegate.model.revision import RevisionState
 from tidegate.model.status import Status
@@ -20,7 +19,6 @@ class RolloutJudge:
     """Adds the verdict and the observed share to an Observation. Safe to use from several threads, one per object."""
 
     collector: MetricsCollector
-    verdicts: VerdictCache = field(default_factory=VerdictCache)
 
     def judge(self, observation: Observation) -> Observation:
         """The same observation with its `verdict` and `share`. What the metrics can't tell is part of the answer."""
@@ -31,23 +29,25 @@ class RolloutJudge:
     def forget(self, namespace: str, name: str) -> None:
         """Drops what is kept of a ModelDeployment that has no rollout any more."""
         self.collector.forget(namespace, name)
-        self.verdicts.forget(namespace, name)
 
     def _verdict(self, observation: Observation) -> Verdict:
         namespace, name, recorded = observation.namespace, observation.name, observation.recorded
         if recorded.rollout is None or recorded.stable is None:
             self.forget(namespace, name)
             return NOTHING_TO_JUDGE
-        measurements = self.collector.measurements(
+        look = Look(
             Arms(namespace, name, recorded.stable, recorded.rollout.candidate),
             recorded.rollout,
             observation.spec,
-            propagation_delay=observation.propagation_delay,
-            until=observation.now - INGESTION_LAG,
+            criteria_for(observation.spec, recorded.rollout),
+            observation.propagation_delay,
+            observation.now - INGESTION_LAG,
         )
-        criteria = criteria_for(observation.spec, recorded.rollout)
+        measured = self.collector.measure(look)
+        if isinstance(measured, MetricsGap):
+            return cannot_see(measured)
         nodes = observation.state(recorded.rollout.candidate).nodes
-        return self.verdicts.judge((namespace, name), measurements, criteria, nodes)
+        return answer(measured.test, look.criteria, measured.measurements, nodes)
 
     def _share(self, observation: Observation) -> Share | None:
         if observation.split is None or not _anybody_beside(observation.recorded, observation.revisions):

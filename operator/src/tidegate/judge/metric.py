@@ -27,6 +27,8 @@ class Metric:
     name: str
     weight: float
     is_needed = True
+    reads_details = False
+    """Whether it is about latency, which comes from the servers; else it is about requests and failures."""
 
     def __init__(self) -> None:
         self.worse: list[EProcess] = []
@@ -93,7 +95,7 @@ class Ceiling(Metric):
 class LatencyMetric(Metric):
     """Requests slower than boundaries near stable's percentiles, chosen before what is judged by them."""
 
-    name, weight = "latency", 0.3
+    name, weight, reads_details = "latency", 0.3, True
 
     def __init__(self, latency: Latency, reference: Durations, overdispersion: Overdispersion) -> None:
         super().__init__()
@@ -132,7 +134,7 @@ class LatencyMetric(Metric):
 class LatencyCeiling(Metric):
     """The candidate's percentiles against fixed limits: of p99 250 ms, at most 1 % may be slower than 250 ms."""
 
-    name, weight, is_needed = "latency ceiling", 0.1, False
+    name, weight, is_needed, reads_details = "latency ceiling", 0.1, False, True
 
     def __init__(self, latency: Latency, overdispersion: Overdispersion) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
 """When the counters are read: a grid anchored at each shift of traffic, so that no increment spans two splits."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -33,6 +33,18 @@ class Segment:
     def instant(self, index: int) -> datetime:
         """The time of a point, 0 ≤ index < points."""
         return self.start + index * self.step
+
+    @property
+    def blocks(self) -> "Segment":
+        """The same time in blocks of a propagation delay: its points are where they end."""
+        count = (self.points - 1) // self.delay_points + 1 if self.points else 0
+        return Segment(self.start, self.delay_points * self.step, count, 1)
+
+    def parts(self, done: datetime | None, most: int) -> Iterator[tuple[int, int]]:
+        """The points later than `done`, at most so many at once: the index of the first, and how many."""
+        first = 0 if done is None else max(0, (done - self.start) // self.step + 1)
+        for index in range(first, self.points, most):
+            yield index, min(most, self.points - index)
 
 
 def segments(

@@ -5,7 +5,8 @@ knows what the one before it knew. Its bounds rest on Ville's inequality (see `j
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from tidegate.judge.confidence_sequence import ConfidenceSequence
@@ -34,6 +35,23 @@ class SequentialTestParameters:
     concurrent: bool = True
     reference: Durations = NO_DURATIONS
     overdispersion: Overdispersion = BY_CHANCE
+
+    def is_same_test(self, other: "SequentialTestParameters") -> bool:
+        """Whether evidence under the one is evidence under the other: they differ in nothing that is tested."""
+        return self._tested() == other._tested()
+
+    def _tested(self) -> "SequentialTestParameters":
+        analysis = replace(
+            self.analysis,
+            interval=timedelta(),
+            false_promotion=0.0,
+            queries=(),
+            requests_from="",
+            on_inconclusive=Policy.HOLD,
+            on_metrics_unavailable=Policy.HOLD,
+            deadline=timedelta(),
+        )
+        return replace(self, analysis=analysis)
 
 
 class EvidenceSnapshot(NamedTuple):
@@ -70,22 +88,45 @@ class SequentialTest:
         )
         self.confidence_sequence = ConfidenceSequence(analysis.false_rollback)
         self.drift = Drift(analysis.predictions)
-        self._suspected = False
+        self._suspected_at: datetime | None = None
 
     def update(self, increment: Increment) -> None:
-        """Takes in the next increment."""
+        """Takes in the next increment of everything."""
+        self.update_traffic(increment)
+        self.update_details(increment)
+
+    def update_traffic(self, increment: Increment) -> None:
+        """Takes in the requests and failures of the next increment, which may be known before its details."""
         for metric in self.metrics:
-            metric.update(increment)
-        self._add_up(increment)
+            if not metric.reads_details:
+                metric.update(increment)
         if self.parameters.concurrent:
             self.confidence_sequence.add(
                 (increment.candidate.failed, increment.candidate.requests),
                 (increment.stable.failed, increment.stable.requests),
             )
-            self.drift.add(increment.candidate.predictions, increment.stable.predictions)
-        self.last = self._weighed()
-        self.highest = max(self.highest, self.last.log_worse)
-        self._confirm(increment.candidate.requests > 0)
+        self.increments += 1
+        ceiling = self.parameters.analysis.error_rate.ceiling
+        if increment.stable.requests:
+            self.stable_is_unwell = increment.stable.failed > ceiling * increment.stable.requests
+        self.stable = self.stable + Counts(increment.stable.requests, increment.stable.failed)
+        self.candidate = self.candidate + Counts(increment.candidate.requests, increment.candidate.failed)
+        self._weigh(increment.until, increment.candidate.requests > 0)
+
+    def update_details(self, increment: Increment) -> None:
+        """Takes in the latency, the predictions and the pods of the next increment."""
+        for metric in self.metrics:
+            if metric.reads_details:
+                metric.update(increment)
+        stable, candidate = _details(increment.stable), _details(increment.candidate)
+        if stable == candidate == Counts() and not increment.pods:
+            return
+        if self.parameters.concurrent:
+            self.drift.add(candidate.predictions, stable.predictions)
+        self.stable, self.candidate = self.stable + stable, self.candidate + candidate
+        for pod, counts in increment.pods.items():
+            self.pods[pod] = self.pods.get(pod, Counts()) + counts
+        self._weigh(increment.until, candidate.durations.total > 0)
 
     @property
     def latency(self) -> LatencyMetric | None:
@@ -96,14 +137,10 @@ class SequentialTest:
         """The metric that a promotion waits for the most."""
         return min((metric for metric in self.metrics if metric.is_needed), key=lambda metric: metric.log_acceptable())
 
-    def _add_up(self, increment: Increment) -> None:
-        self.increments += 1
-        ceiling = self.parameters.analysis.error_rate.ceiling
-        if increment.stable.requests:
-            self.stable_is_unwell = increment.stable.failed > ceiling * increment.stable.requests
-        self.stable, self.candidate = self.stable + increment.stable, self.candidate + increment.candidate
-        for pod, counts in increment.pods.items():
-            self.pods[pod] = self.pods.get(pod, Counts()) + counts
+    def _weigh(self, at: datetime, saw_candidate: bool) -> None:
+        self.last = self._weighed()
+        self.highest = max(self.highest, self.last.log_worse)
+        self._confirm(at, saw_candidate)
 
     def _weighed(self) -> EvidenceSnapshot:
         weighted = {metric.name: math.log(metric.weight) + metric.log_worse() for metric in self.metrics}
@@ -112,13 +149,19 @@ class SequentialTest:
             weighted["predictions"] = math.log(PART_OF_DRIFT) + self.drift.log_value()
         return EvidenceSnapshot(log_sum(weighted.values()), max(weighted, key=weighted.__getitem__))
 
-    def _confirm(self, saw_candidate: bool) -> None:
+    def _confirm(self, at: datetime, saw_candidate: bool) -> None:
         if self.rejected_at is not None:
             return
         needed = -math.log(self.parameters.analysis.false_rollback)
         if self.last.log_worse >= needed + math.log(AT_ONCE):
             self.rejected_at = self.last
-        elif saw_candidate:
-            if self._suspected and self.last.log_worse >= needed:
-                self.rejected_at = self.last
-            self._suspected = self.last.log_worse >= needed
+        elif saw_candidate and self.last.log_worse < needed:
+            self._suspected_at = None
+        elif saw_candidate and self._suspected_at is None:
+            self._suspected_at = at
+        elif saw_candidate and self._suspected_at is not None and at > self._suspected_at:
+            self.rejected_at = self.last
+
+
+def _details(arm: Counts) -> Counts:
+    return Counts(durations=arm.durations, predictions=arm.predictions)

@@ -2,7 +2,8 @@
 
 Traffic counters are differenced at every point, as one scrape of a router has both arms. Detail counters are scraped
 from each pod at a time of its own, so a block shorter than a scrape interval would hold one arm's requests and not the
-other's: they are differenced once in a propagation delay.
+other's: they are differenced once in a propagation delay. Each is a fold of its own: what one lacks, the other doesn't
+wait for.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,7 +24,7 @@ from tidegate.metrics.increments import (
     counts_of,
     pods_of,
 )
-from tidegate.model.evidence import Counts, Durations, Increment, Load
+from tidegate.model.evidence import NO_DURATIONS, Counts, Durations, Increment, Load
 from tidegate.model.traffic import Arms, Share
 from tidegate.resources.names import PREVIEW_SUFFIX
 
@@ -48,40 +49,63 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class FoldState:
-    """All that the next point needs to know of those before it. Its size doesn't grow with the rollout."""
+class TrafficFold:
+    """All that the next point of traffic needs to know of those before it. Its size doesn't grow with the rollout."""
 
-    traffic: Reading | None = None
+    at: datetime | None = None
+    """The latest point that was folded, whether or not there was anything."""
+    last: Reading | None = None
     """The latest with counters of either arm."""
-    details: Reading | None = None
-    """The latest at the end of a block."""
     recent: tuple[Reading, ...] = ()
-    """Traffic counters of all revisions at the latest points, as far back as a share has to reach."""
-    warm_from: Mapping[Process, datetime] = field(default_factory=dict)
-    """When the latency of each process that has started begins to count."""
+    """Counters of all revisions at the latest points, as far back as a share has to reach."""
     exposed: Counts = field(default_factory=Counts)
     """Requests and failures of the candidate, also around a shift, where nothing is judged."""
     has_gap: bool = False
-    """Whether there were no traffic counters of either arm at the latest point."""
+    """Whether there were no counters of either arm at the latest point."""
 
 
-def accumulate(
-    state: FoldState,
-    comparison: Comparison,
-    segment: Segment,
-    first: int,
-    traffic: Sequence[Sample],
-    details: Sequence[Sample],
-) -> tuple[FoldState, tuple[Increment, ...]]:
-    """Folds the segment's points `first`, `first` + 1, …: one sample of traffic and of details for each.
+@dataclass(frozen=True)
+class DetailsFold:
+    """The same for the details. `last` and `at` are at the end of a block."""
 
-    Raises ValueError where the arms' histograms have different buckets; nothing has been folded then.
-    """
+    at: datetime | None = None
+    last: Reading | None = None
+    warm_from: Mapping[Process, datetime] = field(default_factory=dict)
+    """When the latency of each process that has just started begins to count."""
+    bounds: tuple[float, ...] = ()
+    """The latency buckets of the first block that had any."""
+    score_bounds: tuple[float, ...] = ()
+    histograms_differ: bool = False
+    """Whether the buckets were others in the latest block: its latency doesn't count then."""
+
+
+def accumulate_traffic(
+    state: TrafficFold, comparison: Comparison, segment: Segment, first: int, samples: Sequence[Sample]
+) -> tuple[TrafficFold, tuple[Increment, ...]]:
+    """Folds the segment's points `first`, `first` + 1, …, none of which is older than what has been folded."""
     increments = []
-    for index, (counted, detailed) in enumerate(zip(traffic, details, strict=True), first):
-        state, increment = _fold_point(state, comparison, segment, index, counted, detailed)
+    for index, sample in enumerate(samples, first):
+        state, increment = _fold_traffic(state, comparison, segment, segment.instant(index), sample)
         if increment is not None:
             increments.append(increment)
+    return state, tuple(increments)
+
+
+def accumulate_details(
+    state: DetailsFold, comparison: Comparison, segment: Segment, first: int, samples: Sequence[Sample]
+) -> tuple[DetailsFold, tuple[Increment, ...]]:
+    """Folds the segment's blocks `first`, `first` + 1, …: one sample for each, as of its end.
+
+    There is an increment for every point of a block; all but the last are empty, for they count as looks.
+    """
+    increments: list[Increment] = []
+    for block, sample in enumerate(samples, first):
+        end = block * segment.delay_points
+        points = range(max(1, end - segment.delay_points + 1), end + 1)
+        judged = [index for index in points if _is_after_settling(comparison, segment, segment.instant(index - 1))]
+        empty = [_empty(segment, index) for index in judged]
+        state, detailed = _fold_details(state, comparison, segment, Reading(segment.instant(end), sample))
+        increments += empty if detailed is None else [*empty[:-1], detailed]
     return state, tuple(increments)
 
 
@@ -105,82 +129,80 @@ def share_between(before: Reading, after: Reading) -> Share | None:
     return Share(before.at, after.at, live, preview)
 
 
-def _fold_point(
-    state: FoldState, comparison: Comparison, segment: Segment, index: int, traffic: Sample, details: Sample
-) -> tuple[FoldState, Increment | None]:
-    at = segment.instant(index)
-    state = replace(state, recent=(*state.recent, Reading(at, traffic))[-(segment.delay_points + 2) :])
+def _fold_traffic(
+    state: TrafficFold, comparison: Comparison, segment: Segment, at: datetime, sample: Sample
+) -> tuple[TrafficFold, Increment | None]:
+    recent = (*state.recent, Reading(at, sample))[-(segment.delay_points + 2) :]
+    state = replace(state, at=at, recent=recent)
     arms = (comparison.arms.stable, comparison.arms.candidate)
-    traffic = {key: value for key, value in traffic.items() if key.revision in arms}
-    if not traffic:
+    counted = {key: value for key, value in sample.items() if key.revision in arms}
+    if not counted:
         return replace(state, has_gap=True), None
-    gained = counter_increases(state.traffic.sample, traffic) if state.traffic else {}
-    detailed: Mapping[SeriesKey, int] = {}
-    increment = None
-    if _is_judged(state.traffic, comparison, segment):
-        if _ends_block(segment, index):
-            state, detailed = _since_last_block(state, segment, Reading(at, details))
-        increment = _increment(comparison, segment, at, gained, detailed)
-    candidate = counts_of(comparison.arms.candidate, gained)
-    state = replace(
-        state,
-        traffic=Reading(at, traffic),
-        details=Reading(at, details) if _ends_block(segment, index) else state.details,
-        exposed=state.exposed + Counts(candidate.requests, candidate.failed),
-        has_gap=False,
-    )
-    return state, increment
+    before = state.last
+    gained = counter_increases(before.sample, counted) if before else {}
+    stable, candidate = (counts_of(revision, gained) for revision in arms)
+    exposed = state.exposed + Counts(candidate.requests, candidate.failed)
+    state = replace(state, last=Reading(at, counted), exposed=exposed, has_gap=False)
+    if before is None or not _is_after_settling(comparison, segment, before.at):
+        return state, None
+    return state, Increment(at, stable, candidate, concurrent=segment.concurrent)
 
 
-def _is_judged(before: Reading | None, comparison: Comparison, segment: Segment) -> bool:
+def _empty(segment: Segment, index: int) -> Increment:
+    return Increment(segment.instant(index), Counts(), Counts(), concurrent=segment.concurrent)
+
+
+def _is_after_settling(comparison: Comparison, segment: Segment, since: datetime) -> bool:
     """Whether what was counted since is of one split only: it began when that had settled, or the candidate was new."""
-    return before is not None and (before.at >= _settled(segment) or segment.start == comparison.began)
+    return since >= _settled(segment) or segment.start == comparison.began
 
 
 def _settled(segment: Segment) -> datetime:
     return segment.instant(segment.delay_points)
 
 
-def _ends_block(segment: Segment, index: int) -> bool:
-    return index % segment.delay_points == 0
-
-
-def _increment(
-    comparison: Comparison,
-    segment: Segment,
-    at: datetime,
-    traffic: Mapping[SeriesKey, int],
-    details: Mapping[SeriesKey, int],
-) -> Increment:
-    stable, candidate = (
-        counts_of(revision, traffic) + counts_of(revision, details)
-        for revision in (comparison.arms.stable, comparison.arms.candidate)
-    )
-    _check_buckets(comparison.reference, stable.durations, candidate.durations)
-    pods = counts_by_pod(comparison.arms.candidate, details)
-    load = Load.of(
-        segment.weight, *(pods_of(arm, details) for arm in (comparison.arms.stable, comparison.arms.candidate))
-    )
-    return Increment(at, stable, candidate, pods, segment.concurrent, load)
-
-
-def _check_buckets(*histograms: Durations) -> None:
-    if len({histogram.bounds for histogram in histograms if histogram.bounds}) > 1:
-        raise ValueError("the model servers of the two revisions have different buckets")
-
-
-def _since_last_block(
-    state: FoldState, segment: Segment, details: Reading
-) -> tuple[FoldState, Mapping[SeriesKey, int]]:
+def _fold_details(
+    state: DetailsFold, comparison: Comparison, segment: Segment, details: Reading
+) -> tuple[DetailsFold, Increment | None]:
     """What the details gained since the block before, if it is one of the same split that had settled."""
-    before = state.details
+    before, at = state.last, details.at
+    state = replace(state, at=at, last=details)
     if before is None or before.at < _settled(segment):
-        return state, {}
-    warm = details.at + segment.delay_points * segment.step
-    started = dict.fromkeys(_started(before.sample, details.sample), warm)
-    state = replace(state, warm_from={**state.warm_from, **started})
-    gained = counter_increases(before.sample, details.sample)
-    return state, _without_warm_up(gained, state.warm_from, details.at)
+        return state, None
+    warm = at + segment.delay_points * segment.step
+    warm_from = {**state.warm_from, **dict.fromkeys(_started(before.sample, details.sample), warm)}
+    gained = _without_warm_up(counter_increases(before.sample, details.sample), warm_from, at)
+    state = replace(state, warm_from={process: since for process, since in warm_from.items() if since > at})
+    arms = comparison.arms
+    stable, candidate = counts_of(arms.stable, gained), counts_of(arms.candidate, gained)
+    pods = counts_by_pod(arms.candidate, gained)
+    load = Load.of(segment.weight, pods_of(arms.stable, gained), pods_of(arms.candidate, gained))
+    return _comparable(state, comparison, Increment(at, stable, candidate, pods, segment.concurrent, load))
+
+
+def _comparable(
+    state: DetailsFold, comparison: Comparison, increment: Increment
+) -> tuple[DetailsFold, Increment | None]:
+    """The increment without the histograms that can't be held against those before it, or the arms' against another."""
+    arms = (increment.stable, increment.candidate)
+    bounds = comparison.reference.bounds or state.bounds or _first([arm.durations for arm in arms])
+    scores = state.score_bounds or _first([arm.predictions.scores for arm in arms])
+    differ = any(arm.durations.bounds not in ((), bounds) for arm in arms)
+    stable, candidate = (_told_by(arm, () if differ else bounds, scores) for arm in arms)
+    pods = {} if differ else {pod: each for pod, each in increment.pods.items() if each.durations.bounds == bounds}
+    state = replace(state, bounds=bounds, score_bounds=scores, histograms_differ=differ)
+    return state, replace(increment, stable=stable, candidate=candidate, pods=pods)
+
+
+def _first(histograms: Sequence[Durations]) -> tuple[float, ...]:
+    return next((histogram.bounds for histogram in histograms if histogram.bounds), ())
+
+
+def _told_by(arm: Counts, bounds: tuple[float, ...], score_bounds: tuple[float, ...]) -> Counts:
+    """An arm's counts without histograms that have other buckets than these."""
+    durations = arm.durations if arm.durations.bounds == bounds else NO_DURATIONS
+    scores = arm.predictions.scores if arm.predictions.scores.bounds == score_bounds else NO_DURATIONS
+    return replace(arm, durations=durations, predictions=replace(arm.predictions, scores=scores))
 
 
 def _started(before: Sample, after: Sample) -> Iterable[Process]:

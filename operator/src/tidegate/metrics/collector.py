@@ -1,88 +1,142 @@
-"""What has been measured of a rollout: asked once per point, folded, and kept while the operator runs.
+"""What has been measured of a rollout: each source asked by itself, its counters folded into the rollout's test.
 
-After a restart everything is asked again, at the same points, and so comes out the same.
+Traffic comes first and is judged first: a rollback that it calls for waits for nothing else. A source that fails, or
+makes no sense, takes its own metrics away and no others. Nothing grows while a rollout lasts.
 """
 
+import logging
 import math
 import threading
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from tidegate.errors import MetricsUnavailable
+from tidegate.judge.case import Criteria
+from tidegate.judge.overdispersion import LARGEST
 from tidegate.judge.query_limits import unusable_query
 from tidegate.judge.sampling import Segment, segments
-from tidegate.metrics.accumulate import Comparison, FoldState, Reading, accumulate, share_between, share_of
+from tidegate.judge.sequential_test import SequentialTest, SequentialTestParameters
+from tidegate.metrics.accumulate import (
+    Comparison,
+    DetailsFold,
+    Reading,
+    TrafficFold,
+    accumulate_details,
+    accumulate_traffic,
+    share_between,
+    share_of,
+)
 from tidegate.metrics.baseline import Baseline
+from tidegate.metrics.increments import Sample
 from tidegate.metrics.preflight import baseline_of, slower_scrape, stable_now
 from tidegate.metrics.provider import MetricsProvider, Selection, Sources
 from tidegate.metrics.registry import SourceRegistry
 from tidegate.metrics.user_queries import ask
-from tidegate.model.evidence import Increment, Measurements, MetricsGap, QueryAnswer
+from tidegate.model.evidence import (
+    NO_DURATIONS,
+    Counts,
+    Increment,
+    Measurements,
+    MetricsGap,
+    Overdispersion,
+    QueryAnswer,
+)
 from tidegate.model.reasons import Reason
 from tidegate.model.spec import Analysis, ModelDeploymentSpec
 from tidegate.model.status import Rollout
 from tidegate.model.traffic import Arms, Share
-from tidegate.model.units import format_duration
+from tidegate.model.units import format_duration, format_instant
+
+POINTS_AT_ONCE, BLOCKS_AT_ONCE = 240, 20
+"""Of one answer: what is behind is read in parts, so that memory doesn't depend on how far."""
+PARTS_OF_A_LOOK = 10
+"""Answers of one source that are folded before the verdict is told; the rest comes with the next look."""
+NONSENSE = (ValueError, LookupError, TypeError, ArithmeticError, AttributeError)
+"""What reading an answer of an unforeseen shape raises."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class _Request:
-    """What is asked for: a rollout's measurements up to `until`."""
+class Look:
+    """What is asked for: a rollout's measurements up to `until`, and what its test is made with."""
 
     arms: Arms
     rollout: Rollout
-    analysis: Analysis
-    sources: Sources
+    spec: ModelDeploymentSpec
+    criteria: Criteria
     propagation_delay: timedelta
     until: datetime
 
     @property
-    def gap(self) -> MetricsGap:
-        """What to say where nobody counts the arms' traffic."""
-        return self.sources.traffic.gap(self.arms.namespace, self.arms.name)
+    def segments(self) -> tuple[Segment, ...]:
+        """Each time of constant split, as its counters are read."""
+        return segments(self.rollout.shifts, self.criteria.analysis.interval, self.propagation_delay, self.until)
+
+
+class Measured(NamedTuple):
+    """A rollout's test, brought up to date, and what else was seen."""
+
+    test: SequentialTest
+    measurements: Measurements
 
 
 @dataclass
-class _Collected:
-    """What is kept of one rollout. `points` is how many of each segment's have been folded, by the segment's start."""
+class _Fold:
+    """All that is kept of one rollout. Without a `baseline` the test is a provisional one."""
 
+    identity: tuple[str, datetime]
+    test: SequentialTest
+    counted_by: str = ""
+    """Who counts its traffic."""
     baseline: Baseline | None = None
-    points: dict[datetime, int] = field(default_factory=dict)
-    state: FoldState = field(default_factory=FoldState)
-    increments: list[Increment] = field(default_factory=list)
+    traffic: TrafficFold = field(default_factory=TrafficFold)
+    details: DetailsFold = field(default_factory=DetailsFold)
+    since: tuple[TrafficFold, DetailsFold] = field(default_factory=lambda: (TrafficFold(), DetailsFold()))
+    """Where its evidence begins: at the candidate's first request, or where the analysis was edited."""
 
 
 class MetricsCollector:
-    """Turns sources' counters into Measurements. Safe to use from several threads, one for each ModelDeployment."""
+    """Turns sources' counters into evidence. Safe to use from several threads, one for each ModelDeployment."""
 
     def __init__(self, provider: MetricsProvider) -> None:
         self._provider = provider
         self._registry = SourceRegistry(provider)
-        self._collected: dict[tuple[str, str], tuple[tuple[str, datetime], _Collected]] = {}
+        self._folds: dict[tuple[str, str], _Fold] = {}
         self._lock = threading.Lock()
 
     def forget(self, namespace: str, name: str) -> None:
         """Drops what was kept of a ModelDeployment that has no rollout any more."""
         with self._lock:
-            self._collected.pop((namespace, name), None)
+            self._folds.pop((namespace, name), None)
 
-    def measurements(
-        self, arms: Arms, rollout: Rollout, spec: ModelDeploymentSpec, *, propagation_delay: timedelta, until: datetime
-    ) -> Measurements | MetricsGap:
-        """All increments of a rollout up to `until`, or why there are none.
+    def measure(self, look: Look) -> Measured | MetricsGap:
+        """The rollout's test with all that was counted up to `until`, or why there is none before its first traffic.
 
         Two queries, one more for each of the user's own, and a few more the first time.
         """
-        request = _Request(arms, rollout, spec.analysis, self._sources(spec), propagation_delay, _whole(until))
-        collected = self._collected_of(arms, rollout)
-        try:
-            return self._measured(request, collected) if rollout.shifts else self._before_traffic(request)
-        except MetricsUnavailable as error:
-            return MetricsGap(Reason.METRICS_UNAVAILABLE, str(error))
-        except ValueError as error:
-            return MetricsGap(
-                Reason.HISTOGRAMS_DIFFER, f"latency can't be compared: {error}; use one server image for both"
-            )
+        look = replace(look, until=_whole(look.until))
+        sources = self._sources(look.spec)
+        if not look.rollout.shifts:
+            try:
+                return self._before_traffic(look, sources)
+            except MetricsUnavailable as error:
+                return MetricsGap(Reason.METRICS_UNAVAILABLE, str(error))
+        fold = self._fold_of(look, sources)
+        missing = tuple(dict.fromkeys(gap for gap in _missing(fold, look, sources) if gap))
+        answers = () if fold.test.rejected_at else self._ask(look, look.arms.candidate)
+        measurements = Measurements(
+            (),
+            fold.test.parameters.reference,
+            fold.traffic.exposed,
+            fold.test.parameters.overdispersion,
+            answers,
+            before=fold.baseline.before if fold.baseline else Counts(),
+            missing=missing,
+        )
+        return Measured(fold.test, measurements)
 
     def share(
         self, namespace: str, name: str, spec: ModelDeploymentSpec, span: timedelta, until: datetime
@@ -91,9 +145,9 @@ class MetricsCollector:
 
         While a rollout is collected, its own points are used, up to one interval later, and nothing is asked.
         """
-        held = self._collected.get((namespace, name))
-        if held and held[1].points:
-            return share_of(held[1].state.recent, span)
+        held = self._folds.get((namespace, name))
+        if held and held.traffic.recent:
+            return share_of(held.traffic.recent, span)
         since = until - span
         try:
             before, after = self._sources(spec).traffic.samples(Selection(namespace, name), since, span, 2)
@@ -104,73 +158,189 @@ class MetricsCollector:
     def _sources(self, spec: ModelDeploymentSpec) -> Sources:
         return self._registry.sources(spec.router, spec.analysis.requests_from)
 
-    def _collected_of(self, arms: Arms, rollout: Rollout) -> _Collected:
-        identity = (rollout.candidate, rollout.started_at)
+    def _fold_of(self, look: Look, sources: Sources) -> _Fold:
+        identity = (look.rollout.candidate, look.rollout.started_at)
         with self._lock:
-            held = self._collected.get((arms.namespace, arms.name))
-            if held is None or held[0] != identity:
-                held = self._collected[arms.namespace, arms.name] = (identity, _Collected())
-            return held[1]
+            fold = self._folds.get((look.arms.namespace, look.arms.name))
+            if fold is None or fold.identity != identity:
+                test = SequentialTest(_parameters(look, None))
+                fold = self._folds[look.arms.namespace, look.arms.name] = _Fold(identity, test)
+        _follow_edits(fold, look, sources)
+        return fold
 
-    def _before_traffic(self, request: _Request) -> Measurements | MetricsGap:
+    def _before_traffic(self, look: Look, sources: Sources) -> Measured | MetricsGap:
         """Whether all could be measured if the candidate had traffic, and how much stable has."""
-        arms, sources, propagation_delay = request.arms, request.sources, request.propagation_delay
-        now = stable_now(sources, arms, request.until)
+        arms, propagation_delay = look.arms, look.propagation_delay
+        now = stable_now(sources, arms, look.until)
         if not now.is_counted:
-            return request.gap
-        if slow := slower_scrape(sources.traffic, arms, propagation_delay, request.until):
+            return sources.traffic.gap(arms.namespace, arms.name)
+        if slow := slower_scrape(sources.traffic, arms, propagation_delay, look.until):
             return _scraped_slowly(slow, propagation_delay)
-        if unusable := unusable_query(self._ask(request, arms.stable)):
+        if unusable := unusable_query(self._ask(look, arms.stable)):
             return MetricsGap(
                 Reason.QUERY_UNUSABLE, f"{unusable}; it was asked about stable, and has to work on that first"
             )
-        return Measurements((), baseline=now.baseline)
+        return Measured(SequentialTest(_parameters(look, None)), Measurements((), baseline=now.baseline))
 
-    def _measured(self, request: _Request, collected: _Collected) -> Measurements | MetricsGap:
-        """Everything since the candidate's first traffic."""
-        rollout, analysis = request.rollout, request.analysis
-        began = rollout.shifts[0].at
-        if collected.baseline is None:
-            collected.baseline = baseline_of(request.sources, request.arms, analysis, began)
-        reference, overdispersion = collected.baseline.reference, collected.baseline.overdispersion
-        comparison = Comparison(request.arms, began, reference)
-        for segment in segments(rollout.shifts, analysis.interval, request.propagation_delay, request.until):
-            _extend(collected, comparison, segment, request.sources)
-        answers = self._ask(request, request.arms.candidate)
-        state = collected.state
-        if state.has_gap:
-            return request.gap
-        before = collected.baseline.before
-        return Measurements(
-            tuple(collected.increments), reference, state.exposed, overdispersion, answers, before=before
-        )
-
-    def _ask(self, request: _Request, about: str) -> tuple[QueryAnswer, ...]:
-        analysis = request.analysis
-        return ask(
-            self._provider, analysis.queries, request.arms, about=about, until=request.until, step=analysis.interval
-        )
+    def _ask(self, look: Look, about: str) -> tuple[QueryAnswer, ...]:
+        analysis = look.criteria.analysis
+        return ask(self._provider, analysis.queries, look.arms, about=about, until=look.until, step=analysis.interval)
 
 
-def _extend(collected: _Collected, comparison: Comparison, segment: Segment, sources: Sources) -> None:
-    """Asks for the segment's points that are new, and folds them."""
-    done = collected.points.get(segment.start, 0)
-    missing = segment.points - done
-    if missing <= 0:
+def increments(sources: Sources, comparison: Comparison, grid: tuple[Segment, ...]) -> Iterator[Increment]:
+    """All of a rollout's increments from the sources' counters, point by point, read in parts.
+
+    Raises MetricsUnavailable.
+    """
+    traffic, details = TrafficFold(), DetailsFold()
+    for segment in grid:
+        detailed: dict[datetime, Increment] = {}
+        for part in _blocks_of(sources, comparison, segment, None):
+            details, more = accumulate_details(details, comparison, segment, *part)
+            detailed |= {each.until: each for each in more}
+        for part in _points_of(sources, comparison, segment, None):
+            traffic, counted = accumulate_traffic(traffic, comparison, segment, *part)
+            for each in counted:
+                yield _joined(each, detailed.pop(each.until, None))
+
+
+def _joined(traffic: Increment, details: Increment | None) -> Increment:
+    if details is None:
+        return traffic
+    stable, candidate = traffic.stable + details.stable, traffic.candidate + details.candidate
+    return replace(details, stable=stable, candidate=candidate)
+
+
+def _follow_edits(fold: _Fold, look: Look, sources: Sources) -> None:
+    """What an edit of `analysis` in a rollout means: times only go forward, and what was shown worse stays so.
+
+    Evidence is kept where its test is the same afterwards; otherwise it is gathered anew from here on.
+    """
+    if fold.counted_by not in ("", sources.traffic.name):
+        fold.traffic = TrafficFold(at=fold.traffic.at, exposed=fold.traffic.exposed)
+    fold.counted_by = sources.traffic.name
+    parameters = _parameters(look, fold.baseline)
+    if parameters.is_same_test(fold.test.parameters):
+        fold.test.parameters = parameters
+    elif fold.test.rejected_at is None:
+        fold.baseline, fold.since = None, (fold.traffic, fold.details)
+        fold.test = SequentialTest(_parameters(look, None))
+
+
+def _parameters(look: Look, baseline: Baseline | None) -> SequentialTestParameters:
+    known = baseline or _provisional(look.criteria.analysis)
+    return SequentialTestParameters(
+        look.criteria.analysis, look.criteria.concurrent, known.reference, known.overdispersion
+    )
+
+
+def _provisional(analysis: Analysis) -> Baseline:
+    """What traffic is judged by while nothing could be learned from stable: the most careful that there is."""
+    return Baseline(NO_DURATIONS, Overdispersion(analysis.overdispersion or LARGEST), Counts())
+
+
+def _missing(fold: _Fold, look: Look, sources: Sources) -> Iterator[MetricsGap | None]:
+    """Folds what each source tells, the traffic first; gives back what each can't."""
+    yield _unseen(lambda: _take_traffic(fold, look, sources))
+    if fold.test.rejected_at:
         return
-    arms, start = comparison.arms, segment.instant(done)
-    everybody = Selection(arms.namespace, arms.name)
+    if fold.baseline is None:
+        yield _unseen(lambda: _learn(fold, look, sources))
+    if fold.baseline and not fold.test.rejected_at:
+        yield _unseen(lambda: _take_details(fold, look, sources))
+
+
+def _unseen(read: Callable[[], MetricsGap | None]) -> MetricsGap | None:
+    """Why something couldn't be read. An answer of a shape that nobody foresaw is no answer."""
+    try:
+        return read()
+    except MetricsUnavailable as error:
+        return MetricsGap(Reason.METRICS_UNAVAILABLE, str(error))
+    except NONSENSE as error:
+        log.exception("an answer of a metric source makes no sense")
+        return MetricsGap(Reason.METRICS_UNAVAILABLE, f"an answer of Prometheus makes no sense: {error!r}")
+
+
+def _learn(fold: _Fold, look: Look, sources: Sources) -> MetricsGap | None:
+    """Learns from stable, and begins anew with a test that rests on it."""
+    fold.baseline = baseline_of(sources, look.arms, look.criteria.analysis, look.rollout.shifts[0].at)
+    fold.test = SequentialTest(_parameters(look, fold.baseline))
+    fold.traffic, fold.details = fold.since
+    return _take_traffic(fold, look, sources)
+
+
+def _take_traffic(fold: _Fold, look: Look, sources: Sources) -> MetricsGap | None:
+    """Folds the points that are new, up to what one look may read."""
+    comparison, parts = _comparison(fold, look), 0
+    for segment in look.segments:
+        for part in _points_of(sources, comparison, segment, fold.traffic.at):
+            fold.traffic, counted = accumulate_traffic(fold.traffic, comparison, segment, *part)
+            for increment in counted:
+                fold.test.update_traffic(increment)
+            parts += 1
+            if parts == PARTS_OF_A_LOOK or fold.test.rejected_at:
+                return _behind(fold.traffic.at, segment.step, look.until)
+    return sources.traffic.gap(look.arms.namespace, look.arms.name) if fold.traffic.has_gap else None
+
+
+def _take_details(fold: _Fold, look: Look, sources: Sources) -> MetricsGap | None:
+    """The same for the details."""
+    comparison, parts = _comparison(fold, look), 0
+    for segment in look.segments:
+        for part in _blocks_of(sources, comparison, segment, fold.details.at):
+            fold.details, detailed = accumulate_details(fold.details, comparison, segment, *part)
+            for increment in detailed:
+                fold.test.update_details(increment)
+            parts += 1
+            if parts == PARTS_OF_A_LOOK or fold.test.rejected_at:
+                return _behind(fold.details.at, segment.blocks.step, look.until)
+    return _histograms_differ() if fold.details.histograms_differ else None
+
+
+def _comparison(fold: _Fold, look: Look) -> Comparison:
+    return Comparison(look.arms, look.rollout.shifts[0].at, fold.test.parameters.reference)
+
+
+def _points_of(
+    sources: Sources, comparison: Comparison, segment: Segment, done: datetime | None
+) -> Iterator[tuple[int, Sequence[Sample]]]:
+    """The segment's points later than `done`, a part at a time: the first one's index, and their samples."""
+    everybody = Selection(comparison.arms.namespace, comparison.arms.name)
+    for first, count in segment.parts(done, POINTS_AT_ONCE):
+        yield first, sources.traffic.samples(everybody, segment.instant(first), segment.step, count)
+
+
+def _blocks_of(
+    sources: Sources, comparison: Comparison, segment: Segment, done: datetime | None
+) -> Iterator[tuple[int, Sequence[Sample]]]:
+    """The same for the ends of its blocks."""
+    arms, blocks = comparison.arms, segment.blocks
     both = Selection(arms.namespace, arms.name, (arms.stable, arms.candidate))
-    traffic = sources.traffic.samples(everybody, start, segment.step, missing)
-    details = sources.detail_samples(both, start, segment.step, missing)
-    collected.state, increments = accumulate(collected.state, comparison, segment, done, traffic, details)
-    collected.increments += increments
-    collected.points[segment.start] = segment.points
+    for first, count in blocks.parts(done, BLOCKS_AT_ONCE):
+        yield first, sources.detail_samples(both, blocks.instant(first), blocks.step, count)
+
+
+def _behind(at: datetime | None, step: timedelta, until: datetime) -> MetricsGap | None:
+    """What to say where more is to be read than one look may."""
+    if at is None or at + step > until:
+        return None
+    return MetricsGap(
+        Reason.CATCHING_UP,
+        f"what was counted up to {format_instant(at)} has been read, the rest comes with the next looks",
+    )
 
 
 def _whole(at: datetime) -> datetime:
     """Prometheus answers at whole seconds."""
     return at.replace(microsecond=0)
+
+
+def _histograms_differ() -> MetricsGap:
+    return MetricsGap(
+        Reason.HISTOGRAMS_DIFFER,
+        "latency can't be compared: the model servers of the two revisions have different buckets; use one server "
+        "image for both",
+    )
 
 
 def _scraped_slowly(seconds: float, propagation_delay: timedelta) -> MetricsGap:

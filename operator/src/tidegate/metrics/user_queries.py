@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from tidegate.errors import MetricsUnavailable
 from tidegate.metrics.provider import MetricsProvider
 from tidegate.model.evidence import QueryAnswer
 from tidegate.model.spec import OwnQuery
@@ -16,8 +17,8 @@ POINTS = 2
 def ask(
     provider: MetricsProvider, queries: Sequence[OwnQuery], arms: Arms, *, about: str, until: datetime, step: timedelta
 ) -> tuple[QueryAnswer, ...]:
-    """What each query says about the revision `about`, at the last two points. Raises MetricsUnavailable."""
-    return tuple(_ask(provider, query, filled(query.query, arms, about), until, step) for query in queries)
+    """What each query says about the revision `about`, at the last two points. One that fails says why, by itself."""
+    return tuple(_answer(provider, query, filled(query.query, arms, about), until, step) for query in queries)
 
 
 def filled(query: str, arms: Arms, about: str) -> str:
@@ -26,6 +27,13 @@ def filled(query: str, arms: Arms, about: str) -> str:
     for name, value in values.items():
         query = query.replace("{{" + name + "}}", value)
     return query
+
+
+def _answer(provider: MetricsProvider, query: OwnQuery, promql: str, until: datetime, step: timedelta) -> QueryAnswer:
+    try:
+        return _ask(provider, query, promql, until, step)
+    except MetricsUnavailable as error:
+        return QueryAnswer(query.name, failure=str(error))
 
 
 def _ask(provider: MetricsProvider, query: OwnQuery, promql: str, until: datetime, step: timedelta) -> QueryAnswer:

@@ -114,6 +114,7 @@ class Reason(StrEnum):
     NO_SERVER_SERIES = "NoServerSeries"
     SCRAPE_INTERVAL_DIFFERS = "ScrapeIntervalDiffers"
     HISTOGRAMS_DIFFER = "HistogramsDiffer"
+    CATCHING_UP = "CatchingUp"
     # what ends a rollout without statistics
     CANDIDATE_CRASHED = "CandidateCrashed"
     SIGNATURE_CHANGED = "SignatureChanged"

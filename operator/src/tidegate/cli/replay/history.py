@@ -9,12 +9,14 @@ from tidegate.cli.replay.engine import Answers
 from tidegate.cli.replay.recorded import Recorded, expected_increments
 from tidegate.errors import MetricsUnavailable
 from tidegate.judge.sampling import INGESTION_LAG, segments
-from tidegate.metrics.collector import MetricsCollector
+from tidegate.metrics.accumulate import Comparison
+from tidegate.metrics.collector import increments
 from tidegate.metrics.increments import Sample
+from tidegate.metrics.preflight import baseline_of
 from tidegate.metrics.provider import CounterQuery, MetricsProvider
+from tidegate.metrics.registry import SourceRegistry
 from tidegate.metrics.user_queries import ask, filled
-from tidegate.model.evidence import Measurements, MetricsGap
-from tidegate.model.reasons import Reason
+from tidegate.model.evidence import Measurements
 from tidegate.model.spec import ModelDeploymentSpec
 from tidegate.model.traffic import Arms
 from tidegate.model.units import format_instant
@@ -38,15 +40,8 @@ def fetch_history(
         raise CannotReplay(f"the judge's first increment of {recorded.candidate} is still to come")
     if not expected:
         raise CannotReplay(f"{recorded.candidate} ended before the judge's first increment: {recorded.message}")
-    until = recorded.until - INGESTION_LAG
-    measurements = MetricsCollector(provider).measurements(
-        arms, recorded.rollout(), spec, propagation_delay=propagation_delay, until=until
-    )
-    if isinstance(measurements, MetricsGap) and measurements.reason == Reason.METRICS_UNAVAILABLE:
-        raise MetricsUnavailable(measurements.message)
-    if isinstance(measurements, MetricsGap) and measurements.reason == Reason.HISTOGRAMS_DIFFER:
-        raise CannotReplay(measurements.message)
-    if isinstance(measurements, MetricsGap) or not measurements.increments:
+    measurements = _measurements(provider, arms, recorded, spec, propagation_delay)
+    if not measurements.increments:
         span = f"from {format_instant(recorded.began)} to {format_instant(recorded.until)}"
         raise CannotReplay(
             f"Prometheus has no counters of {arms.namespace}/{arms.name} {span}: it keeps no data that old, or it is "
@@ -57,6 +52,17 @@ def fetch_history(
         _answers(provider, arms, recorded, spec, propagation_delay),
         expected - len(measurements.increments),
     )
+
+
+def _measurements(
+    provider: MetricsProvider, arms: Arms, recorded: Recorded, spec: ModelDeploymentSpec, propagation_delay: timedelta
+) -> Measurements:
+    sources = SourceRegistry(provider).sources(spec.router, spec.analysis.requests_from)
+    baseline = baseline_of(sources, arms, spec.analysis, recorded.began)
+    until = (recorded.until - INGESTION_LAG).replace(microsecond=0)
+    grid = segments(recorded.shifts, spec.analysis.interval, propagation_delay, until)
+    found = tuple(increments(sources, Comparison(arms, recorded.began, baseline.reference), grid))
+    return Measurements(found, baseline.reference, overdispersion=baseline.overdispersion, before=baseline.before)
 
 
 def _answers(
