@@ -37,7 +37,7 @@ def rolled_out(schema: Mapping[str, Any], uri: str, strategy: Any) -> World:
     world = World(schema, MODELS)
     world.kubectl_apply(model={"uri": "http://models/1"}, strategy=strategy, replicas=2)
     world.run(20)
-    world.kubectl_apply(model={"uri": uri}, strategy=strategy, replicas=2)
+    world.kubectl_apply(model={"uri": uri}, strategy=strategy, replicas=2, analysis={"bake": "10s"})
     return world
 
 

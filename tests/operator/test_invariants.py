@@ -27,7 +27,7 @@ from tidegate.model.evidence import Answer, Counts, Evidence, Verdict
 from tidegate.model.observation import Observation
 from tidegate.model.revision import ModelFacts, PodFailure, RevisionState, Snapshot, Tensor
 from tidegate.model.spec import Canary, Model, ModelDeploymentSpec, Server
-from tidegate.model.status import Rejected, Rollout, Shift, Status
+from tidegate.model.status import Rejected, Rollout, Shift, Since, Status
 from tidegate.model.traffic import RouteState, Share, TrafficSplit
 from tidegate.resources.crd_schema import with_defaults
 
@@ -73,7 +73,11 @@ def rollouts(draw: st.DrawFn, spec: ModelDeploymentSpec) -> Rollout:
     started, stepped = sorted([draw(ago()), draw(ago())])
     weights = [weight_of(spec, number) for number in range(1, step + 1)]
     shifts = tuple(Shift(stepped, weight) for weight in weights if weight)
-    return Rollout(draw(st.sampled_from([CANDIDATE, THIRD])), started, step, stepped, shifts)
+    moments = st.one_of(st.none(), ago())
+    since = Since(draw(moments), draw(moments), draw(moments), draw(moments), draw(moments))
+    suspended = draw(st.sampled_from([0, 0, 300]))
+    candidate = draw(st.sampled_from([CANDIDATE, THIRD]))
+    return Rollout(candidate, started, step, stepped, shifts, suspended_seconds=suspended, since=since)
 
 
 def weight_of(spec: ModelDeploymentSpec, step: int) -> int:
@@ -263,12 +267,48 @@ def test_worse_takes_the_traffic_away_before_anything_is_recorded(seen: Observat
         return
     if edited(seen, rollout):
         return  # the rollout begins anew, which takes the traffic away too
+    if seen.state(STABLE).ready == 0 and serving(seen):
+        return  # whoever answers goes on answering until stable can
     decision = decide(seen)
     written = [action for action in decision.actions if isinstance(action, ShiftTraffic | RecordStatus)]
 
     assert decision.status.history[0].outcome == "RolledBack"
     if seen.split != TrafficSplit.only(STABLE):
         assert written[0] == ShiftTraffic(TrafficSplit.only(STABLE))
+
+
+def serving(seen: Observation) -> list[str]:
+    """Who has traffic, and a ready pod."""
+    return [name for name, weight in seen.split or () if weight > 0 and seen.state(name).ready > 0]
+
+
+@given(observations())
+@settings(max_examples=100, deadline=None)
+def test_nothing_stands_before_what_takes_traffic_away(seen: Observation) -> None:
+    decision = decide(seen)
+    for split in shifts_of(decision):
+        loses = [name for name, weight in seen.split or () if split.weight(name) < weight]
+        if any(name != decision.status.stable for name in loses):
+            assert decision.actions[0] == ShiftTraffic(split)
+
+
+@given(observations())
+@settings(max_examples=100, deadline=None)
+def test_no_traffic_goes_where_no_ready_pod_is_while_somebody_answers(seen: Observation) -> None:
+    decision = decide(seen)
+    for split in shifts_of(decision):
+        for name, weight in split:
+            if serving(seen) and seen.split and weight > seen.split.weight(name):
+                assert seen.state(name).ready > 0
+
+
+@given(observations())
+@settings(max_examples=100, deadline=None)
+def test_what_could_serve_is_not_deleted_while_stable_has_no_ready_pod(seen: Observation) -> None:
+    decision = decide(seen)
+    for action in decision.actions:
+        if isinstance(action, DeleteWorkload) and seen.state(action.revision).ready > 0:
+            assert seen.state(decision.status.stable).ready > 0
 
 
 @given(observations())

@@ -18,7 +18,7 @@ from tidegate.model.observation import Observation
 from tidegate.model.reasons import Reason
 from tidegate.model.revision import PodFailure, RevisionState, Snapshot
 from tidegate.model.spec import ModelDeploymentSpec
-from tidegate.model.status import Rollout, Shift, Status
+from tidegate.model.status import Rollout, Shift, Since, Status
 from tidegate.model.traffic import RouteState, Share, TrafficSplit
 from tidegate.resources.crd_schema import with_defaults
 
@@ -67,7 +67,10 @@ def an_observation(*, step: int | None, strategy: Mapping[str, Any], **changes: 
     began = changes.pop("step_started_at", NOW - MINUTE)
     shifts = tuple(Shift(began, spec.strategy.weight_at(n)) for n in range(1, (step or 0) + 1) if n)
     shifts = tuple(shift for shift in shifts if shift.weight)
-    rollout = None if step is None else Rollout(CANDIDATE, NOW - 5 * MINUTE, step, began, changes.pop("shifts", shifts))
+    since = changes.pop("since", Since(steady=began if weight == 100 else None))
+    rollout = None
+    if step is not None:
+        rollout = Rollout(CANDIDATE, NOW - 5 * MINUTE, step, began, changes.pop("shifts", shifts), since=since)
     split = TrafficSplit.only(STABLE) if step is None else TrafficSplit.between(STABLE, CANDIDATE, weight)
     seen = Observation(
         now=NOW,

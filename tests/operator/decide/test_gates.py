@@ -22,10 +22,15 @@ from tidegate.model.evidence import Answer, Verdict
 from tidegate.model.observation import Observation
 from tidegate.model.reasons import Phase, Reason, StatusMessage
 from tidegate.model.revision import PodFailure
+from tidegate.model.status import Since
 from tidegate.model.traffic import Share
 
 FIRST, MORE, LATE = Moment.FIRST_TRAFFIC, Moment.MORE_TRAFFIC, Moment.PROMOTION_WITHOUT_VERDICT
 KEEP, LAST = Moment.KEEP_NO_LONGER, Moment.COMPLETE
+AT_THE_END = frozenset({KEEP, LAST, Moment.COMPLETE_RETURN})
+
+
+NOTHING_ON_STABLE = Share(NOW - MINUTE / 2, NOW, {CANDIDATE: 1000}, {})
 
 
 def held(seen: Observation, moment: Moment, *, pods: int = 2, weight: int = 50, lasting: timedelta = MINUTE) -> Any:
@@ -36,8 +41,7 @@ def held(seen: Observation, moment: Moment, *, pods: int = 2, weight: int = 50, 
 
 @pytest.mark.parametrize("moment", Moment)
 def test_all_gates_are_open_when_all_is_well(moment: Moment) -> None:
-    nothing_on_stable = Share(NOW - MINUTE / 2, NOW, {CANDIDATE: 1000}, {})
-    seen = a_blue_green(2, share=nothing_on_stable) if moment in (KEEP, LAST) else a_canary(1)
+    seen = a_blue_green(2, share=NOTHING_ON_STABLE) if moment in AT_THE_END else a_canary(1)
 
     assert held(seen, moment) is None
 
@@ -99,10 +103,34 @@ def test_all_gates_are_open_when_all_is_well(moment: Moment) -> None:
             id="a promotion without a verdict waits for pods alone",
         ),
         pytest.param(
-            a_blue_green(2, step_started_at=NOW),
-            KEEP,
+            a_blue_green(2, step_started_at=NOW, share=NOTHING_ON_STABLE),
+            LAST,
             (Reason.KEEPING_OLD, None, False),
             id="the old is kept for keepOld",
+        ),
+        pytest.param(
+            a_blue_green(2, since=Since(steady=NOW - MINUTE / 2), share=NOTHING_ON_STABLE),
+            LAST,
+            (Reason.BAKING, None, False),
+            id="the old is kept while the new one bakes",
+        ),
+        pytest.param(
+            a_blue_green(2, ready=1, share=NOTHING_ON_STABLE),
+            LAST,
+            (Reason.PODS_NOT_READY, None, True),
+            id="one pod of four is no full size",
+        ),
+        pytest.param(
+            a_blue_green(2, verdict=UNSEEN, share=NOTHING_ON_STABLE),
+            LAST,
+            (Reason.METRICS_UNAVAILABLE, None, False),
+            id="the old doesn't go while nothing can be seen",
+        ),
+        pytest.param(
+            a_blue_green(2, spec_paused=True, share=NOTHING_ON_STABLE),
+            LAST,
+            (Reason.PAUSED, Phase.PAUSED, False),
+            id="a pause keeps the old",
         ),
         pytest.param(
             a_blue_green(2, verdict=TOO_LITTLE),

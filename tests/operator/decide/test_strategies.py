@@ -149,6 +149,7 @@ def summary(decision: Decision) -> tuple[Any, ...]:
                 share=ALL_ON_CANDIDATE,
                 verdict=TOO_LITTLE,
                 shifts=SWITCHED_AN_HOUR_AGO,
+                step_started_at=NOW - 61 * MINUTE,
                 spec_analysis={"onInconclusive": "Promote"},
             ),
             (Phase.LIVE, TrafficSplit.only(CANDIDATE), Outcome.PROMOTED, Reason.IDLE),

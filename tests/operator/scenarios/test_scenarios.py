@@ -319,7 +319,7 @@ def test_a_paused_rollout_is_not_promoted_by_its_deadline(spec_schema: Mapping[s
     assert world.status["rollout"]["step"] == 1
 
     world.kubectl_apply(**model("2", analysis=analysis))
-    world.run(60)
+    world.run(120)
 
     assert world.status["history"][0]["reason"] == "DeadlineExceeded"
 

@@ -9,7 +9,7 @@ from tidegate.decide.capacity import full_size
 from tidegate.decide.deadline import after_deadline, deadline_exceeded
 from tidegate.decide.gates import Moment, Proposal, first_hold, pods_missing
 from tidegate.decide.rollback_triggers import rollback_trigger
-from tidegate.decide.transition import Transition, advance, complete, hold, restore, roll_back
+from tidegate.decide.transition import Transition, advance, complete, doubted_too_long, hold, restore, roll_back
 from tidegate.model.observation import Observation
 from tidegate.model.reasons import Phase, Policy, Reason, StatusMessage
 from tidegate.model.spec import BLUE_GREEN_SWITCHED as SWITCHED
@@ -62,9 +62,11 @@ def _after_switch(seen: Observation, strategy: BlueGreen, rollout: Rollout) -> T
         return roll_back(seen, rollout, deadline_exceeded(seen))
     if restored := restore(seen, rollout, Phase.BLUE_GREEN, pods):
         return restored
-    late = over == Policy.PROMOTE and not seen.spec.paused
-    kept = Proposal(Moment.KEEP_NO_LONGER, rollout, 100, pods, strategy.keep_old)
-    held = None if late else first_hold(seen, kept)
-    if held := held or first_hold(seen, Proposal(Moment.COMPLETE, rollout, 100, pods)):
-        return hold(seen, Phase.BLUE_GREEN, held.why, replicas=pods)
+    late = over == Policy.PROMOTE
+    held = None if late else first_hold(seen, Proposal(Moment.KEEP_NO_LONGER, rollout, 100, pods))
+    # keepOld, and a pause, hold although time is up.
+    kept = Proposal(Moment.COMPLETE, rollout, 100, pods, strategy.keep_old)
+    if held := first_hold(seen, kept) or held:
+        waits = hold(seen, held.phase or Phase.BLUE_GREEN, held.why, replicas=pods)
+        return doubted_too_long(seen, rollout, waits)
     return complete(seen, rollout, Reason.DEADLINE_EXCEEDED if late else Reason.EVIDENCE_ACCEPTABLE)

@@ -10,7 +10,7 @@ from tidegate.decide.criteria import stages_of
 from tidegate.decide.deadline import after_deadline, deadline_exceeded
 from tidegate.decide.gates import Hold, Moment, Proposal, first_hold, pods_missing
 from tidegate.decide.rollback_triggers import rollback_trigger
-from tidegate.decide.transition import Transition, advance, complete, hold, restore, roll_back
+from tidegate.decide.transition import Transition, advance, complete, doubted_too_long, hold, restore, roll_back
 from tidegate.judge.forecast import estimate_duration
 from tidegate.model.decision import Event
 from tidegate.model.evidence import Answer
@@ -33,7 +33,7 @@ def decide_canary(seen: Observation, strategy: Canary, rollout: Rollout) -> Tran
     if unsettled := _unsettled(seen, strategy, rollout):
         return unsettled
     if rollout.step > last:
-        return _finish(seen, rollout)
+        return _finish(seen, strategy, rollout)
     if over == Policy.PROMOTE and not seen.spec.paused:
         last_step = replace(rollout, step=last)
         late = _propose(seen, strategy, last_step, Moment.PROMOTION_WITHOUT_VERDICT)
@@ -90,10 +90,11 @@ def _with_estimate(seen: Observation, strategy: Canary, stepped: Transition) -> 
     return replace(stepped, events=(*stepped.events, event))
 
 
-def _finish(seen: Observation, rollout: Rollout) -> Transition:
+def _finish(seen: Observation, strategy: Canary, rollout: Rollout) -> Transition:
     pods = full_size(seen.spec, rollout)
-    if held := first_hold(seen, Proposal(Moment.COMPLETE, rollout, 100, pods)):
-        return hold(seen, Phase.PROMOTING, held.why, replicas=pods)
+    if held := first_hold(seen, Proposal(Moment.COMPLETE, rollout, 100, pods, strategy.keep_old)):
+        waits = hold(seen, held.phase or Phase.PROMOTING, held.why, replicas=pods)
+        return doubted_too_long(seen, rollout, waits)
     shown = seen.verdict.answer is Answer.ACCEPTABLE
     return complete(seen, rollout, Reason.EVIDENCE_ACCEPTABLE if shown else Reason.DEADLINE_EXCEEDED)
 

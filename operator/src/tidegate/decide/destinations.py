@@ -20,9 +20,13 @@ def guarded(seen: Observation, transition: Transition) -> Transition:
     if not absent or not serving:
         return transition
     why = StatusMessage(Reason.NO_READY_POD, _sentence(seen, transition, absent[0], serving[0]))
-    rollout = seen.recorded.rollout
+    rollout, begun = seen.recorded.rollout, transition.status.rollout
+    if begun is not None and (rollout is None or rollout.started_at != begun.started_at):
+        # The new candidate comes up all the same: it may be what mends it.
+        return replace(transition, split=before, phase=Phase.HELD, reconciling=None, stalled=why)
     replicas = seen.state(rollout.candidate).replicas if rollout else None
-    return replace(hold(seen, Phase.HELD, why, replicas=replicas), reconciling=None, stalled=why)
+    held = hold(seen, Phase.HELD, why, replicas=replicas)
+    return replace(held, split=before, reconciling=None, stalled=why)
 
 
 def _sentence(seen: Observation, transition: Transition, absent: str, serving: str) -> str:

@@ -14,6 +14,7 @@ from tidegate.decide.draining import is_drained
 from tidegate.model.evidence import Answer
 from tidegate.model.observation import Observation
 from tidegate.model.reasons import Phase, Reason, StatusMessage
+from tidegate.model.revision import RevisionState
 from tidegate.model.status import Rollout
 from tidegate.model.units import format_duration, format_percent
 
@@ -31,9 +32,13 @@ class Moment(Enum):
     PROMOTION_WITHOUT_VERDICT = auto()
     """All traffic, because time is up and the user wants it so."""
     KEEP_NO_LONGER = auto()
-    """The old revision, which is kept after a switch, is needed no more."""
+    """The evidence suffices after a switch that nothing had been judged before."""
     COMPLETE = auto()
     """The candidate, which has all the traffic, becomes stable, and the old revision goes."""
+    RETURN = auto()
+    """A revision that was stable a short while ago gets all the traffic again."""
+    COMPLETE_RETURN = auto()
+    """It becomes stable again."""
 
 
 @dataclass(frozen=True)
@@ -82,13 +87,22 @@ def pods_missing(seen: Observation, revision: str, pods: int, weight: int) -> St
         return None
     if weight == 0:
         why = state.failure.message if state.failure else "its pods are starting"
-        return StatusMessage(
-            Reason.PODS_STARTING, f"{revision} has {state.ready} of {pods} pods ready and no traffic: {why}"
-        )
+        refused = state.failure is not None and state.failure.reason == Reason.REPLICA_FAILURE
+        reason = Reason.REPLICA_FAILURE if refused else Reason.PODS_STARTING
+        return StatusMessage(reason, f"{revision} has {state.ready} of {pods} pods ready and no traffic: {why}")
+    has = f"{revision} has {state.ready} of {pods} pods ready at {weight}%"
+    if _grows(seen, state):
+        return StatusMessage(Reason.SCALING_UP, f"{has}: it grows")
     why = state.failure.message if state.failure else "some of its pods aren't ready"
-    return StatusMessage(
-        Reason.PODS_NOT_READY, f"{revision} has {state.ready} of {pods} pods ready at {weight}%: {why}"
-    )
+    return StatusMessage(Reason.PODS_NOT_READY, f"{has}: {why}")
+
+
+def _grows(seen: Observation, state: RevisionState) -> bool:
+    """Whether no pod was lost, and there are to be more: what was granted is served on."""
+    view, told = seen.recorded.candidate_view, {condition.reason for condition in seen.recorded.conditions}
+    if state.failure or view is None or view.revision != state.name or Reason.PODS_NOT_READY in told:
+        return False
+    return 0 < view.ready_replicas <= state.ready
 
 
 def _pods_are_ready(seen: Observation, proposal: Proposal) -> Hold | None:
@@ -123,8 +137,38 @@ def _can_be_seen(seen: Observation, proposal: Proposal) -> Hold | None:
 
 def _old_has_been_kept(seen: Observation, proposal: Proposal) -> Hold | None:
     span = format_duration(proposal.lasting)
-    message = f"{seen.recorded.stable} is kept for {span} after the switch: {seen.verdict.message}"
+    message = f"{seen.recorded.stable} is kept for {span} after the last shift: {seen.verdict.message}"
     return _too_early(seen, proposal, Reason.KEEPING_OLD, message)
+
+
+def _is_at_full_size(seen: Observation, proposal: Proposal) -> Hold | None:
+    missing = pods_missing(seen, proposal.rollout.candidate, proposal.pods, proposal.weight)
+    return Hold(missing, grow=True) if missing else None
+
+
+def _nothing_speaks_against_it(seen: Observation, proposal: Proposal) -> Hold | None:
+    """All traffic was granted already; what has come up since may keep the old revision."""
+    verdict = seen.verdict
+    doubted = verdict.answer is Answer.NOT_ENOUGH and verdict.reason in DOUBTS
+    if verdict.answer is not Answer.CANNOT_SEE and not doubted:
+        return None
+    return Hold(StatusMessage(verdict.reason, f"{seen.recorded.stable} is kept on: {verdict.message}"))
+
+
+def _has_baked(seen: Observation, proposal: Proposal) -> Hold | None:
+    bake, steady = seen.spec.analysis.bake, proposal.rollout.since.steady
+    if not bake or (steady and seen.now - steady >= bake):
+        return None
+    span, candidate = format_duration(bake), proposal.rollout.candidate
+    message = f"{candidate} has all the traffic, and is judged on for {span}: {seen.verdict.message}"
+    return Hold(StatusMessage(Reason.BAKING, message))
+
+
+def _is_not_paused_at_the_end(seen: Observation, proposal: Proposal) -> Hold | None:
+    if not seen.spec.paused:
+        return None
+    message = f"spec.paused is true; {proposal.rollout.candidate} has all the traffic, {seen.recorded.stable} is kept"
+    return Hold(StatusMessage(Reason.PAUSED, message), Phase.PAUSED)
 
 
 def _evidence_lets_old_go(seen: Observation, proposal: Proposal) -> Hold | None:
@@ -194,22 +238,30 @@ def _old_is_drained(seen: Observation, proposal: Proposal) -> Hold | None:
     return Hold(StatusMessage(Reason.WAITING_FOR_ZERO_TRAFFIC, message))
 
 
+DOUBTS = frozenset({Reason.SUSPICION_OF_WORSE, Reason.QUERY_BEYOND_LIMIT})
+"""Verdicts for want of evidence that nevertheless say that something is wrong."""
+
+RETURN, RETURNED = frozenset({Moment.RETURN}), frozenset({Moment.COMPLETE_RETURN})
 FIRST, MORE = frozenset({Moment.FIRST_TRAFFIC}), frozenset({Moment.MORE_TRAFFIC})
 LATE = frozenset({Moment.PROMOTION_WITHOUT_VERDICT})
 KEEP, LAST = frozenset({Moment.KEEP_NO_LONGER}), frozenset({Moment.COMPLETE})
 
 GATES = (
-    Gate("pods", FIRST, _pods_are_ready),
+    Gate("pods", FIRST | RETURN, _pods_are_ready),
     Gate("verifyFor", FIRST, _has_been_verified),
-    Gate("pause before traffic", FIRST, _is_not_paused_before_traffic),
+    Gate("pause before traffic", FIRST | RETURN, _is_not_paused_before_traffic),
     Gate("metrics", FIRST, _can_be_seen),
-    Gate("keepOld", KEEP, _old_has_been_kept),
+    Gate("full size", LAST | RETURNED, _is_at_full_size),
+    Gate("doubts", LAST, _nothing_speaks_against_it),
     Gate("evidence for the switch", KEEP, _evidence_lets_old_go),
     Gate("evidence", MORE, _evidence_suffices),
     Gate("pause", MORE, _is_not_paused),
     Gate("minDuration", MORE, _step_has_lasted),
     Gate("share", MORE, _share_is_as_wanted),
     Gate("capacity", MORE | LATE, _has_capacity),
-    Gate("drained", LAST, _old_is_drained),
+    Gate("drained", LAST | RETURNED, _old_is_drained),
+    Gate("keepOld", LAST, _old_has_been_kept),
+    Gate("bake", LAST, _has_baked),
+    Gate("pause at the end", LAST | RETURNED, _is_not_paused_at_the_end),
 )
 """In the order in which they are told."""

@@ -51,13 +51,24 @@ def _incompatible(seen: Observation, rollout: Rollout) -> StatusMessage | None:
     return StatusMessage(Reason.SIGNATURE_CHANGED, message)
 
 
+def pods_trigger(seen: Observation, rollout: Rollout, pods: int) -> StatusMessage | None:
+    """Why a candidate without traffic never gets any: its pods fail for good, or don't come."""
+    return _pods_failed(seen, rollout) or _without_progress(seen, rollout, pods)
+
+
 def _never_ready(seen: Observation, rollout: Rollout) -> StatusMessage | None:
-    if rollout.step > 0 or seen.now - rollout.started_at < seen.spec.progress_deadline:
+    if rollout.step > 0:
         return None
-    candidate = seen.state(rollout.candidate)
-    if candidate.ready >= candidate_size(seen.spec, rollout, step=1):
+    return _without_progress(seen, rollout, candidate_size(seen.spec, rollout, step=1))
+
+
+def _without_progress(seen: Observation, rollout: Rollout, pods: int) -> StatusMessage | None:
+    candidate, since = seen.state(rollout.candidate), rollout.since.pods
+    if candidate.ready >= pods or since is None or seen.spec.paused:
+        return None
+    if seen.now - since < seen.spec.progress_deadline:
         return None
     why = candidate.failure.message if candidate.failure else "none of its pods said why"
     deadline = format_duration(seen.spec.progress_deadline)
-    message = f"its pods weren't ready within {deadline} and it got no traffic: {why}"
+    message = f"{candidate.ready} of {pods} pods are ready, no further one for {deadline}, and it got no traffic: {why}"
     return StatusMessage(Reason.PROGRESS_DEADLINE_EXCEEDED, message)

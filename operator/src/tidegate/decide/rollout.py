@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from typing import assert_never
 
 from tidegate.decide.blue_green import decide_blue_green
@@ -9,6 +10,9 @@ from tidegate.decide.canary import decide_canary
 from tidegate.decide.capacity import is_scaled_to_zero, with_floor
 from tidegate.decide.destinations import guarded
 from tidegate.decide.draining import is_drained
+from tidegate.decide.fast_track import decide_fast_track
+from tidegate.decide.progress import limited, with_waits
+from tidegate.decide.sound_clock import TOLERANCE, with_sound_clock
 from tidegate.decide.status_view import with_view
 from tidegate.decide.transition import PODS_STARTING, Transition, abandon, begin
 from tidegate.decide.write_order import to_decision, with_shift
@@ -17,16 +21,18 @@ from tidegate.model.evidence import Answer
 from tidegate.model.observation import Observation
 from tidegate.model.reasons import ConditionType, Outcome, Phase, Reason, StatusMessage
 from tidegate.model.spec import BlueGreen, Canary, Strategy
-from tidegate.model.status import AnalysisView, Rollout, Status
+from tidegate.model.status import AnalysisView, Rejected, Rollout, Status
 from tidegate.model.traffic import TrafficSplit
+from tidegate.model.units import format_duration
 
 
 def decide(seen: Observation) -> Decision:
     """What to do about one ModelDeployment. The same observation always gives the same decision."""
-    transition = guarded(seen, _transition(seen))
+    recorded, seen = seen.recorded, with_sound_clock(seen)
+    transition = limited(seen, guarded(seen, _transition(seen)))
     transition = replace(transition, events=(*transition.events, *_events(seen, transition)))
-    status = with_floor(seen, _timed(seen, with_shift(seen, transition)))
-    return to_decision(seen, transition, with_view(seen, transition, status))
+    status = with_floor(seen, with_waits(seen, transition, _timed(seen, with_shift(seen, transition))))
+    return to_decision(seen, transition, with_view(seen, transition, status), recorded)
 
 
 def _transition(seen: Observation) -> Transition:
@@ -39,6 +45,8 @@ def _transition(seen: Observation) -> Transition:
         if is_scaled_to_zero(seen):
             return replace(_keep(seen), reconciling=_waits_for_pods(seen))
         return _keep(seen) if _rejected(seen) else begin(seen)
+    if recorded.rollout.fast_track:
+        return decide_fast_track(seen, recorded.rollout)
     if not _fits(seen.spec.strategy, recorded.rollout):
         return begin(seen)
     match seen.spec.strategy:
@@ -62,8 +70,7 @@ def _fits(strategy: Strategy, rollout: Rollout) -> bool:
 
     After an edit of the strategy its number may stand for more traffic than any verdict allowed.
     """
-    granted = rollout.shifts[-1].weight if rollout.shifts else 0
-    if granted != strategy.weight_at(rollout.step):
+    if rollout.granted != strategy.weight_at(rollout.step):
         return False
     if not isinstance(strategy, Canary) or rollout.step <= len(strategy.steps):
         return True
@@ -79,8 +86,18 @@ def _keep(seen: Observation) -> Transition:
         replace(seen.recorded, rejected=rejected),
         TrafficSplit.only(stable),
         Phase.ROLLED_BACK if rejected else Phase.LIVE,
+        reconciling=_still_served(seen, rejected) if rejected else None,
         stalled=StatusMessage(rejected.reason, rejected.message) if rejected else None,
     )
+
+
+def _still_served(seen: Observation, rejected: Rejected) -> StatusMessage | None:
+    """Says so while routers are still seen to send requests to a revision that was rolled back."""
+    gone = rejected.revision not in seen.revisions or seen.state(rejected.revision).replicas is None
+    if gone or (seen.split == TrafficSplit.only(seen.recorded.stable or "") and is_drained(seen, rejected.revision)):
+        return None
+    message = f"all requests are to go to {seen.recorded.stable}; waiting to see the last leave {rejected.revision}"
+    return StatusMessage(Reason.WAITING_FOR_ZERO_TRAFFIC, message)
 
 
 def _adopted(seen: Observation) -> Transition | None:
@@ -134,7 +151,7 @@ def _first_pods(seen: Observation, rollout: Rollout) -> Transition:
     why = failure.message if failure else "its pods are starting"
     reason = failure.reason if failure else Reason.PODS_STARTING
     message = StatusMessage(reason, f"{seen.desired} isn't ready yet: {why}")
-    waited = seen.now - rollout.started_at >= seen.spec.progress_deadline
+    waited = rollout.since.pods is not None and seen.now - rollout.since.pods >= seen.spec.progress_deadline
     hopeless = waited or (failure is not None and failure.permanent)
     return Transition(
         replace(seen.recorded, rollout=rollout),
@@ -164,6 +181,7 @@ def _timed(seen: Observation, status: Status) -> Status:
 NOTEWORTHY = frozenset(
     {
         Reason.PODS_NOT_READY,
+        Reason.REPLICA_FAILURE,
         Reason.SHARE_UNLIKE_WEIGHT,
         Reason.SUSPICION_OF_WORSE,
         Reason.STABLE_UNWELL,
@@ -180,6 +198,13 @@ def _events(seen: Observation, transition: Transition) -> Iterator[Event]:
     """What changed in what can be seen, in the pods' failures, and in what the rollout waits for."""
     if seen.recorded.rollout and transition.status.rollout and seen.recorded.stable:
         yield from _events_of_judging(seen, seen.recorded.analysis)
+        yield from _events_of_stable(seen, seen.recorded.rollout)
+    if seen.recorded.rollout and abs(seen.clock_jump) > TOLERANCE:
+        way = "forward" if seen.clock_jump > timedelta() else "back"
+        message = (
+            f"the operator's clock was set {way} by {format_duration(abs(seen.clock_jump))}; no deadline counts it"
+        )
+        yield Event(Reason.CLOCK_SET, message, warning=True)
     stalled, reconciling = transition.stalled, transition.reconciling
     if stalled and not transition.events and _is_new(seen, ConditionType.STALLED, stalled):
         yield Event(stalled.reason, stalled.message, warning=True)
@@ -197,6 +222,15 @@ def _events_of_judging(seen: Observation, before: AnalysisView | None) -> Iterat
         yield Event(Reason.NOISY_STABLE, verdict.caution, warning=True)
     if unseen_before and not unseen:
         yield Event(Reason.METRICS_SEEN, "the metrics can be seen again, the rollout goes on")
+
+
+def _events_of_stable(seen: Observation, rollout: Rollout) -> Iterator[Event]:
+    """A way back that has gone is told before it is needed."""
+    before, stable = seen.recorded.stable_view, seen.state(seen.recorded.stable)
+    if rollout.granted and stable.ready == 0 and before and before.ready_replicas > 0:
+        why = f": {stable.failure.message}" if stable.failure else ""
+        message = f"{stable.name} has no ready pod{why}; until it has one, {rollout.candidate} can't be rolled back"
+        yield Event(Reason.NO_WAY_BACK, message, warning=True)
 
 
 def _is_new(seen: Observation, kind: ConditionType, message: StatusMessage) -> bool:

@@ -26,6 +26,7 @@ def with_view(seen: Observation, transition: Transition, status: Status) -> Stat
         replicas=sum(state.replicas or 0 for state in seen.revisions.values()),
         selector=selector(seen.name),
         candidate_weight=transition.split.weight(candidate) if transition.split and candidate else None,
+        applied_candidate=_applied(seen, candidate),
         observed_candidate=_observed(seen, candidate),
         stable_view=_view(seen, status.stable),
         candidate_view=_view(seen, candidate),
@@ -67,6 +68,9 @@ def _ready(seen: Observation, transition: Transition, status: Status) -> tuple[b
     if state.ready == 0 and is_scaled_to_zero(seen):
         message = f"{serving} has no pods, as spec.replicas is 0; requests are answered with 503 until it is raised"
         return True, StatusMessage(Reason.SCALED_TO_ZERO, message)
+    if state.ready == 0 and (other := _serves_instead(seen, serving)):
+        message = f"{serving} has no pod ready; the routers give its requests to {other}"
+        return True, StatusMessage(Reason.STABLE_DEGRADED, message)
     why = f": {state.failure.message}" if state.failure else ""
     if state.ready == 0:
         return False, StatusMessage(Reason.NO_PODS_READY, f"{serving} has no pod ready{why}")
@@ -78,6 +82,22 @@ def _ready(seen: Observation, transition: Transition, status: Status) -> tuple[b
         message = f"{serving} serves with {state.ready} of {wanted} pods{why}"
         return True, StatusMessage(Reason.STABLE_DEGRADED, message)
     return True, StatusMessage(Reason.STABLE_SERVING, f"{serving} serves with {wanted} pods")
+
+
+def _serves_instead(seen: Observation, revision: str) -> str | None:
+    """Whoever gets the requests of a revision without a ready pod: routers send them to another one of the route."""
+    others = [name for name, weight in seen.split or () if weight > 0 and seen.state(name).ready > 0]
+    return others[0] if others else None
+
+
+def _applied(seen: Observation, candidate: str | None) -> int | None:
+    """Percent for the candidate that the routers have taken, as far as is known."""
+    if candidate is None:
+        return None
+    if seen.split is not None and seen.route_applied:
+        return seen.split.weight(candidate)
+    view = seen.recorded.candidate_view
+    return seen.recorded.applied_candidate if view and view.revision == candidate else 0
 
 
 def _was_ready(status: Status) -> bool:

@@ -7,8 +7,10 @@ the writes that make it true is in `write_order`.
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from tidegate.decide.capacity import replicas_at_start
+from tidegate.decide.capacity import full_size, replicas_at_start
+from tidegate.decide.deadline import is_out_of_time
 from tidegate.decide.gates import pods_missing
+from tidegate.decide.rollback_window import left_stable_at
 from tidegate.judge.sampling import INGESTION_LAG, until_next_point
 from tidegate.model.decision import Event
 from tidegate.model.evidence import Answer
@@ -16,6 +18,7 @@ from tidegate.model.observation import Observation
 from tidegate.model.reasons import Outcome, Phase, Reason, StatusMessage
 from tidegate.model.status import HistoryEntry, Rejected, Rollout, Status
 from tidegate.model.traffic import TrafficSplit
+from tidegate.model.units import format_duration
 
 PODS_STARTING = timedelta(seconds=5)
 """Pods announce themselves; this is only for what doesn't, such as a deadline."""
@@ -40,9 +43,11 @@ class Transition:
 
 def hold(seen: Observation, phase: Phase, why: StatusMessage, *, replicas: int | None = None) -> Transition:
     """Nothing moves: the rollout holds where it is, and traffic stays as it was granted."""
-    return Transition(
-        seen.recorded, seen.split, phase, why, candidate_replicas=replicas, requeue_after=next_reconcile(seen)
-    )
+    rollout, split = seen.recorded.rollout, seen.split
+    if rollout is not None and not rollout.shifts:
+        # Whoever had traffic before it has none any more; the guard knows when that can't be yet.
+        split = TrafficSplit.between(seen.recorded.stable or "", rollout.candidate, 0)
+    return Transition(seen.recorded, split, phase, why, candidate_replicas=replicas, requeue_after=next_reconcile(seen))
 
 
 def advance(
@@ -51,7 +56,7 @@ def advance(
     """The rollout enters `step`, or takes it up again, with the weight that the strategy has there."""
     entered = step != rollout.step
     started = seen.now if entered else rollout.step_started_at
-    weight = seen.spec.strategy.weight_at(step)
+    weight = seen.spec.strategy.weight_at(step) if entered else rollout.granted
     return Transition(
         replace(seen.recorded, rollout=replace(rollout, step=step, step_started_at=started)),
         TrafficSplit.between(seen.recorded.stable or "", rollout.candidate, weight),
@@ -65,7 +70,7 @@ def advance(
 
 def restore(seen: Observation, rollout: Rollout, phase: Phase, replicas: int) -> Transition | None:
     """Where the route says something else than was granted: a write was lost, or somebody edited it."""
-    granted = seen.spec.strategy.weight_at(rollout.step)
+    granted = rollout.granted
     if seen.split == TrafficSplit.between(seen.recorded.stable or "", rollout.candidate, granted):
         return None
     if missing := pods_missing(seen, rollout.candidate, replicas, granted):
@@ -83,21 +88,46 @@ def begin(seen: Observation) -> Transition:
     recorded = seen.recorded
     events: tuple[Event, ...] = ()
     if recorded.rollout is not None:
+        if desired != recorded.rollout.candidate and _has_earned_its_traffic(seen, recorded.rollout):
+            return replace(complete(seen, recorded.rollout, Reason.NEWER_SPEC), requeue_after=timedelta(seconds=1))
         why = _superseded(recorded.rollout, desired)
         recorded = _ended(seen, recorded.rollout, Outcome.SUPERSEDED, why)
         events = (Event(Reason.SUPERSEDED, why.message),)
-    started = StatusMessage(Reason.ROLLOUT_STARTED, f"{desired} comes up beside {stable}, without traffic")
-    rollout = Rollout(desired, seen.now, 0, seen.now, replicas=replicas_at_start(seen))
+    started = _started(seen, stable)
+    fast_track = started.reason == Reason.RETURNING
+    rollout = Rollout(desired, seen.now, 0, seen.now, fast_track=fast_track, replicas=replicas_at_start(seen))
     return Transition(
         replace(recorded, rollout=rollout, rejected=None, analysis=None),
         TrafficSplit.between(stable, desired, 0),
         Phase.STARTING,
         started,
-        candidate_replicas=1,
+        candidate_replicas=full_size(seen.spec, rollout) if fast_track else 1,
         events=(*events, Event(started.reason, started.message)),
         traffic_first=True,
         requeue_after=PODS_STARTING,
     )
+
+
+def _has_earned_its_traffic(seen: Observation, rollout: Rollout) -> bool:
+    """Whether a candidate that has all the traffic may keep it although the spec asks for another one by now.
+
+    The evidence decides: only one that is shown to be acceptable does, or that was stable before.
+    """
+    serves = seen.split is not None and seen.split.weight(rollout.candidate) == 100 == rollout.granted
+    at_full_size = seen.state(rollout.candidate).ready >= full_size(seen.spec, rollout)
+    return serves and at_full_size and (rollout.fast_track or seen.verdict.answer is Answer.ACCEPTABLE)
+
+
+def _started(seen: Observation, stable: str) -> StatusMessage:
+    left = left_stable_at(seen)
+    if left is None:
+        return StatusMessage(Reason.ROLLOUT_STARTED, f"{seen.desired} comes up beside {stable}, without traffic")
+    ago, window = format_duration(max(timedelta(), seen.now - left)), format_duration(seen.spec.rollback_window)
+    message = (
+        f"{seen.desired} was stable until {ago} ago, within rollbackWindow ({window}): "
+        "it gets all requests in one shift as soon as its pods are ready"
+    )
+    return StatusMessage(Reason.RETURNING, message)
 
 
 def _superseded(rollout: Rollout, desired: str) -> StatusMessage:
@@ -153,6 +183,14 @@ def complete(seen: Observation, rollout: Rollout, reason: Reason) -> Transition:
         events=(Event(Reason.PROMOTED, message),),
         requeue_after=seen.spec.analysis.interval,
     )
+
+
+def doubted_too_long(seen: Observation, rollout: Rollout, waits: Transition) -> Transition:
+    """A rollout that has all the traffic, Stalled where its evidence leaves doubts for longer than the deadline."""
+    why = waits.reconciling
+    if why is None or why.reason != seen.verdict.reason or not is_out_of_time(seen, rollout):
+        return waits
+    return replace(waits, reconciling=None, stalled=why)
 
 
 def next_reconcile(seen: Observation) -> timedelta:

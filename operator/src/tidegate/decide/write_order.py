@@ -1,6 +1,7 @@
 """The writes that make a transition true, and their order, fixed here once for all strategies. Pure.
 
-* Pods first: nothing gets traffic before its pods are ready. But a rollback waits for no pod: it comes before them.
+* Pods first: nothing gets traffic before its pods are ready. But what takes traffic away waits for no pod and for no
+  record: it comes before them.
 * The status before the route when traffic grows: after a crash the recorded step is carried out.
 * The route before the status when traffic returns: seconds matter, and after a crash the judge says the same again.
 * Nothing is deleted before the routers have been seen to send it nothing.
@@ -18,21 +19,21 @@ from tidegate.model.actions import Action
 from tidegate.model.decision import Decision
 from tidegate.model.observation import Observation
 from tidegate.model.revision import ModelFacts, RevisionState
-from tidegate.model.status import Shift, Status
+from tidegate.model.status import Rollout, Shift, Status
 
 ROUTERS_STARTING = timedelta(seconds=15)
 """Routers say what they have taken; this is only for one that says nothing any more."""
 
 
-def to_decision(seen: Observation, transition: Transition, status: Status) -> Decision:
-    """Puts a transition's writes in order. `status` is the transition's own, completed for people."""
+def to_decision(seen: Observation, transition: Transition, status: Status, before: Status) -> Decision:
+    """Puts a transition's writes in order. `status` is its own, completed for people; `before` is what is recorded."""
     shifting = transition.split is not None and (transition.split != seen.split or not seen.route_settings_match)
-    record: tuple[Action, ...] = (actions.RecordStatus(status),) if status != seen.recorded else ()
+    record: tuple[Action, ...] = (actions.RecordStatus(status),) if status != before else ()
     shift: tuple[Action, ...] = (actions.ShiftTraffic(transition.split),) if shifting and transition.split else ()
-    written = shift + record if transition.traffic_first else record + shift
     pods = tuple(_pods(seen, transition))
+    written = shift + record if transition.traffic_first else record + shift
     ordered = (
-        *(written + pods if _takes_away(seen, transition) else pods + written),
+        *(shift + record + pods if _takes_away(seen, transition) else pods + written),
         *_pins(seen),
         *_deletions(seen, transition),
     )
@@ -51,13 +52,14 @@ def _requeue_after(seen: Observation, transition: Transition) -> timedelta | Non
 
 
 def _takes_away(seen: Observation, transition: Transition) -> bool:
-    """Whether a rollout ends and its candidate loses the traffic that it has: nothing that may fail stands before."""
-    rollout = seen.recorded.rollout
-    if rollout is None or transition.status.rollout is not None or transition.split is None:
+    """Whether anybody but stable loses traffic that it has: nothing that may fail stands before that."""
+    stable, after = transition.status.stable, transition.split
+    if after is None:
         return False
-    # Of a route that can't be read nobody knows what routers make of it.
-    has = seen.split.weight(rollout.candidate) if seen.split else 100
-    return transition.split.weight(rollout.candidate) < has
+    if seen.split is None:
+        # Of a route that can't be read nobody knows what routers make of it.
+        return seen.recorded.stable is not None and after.weight(stable) == 100
+    return any(after.weight(name) < weight for name, weight in seen.split if name != stable)
 
 
 def with_shift(seen: Observation, transition: Transition) -> Status:
@@ -71,7 +73,18 @@ def with_shift(seen: Observation, transition: Transition) -> Status:
     weight = transition.split.weight(rollout.candidate)
     if weight == 0 and not rollout.shifts:
         return status
-    return replace(status, rollout=replace(rollout, shifts=(*rollout.shifts, Shift(seen.now, weight))[-100:]))
+    return replace(status, rollout=replace(rollout, shifts=_with_shift(seen, rollout, weight)))
+
+
+def _with_shift(seen: Observation, rollout: Rollout, weight: int) -> tuple[Shift, ...]:
+    """A hundred at most: the first one, from which the deadline counts, and the latest.
+
+    A shift that no router has taken yet is still the same one: its write failed, and is tried again.
+    """
+    before = rollout.shifts
+    if before and before[-1].weight == weight and seen.recorded.applied_candidate != weight:
+        before = before[:-1]
+    return (*before[:1], *before[1:][-98:], Shift(seen.now, weight))
 
 
 def _pods(seen: Observation, transition: Transition) -> Iterator[Action]:

@@ -77,11 +77,14 @@ class Reason(StrEnum):
     VERIFYING = "Verifying"
     SWITCHED = "Switched"
     KEEPING_OLD = "KeepingOld"
+    BAKING = "Baking"
+    RETURNING = "Returning"
     TRAFFIC_RESTORED = "TrafficRestored"
     # a rollout that waits for its world
     PODS_STARTING = "PodsStarting"
     PODS_NOT_READY = "PodsNotReady"
     SCALING_UP = "ScalingUp"
+    REPLICA_FAILURE = "ReplicaFailure"
     PAUSED = "Paused"
     MIN_DURATION = "MinDuration"
     SHARE_NOT_SEEN = "ShareNotSeen"
@@ -121,6 +124,7 @@ class Reason(StrEnum):
     PROGRESS_DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
     DEADLINE_EXCEEDED = "DeadlineExceeded"
     EVIDENCE_ACCEPTABLE = "EvidenceAcceptable"
+    RETURNED = "Returned"
     SPEC_RETURNED_TO_STABLE = "SpecReturnedToStable"
     NEWER_SPEC = "NewerSpec"
     STRATEGY_CHANGED = "StrategyChanged"
@@ -136,6 +140,8 @@ class Reason(StrEnum):
     NOISY_STABLE = "NoisyStable"
     METRICS_SEEN = "MetricsSeen"
     TWO_OPERATORS = "TwoOperators"
+    NO_WAY_BACK = "NoWayBack"
+    CLOCK_SET = "ClockSet"
     # the operator can't make sense of the spec
     INVALID_SPEC = "InvalidSpec"
     # what the operator says of pods that say nothing themselves

@@ -103,6 +103,11 @@ class Canary:
         """How many steps people are told of."""
         return len(self.steps)
 
+    @property
+    def step_of_all(self) -> int:
+        """The step at which the candidate has all the traffic."""
+        return len(self.steps) + 1
+
     def weight_at(self, step: int) -> int:
         """Percent for the candidate at a step."""
         if step == 0:
@@ -124,6 +129,7 @@ class BlueGreen:
     moves_in_steps: ClassVar[bool] = False
     first_weight: ClassVar[int] = 100
     steps_with_traffic: ClassVar[int] = 1
+    step_of_all: ClassVar[int] = BLUE_GREEN_SWITCHED
     verify_for: timedelta
     keep_old: timedelta
 

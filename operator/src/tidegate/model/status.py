@@ -52,6 +52,11 @@ class Rollout:
     replicas: int = 0
     """Pods that 100 % of the requests need: those of the start, or more if more have been asked for since."""
 
+    @property
+    def granted(self) -> int:
+        """Percent for the candidate, as the latest shift has it."""
+        return self.shifts[-1].weight if self.shifts else 0
+
 
 @dataclass(frozen=True)
 class Rejected:

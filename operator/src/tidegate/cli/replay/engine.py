@@ -113,7 +113,8 @@ def _without_waits(spec: ModelDeploymentSpec) -> ModelDeploymentSpec:
     strategy: Canary | BlueGreen = BlueGreen(timedelta(), timedelta())
     if isinstance(spec.strategy, Canary):
         strategy = Canary(tuple(CanaryStep(step.weight, timedelta()) for step in spec.strategy.steps))
-    return replace(spec, paused=False, strategy=strategy, analysis=replace(spec.analysis, deadline=timedelta.max))
+    analysis = replace(spec.analysis, deadline=timedelta.max, bake=timedelta())
+    return replace(spec, paused=False, strategy=strategy, analysis=analysis)
 
 
 class _Course:
