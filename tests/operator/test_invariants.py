@@ -16,6 +16,7 @@ from tidegate.model.actions import (
     Action,
     DeleteSnapshot,
     DeleteWorkload,
+    EnsureClientServices,
     EnsureRevision,
     PinModel,
     RecordStatus,
@@ -362,6 +363,8 @@ def _written(seen: Observation, action: Action) -> Observation:
                 # Its record was deleted by hand and can't be made again; this asks for ever, and harms nothing.
                 return change(revision, snapshot=LOST, replicas=held.replicas or replicas)
             return change(revision, snapshot=held.snapshot or LOST, replicas=held.replicas or replicas)
+        case EnsureClientServices():
+            return replace(seen, found_by_clients=True)
         case ScaleRevision(revision=revision, replicas=replicas):
             return change(revision, replicas=replicas, ready=min(replicas, seen.state(revision).ready))
         case PinModel(revision=revision, sha256=sha256):

@@ -3,6 +3,7 @@
 The real observe, decide and act run against it; only what is outside the process is simulated.
 """
 
+import copy
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -23,6 +24,7 @@ from tidegate.kube.api import (
     Manifest,
     Resource,
 )
+from tidegate.kube.cluster import Orphan
 from tidegate.kube.informer import Kind
 from tidegate.metrics.collector import MetricsCollector
 from tidegate.metrics.increments import Sample, SeriesKey
@@ -30,6 +32,8 @@ from tidegate.metrics.provider import CounterQuery
 from tidegate.model.decision import Event
 from tidegate.model.traffic import TrafficSplit, Writer
 from tidegate.resources.crd_schema import with_defaults
+from tidegate.resources.ownership import Owner, controller_of, is_managed_by, is_orphan, refusal
+from tidegate.resources.revision import owner as owner_reference
 from tidegate.resources.router_report import RouterReport
 from tidegate.settings import Settings
 from tidegate.simulation.world import Pods, SimulatedWorld
@@ -185,8 +189,17 @@ class World(SimulatedWorld):
     def model_deployment(self, namespace: str, name: str) -> Manifest | None:
         return self._deployment
 
-    def children(self, kind: Kind[T], namespace: str, name: str) -> list[T]:
-        return [kind.parse(manifest) for manifest in self._manifests(kind.resource)]
+    def children(self, kind: Kind[T], owner: Owner) -> list[T]:
+        manifests = self._manifests(kind.resource)
+        return [kind.parse(manifest) for manifest in manifests if not kind.owned or _may_be_ours(manifest, owner)]
+
+    def orphans(self, owner: Owner) -> list[Orphan]:
+        return [Orphan(kind, name, "") for (kind, name), held in self._objects.items() if is_orphan(held, owner)]
+
+    def adopt(self, orphan: Orphan, owner: Owner) -> None:
+        with self._write(f"adopt {orphan.resource.kind} {orphan.name}"):
+            metadata = self._objects[orphan.resource, orphan.name]["metadata"]
+            metadata["ownerReferences"] = owner_reference(owner.name, owner.uid)
 
     def routers(self) -> list[RouterReport]:
         found = {name: NEWEST if version is None else version for name, version in self.applied.items()}
@@ -204,12 +217,29 @@ class World(SimulatedWorld):
     def create(self, resource: Resource, manifest: Mapping[str, Any]) -> None:
         name = manifest["metadata"]["name"]
         with self._write(f"create {resource.kind} {name}"):
+            self._refuse_others(resource, manifest)
             if (resource, name) not in self._objects:
-                self._objects[(resource, name)] = dict(manifest)
+                self._objects[(resource, name)] = copy.deepcopy(dict(manifest))
                 self._created_at[name] = self.now
+
+    def _refuse_others(self, resource: Resource, manifest: Mapping[str, Any]) -> None:
+        metadata = manifest["metadata"]
+        held = self._objects.get((resource, metadata["name"]))
+        if held is None or "ownerReferences" not in metadata:
+            return
+        owner = Owner("shop", "digits", metadata["ownerReferences"][0]["uid"])
+        if not (is_managed_by(controller_of(held), owner) or is_orphan(held, owner)):
+            raise refusal(resource.kind, metadata["name"], controller_of(held), owner.name)
+
+    def repair(self, resource: Resource, manifest: Mapping[str, Any]) -> None:
+        name = manifest["metadata"]["name"]
+        with self._write(f"{'repair' if (resource, name) in self._objects else 'create'} {resource.kind} {name}"):
+            self._refuse_others(resource, manifest)
+            self._objects[(resource, name)] = copy.deepcopy(dict(manifest))
 
     def apply(self, resource: Resource, manifest: Mapping[str, Any], version: str) -> None:
         name = manifest["metadata"]["name"]
+        self._refuse_others(resource, manifest)
         told = " ".join(f"{each['revision']}={each['weight']}" for each in manifest["spec"]["backends"])
         with self._write(f"route {told}"):
             held = self._objects.get((resource, name))
@@ -372,6 +402,10 @@ class World(SimulatedWorld):
     def _note(self, what: str) -> None:
         seconds = int((self.now - START).total_seconds())
         self.transcript.append(f"{seconds:4d} s  {what}")
+
+
+def _may_be_ours(manifest: Manifest, owner: Owner) -> bool:
+    return controller_of(manifest) is None or is_managed_by(controller_of(manifest), owner)
 
 
 def _labels(revision: str, measure: str) -> dict[str, str]:

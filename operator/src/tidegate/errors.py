@@ -4,6 +4,9 @@ TidegateError
 ├── InvalidSpec           the user has to change the resource; trying again cannot help
 ├── MalformedObject       an object of the cluster can't be used; that one is left out, everything else goes on
 ├── ClusterUnavailable    the API server did not answer or refused; the next pass tries again
+│   └── WriteRefused      it refused a write, and will again until somebody changes something
+│       ├── NameTaken           an object of that name is there, and isn't ours
+│       └── PredecessorRemains  it belonged to a ModelDeployment of the same name that was deleted
 ├── ObjectChanged         somebody wrote an object since it was observed; the next pass, at once, observes it anew
 ├── LeadershipLost        another operator leads, or may: nothing more is written by this one
 ├── ObjectGone            the ModelDeployment was deleted; there is nothing left to do for it
@@ -26,10 +29,28 @@ class MalformedObject(TidegateError):
 class ClusterUnavailable(TidegateError):
     """An API call failed; the message says which object and why."""
 
-    def __init__(self, message: str, status: int | None = None) -> None:
+    def __init__(
+        self, message: str, status: int | None = None, retry_after: float | None = None, said: str = ""
+    ) -> None:
         super().__init__(message)
+        self.said = said or message
+        """The server's own sentence."""
         self.status = status
         """The HTTP status, or None when there was no answer at all."""
+        self.retry_after = retry_after
+        """Seconds that the server asks to wait before the next try; None where it says nothing."""
+
+
+class WriteRefused(ClusterUnavailable):
+    """A write that makes no sense or isn't allowed: quota, an admission webhook, RBAC, an invalid field."""
+
+
+class NameTaken(WriteRefused):
+    """The name is somebody else's: theirs is neither changed nor deleted. The message says whose, and what to do."""
+
+
+class PredecessorRemains(WriteRefused):
+    """The name is still an object's of an earlier ModelDeployment; Kubernetes' garbage collector removes it."""
 
 
 class ObjectChanged(TidegateError):

@@ -27,6 +27,7 @@ from tidegate.model.spec import Model, Server
 from tidegate.model.traffic import RouteSettings, TrafficSplit, Writer
 from tidegate.resources.model_route import route_manifest
 from tidegate.resources.names import PINNED
+from tidegate.resources.ownership import Owner
 from tidegate.resources.revision import controller_revision_manifest, deployment_manifest
 from tidegate.traffic_routing.builtin import MODEL_ROUTE
 
@@ -199,19 +200,20 @@ def objects(namespace: str, uid: str) -> Mapping[Any, Manifest]:
 def test_what_is_created_is_read_at_once_and_told(
     cluster: KubernetesCluster, digits: Manifest, namespace: str, changes: Changes
 ) -> None:
-    for kind, manifest in objects(namespace, digits["metadata"]["uid"]).items():
+    owner = Owner(namespace, "digits", digits["metadata"]["uid"])
+    for kind, manifest in objects(namespace, owner.uid).items():
         cluster.create(kind.resource, manifest)
 
-        assert [child.revision for child in cluster.children(kind, namespace, "digits")] == [REVISION]
-        assert cluster.children(kind, namespace, "others") == []
+        assert [child.revision for child in cluster.children(kind, owner)] == [REVISION]
+        assert cluster.children(kind, owner._replace(name="others")) == []
     cluster.scale(namespace, REVISION, 3)
-    assert cluster.children(WORKLOAD, namespace, "digits")[0].replicas == 3
+    assert cluster.children(WORKLOAD, owner)[0].replicas == 3
 
     cluster.annotate(namespace, REVISION, PINNED, "ab" * 32)
-    assert cluster.children(WORKLOAD, namespace, "digits")[0].pinned == "ab" * 32
+    assert cluster.children(WORKLOAD, owner)[0].pinned == "ab" * 32
 
     cluster.delete(DEPLOYMENTS, namespace, REVISION)
-    until(lambda: cluster.children(WORKLOAD, namespace, "digits") == [])
+    until(lambda: cluster.children(WORKLOAD, owner) == [])
     assert changes.get(timeout=5) == (namespace, "digits")
 
 
@@ -220,7 +222,7 @@ def test_a_route_is_read_back_as_it_was_applied(cluster: KubernetesCluster, digi
     version = ""
     for split in (TrafficSplit.between("digits-a", "digits-b", 5), TrafficSplit.only("digits-b")):
         cluster.apply(MODEL_ROUTES, route_manifest(*ids, split, RouteSettings("x-r", timedelta(seconds=9))), version)
-        (route,) = cluster.children(MODEL_ROUTE, namespace, "digits")
+        (route,) = cluster.children(MODEL_ROUTE, Owner(*ids))
 
         assert route.split == split
         version = route.version
@@ -232,12 +234,12 @@ def test_a_route_that_somebody_wrote_meanwhile_is_left_and_known_at_once(
 ) -> None:
     ids, settings = (namespace, "digits", digits["metadata"]["uid"]), RouteSettings("x-r", timedelta(seconds=9))
     cluster.apply(MODEL_ROUTES, route_manifest(*ids, TrafficSplit.only("digits-a"), settings), "")
-    (before,) = cluster.children(MODEL_ROUTE, namespace, "digits")
+    (before,) = cluster.children(MODEL_ROUTE, Owner(*ids))
     api.merge(MODEL_ROUTES, namespace, "digits", {"spec": {"timeoutSeconds": 5}})
     late = route_manifest(*ids, TrafficSplit.only("digits-b"), settings)
     with pytest.raises(ObjectChanged):
         cluster.apply(MODEL_ROUTES, late, before.version if old else "")
-    (after,) = cluster.children(MODEL_ROUTE, namespace, "digits")
+    (after,) = cluster.children(MODEL_ROUTE, Owner(*ids))
 
     assert after.split == TrafficSplit.only("digits-a")
     assert after.settings == RouteSettings("x-r", timedelta(seconds=5))
@@ -250,11 +252,11 @@ def test_a_route_that_was_deleted_meanwhile_is_made_again(
     ids, settings = (namespace, "digits", digits["metadata"]["uid"]), RouteSettings("x-r", timedelta(seconds=9))
     manifest = route_manifest(*ids, TrafficSplit.only("digits-a"), settings)
     cluster.apply(MODEL_ROUTES, manifest, "")
-    (before,) = cluster.children(MODEL_ROUTE, namespace, "digits")
+    (before,) = cluster.children(MODEL_ROUTE, Owner(*ids))
     api.delete(MODEL_ROUTES, namespace, "digits")
     cluster.apply(MODEL_ROUTES, manifest, before.version)
 
-    assert [route.split for route in cluster.children(MODEL_ROUTE, namespace, "digits")] == [before.split]
+    assert [route.split for route in cluster.children(MODEL_ROUTE, Owner(*ids))] == [before.split]
 
 
 def test_an_announcement_is_an_event_of_the_model_deployment(

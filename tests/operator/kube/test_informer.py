@@ -97,17 +97,21 @@ def test_a_whole_list_replaces_a_store_except_for_what_we_wrote_since() -> None:
     assert {manifest["metadata"]["name"] for manifest in store.all()} == {"one", "changed", "ours"}
 
 
+def owned(store: Store[Manifest], namespace: str, name: str) -> list[Manifest]:
+    return [item.value for item in store.owned_by(namespace, name)]
+
+
 def test_objects_are_found_by_their_owner_and_leave_with_its_label() -> None:
     mine, other = seen(1, name="a", owner="digits"), seen(2, name="b", owner="faces")
     store = store_with(mine, other, seen(3, name="nobody's"))
-    assert (store.owned_by("shop", "digits"), store.owned_by("lab", "digits")) == ([mine], [])
+    assert (owned(store, "shop", "digits"), owned(store, "lab", "digits")) == ([mine], [])
 
     moved = seen(4, name="a", owner="faces")
     assert [told.owner for told in store.put(item(moved))] == ["digits", "faces"]
-    assert (store.owned_by("shop", "digits"), store.owned_by("shop", "faces")) == ([], [other, moved])
+    assert (owned(store, "shop", "digits"), owned(store, "shop", "faces")) == ([], [other, moved])
 
     store.remove(("shop", "b"), "u-1", 5)
-    assert store.owned_by("shop", "faces") == [moved]
+    assert owned(store, "shop", "faces") == [moved]
 
 
 def test_a_change_of_what_is_not_kept_is_no_news() -> None:

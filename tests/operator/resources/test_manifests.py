@@ -19,13 +19,13 @@ from tidegate.model.revision import Snapshot
 from tidegate.model.spec import Batching, Model, Server
 from tidegate.model.traffic import RouteSettings, RouteState, TrafficSplit
 from tidegate.resources.model_route import bounded, read_route, route_manifest
+from tidegate.resources.ownership import Owner
 from tidegate.resources.revision import (
     controller_revision_manifest,
     deployment_manifest,
     pin_manifest,
     service_manifest,
 )
-from tidegate.traffic_routing.backend import RouteOwner
 from tidegate.traffic_routing.builtin import alias_service_manifest, read_state
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -69,7 +69,7 @@ SPLIT = TrafficSplit.between("digits-81aa0b4c", REVISION, 25)
         ("pin", pin_manifest(*IDS, REVISION, "ab" * 32, None)),
         ("pin-of-several-files", pin_manifest(*IDS, REVISION, "ab" * 32, "cd" * 32)),
         ("route", route_manifest(*IDS, SPLIT, RouteSettings("x-preview", timedelta(seconds=60)))),
-        ("alias-service", alias_service_manifest(RouteOwner(*IDS), "tidegate-router.tidegate.svc.cluster.local")),
+        ("alias-service", alias_service_manifest(Owner(*IDS), "tidegate-router.tidegate.svc.cluster.local")),
     ],
 )
 def test_the_manifest_is_the_golden_one(name: str, manifest: dict[str, Any]) -> None:

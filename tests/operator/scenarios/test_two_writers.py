@@ -9,6 +9,7 @@ from tests.operator.world import SETTINGS, Behaviour, World
 from tidegate.controller.act import act
 from tidegate.controller.judging import RolloutJudge
 from tidegate.controller.observe import observe
+from tidegate.controller.refusals import Refusals
 from tidegate.decide.rollout import decide
 from tidegate.errors import LeadershipLost, ObjectChanged
 from tidegate.kube.api import Manifest
@@ -36,7 +37,7 @@ def decided(world: World, judge: RolloutJudge) -> tuple[Manifest, Observation, D
     """What another operator would do now."""
     manifest = world.model_deployment("shop", "digits")
     assert manifest is not None
-    observed = observe(world, manifest, scrape_interval=SETTINGS.scrape_interval, now=world.now)
+    observed = observe(world, SETTINGS, manifest, world.now)
     judged = judge.judge(observed)
     return manifest, judged, decide(judged)
 
@@ -60,7 +61,7 @@ def test_a_leader_that_wakes_up_late_changes_nothing(world: World) -> None:
     before = (world.status, world.split, list(world.transcript))
 
     with pytest.raises(ObjectChanged):
-        act(world, SETTINGS, *late)
+        act(world, SETTINGS, *late, Refusals())
     assert (world.status, world.split, world.transcript) == before
 
 
@@ -73,7 +74,7 @@ def test_a_route_that_was_written_meanwhile_is_not_overwritten(world: World) -> 
     assert current is not None
 
     with pytest.raises(ObjectChanged):  # also if the status could be written after all
-        act(world, SETTINGS, {**manifest, "metadata": current["metadata"]}, judged, decision)
+        act(world, SETTINGS, {**manifest, "metadata": current["metadata"]}, judged, decision, Refusals())
     assert world.split == before
 
 
@@ -101,7 +102,7 @@ def edit_route(world: World, writer: Writer) -> None:
     """`writer` writes the route as it is."""
     manifest, judged, _ = decided(world, RolloutJudge(MetricsCollector(world)))
     assert judged.split is not None
-    act(world, SETTINGS, manifest, judged, Decision(judged.recorded, (ShiftTraffic(judged.split),)))
+    act(world, SETTINGS, manifest, judged, Decision(judged.recorded, (ShiftTraffic(judged.split),)), Refusals())
 
 
 def test_a_release_that_is_installed_anew_is_no_rival(world: World) -> None:

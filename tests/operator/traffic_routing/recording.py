@@ -6,8 +6,9 @@ from typing import Any
 from tidegate.kube.api import Manifest, Resource
 from tidegate.kube.informer import Kind
 from tidegate.model.traffic import NO_ROUTE, Capabilities, RouteSettings, RouteState, TrafficSplit
+from tidegate.resources.ownership import Owner
 from tidegate.resources.router_report import RouterReport
-from tidegate.traffic_routing.backend import Children, RouteOwner, RouteWrite
+from tidegate.traffic_routing.backend import Children, RouteWrite
 
 RECORDED_ROUTES = Resource("recording.example/v1", "RecordedRoute", "recordedroutes")
 
@@ -41,7 +42,7 @@ class Recording:
         return next(iter(children(RECORDED_ROUTE)), NO_ROUTE)
 
     def writes(
-        self, owner: RouteOwner, split: TrafficSplit, wanted: RouteSettings, seen: RouteState
+        self, owner: Owner, split: TrafficSplit, wanted: RouteSettings, seen: RouteState
     ) -> Sequence[RouteWrite]:
         self.splits.append(split)
         metadata = {"namespace": owner.namespace, "name": owner.name}
@@ -49,5 +50,5 @@ class Recording:
         kind = {"apiVersion": RECORDED_ROUTES.api_version, "kind": RECORDED_ROUTES.kind}
         return (RouteWrite(RECORDED_ROUTES, {**kind, "metadata": metadata, "spec": spec}, seen.version),)
 
-    def client_services(self, owner: RouteOwner, router_service: str) -> Sequence[Manifest]:
+    def client_services(self, owner: Owner, router_service: str) -> Sequence[Manifest]:
         return ()

@@ -1,7 +1,9 @@
 """Carries out one Decision, in its order. Writes only; every write may be repeated."""
 
+from functools import partial
 from typing import assert_never
 
+from tidegate.controller.refusals import Attempts, Refusals, Write
 from tidegate.kube.api import (
     CONFIG_MAPS,
     CONTROLLER_REVISIONS,
@@ -17,6 +19,7 @@ from tidegate.model.observation import Observation
 from tidegate.model.revision import Snapshot
 from tidegate.model.traffic import TrafficSplit, Writer
 from tidegate.resources.names import ADMIN_PORT, PINNED, WRITTEN_BY
+from tidegate.resources.ownership import Owner
 from tidegate.resources.revision import (
     controller_revision_manifest,
     deployment_manifest,
@@ -25,32 +28,72 @@ from tidegate.resources.revision import (
 )
 from tidegate.settings import Settings
 from tidegate.traffic_routing import backend_for
-from tidegate.traffic_routing.backend import RouteOwner, RouterBackend
+from tidegate.traffic_routing.backend import RouterBackend
 
 
-def act(cluster: Cluster, settings: Settings, manifest: Manifest, seen: Observation, decision: Decision) -> None:
-    """Does it, then says so. The first write that fails ends it, and the next pass does the rest.
+def act(
+    cluster: Cluster,
+    settings: Settings,
+    manifest: Manifest,
+    seen: Observation,
+    decision: Decision,
+    refusals: Refusals,
+) -> None:
+    """Does it, then says so.
 
-    Raises ClusterUnavailable, ObjectChanged or LeadershipLost, or ObjectGone where there is nothing left to do.
+    A write of pods and Services that the API server refuses is noted, and stops nothing: nothing rests on it in the
+    same pass. Raises ClusterUnavailable where the route or the status isn't taken, or nobody answers, ObjectChanged or
+    LeadershipLost, and ObjectGone where there is nothing left to do.
     """
+    owner = Owner(seen.namespace, seen.name, manifest["metadata"]["uid"])
+    attempts = Attempts(refusals, seen.namespace, seen.name, seen.generation, seen.now)
     for action in decision.actions:
-        _do(cluster, settings, manifest, seen, action)
+        do = partial(_do, cluster, settings, owner, manifest, seen, action)
+        attempts.attempt(_write(action, seen.name), do, essential=isinstance(action, ESSENTIAL))
+    for orphan in cluster.orphans(owner):
+        attempts.attempt(("adopt", f"{orphan.resource.kind} {orphan.name}"), partial(cluster.adopt, orphan, owner))
+    attempts.finish()
     for event in decision.events:
         cluster.emit(manifest, event, seen.now)
 
 
-def _do(cluster: Cluster, settings: Settings, manifest: Manifest, seen: Observation, action: Action) -> None:
-    namespace, name, uid = seen.namespace, seen.name, manifest["metadata"]["uid"]
+ESSENTIAL = (actions.ShiftTraffic, actions.RecordStatus)
+"""What the writes after it rest on."""
+
+
+def _write(action: Action, name: str) -> Write:
+    match action:
+        case actions.OfRevision(revision=revision):
+            return type(action).__name__, f"revision {revision}"
+        case actions.EnsureClientServices():
+            return type(action).__name__, f"Service {name}"
+        case actions.ShiftTraffic():
+            return type(action).__name__, f"the route of {name}"
+        case actions.RecordStatus():
+            return type(action).__name__, f"the status of {name}"
+        case _ as unhandled:
+            assert_never(unhandled)
+
+
+def _do(
+    cluster: Cluster, settings: Settings, owner: Owner, manifest: Manifest, seen: Observation, action: Action
+) -> None:
+    namespace, name = owner.namespace, owner.name
     match action:
         case actions.EnsureRevision(revision=revision, replicas=replicas):
-            _ensure(cluster, settings, uid, seen, revision, replicas)
+            _ensure(cluster, settings, owner, seen, revision, replicas)
+        case actions.EnsureClientServices():
+            if seen.state(seen.desired).replicas is not None:  # else EnsureRevision has just asked
+                cluster.confirm(*owner)
+            for service in backend_for(seen.spec.router).client_services(owner, settings.router_service):
+                cluster.repair(SERVICES, service)
         case actions.ScaleRevision(revision=revision, replicas=replicas):
             cluster.scale(namespace, revision, replicas)
         case actions.PinModel(revision=revision, sha256=sha256, files_sha256=files):
-            cluster.create(CONFIG_MAPS, pin_manifest(namespace, name, uid, revision, sha256, files))
+            cluster.create(CONFIG_MAPS, pin_manifest(*owner, revision, sha256, files))
             cluster.annotate(namespace, revision, PINNED, sha256)
         case actions.ShiftTraffic(split=split):
-            _shift(cluster, backend_for(seen.spec.router), RouteOwner(namespace, name, uid), seen, split)
+            _shift(cluster, backend_for(seen.spec.router), owner, seen, split)
         case actions.RecordStatus(status=status):
             cluster.record_status(namespace, name, status.to_dict(), manifest["metadata"].get("resourceVersion", ""))
         case actions.DeleteWorkload(revision=revision):
@@ -64,7 +107,7 @@ def _do(cluster: Cluster, settings: Settings, manifest: Manifest, seen: Observat
             assert_never(unhandled)
 
 
-def _shift(cluster: Cluster, backend: RouterBackend, owner: RouteOwner, seen: Observation, split: TrafficSplit) -> None:
+def _shift(cluster: Cluster, backend: RouterBackend, owner: Owner, seen: Observation, split: TrafficSplit) -> None:
     for write in backend.writes(owner, split, seen.spec.route_settings, seen.route):
         cluster.apply(write.resource, signed(write.manifest, cluster.writer), write.version)
 
@@ -76,11 +119,13 @@ def signed(manifest: Manifest, writer: Writer) -> Manifest:
     return {**manifest, "metadata": {**metadata, "annotations": annotations}}
 
 
-def _ensure(cluster: Cluster, settings: Settings, uid: str, seen: Observation, revision: str, replicas: int) -> None:
-    namespace, name = seen.namespace, seen.name
+def _ensure(
+    cluster: Cluster, settings: Settings, owner: Owner, seen: Observation, revision: str, replicas: int
+) -> None:
     if revision == seen.desired:  # never in the way of a rollback, which goes to what the spec doesn't ask for
-        cluster.confirm(namespace, name, uid)
-    snapshot = seen.state(revision).snapshot
+        cluster.confirm(*owner)
+    state = seen.state(revision)
+    snapshot = state.snapshot
     if snapshot is None:
         if revision != seen.desired:
             # Its record was deleted by hand; from the present spec something else would come.
@@ -88,12 +133,9 @@ def _ensure(cluster: Cluster, settings: Settings, uid: str, seen: Observation, r
         image = seen.spec.server.image or settings.server_image
         snapshot = Snapshot(seen.spec.model, seen.spec.server, image, ADMIN_PORT)
         number = 1 + max((state.number for state in seen.revisions.values()), default=0)
-        record = controller_revision_manifest(namespace, name, uid, revision, snapshot, number)
-        cluster.create(CONTROLLER_REVISIONS, record)
-    owner = RouteOwner(namespace, name, uid)
-    for service in backend_for(seen.spec.router).client_services(owner, settings.router_service):
-        cluster.create(SERVICES, service)
-    cluster.create(SERVICES, service_manifest(namespace, name, uid, revision))
-    pull_policy = settings.image_pull_policy
-    workload = deployment_manifest(namespace, name, uid, revision, snapshot, replicas, pull_policy)
-    cluster.create(DEPLOYMENTS, workload)
+        cluster.create(CONTROLLER_REVISIONS, controller_revision_manifest(*owner, revision, snapshot, number))
+    if state.replicas is None or not state.reachable:
+        cluster.repair(SERVICES, service_manifest(*owner, revision))
+    if state.replicas is None:
+        workload = deployment_manifest(*owner, revision, snapshot, replicas, settings.image_pull_policy)
+        cluster.create(DEPLOYMENTS, workload)

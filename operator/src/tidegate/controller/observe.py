@@ -1,32 +1,52 @@
 """The first of the four verbs: reads the cluster into one Observation. Reads only."""
 
-from datetime import datetime, timedelta
+from collections.abc import Set
+from datetime import datetime
 from typing import Any, TypeVar
 
 from tidegate.judge.verdict import NOTHING_TO_JUDGE
 from tidegate.kube.api import Manifest
-from tidegate.kube.cluster import POD, RECORD, WORKLOAD, Cluster
+from tidegate.kube.cluster import PIN, POD, RECORD, SERVICE, WORKLOAD, Cluster
 from tidegate.kube.informer import Kind
 from tidegate.model.observation import Observation
 from tidegate.model.revision import RevisionState, plan_digest, revision_name
 from tidegate.model.spec import ModelDeploymentSpec
 from tidegate.model.status import Status
+from tidegate.resources.ownership import Owner
 from tidegate.resources.pod_status import Pod
-from tidegate.resources.revision import RevisionRecord, Workload, revision_state
+from tidegate.resources.revision import (
+    Pin,
+    RevisionRecord,
+    ServiceState,
+    Workload,
+    parse_service,
+    revision_state,
+    service_manifest,
+)
+from tidegate.settings import Settings
 from tidegate.traffic_routing import BACKENDS, backend_for
 
-WATCHED: tuple[Kind[Any], ...] = (RECORD, WORKLOAD, POD, *(kind for each in BACKENDS.values() for kind in each.kinds))
-"""The children that decisions rest on."""
-Child = TypeVar("Child", RevisionRecord, Workload)
+WATCHED: tuple[Kind[Any], ...] = (
+    RECORD,
+    WORKLOAD,
+    SERVICE,
+    PIN,
+    POD,
+    *(kind for each in BACKENDS.values() for kind in each.kinds),
+)
+"""Every kind of child: decisions rest on them, and what is lost is made again."""
+Child = TypeVar("Child", RevisionRecord, Workload, Pin)
 
 
-def observe(cluster: Cluster, manifest: Manifest, *, scrape_interval: timedelta, now: datetime) -> Observation:
+def observe(cluster: Cluster, settings: Settings, manifest: Manifest, now: datetime) -> Observation:
     """One ModelDeployment and its cluster, not yet judged. Raises InvalidSpec on a spec that makes no sense."""
     metadata = manifest["metadata"]
     namespace, name = metadata["namespace"], metadata["name"]
+    owner = Owner(namespace, name, metadata["uid"])
     spec = ModelDeploymentSpec.parse(manifest["spec"])
     backend = backend_for(spec.router)
-    route = backend.read(namespace, lambda kind: cluster.children(kind, namespace, name), cluster.routers())
+    route = backend.read(namespace, lambda kind: cluster.children(kind, owner), cluster.routers())
+    services = frozenset(cluster.children(SERVICE, owner))
     return Observation(
         now=now.replace(microsecond=0),
         namespace=namespace,
@@ -36,25 +56,35 @@ def observe(cluster: Cluster, manifest: Manifest, *, scrape_interval: timedelta,
         desired=revision_name(name, spec),
         plan=plan_digest(spec),
         recorded=Status.parse(manifest.get("status", {})),
-        revisions=_revisions(cluster, namespace, name),
+        revisions=_revisions(cluster, owner, services),
         route=route,
         route_settings_match=route.settings == backend.settings(spec.route_settings),
         share=None,
         verdict=NOTHING_TO_JUDGE,
-        propagation_delay=max(spec.analysis.interval, scrape_interval),
+        propagation_delay=max(spec.analysis.interval, settings.scrape_interval),
+        found_by_clients=services.issuperset(
+            map(parse_service, backend.client_services(owner, settings.router_service))
+        ),
     )
 
 
-def _revisions(cluster: Cluster, namespace: str, name: str) -> dict[str, RevisionState]:
+def _revisions(cluster: Cluster, owner: Owner, services: Set[ServiceState]) -> dict[str, RevisionState]:
     def by_revision(kind: Kind[Child]) -> dict[str, Child]:
-        children = cluster.children(kind, namespace, name)
+        children = cluster.children(kind, owner)
         return {child.revision: child for child in children if child.revision and not child.deleting}
 
-    records, workloads = by_revision(RECORD), by_revision(WORKLOAD)
+    records, workloads, pins = by_revision(RECORD), by_revision(WORKLOAD), by_revision(PIN)
     pods: dict[str | None, list[Pod]] = {}
-    for pod in cluster.children(POD, namespace, name):
+    for pod in cluster.children(POD, owner):
         pods.setdefault(pod.revision, []).append(pod)
     return {
-        revision: revision_state(revision, records.get(revision), workloads.get(revision), pods.get(revision, ()))
+        revision: revision_state(
+            revision,
+            records.get(revision),
+            workloads.get(revision),
+            pods.get(revision, ()),
+            reachable=parse_service(service_manifest(*owner, revision)) in services,
+            pin_kept=revision in pins,
+        )
         for revision in records.keys() | workloads.keys()
     }

@@ -8,9 +8,10 @@ from datetime import datetime, timedelta
 from tidegate.controller.act import act
 from tidegate.controller.judging import RolloutJudge
 from tidegate.controller.observe import observe
+from tidegate.controller.refusals import Refusals
 from tidegate.controller.rivals import Rivals
 from tidegate.decide.rollout import decide
-from tidegate.errors import InvalidSpec, LeadershipLost, ObjectGone
+from tidegate.errors import InvalidSpec, LeadershipLost, ObjectGone, WriteRefused
 from tidegate.kube.api import Manifest
 from tidegate.kube.cluster import Cluster
 from tidegate.model.decision import Decision, Event
@@ -21,6 +22,8 @@ from tidegate.settings import Settings
 
 log = logging.getLogger(__name__)
 
+AFTER_REFUSAL = timedelta(seconds=5)
+"""The soonest that a pass comes only to try again what was refused."""
 DecisionListener = Callable[[Observation, Decision], None]
 """Called after every decision was carried out; for metrics."""
 
@@ -36,6 +39,7 @@ class Reconciler:
     on_deletion: Callable[[str, str], None] = lambda namespace, name: None
     """Called with namespace and name of a ModelDeployment that there is no more."""
     rivals: Rivals = field(default_factory=Rivals)
+    refusals: Refusals = field(default_factory=Refusals)
 
     def reconcile(self, namespace: str, name: str, now: datetime) -> timedelta | None:
         """One pass; gives back when to reconcile again, or None to wait for an event.
@@ -57,22 +61,48 @@ class Reconciler:
     def _forget(self, namespace: str, name: str) -> None:
         self.judge.forget(namespace, name)
         self.rivals.forget((namespace, name))
+        self.refusals.forget(namespace, name)
         self.on_deletion(namespace, name)
 
     def _reconcile(self, manifest: Manifest, now: datetime) -> timedelta | None:
         try:
-            observed = observe(self.cluster, manifest, scrape_interval=self.settings.scrape_interval, now=now)
+            observed = observe(self.cluster, self.settings, manifest, now)
         except InvalidSpec as error:
             self._refuse(manifest, str(error), now)
             return None
         self._check_writer(manifest, observed)
-        judged = self.judge.judge(observed)
+        key = observed.namespace, observed.name
+        judged = replace(self.judge.judge(observed), refusal=self.refusals.told(key))
         decision = decide(judged)
         for event in decision.events:
             log.info("%s/%s: %s: %s", judged.namespace, judged.name, event.reason, event.message)
-        act(self.cluster, self.settings, manifest, judged, decision)
+        try:
+            act(self.cluster, self.settings, manifest, judged, decision, self.refusals)
+        except WriteRefused:
+            self._tell(manifest, judged)
+            raise
         self.on_decision(judged, decision)
-        return decision.requeue_after
+        return self._requeue_after(key, decision, now)
+
+    def _requeue_after(self, key: tuple[str, str], decision: Decision, now: datetime) -> timedelta | None:
+        next_try = self.refusals.next_try(key)
+        if next_try is None:
+            return decision.requeue_after
+        pause = max(next_try - now, AFTER_REFUSAL)
+        return pause if decision.requeue_after is None else min(pause, decision.requeue_after)
+
+    def _tell(self, manifest: Manifest, seen: Observation) -> None:
+        """A route or a status is refused for good: what is recorded stays, but for the condition that says so."""
+        refusal = self.refusals.told((seen.namespace, seen.name))
+        if refusal is None or refusal == seen.refusal:
+            return
+        self.cluster.emit(manifest, Event(refusal.reason, refusal.message, warning=True), seen.now)
+        current = self.cluster.model_deployment(seen.namespace, seen.name) or manifest
+        recorded = Status.parse(current.get("status", {}))
+        stalled = Condition(ConditionType.STALLED, "True", refusal.reason, refusal.message, seen.now, seen.generation)
+        status = replace(recorded.with_condition(stalled), message=refusal.message)
+        version = current["metadata"].get("resourceVersion", "")
+        self.cluster.record_status(seen.namespace, seen.name, status.to_dict(), version)
 
     def _check_writer(self, manifest: Manifest, observed: Observation) -> None:
         """Raises LeadershipLost where a later leader has written; says so where another release's operator has."""
@@ -90,16 +120,11 @@ class Reconciler:
         if before and before.message == message and before.status == "True":
             return
         generation = metadata["generation"]
-        kept = tuple(condition for condition in recorded.conditions if condition.type != ConditionType.STALLED)
         stalled = Condition(
             ConditionType.STALLED, "True", Reason.INVALID_SPEC, message, now.replace(microsecond=0), generation
         )
         status = replace(
-            recorded,
-            observed_generation=generation,
-            phase=Phase.INVALID,
-            message=message,
-            conditions=(*kept, stalled),
+            recorded.with_condition(stalled), observed_generation=generation, phase=Phase.INVALID, message=message
         )
         version = metadata.get("resourceVersion", "")
         self.cluster.record_status(metadata["namespace"], metadata["name"], status.to_dict(), version)

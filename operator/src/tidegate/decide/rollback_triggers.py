@@ -68,7 +68,8 @@ def _without_progress(seen: Observation, rollout: Rollout, pods: int) -> StatusM
         return None
     if seen.now - since < seen.spec.progress_deadline:
         return None
-    why = candidate.failure.message if candidate.failure else "none of its pods said why"
+    refused = seen.refusal.message if seen.refusal else "none of its pods said why"
+    why = candidate.failure.message if candidate.failure else refused
     deadline = format_duration(seen.spec.progress_deadline)
     message = f"{candidate.ready} of {pods} pods are ready, no further one for {deadline}, and it got no traffic: {why}"
     return StatusMessage(Reason.PROGRESS_DEADLINE_EXCEEDED, message)

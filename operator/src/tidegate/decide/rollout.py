@@ -12,6 +12,7 @@ from tidegate.decide.destinations import guarded
 from tidegate.decide.draining import is_drained
 from tidegate.decide.fast_track import decide_fast_track
 from tidegate.decide.progress import limited, with_waits
+from tidegate.decide.refused_write import told
 from tidegate.decide.sound_clock import TOLERANCE, with_sound_clock
 from tidegate.decide.status_view import with_view
 from tidegate.decide.transition import PODS_STARTING, Transition, abandon, begin
@@ -29,7 +30,7 @@ from tidegate.model.units import format_duration
 def decide(seen: Observation) -> Decision:
     """What to do about one ModelDeployment. The same observation always gives the same decision."""
     recorded, seen = seen.recorded, with_sound_clock(seen)
-    transition = limited(seen, guarded(seen, _transition(seen)))
+    transition = told(seen, limited(seen, guarded(seen, _transition(seen))))
     transition = replace(transition, events=(*transition.events, *_events(seen, transition)))
     status = with_floor(seen, with_waits(seen, transition, _timed(seen, with_shift(seen, transition))))
     return to_decision(seen, transition, with_view(seen, transition, status), recorded)
@@ -148,7 +149,8 @@ def _waits_for_pods(seen: Observation) -> StatusMessage:
 
 def _first_pods(seen: Observation, rollout: Rollout) -> Transition:
     failure = seen.state(seen.desired).failure
-    why = failure.message if failure else "its pods are starting"
+    refused = seen.refusal.message if seen.refusal else "its pods are starting"
+    why = failure.message if failure else refused
     reason = failure.reason if failure else Reason.PODS_STARTING
     message = StatusMessage(reason, f"{seen.desired} isn't ready yet: {why}")
     waited = rollout.since.pods is not None and seen.now - rollout.since.pods >= seen.spec.progress_deadline

@@ -74,6 +74,8 @@ def _ready(seen: Observation, transition: Transition, status: Status) -> tuple[b
     why = f": {state.failure.message}" if state.failure else ""
     if state.ready == 0:
         return False, StatusMessage(Reason.NO_PODS_READY, f"{serving} has no pod ready{why}")
+    if seen.refusal and not (seen.found_by_clients and state.reachable):
+        return False, seen.refusal
     if (transition.split != seen.split or not seen.route_applied) and not _was_ready(status):
         message = "no router has taken the route yet; is the router running?"
         return False, StatusMessage(Reason.ROUTE_NOT_APPLIED, message)

@@ -97,13 +97,17 @@ def _pods(seen: Observation, transition: Transition) -> Iterator[Action]:
         yield from _sized(
             seen, rollout.candidate, transition.candidate_replicas, may_shrink=rollout.candidate == stable
         )
+    if not seen.found_by_clients:
+        yield actions.EnsureClientServices()
 
 
 def _sized(seen: Observation, revision: str, replicas: int, *, may_shrink: bool) -> Iterator[Action]:
     state = seen.state(revision)
-    if state.snapshot is None or state.replicas is None:
+    if state.snapshot is None or state.replicas is None or not state.reachable:
         yield actions.EnsureRevision(revision, replicas)
-    elif state.replicas < replicas or (may_shrink and state.replicas > replicas):
+    if state.replicas is None:
+        return
+    if state.replicas < replicas or (may_shrink and state.replicas > replicas):
         yield actions.ScaleRevision(revision, replicas)
 
 
@@ -116,8 +120,10 @@ def _pins(seen: Observation) -> tuple[Action, ...]:
 
 
 def _unpinned(state: RevisionState, facts: ModelFacts) -> bool:
-    if state.snapshot is None or state.replicas is None or state.pinned is not None:
+    if state.snapshot is None or state.replicas is None:
         return False
+    if state.pinned is not None:
+        return not state.pin_kept and state.pinned == facts.sha256
     # The user's digest is the ONNX file's alone.
     return state.snapshot.model.sha256 is None or facts.files_sha256 is not None
 

@@ -13,10 +13,18 @@ import kubernetes
 import urllib3
 from kubernetes.client.exceptions import ApiException
 
-from tidegate.errors import ClusterUnavailable
+from tidegate.errors import ClusterUnavailable, WriteRefused
 
 CONNECT_SECONDS = 5
 READ_SECONDS = 20
+LONGEST_RETRY_AFTER = 60.0
+"""Seconds that a server may ask for, at most."""
+LONGEST_SENTENCE = 1024
+"""Characters of what a server says."""
+TRANSIENT = frozenset({401, 404, 408, 409, 410, 429})
+"""Statuses below 500 of a write that may well be taken the next time."""
+WEBHOOK_FAILED = "failed calling webhook"
+"""What the API server says, with status 500, of an admission webhook that doesn't answer and has to."""
 
 Manifest = dict[str, Any]
 
@@ -104,12 +112,15 @@ class KubernetesApi:
         metadata = manifest["metadata"]
         return self._json("PUT", resource.path(metadata["namespace"], metadata["name"]), manifest)
 
-    def delete(self, resource: Resource, namespace: str, name: str) -> None:
-        """Deletes an object in the background; fine if there is none."""
+    def delete(self, resource: Resource, namespace: str, name: str, uid: str | None = None) -> None:
+        """Deletes an object in the background; fine if there is none, or only another than `uid`."""
+        options: Manifest = {"propagationPolicy": "Background"}
+        if uid is not None:
+            options["preconditions"] = {"uid": uid}
         try:
-            self._json("DELETE", resource.path(namespace, name), {"propagationPolicy": "Background"})
+            self._json("DELETE", resource.path(namespace, name), options)
         except ClusterUnavailable as error:
-            if error.status != 404:
+            if error.status != 404 and not (uid is not None and error.status == 409):
                 raise
 
     def list(
@@ -183,17 +194,30 @@ class KubernetesApi:
         except (urllib3.exceptions.HTTPError, ApiException, OSError) as error:
             raise ClusterUnavailable(f"{method} {path} had no answer: {error}") from error
         if response.status >= 400:
-            raise ClusterUnavailable(f"{method} {path}: {_reason(response)}", response.status)
+            raise _failure(method, path.partition("?")[0], response)
         return cast(urllib3.HTTPResponse, response)
 
 
-def _reason(response: urllib3.BaseHTTPResponse) -> str:
+def _failure(method: str, path: str, response: urllib3.BaseHTTPResponse) -> ClusterUnavailable:
+    said = _sentence(response)
+    final = (400 <= response.status < 500 and response.status not in TRANSIENT) or WEBHOOK_FAILED in said
+    kind = WriteRefused if final and method != "GET" else ClusterUnavailable
+    return kind(f"{method} {path}: {said}", response.status, _retry_after(response), said)
+
+
+def _sentence(response: urllib3.BaseHTTPResponse) -> str:
     text = response.read().decode(errors="replace")
     response.release_conn()
     try:
-        return str(json.loads(text)["message"])
+        said = str(json.loads(text)["message"])
     except (ValueError, KeyError, TypeError):
-        return f"status {response.status}: {text[:200]}"
+        said = f"status {response.status}: {text[:200]}"
+    return said if len(said) <= LONGEST_SENTENCE else said[:LONGEST_SENTENCE] + "…"
+
+
+def _retry_after(response: urllib3.BaseHTTPResponse) -> float | None:
+    text = response.headers.get("Retry-After", "")
+    return min(float(text), LONGEST_RETRY_AFTER) if text.isdecimal() else None
 
 
 def _lines(response: urllib3.HTTPResponse) -> Iterator[Manifest]:

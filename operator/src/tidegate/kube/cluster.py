@@ -2,15 +2,17 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from tidegate.errors import ClusterUnavailable, LeadershipLost, ObjectChanged, ObjectGone
 from tidegate.kube.api import (
+    CONFIG_MAPS,
     CONTROLLER_REVISIONS,
     DEPLOYMENTS,
     EVENTS,
     MODEL_DEPLOYMENTS,
     PODS,
+    SERVICES,
     KubernetesApi,
     Manifest,
     Resource,
@@ -19,16 +21,28 @@ from tidegate.kube.informer import Informer, Item, Key, Kind, Store
 from tidegate.kube.routers import Routers
 from tidegate.model.decision import Event
 from tidegate.model.traffic import Writer
-from tidegate.resources.names import FIELD_MANAGER
+from tidegate.resources.names import FIELD_MANAGER, MODEL_DEPLOYMENT
+from tidegate.resources.ownership import Owner, controller_of, is_managed_by, is_orphan, refusal
 from tidegate.resources.pod_status import is_deleting, parse_pod
-from tidegate.resources.revision import parse_record, parse_workload
+from tidegate.resources.revision import owner as owner_reference
+from tidegate.resources.revision import parse_pin, parse_record, parse_service, parse_workload
 from tidegate.resources.router_report import RouterReport
 
 RECORD = Kind(CONTROLLER_REVISIONS, parse_record)
 WORKLOAD = Kind(DEPLOYMENTS, parse_workload)
-POD = Kind(PODS, parse_pod)
+SERVICE = Kind(SERVICES, parse_service)
+PIN = Kind(CONFIG_MAPS, parse_pin)
+POD = Kind(PODS, parse_pod, owned=False)
 
 T = TypeVar("T")
+
+
+class Orphan(NamedTuple):
+    """An object that bears a ModelDeployment's label, and that nobody manages."""
+
+    resource: Resource
+    name: str
+    uid: str
 
 
 class Cluster(Protocol):
@@ -44,8 +58,11 @@ class Cluster(Protocol):
     def model_deployment(self, namespace: str, name: str) -> Manifest | None:
         """The resource as last seen."""
 
-    def children(self, kind: Kind[T], namespace: str, name: str) -> list[T]:
-        """What is kept of a ModelDeployment's objects of one watched kind, as last seen."""
+    def children(self, kind: Kind[T], owner: Owner) -> list[T]:
+        """What is kept of a ModelDeployment's objects of one watched kind, as last seen; nobody else's."""
+
+    def orphans(self, owner: Owner) -> list[Orphan]:
+        """Its objects that nobody manages, which it has to take up again."""
 
     def routers(self) -> Sequence[RouterReport]:
         """What each router that lives said last."""
@@ -54,10 +71,19 @@ class Cluster(Protocol):
         """Asks whether a ModelDeployment is still there. Raises ObjectGone if it isn't, or is another by now."""
 
     def create(self, resource: Resource, manifest: Mapping[str, Any]) -> None:
-        """Creates an object unless it is there."""
+        """Creates an object unless our own is there. Raises NameTaken or PredecessorRemains where it is another's."""
+
+    def repair(self, resource: Resource, manifest: Mapping[str, Any]) -> None:
+        """Makes an object of ours have these fields. Raises NameTaken or PredecessorRemains where it is another's."""
 
     def apply(self, resource: Resource, manifest: Mapping[str, Any], version: str) -> None:
-        """Makes an object of this version have these fields; an empty version: creates it."""
+        """Makes an object of this version have these fields; an empty version: creates it.
+
+        Raises ObjectChanged where it has another version, NameTaken or PredecessorRemains where it is another's.
+        """
+
+    def adopt(self, orphan: Orphan, owner: Owner) -> None:
+        """Makes a ModelDeployment manage an object that nobody manages."""
 
     def scale(self, namespace: str, deployment: str, replicas: int) -> None:
         """Sets how many pods a Deployment wants."""
@@ -66,7 +92,7 @@ class Cluster(Protocol):
         """Notes something on a Deployment; its pods aren't touched."""
 
     def delete(self, resource: Resource, namespace: str, name: str) -> None:
-        """Deletes an object; fine if it is gone."""
+        """Deletes an object as it was last seen; fine if it is gone, or another has its name by now."""
 
     def record_status(self, namespace: str, name: str, status: Mapping[str, Any], version: str) -> None:
         """Makes the status of a ModelDeployment of this version exactly this. Raises ObjectGone if there is none."""
@@ -142,9 +168,19 @@ class KubernetesCluster:
     def model_deployment(self, namespace: str, name: str) -> Manifest | None:
         return self._model_deployments.get(namespace, name)
 
-    def children(self, kind: Kind[T], namespace: str, name: str) -> list[T]:
-        informer = self._informer(kind.resource, namespace)
-        return informer.store.owned_by(namespace, name) if informer else []
+    def children(self, kind: Kind[T], owner: Owner) -> list[T]:
+        items = self._labelled(kind.resource, owner)
+        return [item.value for item in items if not kind.owned or _may_be_ours(item, owner)]
+
+    def orphans(self, owner: Owner) -> list[Orphan]:
+        kinds = {informer.kind.resource: informer.kind for informer in self.informers()}
+        return [
+            Orphan(kind.resource, item.key[1], item.uid)
+            for kind in kinds.values()
+            if kind.owned
+            for item in self._labelled(kind.resource, owner)
+            if item.controller is None
+        ]
 
     def routers(self) -> Sequence[RouterReport]:
         return self._routers.live()
@@ -158,8 +194,17 @@ class KubernetesCluster:
     def create(self, resource: Resource, manifest: Mapping[str, Any]) -> None:
         self._must_lead(resource, manifest["metadata"]["namespace"], manifest["metadata"]["name"])
         made = self._api.create(resource, manifest)
-        if made is not None:
-            self._remember(resource, made)
+        self._remember(resource, self._ours(resource, manifest) if made is None else made)
+
+    def repair(self, resource: Resource, manifest: Mapping[str, Any]) -> None:
+        metadata, owner = manifest["metadata"], _owner_of(manifest)
+        held = self._held(resource, metadata["namespace"], metadata["name"])
+        if held is None:
+            return self.create(resource, manifest)
+        if not _may_be_ours(held, owner):
+            raise refusal(resource.kind, metadata["name"], held.controller, owner.name)
+        self._must_lead(resource, metadata["namespace"], metadata["name"])
+        return self._remember(resource, self._api.apply(resource, manifest, manager=FIELD_MANAGER))
 
     def apply(self, resource: Resource, manifest: Mapping[str, Any], version: str) -> None:
         namespace, name = manifest["metadata"]["namespace"], manifest["metadata"]["name"]
@@ -172,6 +217,7 @@ class KubernetesCluster:
             written = None
         if written is None:
             self._read_anew(resource, namespace, name)
+            self._ours(resource, manifest)
             raise ObjectChanged(f"{resource.kind} {namespace}/{name} was written by somebody else meanwhile")
         self._remember(resource, written)
         self._not_applied[(namespace, name)] = written["metadata"].get("resourceVersion", "")
@@ -182,15 +228,22 @@ class KubernetesCluster:
             return self._api.create(resource, manifest)
         return self._api.apply(resource, _of_version(manifest, version), manager=FIELD_MANAGER)
 
+    def adopt(self, orphan: Orphan, owner: Owner) -> None:
+        # With the uid it is that very object or none: the API server refuses to change it.
+        metadata = {"uid": orphan.uid, "ownerReferences": owner_reference(owner.name, owner.uid)}
+        self._merge(orphan.resource, owner.namespace, orphan.name, {"metadata": metadata})
+
     def scale(self, namespace: str, deployment: str, replicas: int) -> None:
-        self._merge(namespace, deployment, {"spec": {"replicas": replicas}})
+        self._merge(DEPLOYMENTS, namespace, deployment, {"spec": {"replicas": replicas}})
 
     def annotate(self, namespace: str, deployment: str, annotation: str, value: str) -> None:
-        self._merge(namespace, deployment, {"metadata": {"annotations": {annotation: value}}})
+        self._merge(DEPLOYMENTS, namespace, deployment, {"metadata": {"annotations": {annotation: value}}})
 
     def delete(self, resource: Resource, namespace: str, name: str) -> None:
         self._must_lead(resource, namespace, name)
-        self._api.delete(resource, namespace, name)
+        held = self._held(resource, namespace, name)
+        if held is not None:
+            self._api.delete(resource, namespace, name, held.uid)
 
     def record_status(self, namespace: str, name: str, status: Mapping[str, Any], version: str) -> None:
         self._must_lead(MODEL_DEPLOYMENTS, namespace, name)
@@ -237,9 +290,27 @@ class KubernetesCluster:
         else:
             informer.put(found)
 
-    def _merge(self, namespace: str, deployment: str, patch: Mapping[str, Any]) -> None:
-        self._must_lead(DEPLOYMENTS, namespace, deployment)
-        self._remember(DEPLOYMENTS, self._api.merge(DEPLOYMENTS, namespace, deployment, patch))
+    def _merge(self, resource: Resource, namespace: str, name: str, patch: Mapping[str, Any]) -> None:
+        self._must_lead(resource, namespace, name)
+        self._remember(resource, self._api.merge(resource, namespace, name, patch))
+
+    def _ours(self, resource: Resource, wanted: Mapping[str, Any]) -> Manifest:
+        """The object that has the name of one that we wanted to create, if it is ours."""
+        metadata, owner = wanted["metadata"], _owner_of(wanted)
+        found = self._api.get(resource, metadata["namespace"], metadata["name"])
+        if found is None or is_deleting(found):
+            raise ClusterUnavailable(f"{resource.kind} {metadata['name']} is about to go, and is made anew then", 409)
+        if is_managed_by(controller_of(found), owner) or is_orphan(found, owner):
+            return found
+        raise refusal(resource.kind, metadata["name"], controller_of(found), owner.name)
+
+    def _labelled(self, resource: Resource, owner: Owner) -> list[Item[Any]]:
+        informer = self._informer(resource, owner.namespace)
+        return informer.store.owned_by(owner.namespace, owner.name) if informer else []
+
+    def _held(self, resource: Resource, namespace: str, name: str) -> Item[Any] | None:
+        informer = self._informer(resource, namespace)
+        return informer.store.item((namespace, name)) if informer else None
 
     def _remember(self, resource: Resource, manifest: Manifest) -> None:
         if informer := self._informer(resource, manifest["metadata"]["namespace"]):
@@ -275,6 +346,16 @@ def _of_version(manifest: Mapping[str, Any], version: str) -> Manifest:
 
 def _whole(manifest: Manifest) -> Manifest:
     return manifest
+
+
+def _may_be_ours(item: Item[Any], owner: Owner) -> bool:
+    return item.controller is None or is_managed_by(item.controller, owner)
+
+
+def _owner_of(manifest: Mapping[str, Any]) -> Owner:
+    metadata = manifest["metadata"]
+    controller = controller_of(manifest)
+    return Owner(metadata["namespace"], metadata["labels"][MODEL_DEPLOYMENT], controller.uid if controller else "")
 
 
 def _event(about: Mapping[str, Any], event: Event, now: datetime, identity: str) -> Manifest:

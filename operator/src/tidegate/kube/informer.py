@@ -9,7 +9,7 @@ import logging
 import sys
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import uniform
 from time import monotonic
 from typing import Any, Generic, TypeVar
@@ -17,6 +17,7 @@ from typing import Any, Generic, TypeVar
 from tidegate.errors import ClusterUnavailable, MalformedObject
 from tidegate.kube.api import KubernetesApi, Manifest, Resource
 from tidegate.resources.names import MODEL_DEPLOYMENT, SELECTOR
+from tidegate.resources.ownership import Controller, controller_of
 
 PAGE_SIZE = 100
 """Objects of one page: about as much as is held of them unparsed at once."""
@@ -44,6 +45,8 @@ class Kind(Generic[T]):
     parse: Callable[[Manifest], T]
     """Raises any of MALFORMED on an object that can't be used: that one is named in the log and left out."""
     selector: str | None = SELECTOR
+    owned: bool = True
+    """Whether a ModelDeployment manages these itself; pods are managed by what it manages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,9 @@ class Item(Generic[T]):
     version: int
     """0 where the server gave none that can be compared."""
     owner: str
-    """The ModelDeployment that it belongs to, in the same namespace; empty for none."""
+    """The ModelDeployment that it belongs to by its label, in the same namespace; empty for none."""
+    controller: Controller | None
+    """Who manages it by its owner reference."""
     value: T
 
     @classmethod
@@ -63,7 +68,8 @@ class Item(Generic[T]):
         """Raises any of MALFORMED."""
         metadata = manifest["metadata"]
         owner = sys.intern((metadata.get("labels") or {}).get(MODEL_DEPLOYMENT, ""))
-        return cls(_key(metadata), metadata.get("uid", ""), _version(metadata), owner, parse(manifest))
+        key, uid, controller = _key(metadata), metadata.get("uid", ""), controller_of(manifest)
+        return cls(key, uid, _version(metadata), owner, controller, parse(manifest))
 
 
 class Store(Generic[T]):
@@ -89,10 +95,10 @@ class Store(Generic[T]):
         with self._lock:
             return [item.value for item in self._items.values()]
 
-    def owned_by(self, namespace: str, name: str) -> list[T]:
-        """A ModelDeployment's objects, in no order."""
+    def owned_by(self, namespace: str, name: str) -> list[Item[T]]:
+        """The objects that bear a ModelDeployment's label, in no order."""
         with self._lock:
-            return [item.value for item in self._owned.get((namespace, name), {}).values()]
+            return list(self._owned.get((namespace, name), {}).values())
 
     def put(self, item: Item[T]) -> list[Item[T]]:
         """Takes an object in unless a newer one is here, which we may have written; gives back what is news."""
@@ -134,7 +140,7 @@ class Store(Generic[T]):
         self._items[item.key] = item
         if item.owner:
             self._owned.setdefault((item.key[0], item.owner), {})[item.key] = item
-        same = held is not None and (held.uid, held.owner, held.value) == (item.uid, item.owner, item.value)
+        same = held is not None and replace(held, version=item.version) == item
         return [] if same else [*moved, item]
 
     def _drop(self, item: Item[T]) -> Item[T]:

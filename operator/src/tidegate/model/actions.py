@@ -15,9 +15,14 @@ class OfRevision:
 
 @dataclass(frozen=True)
 class EnsureRevision(OfRevision):
-    """Its snapshot, Service and Deployment exist; nothing of what exists is changed."""
+    """Its snapshot, Service and Deployment exist; of what exists only a Service that leads elsewhere is changed."""
 
     replicas: int
+
+
+@dataclass(frozen=True)
+class EnsureClientServices:
+    """The Services by which clients find the model exist and lead to the router."""
 
 
 @dataclass(frozen=True)
@@ -59,4 +64,13 @@ class DeleteSnapshot(OfRevision):
     """Its snapshot goes too."""
 
 
-Action = EnsureRevision | ScaleRevision | PinModel | ShiftTraffic | RecordStatus | DeleteWorkload | DeleteSnapshot
+Action = (
+    EnsureRevision
+    | EnsureClientServices
+    | ScaleRevision
+    | PinModel
+    | ShiftTraffic
+    | RecordStatus
+    | DeleteWorkload
+    | DeleteSnapshot
+)

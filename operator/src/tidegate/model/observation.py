@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from tidegate.model.evidence import Verdict
+from tidegate.model.reasons import StatusMessage
 from tidegate.model.revision import RevisionState
 from tidegate.model.spec import ModelDeploymentSpec
 from tidegate.model.status import Status
@@ -37,6 +38,10 @@ class Observation:
     """How long after a shift counters may still tell of the time before."""
     clock_jump: timedelta = timedelta()
     """How far the clock was set forward since the last look, or back where it is negative."""
+    found_by_clients: bool = True
+    """Whether the Services by which clients find the model are as they should be."""
+    refusal: StatusMessage | None = None
+    """A write that the API server has refused more than once; None where it takes all."""
 
     @property
     def split(self) -> TrafficSplit | None:

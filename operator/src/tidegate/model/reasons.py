@@ -144,6 +144,11 @@ class Reason(StrEnum):
     CLOCK_SET = "ClockSet"
     # the operator can't make sense of the spec
     INVALID_SPEC = "InvalidSpec"
+    # writes that the API server doesn't take
+    WRITE_REFUSED = "WriteRefused"
+    WRITE_FAILED = "WriteFailed"
+    NAME_TAKEN = "NameTaken"
+    PREDECESSOR_REMAINS = "PredecessorRemains"
     # what the operator says of pods that say nothing themselves
     UNSCHEDULABLE = "Unschedulable"
     CONTAINER_FAILED = "ContainerFailed"

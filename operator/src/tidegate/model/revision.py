@@ -96,6 +96,10 @@ class RevisionState:
     failure: PodFailure | None = None
     nodes: Mapping[str, str] = field(default_factory=dict)
     """Where its pods run: pod's name → node's name."""
+    reachable: bool = True
+    """Whether its Service is there and leads to its pods."""
+    pin_kept: bool = True
+    """Whether the object that holds its later pods to the digest is there; it is only missed where `pinned` says so."""
 
 
 def revision_name(name: str, spec: ModelDeploymentSpec) -> str:

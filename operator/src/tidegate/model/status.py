@@ -148,6 +148,13 @@ class Status:
         """The condition of that type, if there is one."""
         return next((condition for condition in self.conditions if condition.type == kind), None)
 
+    def with_condition(self, condition: Condition) -> "Status":
+        """With that condition in the place of the one of its type, since when it has been as it is."""
+        before = self.condition(condition.type)
+        if before and before.status == condition.status:
+            condition = replace(condition, since=before.since)
+        return replace(self, conditions=(*(each for each in self.conditions if each is not before), condition))
+
     def with_history(self, entry: HistoryEntry) -> "Status":
         """Newest first, at most twenty."""
         return replace(self, history=(entry, *self.history)[:20])

@@ -139,10 +139,28 @@ class Workload:
     """The digest that its pods are held to."""
 
 
+@dataclass(frozen=True, slots=True)
+class ServiceState:
+    """What is kept of a Service: where it leads, as far as that is ours to say."""
+
+    name: str
+    leads_to: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """What is kept of the ConfigMap that holds a revision's pods to their digests."""
+
+    revision: str | None
+    deleting: bool
+
+
 def parse_record(manifest: Manifest) -> RevisionRecord:
     """The inverse of `controller_revision_manifest`."""
     snapshot = Snapshot.parse(manifest["data"])
-    return RevisionRecord(revision_of(manifest), is_deleting(manifest), int(manifest.get("revision", 0)), snapshot)
+    return RevisionRecord(
+        _revision_by_name(manifest), is_deleting(manifest), int(manifest.get("revision", 0)), snapshot
+    )
 
 
 def parse_workload(manifest: Manifest) -> Workload:
@@ -150,11 +168,37 @@ def parse_workload(manifest: Manifest) -> Workload:
     replicas = int(manifest["spec"].get("replicas", 1))
     ready = int(manifest.get("status", {}).get("readyReplicas", 0))
     pinned = (manifest["metadata"].get("annotations") or {}).get(PINNED)
-    return Workload(revision_of(manifest), is_deleting(manifest), replicas, min(ready, replicas), pinned)
+    return Workload(_revision_by_name(manifest), is_deleting(manifest), replicas, min(ready, replicas), pinned)
+
+
+def parse_service(manifest: Manifest) -> ServiceState:
+    """The same of a Service that we would write and of the one that is there."""
+    spec = manifest["spec"]
+    selector = (f"{name}={value}" for name, value in sorted((spec.get("selector") or {}).items()))
+    ports = (f"{port.get('name')}:{port['port']}" for port in spec.get("ports") or ())
+    gone = ("about to go",) if is_deleting(manifest) else ()
+    return ServiceState(manifest["metadata"]["name"], (*gone, spec.get("externalName") or "", *selector, *ports))
+
+
+def parse_pin(manifest: Manifest) -> Pin:
+    """Which revision a ConfigMap is for; its digests are the pods' business."""
+    return Pin(_revision_by_name(manifest), is_deleting(manifest))
+
+
+def _revision_by_name(manifest: Manifest) -> str | None:
+    """The revision of an object that has its name, as ours have; a copy with our labels has a name of its own."""
+    revision = revision_of(manifest)
+    return revision if revision == manifest["metadata"]["name"] else None
 
 
 def revision_state(
-    revision: str, record: RevisionRecord | None, workload: Workload | None, pods: Sequence[Pod]
+    revision: str,
+    record: RevisionRecord | None,
+    workload: Workload | None,
+    pods: Sequence[Pod],
+    *,
+    reachable: bool = True,
+    pin_kept: bool = True,
 ) -> RevisionState:
     """What the cluster has of a revision; any part may be missing."""
     return RevisionState(
@@ -164,6 +208,8 @@ def revision_state(
         replicas=workload.replicas if workload else None,
         ready=workload.ready if workload else 0,
         facts=next((pod.facts for pod in pods if pod.facts), None),
+        reachable=reachable,
+        pin_kept=pin_kept,
         pinned=workload.pinned if workload else None,
         failure=worst(pod.failure for pod in pods),
         nodes={pod.name: pod.node for pod in pods if pod.node},

@@ -81,7 +81,7 @@ class SimulatedDeployment:
                 return replace(self, recorded=status)
             case actions.DeleteWorkload(revision=revision):
                 return replace(self, pods={name: pods for name, pods in self.pods.items() if name != revision})
-            case actions.PinModel() | actions.DeleteSnapshot():
+            case actions.PinModel() | actions.DeleteSnapshot() | actions.EnsureClientServices():
                 return self
             case _ as unhandled:
                 assert_never(unhandled)

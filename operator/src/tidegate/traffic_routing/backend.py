@@ -6,17 +6,10 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 from tidegate.kube.api import Manifest, Resource
 from tidegate.kube.informer import Kind
 from tidegate.model.traffic import Capabilities, RouteSettings, RouteState, TrafficSplit
+from tidegate.resources.ownership import Owner
 from tidegate.resources.router_report import RouterReport
 
 T = TypeVar("T")
-
-
-class RouteOwner(NamedTuple):
-    """The ModelDeployment whose requests are routed; its deletion deletes what is written for it."""
-
-    namespace: str
-    name: str
-    uid: str
 
 
 class RouteWrite(NamedTuple):
@@ -63,9 +56,9 @@ class RouterBackend(Protocol):
         """
 
     def writes(
-        self, owner: RouteOwner, split: TrafficSplit, wanted: RouteSettings, seen: RouteState
+        self, owner: Owner, split: TrafficSplit, wanted: RouteSettings, seen: RouteState
     ) -> Sequence[RouteWrite]:
         """What makes the route be so, in order. `seen` is what it was when the split was decided."""
 
-    def client_services(self, owner: RouteOwner, router_service: str) -> Sequence[Manifest]:
+    def client_services(self, owner: Owner, router_service: str) -> Sequence[Manifest]:
         """Services by which clients find the model. `router_service` is the DNS name of the chart's router."""

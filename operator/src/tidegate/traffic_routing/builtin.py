@@ -10,9 +10,10 @@ from tidegate.kube.informer import Kind
 from tidegate.model.traffic import NO_ROUTE, Capabilities, RouteSettings, RouteState, TrafficSplit
 from tidegate.resources.model_route import bounded, read_route, read_version, route_manifest
 from tidegate.resources.names import PORT_NAME, labels
+from tidegate.resources.ownership import Owner
 from tidegate.resources.revision import owner as owner_reference
 from tidegate.resources.router_report import RouterReport, split_by_applied
-from tidegate.traffic_routing.backend import Children, RouteOwner, RouteWrite
+from tidegate.traffic_routing.backend import Children, RouteWrite
 
 
 def read_state(manifest: Mapping[str, Any]) -> RouteState:
@@ -47,16 +48,16 @@ class Builtin:
         return replace(route, applied_by=applied_by, awaited=awaited)
 
     def writes(
-        self, owner: RouteOwner, split: TrafficSplit, wanted: RouteSettings, seen: RouteState
+        self, owner: Owner, split: TrafficSplit, wanted: RouteSettings, seen: RouteState
     ) -> Sequence[RouteWrite]:
         manifest = route_manifest(owner.namespace, owner.name, owner.uid, split, bounded(wanted))
         return (RouteWrite(MODEL_ROUTES, manifest, seen.version),)
 
-    def client_services(self, owner: RouteOwner, router_service: str) -> Sequence[Manifest]:
+    def client_services(self, owner: Owner, router_service: str) -> Sequence[Manifest]:
         return (alias_service_manifest(owner, router_service),)
 
 
-def alias_service_manifest(owner: RouteOwner, router_service: str) -> Manifest:
+def alias_service_manifest(owner: Owner, router_service: str) -> Manifest:
     """Lets clients in the cluster say `http://NAME.NAMESPACE`: an alias of the router's Service.
 
     An alias and not endpoints of our own, so that clients find the routers whether or not the operator runs.
