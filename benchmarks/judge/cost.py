@@ -7,6 +7,7 @@ CPU time is counted, and how often it asked.
 import gc
 import json
 import multiprocessing
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ POLLS, NOT_COUNTED = 200, 5
 ARMS = Arms("shop", "digits", "digits-aaaaaaaa", "digits-bbbbbbbb")
 PODS, ROUTERS, CLASSES = 3, 2, 10
 """Pods of each revision."""
+SCRAPED_EACH = 5
+"""Seconds."""
 LATENCY_BOUNDS = tuple(f"{0.0005 * 1.2**k:.6g}" for k in range(56))
 SCORES = tuple(f"{0.05 * k:.2g}" for k in range(1, 21))
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -130,8 +133,9 @@ def _serve(ready: Connection, asked: Any) -> None:
 
 
 def _answer(query: dict[str, str]) -> dict[str, Any]:
-    start, end, step = int(query["start"]), int(query["end"]), int(query["step"].rstrip("s"))
-    instants = range(start, end + 1, step)
+    window = re.search(r"\[(\d+)s\]$", query["query"])
+    end, span = int(float(query["time"])), int(window.group(1)) if window else 0
+    instants = [at for at in range(end - span + 1, end + 1) if at % SCRAPED_EACH == 0]
     series = _routers() if "envoy_cluster" in query["query"] else _servers()
     matrix = [
         {

@@ -27,8 +27,8 @@ from tidegate.kube.api import (
 from tidegate.kube.cluster import Orphan
 from tidegate.kube.informer import Kind
 from tidegate.metrics.collector import MetricsCollector
-from tidegate.metrics.increments import Sample, SeriesKey
-from tidegate.metrics.provider import CounterQuery
+from tidegate.metrics.increments import Counted, Sample, SeriesKey
+from tidegate.metrics.provider import CounterQuery, Readings
 from tidegate.model.decision import Event
 from tidegate.model.traffic import TrafficSplit, Writer
 from tidegate.resources.crd_schema import with_defaults
@@ -277,19 +277,19 @@ class World(SimulatedWorld):
 
     # --- Prometheus -------------------------------------------------------------------------------------------------
 
-    def samples(self, query: CounterQuery, start: datetime, step: timedelta, points: int) -> list[Sample]:
+    def readings(self, query: CounterQuery, start: datetime, step: timedelta, points: int) -> Readings:
         self.prometheus_asked += 1
         if not self.prometheus_up:
             raise MetricsUnavailable("Prometheus at http://prometheus can't be reached")
-        return [self._sample(query, start + index * step) for index in range(points)]
+        instants = [start + index * step for index in range(points)]
+        samples = [self._sample(query, at) for at in instants]
+        counted = [at.timestamp() for at, sample in zip(instants, samples, strict=True) if sample]
+        return Readings(samples, max(counted, default=None))
 
     def series(self, promql: str, start: datetime, step: timedelta, points: int) -> list[list[float | None]]:
         self.prometheus_asked += 1
         if not self.prometheus_up:
             raise MetricsUnavailable("Prometheus at http://prometheus can't be reached")
-        instants = [start + index * step for index in range(points)]
-        if promql.startswith("timestamp("):
-            return [[at.timestamp() if at in self._history else None for at in instants]]
         return [[value] * points for value in self.own_series.get(promql, ())]
 
     def labels(self, revision: str, measure: str) -> dict[str, str]:
@@ -297,11 +297,11 @@ class World(SimulatedWorld):
         return _labels(revision, measure)
 
     def _sample(self, query: CounterQuery, at: datetime) -> Sample:
-        found: dict[SeriesKey, float] = {}
+        found: dict[SeriesKey, Counted] = {}
         for (revision, measure), value in self._history.get(at, {}).items():
             labels = self.labels(revision, measure)
             if _selects(query.promql, labels) and (key := query.key(labels)):
-                found[key] = value
+                found[key] = Counted(value, at.timestamp())
         return found
 
     # --- time -------------------------------------------------------------------------------------------------------

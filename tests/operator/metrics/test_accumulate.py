@@ -17,20 +17,31 @@ from tidegate.metrics.accumulate import (
     share_between,
     share_of,
 )
-from tidegate.metrics.increments import CLASS, DURATION, FAILED, FAILED_IN_POD, REQUESTS, Process, Sample, SeriesKey
+from tidegate.metrics.increments import (
+    CLASS,
+    DURATION,
+    FAILED,
+    FAILED_IN_POD,
+    REQUESTS,
+    Counted,
+    Process,
+    Sample,
+    SeriesKey,
+)
 from tidegate.model.evidence import NO_DURATIONS, Counts, Durations, Increment, Load, Predictions
 from tidegate.model.traffic import Arms, Share
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 STEP = timedelta(seconds=5)
 NOTHING = TrafficFold()
+Values = Mapping[SeriesKey, float]
 ROUTER = Process(instance="router")
 STABLE_REQUESTS, CANDIDATE_REQUESTS = (
     SeriesKey(ROUTER, "a", REQUESTS),
     SeriesKey(ROUTER, "b", REQUESTS),
 )
 CANDIDATE_FAILED = SeriesKey(ROUTER, "b", FAILED)
-NO_DETAILS: Sample = {}
+NO_DETAILS: Values = {}
 
 
 def at(point: int) -> datetime:
@@ -45,7 +56,7 @@ def comparison(*, began: int = 0, reference: Durations = NO_DURATIONS) -> Compar
     return Comparison(Arms("shop", "digits", "a", "b"), at(began), reference)
 
 
-def routers(stable: float, candidate: float, failed: float | None = None, **others: float) -> Sample:
+def routers(stable: float, candidate: float, failed: float | None = None, **others: float) -> dict[SeriesKey, float]:
     """All that one router counts."""
     sample = {STABLE_REQUESTS: stable, CANDIDATE_REQUESTS: candidate}
     if failed is not None:
@@ -55,11 +66,25 @@ def routers(stable: float, candidate: float, failed: float | None = None, **othe
 
 def pod(revision: str, number: int, fast: float, requests: float, bound: str = "0.5") -> dict[SeriesKey, float]:
     """What one model server counts of latency."""
-    owner = Process("servers", f"10.0.0.{number}:8082", f"{revision}-{number}")
+    owner = Process("shop", f"{revision}-{number}", f"10.0.0.{number}:8082")
     return {
         SeriesKey(owner, revision, DURATION, bound): fast,
         SeriesKey(owner, revision, DURATION, "+Inf"): requests,
     }
+
+
+def counted(values: Values, point: datetime, before: Values | None = None) -> Sample:
+    """All read at the very point. What is lower than `before` belongs to a process that was shown to have restarted."""
+    instant, before = point.timestamp(), before or {}
+    return {
+        key: Counted(value, instant, instant if value < before.get(key, 0.0) else None) for key, value in values.items()
+    }
+
+
+def samples(each: Sequence[Values], over: Segment, first: int = 0) -> list[Sample]:
+    """Counters at a segment's points."""
+    instants = [over.instant(first + index) for index in range(len(each))]
+    return [counted(*point) for point in zip(each, instants, [NO_DETAILS, *each[:-1]], strict=True)]
 
 
 def took(fast: int, requests: int) -> Durations:
@@ -67,21 +92,23 @@ def took(fast: int, requests: int) -> Durations:
 
 
 def folded(
-    traffic: Sequence[Sample],
+    traffic: Sequence[Values],
     *,
     over: Segment | None = None,
     of: Comparison | None = None,
     state: TrafficFold = NOTHING,
     first: int = 0,
 ) -> tuple[TrafficFold, tuple[Increment, ...]]:
-    return accumulate_traffic(state, of or comparison(), over or segment(), first, traffic)
+    over = over or segment()
+    return accumulate_traffic(state, of or comparison(), over, first, samples(traffic, over, first))
 
 
 def detailed(
-    details: Sequence[Sample], *, over: Segment | None = None, of: Comparison | None = None
+    details: Sequence[Values], *, over: Segment | None = None, of: Comparison | None = None
 ) -> tuple[Increment, ...]:
     """Of blocks that begin with the segment."""
-    return accumulate_details(DetailsFold(), of or comparison(), over or segment(), 0, details)[1]
+    over = over or segment()
+    return accumulate_details(DetailsFold(), of or comparison(), over, 0, samples(details, over.blocks))[1]
 
 
 def requests_of(increments: Sequence[Increment]) -> list[tuple[int, int, int]]:
@@ -117,7 +144,7 @@ def requests_of(increments: Sequence[Increment]) -> list[tuple[int, int, int]]:
     ],
 )
 def test_traffic_becomes_an_increment_per_point(
-    traffic: Sequence[Sample], expected: Sequence[tuple[int, int, int]]
+    traffic: Sequence[Values], expected: Sequence[tuple[int, int, int]]
 ) -> None:
     _, increments = folded(traffic)
     assert requests_of(increments) == expected
@@ -144,12 +171,14 @@ def test_point_by_point_is_the_same_as_all_together() -> None:
     for index, (one, other) in enumerate(zip(traffic, details, strict=True)):
         state, more = folded([one], state=state, first=index)
         increments += more
-        detail_state, more = accumulate_details(detail_state, comparison(), segment(), index, [other])
+        detail_state, more = accumulate_details(
+            detail_state, comparison(), segment(), index, samples([other], segment(), index)
+        )
         more_detailed += more
 
     assert (state, tuple(increments)) == folded(traffic)
     assert (detail_state, tuple(more_detailed)) == accumulate_details(
-        DetailsFold(), comparison(), segment(), 0, details
+        DetailsFold(), comparison(), segment(), 0, samples(details, segment())
     )
 
 
@@ -215,8 +244,8 @@ def test_details_of_before_a_split_has_settled_are_no_part_of_what_comes_after()
 
 
 def test_each_pod_of_the_candidate_is_counted_by_itself() -> None:
-    def details(count: int) -> Sample:
-        failed = SeriesKey(Process("servers", "10.0.0.2:8082", "b-2"), "b", FAILED_IN_POD, "500")
+    def details(count: int) -> Values:
+        failed = SeriesKey(Process("shop", "b-2", "10.0.0.2:8082"), "b", FAILED_IN_POD, "500")
         return {**pod("b", 1, count, 2 * count), **pod("b", 2, count, count), failed: count}
 
     increments = detailed([details(count) for count in (0, 3, 7)])
@@ -254,14 +283,14 @@ def test_each_pod_of_the_candidate_is_counted_by_itself() -> None:
     ],
 )
 def test_the_first_requests_of_a_server_do_not_count_for_latency(
-    details: Sequence[Mapping[SeriesKey, float]], expected: Sequence[int]
+    details: Sequence[Values], expected: Sequence[int]
 ) -> None:
     increments = detailed(details)
     assert [increment.candidate.durations.total for increment in increments] == expected
 
 
 def test_what_a_server_predicts_counts_also_while_it_warms_up() -> None:
-    cats = SeriesKey(Process("servers", "10.0.0.1:8082", "b-1"), "b", CLASS, "cat")
+    cats = SeriesKey(Process("shop", "b-1", "10.0.0.1:8082"), "b", CLASS, "cat")
     details = [{}, {**pod("b", 1, 0, 90), cats: 90.0}, {**pod("b", 1, 0, 9), cats: 9.0}]
     increments = detailed(details)
 
@@ -278,11 +307,13 @@ def test_what_a_server_predicts_counts_also_while_it_warms_up() -> None:
 def test_latency_in_other_buckets_does_not_count_and_all_else_does(
     reference: Durations, stable: str, candidate: str
 ) -> None:
-    cats = SeriesKey(Process("servers", "10.0.0.2:8082", "b-2"), "b", CLASS, "cat")
+    cats = SeriesKey(Process("shop", "b-2", "10.0.0.2:8082"), "b", CLASS, "cat")
     details = [
         {**pod("a", 1, count, count, stable), **pod("b", 2, count, count, candidate), cats: count} for count in range(3)
     ]
-    state, increments = accumulate_details(DetailsFold(), comparison(reference=reference), segment(), 0, details)
+    state, increments = accumulate_details(
+        DetailsFold(), comparison(reference=reference), segment(), 0, samples(details, segment())
+    )
 
     assert state.histograms_differ
     assert increments[-1] == Increment(at(2), Counts(), Counts(predictions=Predictions({"cat": 1})))
@@ -316,5 +347,5 @@ def test_a_share_is_of_the_latest_points_that_are_a_span_apart() -> None:
         pytest.param(routers(100, 10), {}, None, id="no counters at the end"),
     ],
 )
-def test_a_share_between_two_readings(before: Sample, after: Sample, expected: Share | None) -> None:
-    assert share_between(Reading(at(0), before), Reading(at(1), after)) == expected
+def test_a_share_between_two_readings(before: Values, after: Values, expected: Share | None) -> None:
+    assert share_between(Reading(at(0), counted(before, at(0))), Reading(at(1), counted(after, at(1)))) == expected

@@ -7,16 +7,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.operator.metrics.test_accumulate import pod, routers
+from tests.operator.metrics.test_accumulate import Values, counted, pod, routers
 from tidegate.errors import MetricsUnavailable
 from tidegate.judge.case import Criteria
 from tidegate.judge.overdispersion import LARGEST
 from tidegate.metrics import collector as module
 from tidegate.metrics.collector import Look, Measured, MetricsCollector
-from tidegate.metrics.increments import ANSWERED, Process, Sample, SeriesKey
+from tidegate.metrics.increments import ANSWERED, Process, SeriesKey
 from tidegate.metrics.observers.envoy import RouterCounters
 from tidegate.metrics.observers.model_server import ServerCounters, ServerRequests
-from tidegate.metrics.provider import CounterQuery
+from tidegate.metrics.provider import CounterQuery, Readings
 from tidegate.model.evidence import NO_DURATIONS, MetricsGap
 from tidegate.model.spec import ModelDeploymentSpec
 from tidegate.model.status import Rollout, Shift
@@ -36,18 +36,19 @@ class Recorded:
         self.up = self.servers_up = True
         self.asked = self.most_points = 0
 
-    def samples(self, query: CounterQuery, start: datetime, step: timedelta, points: int) -> list[Sample]:
+    def readings(self, query: CounterQuery, start: datetime, step: timedelta, points: int) -> Readings:
         self.asked += 1
         self.most_points = max(self.most_points, points)
         if not self.up or (not self.servers_up and isinstance(query, ServerCounters)):
             raise MetricsUnavailable("Prometheus is away")
         wanted = re.compile(_revisions(query.promql))
-        return [self._sample(query, wanted, (start - BEGAN + index * step) / STEP) for index in range(points)]
+        instants = [start + index * step for index in range(points)]
+        return Readings([counted(self._sample(query, wanted, (at - BEGAN) / STEP), at) for at in instants])
 
     def series(self, promql: str, start: datetime, step: timedelta, points: int) -> list[list[float | None]]:
         raise AssertionError("nobody asks")
 
-    def _sample(self, query: CounterQuery, wanted: re.Pattern[str], point: float) -> Sample:
+    def _sample(self, query: CounterQuery, wanted: re.Pattern[str], point: float) -> Values:
         if isinstance(query, RouterCounters):
             failed = 5 * point if self.failing else None
             return routers(1000 + 90 * point, 10 * point, failed)
@@ -55,11 +56,11 @@ class Recorded:
             return self._requests(point)
         return {key: value for key, value in self._servers(point).items() if wanted.fullmatch(key.revision)}
 
-    def _requests(self, point: float) -> Sample:
-        owner = Process("servers", "10.0.0.1:8082", "a-1")
+    def _requests(self, point: float) -> Values:
+        owner = Process("shop", "a-1")
         return {SeriesKey(owner, "a", ANSWERED, "200"): 7 * point, SeriesKey(owner, "b", ANSWERED, "200"): 3 * point}
 
-    def _servers(self, point: float) -> Sample:
+    def _servers(self, point: float) -> Values:
         count = max(0.0, point)
         return {**pod("a", 1, count, count), **pod("b", 2, count, count, self.candidate_bound)}
 

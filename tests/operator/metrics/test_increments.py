@@ -5,6 +5,7 @@ import math
 import pytest
 
 from tidegate.metrics.increments import (
+    Counted,
     Process,
     Sample,
     SeriesKey,
@@ -12,6 +13,7 @@ from tidegate.metrics.increments import (
     counts_by_pod,
     counts_of,
     durations_of,
+    never_back,
 )
 from tidegate.model.evidence import NO_DURATIONS, Counts, Durations, Predictions
 
@@ -20,12 +22,20 @@ FAILED = SeriesKey(Process(instance="router-1"), "digits-b", "failed")
 ELSEWHERE = SeriesKey(Process(instance="router-2"), "digits-b", "requests")
 
 
+BEFORE, AFTER = 100.0, 115.0
+Values = dict[SeriesKey, float]
+
+
+def counted(values: Values, at: float, restarted: float | None = None) -> Sample:
+    return {key: Counted(value, at, restarted) for key, value in values.items()}
+
+
 @pytest.mark.parametrize(
     ("before", "after", "expected"),
     [
         pytest.param({REQUESTS: 10.0}, {REQUESTS: 17.0}, {REQUESTS: 7}, id="a counter that grew: the difference"),
         pytest.param({REQUESTS: 10.0}, {REQUESTS: 10.0}, {REQUESTS: 0}, id="a counter that stood: nothing"),
-        pytest.param({REQUESTS: 10.0}, {REQUESTS: 4.0}, {REQUESTS: 4}, id="a counter that fell: all it shows"),
+        pytest.param({REQUESTS: 10.0}, {REQUESTS: 4.0}, {REQUESTS: 0}, id="a counter that fell for no reason: nothing"),
         pytest.param(
             {REQUESTS: 10.0},
             {REQUESTS: 12.0, FAILED: 2.0},
@@ -45,8 +55,41 @@ ELSEWHERE = SeriesKey(Process(instance="router-2"), "digits-b", "requests")
         pytest.param({REQUESTS: 10.2}, {REQUESTS: 12.1}, {REQUESTS: 2}, id="fractions are rounded"),
     ],
 )
-def test_an_increment_of(before: Sample, after: Sample, expected: dict[SeriesKey, int]) -> None:
-    assert counter_increases(before, after) == expected
+def test_an_increment_of(before: Values, after: Values, expected: dict[SeriesKey, int]) -> None:
+    assert counter_increases(counted(before, BEFORE), counted(after, AFTER)) == expected
+
+
+@pytest.mark.parametrize(
+    ("restarted", "gained"),
+    [
+        pytest.param(AFTER, 4, id="since: all it shows"),
+        pytest.param(BEFORE, 0, id="not since: nothing"),
+    ],
+)
+def test_a_counter_that_fell_as_its_process_restarted(restarted: float, gained: int) -> None:
+    before, after = counted({REQUESTS: 10.0}, BEFORE), counted({REQUESTS: 4.0}, AFTER, restarted)
+
+    assert counter_increases(before, after) == {REQUESTS: gained}
+
+
+def test_what_was_counted_no_later_than_before_is_no_news() -> None:
+    before, older = counted({REQUESTS: 10.0}, AFTER), counted({REQUESTS: 8.0}, BEFORE)
+
+    assert counter_increases(before, older) == {REQUESTS: 0}
+    assert never_back(before, older) == before
+
+
+def test_a_request_less_a_moment_later_is_another_reader_and_not_a_restart() -> None:
+    before, after = counted({REQUESTS: 10.0}, BEFORE), counted({REQUESTS: 9.0}, BEFORE + 0.01)
+
+    assert never_back(before, after) == counted({REQUESTS: 10.0}, BEFORE + 0.01)
+
+
+def test_what_began_before_an_instant_is_no_part_of_what_came_since() -> None:
+    before = {**counted({REQUESTS: 10.0}, BEFORE), **counted({ELSEWHERE: 5.0}, BEFORE + 5)}
+    after = counted({REQUESTS: 17.0, FAILED: 3.0, ELSEWHERE: 6.0}, AFTER)
+
+    assert counter_increases(before, after, BEFORE + 1) == {REQUESTS: 0, FAILED: 0, ELSEWHERE: 1}
 
 
 def test_an_arm_sums_over_the_processes_that_counted_it() -> None:
@@ -73,13 +116,13 @@ def test_an_arm_sums_over_the_processes_that_counted_it() -> None:
 
 def test_each_pod_counts_for_itself_and_one_without_a_request_does_not() -> None:
     gained = {
-        SeriesKey(Process("job", "10.0.0.1:8082", "digits-b-x"), "digits-b", "duration", "0.5"): 3,
-        SeriesKey(Process("job", "10.0.0.1:8082", "digits-b-x"), "digits-b", "duration", "+Inf"): 5,
-        SeriesKey(Process("job", "10.0.0.1:8082", "digits-b-x"), "digits-b", "failed in pod", "500"): 1,
-        SeriesKey(Process("job", "10.0.0.1:8082", "digits-b-x"), "digits-b", "failed in pod", "429"): 1,
-        SeriesKey(Process("job", "10.0.0.2:8082", ""), "digits-b", "duration", "+Inf"): 2,
-        SeriesKey(Process("job", "10.0.0.3:8082", "digits-b-z"), "digits-b", "duration", "+Inf"): 0,
-        SeriesKey(Process("job", "10.0.0.4:8082", "digits-a-x"), "digits-a", "duration", "+Inf"): 9,
+        SeriesKey(Process("shop", "digits-b-x", "10.0.0.1:8082"), "digits-b", "duration", "0.5"): 3,
+        SeriesKey(Process("shop", "digits-b-x", "10.0.0.1:8082"), "digits-b", "duration", "+Inf"): 5,
+        SeriesKey(Process("shop", "digits-b-x", "10.0.0.1:8082"), "digits-b", "failed in pod", "500"): 1,
+        SeriesKey(Process("shop", "digits-b-x", "10.0.0.1:8082"), "digits-b", "failed in pod", "429"): 1,
+        SeriesKey(Process("shop", "", "10.0.0.2:8082"), "digits-b", "duration", "+Inf"): 2,
+        SeriesKey(Process("shop", "digits-b-z", "10.0.0.3:8082"), "digits-b", "duration", "+Inf"): 0,
+        SeriesKey(Process("shop", "digits-a-x", "10.0.0.4:8082"), "digits-a", "duration", "+Inf"): 9,
     }
 
     assert counts_by_pod("digits-b", gained) == {
@@ -109,9 +152,8 @@ def test_histograms_add_bucket_by_bucket_and_only_if_they_have_the_same() -> Non
 
 
 def test_a_processes_labels_may_hold_any_text() -> None:
-    """As a PodMonitor names its job: NAMESPACE/NAME."""
-    labels = {"job": "monitoring/tidegate", "instance": "10.0.0.1:8082", "pod": "digits-b-1"}
+    labels = {"job": "monitoring/tidegate", "namespace": "shop", "instance": "10.0.0.1:8082", "pod": "digits/b-1"}
 
-    assert Process.of(labels) == Process("monitoring/tidegate", "10.0.0.1:8082", "digits-b-1")
-    assert Process.of(labels).name == "digits-b-1"
+    assert Process.of(labels) == Process("shop", "digits/b-1", "10.0.0.1:8082")
+    assert Process.of(labels).name == "digits/b-1"
     assert Process.of({"instance": "10.0.0.1:8082"}).name == "10.0.0.1:8082"

@@ -61,7 +61,7 @@ def test_requests_and_failures_are_told_apart_by_revision(
         said(name, "digits-c", 200, 50),
     )
     source = SourceRegistry(metrics).sources("Builtin", requests_from).traffic
-    before, after = source.samples(Selection("shop", name, ("digits-a", "digits-b")), since, end - since, 2)
+    before, after = source.readings(Selection("shop", name, ("digits-a", "digits-b")), since, end - since, 2).samples
     gained = counter_increases(before, after)
 
     seen = {revision: counts_of(revision, gained) for revision in ("digits-a", "digits-b", "digits-c")}

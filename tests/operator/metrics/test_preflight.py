@@ -1,15 +1,14 @@
 """What is learned from stable before a rollout, and what keeps one from starting."""
 
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from tests.operator.world import Behaviour, World
-from tidegate.errors import MetricsUnavailable
 from tidegate.metrics.preflight import before_of, overdispersion_of, reference_of, slower_scrape, stable_now
-from tidegate.metrics.provider import Sources
+from tidegate.metrics.provider import Readings, Sources
 from tidegate.metrics.registry import SourceRegistry
 from tidegate.model.spec import ModelDeploymentSpec
 from tidegate.model.traffic import Arms
@@ -79,36 +78,15 @@ def test_a_number_of_the_users_takes_the_place_of_what_is_learned(
     assert set(given.latency.values()) == {4.0}
 
 
-class Scraping:
-    """Counters that are read at these seconds before now."""
-
-    def __init__(self, *seconds: float) -> None:
-        self._seconds = sorted(seconds, reverse=True)
-
-    def series(self, promql: str, start: datetime, step: timedelta, points: int) -> list[list[float | None]]:
-        assert promql.startswith("timestamp({")
-        end = (start + (points - 1) * step).timestamp()
-        instants = [end - (points - 1 - index) * step.total_seconds() for index in range(points)]
-        stamps = [end - before for before in self._seconds]
-        return [[max((stamp for stamp in stamps if stamp <= at), default=None) for at in instants]]
-
-    def samples(self, *_: object) -> Any:
-        raise MetricsUnavailable("nobody asks for these here")
-
-
 @pytest.mark.parametrize(
-    ("seconds", "expected"),
+    ("interval", "expected"),
     [
-        pytest.param((1, 6, 11, 16, 21), None, id="each 5 s, as it should be"),
-        pytest.param((0.5, 2.5, 4.5, 6.5, 8.5, 10.5, 12.5, 20.5), None, id="more often"),
-        pytest.param((3, 33, 63), 30.0, id="each 30 s"),
-        pytest.param((2, 14, 26), 12.0, id="each 12 s"),
-        pytest.param((2,), None, id="too young to tell"),
+        pytest.param(5.0, None, id="each 5 s, as it should be"),
+        pytest.param(2.0, None, id="more often"),
+        pytest.param(6.0, None, id="a little late"),
+        pytest.param(30.0, 30.0, id="each 30 s"),
+        pytest.param(None, None, id="too young to tell"),
     ],
 )
-def test_scrapes_that_come_too_seldom(
-    seconds: tuple[float, ...], expected: float | None, world: World, arms: Arms
-) -> None:
-    traffic = SourceRegistry(Scraping(*seconds)).sources("Builtin", "Router").traffic
-    found = slower_scrape(traffic, arms, SETTLE, world.now)
-    assert found == (None if expected is None else pytest.approx(expected, abs=2))
+def test_scrapes_that_come_too_seldom(interval: float | None, expected: float | None) -> None:
+    assert slower_scrape(Readings([], interval=interval), SETTLE) == expected

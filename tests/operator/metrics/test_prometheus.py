@@ -15,9 +15,10 @@ from tests.conftest import Scraped, until
 from tidegate.errors import MetricsUnavailable
 from tidegate.judge.case import Criteria
 from tidegate.metrics.collector import Look, Measured, MetricsCollector
-from tidegate.metrics.increments import Process, Sample, SeriesKey
+from tidegate.metrics.increments import Process, SeriesKey
 from tidegate.metrics.observers.envoy import RouterCounters
 from tidegate.metrics.observers.model_server import ServerCounters
+from tidegate.metrics.provider import StartGauge
 from tidegate.metrics.providers.prometheus import PrometheusMetrics
 from tidegate.metrics.providers.prometheus_auth import PrometheusAccess
 from tidegate.model.evidence import Counts, Durations, MetricsGap
@@ -73,9 +74,9 @@ def scrape(prometheus_server: Scraped) -> Callable[..., datetime]:
     return run
 
 
-def router_sample(metrics: PrometheusMetrics, name: str, at: datetime) -> Sample:
-    (sample,) = metrics.samples(RouterCounters("shop", name, ("a", "b")), at, SECOND, 1)
-    return {SeriesKey(Process(), key.revision, key.measure): value for key, value in sample.items()}
+def router_sample(metrics: PrometheusMetrics, name: str, at: datetime) -> dict[SeriesKey, float]:
+    (sample,) = metrics.readings(RouterCounters("shop", name, ("a", "b")), at, SECOND, 1).samples
+    return {SeriesKey(Process(), key.revision, key.measure): counted.value for key, counted in sample.items()}
 
 
 def test_requests_and_failures_are_read_and_nothing_else(
@@ -104,12 +105,12 @@ def test_each_process_that_counts_is_an_owner_of_its_own(
     metrics: PrometheusMetrics, scrape: Callable[..., datetime], prometheus_server: Scraped
 ) -> None:
     at = scrape(completed("owned", "a", 1), buckets("owned", "a", 3, 4))
-    (router,) = metrics.samples(RouterCounters("shop", "owned", ("a",)), at, SECOND, 1)
-    (server,) = metrics.samples(ServerCounters("shop", "owned", ("a",)), at, SECOND, 1)
-    owner = Process("tests", prometheus_server.target)
+    (router,) = metrics.readings(RouterCounters("shop", "owned", ("a",)), at, SECOND, 1).samples
+    (server,) = metrics.readings(ServerCounters("shop", "owned", ("a",)), at, SECOND, 1).samples
+    owner = Process(instance=prometheus_server.target)
 
-    assert dict(router) == {SeriesKey(owner, "a", "requests"): 1.0}
-    assert dict(server) == {
+    assert {key: counted.value for key, counted in router.items()} == {SeriesKey(owner, "a", "requests"): 1.0}
+    assert {key: counted.value for key, counted in server.items()} == {
         SeriesKey(owner, "a", "duration", "0.5"): 3.0,
         SeriesKey(owner, "a", "duration", "+Inf"): 4.0,
     }
@@ -119,11 +120,11 @@ def test_a_range_has_a_sample_per_point_also_where_there_was_nothing(
     metrics: PrometheusMetrics, scrape: Callable[..., datetime]
 ) -> None:
     at = scrape(completed("ranged", "a", 100))
-    long_ago = metrics.samples(RouterCounters("shop", "ranged", ("a",)), at - 6000 * SECOND, SECOND, 6001)
+    long_ago = metrics.readings(RouterCounters("shop", "ranged", ("a",)), at - 6000 * SECOND, SECOND, 6001)
 
-    assert len(long_ago) == 6001
-    assert long_ago[0] == {}
-    assert list(long_ago[-1].values()) == [100.0]
+    assert len(long_ago.samples) == 6001
+    assert long_ago.samples[0] == {}
+    assert [counted.value for counted in long_ago.samples[-1].values()] == [100.0]
 
 
 MeasurementsOf = Callable[..., Measured]
@@ -212,12 +213,14 @@ def test_without_series_of_the_routers_nothing_can_be_seen(
 def test_a_query_that_prometheus_refuses_is_told_with_its_reason(metrics: PrometheusMetrics) -> None:
     class Nonsense:
         promql = "{"
+        start = StartGauge("up", counts_up=False)
+        looks_back = SECOND
 
         def key(self, labels: object) -> None:
             """Never asked."""
 
     with pytest.raises(MetricsUnavailable, match=r"Prometheus at http://127.0.0.1:\d+ refused a query: .*parse error"):
-        metrics.samples(Nonsense(), whole_second(), SECOND, 1)
+        metrics.readings(Nonsense(), whole_second(), SECOND, 1)
 
 
 def test_prometheus_away_is_told_with_its_address(
@@ -227,21 +230,37 @@ def test_prometheus_away_is_told_with_its_address(
     metrics = PrometheusMetrics(url)
 
     with pytest.raises(MetricsUnavailable, match=f"Prometheus at {url} can't be reached"):
-        metrics.samples(RouterCounters("shop", "one", ("a",)), whole_second(), SECOND, 1)
+        metrics.readings(RouterCounters("shop", "one", ("a",)), whole_second(), SECOND, 1)
     away = measurements_of("one", whole_second(), whole_second(), MetricsCollector(metrics))
     assert {gap.reason for gap in away.measurements.missing} == {"MetricsUnavailable"}
     assert MetricsCollector(metrics).share("shop", "one", a_spec(), SECOND, whole_second()) is None
 
 
-def test_the_same_counter_twice_is_told_and_judged_by_nobody(
+def twice(name: str, one: float, other: float) -> str:
+    cluster, metric = f'envoy_cluster_name="shop/{name}/a"', "envoy_cluster_upstream_rq_completed"
+    return f'{metric}{{{cluster},replica="0"}} {one}\n{metric}{{{cluster},replica="1"}} {other}\n'
+
+
+def test_the_same_counter_in_two_series_is_counted_once(
     metrics: PrometheusMetrics, scrape: Callable[..., datetime]
 ) -> None:
-    cluster = 'envoy_cluster_name="shop/twice/a"'
-    name = "envoy_cluster_upstream_rq_completed"
-    at = scrape(f'{name}{{{cluster},replica="0"}} 5\n{name}{{{cluster},replica="1"}} 5\n')
+    at = scrape(twice("same", 5, 5))
+    readings = metrics.readings(RouterCounters("shop", "same", ("a",)), at, SECOND, 1)
 
-    with pytest.raises(MetricsUnavailable, match=r"two series count the same: .*replica=1"):
-        metrics.samples(RouterCounters("shop", "twice", ("a",)), at, SECOND, 1)
+    assert readings.doubt is None
+    assert [counted.value for counted in readings.samples[0].values()] == [5.0]
+
+
+def test_two_series_that_count_the_same_and_do_not_agree_are_told_and_judged_by_nobody(
+    metrics: PrometheusMetrics, scrape: Callable[..., datetime]
+) -> None:
+    at = scrape(twice("twice", 5, 7))
+    readings = metrics.readings(RouterCounters("shop", "twice", ("a",)), at, SECOND, 1)
+
+    assert readings.samples == [{}]
+    assert readings.doubt is not None
+    assert readings.doubt.reason == "CountedTwice"
+    assert """don't agree, {replica="1"} and {replica="0"}: the count went back from 7 to 5""" in readings.doubt.message
 
 
 @pytest.mark.parametrize(
@@ -258,7 +277,7 @@ def test_a_prometheus_with_another_clock_is_told_and_judged_by_nobody(
     metrics = PrometheusMetrics(answering({"Date": date}))
 
     with pytest.raises(MetricsUnavailable, match=sentence):
-        metrics.samples(RouterCounters("shop", "one", ("a",)), whole_second(), SECOND, 1)
+        metrics.readings(RouterCounters("shop", "one", ("a",)), whole_second(), SECOND, 1)
 
 
 @pytest.mark.parametrize(
@@ -280,7 +299,7 @@ def test_what_the_secret_holds_is_shown_to_prometheus_and_may_rotate(
     for name, content in files.items():
         (tmp_path / name).write_text(content)  # after the start: it is read at each request
 
-    metrics.samples(RouterCounters("shop", "one", ("a",)), whole_second(), SECOND, 1)
+    metrics.readings(RouterCounters("shop", "one", ("a",)), whole_second(), SECOND, 1)
     assert asked[-1].get("Authorization") == authorization
 
 

@@ -11,9 +11,9 @@ import pytest
 import yaml
 
 import tidegate
-from tests.operator.metrics.test_accumulate import START, STEP, pod
+from tests.operator.metrics.test_accumulate import START, STEP, counted, pod
 from tidegate.metrics.increments import Sample
-from tidegate.metrics.provider import Selection, Signal, Sources
+from tidegate.metrics.provider import Readings, Selection, Signal, Sources
 from tidegate.metrics.registry import DETAILS, TRAFFIC, SourceRegistry
 from tidegate.model.evidence import MetricsGap
 
@@ -26,10 +26,10 @@ CRD = Path(__file__).parents[3] / "crds" / "modeldeployments.yaml"
 class Nobody:
     """A provider that is never asked."""
 
-    def samples(self, *_: object) -> Any:
+    def readings(self, *_: object) -> Any:
         raise AssertionError("nobody asks")
 
-    series = samples
+    series = readings
 
 
 class Fixed:
@@ -41,11 +41,8 @@ class Fixed:
     def __init__(self, sample: Sample) -> None:
         self._sample = sample
 
-    def samples(self, wanted: Selection, start: datetime, step: timedelta, points: int) -> list[Sample]:
-        return [self._sample] * points
-
-    def timestamps(self, *_: object) -> list[list[float | None]]:
-        return []
+    def readings(self, wanted: Selection, start: datetime, step: timedelta, points: int) -> Readings:
+        return Readings([self._sample] * points)
 
     def gap(self, namespace: str, name: str) -> MetricsGap:
         return MetricsGap("NoSeries", f"{namespace}/{name}")
@@ -104,12 +101,12 @@ def test_the_user_chooses_who_counts_requests(requests_from: str, name: str, gap
 
 
 def test_details_come_from_all_who_tell_some() -> None:
-    one, other = pod("a", 1, 3, 4), pod("b", 2, 5, 6)
+    one, other = counted(pod("a", 1, 3, 4), START), counted(pod("b", 2, 5, 6), START)
     sources = Sources(Fixed({}), (Fixed(one), Fixed(other)))
     wanted = Selection("shop", "digits")
 
-    assert sources.detail_samples(wanted, START, STEP, 2) == [{**one, **other}] * 2
-    assert Sources(Fixed({}), ()).detail_samples(wanted, START, STEP, 2) == [{}, {}]
+    assert sources.detail_readings(wanted, START, STEP, 2) == Readings([{**one, **other}] * 2)
+    assert Sources(Fixed({}), ()).detail_readings(wanted, START, STEP, 2) == Readings([{}, {}])
 
 
 def texts(module: Path) -> Iterator[str]:

@@ -8,9 +8,8 @@ import pytest
 
 from tests.operator.world import Behaviour, World
 from tidegate.errors import MetricsUnavailable
-from tidegate.metrics.increments import Sample
 from tidegate.metrics.observers.model_server import ServerCounters
-from tidegate.metrics.provider import CounterQuery
+from tidegate.metrics.provider import CounterQuery, Readings
 
 MODELS = {
     "http://models/1": Behaviour(),
@@ -30,10 +29,10 @@ class PartlyBlind(World):
     other_bounds_of = ""
     """A revision whose servers have latency buckets of their own."""
 
-    def samples(self, query: CounterQuery, start: datetime, step: timedelta, points: int) -> list[Sample]:
+    def readings(self, query: CounterQuery, start: datetime, step: timedelta, points: int) -> Readings:
         if self.servers_fail and isinstance(query, ServerCounters):
             raise MetricsUnavailable("Prometheus at http://prometheus can't be reached")
-        return super().samples(query, start, step, points)
+        return super().readings(query, start, step, points)
 
     def series(self, promql: str, start: datetime, step: timedelta, points: int) -> list[list[float | None]]:
         if self.own_queries_fail and promql.startswith("queue"):

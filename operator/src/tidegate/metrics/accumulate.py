@@ -15,6 +15,7 @@ from tidegate.judge.sampling import Segment
 from tidegate.metrics.increments import (
     ANSWERED,
     DURATION,
+    NEVER,
     REQUESTS,
     Process,
     Sample,
@@ -22,6 +23,7 @@ from tidegate.metrics.increments import (
     counter_increases,
     counts_by_pod,
     counts_of,
+    never_back,
     pods_of,
 )
 from tidegate.model.evidence import NO_DURATIONS, Counts, Durations, Increment, Load
@@ -132,6 +134,7 @@ def share_between(before: Reading, after: Reading) -> Share | None:
 def _fold_traffic(
     state: TrafficFold, comparison: Comparison, segment: Segment, at: datetime, sample: Sample
 ) -> tuple[TrafficFold, Increment | None]:
+    sample = never_back(_last_seen(state), sample)
     recent = (*state.recent, Reading(at, sample))[-(segment.delay_points + 2) :]
     state = replace(state, at=at, recent=recent)
     arms = (comparison.arms.stable, comparison.arms.candidate)
@@ -140,12 +143,25 @@ def _fold_traffic(
         return replace(state, has_gap=True), None
     before = state.last
     gained = counter_increases(before.sample, counted) if before else {}
-    stable, candidate = (counts_of(revision, gained) for revision in arms)
+    candidate = counts_of(comparison.arms.candidate, gained)
     exposed = state.exposed + Counts(candidate.requests, candidate.failed)
     state = replace(state, last=Reading(at, counted), exposed=exposed, has_gap=False)
     if before is None or not _is_after_settling(comparison, segment, before.at):
         return state, None
+    judged = counter_increases(before.sample, counted, _split_since(comparison, segment))
+    stable, candidate = (counts_of(revision, judged) for revision in arms)
     return state, Increment(at, stable, candidate, concurrent=segment.concurrent)
+
+
+def _last_seen(state: TrafficFold) -> Sample:
+    if state.recent and state.recent[-1].sample:
+        return state.recent[-1].sample
+    return state.last.sample if state.last else {}
+
+
+def _split_since(comparison: Comparison, segment: Segment) -> float:
+    """A counter that was last counted before that says nothing of the segment's split: its samples come late."""
+    return NEVER if segment.start == comparison.began else segment.start.timestamp()
 
 
 def _empty(segment: Segment, index: int) -> Increment:
@@ -166,12 +182,15 @@ def _fold_details(
 ) -> tuple[DetailsFold, Increment | None]:
     """What the details gained since the block before, if it is one of the same split that had settled."""
     before, at = state.last, details.at
+    if before:
+        details = details._replace(sample=never_back(before.sample, details.sample))
     state = replace(state, at=at, last=details)
     if before is None or before.at < _settled(segment):
         return state, None
     warm = at + segment.delay_points * segment.step
     warm_from = {**state.warm_from, **dict.fromkeys(_started(before.sample, details.sample), warm)}
-    gained = _without_warm_up(counter_increases(before.sample, details.sample), warm_from, at)
+    gained = counter_increases(before.sample, details.sample, segment.start.timestamp())
+    gained = _without_warm_up(gained, warm_from, at)
     state = replace(state, warm_from={process: since for process, since in warm_from.items() if since > at})
     arms = comparison.arms
     stable, candidate = counts_of(arms.stable, gained), counts_of(arms.candidate, gained)
@@ -208,7 +227,7 @@ def _told_by(arm: Counts, bounds: tuple[float, ...], score_bounds: tuple[float, 
 def _started(before: Sample, after: Sample) -> Iterable[Process]:
     """The processes with latency that are new, or whose counters fell."""
     known = {key.owner for key in before if key.measure == DURATION}
-    fallen = {key.owner for key, value in after.items() if value < before.get(key, 0.0)}
+    fallen = {key.owner for key, counted in after.items() if key in before and counted.value < before[key].value}
     present = {key.owner for key in after if key.measure == DURATION}
     return (present - known) | (present & fallen)
 

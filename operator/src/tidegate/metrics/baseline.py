@@ -19,8 +19,6 @@ SPAN = timedelta(minutes=30)
 BLOCK = timedelta(seconds=15)
 PAST_BLOCK = timedelta(minutes=2)
 """A process that began or ended in that time is counted from its next block on, or up to the one before."""
-LATE = 1.3
-"""A scrape may be that much later than it should be."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +41,9 @@ class Baseline:
 def reference_from(sample: Sample) -> Reference:
     """All latency in a sample of stable's counters: since its pods began."""
     buckets: dict[str, int] = {}
-    for key, value in sample.items():
+    for key, counted in sample.items():
         if key.measure == DURATION:
-            buckets[key.of] = buckets.get(key.of, 0) + round(value)
+            buckets[key.of] = buckets.get(key.of, 0) + round(counted.value)
     return Reference(durations_of(buckets), {float(text): text for text in buckets})
 
 
@@ -70,20 +68,6 @@ def counts_before(traffic: Sequence[Sample], details: Sequence[Sample], stable: 
             for before, after in itertools.pairwise(samples)
         ]
     )
-
-
-def slowest_interval(series: Iterable[Sequence[float | None]], allowed: timedelta) -> float | None:
-    """Seconds between two counts of the series that is counted least often; None where all keep to what is allowed.
-
-    Each series is the timestamps of its values at points a second apart. One count that was missed changes nothing.
-    """
-    shortest = [_shortest_interval(values) for values in series if values[0] is not None]  # else too young to tell
-    return max((seconds for seconds in shortest if seconds > LATE * allowed.total_seconds()), default=None)
-
-
-def _shortest_interval(values: Sequence[float | None]) -> float:
-    stamps = sorted({value for value in values if value is not None})
-    return min((after - before for before, after in itertools.pairwise(stamps)), default=float(len(values)))
 
 
 def compared_bounds(reference: Durations, analysis: Analysis) -> dict[int, float]:

@@ -7,7 +7,7 @@ makes no sense, takes its own metrics away and no others. Nothing grows while a 
 import logging
 import math
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -29,9 +29,9 @@ from tidegate.metrics.accumulate import (
     share_of,
 )
 from tidegate.metrics.baseline import Baseline
-from tidegate.metrics.increments import Sample
+from tidegate.metrics.lateness import points_known, too_old
 from tidegate.metrics.preflight import baseline_of, slower_scrape, stable_now
-from tidegate.metrics.provider import MetricsProvider, Selection, Sources
+from tidegate.metrics.provider import MetricsProvider, Readings, Selection, Sources
 from tidegate.metrics.registry import SourceRegistry
 from tidegate.metrics.user_queries import ask
 from tidegate.model.evidence import (
@@ -96,6 +96,9 @@ class _Fold:
     details: DetailsFold = field(default_factory=DetailsFold)
     since: tuple[TrafficFold, DetailsFold] = field(default_factory=lambda: (TrafficFold(), DetailsFold()))
     """Where its evidence begins: at the candidate's first request, or where the analysis was edited."""
+    traffic_doubt: MetricsGap | None = None
+    details_doubt: MetricsGap | None = None
+    """Why what was read last can't be believed."""
 
 
 class MetricsCollector:
@@ -150,9 +153,12 @@ class MetricsCollector:
             return share_of(held.traffic.recent, span)
         since = until - span
         try:
-            before, after = self._sources(spec).traffic.samples(Selection(namespace, name), since, span, 2)
+            readings = self._sources(spec).traffic.readings(Selection(namespace, name), since, span, 2)
         except MetricsUnavailable:
             return None
+        if readings.doubt:
+            return None
+        before, after = readings.samples
         return share_between(Reading(since, before), Reading(until, after))
 
     def _sources(self, spec: ModelDeploymentSpec) -> Sources:
@@ -172,9 +178,11 @@ class MetricsCollector:
         """Whether all could be measured if the candidate had traffic, and how much stable has."""
         arms, propagation_delay = look.arms, look.propagation_delay
         now = stable_now(sources, arms, look.until)
+        if doubt := _doubt(now.readings, sources.traffic.name, look):
+            return doubt
         if not now.is_counted:
             return sources.traffic.gap(arms.namespace, arms.name)
-        if slow := slower_scrape(sources.traffic, arms, propagation_delay, look.until):
+        if slow := slower_scrape(now.readings, propagation_delay):
             return _scraped_slowly(slow, propagation_delay)
         if unusable := unusable_query(self._ask(look, arms.stable)):
             return MetricsGap(
@@ -195,11 +203,11 @@ def increments(sources: Sources, comparison: Comparison, grid: tuple[Segment, ..
     traffic, details = TrafficFold(), DetailsFold()
     for segment in grid:
         detailed: dict[datetime, Increment] = {}
-        for part in _blocks_of(sources, comparison, segment, None):
-            details, more = accumulate_details(details, comparison, segment, *part)
+        for first, read in _blocks_of(sources, comparison, segment, None):
+            details, more = accumulate_details(details, comparison, segment, first, read.samples)
             detailed |= {each.until: each for each in more}
-        for part in _points_of(sources, comparison, segment, None):
-            traffic, counted = accumulate_traffic(traffic, comparison, segment, *part)
+        for first, read in _points_of(sources, comparison, segment, None):
+            traffic, counted = accumulate_traffic(traffic, comparison, segment, first, read.samples)
             for each in counted:
                 yield _joined(each, detailed.pop(each.until, None))
 
@@ -273,28 +281,35 @@ def _take_traffic(fold: _Fold, look: Look, sources: Sources) -> MetricsGap | Non
     """Folds the points that are new, up to what one look may read."""
     comparison, parts = _comparison(fold, look), 0
     for segment in look.segments:
-        for part in _points_of(sources, comparison, segment, fold.traffic.at):
-            fold.traffic, counted = accumulate_traffic(fold.traffic, comparison, segment, *part)
+        for first, read in _points_of(sources, comparison, segment, fold.traffic.at):
+            known = read.samples[: points_known(read, segment.instant(first), segment.step, look.propagation_delay)]
+            fold.traffic, counted = accumulate_traffic(fold.traffic, comparison, segment, first, known)
             for increment in counted:
                 fold.test.update_traffic(increment)
+            fold.traffic_doubt = _doubt(read, sources.traffic.name, look)
+            if len(known) < len(read.samples):
+                return fold.traffic_doubt
             parts += 1
             if parts == PARTS_OF_A_LOOK or fold.test.rejected_at:
                 return _behind(fold.traffic.at, segment.step, look.until)
-    return sources.traffic.gap(look.arms.namespace, look.arms.name) if fold.traffic.has_gap else None
+    if fold.traffic.has_gap and not fold.traffic_doubt:
+        return sources.traffic.gap(look.arms.namespace, look.arms.name)
+    return fold.traffic_doubt
 
 
 def _take_details(fold: _Fold, look: Look, sources: Sources) -> MetricsGap | None:
     """The same for the details."""
     comparison, parts = _comparison(fold, look), 0
     for segment in look.segments:
-        for part in _blocks_of(sources, comparison, segment, fold.details.at):
-            fold.details, detailed = accumulate_details(fold.details, comparison, segment, *part)
+        for first, read in _blocks_of(sources, comparison, segment, fold.details.at):
+            fold.details, detailed = accumulate_details(fold.details, comparison, segment, first, read.samples)
+            fold.details_doubt = read.doubt
             for increment in detailed:
                 fold.test.update_details(increment)
             parts += 1
             if parts == PARTS_OF_A_LOOK or fold.test.rejected_at:
                 return _behind(fold.details.at, segment.blocks.step, look.until)
-    return _histograms_differ() if fold.details.histograms_differ else None
+    return _histograms_differ() if fold.details.histograms_differ else fold.details_doubt
 
 
 def _comparison(fold: _Fold, look: Look) -> Comparison:
@@ -303,21 +318,26 @@ def _comparison(fold: _Fold, look: Look) -> Comparison:
 
 def _points_of(
     sources: Sources, comparison: Comparison, segment: Segment, done: datetime | None
-) -> Iterator[tuple[int, Sequence[Sample]]]:
-    """The segment's points later than `done`, a part at a time: the first one's index, and their samples."""
+) -> Iterator[tuple[int, Readings]]:
+    """The segment's points later than `done`, a part at a time: the first one's index, and what was read."""
     everybody = Selection(comparison.arms.namespace, comparison.arms.name)
     for first, count in segment.parts(done, POINTS_AT_ONCE):
-        yield first, sources.traffic.samples(everybody, segment.instant(first), segment.step, count)
+        yield first, sources.traffic.readings(everybody, segment.instant(first), segment.step, count)
 
 
 def _blocks_of(
     sources: Sources, comparison: Comparison, segment: Segment, done: datetime | None
-) -> Iterator[tuple[int, Sequence[Sample]]]:
+) -> Iterator[tuple[int, Readings]]:
     """The same for the ends of its blocks."""
     arms, blocks = comparison.arms, segment.blocks
     both = Selection(arms.namespace, arms.name, (arms.stable, arms.candidate))
     for first, count in blocks.parts(done, BLOCKS_AT_ONCE):
-        yield first, sources.detail_samples(both, blocks.instant(first), blocks.step, count)
+        yield first, sources.detail_readings(both, blocks.instant(first), blocks.step, count)
+
+
+def _doubt(readings: Readings, who: str, look: Look) -> MetricsGap | None:
+    """Why the counters can't be believed; None where they can."""
+    return readings.doubt or too_old(readings, who, look.propagation_delay, look.until)
 
 
 def _behind(at: datetime | None, step: timedelta, until: datetime) -> MetricsGap | None:

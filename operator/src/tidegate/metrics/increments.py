@@ -17,16 +17,16 @@ DURATION, FAILED_IN_POD, CLASS, SCORE = "duration", "failed in pod", "class", "s
 
 
 class Process(NamedTuple):
-    """Who counts: a scrape target, by the labels that Prometheus gives it. Any of them may hold any text."""
+    """Who counts: a pod, or where the scrape tells none an address. It is one process however many jobs scrape it."""
 
-    job: str = ""
-    instance: str = ""
+    namespace: str = ""
     pod: str = ""
+    instance: str = ""
 
     @classmethod
     def of(cls, labels: Mapping[str, str]) -> "Process":
-        """The process behind a series' labels."""
-        return cls(labels.get("job", ""), labels.get("instance", ""), labels.get("pod", ""))
+        """The process behind a series' labels, any of which may hold any text."""
+        return cls(labels.get("namespace", ""), labels.get("pod", ""), labels.get("instance", ""))
 
     @property
     def name(self) -> str:
@@ -47,28 +47,66 @@ class SeriesKey(NamedTuple):
     of: str = ""
 
 
-Sample = Mapping[SeriesKey, float]
-"""All counters at one instant."""
+class Counted(NamedTuple):
+    """A counter's value, and when its process was asked for it, in seconds since 1970.
+
+    `restarted` is when it was first asked after it had been shown to have restarted; None where it hasn't lately.
+    """
+
+    value: float
+    at: float
+    restarted: float | None = None
 
 
-def counter_increases(before: Sample, after: Sample) -> dict[SeriesKey, int]:
-    """What each counter gained between two samples.
+Sample = Mapping[SeriesKey, Counted]
+"""All counters as they were known at one instant; each was counted at a time of its own, then or a little before."""
+NEVER = -math.inf
 
-    * fallen: the process restarted, so all that it shows is new;
+
+def never_back(before: Sample, after: Sample) -> Sample:
+    """`after`, but with what `before` has where that is the newer: replicas of one Prometheus aren't equally far.
+
+    A counter that is lower than before stays where it was, unless its process is shown to have restarted since: two
+    who read a process at nearly the same time may differ by a request.
+    """
+    return {key: _later(before.get(key), counted) for key, counted in after.items()}
+
+
+def _later(past: Counted | None, counted: Counted) -> Counted:
+    if past is None or (counted.at > past.at and (counted.value >= past.value or _restarted(past, counted))):
+        return counted
+    return past if counted.at <= past.at else past._replace(at=counted.at)
+
+
+def _restarted(past: Counted, counted: Counted) -> bool:
+    return counted.restarted is not None and counted.restarted > past.at
+
+
+def counter_increases(before: Sample, after: Sample, since: float = NEVER) -> dict[SeriesKey, int]:
+    """What each counter gained between two samples; nothing where the first was counted before `since`.
+
+    * fallen, its process shown to have restarted: all that it shows is new; not shown: nothing;
+    * counted no later than before: nothing;
     * absent before, its owner known: the series was born since, so all that it shows is new;
     * absent before, its owner unknown: nobody can say when that was counted, so nothing is;
     * gone: what it counted since isn't known, and what was seen before has been counted already.
     """
-    known = {key.owner for key in before}
+    known = {key.owner for key, counted in before.items() if counted.at >= since}
     gained = {}
-    for key, value in after.items():
+    for key, counted in after.items():
         past = before.get(key)
-        if past is None:
-            gain = value if key.owner in known else 0.0
-        else:
-            gain = value - past if value >= past else value
-        gained[key] = round(gain)
+        gained[key] = round(_gain(past, counted)) if key.owner in known else 0
     return gained
+
+
+def _gain(past: Counted | None, counted: Counted) -> float:
+    if past is None:
+        return counted.value
+    if counted.at <= past.at:
+        return 0.0
+    if counted.value >= past.value:
+        return counted.value - past.value
+    return counted.value if _restarted(past, counted) else 0.0
 
 
 def counts_of(revision: str, gained: Mapping[SeriesKey, int]) -> Counts:

@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import chain
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from tidegate.metrics.increments import Sample, SeriesKey
 from tidegate.model.evidence import MetricsGap
+
+STALE = timedelta(minutes=5)
+"""A value that old isn't a process' any more, as Prometheus itself has it."""
 
 
 class Signal(StrEnum):
@@ -36,8 +39,23 @@ class Selection:
     bounds: tuple[str, ...] | None = None
 
 
+@dataclass(frozen=True)
+class Readings:
+    """What counters showed at points of time: one sample per point, empty where there was nothing.
+
+    `doubt` says why they can't be believed at the last point; who is in doubt has been left out of the samples.
+    """
+
+    samples: Sequence[Sample]
+    newest: float | None = None
+    """When the latest of all values was counted, in seconds since 1970; None where there are none."""
+    interval: float | None = None
+    """Seconds between two counts of the process that is counted least often; None where there are too few to tell."""
+    doubt: MetricsGap | None = None
+
+
 class MetricSource(Protocol):
-    """Counts some signals of revisions. Every method raises MetricsUnavailable where nobody answers."""
+    """Counts some signals of revisions."""
 
     @property
     def name(self) -> str:
@@ -47,19 +65,19 @@ class MetricSource(Protocol):
     def provides(self) -> frozenset[Signal]:
         """What it tells; the rest has to come from other sources."""
 
-    def samples(self, wanted: Selection, start: datetime, step: timedelta, points: int) -> list[Sample]:
-        """The counters at start, start + step, …: one sample per point, empty where there was nothing."""
-
-    def timestamps(
-        self, wanted: Selection, start: datetime, step: timedelta, points: int
-    ) -> Sequence[Sequence[float | None]]:
-        """For each series, when the value that it has at each point was counted, in seconds since 1970.
-
-        None where it has no value; no series at all where a source doesn't know, or counts at the very instant.
-        """
+    def readings(self, wanted: Selection, start: datetime, step: timedelta, points: int) -> Readings:
+        """The counters as they were known at start, start + step, …. Raises MetricsUnavailable where nobody answers."""
 
     def gap(self, namespace: str, name: str) -> MetricsGap:
         """What to tell people where it has no counters of a ModelDeployment."""
+
+
+class StartGauge(NamedTuple):
+    """The series by which processes tell when they began."""
+
+    name: str
+    counts_up: bool
+    """Whether its value is the seconds since then, rather than the instant in seconds since 1970."""
 
 
 class CounterQuery(Protocol):
@@ -67,7 +85,15 @@ class CounterQuery(Protocol):
 
     @property
     def promql(self) -> str:
-        """An instant selector; no function is applied."""
+        """An instant selector in braces; no function is applied."""
+
+    @property
+    def start(self) -> StartGauge:
+        """How the processes that count tell when they began."""
+
+    @property
+    def looks_back(self) -> timedelta:
+        """For how long a value is its process'. It costs that many samples of each series more."""
 
     def key(self, labels: Mapping[str, str]) -> SeriesKey | None:
         """What a series counts; None for one that isn't wanted."""
@@ -76,8 +102,8 @@ class CounterQuery(Protocol):
 class MetricsProvider(Protocol):
     """A system that holds series and answers PromQL. Every method raises MetricsUnavailable."""
 
-    def samples(self, query: CounterQuery, start: datetime, step: timedelta, points: int) -> list[Sample]:
-        """The counters at start, start + step, …: one sample per point, empty where there was nothing."""
+    def readings(self, query: CounterQuery, start: datetime, step: timedelta, points: int) -> Readings:
+        """The counters as they were known at start, start + step, …."""
 
     def series(self, promql: str, start: datetime, step: timedelta, points: int) -> list[list[float | None]]:
         """Any expression: the values of each of its series at the same points, None where it has none."""
@@ -94,11 +120,24 @@ class Sources:
     traffic: MetricSource
     details: tuple[MetricSource, ...]
 
-    def detail_samples(self, wanted: Selection, start: datetime, step: timedelta, points: int) -> list[Sample]:
+    def detail_readings(self, wanted: Selection, start: datetime, step: timedelta, points: int) -> Readings:
         """What all of the details' sources count, together. Raises MetricsUnavailable."""
-        each = [source.samples(wanted, start, step, points) for source in self.details]
-        if len(each) == 1:
-            return each[0]  # thousands of series that needn't be copied
-        if not each:
-            return [{}] * points
-        return [dict(chain.from_iterable(sample.items() for sample in samples)) for samples in zip(*each, strict=True)]
+        return together([source.readings(wanted, start, step, points) for source in self.details], points)
+
+
+def together(each: Sequence[Readings], points: int) -> Readings:
+    """Several sources' readings at the same points as one's: as new as the oldest of them, in doubt where one is."""
+    if len(each) == 1:
+        return each[0]  # thousands of series that needn't be copied
+    if not each:
+        return Readings([{}] * points)
+    samples = [
+        dict(chain.from_iterable(sample.items() for sample in samples))
+        for samples in zip(*(readings.samples for readings in each), strict=True)
+    ]
+    return Readings(
+        samples,
+        min((readings.newest for readings in each if readings.newest is not None), default=None),
+        max((readings.interval for readings in each if readings.interval is not None), default=None),
+        next((readings.doubt for readings in each if readings.doubt), None),
+    )

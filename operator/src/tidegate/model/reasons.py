@@ -117,6 +117,10 @@ class Reason(StrEnum):
     NO_SERVER_SERIES = "NoServerSeries"
     SCRAPE_INTERVAL_DIFFERS = "ScrapeIntervalDiffers"
     HISTOGRAMS_DIFFER = "HistogramsDiffer"
+    COUNTERS_WENT_BACK = "CountersWentBack"
+    COUNTED_TWICE = "CountedTwice"
+    SAMPLES_TOO_OLD = "SamplesTooOld"
+    PROMETHEUS_REPLICAS_DIFFER = "PrometheusReplicasDiffer"
     CATCHING_UP = "CatchingUp"
     # what ends a rollout without statistics
     CANDIDATE_CRASHED = "CandidateCrashed"

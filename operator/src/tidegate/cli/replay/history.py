@@ -11,9 +11,8 @@ from tidegate.errors import MetricsUnavailable
 from tidegate.judge.sampling import INGESTION_LAG, segments
 from tidegate.metrics.accumulate import Comparison
 from tidegate.metrics.collector import increments
-from tidegate.metrics.increments import Sample
 from tidegate.metrics.preflight import baseline_of
-from tidegate.metrics.provider import CounterQuery, MetricsProvider
+from tidegate.metrics.provider import CounterQuery, MetricsProvider, Readings
 from tidegate.metrics.registry import SourceRegistry
 from tidegate.metrics.user_queries import ask, filled
 from tidegate.model.evidence import Measurements
@@ -102,5 +101,5 @@ class _FetchedSeries:
         rows = [[column[index] if index < len(column) else None for column in columns] for index in range(width)]
         return [row for row in rows if any(value is not None for value in row)]
 
-    def samples(self, query: CounterQuery, start: datetime, step: timedelta, points: int) -> list[Sample]:
+    def readings(self, query: CounterQuery, start: datetime, step: timedelta, points: int) -> Readings:
         raise MetricsUnavailable("only the user's own queries were kept")

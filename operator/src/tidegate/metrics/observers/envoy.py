@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from tidegate.metrics.increments import FAILED, REQUESTS, TURNED_AWAY, Process, SeriesKey
 from tidegate.metrics.observers.scraped import ScrapedSource
-from tidegate.metrics.provider import MetricsProvider, Selection, Signal
+from tidegate.metrics.provider import STALE, MetricsProvider, Selection, Signal, StartGauge
 from tidegate.model.evidence import MetricsGap
 from tidegate.model.reasons import Reason
 from tidegate.resources.names import PREVIEW_SUFFIX, router_cluster
@@ -38,6 +38,9 @@ class RouterCounters:
             f'envoy_cluster_name=~"{"|".join(clusters)}",'
             'envoy_response_code_class=~"|5",envoy_response_code=~"|429"}'
         )
+
+    start = StartGauge("envoy_server_uptime", counts_up=True)
+    looks_back = STALE
 
     def key(self, labels: Mapping[str, str]) -> SeriesKey | None:
         """See CounterQuery."""

@@ -1,10 +1,11 @@
 """What the model servers count, each pod by itself. What never reached a server, or died with it, isn't in it."""
 
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 
 from tidegate.metrics.increments import ANSWERED, CLASS, DURATION, FAILED_IN_POD, SCORE, Process, SeriesKey
 from tidegate.metrics.observers.scraped import ScrapedSource
-from tidegate.metrics.provider import CounterQuery, MetricsProvider, Selection, Signal
+from tidegate.metrics.provider import STALE, CounterQuery, MetricsProvider, Selection, Signal, StartGauge
 from tidegate.model.evidence import MetricsGap
 from tidegate.model.reasons import Reason
 
@@ -12,6 +13,11 @@ _NO_SERIES = MetricsGap(
     Reason.NO_SERVER_SERIES,
     "Prometheus has no counters of the model servers of {case}; check that it scrapes their pods (port 8082, /metrics)",
 )
+
+
+_START = StartGauge("process_start_time_seconds", counts_up=False)
+_LOOKS_BACK = timedelta(minutes=2)
+"""These are a hundred series a pod: two scrapes of them, of one a minute, are enough."""
 
 
 class ServerCounters:
@@ -30,6 +36,9 @@ class ServerCounters:
             f'revision=~"{"|".join(revisions)}",code=~"|429|5.."}}'
         )
 
+    start = _START
+    looks_back = _LOOKS_BACK
+
     def key(self, labels: Mapping[str, str]) -> SeriesKey | None:
         """See CounterQuery."""
         measure, label = self._NAMES[labels["__name__"]]
@@ -47,6 +56,9 @@ class StableHistory:
             f'model_deployment="{namespace}/{name}",revision="{stable}",code=~"|429|5..",le=~"|{wanted}"}}'
         )
 
+    start = _START
+    looks_back = _LOOKS_BACK
+
     def key(self, labels: Mapping[str, str]) -> SeriesKey | None:
         """See CounterQuery."""
         return self._counters.key(labels)
@@ -58,6 +70,9 @@ class ServerRequests:
     def __init__(self, namespace: str, name: str, revisions: Iterable[str] | None) -> None:
         wanted = ".+" if revisions is None else "|".join(revisions)
         self.promql = f'tidegate_server_requests_total{{model_deployment="{namespace}/{name}",revision=~"{wanted}"}}'
+
+    start = _START
+    looks_back = STALE
 
     def key(self, labels: Mapping[str, str]) -> SeriesKey | None:
         """See CounterQuery."""

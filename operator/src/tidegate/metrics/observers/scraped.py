@@ -4,8 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from tidegate.metrics.increments import Sample
-from tidegate.metrics.provider import CounterQuery, MetricsProvider, Selection, Signal
+from tidegate.metrics.provider import CounterQuery, MetricsProvider, Readings, Selection, Signal
 from tidegate.model.evidence import MetricsGap
 
 
@@ -19,13 +18,9 @@ class ScrapedSource:
     query: Callable[[Selection], CounterQuery]
     missing: MetricsGap
 
-    def samples(self, wanted: Selection, start: datetime, step: timedelta, points: int) -> list[Sample]:
+    def readings(self, wanted: Selection, start: datetime, step: timedelta, points: int) -> Readings:
         """See MetricSource."""
-        return self.provider.samples(self.query(wanted), start, step, points)
-
-    def timestamps(self, wanted: Selection, start: datetime, step: timedelta, points: int) -> list[list[float | None]]:
-        """See MetricSource: when each value was scraped."""
-        return self.provider.series(f"timestamp({self.query(wanted).promql})", start, step, points)
+        return self.provider.readings(self.query(wanted), start, step, points)
 
     def gap(self, namespace: str, name: str) -> MetricsGap:
         """See MetricSource."""

@@ -1,6 +1,7 @@
 """Raw counters from Prometheus. No rate(), no increase(): the judge differences the counters itself."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -11,16 +12,15 @@ from prometheus_api_client.exceptions import PrometheusApiClientException
 from urllib3.util.retry import Retry
 
 from tidegate.errors import MetricsUnavailable
-from tidegate.metrics.increments import Sample, SeriesKey
-from tidegate.metrics.provider import CounterQuery
+from tidegate.metrics.falls import Scraped
+from tidegate.metrics.provider import CounterQuery, Readings
 from tidegate.metrics.providers.prometheus_auth import NO_SECRET, PrometheusAccess
+from tidegate.metrics.raw_series import read
 
 TIMEOUT = (3.05, 8)
 """Seconds to connect and to read."""
 WORST_CLOCK = 3.0
 """Seconds between Prometheus' clock and ours: an HTTP date has whole seconds, and an answer is some time on its way."""
-MOST_POINTS = 5000
-"""Prometheus refuses a range of more than 11,000 points."""
 
 
 class PrometheusMetrics:
@@ -37,29 +37,33 @@ class PrometheusMetrics:
         self._ahead = 0.0
         """Seconds that Prometheus' clock was ahead of ours at its last answer."""
 
-    def samples(self, query: CounterQuery, start: datetime, step: timedelta, points: int) -> list[Sample]:
-        seconds = int(step.total_seconds())
-        result: list[Sample] = []
-        for first in range(0, points, MOST_POINTS):
-            count = min(MOST_POINTS, points - first)
-            begin = start + first * step
-            series = self._range(query.promql, begin, begin + (count - 1) * step, seconds)
-            result += _by_point(query, series, begin, seconds, count)
-        return result
+    def readings(self, query: CounterQuery, start: datetime, step: timedelta, points: int) -> Readings:
+        """See MetricsProvider."""
+        return read(self, query, start, step, points)
+
+    def raw(self, promql: str, since: datetime, until: datetime) -> list[Scraped]:
+        """See RawStore."""
+        window = f"{promql}[{math.ceil((until - since).total_seconds())}s]"
+        answer = self._ask(lambda: self._prometheus.custom_query(window, {"time": until.timestamp()}, timeout=TIMEOUT))
+        return [Scraped(each["metric"], _numbers(each["values"])) for each in answer]
 
     def series(self, promql: str, start: datetime, step: timedelta, points: int) -> list[list[float | None]]:
         seconds, first = int(step.total_seconds()), round(start.timestamp())
         found: list[list[float | None]] = []
-        for each in self._range(promql, start, start + (points - 1) * step, seconds):
+        end = start + (points - 1) * step
+        answer = self._ask(
+            lambda: self._prometheus.custom_query_range(promql, start, end, f"{seconds}s", timeout=TIMEOUT)
+        )
+        for each in answer:
             values: list[float | None] = [None] * points
             for at, text in each["values"]:
                 values[(round(float(at)) - first) // seconds] = float(text)
             found.append(values)
         return found
 
-    def _range(self, promql: str, start: datetime, end: datetime, seconds: int) -> Sequence[Mapping[str, Any]]:
+    def _ask(self, query: Callable[[], Sequence[Mapping[str, Any]]]) -> Sequence[Mapping[str, Any]]:
         try:
-            answer = self._prometheus.custom_query_range(promql, start, end, f"{seconds}s", timeout=TIMEOUT)
+            answer = query()
         except requests.RequestException as error:
             raise MetricsUnavailable(
                 f"Prometheus at {self._url} can't be reached ({type(error).__name__}); "
@@ -73,7 +77,7 @@ class PrometheusMetrics:
                 f"{'ahead of' if self._ahead > 0 else 'behind'} the operator's, so nobody can say which requests came "
                 "before a shift of traffic; set both by the same time server"
             )
-        return answer  # type: ignore[no-any-return]
+        return answer
 
     def _note_clock(self, response: requests.Response, *_: object, **__: object) -> None:
         said = parse_http_date(response.headers.get("Date"))
@@ -89,29 +93,7 @@ def parse_http_date(text: str | None) -> datetime | None:
         return None
 
 
-def _by_point(
-    query: CounterQuery, series: Sequence[Mapping[str, Any]], start: datetime, step: int, points: int
-) -> list[Sample]:
-    samples: list[dict[SeriesKey, float]] = [{} for _ in range(points)]
-    first = round(start.timestamp())
-    for each in series:
-        key = query.key(each["metric"])
-        if key is None:
-            continue
-        for at, text in each["values"]:
-            index = (round(float(at)) - first) // step
-            value = float(text)
-            if not 0 <= index < points or value != value:  # a NaN is no sample
-                continue
-            if key in samples[index]:
-                raise MetricsUnavailable(
-                    f"two series count the same: {_sentence(each['metric'])}; make Prometheus scrape each process "
-                    "once, or have its replicas deduplicated"
-                )
-            samples[index][key] = value
-    return list(samples)
-
-
-def _sentence(labels: Mapping[str, str]) -> str:
-    shown = {name: value for name, value in labels.items() if name != "__name__"}
-    return f"{labels.get('__name__', '')}{{{', '.join(f'{name}={value}' for name, value in sorted(shown.items()))}}}"
+def _numbers(values: Iterable[tuple[float, str]]) -> list[tuple[float, float]]:
+    """Samples with their times; a NaN is none."""
+    samples = ((float(at), float(text)) for at, text in values)
+    return [(at, value) for at, value in samples if value == value]

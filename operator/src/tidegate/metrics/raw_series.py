@@ -1,0 +1,165 @@
+"""A store's raw samples → what the counters showed at points of time. PURE but for the store that is asked.
+
+A range selector gives each series' own samples with their own times. There is no grid, so it doesn't matter to which
+step a query's front end aligns times, what a store fills in between samples, or which of two replicas answers.
+"""
+
+import math
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Protocol
+
+from tidegate.metrics.falls import (
+    Counters,
+    Fall,
+    Scraped,
+    differing,
+    disputes_of,
+    doubt_of,
+    falls_of,
+    in_doubt,
+    restarts_of,
+)
+from tidegate.metrics.increments import Counted, Process, Sample, SeriesKey
+from tidegate.metrics.processes import processes_of, two_clusters
+from tidegate.metrics.provider import CounterQuery, Readings, StartGauge
+from tidegate.model.evidence import MetricsGap
+from tidegate.model.reasons import Reason
+
+AT_ONCE = timedelta(minutes=15)
+"""How much of the past one query asks for."""
+
+
+class RawStore(Protocol):
+    """Whoever holds series."""
+
+    def raw(self, promql: str, since: datetime, until: datetime) -> Sequence[Scraped]:
+        """Every sample of the selected series after `since`, up to `until`. Raises MetricsUnavailable."""
+
+
+def read(store: RawStore, query: CounterQuery, start: datetime, step: timedelta, points: int) -> Readings:
+    """The counters at start, start + step, …, as far as they can be believed. Raises MetricsUnavailable."""
+    at_once = max(1, AT_ONCE // step)
+    each = [
+        _read(store, query, [start + index * step for index in range(first, min(points, first + at_once))])
+        for first in range(0, points, at_once)
+    ]
+    return Readings(
+        [sample for readings in each for sample in readings.samples],
+        max((readings.newest for readings in each if readings.newest is not None), default=None),
+        each[-1].interval,
+        each[-1].doubt,
+    )
+
+
+def _read(store: RawStore, query: CounterQuery, instants: Sequence[datetime]) -> Readings:
+    since, until = instants[0] - query.looks_back, instants[-1]
+    counters = _counters(store.raw(query.promql, since, until), query)
+    points = [instant.timestamp() for instant in instants]
+    if doubt := _of_two_clusters(counters):
+        return Readings([{}] * len(points), doubt=doubt)
+    falls = falls_of(counters)
+    starts = _starts_told(store, query.start, falls, since, until)
+    restarts = restarts_of(falls, starts, counters)
+    unproven = [fall for fall in falls if fall.after.at not in restarts[fall.process]]
+    unproven += disputes_of(counters, restarts)
+    tracks = {
+        key: [_Track(each, restarts.get(key.owner, ()), query.looks_back) for each in by]
+        for key, by in counters.items()
+    }
+    return Readings(
+        [_sample(tracks, in_doubt(unproven, at), at) for at in points],
+        max((samples[-1][0] for by in counters.values() for _, samples in by), default=None),
+        _interval(counters),
+        doubt_of(unproven, points[-1]),
+    )
+
+
+def _counters(series: Iterable[Scraped], query: CounterQuery) -> Counters:
+    """The series that are wanted, by what they count: those of one process together, whoever has scraped it."""
+    found = [(key, each) for each in series if each.samples and (key := query.key(each.labels))]
+    processes = processes_of({key.owner for key, _ in found})
+    counters: defaultdict[SeriesKey, list[Scraped]] = defaultdict(list)
+    for key, each in found:
+        counters[key._replace(owner=processes[key.owner])].append(each)
+    return counters
+
+
+def _of_two_clusters(counters: Counters) -> MetricsGap | None:
+    seen = {key.owner: [each.labels for each in by] for key, by in counters.items()}
+    if (two := two_clusters(seen)) is None:
+        return None
+    one, other = differing(*two)
+    return MetricsGap(
+        Reason.COUNTED_TWICE,
+        f"Prometheus holds the counters of this model from two clusters, {one} and {other}; set prometheus.matchers to "
+        "the labels of this one",
+    )
+
+
+def _starts_told(
+    store: RawStore, gauge: StartGauge, falls: Iterable[Fall], since: datetime, until: datetime
+) -> dict[Process, list[float]]:
+    """When the processes whose counters fell say that they began."""
+    targets = {(fall.process, _target(fall.after.labels)) for fall in falls}
+    starts: defaultdict[Process, list[float]] = defaultdict(list)
+    for process, target in targets:
+        for told in store.raw(f"{gauge.name}{{{target}}}", since, until):
+            starts[process] += [at - value if gauge.counts_up else value for at, value in told.samples]
+    return starts
+
+
+def _target(labels: Mapping[str, str]) -> str:
+    found = ((name, labels[name]) for name in ("job", "namespace", "pod", "instance") if name in labels)
+    return ",".join(f'{name}="{escaped(value)}"' for name, value in found)
+
+
+def escaped(text: str) -> str:
+    """Any text inside a PromQL string."""
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+class _Track:
+    """A counter as one job has it, for looking up. `restarts` are its process'."""
+
+    def __init__(self, scraped: Scraped, restarts: Sequence[float], looks_back: timedelta) -> None:
+        self._looks_back = looks_back.total_seconds()
+        self._times = [at for at, _ in scraped.samples]
+        self._values = [value for _, value in scraped.samples]
+        self._restarts = [
+            after for (_, high), (after, low) in pairwise(scraped.samples) if low < high and after in restarts
+        ]
+
+    def at(self, instant: float) -> tuple[int, Counted] | None:
+        """How often it had restarted, and what it showed; None where that is too long ago."""
+        index = bisect_right(self._times, instant) - 1
+        if index < 0 or self._times[index] <= instant - self._looks_back:
+            return None
+        time = self._times[index]
+        restarted = bisect_right(self._restarts, time)
+        return restarted, Counted(self._values[index], time, self._restarts[restarted - 1] if restarted else None)
+
+
+def _sample(tracks: Mapping[SeriesKey, Sequence[_Track]], doubted: Collection[Process], at: float) -> Sample:
+    """What all counters showed at an instant: of several who read one, whoever is furthest."""
+    sample = {}
+    for key, by in tracks.items():
+        if key.owner in doubted:
+            continue
+        seen = [found for track in by if (found := track.at(at))]
+        if seen:
+            sample[key] = max(seen)[1]
+    return sample
+
+
+def _interval(counters: Counters) -> float | None:
+    """Seconds between two samples of the process that is read least often; one that was missed changes nothing."""
+    shortest: dict[Process, float] = {}
+    for key, by in counters.items():
+        for _, samples in by:
+            between = min((after - before for (before, _), (after, _) in pairwise(samples)), default=math.inf)
+            shortest[key.owner] = min(between, shortest.get(key.owner, math.inf))
+    return max((seconds for seconds in shortest.values() if seconds < math.inf), default=None)
