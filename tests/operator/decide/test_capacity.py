@@ -86,15 +86,17 @@ def test_more_replicas_are_more_pods_of_both() -> None:
     assert sizes(decide(seen)) == {STABLE: 12, CANDIDATE: 12}
 
 
-def test_pods_go_a_while_after_a_rollout() -> None:
-    ended = HistoryEntry(CANDIDATE, "RolledBack", "", "", NOW, NOW - timedelta(minutes=2))
+def test_pods_go_a_while_after_a_rollout_a_tenth_at_a_time() -> None:
+    ended = HistoryEntry(CANDIDATE, "RolledBack", "", "", NOW, NOW - timedelta(minutes=2), replicas=10)
     seen = sized(a_canary(step=None, spec_replicas=2, desired=STABLE, split=TrafficSplit.only(STABLE)), stable=10)
     seen = replace(seen, recorded=Status(stable=STABLE, history=(ended,)), revisions={STABLE: seen.state(STABLE)})
     decision = decide(seen)
 
     assert sizes(decision) == {}
     assert decision.requeue_after == timedelta(minutes=3)
-    assert sizes(decide(replace(seen, now=NOW + timedelta(minutes=3)))) == {STABLE: 2}
+    later = [decide(replace(seen, now=NOW + timedelta(minutes=minutes))) for minutes in (3, 4.5, 11, 20)]
+    assert [sizes(each)[STABLE] for each in later] == [9, 8, 2, 2]
+    assert [each.requeue_after for each in later] == [timedelta(minutes=1), timedelta(seconds=30), None, None]
 
 
 def test_no_rollout_begins_while_no_pods_are_asked_for() -> None:

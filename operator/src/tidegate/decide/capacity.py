@@ -14,9 +14,13 @@ from tidegate.model.spec import Canary, ModelDeploymentSpec
 from tidegate.model.status import Rollout, Status
 
 KEPT_AFTER = timedelta(minutes=5)
-"""How long pods stay after a rollout although fewer are asked for, as long as an autoscaler looks back by default.
+"""How long all pods stay after a rollout although fewer are asked for, as long as an autoscaler looks back by default.
 
 What it last asked for came of two revisions' load, and one of them may have answered, or failed, for less.
+"""
+A_TENTH_EACH = timedelta(minutes=1)
+"""Then they go a tenth at a time. An autoscaler whose pods are within a tenth of its target keeps to what it has asked
+for, even where more pods than that are what keeps them there: it has to see what the rest bear.
 """
 
 
@@ -68,8 +72,20 @@ def with_floor(seen: Observation, status: Status) -> Status:
     return replace(status, rollout=replace(rollout, replicas=full_size(seen.spec, rollout)))
 
 
-def kept_until_settled(seen: Observation, status: Status) -> timedelta:
-    """For how long the stable revision still keeps the pods of a rollout that is over; zero for no time."""
+def stable_size(seen: Observation, status: Status) -> int:
+    """Pods that the stable revision needs: what 100 % of the requests need, whether a rollout lasts or is just over."""
     if status.rollout is not None or not status.history:
-        return timedelta()
-    return max(timedelta(), status.history[0].finished_at + KEPT_AFTER - seen.now)
+        return full_size(seen.spec, status.rollout)
+    ended = status.history[0]
+    tenths = max(0, 10 - _tenths_gone(seen.now - ended.finished_at))
+    return max(seen.spec.replicas, math.ceil(ended.replicas * tenths / 10))
+
+
+def until_fewer(seen: Observation, status: Status) -> timedelta:
+    """How long until `stable_size` next falls by itself, after a rollout."""
+    age = seen.now - status.history[0].finished_at if status.history else KEPT_AFTER
+    return KEPT_AFTER - age if age < KEPT_AFTER else A_TENTH_EACH - (age - KEPT_AFTER) % A_TENTH_EACH
+
+
+def _tenths_gone(age: timedelta) -> int:
+    return 0 if age < KEPT_AFTER else (age - KEPT_AFTER) // A_TENTH_EACH + 1

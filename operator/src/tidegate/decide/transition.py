@@ -213,5 +213,6 @@ def _ended(seen: Observation, rollout: Rollout, outcome: Outcome, why: StatusMes
         failed=seen.verdict.exposed.failed,
         stable=seen.recorded.stable or "",
         shifts=rollout.shifts,
+        replicas=full_size(seen.spec, rollout),
     )
     return replace(seen.recorded, rollout=None).with_history(entry)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 
-from tidegate.decide.capacity import full_size, kept_until_settled
+from tidegate.decide.capacity import stable_size, until_fewer
 from tidegate.decide.draining import is_drained
 from tidegate.decide.transition import Transition
 from tidegate.model import actions
@@ -47,8 +47,8 @@ def _requeue_after(seen: Observation, transition: Transition) -> timedelta | Non
         return seen.propagation_delay
     if not seen.route_applied:
         return ROUTERS_STARTING
-    has_more = (seen.state(transition.status.stable).replicas or 0) > seen.spec.replicas
-    return (kept_until_settled(seen, transition.status) or None) if has_more else None
+    is_larger = transition.status.rollout is None and stable_size(seen, transition.status) > seen.spec.replicas
+    return until_fewer(seen, transition.status) if is_larger else None
 
 
 def _takes_away(seen: Observation, transition: Transition) -> bool:
@@ -90,8 +90,7 @@ def _with_shift(seen: Observation, rollout: Rollout, weight: int) -> tuple[Shift
 def _pods(seen: Observation, transition: Transition) -> Iterator[Action]:
     stable, rollout = transition.status.stable, transition.status.rollout
     if stable:
-        may_shrink = rollout is None and not kept_until_settled(seen, transition.status)
-        yield from _sized(seen, stable, full_size(seen.spec, rollout), may_shrink=may_shrink)
+        yield from _sized(seen, stable, stable_size(seen, transition.status), may_shrink=rollout is None)
     if rollout is not None and transition.candidate_replicas is not None:
         # A candidate only grows while its rollout lasts: its pods carry the traffic that is being measured.
         yield from _sized(

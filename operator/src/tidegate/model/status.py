@@ -84,6 +84,8 @@ class HistoryEntry:
     stable: str = ""
     """The revision that it was compared with; '' in an entry of an older operator, which has no shifts either."""
     shifts: tuple[Shift, ...] = ()
+    replicas: int = 0
+    """Pods that 100 % of the requests needed at its end."""
 
 
 @dataclass(frozen=True)
