@@ -9,6 +9,7 @@ from tidegate.controller.act import act
 from tidegate.controller.judging import RolloutJudge
 from tidegate.controller.observe import observe
 from tidegate.controller.refusals import Refusals
+from tidegate.controller.restorations import Restorations
 from tidegate.controller.rivals import Rivals
 from tidegate.decide.rollout import decide
 from tidegate.errors import InvalidSpec, LeadershipLost, ObjectGone, WriteRefused
@@ -40,6 +41,7 @@ class Reconciler:
     """Called with namespace and name of a ModelDeployment that there is no more."""
     rivals: Rivals = field(default_factory=Rivals)
     refusals: Refusals = field(default_factory=Refusals)
+    restorations: Restorations = field(default_factory=Restorations)
 
     def reconcile(self, namespace: str, name: str, now: datetime) -> timedelta | None:
         """One pass; gives back when to reconcile again, or None to wait for an event.
@@ -62,6 +64,7 @@ class Reconciler:
         self.judge.forget(namespace, name)
         self.rivals.forget((namespace, name))
         self.refusals.forget(namespace, name)
+        self.restorations.forget((namespace, name))
         self.on_deletion(namespace, name)
 
     def _reconcile(self, manifest: Manifest, now: datetime) -> timedelta | None:
@@ -72,6 +75,7 @@ class Reconciler:
             return None
         self._check_writer(manifest, observed)
         key = observed.namespace, observed.name
+        observed = replace(observed, restorations=self.restorations.of(key, observed.now))
         judged = replace(self.judge.judge(observed), refusal=self.refusals.told(key))
         decision = decide(judged)
         for event in decision.events:
@@ -81,6 +85,7 @@ class Reconciler:
         except WriteRefused:
             self._tell(manifest, judged)
             raise
+        self.restorations.note(judged, decision)
         self.on_decision(judged, decision)
         return self._requeue_after(key, decision, now)
 

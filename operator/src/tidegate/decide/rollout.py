@@ -13,6 +13,7 @@ from tidegate.decide.draining import is_drained
 from tidegate.decide.fast_track import decide_fast_track
 from tidegate.decide.progress import limited, with_waits
 from tidegate.decide.refused_write import told
+from tidegate.decide.route_restoration import patient
 from tidegate.decide.sound_clock import TOLERANCE, with_sound_clock
 from tidegate.decide.status_view import with_view
 from tidegate.decide.transition import PODS_STARTING, Transition, abandon, begin
@@ -30,7 +31,7 @@ from tidegate.model.units import format_duration
 def decide(seen: Observation) -> Decision:
     """What to do about one ModelDeployment. The same observation always gives the same decision."""
     recorded, seen = seen.recorded, with_sound_clock(seen)
-    transition = told(seen, limited(seen, guarded(seen, _transition(seen))))
+    transition = told(seen, patient(seen, limited(seen, guarded(seen, _transition(seen)))))
     transition = replace(transition, events=(*transition.events, *_events(seen, transition)))
     status = with_floor(seen, with_waits(seen, transition, _timed(seen, with_shift(seen, transition))))
     return to_decision(seen, transition, with_view(seen, transition, status), recorded)

@@ -39,6 +39,8 @@ class Transition:
     traffic_first: bool = False
     """Whether the route is written before the status: where traffic returns to stable."""
     requeue_after: timedelta | None = None
+    keeps_route: bool = False
+    """Whether the route stays as somebody edited it, for a while."""
 
 
 def hold(seen: Observation, phase: Phase, why: StatusMessage, *, replicas: int | None = None) -> Transition:

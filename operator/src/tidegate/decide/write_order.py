@@ -27,7 +27,8 @@ ROUTERS_STARTING = timedelta(seconds=15)
 
 def to_decision(seen: Observation, transition: Transition, status: Status, before: Status) -> Decision:
     """Puts a transition's writes in order. `status` is its own, completed for people; `before` is what is recorded."""
-    shifting = transition.split is not None and (transition.split != seen.split or not seen.route_settings_match)
+    differs = transition.split is not None and (transition.split != seen.split or not seen.route_settings_match)
+    shifting = differs and not transition.keeps_route
     record: tuple[Action, ...] = (actions.RecordStatus(status),) if status != before else ()
     shift: tuple[Action, ...] = (actions.ShiftTraffic(transition.split),) if shifting and transition.split else ()
     pods = tuple(_pods(seen, transition))
@@ -82,6 +83,8 @@ def _with_shift(seen: Observation, rollout: Rollout, weight: int) -> tuple[Shift
     A shift that no router has taken yet is still the same one: its write failed, and is tried again.
     """
     before = rollout.shifts
+    if before and before[-1].weight == weight and seen.route.edited_by:
+        return before  # what was granted is restored
     if before and before[-1].weight == weight and seen.recorded.applied_candidate != weight:
         before = before[:-1]
     return (*before[:1], *before[1:][-98:], Shift(seen.now, weight))

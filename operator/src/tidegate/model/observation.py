@@ -36,6 +36,8 @@ class Observation:
     verdict: Verdict
     propagation_delay: timedelta
     """How long after a shift counters may still tell of the time before."""
+    restorations: tuple[datetime, ...] = ()
+    """When the route was set again, of late, as somebody else had edited it; ascending."""
     clock_jump: timedelta = timedelta()
     """How far the clock was set forward since the last look, or back where it is negative."""
     found_by_clients: bool = True

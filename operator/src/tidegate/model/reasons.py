@@ -80,6 +80,7 @@ class Reason(StrEnum):
     BAKING = "Baking"
     RETURNING = "Returning"
     TRAFFIC_RESTORED = "TrafficRestored"
+    ROUTE_EDITED = "RouteEdited"
     # a rollout that waits for its world
     PODS_STARTING = "PodsStarting"
     PODS_NOT_READY = "PodsNotReady"

@@ -84,6 +84,8 @@ class RouteState:
     """Its resourceVersion, with which a write of it is fenced; empty where there is no route."""
     writer: Writer | None = None
     """The operator that wrote it last; None where nobody said so."""
+    edited_by: str = ""
+    """Who else has written it since, as the API server calls them; empty where nobody has."""
 
 
 NO_ROUTE = RouteState()

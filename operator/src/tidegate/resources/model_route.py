@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from tidegate.errors import MalformedObject
 from tidegate.model.traffic import RouteSettings, TrafficSplit, Writer
-from tidegate.resources.names import GROUP, VERSION, WRITTEN_BY, labels
+from tidegate.resources.names import FIELD_MANAGER, GROUP, VERSION, WRITTEN_BY, labels
 from tidegate.resources.revision import Manifest, owner
 
 DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
@@ -80,6 +80,14 @@ def read_version(body: Mapping[str, Any]) -> tuple[str, Writer | None]:
     metadata = body["metadata"]
     written_by = (metadata.get("annotations") or {}).get(WRITTEN_BY, "")
     return metadata.get("resourceVersion", ""), Writer.parse(written_by)
+
+
+def read_editor(body: Mapping[str, Any]) -> str:
+    """Who else wrote the spec last: a write of the operator's takes all of it back."""
+    fields = body["metadata"].get("managedFields") or ()
+    others = [each for each in fields if each.get("manager") != FIELD_MANAGER and "f:spec" in each.get("fieldsV1", {})]
+    newest = max(others, key=lambda each: str(each.get("time", "")), default=None)
+    return str(newest.get("manager", "")) if newest else ""
 
 
 def read_route(body: Mapping[str, Any]) -> Route:

@@ -8,7 +8,7 @@ from tidegate.errors import MalformedObject
 from tidegate.kube.api import MODEL_ROUTES, Manifest
 from tidegate.kube.informer import Kind
 from tidegate.model.traffic import NO_ROUTE, Capabilities, RouteSettings, RouteState, TrafficSplit
-from tidegate.resources.model_route import bounded, read_route, read_version, route_manifest
+from tidegate.resources.model_route import bounded, read_editor, read_route, read_version, route_manifest
 from tidegate.resources.names import PORT_NAME, labels
 from tidegate.resources.ownership import Owner
 from tidegate.resources.revision import owner as owner_reference
@@ -23,7 +23,7 @@ def read_state(manifest: Mapping[str, Any]) -> RouteState:
         route = read_route(manifest)
     except MalformedObject:
         return RouteState(version=version, writer=writer)
-    return RouteState(route.split, route.settings, version=version, writer=writer)
+    return RouteState(route.split, route.settings, version=version, writer=writer, edited_by=read_editor(manifest))
 
 
 MODEL_ROUTE = Kind(MODEL_ROUTES, read_state)
