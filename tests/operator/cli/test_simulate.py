@@ -88,7 +88,7 @@ def test_a_blue_green_switch_keeps_the_old_one_as_long_as_it_says(a_spec: SpecBu
 
     assert rollout.outcome == "Promoted"
     assert rollout.lasted >= parse_duration("2m")
-    assert outcomes(simulated(spec, scenario(Behaviour(0.5, 0.03)), 1)) == {("RolledBack", "ErrorRateAboveCeiling")}
+    assert outcomes(simulated(spec, scenario(Behaviour(0.5, 0.03)), 1)) == {("RolledBack", "ErrorRateWorse")}
 
 
 def test_clusters_of_failures_are_learned_from_stable(a_spec: SpecBuilder) -> None:

@@ -84,7 +84,7 @@ ALL_SLOW = (arm(300, slow=300), arm(900))
         ),
         pytest.param(measurements(), (Answer.NOT_ENOUGH, "NoRequests"), id="no polls"),
         pytest.param(
-            measurements(*[(arm(500), NO_REQUESTS)] * 10, reference=0),
+            measurements(*[(arm(500), arm(5))] * 10, reference=0),
             (Answer.NOT_ENOUGH, "NoLatencyToCompareWith"),
             id="no latency of stable to compare with",
         ),
@@ -153,20 +153,109 @@ def test_once_worse_always_worse(criteria: Criteria) -> None:
     assert judge(measurements(FAILING, *[GOOD] * 20), criteria).answer is Answer.WORSE
 
 
+def after_the_switch(*candidate: Counts, before: Counts) -> Measurements:
+    """Increments without stable, which did `before` in the half hour before."""
+    told = tuple(
+        Increment(START + timedelta(seconds=5 * (index + 1)), NO_REQUESTS, counts, concurrent=False)
+        for index, counts in enumerate(candidate)
+    )
+    return Measurements(told, before.durations, before=before)
+
+
+def predicting(counts: Counts, **classes: int) -> Counts:
+    return replace(counts, predictions=Predictions(classes))
+
+
+BEFORE = predicting(arm(10_000, 10), cat=5000, dog=5000)
+"""One failure in a thousand."""
+
+
+@pytest.mark.parametrize(
+    ("before", "candidate", "expected"),
+    [
+        pytest.param(BEFORE, arm(1000, 1), (Answer.ACCEPTABLE, "NoWorse"), id="as before"),
+        pytest.param(BEFORE, arm(1000, 4), (Answer.ACCEPTABLE, "NoWorse"), id="within the acceptable line: fine"),
+        pytest.param(BEFORE, arm(1000, 40), (Answer.WORSE, "ErrorRateWorse"), id="4 % against 0.1 %"),
+        pytest.param(BEFORE, arm(1000, 1, slow=1000), (Answer.WORSE, "LatencyWorse"), id="all are slow"),
+        pytest.param(NO_REQUESTS, arm(1000, 20), (Answer.ACCEPTABLE, "NoWorse"), id="2 %, nothing known: fine"),
+        pytest.param(NO_REQUESTS, arm(1000, 200), (Answer.WORSE, "ErrorRateAboveCeiling"), id="20 %, nothing known"),
+        pytest.param(arm(9000, 1800), arm(1000, 0), (Answer.ACCEPTABLE, "NoWorse"), id="a fix of a fifth"),
+        pytest.param(arm(9000, 1800), arm(1000, 100), (Answer.ACCEPTABLE, "NoWorse"), id="half as bad as a fifth"),
+        pytest.param(arm(9000, 1800), arm(1000, 900), (Answer.WORSE, "ErrorRateAboveCeiling"), id="worse than a fifth"),
+    ],
+)
+def test_after_a_switch_the_candidate_is_held_against_stables_time_before(
+    before: Counts, candidate: Counts, expected: tuple[Answer, str], criteria: Criteria
+) -> None:
+    verdict = judge(after_the_switch(*[candidate] * 5, before=before), criteria)
+
+    assert (verdict.answer, verdict.reason) == expected
+
+
+@pytest.mark.parametrize(
+    ("on_drift", "expected"),
+    [
+        pytest.param(Policy.ROLLBACK, (Answer.WORSE, "PredictionsDiffer"), id="goes back"),
+        pytest.param(Policy.HOLD, (Answer.NOT_ENOUGH, "ConstantOutput"), id="holds"),
+        pytest.param(Policy.IGNORE, (Answer.ACCEPTABLE, "NoWorse"), id="or is as wanted"),
+    ],
+)
+def test_a_constant_answer_after_a_switch(on_drift: Policy, expected: tuple[Answer, str], criteria: Criteria) -> None:
+    analysis = replace(criteria.analysis, predictions=replace(criteria.analysis.predictions, on_drift=on_drift))
+    seen = after_the_switch(*[predicting(arm(1000, 1), cat=1000)] * 5, before=BEFORE)
+    verdict = judge(seen, replace(criteria, analysis=analysis))
+
+    assert (verdict.answer, verdict.reason) == expected
+
+
+def test_a_limit_of_latency_counts_after_a_switch(criteria: Criteria) -> None:
+    limited = replace(criteria.analysis.latency, ceiling=((99, timedelta(milliseconds=200)),))
+    analysis = replace(criteria.analysis, latency=limited)
+    slow_as_before = arm(1000, 1, slow=100)
+    seen = after_the_switch(*[slow_as_before] * 3, before=arm(10_000, 10, slow=1000))
+    verdict = judge(seen, replace(criteria, analysis=analysis))
+
+    assert (verdict.answer, verdict.reason) == (Answer.WORSE, "LatencyAboveCeiling")
+
+
+def test_what_was_shown_at_a_lower_weight_counts_at_full_traffic(criteria: Criteria) -> None:
+    beside = measurements(*[GOOD] * 10)
+    alone = after_the_switch(*[arm(1000, 500)] * 2, before=NO_REQUESTS)
+    verdict = judge(replace(beside, increments=(*beside.increments, *alone.increments)), criteria)
+
+    assert (verdict.answer, verdict.reason) == (Answer.WORSE, "ErrorRateWorse")
+    assert "against 0% on stable before (0 of 5,000 requests)" in verdict.message
+
+
+UNWELL = arm(900, 180)
+
+
 @pytest.mark.parametrize(
     ("increments", "expected"),
     [
+        pytest.param([(arm(100), UNWELL)] * 10, (Answer.ACCEPTABLE, "NoWorse"), id="a fix goes on"),
+        pytest.param([(arm(100), arm(900, 900))] * 10, (Answer.ACCEPTABLE, "NoWorse"), id="of a total failure too"),
+        pytest.param([(arm(100, 10), UNWELL)] * 30, (Answer.ACCEPTABLE, "NoWorse"), id="bad, but better, goes on"),
+        pytest.param([(arm(100, 20), UNWELL)] * 10, (Answer.NOT_ENOUGH, "StableUnwell"), id="equally bad holds"),
+        pytest.param([(arm(100, 60), UNWELL)] * 10, (Answer.WORSE, "ErrorRateWorse"), id="worse goes back"),
+        pytest.param([(arm(20), UNWELL)] * 2, (Answer.NOT_ENOUGH, "StableUnwell"), id="too little is shown yet"),
         pytest.param(
-            [(arm(1000, 20), NO_REQUESTS)] * 3, (Answer.ACCEPTABLE, "NoWorse"), id="2 % failures, stable unseen: fine"
+            [(arm(100, slow=100), UNWELL)] * 10, (Answer.WORSE, "LatencyWorse"), id="a fix that is slow goes back"
         ),
-        pytest.param([(arm(1000, 200), NO_REQUESTS)] * 2, (Answer.WORSE, "ErrorRateAboveCeiling"), id="20 % failures"),
-        pytest.param([ALL_SLOW] * 5, (Answer.ACCEPTABLE, "NoWorse"), id="slow: latency isn't judged"),
+        pytest.param(
+            [(arm(100, slow=100), arm(900, 900))] * 10,
+            (Answer.ACCEPTABLE, "NoWorse"),
+            id="but failures are no yardstick of latency",
+        ),
+        pytest.param(
+            [(arm(500), NO_REQUESTS)] * 10, (Answer.ACCEPTABLE, "NoWorse"), id="stable's pods are gone: by ceilings"
+        ),
     ],
 )
-def test_after_a_blue_green_switch_only_the_ceiling_counts(
+def test_while_stable_is_unwell(
     increments: list[tuple[Counts, Counts]], expected: tuple[Answer, str], criteria: Criteria
 ) -> None:
-    verdict = judge(measurements(*increments), replace(criteria, concurrent=False))
+    verdict = judge(measurements(*increments), criteria)
 
     assert (verdict.answer, verdict.reason) == expected
 

@@ -19,7 +19,10 @@ SETTLE = timedelta(seconds=5)
 @pytest.fixture
 def world(spec_schema: Mapping[str, Any]) -> World:
     """Two minutes of one revision under 100 requests a second."""
-    world = World(spec_schema, {"http://models/1": Behaviour(error_rate=0.02), "http://models/2": Behaviour()})
+    world = World(
+        spec_schema,
+        {"http://models/1": Behaviour(error_rate=0.02, classes={"cat": 1.0}), "http://models/2": Behaviour()},
+    )
     world.kubectl_apply(model={"uri": "http://models/1"})
     world.run(120)
     return world
@@ -45,13 +48,15 @@ def test_the_pace_is_todays_traffic(world: World, sources: Sources, arms: Arms) 
     assert now.baseline.durations.total == reference_of(sources, arms, world.now).durations.total
 
 
-def test_the_half_hour_before_tells_failures_and_latency(world: World, sources: Sources, arms: Arms) -> None:
-    world.run(240)
-    before = before_of(sources, arms, world.now)
+def test_the_time_before_tells_failures_latency_and_predictions(world: World, sources: Sources, arms: Arms) -> None:
+    reference = reference_of(sources, arms, world.now)
+    before = before_of(sources, arms, reference, world.now)
 
-    # Blocks of two minutes; of the first one nobody can say what its counters held when it began.
-    assert before.requests == before.durations.total == 24_000
-    assert before.failed == 480
+    # In blocks of 15 s; of the first one nobody can say what its counters held when it began.
+    assert before.requests == pytest.approx(100 * 120, abs=100 * 15)
+    assert before.failed == pytest.approx(0.02 * before.requests, abs=1)
+    assert before.durations == reference.durations
+    assert before.predictions.classes == {"cat": before.durations.total}
 
 
 def test_what_nobody_counts_has_no_pace(world: World, sources: Sources) -> None:

@@ -13,7 +13,7 @@ def criteria_for(spec: ModelDeploymentSpec, rollout: Rollout) -> Criteria:
     """How sure the judge has to be before this rollout may take its next step."""
     analysis = spec.analysis
     if not isinstance(spec.strategy, Canary):
-        return Criteria(analysis, analysis.false_promotion, concurrent=False)
+        return Criteria(analysis, analysis.false_promotion)
     return Criteria(analysis, _false_promotion(spec, spec.strategy, rollout.step))
 
 

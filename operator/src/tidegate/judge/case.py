@@ -16,12 +16,11 @@ from tidegate.model.spec import Analysis
 class Criteria:
     """What is to be judged: under which tolerances, and how sure an ACCEPTABLE has to be.
 
-    `false_promotion` is the β of this step. `concurrent` says whether stable serves beside the candidate.
+    `false_promotion` is the β of this step.
     """
 
     analysis: Analysis
     false_promotion: float
-    concurrent: bool = True
 
 
 @dataclass(frozen=True)
@@ -62,8 +61,7 @@ class Case:
         """A verdict with all the figures behind it."""
         test, measurements = self.test, self.measurements
         per_metric = [(m.name, e_value(m.log_worse()), e_value(m.log_acceptable())) for m in test.metrics]
-        if test.parameters.concurrent:
-            per_metric.append(("predictions", e_value(test.drift.log_value()), 1.0))
+        per_metric.append(("predictions", e_value(test.drift.log_value()), 1.0))
         return Verdict(
             given,
             reason,

@@ -8,7 +8,8 @@ import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from tidegate.judge.e_process import EProcess, log_e, log_sum, weighted
+from tidegate.judge.context import at_most
+from tidegate.judge.e_process import EProcess, log_e, log_e_ceiling, log_sum, weighted
 from tidegate.model.evidence import Predictions
 from tidegate.model.spec import PredictionDrift
 from tidegate.model.units import format_percent
@@ -48,6 +49,13 @@ class Drift:
             self._update(what, True, candidate_share, stable_share)
             self._update(what, False, _rest(candidate_share), _rest(stable_share))
 
+    def add_alone(self, candidate: Predictions, past: Predictions) -> None:
+        """Takes in one increment without stable: what it answered before is a fixed share, as far as that is known."""
+        for what, candidate_share, past_share in _shares(candidate, past):
+            if past_share[1]:
+                self._hold_against(what, True, candidate_share, past_share)
+                self._hold_against(what, False, _rest(candidate_share), _rest(past_share))
+
     def log_value(self) -> float:
         """Log of the average over all kinds of differences; 0 before any."""
         if not self._e_processes:
@@ -58,12 +66,20 @@ class Drift:
 
     def _update(self, what: str, more: bool, candidate: Share, stable: Share) -> None:
         e_process = self._e_processes.setdefault((what, more), EProcess(ALTERNATIVES))
-        tolerance = self._tolerated.score_drift if what.startswith(SCORE) else self._tolerated.drift
+        tolerance = self._tolerance(what)
         e_process.add(
             lambda kappa: log_e(
                 candidate[0], stable[0], candidate[1], stable[1], kappa=kappa, ratio=1.0, absolute=tolerance
             )
         )
+
+    def _hold_against(self, what: str, more: bool, candidate: Share, past: Share) -> None:
+        e_process = self._e_processes.setdefault((what, more), EProcess(ALTERNATIVES))
+        line = min(1.0, at_most(*past) + self._tolerance(what))
+        e_process.add(lambda kappa: log_e_ceiling(candidate[0], candidate[1], kappa=kappa, ceiling=line))
+
+    def _tolerance(self, what: str) -> float:
+        return self._tolerated.score_drift if what.startswith(SCORE) else self._tolerated.drift
 
 
 def largest_shift(candidate: Predictions, stable: Predictions, tolerated: PredictionDrift) -> Shift | None:

@@ -8,26 +8,37 @@ from tidegate.judge.e_process import e_value
 from tidegate.judge.latency import quantile_seconds
 from tidegate.judge.pods import SickPod
 from tidegate.judge.sequential_test import SequentialTest
-from tidegate.model.evidence import Counts, Evidence
+from tidegate.model.evidence import Counts, Durations, Evidence
 from tidegate.model.spec import Analysis
 from tidegate.model.units import format_duration_precisely, format_duration_roughly, format_percent
 
 
 def explain(metric: str, test: SequentialTest, evidence: Evidence) -> str:
     """What was measured on both sides of the metric that matters most, and how strong the evidence is."""
-    analysis = test.parameters.analysis
+    analysis, context = test.parameters.analysis, test.context
+    where = "on stable before" if context.is_alone else "on stable"
     if metric == "latency":
-        measured = _latency(test.stable, test.candidate, analysis)
+        durations = context.past_durations if context.is_alone else test.stable.durations
+        measured = _latency(durations, test.candidate.durations, analysis, where)
     elif metric == "latency ceiling":
         measured = _latency_ceiling(test.candidate, analysis)
     elif metric == "ceiling":
         measured = f"{_errors(test.candidate)}, ceiling {format_percent(analysis.error_rate.ceiling)}"
     else:
-        measured = f"{_errors(test.candidate)} against {_errors(test.stable, 'on stable')}"
+        stable = context.past if context.is_alone else test.stable
+        measured = f"{_errors(test.candidate)} against {_errors(stable, where)}"
         measured += times(test.confidence_sequence, 1 - analysis.false_rollback)
     return (
         f"{measured}; rollback evidence {of_threshold(evidence.worse, evidence.worse_needed)}, "
         f"promotion evidence {of_threshold(evidence.acceptable, evidence.acceptable_needed)}"
+    )
+
+
+def unwell(log_shown: float, needed: float) -> str:
+    """What is the matter with stable, and what the rollout waits for."""
+    return (
+        "stable itself is above the ceiling, so the candidate goes on once it is shown to be inside it or better than "
+        f"stable, evidence {of_threshold(e_value(log_shown), needed)}"
     )
 
 
@@ -81,17 +92,17 @@ def _errors(counts: Counts, where: str = "") -> str:
     return f"{prefix}{rate} {where}".rstrip() + f" ({counts.failed:,} of {counts.requests:,} requests)"
 
 
-def _latency(stable: Counts, candidate: Counts, analysis: Analysis) -> str:
-    if not candidate.durations.total or not stable.durations.total:
-        return f"no latency of {'stable' if candidate.durations.total else 'the candidate'} is counted yet"
+def _latency(stable: Durations, candidate: Durations, analysis: Analysis, where: str) -> str:
+    if not candidate.total or not stable.total:
+        return f"no latency of {'stable' if candidate.total else 'the candidate'} is counted yet"
     quantiles = analysis.latency.quantiles
     shown = sorted({quantiles[0], quantiles[-1]})
     parts = [
-        f"p{q} {_milliseconds(quantile_seconds(candidate.durations, q))}"
-        f" against {_milliseconds(quantile_seconds(stable.durations, q))} on stable"
+        f"p{q} {_milliseconds(quantile_seconds(candidate, q))}"
+        f" against {_milliseconds(quantile_seconds(stable, q))} {where}"
         for q in shown
     ]
-    return f"{', '.join(parts)} ({candidate.durations.total:,} and {stable.durations.total:,} requests)"
+    return f"{', '.join(parts)} ({candidate.total:,} and {stable.total:,} requests)"
 
 
 def _latency_ceiling(candidate: Counts, analysis: Analysis) -> str:

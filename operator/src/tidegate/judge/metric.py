@@ -1,11 +1,18 @@
-"""What is judged: each metric gathers evidence in two directions, increment by increment."""
+"""What is judged: each metric gathers evidence in two directions, increment by increment.
+
+Where stable serves beside the candidate, the two are held against each other. Where it doesn't, after a switch or at
+100 %, the candidate is held against a fixed line: the wider, acceptable one above what stable did before, as nobody can
+say what else has changed since.
+"""
 
 import math
 from collections.abc import Sequence
 
-from tidegate.judge.e_process import CEILING_UPWARD, DOWNWARD, UPWARD, EProcess, log_e, log_e_ceiling, log_sum
+from tidegate.judge.context import ALL_BUT_ALL, ENOUGH_OF_THE_PAST, Context, at_least, at_most
+from tidegate.judge.e_process import CEILING_UPWARD, DOWNWARD, UPWARD, EProcess, log_add, log_e, log_e_ceiling, log_sum
 from tidegate.judge.latency import Boundary, boundaries_of, bucket_from
-from tidegate.model.evidence import Durations, Increment, Overdispersion
+from tidegate.judge.spread import luck
+from tidegate.model.evidence import ALIKE, Durations, Increment, Overdispersion
 from tidegate.model.spec import ErrorRate, Latency, Margin
 
 LATENCY_TOLERANCE = Margin(1.25, 0.001)
@@ -22,11 +29,10 @@ Arm = tuple[float, float]
 
 
 class Metric:
-    """`weight` is its part in a rollback; `is_needed` whether a promotion has to wait for it."""
+    """`weight` is its part in a rollback. What else it knows than the increment is in the context, which it shares."""
 
     name: str
     weight: float
-    is_needed = True
     reads_details = False
     """Whether it is about latency, which comes from the servers; else it is about requests and failures."""
 
@@ -54,42 +60,93 @@ class Errors(Metric):
 
     name, weight = "errors", 0.5
 
-    def __init__(self, errors: ErrorRate, overdispersion: Overdispersion) -> None:
+    def __init__(self, errors: ErrorRate, overdispersion: Overdispersion, context: Context) -> None:
         super().__init__()
-        self._margins = errors.tolerate, errors.accept
-        self._phi = overdispersion.errors
+        self._errors, self._context = errors, context
+        self._phi, self._spread = overdispersion.errors, overdispersion.spread
         self.worse, self.acceptable = [EProcess(UPWARD)], [EProcess(DOWNWARD, start_at_once=1.0)]
+
+    @property
+    def has_past(self) -> bool:
+        """Whether there is something to hold the candidate against where stable doesn't serve."""
+        return self._context.past.requests >= ENOUGH_OF_THE_PAST
+
+    @property
+    def luck(self) -> float:
+        """How many times stable's rate is laid to the pods that the candidate happens to have."""
+        return luck(self._spread, self._context.candidate_pods)
 
     def update(self, increment: Increment) -> None:
         candidate = increment.candidate.failed, increment.candidate.requests
+        if self._context.leaves_alone(increment):
+            self._against_the_past(candidate)
+            return
         stable = increment.stable.failed, increment.stable.requests
-        for e_process, margin in zip((*self.worse, *self.acceptable), self._margins, strict=True):
+        tolerate = with_luck(self._errors.tolerate, self.luck)
+        for e_process, margin in zip((*self.worse, *self.acceptable), (tolerate, self._errors.accept), strict=True):
             add_two_arms(e_process, margin, candidate, stable, self._phi)
+
+    def _against_the_past(self, candidate: Arm) -> None:
+        if not self.has_past:
+            return
+        past = self._context.past
+        highest = at_most(past.failed, past.requests, self._phi)
+        accept, tolerate = self._errors.accept, with_luck(self._errors.tolerate, self.luck)
+        line = min(1.0, accept.ratio * highest + accept.absolute)
+        wider = min(1.0, max(line, tolerate.ratio * highest + tolerate.absolute))
+        for e_process, each in zip((*self.worse, *self.acceptable), (wider, line), strict=True):
+            add_ceiling(e_process, each, candidate, self._phi)
 
 
 class Ceiling(Metric):
-    """The candidate's failures against a fixed rate. Needed for a promotion only where nothing else can tell.
+    """The candidate's failures against a fixed rate.
 
     An increment in which stable itself fails more often than that says nothing about the candidate: something else is
-    broken. Leaving it out keeps the bound, as it is chosen by stable's counts and not by the candidate's.
+    broken. Leaving it out keeps the bound, as it is chosen by stable's counts and not by the candidate's. Where stable
+    doesn't serve, and failed more often before, going back would make it worse: so often the candidate may fail too.
     """
 
     name, weight = "ceiling", 0.2
 
-    def __init__(self, ceiling: float, overdispersion: Overdispersion, *, is_needed: bool) -> None:
+    def __init__(self, ceiling: float, overdispersion: Overdispersion, context: Context) -> None:
         super().__init__()
-        self._ceiling, self._phi, self.is_needed = ceiling, overdispersion.errors, is_needed
-        self.worse = [EProcess(CEILING_UPWARD)]
-        if is_needed:
-            self.weight = 1.0
-            self.acceptable = [EProcess(DOWNWARD, start_at_once=1.0)]
+        self._ceiling, self._phi, self._context = ceiling, overdispersion.errors, context
+        self.worse, self.acceptable = [EProcess(CEILING_UPWARD)], [EProcess(DOWNWARD, start_at_once=1.0)]
 
     def update(self, increment: Increment) -> None:
         if increment.stable.failed > self._ceiling * increment.stable.requests:
             return
+        ceiling = self._ceiling
+        if self._context.leaves_alone(increment) and (past := self._context.past).requests:
+            ceiling = max(ceiling, at_least(past.failed, past.requests, self._phi))
         arm = increment.candidate.failed, increment.candidate.requests
         for e_process in (*self.worse, *self.acceptable):
-            add_ceiling(e_process, self._ceiling, arm, self._phi)
+            add_ceiling(e_process, ceiling, arm, self._phi)
+
+
+class Remedy(Metric):
+    """While stable is unwell: whether the candidate is inside the ceiling, or better than stable. Only promotes.
+
+    The average of the two is evidence against "neither". Which increments count is settled before each of them.
+    """
+
+    name, weight = "errors", 0.0
+
+    def __init__(self, ceiling: float, overdispersion: Overdispersion, context: Context) -> None:
+        super().__init__()
+        self._ceiling, self._phi, self._context = ceiling, overdispersion.errors, context
+        self._inside, self._better = EProcess(DOWNWARD, start_at_once=1.0), EProcess(DOWNWARD, start_at_once=1.0)
+
+    def update(self, increment: Increment) -> None:
+        if not self._context.stable_is_unwell:
+            return
+        candidate = increment.candidate.failed, increment.candidate.requests
+        stable = increment.stable.failed, increment.stable.requests
+        add_ceiling(self._inside, self._ceiling, candidate, self._phi)
+        add_two_arms(self._better, Margin(1.0, 0.0), candidate, stable, self._phi)
+
+    def log_acceptable(self) -> float:
+        return log_add(self._inside.log_value, self._better.log_value) - math.log(2)
 
 
 class LatencyMetric(Metric):
@@ -97,9 +154,12 @@ class LatencyMetric(Metric):
 
     name, weight, reads_details = "latency", 0.3, True
 
-    def __init__(self, latency: Latency, reference: Durations, overdispersion: Overdispersion) -> None:
+    def __init__(
+        self, latency: Latency, reference: Durations, overdispersion: Overdispersion, context: Context
+    ) -> None:
         super().__init__()
         self._latency, self._reference, self._overdispersion = latency, reference, overdispersion
+        self._context = context
         self.boundaries: tuple[Boundary, ...] = ()
         self._choose()
 
@@ -111,15 +171,46 @@ class LatencyMetric(Metric):
             return
         candidate, stable = increment.candidate.durations, increment.stable.durations
         for index, boundary in enumerate(self.boundaries):
-            phi = self._overdispersion.latency.get(boundary.quantile, 1.0)
-            slow_stable = stable.slower_than(boundary.stable) if stable.bounds else 0
-            acceptance = Margin(1.0, LATENCY_LEEWAY * (1 - boundary.quantile / 100))
-            for e_process, margin, at in (
-                (self.worse[index], LATENCY_TOLERANCE, boundary.tolerate),
-                (self.acceptable[index], acceptance, boundary.accept),
-            ):
-                slow = candidate.slower_than(at) if candidate.bounds else 0
-                add_two_arms(e_process, margin, (slow, candidate.total), (slow_stable, stable.total), phi)
+            if not self._context.leaves_alone(increment) or stable.total:
+                self._against_stable(index, boundary, candidate, stable)
+            elif candidate.bounds:
+                self._against_the_past(index, boundary, candidate)
+
+    @property
+    def is_comparable(self) -> bool:
+        """Whether there is a latency of stable's to compare with now, and not only that of its failures."""
+        return bool(self.boundaries) and self._context.failing < ALL_BUT_ALL
+
+    def _against_stable(self, index: int, boundary: Boundary, candidate: Durations, stable: Durations) -> None:
+        if self._context.stable_is_unwell and not self.is_comparable:
+            return
+        phi, candidate_pods = self._phi(boundary), self._context.candidate_pods
+        slow_stable = stable.slower_than(boundary.stable) if stable.bounds else 0
+        spread = self._overdispersion.latency_spread.get(boundary.quantile, ALIKE)
+        tolerance = with_luck(LATENCY_TOLERANCE, luck(spread, candidate_pods))
+        for e_process, margin, at in (
+            (self.worse[index], tolerance, boundary.tolerate),
+            (self.acceptable[index], _acceptance(boundary), boundary.accept),
+        ):
+            slow = candidate.slower_than(at) if candidate.bounds else 0
+            add_two_arms(e_process, margin, (slow, candidate.total), (slow_stable, self._judged(stable)), phi)
+
+    def _judged(self, stable: Durations) -> float:
+        """Stable's requests; while it is unwell, those that didn't fail, as failing may be fast."""
+        return stable.total * (1 - self._context.failing) if self._context.stable_is_unwell else stable.total
+
+    def _against_the_past(self, index: int, boundary: Boundary, candidate: Durations) -> None:
+        past, phi = self._context.past_durations, self._phi(boundary)
+        if past.bounds != candidate.bounds:
+            return
+        slow_before = at_most(past.slower_than(boundary.stable), past.total, phi)
+        line = min(1.0, slow_before + _acceptance(boundary).absolute)
+        arm = candidate.slower_than(boundary.accept), candidate.total
+        add_ceiling(self.worse[index], line, arm, phi)
+        add_ceiling(self.acceptable[index], line, arm, phi)
+
+    def _phi(self, boundary: Boundary) -> float:
+        return self._overdispersion.latency.get(boundary.quantile, 1.0)
 
     def heaviest(self) -> Boundary:
         """The boundary with the most evidence that the candidate is slower."""
@@ -134,7 +225,7 @@ class LatencyMetric(Metric):
 class LatencyCeiling(Metric):
     """The candidate's percentiles against fixed limits: of p99 250 ms, at most 1 % may be slower than 250 ms."""
 
-    name, weight, is_needed, reads_details = "latency ceiling", 0.1, False, True
+    name, weight, reads_details = "latency ceiling", 0.1, True
 
     def __init__(self, latency: Latency, overdispersion: Overdispersion) -> None:
         super().__init__()
@@ -153,20 +244,28 @@ class LatencyCeiling(Metric):
 
 
 def metrics_for(
-    errors: ErrorRate, latency: Latency, reference: Durations, overdispersion: Overdispersion, *, concurrent: bool
+    errors: ErrorRate, latency: Latency, reference: Durations, overdispersion: Overdispersion, context: Context
 ) -> Sequence[Metric]:
-    """What is judged. Their weights add to 1, which the bound on false rollbacks rests on.
-
-    Without a stable arm beside the candidate, only ceilings can tell.
-    """
-    if not concurrent:
-        return [Ceiling(errors.ceiling, overdispersion, is_needed=True)]
-    ceiling = Ceiling(errors.ceiling, overdispersion, is_needed=False)
-    both: list[Metric] = [Errors(errors, overdispersion), LatencyMetric(latency, reference, overdispersion), ceiling]
+    """What is judged. Their weights add to 1, which the bound on false rollbacks rests on."""
+    ceiling = Ceiling(errors.ceiling, overdispersion, context)
+    metrics: list[Metric] = [
+        Errors(errors, overdispersion, context),
+        LatencyMetric(latency, reference, overdispersion, context),
+        ceiling,
+    ]
     if latency.ceiling:
         ceiling.weight = 0.1
-        both.append(LatencyCeiling(latency, overdispersion))
-    return both
+        metrics.append(LatencyCeiling(latency, overdispersion))
+    return metrics
+
+
+def with_luck(margin: Margin, times: float) -> Margin:
+    """The margin, above what the pods may make of stable's rate."""
+    return Margin(margin.ratio * times, margin.absolute)
+
+
+def _acceptance(boundary: Boundary) -> Margin:
+    return Margin(1.0, LATENCY_LEEWAY * (1 - boundary.quantile / 100))
 
 
 def add_two_arms(e_process: EProcess, margin: Margin, candidate: Arm, stable: Arm, phi: float = 1.0) -> None:

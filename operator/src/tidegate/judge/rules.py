@@ -104,17 +104,20 @@ def _suspected(case: Case) -> Verdict | None:
 
 
 def _stable_unwell(case: Case) -> Verdict | None:
-    if not case.test.stable_is_unwell or not case.criteria.concurrent:
+    """In an outage of both nothing advances. What is shown to be better than stable, or inside the ceiling, does."""
+    context, shown = case.test.context, case.test.remedy.log_acceptable()
+    if not context.stable_is_unwell or shown >= math.log(case.evidence.acceptable_needed):
         return None
-    return case.measured(Answer.NOT_ENOUGH, Reason.STABLE_UNWELL, "errors")
+    more = "; " + explain.unwell(shown, case.evidence.acceptable_needed)
+    return case.measured(Answer.NOT_ENOUGH, Reason.STABLE_UNWELL, "errors", more)
 
 
 def _constant_output(case: Case) -> Verdict | None:
     """The candidate answers always the same, and nobody has said that it should."""
-    if case.criteria.analysis.predictions.on_drift == Policy.IGNORE or not case.criteria.concurrent:
+    if case.criteria.analysis.predictions.on_drift == Policy.IGNORE:
         return None
     ours = case.test.candidate.predictions
-    constant = constant_answer(ours, case.test.stable.predictions)
+    constant = constant_answer(ours, case.test.context.past_predictions)
     if constant is None:
         return None
     message = (
@@ -127,7 +130,7 @@ def _constant_output(case: Case) -> Verdict | None:
 def _predictions_differ(case: Case) -> Verdict | None:
     """The same for a candidate that predicts other things."""
     analysis = case.criteria.analysis
-    if analysis.predictions.on_drift == Policy.IGNORE or not case.criteria.concurrent:
+    if analysis.predictions.on_drift == Policy.IGNORE:
         return None
     if case.test.drift.log_value() < -math.log(analysis.false_rollback):
         return None
@@ -173,12 +176,13 @@ RULES = (
 
 
 def _sick_pod(case: Case, blamed: str) -> SickPod | None:
-    test, errors = case.test, case.criteria.analysis.error_rate
+    test, errors, past = case.test, case.criteria.analysis.error_rate, case.test.context.past
     if not blamed.startswith("latency"):
         pods = {pod: Tally(counts.failed, counts.requests) for pod, counts in test.pods.items()}
-        stable = test.stable.failed / test.stable.requests if test.stable.requests else 0.0
+        stable = past.failed / past.requests if past.requests else 0.0
         return sick_pod(pods, stable, errors.tolerate)
-    if test.latency is None or not test.latency.boundaries or not test.stable.durations.total:
+    durations = test.context.past_durations
+    if not test.latency.boundaries or not durations.total:
         return None
     boundary = test.latency.heaviest()
     pods = {
@@ -186,11 +190,11 @@ def _sick_pod(case: Case, blamed: str) -> SickPod | None:
         for pod, counts in test.pods.items()
         if counts.durations.bounds
     }
-    slow = test.stable.durations.slower_than(boundary.stable) / test.stable.durations.total
+    slow = durations.slower_than(boundary.stable) / durations.total
     return sick_pod(pods, slow, LATENCY_TOLERANCE)
 
 
 def _difference(case: Case) -> str:
     test, analysis = case.test, case.criteria.analysis
-    shift = largest_shift(test.candidate.predictions, test.stable.predictions, analysis.predictions)
+    shift = largest_shift(test.candidate.predictions, test.context.past_predictions, analysis.predictions)
     return explain.difference(shift, test.drift.log_value(), analysis)

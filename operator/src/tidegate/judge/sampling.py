@@ -38,7 +38,7 @@ class Segment:
     def blocks(self) -> "Segment":
         """The same time in blocks of a propagation delay: its points are where they end."""
         count = (self.points - 1) // self.delay_points + 1 if self.points else 0
-        return Segment(self.start, self.delay_points * self.step, count, 1)
+        return Segment(self.start, self.delay_points * self.step, count, 1, self.weight)
 
     def parts(self, done: datetime | None, most: int) -> Iterator[tuple[int, int]]:
         """The points later than `done`, at most so many at once: the index of the first, and how many."""

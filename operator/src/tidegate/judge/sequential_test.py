@@ -10,9 +10,10 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from tidegate.judge.confidence_sequence import ConfidenceSequence
+from tidegate.judge.context import Context
 from tidegate.judge.drift import Drift
 from tidegate.judge.e_process import log_sum
-from tidegate.judge.metric import LatencyMetric, Metric, metrics_for
+from tidegate.judge.metric import Ceiling, Errors, LatencyMetric, Metric, Remedy, metrics_for
 from tidegate.model.evidence import BY_CHANCE, NO_DURATIONS, Counts, Durations, Increment, Overdispersion
 from tidegate.model.reasons import Policy
 from tidegate.model.spec import Analysis
@@ -21,20 +22,20 @@ AT_ONCE = 10.0
 """This many times the needed evidence rolls back on one increment; less has to be seen on two."""
 PART_OF_DRIFT = 0.2
 """Its weight in a rollback, where the user wants one for it."""
+NOTHING = Counts()
 
 
 @dataclass(frozen=True)
 class SequentialTestParameters:
     """What the test is made with, fixed before the first increment.
 
-    `concurrent` says whether stable serves beside the candidate; where it doesn't (after a blue-green switch), only
-    ceilings can tell. `reference` is stable's latency from before.
+    `reference` is stable's latency from before, `before` what else it answered.
     """
 
     analysis: Analysis
-    concurrent: bool = True
     reference: Durations = NO_DURATIONS
     overdispersion: Overdispersion = BY_CHANCE
+    before: Counts = NOTHING
 
     def is_same_test(self, other: "SequentialTestParameters") -> bool:
         """Whether evidence under the one is evidence under the other: they differ in nothing that is tested."""
@@ -74,68 +75,83 @@ class SequentialTest:
     stable: Counts = field(default_factory=Counts)
     candidate: Counts = field(default_factory=Counts)
     pods: dict[str, Counts] = field(default_factory=dict)
-    stable_is_unwell: bool = False
-    """Whether stable itself was above the ceiling when it was last seen."""
 
     def __post_init__(self) -> None:
-        analysis = self.parameters.analysis
-        self.metrics = metrics_for(
-            analysis.error_rate,
-            analysis.latency,
-            self.parameters.reference,
-            self.parameters.overdispersion,
-            concurrent=self.parameters.concurrent,
-        )
+        parameters, analysis = self.parameters, self.parameters.analysis
+        errors, overdispersion = analysis.error_rate, parameters.overdispersion
+        self.context = Context(errors.ceiling, replace(parameters.before, durations=parameters.reference))
+        self.metrics = metrics_for(errors, analysis.latency, parameters.reference, overdispersion, self.context)
+        self.remedy = Remedy(errors.ceiling, overdispersion, self.context)
         self.confidence_sequence = ConfidenceSequence(analysis.false_rollback)
         self.drift = Drift(analysis.predictions)
         self._suspected_at: datetime | None = None
 
     def update(self, increment: Increment) -> None:
         """Takes in the next increment of everything."""
-        self.update_traffic(increment)
-        self.update_details(increment)
+        self._take_traffic(increment)
+        self._take_details(increment)
+        self._weigh(increment.until, increment.candidate.requests > 0)
 
     def update_traffic(self, increment: Increment) -> None:
         """Takes in the requests and failures of the next increment, which may be known before its details."""
-        for metric in self.metrics:
-            if not metric.reads_details:
-                metric.update(increment)
-        if self.parameters.concurrent:
-            self.confidence_sequence.add(
-                (increment.candidate.failed, increment.candidate.requests),
-                (increment.stable.failed, increment.stable.requests),
-            )
-        self.increments += 1
-        ceiling = self.parameters.analysis.error_rate.ceiling
-        if increment.stable.requests:
-            self.stable_is_unwell = increment.stable.failed > ceiling * increment.stable.requests
-        self.stable = self.stable + Counts(increment.stable.requests, increment.stable.failed)
-        self.candidate = self.candidate + Counts(increment.candidate.requests, increment.candidate.failed)
+        self._take_traffic(increment)
         self._weigh(increment.until, increment.candidate.requests > 0)
 
     def update_details(self, increment: Increment) -> None:
         """Takes in the latency, the predictions and the pods of the next increment."""
+        self._take_details(increment)
+        self._weigh(increment.until, increment.candidate.durations.total > 0)
+
+    @property
+    def latency(self) -> LatencyMetric:
+        """The metric of that name."""
+        return next(metric for metric in self.metrics if isinstance(metric, LatencyMetric))
+
+    @property
+    def errors(self) -> Errors:
+        """The metric of that name."""
+        return next(metric for metric in self.metrics if isinstance(metric, Errors))
+
+    def needed(self) -> list[Metric]:
+        """What a promotion has to wait for, as things stand with stable."""
+        if self.context.is_alone:
+            ceilings: list[Metric] = [metric for metric in self.metrics if isinstance(metric, Ceiling)]
+            return [*ceilings, self.errors] if self.errors.has_past else ceilings
+        if self.context.stable_is_unwell:
+            return [self.remedy, self.latency] if self.latency.is_comparable else [self.remedy]
+        return [self.errors, self.latency]
+
+    def weakest(self) -> Metric:
+        """The metric that a promotion waits for the most."""
+        return min(self.needed(), key=lambda metric: metric.log_acceptable())
+
+    def _take_traffic(self, increment: Increment) -> None:
+        for metric in (*self.metrics, self.remedy):
+            if not metric.reads_details:
+                metric.update(increment)
+        candidate, stable = increment.candidate, increment.stable
+        if increment.concurrent:
+            self.confidence_sequence.add((candidate.failed, candidate.requests), (stable.failed, stable.requests))
+        self.increments += 1
+        self.stable = self.stable + Counts(stable.requests, stable.failed)
+        self.candidate = self.candidate + Counts(candidate.requests, candidate.failed)
+        self.context.update_traffic(increment)
+
+    def _take_details(self, increment: Increment) -> None:
+        stable, candidate = _details(increment.stable), _details(increment.candidate)
+        if stable == candidate == NOTHING and not increment.pods:
+            return
         for metric in self.metrics:
             if metric.reads_details:
                 metric.update(increment)
-        stable, candidate = _details(increment.stable), _details(increment.candidate)
-        if stable == candidate == Counts() and not increment.pods:
-            return
-        if self.parameters.concurrent:
+        if self.context.leaves_alone(increment) and not stable.predictions.classes:
+            self.drift.add_alone(candidate.predictions, self.context.past_predictions)
+        else:
             self.drift.add(candidate.predictions, stable.predictions)
         self.stable, self.candidate = self.stable + stable, self.candidate + candidate
         for pod, counts in increment.pods.items():
             self.pods[pod] = self.pods.get(pod, Counts()) + counts
-        self._weigh(increment.until, candidate.durations.total > 0)
-
-    @property
-    def latency(self) -> LatencyMetric | None:
-        """The metric of that name, where latency is judged."""
-        return next((metric for metric in self.metrics if isinstance(metric, LatencyMetric)), None)
-
-    def weakest(self) -> Metric:
-        """The metric that a promotion waits for the most."""
-        return min((metric for metric in self.metrics if metric.is_needed), key=lambda metric: metric.log_acceptable())
+        self.context.update_details(increment)
 
     def _weigh(self, at: datetime, saw_candidate: bool) -> None:
         self.last = self._weighed()
@@ -144,7 +160,7 @@ class SequentialTest:
 
     def _weighed(self) -> EvidenceSnapshot:
         weighted = {metric.name: math.log(metric.weight) + metric.log_worse() for metric in self.metrics}
-        if self.parameters.concurrent and self.parameters.analysis.predictions.on_drift == Policy.ROLLBACK:
+        if self.parameters.analysis.predictions.on_drift == Policy.ROLLBACK:
             weighted = {name: value + math.log(1 - PART_OF_DRIFT) for name, value in weighted.items()}
             weighted["predictions"] = math.log(PART_OF_DRIFT) + self.drift.log_value()
         return EvidenceSnapshot(log_sum(weighted.values()), max(weighted, key=weighted.__getitem__))

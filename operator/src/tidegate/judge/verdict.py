@@ -29,7 +29,7 @@ def cannot_see(gap: MetricsGap) -> Verdict:
 def parameters_of(measurements: Measurements, criteria: Criteria) -> SequentialTestParameters:
     """What these measurements are tested with."""
     return SequentialTestParameters(
-        criteria.analysis, criteria.concurrent, measurements.reference, measurements.overdispersion
+        criteria.analysis, measurements.reference, measurements.overdispersion, measurements.before
     )
 
 

@@ -9,29 +9,40 @@ from tidegate.judge.latency import boundaries_of
 from tidegate.judge.metric import LATENCY_TOLERANCE
 from tidegate.judge.overdispersion import Block, Noisy, estimate_overdispersion, noisy_pod
 from tidegate.judge.pods import Tally
-from tidegate.metrics.increments import DURATION, Sample, counter_increases, counts_by_pod, counts_of, durations_of
-from tidegate.model.evidence import BaselineTraffic, Counts, Durations, Overdispersion, total
+from tidegate.judge.spread import estimate_spread
+from tidegate.metrics.increments import (
+    CLASS,
+    DURATION,
+    SCORE,
+    Sample,
+    counter_increases,
+    counts_by_pod,
+    counts_of,
+    durations_of,
+)
+from tidegate.model.evidence import BaselineTraffic, Counts, Durations, Overdispersion, Predictions, total
 from tidegate.model.spec import Analysis
 from tidegate.model.units import format_duration
 
 SPAN = timedelta(minutes=30)
 """How much of stable's past overdispersion is learned from."""
 BLOCK = timedelta(seconds=15)
-PAST_BLOCK = timedelta(minutes=2)
-"""A process that began or ended in that time is counted from its next block on, or up to the one before."""
+LATE = 1.3
+"""A scrape may be that much later than it should be."""
 
 
 @dataclass(frozen=True)
 class Reference:
-    """Stable's latency from before the candidate's first request, and how the source writes its bounds."""
+    """Stable's latency and predictions from before the candidate's first request, and how the source writes bounds."""
 
     durations: Durations
     texts: Mapping[float, str]
+    predictions: Predictions
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """What a rollout is judged by, fixed before its first increment: stable's latency, φ, and its last half hour."""
+    """What a rollout is judged by, fixed before its first increment: stable's latency, φ, and what it answered."""
 
     reference: Durations
     overdispersion: Overdispersion
@@ -39,12 +50,14 @@ class Baseline:
 
 
 def reference_from(sample: Sample) -> Reference:
-    """All latency in a sample of stable's counters: since its pods began."""
-    buckets: dict[str, int] = {}
+    """All latency and predictions in a sample of stable's counters: since its pods began."""
+    summed: dict[str, dict[str, int]] = {}
     for key, counted in sample.items():
-        if key.measure == DURATION:
-            buckets[key.of] = buckets.get(key.of, 0) + round(counted.value)
-    return Reference(durations_of(buckets), {float(text): text for text in buckets})
+        of_measure = summed.setdefault(key.measure, {})
+        of_measure[key.of] = of_measure.get(key.of, 0) + round(counted.value)
+    buckets = summed.get(DURATION, {})
+    predictions = Predictions(summed.get(CLASS, {}), durations_of(summed.get(SCORE, {})))
+    return Reference(durations_of(buckets), {float(text): text for text in buckets}, predictions)
 
 
 def baseline_traffic(samples: Sequence[Sample], stable: str, durations: Durations) -> BaselineTraffic | None:
@@ -59,15 +72,12 @@ def baseline_traffic(samples: Sequence[Sample], stable: str, durations: Duration
     return BaselineTraffic(counts.requests / (len(counted) * BLOCK.total_seconds()), failed, durations)
 
 
-def counts_before(traffic: Sequence[Sample], details: Sequence[Sample], stable: str) -> Counts:
-    """What stable answered over samples that are a PAST_BLOCK apart: its failures, latency and predictions."""
-    return total(
-        [
-            counts_of(stable, counter_increases(before, after))
-            for samples in (traffic, details)
-            for before, after in itertools.pairwise(samples)
-        ]
+def counts_before(samples: Sequence[Sample], stable: str, reference: Reference) -> Counts:
+    """What stable answered: requests and failures over the samples, latency and predictions since its pods began."""
+    counts = total(
+        [counts_of(stable, counter_increases(before, after)) for before, after in itertools.pairwise(samples)]
     )
+    return Counts(counts.requests, counts.failed, reference.durations, reference.predictions)
 
 
 def compared_bounds(reference: Durations, analysis: Analysis) -> dict[int, float]:
@@ -89,14 +99,20 @@ def overdispersion_from(
     latency = {
         quantile: analysis.overdispersion or estimate_overdispersion(tallied) for quantile, tallied in slow.items()
     }
+    learned = Overdispersion(
+        errors,
+        latency,
+        estimate_spread(failures, errors),
+        {quantile: estimate_spread(tallied, latency[quantile]) for quantile, tallied in slow.items()},
+    )
     noisy = noisy_pod(failures, analysis.error_rate.tolerate, errors, analysis.false_rollback)
     if noisy:
-        return Overdispersion(errors, latency, _sentence(noisy, "failed"))
+        return replace(learned, noisy=_sentence(noisy, "failed"))
     for quantile, tallied in slow.items():
         if noisy := noisy_pod(tallied, LATENCY_TOLERANCE, latency[quantile], analysis.false_rollback):
             took = f"took more than {bounds[quantile] * 1000:.3g} ms"
-            return Overdispersion(errors, latency, _sentence(noisy, took))
-    return Overdispersion(errors, latency)
+            return replace(learned, noisy=_sentence(noisy, took))
+    return learned
 
 
 def _tallied(blocks: Iterable[Mapping[str, Counts]], bad: Callable[[Counts], int]) -> list[Block]:

@@ -237,9 +237,7 @@ def _follow_edits(fold: _Fold, look: Look, sources: Sources) -> None:
 
 def _parameters(look: Look, baseline: Baseline | None) -> SequentialTestParameters:
     known = baseline or _provisional(look.criteria.analysis)
-    return SequentialTestParameters(
-        look.criteria.analysis, look.criteria.concurrent, known.reference, known.overdispersion
-    )
+    return SequentialTestParameters(look.criteria.analysis, known.reference, known.overdispersion, known.before)
 
 
 def _provisional(analysis: Analysis) -> Baseline:

@@ -5,7 +5,6 @@ from datetime import datetime, timedelta
 
 from tidegate.metrics.baseline import (
     BLOCK,
-    PAST_BLOCK,
     SPAN,
     Baseline,
     Reference,
@@ -77,15 +76,13 @@ def baseline_of(sources: Sources, arms: Arms, analysis: Analysis, began: datetim
     """All that is learned from stable up to the candidate's first request. Raises MetricsUnavailable."""
     reference = reference_of(sources, arms, began)
     overdispersion = overdispersion_of(sources, arms, reference, analysis, began)
-    return Baseline(reference.durations, overdispersion, before_of(sources, arms, began))
+    return Baseline(reference.durations, overdispersion, before_of(sources, arms, reference, began))
 
 
-def before_of(sources: Sources, arms: Arms, at: datetime) -> Counts:
+def before_of(sources: Sources, arms: Arms, reference: Reference, at: datetime) -> Counts:
     """What stable answered in the half hour before `at`. Raises MetricsUnavailable."""
-    start, points = at - SPAN, SPAN // PAST_BLOCK + 1
-    traffic = sources.traffic.readings(_stable(arms), start, PAST_BLOCK, points)
-    details = sources.detail_readings(_stable(arms), start, PAST_BLOCK, points)
-    return counts_before(traffic.samples, details.samples, arms.stable)
+    readings = sources.traffic.readings(_stable(arms), at - SPAN, BLOCK, SPAN // BLOCK + 1)
+    return counts_before(readings.samples, arms.stable, reference)
 
 
 def _stable(arms: Arms) -> Selection:

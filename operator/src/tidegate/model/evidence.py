@@ -103,11 +103,27 @@ class Increment:
 
 
 @dataclass(frozen=True)
+class Spread:
+    """How much luck a pod has with its node: σ of the logarithm of its rate, as so many pods of stable tell it."""
+
+    sigma: float = 0.0
+    pods: int = 1
+
+
+ALIKE = Spread()
+
+
+@dataclass(frozen=True)
 class Overdispersion:
-    """How many bad requests come in one clump: of errors, and of slow requests at each percentile. 1 is by chance."""
+    """How many bad requests come in one clump: of errors, and of slow requests at each percentile. 1 is by chance.
+
+    `spread` and `latency_spread` say how much stable's pods differ for good.
+    """
 
     errors: float = 1.0
     latency: Mapping[int, float] = field(default_factory=dict)
+    spread: Spread = ALIKE
+    latency_spread: Mapping[int, Spread] = field(default_factory=dict)
     noisy: str = ""
     """A sentence where a pod of stable looks worse than the others; '' where none does."""
 
@@ -157,7 +173,8 @@ class Measurements:
     baseline: BaselineTraffic | None = None
     """Stable's traffic, told while the candidate has none."""
     before: Counts = Counts()
-    """What stable answered in the half hour before the first increment, for increments without stable."""
+    """What stable answered before the first increment, for those without it: requests and failures of half an hour,
+    predictions since its pods began."""
     missing: tuple[MetricsGap, ...] = ()
     """Why an input of its own can't be seen, such as latency; the increments tell what the others saw."""
 

@@ -17,10 +17,10 @@ from tidegate.judge.sampling import INGESTION_LAG, Segment, segments
 from tidegate.judge.sequential_test import SequentialTest, SequentialTestParameters
 from tidegate.judge.verdict import answer
 from tidegate.model.evidence import Counts, Increment, Measurements, Overdispersion, Verdict
-from tidegate.model.spec import Canary, ModelDeploymentSpec
+from tidegate.model.spec import ModelDeploymentSpec
 from tidegate.model.status import Rollout, Shift
 from tidegate.model.traffic import Share
-from tidegate.simulation.synthetic_traffic import Behaviour, draw_arm, poisson, reference
+from tidegate.simulation.synthetic_traffic import Behaviour, draw_arm, poisson
 
 STABLE, CANDIDATE = "stable", "candidate"
 """Names of the two revisions."""
@@ -62,11 +62,9 @@ class SyntheticMetrics:
         self._read_at: datetime | None = None
         self._counted: list[tuple[datetime, Counts, Counts]] = []
         """Stable's and the candidate's counters at the latest points, as far back as a share has to reach."""
-        before = reference(random, round(scenario.rate * LEARNED_FROM.total_seconds()), scenario.stable)
+        before = draw_arm(random, round(scenario.rate * LEARNED_FROM.total_seconds()), scenario.stable)
         self._test = SequentialTest(
-            SequentialTestParameters(
-                spec.analysis, isinstance(spec.strategy, Canary), before, _learned(spec, scenario, random)
-            )
+            SequentialTestParameters(spec.analysis, before.durations, _learned(spec, scenario, random), before)
         )
 
     def verdict(self, rollout: Rollout, now: datetime) -> Verdict:
@@ -121,7 +119,7 @@ class SyntheticMetrics:
         stable, candidate = self._drawn(shifts, self._scraped, scraped, with_latency=with_latency)
         # What was counted around a later shift isn't judged; before the first one the candidate answered nothing.
         if segment.start == shifts[0].at or self._read_at >= segment.instant(segment.delay_points):
-            self._test.update(Increment(at, stable, candidate))
+            self._test.update(Increment(at, stable, candidate, concurrent=segment.concurrent))
         _, stable_before, candidate_before = self._counted[-1]
         self._counted.append((at, _added(stable_before, stable), _added(candidate_before, candidate)))
         del self._counted[: -(segment.delay_points + 2)]

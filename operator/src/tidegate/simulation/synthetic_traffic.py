@@ -45,11 +45,6 @@ def draw_arm(random: Random, requests: int, behaviour: Behaviour) -> Counts:
     return Counts(requests, _failures(random, requests, behaviour), durations)
 
 
-def reference(random: Random, requests: int, stable: Behaviour) -> Durations:
-    """Stable's latency before a rollout."""
-    return draw_arm(random, requests, stable).durations
-
-
 def poisson(random: Random, mean: float) -> int:
     """Exact: large means are split by the time of the m-th event (Ahrens & Dieter 1974)."""
     counted = 0
