@@ -1,7 +1,7 @@
 """What the operator writes and reads of a cluster, against a real API server."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from queue import Queue
 from typing import Any
@@ -10,25 +10,36 @@ import pytest
 
 from tests.conftest import until
 from tidegate.controller.observe import WATCHED
-from tidegate.errors import LeadershipLost, ObjectChanged, ObjectGone
+from tidegate.errors import (
+    ClusterUnavailable,
+    LeadershipLost,
+    NameTaken,
+    ObjectChanged,
+    ObjectGone,
+    PredecessorRemains,
+    WriteRefused,
+)
 from tidegate.kube.api import (
     DEPLOYMENTS,
     EVENTS,
     MODEL_DEPLOYMENTS,
     MODEL_ROUTES,
+    SERVICES,
     KubernetesApi,
     Manifest,
+    Resource,
 )
-from tidegate.kube.cluster import RECORD, WORKLOAD, KubernetesCluster
+from tidegate.kube.cluster import RECORD, SERVICE, WORKLOAD, KubernetesCluster
 from tidegate.kube.routers import Routers
 from tidegate.model.decision import Event
 from tidegate.model.revision import Snapshot
 from tidegate.model.spec import Model, Server
 from tidegate.model.traffic import RouteSettings, TrafficSplit, Writer
 from tidegate.resources.model_route import route_manifest
-from tidegate.resources.names import PINNED
+from tidegate.resources.names import PINNED, labels
 from tidegate.resources.ownership import Owner
-from tidegate.resources.revision import controller_revision_manifest, deployment_manifest
+from tidegate.resources.revision import controller_revision_manifest, deployment_manifest, parse_service
+from tidegate.resources.revision import owner as owner_reference
 from tidegate.traffic_routing.builtin import MODEL_ROUTE
 
 pytestmark = pytest.mark.apiserver
@@ -268,3 +279,141 @@ def test_an_announcement_is_an_event_of_the_model_deployment(
     assert (event["type"], event["reason"], len(event["message"])) == ("Warning", "RolledBack", 1024)
     assert event["involvedObject"]["uid"] == digits["metadata"]["uid"]
     assert event["firstTimestamp"] == "2026-01-01T00:00:00Z"
+
+
+def service(owner: Owner, name: str = "digits") -> Manifest:
+    """A Service as ours are."""
+    metadata = {
+        "name": name,
+        "namespace": owner.namespace,
+        "labels": labels(owner.name),
+        "ownerReferences": owner_reference(owner.name, owner.uid),
+    }
+    spec = {"type": "ExternalName", "externalName": "router.example", "ports": [{"port": 80}]}
+    return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}
+
+
+@pytest.fixture
+def owner(digits: Manifest, namespace: str) -> Owner:
+    return Owner(namespace, "digits", digits["metadata"]["uid"])
+
+
+@pytest.mark.parametrize(
+    ("theirs", "expected"),
+    [
+        pytest.param({"labels": {"app": "other"}, "ownerReferences": []}, NameTaken, id="nobody's"),
+        pytest.param({"labels": {}, "ownerReferences": owner_reference("faces", "u-9")}, NameTaken, id="another's"),
+        pytest.param({"ownerReferences": owner_reference("digits", "u-9")}, PredecessorRemains, id="a predecessor's"),
+    ],
+)
+def test_what_another_owns_is_neither_taken_nor_changed_nor_deleted(
+    cluster: KubernetesCluster, api: KubernetesApi, owner: Owner, theirs: Manifest, expected: type[Exception]
+) -> None:
+    wanted = service(owner)
+    made = api.create(SERVICES, {**wanted, "metadata": {**wanted["metadata"], **theirs}})
+    assert made is not None
+    for write in (cluster.create, cluster.repair):
+        with pytest.raises(expected, match="Service digits"):
+            write(SERVICES, wanted)
+    cluster.delete(SERVICES, owner.namespace, "faces")
+
+    assert cluster.children(SERVICE, owner) == []
+    assert api.get(SERVICES, owner.namespace, "digits") == made
+
+
+def test_a_route_that_another_owns_is_not_overwritten(
+    cluster: KubernetesCluster, api: KubernetesApi, owner: Owner
+) -> None:
+    settings = RouteSettings("x-r", timedelta(seconds=9))
+    theirs = route_manifest(owner.namespace, "digits", "u-9", TrafficSplit.only("digits-a"), settings)
+    made = api.create(MODEL_ROUTES, theirs)
+    assert made is not None
+    with pytest.raises(PredecessorRemains):
+        cluster.apply(MODEL_ROUTES, route_manifest(*owner, TrafficSplit.only("digits-b"), settings), "")
+
+    assert api.get(MODEL_ROUTES, owner.namespace, "digits") == made
+
+
+def test_what_nobody_manages_is_taken_up_again(cluster: KubernetesCluster, api: KubernetesApi, owner: Owner) -> None:
+    wanted = service(owner)
+    api.create(SERVICES, {**wanted, "metadata": {**wanted["metadata"], "ownerReferences": []}})
+    until(lambda: cluster.orphans(owner))
+    (orphan,) = cluster.orphans(owner)
+    cluster.adopt(orphan, owner)
+    found = api.get(SERVICES, owner.namespace, "digits")
+
+    assert found is not None
+    assert found["metadata"]["ownerReferences"] == owner_reference(owner.name, owner.uid)
+    assert cluster.orphans(owner) == []
+    with pytest.raises(ClusterUnavailable):  # another object by now
+        cluster.adopt(orphan._replace(uid="u-9"), owner)
+
+
+def test_a_service_that_leads_elsewhere_is_repaired_whoever_edited_it(
+    cluster: KubernetesCluster, api: KubernetesApi, owner: Owner
+) -> None:
+    cluster.repair(SERVICES, service(owner))
+    wanted = cluster.children(SERVICE, owner)
+    api.merge(SERVICES, owner.namespace, "digits", {"spec": {"externalName": "elsewhere.example"}})
+    until(lambda: cluster.children(SERVICE, owner) != wanted)
+    cluster.repair(SERVICES, service(owner))
+
+    assert cluster.children(SERVICE, owner) == wanted == [parse_service(service(owner))]
+
+
+def test_an_object_that_was_made_anew_under_its_name_is_not_deleted(api: KubernetesApi, owner: Owner) -> None:
+    api.create(SERVICES, service(owner))
+    api.delete(SERVICES, owner.namespace, "digits", "00000000-0000-0000-0000-000000000000")
+    assert api.get(SERVICES, owner.namespace, "digits") is not None
+
+    api.delete(SERVICES, owner.namespace, "digits")
+    assert api.get(SERVICES, owner.namespace, "digits") is None
+
+
+@pytest.mark.parametrize(
+    ("resources", "sentence"),
+    [
+        pytest.param({"requests": {"nvidia.com/gpu": 1}}, "nvidia.com/gpu.*Limit must be set", id="a GPU in requests"),
+        pytest.param(
+            {"requests": {"memory": "2Gi"}, "limits": {"memory": "1Gi"}},
+            "less than or equal to memory limit",
+            id="more",
+        ),
+    ],
+)
+def test_what_the_server_refuses_for_good_is_told_apart(
+    cluster: KubernetesCluster, owner: Owner, resources: dict[str, dict[str, str | int]], sentence: str
+) -> None:
+    snapshot = replace(SNAPSHOT, server=Server(None, resources, ()))
+    with pytest.raises(WriteRefused, match=sentence) as refused:
+        cluster.create(DEPLOYMENTS, deployment_manifest(*owner, REVISION, snapshot, 2, "Always"))
+
+    assert refused.value.status == 422
+    assert f'Deployment.apps "{REVISION}" is invalid' in refused.value.said
+
+
+def test_a_quota_is_a_refusal_with_the_servers_sentence(
+    cluster: KubernetesCluster, api: KubernetesApi, owner: Owner
+) -> None:
+    quotas = Resource("v1", "ResourceQuota", "resourcequotas")
+    spec = {"hard": {"count/services": "0"}}
+    api.create(
+        quotas,
+        {
+            "apiVersion": "v1",
+            "kind": "ResourceQuota",
+            "metadata": {"name": "none", "namespace": owner.namespace},
+            "spec": spec,
+        },
+    )
+    api._json("PATCH", quotas.path(owner.namespace, "none", "status"), {"status": spec}, "application/merge-patch+json")
+
+    def refused() -> WriteRefused | None:
+        try:
+            cluster.create(SERVICES, service(owner, "other"))
+        except WriteRefused as error:
+            return error
+        cluster.delete(SERVICES, owner.namespace, "other")
+        return None
+
+    assert "exceeded quota: none" in until(refused).said
