@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from tests.operator.disturbed import Disturbed
 from tests.operator.world import Behaviour, World
-from tidegate.errors import ClusterUnavailable
 from tidegate.kube.api import DEPLOYMENTS
 
 CANARY = {"canary": {"steps": [{"weight": 50, "minDuration": "10m"}]}}
@@ -16,35 +16,6 @@ MODELS = {
     "http://models/failing": Behaviour(error_rate=0.9),
     "http://models/late-failing": Behaviour(),
 }
-
-
-class Disturbed(World):
-    """A world in which pods may be gone and Deployments may not be written."""
-
-    dead: str = ""
-    """A revision whose pods have all gone."""
-    deployments_are_refused = False
-
-    def _ready(self, revision: str) -> int:
-        return 0 if revision == self.dead else super()._ready(revision)
-
-    def _serve(self, revision: str, requests: float) -> None:
-        """Routers give the share of a revision without pods to the others."""
-        others = [name for name, _ in self.split or () if name != self.dead]
-        super()._serve(others[0] if revision == self.dead and others else revision, requests)
-
-    def scale(self, namespace: str, deployment: str, replicas: int) -> None:
-        if self.deployments_are_refused:
-            raise ClusterUnavailable("PATCH deployments: an admission webhook doesn't answer", 500)
-        super().scale(namespace, deployment, replicas)
-
-    def run(self, seconds: float) -> None:
-        """As the work queue has it: a pass that fails is repeated a little later."""
-        for _ in range(int(seconds)):
-            try:
-                super().run(1)
-            except ClusterUnavailable:
-                self.pass_time(None)
 
 
 class PodMonitored(World):

@@ -1,10 +1,11 @@
 """A revision's manifests, and what can be read back from them and from its pods."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tidegate.model.revision import RevisionState, Snapshot
+from tidegate.model.reasons import Reason
+from tidegate.model.revision import PodFailure, RevisionState, Snapshot
 from tidegate.resources.names import (
     FILES_PIN_KEY,
     GROUP,
@@ -137,6 +138,8 @@ class Workload:
     ready: int
     pinned: str | None
     """The digest that its pods are held to."""
+    failure: PodFailure | None = None
+    """Why no pods are made for it, in the cluster's words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +171,8 @@ def parse_workload(manifest: Manifest) -> Workload:
     replicas = int(manifest["spec"].get("replicas", 1))
     ready = int(manifest.get("status", {}).get("readyReplicas", 0))
     pinned = (manifest["metadata"].get("annotations") or {}).get(PINNED)
-    return Workload(_revision_by_name(manifest), is_deleting(manifest), replicas, min(ready, replicas), pinned)
+    failure = _refusal(manifest.get("status", {}).get("conditions", ()))
+    return Workload(_revision_by_name(manifest), is_deleting(manifest), replicas, min(ready, replicas), pinned, failure)
 
 
 def parse_service(manifest: Manifest) -> ServiceState:
@@ -191,6 +195,19 @@ def _revision_by_name(manifest: Manifest) -> str | None:
     return revision if revision == manifest["metadata"]["name"] else None
 
 
+def _refusal(conditions: Sequence[Mapping[str, str]]) -> PodFailure | None:
+    """What a Deployment says where its pods can't be made, by a quota for example, or don't come."""
+    for condition in conditions:
+        said = condition.get("message", "no reason given")
+        if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
+            return PodFailure(Reason.REPLICA_FAILURE, f"its pods can't be made: {said}")
+    for condition in conditions:
+        if condition["type"] == "Progressing" and condition["status"] == "False":
+            said = condition.get("message", "no reason given")
+            return PodFailure(Reason.PROGRESS_DEADLINE_EXCEEDED, f"its Deployment doesn't get on: {said}")
+    return None
+
+
 def revision_state(
     revision: str,
     record: RevisionRecord | None,
@@ -211,6 +228,7 @@ def revision_state(
         reachable=reachable,
         pin_kept=pin_kept,
         pinned=workload.pinned if workload else None,
-        failure=worst(pod.failure for pod in pods),
+        # A pod's own words say more than its Deployment's.
+        failure=worst(pod.failure for pod in pods) or (workload.failure if workload else None),
         nodes={pod.name: pod.node for pod in pods if pod.node},
     )
