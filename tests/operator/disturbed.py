@@ -1,7 +1,6 @@
 """A simulated world in which things go wrong that aren't the model's fault."""
 
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
 
 from tests.operator.world import World
@@ -10,7 +9,7 @@ from tidegate.kube.api import MODEL_ROUTES, Manifest, Resource
 
 
 class Disturbed(World):
-    """A world in which pods may be gone, writes may be refused, and the operator's clock may be set."""
+    """A world in which pods may be gone and writes may be refused."""
 
     dead: str = ""
     """A revision whose pods have all gone."""
@@ -23,22 +22,12 @@ class Disturbed(World):
     creation_is_refused = False
     diverted = 0.0
     """The part of the second revision's requests that the routers give to the first one."""
-    _jump = timedelta()
 
     @property
     def route_version(self) -> str:
         """Of the route as it is."""
         version: str = self._objects[(MODEL_ROUTES, "digits")]["metadata"]["resourceVersion"]
         return version
-
-    def set_clock(self, by: timedelta) -> None:
-        """All clocks are set; the operator's workqueue notices."""
-        self.now += by
-        self._jump = by
-
-    def reconcile(self) -> timedelta | None:
-        jump, self._jump = self._jump, timedelta()
-        return self._reconciler.reconcile("shop", "digits", self.now, jump)
 
     def _ready(self, revision: str) -> int:
         if revision == self.dead:

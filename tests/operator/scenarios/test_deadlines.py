@@ -1,7 +1,6 @@
-"""Deadlines count the time without progress; a pause, an outage or a clock decides nothing; what is stuck says so."""
+"""Deadlines count the time without progress; neither a pause nor an outage decides anything; what is stuck says so."""
 
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -23,7 +22,10 @@ def world(spec_schema: Mapping[str, Any]) -> Disturbed:
 
 
 def release(world: Disturbed, number: int, **fields: Any) -> None:
-    world.kubectl_apply(model={"uri": f"http://models/{number}"}, **{"replicas": 2, "strategy": HELD, **fields})
+    world.kubectl_apply(
+        model={"uri": f"http://models/{number}"},
+        **{"replicas": 2, "strategy": HELD, "progressDeadline": "2m", **fields},
+    )
 
 
 def shifts(world: Disturbed) -> list[int]:
@@ -32,7 +34,7 @@ def shifts(world: Disturbed) -> list[int]:
 
 def test_a_pause_is_no_missed_progress(world: Disturbed) -> None:
     release(world, 2, paused=True)
-    world.run(900)
+    world.run(130)
     release(world, 2, paused=True, replicas=4)
     world.run(2)
     release(world, 2, replicas=4)
@@ -45,7 +47,7 @@ def test_a_pause_is_no_missed_progress(world: Disturbed) -> None:
 def test_an_outage_is_no_missed_progress(world: Disturbed) -> None:
     release(world, 2)
     world.prometheus_up = False
-    world.run(900)
+    world.run(130)
     candidate = world.status["candidate"]["revision"]
     world.dead = candidate
     world.run(5)
@@ -66,11 +68,11 @@ def test_pods_that_never_come_end_a_rollout_after_the_time_without_progress(worl
 
 
 def test_a_short_outage_after_a_long_pause_rolls_nothing_back(world: Disturbed) -> None:
-    analysis = {"onMetricsUnavailable": "Rollback", "deadline": "20m", "onInconclusive": "Rollback"}
+    analysis = {"onMetricsUnavailable": "Rollback", "deadline": "5m", "onInconclusive": "Rollback"}
     release(world, 2, analysis=analysis)
     world.run(30)
     release(world, 2, analysis=analysis, paused=True)
-    world.run(1500)
+    world.run(400)
     release(world, 2, analysis=analysis)
     world.run(60)
     world.prometheus_up = False
@@ -85,12 +87,12 @@ def test_an_outage_that_lasts_rolls_back_where_the_user_wants_it(world: Disturbe
     release(world, 2, analysis={"onMetricsUnavailable": "Rollback"})
     world.run(30)
     world.prometheus_up = False
-    world.run(590)
+    world.run(110)
     assert world.status.get("history", []) == []
 
     world.run(30)
     assert world.status["history"][0]["outcome"] == "RolledBack"
-    assert "nothing could be seen for 10m" in world.status["history"][0]["message"]
+    assert "nothing could be seen for 2m" in world.status["history"][0]["message"]
 
 
 def test_a_deadline_does_not_count_an_outage(world: Disturbed) -> None:
@@ -106,30 +108,6 @@ def test_a_deadline_does_not_count_an_outage(world: Disturbed) -> None:
 
     world.run(240)
     assert world.status["history"][0]["reason"] == "DeadlineExceeded"
-
-
-@pytest.mark.parametrize("hours", [1, -1], ids=["forward", "back"])
-@pytest.mark.parametrize("policy", ["Promote", "Rollback"])
-def test_a_clock_that_is_set_decides_nothing(world: Disturbed, policy: str, hours: int) -> None:
-    world.rps = 1
-    release(world, 2, analysis={"onInconclusive": policy, "deadline": "30m"}, progressDeadline="20m")
-    world.run(60)
-    world.set_clock(timedelta(hours=hours))
-    world.run(120)
-
-    assert world.status.get("history", []) == []
-    assert shifts(world)[-1] == 50
-    assert [line for line in world.transcript if "event ClockSet" in line]
-
-
-def test_a_failing_model_goes_back_although_the_clock_was_set_back(world: Disturbed) -> None:
-    release(world, 2)
-    world.run(60)
-    world.set_clock(timedelta(hours=-1))
-    world.models = {**world.models, "http://models/2": Behaviour(error_rate=1.0)}
-    world.run(60)
-
-    assert world.status["history"][0]["outcome"] == "RolledBack"
 
 
 # --- what is stuck ----------------------------------------------------------------------------------------------------
@@ -151,17 +129,17 @@ def test_pods_for_the_next_step_that_never_come_are_told_as_stalled(world: Distu
     world.most_pods = 2
     world.rps = 100
     release(world, 2, replicas=8, strategy={"canary": {"steps": steps}})
-    world.run(1200)
+    world.run(300)
 
     assert world.condition("Stalled") == ("True", "ScalingUp")
-    assert "for 10m or longer without progress" in world.status["message"]
+    assert "for 2m or longer without progress" in world.status["message"]
 
 
 def test_pods_that_vanish_are_told_as_stalled(world: Disturbed) -> None:
     release(world, 2)
     world.run(60)
     world.dead = world.status["candidate"]["revision"]
-    world.run(620)
+    world.run(140)
 
     assert world.condition("Stalled") == ("True", "PodsNotReady")
 
@@ -170,7 +148,7 @@ def test_a_share_unlike_the_weight_is_told_as_stalled(world: Disturbed) -> None:
     world.rps = 100
     world.diverted = 0.3
     release(world, 2, strategy={"canary": {"steps": [{"weight": 50}]}})
-    world.run(900)
+    world.run(300)
 
     assert world.condition("Stalled") == ("True", "ShareUnlikeWeight")
     assert shifts(world) == [50]
@@ -180,7 +158,7 @@ def test_metrics_that_stay_away_are_told_as_stalled(world: Disturbed) -> None:
     release(world, 2)
     world.run(60)
     world.prometheus_up = False
-    world.run(620)
+    world.run(140)
 
     assert world.condition("Stalled") == ("True", "MetricsUnavailable")
     world.prometheus_up = True

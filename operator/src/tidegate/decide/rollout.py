@@ -207,7 +207,7 @@ def _events(seen: Observation, transition: Transition) -> Iterator[Event]:
         message = (
             f"the operator's clock was set {way} by {format_duration(abs(seen.clock_jump))}; no deadline counts it"
         )
-        yield Event(Reason.CLOCK_SET, message, warning=True)
+        yield Event(Reason.CLOCK_JUMPED, message, warning=True)
     stalled, reconciling = transition.stalled, transition.reconciling
     if stalled and not transition.events and _is_new(seen, ConditionType.STALLED, stalled):
         yield Event(stalled.reason, stalled.message, warning=True)

@@ -146,7 +146,7 @@ class Reason(StrEnum):
     METRICS_SEEN = "MetricsSeen"
     TWO_OPERATORS = "TwoOperators"
     NO_WAY_BACK = "NoWayBack"
-    CLOCK_SET = "ClockSet"
+    CLOCK_JUMPED = "ClockJumped"
     # the operator can't make sense of the spec
     INVALID_SPEC = "InvalidSpec"
     # writes that the API server doesn't take
