@@ -196,6 +196,11 @@ def out_of_time(seen: Observation, rollout: Rollout) -> bool:
     return bool(rollout.shifts) and NOW - rollout.shifts[0].at >= seen.spec.analysis.deadline
 
 
+def outage_lasts(seen: Observation, rollout: Rollout) -> bool:
+    unseen = rollout.since.unseen
+    return unseen is not None and NOW - unseen >= seen.spec.progress_deadline
+
+
 @given(observations())
 @settings(max_examples=100, deadline=None)
 def test_traffic_grows_only_to_what_was_granted_or_on_an_acceptable_verdict(seen: Observation) -> None:
@@ -242,6 +247,8 @@ def test_without_a_verdict_nothing_is_promoted_or_rolled_back_before_the_deadlin
         return
     if edited(seen, rollout):
         return  # the rollout begins anew
+    if outage_lasts(seen, rollout) and seen.spec.analysis.on_metrics_unavailable == "Rollback":
+        return  # what the user wants then
     last = seen.spec.strategy.steps_with_traffic + 1
     decision = decide(healthy)
 
