@@ -14,7 +14,8 @@ def criteria_for(spec: ModelDeploymentSpec, rollout: Rollout) -> Criteria:
     analysis = spec.analysis
     if not isinstance(spec.strategy, Canary):
         return Criteria(analysis, analysis.false_promotion)
-    return Criteria(analysis, _false_promotion(spec, spec.strategy, rollout.step))
+    promotes = rollout.step >= len(spec.strategy.steps)
+    return Criteria(analysis, _false_promotion(spec, spec.strategy, rollout.step), promotes)
 
 
 def stages_of(spec: ModelDeploymentSpec, strategy: Canary) -> tuple[Stage, ...]:

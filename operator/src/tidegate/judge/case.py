@@ -6,6 +6,7 @@ from functools import cached_property
 
 from tidegate.judge import explain
 from tidegate.judge.e_process import e_value
+from tidegate.judge.load import is_busier
 from tidegate.judge.metric import Metric
 from tidegate.judge.sequential_test import SequentialTest
 from tidegate.model.evidence import Answer, Evidence, Measurements, Verdict
@@ -16,11 +17,12 @@ from tidegate.model.spec import Analysis
 class Criteria:
     """What is to be judged: under which tolerances, and how sure an ACCEPTABLE has to be.
 
-    `false_promotion` is the β of this step.
+    `false_promotion` is the β of this step, `promotes` whether all requests come next.
     """
 
     analysis: Analysis
     false_promotion: float
+    promotes: bool = False
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Case:
     @cached_property
     def weakest(self) -> Metric:
         """The metric that a promotion waits for the most."""
-        return self.test.weakest()
+        return self.test.weakest(under_load=self.criteria.promotes or is_busier(self.test.load))
 
     @cached_property
     def log_acceptable(self) -> float:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from tidegate.judge import explain
 from tidegate.judge.case import Case
 from tidegate.judge.drift import constant_answer, largest_shift
+from tidegate.judge.load import differs, explain_difference
 from tidegate.judge.metric import LATENCY_TOLERANCE
 from tidegate.judge.pods import SickPod, Tally, sick_pod
 from tidegate.judge.query_limits import beyond_limits, unusable_query
@@ -143,9 +144,17 @@ def _shown_acceptable(case: Case) -> Verdict | None:
     return case.measured(Answer.ACCEPTABLE, Reason.NO_WORSE, case.weakest.name)
 
 
+def _load_differs(case: Case) -> Verdict | None:
+    """Nobody can say that a candidate is no slower whose pods have less to do than stable's, or that it is with more."""
+    load = case.test.load
+    if load is None or not differs(load) or case.weakest is not case.test.under_load:
+        return None
+    return case.verdict(Answer.NOT_ENOUGH, Reason.LOAD_DIFFERS, explain_difference(load))
+
+
 def _no_latency_to_compare_with(case: Case) -> Verdict | None:
     latency = case.test.latency
-    if latency is not case.weakest or latency.boundaries:
+    if case.weakest not in (latency, case.test.under_load) or latency.boundaries:
         return None
     message = (
         "stable has answered fewer than 100 requests, so its latency gives nothing to compare with; "
@@ -170,6 +179,7 @@ RULES = (
     Rule("constant output", _constant_output),
     Rule("predictions", _predictions_differ),
     Rule("acceptable", _shown_acceptable),
+    Rule("load", _load_differs),
     Rule("no latency to compare with", _no_latency_to_compare_with),
 )
 """In the order in which they are asked."""

@@ -13,8 +13,9 @@ from tidegate.judge.confidence_sequence import ConfidenceSequence
 from tidegate.judge.context import Context
 from tidegate.judge.drift import Drift
 from tidegate.judge.e_process import log_sum
+from tidegate.judge.load import is_busier, is_idler
 from tidegate.judge.metric import Ceiling, Errors, LatencyMetric, Metric, Remedy, metrics_for
-from tidegate.model.evidence import BY_CHANCE, NO_DURATIONS, Counts, Durations, Increment, Overdispersion
+from tidegate.model.evidence import BY_CHANCE, NO_DURATIONS, Counts, Durations, Increment, Load, Overdispersion
 from tidegate.model.reasons import Policy
 from tidegate.model.spec import Analysis
 
@@ -75,12 +76,16 @@ class SequentialTest:
     stable: Counts = field(default_factory=Counts)
     candidate: Counts = field(default_factory=Counts)
     pods: dict[str, Counts] = field(default_factory=dict)
+    load: Load | None = None
+    """Of a pod of each arm, as last seen; None where it isn't known, or doesn't matter to the user."""
 
     def __post_init__(self) -> None:
         parameters, analysis = self.parameters, self.parameters.analysis
         errors, overdispersion = analysis.error_rate, parameters.overdispersion
         self.context = Context(errors.ceiling, replace(parameters.before, durations=parameters.reference))
         self.metrics = metrics_for(errors, analysis.latency, parameters.reference, overdispersion, self.context)
+        self.under_load = LatencyMetric(analysis.latency, parameters.reference, overdispersion, self.context)
+        """Latency once more, only of increments in which the candidate's pods had as much to do as stable's."""
         self.remedy = Remedy(errors.ceiling, overdispersion, self.context)
         self.confidence_sequence = ConfidenceSequence(analysis.false_rollback)
         self.drift = Drift(analysis.predictions)
@@ -112,18 +117,19 @@ class SequentialTest:
         """The metric of that name."""
         return next(metric for metric in self.metrics if isinstance(metric, Errors))
 
-    def needed(self) -> list[Metric]:
-        """What a promotion has to wait for, as things stand with stable."""
+    def needed(self, *, under_load: bool = False) -> list[Metric]:
+        """What a promotion has to wait for, as things stand with stable; `under_load`: latency at equal loads only."""
+        latency = self.under_load if under_load else self.latency
         if self.context.is_alone:
             ceilings: list[Metric] = [metric for metric in self.metrics if isinstance(metric, Ceiling)]
             return [*ceilings, self.errors] if self.errors.has_past else ceilings
         if self.context.stable_is_unwell:
-            return [self.remedy, self.latency] if self.latency.is_comparable else [self.remedy]
-        return [self.errors, self.latency]
+            return [self.remedy, latency] if self.latency.is_comparable else [self.remedy]
+        return [self.errors, latency]
 
-    def weakest(self) -> Metric:
+    def weakest(self, *, under_load: bool = False) -> Metric:
         """The metric that a promotion waits for the most."""
-        return min(self.needed(), key=lambda metric: metric.log_acceptable())
+        return min(self.needed(under_load=under_load), key=lambda metric: metric.log_acceptable())
 
     def _take_traffic(self, increment: Increment) -> None:
         for metric in (*self.metrics, self.remedy):
@@ -141,9 +147,7 @@ class SequentialTest:
         stable, candidate = _details(increment.stable), _details(increment.candidate)
         if stable == candidate == NOTHING and not increment.pods:
             return
-        for metric in self.metrics:
-            if metric.reads_details:
-                metric.update(increment)
+        self._take_latency(increment)
         if self.context.leaves_alone(increment) and not stable.predictions.classes:
             self.drift.add_alone(candidate.predictions, self.context.past_predictions)
         else:
@@ -152,6 +156,15 @@ class SequentialTest:
         for pod, counts in increment.pods.items():
             self.pods[pod] = self.pods.get(pod, Counts()) + counts
         self.context.update_details(increment)
+
+    def _take_latency(self, increment: Increment) -> None:
+        minded = self.parameters.analysis.latency.on_load_differs == Policy.HOLD
+        self.load = increment.load if minded else None
+        for metric in self.metrics:
+            if metric.reads_details and not (metric is self.latency and is_busier(self.load)):
+                metric.update(increment)
+        if not is_idler(self.load):
+            self.under_load.update(increment)
 
     def _weigh(self, at: datetime, saw_candidate: bool) -> None:
         self.last = self._weighed()

@@ -112,6 +112,7 @@ class Reason(StrEnum):
     STABLE_UNWELL = "StableUnwell"
     CONSTANT_OUTPUT = "ConstantOutput"
     QUERY_UNUSABLE = "QueryUnusable"
+    LOAD_DIFFERS = "LoadDiffers"
     # a verdict: cannot see
     METRICS_UNAVAILABLE = "MetricsUnavailable"
     NO_ROUTER_SERIES = "NoRouterSeries"

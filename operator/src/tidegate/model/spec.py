@@ -168,6 +168,8 @@ class Latency:
     quantiles: tuple[int, ...]
     ceiling: tuple[tuple[int, timedelta], ...] = ()
     """Percentiles of the candidate with limits of their own, whatever stable's."""
+    on_load_differs: Policy = Policy.HOLD
+    """Hold or Ignore, where the pods of both arms don't have the same to do."""
 
 
 @dataclass(frozen=True)
@@ -315,6 +317,7 @@ def _analysis(raw: Mapping[str, Any]) -> Analysis:
             negligible=parse_duration(latency["negligible"]),
             quantiles=tuple(sorted(latency["quantiles"])),
             ceiling=_limits(latency["ceiling"]),
+            on_load_differs=Policy(latency.get("onLoadDiffers", Policy.HOLD)),
         ),
         predictions=_drift(raw["predictions"]),
         queries=tuple(_query(query) for query in raw["queries"]),
