@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
+from tidegate.controller.clock import ClockWatch
 from tidegate.controller.judging import RolloutJudge
 from tidegate.controller.reconciler import Reconciler
 from tidegate.errors import MetricsUnavailable, ObjectChanged, ObjectGone
@@ -87,7 +88,7 @@ class World(SimulatedWorld):
         self.models = models
         self.rps = rps
         self.prometheus_up = True
-        self.prometheus_asked = 0
+        self.prometheus_asked = self.status_writes = 0
         self.own_series: dict[str, list[float]] = {}
         """What the user's own queries give: the value of each series."""
         self.transcript: list[str] = []
@@ -136,7 +137,13 @@ class World(SimulatedWorld):
 
     def restart(self) -> None:
         """The operator starts anew, with nothing in memory."""
-        self._reconciler = Reconciler(self, RolloutJudge(MetricsCollector(self)), SETTINGS, lambda seen, decision: None)
+        self._reconciler = Reconciler(
+            self, RolloutJudge(MetricsCollector(self)), SETTINGS, lambda *_: None, clock=ClockWatch(self.steady)
+        )
+
+    def steady(self) -> float:
+        """Seconds by a clock that nobody sets."""
+        return self.now.timestamp()
 
     @contextmanager
     def crashing_at(self, write: int, *, after: bool) -> Iterator[None]:
@@ -271,6 +278,7 @@ class World(SimulatedWorld):
                 raise ObjectChanged(f"ModelDeployment {name} was written by somebody else meanwhile")
             metadata = {**self._deployment["metadata"], "resourceVersion": self._next_version()}
             self._deployment = {**self._deployment, "metadata": metadata, "status": dict(status)}
+            self.status_writes += 1
 
     def emit(self, about: Mapping[str, Any], event: Event, now: datetime) -> None:
         self._note(f"event {event.reason}: {event.message}")

@@ -143,3 +143,18 @@ def test_an_edit_of_the_interval_neither_blinds_nor_invents(
 
     assert rolled_back_within(world, 120) in BY_ERRORS
     assert world.status["history"][0]["exposure"]["requests"] <= world.rps * 60 * 8
+
+
+def test_numbers_alone_are_written_twice_a_minute(world: PartlyBlind) -> None:
+    before = world.status_writes
+    world.run(300)
+
+    assert world.status_writes - before <= 11
+    assert world.status["analysis"]["updatedAt"]
+
+
+def test_what_happens_is_written_at_once(world: PartlyBlind) -> None:
+    world.run(31)
+    world.prometheus_up = False
+    world.run(7)
+    assert world.status["analysis"]["reason"] == "MetricsUnavailable"

@@ -61,8 +61,8 @@ def register(registry: kopf.OperatorRegistry, parts: Parts) -> None:
 
     @kopf.on.event("tidegate.dev", "v1alpha1", "modeldeployments", registry=registry)
     async def seen(event: kopf.RawEvent, name: str, namespace: str | None, **_: Any) -> None:
-        parts.cluster.seen(dict(event["object"]), deleted=event["type"] == "DELETED")
-        parts.workqueue.enqueue(namespace or "", name)
+        if parts.cluster.seen(dict(event["object"]), deleted=event["type"] == "DELETED"):
+            parts.workqueue.enqueue(namespace or "", name)
 
     @kopf.on.probe(registry=registry, id="alive")
     async def alive(**_: Any) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from tidegate.controller.act import act
+from tidegate.controller.clock import ClockWatch
 from tidegate.controller.judging import RolloutJudge
 from tidegate.controller.observe import observe
 from tidegate.controller.refusals import Refusals
@@ -42,6 +43,7 @@ class Reconciler:
     rivals: Rivals = field(default_factory=Rivals)
     refusals: Refusals = field(default_factory=Refusals)
     restorations: Restorations = field(default_factory=Restorations)
+    clock: ClockWatch = field(default_factory=ClockWatch)
 
     def reconcile(self, namespace: str, name: str, now: datetime) -> timedelta | None:
         """One pass; gives back when to reconcile again, or None to wait for an event.
@@ -65,6 +67,7 @@ class Reconciler:
         self.rivals.forget((namespace, name))
         self.refusals.forget(namespace, name)
         self.restorations.forget((namespace, name))
+        self.clock.forget((namespace, name))
         self.on_deletion(namespace, name)
 
     def _reconcile(self, manifest: Manifest, now: datetime) -> timedelta | None:
@@ -76,7 +79,8 @@ class Reconciler:
         self._check_writer(manifest, observed)
         key = observed.namespace, observed.name
         observed = replace(observed, restorations=self.restorations.of(key, observed.now))
-        judged = replace(self.judge.judge(observed), refusal=self.refusals.told(key))
+        jump = self.clock.jump(key, observed.now, observed.recorded)
+        judged = self.judge.judge(replace(observed, clock_jump=jump, refusal=self.refusals.told(key)))
         decision = decide(judged)
         for event in decision.events:
             log.info("%s/%s: %s: %s", judged.namespace, judged.name, event.reason, event.message)

@@ -1,6 +1,7 @@
 """The part of the status that is for people and for `kubectl wait`: conditions, phase, sentences, numbers."""
 
 from dataclasses import replace
+from datetime import datetime
 
 from tidegate.decide.capacity import is_scaled_to_zero
 from tidegate.decide.transition import Transition
@@ -30,7 +31,7 @@ def with_view(seen: Observation, transition: Transition, status: Status) -> Stat
         observed_candidate=_observed(seen, candidate),
         stable_view=_view(seen, status.stable),
         candidate_view=_view(seen, candidate),
-        analysis=_analysis(seen.verdict) if rollout and status.stable else None,
+        analysis=_analysis(seen.verdict, seen.now) if rollout and status.stable else None,
         conditions=(
             _condition(seen, ConditionType.READY, ready, ready_message),
             _reconciling(seen, transition),
@@ -130,9 +131,9 @@ def _observed(seen: Observation, candidate: str | None) -> str:
     return "" if fraction is None else format_percent(fraction)
 
 
-def _analysis(verdict: Verdict) -> AnalysisView:
+def _analysis(verdict: Verdict, now: datetime) -> AnalysisView:
     if verdict.evidence is None:
-        return AnalysisView(verdict.answer.value, verdict.reason, verdict.message)
+        return AnalysisView(verdict.answer.value, verdict.reason, verdict.message, updated_at=now)
     evidence = verdict.evidence
     return AnalysisView(
         verdict.answer.value,
@@ -141,4 +142,5 @@ def _analysis(verdict: Verdict) -> AnalysisView:
         of_threshold(evidence.worse, evidence.worse_needed),
         of_threshold(evidence.acceptable, evidence.acceptable_needed),
         verdict.caution,
+        now,
     )

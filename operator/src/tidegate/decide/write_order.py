@@ -25,11 +25,15 @@ ROUTERS_STARTING = timedelta(seconds=15)
 """Routers say what they have taken; this is only for one that says nothing any more."""
 
 
+NUMBERS_EACH = timedelta(seconds=30)
+"""The status tells numbers so often while nothing but numbers changes: each write goes to whoever watches."""
+
+
 def to_decision(seen: Observation, transition: Transition, status: Status, before: Status) -> Decision:
     """Puts a transition's writes in order. `status` is its own, completed for people; `before` is what is recorded."""
     differs = transition.split is not None and (transition.split != seen.split or not seen.route_settings_match)
     shifting = differs and not transition.keeps_route
-    record: tuple[Action, ...] = (actions.RecordStatus(status),) if status != before else ()
+    record: tuple[Action, ...] = (actions.RecordStatus(status),) if _is_news(seen, status, before) else ()
     shift: tuple[Action, ...] = (actions.ShiftTraffic(transition.split),) if shifting and transition.split else ()
     pods = tuple(_pods(seen, transition))
     written = shift + record if transition.traffic_first else record + shift
@@ -39,6 +43,16 @@ def to_decision(seen: Observation, transition: Transition, status: Status, befor
         *_deletions(seen, transition),
     )
     return Decision(status, ordered, transition.events, _requeue_after(seen, transition))
+
+
+def _is_news(seen: Observation, status: Status, before: Status) -> bool:
+    """Whether a status is worth a write: at once where something happened, now and then where only numbers did."""
+    told = before.analysis
+    if told is None or told.updated_at is None or status.analysis is None:
+        return status != before
+    if replace(status, analysis=replace(status.analysis, updated_at=told.updated_at)) == before:
+        return False
+    return seen.now - told.updated_at >= NUMBERS_EACH or status.without_numbers() != before.without_numbers()
 
 
 def _requeue_after(seen: Observation, transition: Transition) -> timedelta | None:

@@ -153,13 +153,12 @@ class KubernetesCluster:
         """One for each kind and namespace."""
         return (*self._informers.values(), self._routers.informer)
 
-    def seen(self, manifest: Manifest, *, deleted: bool) -> None:
-        """Takes in a ModelDeployment that was seen elsewhere."""
+    def seen(self, manifest: Manifest, *, deleted: bool) -> bool:
+        """Takes in a ModelDeployment that was seen elsewhere. Whether it was news: our own writes come back, too."""
         item = Item.parse(manifest, _whole)
         if deleted:
-            self._model_deployments.remove(item.key, item.uid, item.version)
-        else:
-            self._model_deployments.put(item)
+            return bool(self._model_deployments.remove(item.key, item.uid, item.version))
+        return bool(self._model_deployments.put(item))
 
     def model_deployments(self) -> list[Manifest]:
         """All of them, as last seen."""

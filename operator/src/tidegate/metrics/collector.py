@@ -227,6 +227,10 @@ def _follow_edits(fold: _Fold, look: Look, sources: Sources) -> None:
     if fold.counted_by not in ("", sources.traffic.name):
         fold.traffic = TrafficFold(at=fold.traffic.at, exposed=fold.traffic.exposed)
     fold.counted_by = sources.traffic.name
+    if fold.traffic.at and fold.traffic.at > look.until + look.criteria.analysis.interval:
+        # The clock was set back: what comes now is counted from here on.
+        fold.traffic = TrafficFold(at=look.until, exposed=fold.traffic.exposed)
+        fold.details = replace(fold.details, at=look.until, last=None, warm_from={})
     parameters = _parameters(look, fold.baseline)
     if parameters.is_same_test(fold.test.parameters):
         fold.test.parameters = parameters

@@ -120,6 +120,7 @@ class AnalysisView:
     worse: str = field(default="", metadata=at("evidence.worse"))
     acceptable: str = field(default="", metadata=at("evidence.acceptable"))
     caution: str = ""
+    updated_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -156,6 +157,12 @@ class Status:
         if before and before.status == condition.status:
             condition = replace(condition, since=before.since)
         return replace(self, conditions=(*(each for each in self.conditions if each is not before), condition))
+
+    def without_numbers(self) -> "Status":
+        """The same without what counts on while nothing happens: sentences, evidence, the observed share."""
+        conditions = tuple(replace(condition, message="") for condition in self.conditions)
+        analysis = self.analysis and AnalysisView(self.analysis.verdict, self.analysis.reason, "")
+        return replace(self, message="", observed_candidate="", conditions=conditions, analysis=analysis)
 
     def with_history(self, entry: HistoryEntry) -> "Status":
         """Newest first, at most twenty."""
