@@ -108,7 +108,7 @@ def test_the_operator_can_read_its_environment(render: Render) -> None:
 @pytest.mark.parametrize(
     ("flags", "expected"),
     [
-        pytest.param((), (50, 75.0, None, 90), id="by default"),
+        pytest.param((), (36, 3630.0, None, 3645), id="by default"),
         pytest.param(
             (
                 "--set=router.watchedRevisions=20",

@@ -67,6 +67,7 @@ class ModelServer:
                 body = json.dumps([outer.revision, self.path, self.headers["Host"]]).encode()
                 self.send_response({"fail": 500, "turn away": 429}.get(behaviour, 200))
                 self.send_header("Content-Length", str(len(body)))
+                self.send_header("Seen-Traffic", self.headers.get("x-tidegate-traffic", ""))
                 self.end_headers()
                 self.wfile.write(body)
 

@@ -33,6 +33,19 @@ def test_drain_plan(elapsed: float, active: int | None, expected: DrainStep) -> 
     assert DrainPlan(10.0, 75.0).step(elapsed, active) is expected
 
 
+@pytest.mark.parametrize(
+    ("longest", "expected"),
+    [
+        pytest.param(60.0, 75.0, id="nothing can be under way for longer than that"),
+        pytest.param(600.0, 615.0, id="a model is given ten minutes to answer"),
+        pytest.param(3600.0, 900.0, id="the limit bounds it"),
+        pytest.param(0.0, 15.0, id="there are no models"),
+    ],
+)
+def test_a_drain_lasts_as_long_as_requests_may_take(longest: float, expected: float) -> None:
+    assert DrainPlan(10.0, 900.0).within(longest) == DrainPlan(10.0, expected)
+
+
 @pytest.mark.router
 def test_sigterm_loses_no_request_and_hands_connections_back(bench: Bench) -> None:
     slow = bench.server(REVISION, slow_seconds=2.0)

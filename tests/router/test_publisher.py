@@ -7,13 +7,15 @@ from typing import Any
 import pytest
 
 from tidegate.resources.model_route import Backend, Route
-from tidegate.router.cluster_lifecycle import DRAIN_SECONDS, RoutingSnapshot
+from tidegate.router.cluster_lifecycle import GRACE_SECONDS, RoutingSnapshot
 from tidegate.router.envoy_admin import EnvoyState
 from tidegate.router.objects import Endpoint, Service
 from tidegate.router.publisher import SETTLE_SECONDS, Published, Publisher
 
 OLD, NEW = "sentiment-aaaaaaaa", "sentiment-bbbbbbbb"
 OLD_FILE, NEW_FILE = f"endpoints.shop.{OLD}.json", f"endpoints.shop.{NEW}.json"
+LEAVES_SECONDS = 60 + GRACE_SECONDS
+"""A request may take a minute."""
 
 
 @dataclass
@@ -118,10 +120,10 @@ def test_a_revision_that_is_no_longer_routed_keeps_its_cluster_until_its_request
     publisher = a_publisher(pretence)
     publisher.publish(a_world((OLD, 50), (NEW, 50)))
     gone_at = pretence.now
-    assert publisher.publish(a_world((NEW, 100))) == Published(True, gone_at + DRAIN_SECONDS)
+    assert publisher.publish(a_world((NEW, 100))) == Published(True, gone_at + LEAVES_SECONDS)
     assert pretence.clusters() == [f"shop/sentiment/{OLD}", f"shop/sentiment/{NEW}"]
     pretence.since()
-    pretence.now = gone_at + DRAIN_SECONDS
+    pretence.now = gone_at + LEAVES_SECONDS
     assert publisher.publish(a_world((NEW, 100))) == Published(True, None)
     assert pretence.since() == ["write clusters.json", f"remove {OLD_FILE}"]
     assert pretence.clusters() == [f"shop/sentiment/{NEW}"]
@@ -133,7 +135,7 @@ def test_while_envoy_refuses_routes_no_cluster_leaves() -> None:
     publisher.publish(a_world((OLD, 50), (NEW, 50)))
     pretence.takes = False
     assert not publisher.publish(a_world((NEW, 100))).confirmed
-    pretence.now += 10 * DRAIN_SECONDS
+    pretence.now += 10 * LEAVES_SECONDS
     assert not publisher.publish(a_world((NEW, 100))).confirmed
     assert pretence.clusters() == [f"shop/sentiment/{OLD}", f"shop/sentiment/{NEW}"]
 

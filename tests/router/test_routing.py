@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import statistics
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,10 +17,10 @@ import pytest
 
 from tidegate.resources.model_route import Route
 from tidegate.router.objects import Endpoint, Service
-from tidegate.router.xds import ROUTES_FILE, routes_response, version_of
+from tidegate.router.xds import AMBIGUOUS, ROUTES_FILE, routes_response, version_of
 
 if TYPE_CHECKING:
-    from tests.router.conftest import Bench, ModelServer, Router
+    from tests.router.conftest import Answer, Bench, ModelServer, Router
 
 pytestmark = pytest.mark.router
 
@@ -42,6 +45,9 @@ def served(bench: Bench) -> Router:
         pytest.param("sentiment.shop.svc", "/v2", "/v2", id="by host ending in svc"),
         pytest.param("Sentiment.Shop.svc.cluster.local:80", "/v2", "/v2", id="by full host in any case"),
         pytest.param("sentiment.shop.svc.cluster.local.", "/v2", "/v2", id="by full host with its last dot"),
+        pytest.param("sentiment", "/v2", "/v2", id="by its name, as in its own namespace"),
+        pytest.param("10.1.2.3", "/shop/sentiment", "/", id="by path without its last slash"),
+        pytest.param("10.1.2.3", "/shop/sentiment?a=1", "/?a=1", id="by path without its last slash, with a query"),
         pytest.param("10.1.2.3:30080", "/shop/sentiment/v2?a=1", "/v2?a=1", id="by path on any other host"),
         pytest.param("sentiment.shop", "/shop/sentiment/v2", "/shop/sentiment/v2", id="host wins over path"),
     ],
@@ -57,7 +63,6 @@ def test_a_model_is_reached(served: Router, host: str, path: str, seen: str) -> 
     [
         pytest.param("nobody.shop", "/v2", "no model at this host or path", id="unknown host"),
         pytest.param("10.1.2.3", "/shop/sentimental/", "no model at this host or path", id="unknown path"),
-        pytest.param("10.1.2.3", "/shop/sentiment", "no model at this host or path", id="path without its last slash"),
     ],
 )
 def test_an_unknown_model_is_a_404_in_json(served: Router, host: str, path: str, error: str) -> None:
@@ -79,6 +84,53 @@ def test_the_header_reaches_a_revision_without_weight(served: Router, host: str)
 def test_a_header_that_names_no_revision_reaches_nobody(served: Router, named: str) -> None:
     answer = served.get(x_tidegate_revision=named)
     assert (answer.status, answer.text.strip()) == (404, '{"error":"no such revision of this model"}')
+
+
+def test_a_name_that_two_namespaces_have_is_answered_with_what_to_ask_for(bench: Bench) -> None:
+    router = bench.router()
+    both = [bench.route((OLD, 100)), replace(bench.route((OLD, 100)), namespace="bank")]
+    router.start(both, bench.endpoints(bench.server(OLD)))
+    answer = router.get("/v2", "sentiment")
+    assert (answer.status, answer.text.strip()) == (404, json.dumps({"error": AMBIGUOUS}, separators=(",", ":")))
+    assert router.get("/v2", "sentiment.shop").status == 200
+
+
+@pytest.mark.parametrize("forged", [None, "live", "preview"])
+def test_how_a_request_came_is_told_to_the_model_server_whatever_the_client_says(
+    served: Router, forged: str | None
+) -> None:
+    said = {} if forged is None else {"x_tidegate_traffic": forged}
+    assert served.get(**said).headers["seen-traffic"] == "live"
+    assert served.get(**said, x_tidegate_revision=NEW).headers["seen-traffic"] == "preview"
+    assert served.get("/shop/sentiment", "10.1.2.3", **said).headers["seen-traffic"] == "live"
+
+
+def test_previews_can_be_turned_off(bench: Bench) -> None:
+    router = bench.router()
+    route = replace(bench.route((OLD, 100), (NEW, 0)), preview_header="")
+    router.start([route], bench.endpoints(bench.server(OLD, "127.0.0.2"), bench.server(NEW, "127.0.0.3")))
+    answer = router.get(x_tidegate_revision=NEW)
+    assert (answer.status, answer.headers["x-tidegate-served-by"]) == (200, OLD)
+
+
+@pytest.mark.parametrize("watched_limit", [0, 50], ids=["endpoints inline", "endpoints in a file"])
+@pytest.mark.parametrize("change", ["a pod leaves", "the revision leaves"])
+def test_a_long_request_is_not_cut_when(change: str, watched_limit: int, bench: Bench) -> None:
+    slow, other = bench.server(OLD, "127.0.0.2", slow_seconds=4), bench.server(NEW, "127.0.0.3")
+    another = bench.server(OLD, "127.0.0.4")
+    router = bench.router(watched_limit=watched_limit)
+    router.start([bench.route((OLD, 100), (NEW, 0), timeout=20)], bench.endpoints(slow, other))
+    answers: list[Answer] = []
+    early = threading.Thread(target=lambda: answers.append(router.get()))
+    early.start()
+    bench.until(lambda: slow.requests == 1, "a request is under way")
+    if change == "a pod leaves":
+        router.publish([bench.route((OLD, 100), (NEW, 0), timeout=20)], bench.endpoints(another, other))
+    else:
+        router.publish([bench.route((NEW, 100), timeout=20)], bench.endpoints(other))
+    assert router.get().status == 200
+    early.join()
+    assert [answer.status for answer in answers] == [200]
 
 
 def test_a_split_is_kept_within_chance(bench: Bench) -> None:

@@ -3,6 +3,7 @@
 import json
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from tidegate.router.xds import (
     clusters_response,
     endpoints_response,
     hosts,
+    longest_timeout,
     read_clusters,
     routes_response,
 )
@@ -111,7 +113,32 @@ def test_weights_are_kept(known: list[Route]) -> None:
 def test_every_host_belongs_to_one_model(known: list[Route]) -> None:
     domains = [domain for one in virtual_hosts(routes_response(known)) for domain in one["domains"]]
     assert len(domains) == len(set(domains))
-    assert set(domains) == {"*", *(host for route in known for host in hosts(route))}
+    names = {route.name for route in known}
+    assert set(domains) == {"*", *names, *(host for route in known for host in hosts(route))}
+
+
+@given(routes)
+def test_every_request_is_marked_by_how_it_came(known: list[Route]) -> None:
+    for entry in entries(routes_response(known)):
+        if "route" not in entry:
+            continue
+        (mark,) = entry["request_headers_to_add"]
+        came = "preview" if "cluster" in entry["route"] else "live"
+        assert mark["header"] == {"key": "x-tidegate-traffic", "value": came}
+        assert mark["append_action"] == "OVERWRITE_IF_EXISTS_OR_ADD"
+
+
+def test_without_a_preview_header_nobody_reaches_a_revision_by_its_name() -> None:
+    found = entries(routes_response([replace(SENTIMENT, preview_header="")]))
+
+    assert all("weighted_clusters" in entry["route"] for entry in found if "route" in entry)
+    assert all("headers" not in entry["match"] for entry in found)
+
+
+def test_the_longest_timeout_is_read_back() -> None:
+    written = routes_response([replace(SENTIMENT, timeout_seconds=5), replace(DIGITS, timeout_seconds=600)])
+
+    assert (longest_timeout(written), longest_timeout(routes_response([])), longest_timeout({})) == (600.0, 0.0, 0.0)
 
 
 @given(routes)
@@ -125,18 +152,20 @@ def test_every_cluster_that_a_route_names_exists(known: list[Route]) -> None:
 
 
 def decide(virtual_host: dict[str, Any], path: str, named: str | None) -> dict[str, Any]:
-    """The entry that Envoy takes: the first whose prefix and headers match."""
+    """The entry that Envoy takes: the first whose path and headers match."""
     for entry in virtual_host["routes"]:
         match = entry["match"]
         conditions = match.get("headers", [])
-        if path.startswith(match["prefix"]) and all(_holds(condition, named) for condition in conditions):
+        fits = path == match["path"] if "path" in match else path.startswith(match["prefix"])
+        if fits and all(_holds(condition, named) for condition in conditions):
             chosen: dict[str, Any] = entry
             return chosen
     raise AssertionError("no entry matches")
 
 
 def _holds(condition: dict[str, Any], named: str | None) -> bool:
-    return named is not None and named == condition.get("string_match", {}).get("exact", named)
+    holds = named is not None and named == condition.get("string_match", {}).get("exact", named)
+    return holds is not condition.get("invert_match", False)
 
 
 @given(routes, labels)

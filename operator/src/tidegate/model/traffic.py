@@ -44,7 +44,7 @@ class RouteSettings:
     """What a route says of its requests beside their split."""
 
     preview_header: str
-    """The request header that names a revision to be asked, whatever its weight."""
+    """The request header that names a revision to be asked, whatever its weight; empty for none."""
     timeout: timedelta
 
 

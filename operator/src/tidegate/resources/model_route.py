@@ -36,6 +36,7 @@ class Route:
     namespace: str
     name: str
     preview_header: str
+    """Empty where no revision can be asked by name."""
     timeout_seconds: int
     backends: tuple[Backend, ...]
 
@@ -96,10 +97,16 @@ def read_route(body: Mapping[str, Any]) -> Route:
     return Route(
         namespace=text_at(metadata, "metadata.namespace", DNS_LABEL),
         name=text_at(metadata, "metadata.name", DNS_LABEL),
-        preview_header=text_at(spec, "spec.previewHeader", HEADER_NAME, DEFAULT_PREVIEW_HEADER),
+        preview_header=_preview_header(spec),
         timeout_seconds=_whole_number(spec, "spec.timeoutSeconds", 1, LONGEST_TIMEOUT_SECONDS, DEFAULT_TIMEOUT_SECONDS),
         backends=_read_backends(spec.get("backends")),
     )
+
+
+def _preview_header(spec: Mapping[str, Any]) -> str:
+    if spec.get("previewHeader") == "":
+        return ""
+    return text_at(spec, "spec.previewHeader", HEADER_NAME, DEFAULT_PREVIEW_HEADER)
 
 
 def _read_backends(listed: object) -> tuple[Backend, ...]:

@@ -17,6 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from tidegate.kube.api import KubernetesApi, load_config
+from tidegate.resources.model_route import LONGEST_TIMEOUT_SECONDS
 from tidegate.resources.router_report import RouterIdentity
 from tidegate.router.bootstrap import RouterSettings
 from tidegate.router.envoy_admin import EnvoyAdmin
@@ -31,7 +32,7 @@ GATHER_SECONDS = 0.005
 """Changes that come together are written together."""
 DISK_RETRY_SECONDS = 1.0
 LAST_REPORT_SECONDS = 5.0
-FAREWELL_SECONDS = 120.0
+FAREWELL_SECONDS = LONGEST_TIMEOUT_SECONDS + 120.0
 """How long the agent outlives SIGTERM at most, for an Envoy that still drains."""
 
 
@@ -62,7 +63,7 @@ class AgentSettings:
             ),
             admin_port=int(environ.get("TIDEGATE_ADMIN_PORT", RouterSettings.admin_port)),
             health_port=int(environ.get("TIDEGATE_AGENT_HEALTH_PORT", "9903")),
-            watched_limit=int(environ.get("TIDEGATE_WATCHED_REVISIONS", "50")),
+            watched_limit=int(environ.get("TIDEGATE_WATCHED_REVISIONS", "36")),
         )
 
 

@@ -4,14 +4,19 @@ Times are seconds of one steady clock.
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 
-from tidegate.resources.model_route import Route
+from tidegate.resources.model_route import LONGEST_TIMEOUT_SECONDS, Route
 from tidegate.router.objects import Endpoint, Service
 from tidegate.router.xds import ClusterKey, cluster_keys
 
 DRAIN_SECONDS = 30.0
-"""How long a cluster outlives the last route that named it, so that its requests can end."""
+"""How long a cluster outlives the last route that named it at least, so that its requests can end."""
+GRACE_SECONDS = 10.0
+"""Beyond the longest time that one of its requests may take."""
+UNKNOWN_SECONDS = float(LONGEST_TIMEOUT_SECONDS) + GRACE_SECONDS
+"""For a cluster of an agent that ran here before: its requests may have been given the longest time that there is."""
 
 
 @dataclass(frozen=True)
@@ -30,29 +35,47 @@ class DrainingCluster:
 
     key: ClusterKey
     since: float | None = None
+    seconds: float = UNKNOWN_SECONDS
+    """How long it stays from then on."""
 
     def is_over(self, now: float) -> bool:
         """True when no request of this cluster can still be under way, as far as we wait for any."""
-        return self.since is not None and now - self.since >= DRAIN_SECONDS
+        return self.since is not None and now - self.since >= self.seconds
 
 
 def draining_clusters(
-    known: Iterable[ClusterKey], leaving: Iterable[DrainingCluster], routed: Collection[ClusterKey], now: float
+    known: Iterable[ClusterKey],
+    leaving: Iterable[DrainingCluster],
+    routed: Collection[ClusterKey],
+    now: float,
+    timeouts: Mapping[ClusterKey, float] = MappingProxyType({}),
 ) -> tuple[DrainingCluster, ...]:
-    """The clusters to keep although no route names them. One that is routed again is no departure."""
-    gone = {key: DrainingCluster(key) for key in known if key not in routed}
+    """The clusters to keep although no route names them. One that is routed again is no departure.
+
+    `timeouts`: how long a request to each may take, as its last route had it.
+    """
+    gone = {key: DrainingCluster(key, seconds=_seconds(timeouts.get(key))) for key in known if key not in routed}
     gone |= {draining.key: draining for draining in leaving if draining.key not in routed}
     return tuple(gone[key] for key in sorted(gone) if not gone[key].is_over(now))
 
 
+def _seconds(timeout: float | None) -> float:
+    return UNKNOWN_SECONDS if timeout is None else max(DRAIN_SECONDS, timeout + GRACE_SECONDS)
+
+
+def timeouts_of(routes: Iterable[Route]) -> dict[ClusterKey, float]:
+    """How long a request to each cluster may take."""
+    return {key: float(route.timeout_seconds) for route in routes for key in cluster_keys([route])}
+
+
 def confirmed(leaving: Iterable[DrainingCluster], now: float) -> tuple[DrainingCluster, ...]:
     """Envoy's routes name none of these now: their time runs."""
-    return tuple(DrainingCluster(one.key, now) if one.since is None else one for one in leaving)
+    return tuple(replace(one, since=now) if one.since is None else one for one in leaving)
 
 
 def next_end(leaving: Iterable[DrainingCluster]) -> float | None:
     """When the first departure is over, or None when nothing waits for that."""
-    ends = [one.since + DRAIN_SECONDS for one in leaving if one.since is not None]
+    ends = [one.since + one.seconds for one in leaving if one.since is not None]
     return min(ends, default=None)
 
 

@@ -19,7 +19,8 @@ from pathlib import Path
 from tidegate.router.bootstrap import RouterSettings, bootstrap
 from tidegate.router.draining import DrainPlan, DrainStep
 from tidegate.router.envoy_admin import EnvoyAdmin
-from tidegate.router.xds import CLUSTERS_FILE, ROUTES_FILE
+from tidegate.router.files import XdsDirectory
+from tidegate.router.xds import CLUSTERS_FILE, ROUTES_FILE, longest_timeout
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ class EnvoySettings:
             concurrency=int(environ.get("TIDEGATE_ENVOY_CONCURRENCY", "2")),
             drain=DrainPlan(
                 settle_seconds=float(environ.get("TIDEGATE_DRAIN_SECONDS", "10")),
-                limit_seconds=float(environ.get("TIDEGATE_DRAIN_LIMIT_SECONDS", "75")),
+                limit_seconds=float(environ.get("TIDEGATE_DRAIN_LIMIT_SECONDS", "3630")),
             ),
             log_level=environ.get("TIDEGATE_ENVOY_LOG_LEVEL", "warning"),
         )
@@ -121,17 +122,22 @@ class EnvoySupervisor:
     def _drain(self, envoy: "subprocess.Popen[bytes]") -> None:
         self._admin.fail_health()
         started = time.monotonic()
-        closed = False
+        plan, closed = self._drain_plan(), False
         logger.info("draining: no longer ready, going on for %.0f s", self._settings.drain.settle_seconds)
         while envoy.poll() is None:
             state = self._admin.state()
-            step = self._settings.drain.step(time.monotonic() - started, state.active_requests if state else None)
+            step = plan.step(time.monotonic() - started, state.active_requests if state else None)
             if step is DrainStep.STOP:
                 break
             if step is DrainStep.CLOSE and not closed:
                 closed = self._admin.close_listeners()
             time.sleep(POLL_SECONDS)
         _end(envoy)
+
+    def _drain_plan(self) -> DrainPlan:
+        """Nothing that is under way can take longer than the longest timeout of all routes."""
+        routes = XdsDirectory(Path(self._settings.router.xds_directory)).read(ROUTES_FILE) or {}
+        return self._settings.drain.within(longest_timeout(routes))
 
 
 def _end(envoy: "subprocess.Popen[bytes]") -> None:

@@ -16,12 +16,14 @@ from tidegate.router.cluster_lifecycle import (
     confirmed,
     draining_clusters,
     next_end,
+    timeouts_of,
 )
 from tidegate.router.envoy_admin import EnvoyState
 from tidegate.router.xds import (
     CLUSTERS_FILE,
     ENDPOINTS_PREFIX,
     ROUTES_FILE,
+    ClusterKey,
     KnownClusters,
     answerable,
     cluster_keys,
@@ -87,12 +89,14 @@ class Publisher:
         # Clusters of an agent that ran here before may still have requests: they leave in order too.
         self._known = read_clusters(before) if before else KnownClusters()
         self._leaving = draining_clusters(self._known.keys, (), (), clock())
+        self._timeouts: dict[ClusterKey, float] = {}
 
     def publish(self, world: RoutingSnapshot) -> Published:
         """Writes what differs and waits, within bounds, until Envoy has it. Raises OSError when the disk refuses."""
         now = self._clock()
         routed = cluster_keys(world.routes)
-        self._leaving = draining_clusters(self._known.keys, self._leaving, routed, now)
+        self._leaving = draining_clusters(self._known.keys, self._leaving, routed, now, self._timeouts)
+        self._timeouts = timeouts_of(world.routes)
         keys = routed | {draining.key for draining in self._leaving}
         watched = choose_eds_clusters(self._known.watched, keys, world.routes, self._limit)
         for key in sorted(watched):

@@ -6,6 +6,7 @@ reaches that revision or nobody; a revision's preview requests are never counted
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,7 +19,10 @@ Json = dict[str, Any]
 ROUTES_NAME = "tidegate"
 NO_MODEL = "no model at this host or path"
 NO_REVISION = "no such revision of this model"
+AMBIGUOUS = "models of this name are in more than one namespace: ask for NAME.NAMESPACE"
 SERVED_BY = "x-tidegate-served-by"
+TRAFFIC = "x-tidegate-traffic"
+"""Tells the model server how a request came: `live`, drawn by weight, or `preview`. What a client says is lost."""
 
 CLUSTERS_FILE = "clusters.json"
 ROUTES_FILE = "routes.json"
@@ -193,18 +197,17 @@ def _without_deserted(route: Route, endpoints: Mapping[Service, Collection[Endpo
 def routes_response(routes: Iterable[Route]) -> Json:
     """The RDS file: one virtual host for every model, and one for all other hosts that goes by path."""
     ordered = sorted(routes, key=lambda route: (route.namespace, route.name))
-    by_path = [
-        entry
-        for route in ordered
-        for entry in _entries(route, {"prefix": f"/{route.namespace}/{route.name}/"}, rewrite=True)
-    ]
+    by_path = [entry for route in ordered for entry in _entries_by_path(route)]
+    namespaces = Counter(route.name for route in ordered)
+    ambiguous = sorted(name for name, number in namespaces.items() if number > 1)
     configuration: Json = {
         "@type": _TYPE + "config.route.v3.RouteConfiguration",
         "name": ROUTES_NAME,
         # The port is left out of the comparison only; the model server still sees the Host that the client sent.
         "ignore_port_in_host_matching": True,
         "virtual_hosts": [
-            *(_virtual_host(route) for route in ordered),
+            *(_virtual_host(route, with_name=namespaces[route.name] == 1) for route in ordered),
+            *([_ambiguous(ambiguous)] if ambiguous else []),
             {"name": "paths", "domains": ["*"], "routes": [*by_path, _not_found({"prefix": "/"}, NO_MODEL)]},
         ],
     }
@@ -212,32 +215,70 @@ def routes_response(routes: Iterable[Route]) -> Json:
 
 
 def hosts(route: Route) -> list[str]:
-    """The Host names of a model, without ports."""
+    """The Host names of a model, without ports. In its own namespace a client may say the name alone.
+
+    The router doesn't know where a client is, so that is answered only while one namespace has a model of that name.
+    """
     short = f"{route.name}.{route.namespace}"
     return [short, f"{short}.svc", f"{short}.svc.cluster.local"]
 
 
-def _virtual_host(route: Route) -> Json:
+def _ambiguous(names: list[str]) -> Json:
+    return {"name": "ambiguous", "domains": names, "routes": [_not_found({"prefix": "/"}, AMBIGUOUS)]}
+
+
+def _virtual_host(route: Route, *, with_name: bool) -> Json:
     return {
         "name": f"{route.namespace}/{route.name}",
-        "domains": hosts(route),
+        "domains": [*hosts(route), *([route.name] if with_name else [])],
         "routes": _entries(route, {"prefix": "/"}, rewrite=False),
     }
 
 
+def _entries_by_path(route: Route) -> list[Json]:
+    whole: Json = {"path": f"/{route.namespace}/{route.name}"}
+    if route.preview_header:
+        # Nobody previews a model's front page; what names a revision must not reach another one, though.
+        whole["headers"] = [{"name": route.preview_header, "present_match": True, "invert_match": True}]
+    return [*_entries(route, {"prefix": f"{whole['path']}/"}, rewrite=True), _live(route, whole, rewrite=True)]
+
+
 def _entries(route: Route, match: Json, *, rewrite: bool) -> list[Json]:
     """Envoy takes the first entry that matches: a named revision, then an unknown one, then the split."""
+    if not route.preview_header:
+        return [_live(route, match, rewrite=rewrite)]
     header = route.preview_header
     previews = [
         {
             "match": {**match, "headers": [{"name": header, "string_match": {"exact": backend.revision}}]},
             "route": {"cluster": _key(route, backend).preview, **_action(route, rewrite)},
             **_served_by(backend),
+            **_marked("preview"),
         }
         for backend in sorted(route.backends, key=lambda backend: backend.revision)
     ]
     unknown = _not_found({**match, "headers": [{"name": header, "present_match": True}]}, NO_REVISION)
-    return [*previews, unknown, {"match": match, "route": {**_split(route), **_action(route, rewrite)}}]
+    return [*previews, unknown, _live(route, match, rewrite=rewrite)]
+
+
+def _live(route: Route, match: Json, *, rewrite: bool) -> Json:
+    return {"match": match, "route": {**_split(route), **_action(route, rewrite)}, **_marked("live")}
+
+
+def _marked(traffic: str) -> Json:
+    mark = {"header": {"key": TRAFFIC, "value": traffic}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+    return {"request_headers_to_add": [mark]}
+
+
+def longest_timeout(response: Mapping[str, Any]) -> float:
+    """Seconds that a request may take at most by an RDS file; 0 where it routes nothing."""
+    entries = (
+        entry
+        for configuration in response.get("resources", ())
+        for host in configuration["virtual_hosts"]
+        for entry in host["routes"]
+    )
+    return max((float(entry["route"]["timeout"].rstrip("s")) for entry in entries if "route" in entry), default=0.0)
 
 
 def _split(route: Route) -> Json:
