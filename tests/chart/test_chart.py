@@ -138,6 +138,14 @@ def test_the_router_can_read_its_environment(
     ) == expected
 
 
+def test_three_routers_on_a_node_have_inotify_instances_enough(render: Render) -> None:
+    (agent,) = [each for each in pods(render())["tidegate-router"]["containers"] if each["name"] == "agent"]
+    environment = {each["name"]: each.get("value", "") for each in agent["env"]}
+    own = 3  # Envoy's, beside one for each revision
+
+    assert 3 * (AgentSettings.from_env(environment).watched_limit + own) <= 128
+
+
 @pytest.mark.parametrize("plural", ["modeldeployments", "modelroutes"])
 def test_the_crds_are_installed_as_they_are_and_stay(plural: str, render: Render) -> None:
     source = yaml.safe_load((CRDS / f"{plural}.yaml").read_text())

@@ -37,6 +37,18 @@ def test_a_setting_that_makes_no_sense_is_refused_by_name(variable: str, value: 
         Settings.from_env({variable: value})
 
 
+@pytest.mark.parametrize(
+    ("environ", "seconds"),
+    [
+        pytest.param({}, 40.0, id="by default: the longest request, and a little more"),
+        pytest.param({"TIDEGATE_REQUEST_SECONDS": "600"}, 610.0, id="a model is given ten minutes to answer"),
+        pytest.param({"TIDEGATE_DRAIN_DEADLINE_SECONDS": "7"}, 7.0, id="as told"),
+    ],
+)
+def test_a_server_that_ends_waits_for(environ: dict[str, str], seconds: float) -> None:
+    assert Settings.from_env(environ).drain_deadline_seconds == seconds
+
+
 def test_on_a_laptop_the_files_name_is_the_models_name() -> None:
     settings = Settings.from_env({"TIDEGATE_MODEL_PATH": "digits.onnx"})
     assert (settings.model_name, settings.model_deployment, settings.revision) == ("digits", "local/digits", "local")

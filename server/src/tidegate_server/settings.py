@@ -60,6 +60,9 @@ def _sha256(environ: Environ, variable: str) -> str:
     return environ.get(variable, "").strip().lower()
 
 
+DRAIN_MARGIN_SECONDS = 5.0
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """All settings of `fetch` and `serve`: variable, default and bounds."""
@@ -108,7 +111,8 @@ class Settings:
     """How long a client may take to send a body, and to take in a response."""
     keepalive_seconds: int = _variable("KEEPALIVE_SECONDS", whole, 75)
     drain_seconds: float = _variable("DRAIN_SECONDS", number, 5)
-    drain_deadline_seconds: float = _variable("DRAIN_DEADLINE_SECONDS", number, 25)
+    drain_deadline: float | None = _variable("DRAIN_DEADLINE_SECONDS", auto, number, 0)
+    """None means: as long as a request may take that comes at the end of `drain_seconds`."""
     max_model_bytes: int = _variable("MAX_MODEL_BYTES", whole, 10 * GIBIBYTE)
     fetch_retry_seconds: float = _variable("FETCH_RETRY_SECONDS", number, 20)
     """How long transient failures are tried again; then the kubelet's own, slower backoff takes over."""
@@ -122,9 +126,16 @@ class Settings:
     def from_env(cls, environ: Environ) -> "Settings":
         """Raises BadSetting with a sentence that names the variable."""
         settings = cls(**{each.name: each.metadata["read"](environ) for each in fields(cls)})
-        drain, deadline = settings.drain_seconds, settings.drain_deadline_seconds
-        if deadline < drain:
+        drain, deadline = settings.drain_seconds, settings.drain_deadline
+        if deadline is not None and deadline < drain:
             raise BadSetting(
                 f"TIDEGATE_DRAIN_DEADLINE_SECONDS is {deadline:g}, less than TIDEGATE_DRAIN_SECONDS, which is {drain:g}"
             )
         return settings
+
+    @property
+    def drain_deadline_seconds(self) -> float:
+        """Seconds after SIGTERM at which what is still in flight is given up."""
+        if self.drain_deadline is not None:
+            return self.drain_deadline
+        return self.drain_seconds + self.request_seconds + DRAIN_MARGIN_SECONDS

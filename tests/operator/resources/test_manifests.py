@@ -20,6 +20,7 @@ from tidegate.model.spec import Batching, Model, Server
 from tidegate.model.traffic import RouteSettings, RouteState, TrafficSplit
 from tidegate.resources.model_route import bounded, read_route, route_manifest
 from tidegate.resources.ownership import Owner
+from tidegate.resources.pod import grace_seconds
 from tidegate.resources.revision import (
     controller_revision_manifest,
     deployment_manifest,
@@ -52,6 +53,25 @@ EVERYTHING = Snapshot(
 ON_A_CLAIM = replace(FREE, model=Model("pvc://models/digits/7", None, "unused"))
 IN_THE_IMAGE = replace(FREE, model=Model("image:///models/7", None), image="shop/digits:7")
 SPLIT = TrafficSplit.between("digits-81aa0b4c", REVISION, 25)
+
+
+@pytest.mark.parametrize(
+    ("request_seconds", "grace"),
+    [
+        pytest.param(None, 60, id="the server's own limit of 30 s"),
+        pytest.param("2", 60, id="never less than that"),
+        pytest.param("600", 630, id="ten minutes"),
+        pytest.param("0.5e3", 530, id="as the server reads it"),
+        pytest.param("1e9", 3660, id="an hour at most"),
+        pytest.param("nan", 60, id="a number that is none"),
+        pytest.param("soon", 60, id="no number: the server refuses it"),
+    ],
+)
+def test_a_pod_is_given_as_long_as_a_request_may_take(request_seconds: str | None, grace: int) -> None:
+    env = () if request_seconds is None else (("TIDEGATE_REQUEST_SECONDS", request_seconds),)
+    snapshot = Snapshot(Model("http://models/1", None), Server(None, {}, env), "server:1", 8082)
+
+    assert grace_seconds(snapshot) == grace
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 Who sees what is decided here: credentials, claims and proxies are the fetching container's, API keys the server's.
 """
 
+import math
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -32,7 +33,9 @@ HARDENED = {
     "capabilities": {"drop": ["ALL"]},
     "readOnlyRootFilesystem": True,
 }
-GRACE_SECONDS = 60
+REQUEST_SECONDS = "TIDEGATE_REQUEST_SECONDS"
+"""The server's setting: how long a request may take. It gives up none earlier when it ends."""
+LEAST_GRACE_SECONDS, LONGEST_GRACE_SECONDS = 60, 3660
 SECRET_MODE = 0o440
 """Readable by the pod's group, which the server runs as."""
 
@@ -61,6 +64,15 @@ _LOGIN_FILES = {
 }
 
 
+def grace_seconds(snapshot: Snapshot) -> int:
+    """How long a pod may take to end: as long as the longest request, and a little more. An idle one ends at once."""
+    try:
+        longest = float(dict(snapshot.server.env).get(REQUEST_SECONDS, "0"))
+        return max(LEAST_GRACE_SECONDS, min(LONGEST_GRACE_SECONDS, math.ceil(longest) + 30))
+    except (ValueError, OverflowError):
+        return LEAST_GRACE_SECONDS  # the server says what is wrong with it
+
+
 def pod_spec(namespace: str, name: str, revision: str, snapshot: Snapshot, pull_policy: str) -> Manifest:
     """Everything of the pod but its metadata."""
     common: Manifest = {"image": snapshot.image, "imagePullPolicy": pull_policy, "securityContext": HARDENED}
@@ -69,7 +81,7 @@ def pod_spec(namespace: str, name: str, revision: str, snapshot: Snapshot, pull_
     return {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "terminationGracePeriodSeconds": GRACE_SECONDS,
+        "terminationGracePeriodSeconds": grace_seconds(snapshot),
         "securityContext": {
             "runAsNonRoot": True,
             "runAsUser": SERVER_UID,
