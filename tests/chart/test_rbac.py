@@ -59,7 +59,8 @@ CALLED = {
     ("", "configmaps", "delete"): "act: ForgetRevision",
     ("", "pods", "list"): "observe.WATCHED",
     ("", "pods", "watch"): "observe.WATCHED",
-    ("", "events", "create"): "KubernetesCluster.emit",
+    ("", "events", "create"): "EventRecorder.emit",
+    ("", "events", "patch"): "EventRecorder.emit: one that says the same again",
 }
 CALLED_BY_THE_ROUTER = {
     ("tidegate.dev", "modelroutes", "list"): "router.agent: its informers",

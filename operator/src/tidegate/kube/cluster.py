@@ -9,7 +9,6 @@ from tidegate.kube.api import (
     CONFIG_MAPS,
     CONTROLLER_REVISIONS,
     DEPLOYMENTS,
-    EVENTS,
     MODEL_DEPLOYMENTS,
     PODS,
     SERVICES,
@@ -17,6 +16,7 @@ from tidegate.kube.api import (
     Manifest,
     Resource,
 )
+from tidegate.kube.event_recorder import EventRecorder
 from tidegate.kube.informer import Informer, Item, Key, Kind, Store
 from tidegate.kube.routers import Routers
 from tidegate.model.decision import Event
@@ -98,7 +98,7 @@ class Cluster(Protocol):
         """Makes the status of a ModelDeployment of this version exactly this. Raises ObjectGone if there is none."""
 
     def emit(self, about: Mapping[str, Any], event: Event, now: datetime) -> None:
-        """Posts a Kubernetes Event."""
+        """Posts a Kubernetes Event, or counts up one that says the same."""
 
 
 class Leadership(Protocol):
@@ -123,7 +123,7 @@ class KubernetesCluster:
         routers: Routers,
     ) -> None:
         self._api = api
-        self._identity = identity
+        self._events = EventRecorder(api, identity)
         self._leadership = leadership
         self._routers = routers
         routers.reported = self._routers_reported
@@ -270,7 +270,7 @@ class KubernetesCluster:
         return ObjectChanged(f"ModelDeployment {namespace}/{name} was written by somebody else meanwhile")
 
     def emit(self, about: Mapping[str, Any], event: Event, now: datetime) -> None:
-        self._api.create(EVENTS, _event(about, event, now, self._identity))
+        self._events.emit(about, event, now)
 
     def _must_lead(self, resource: Resource, namespace: str, name: str) -> None:
         if not self._leadership.held():
@@ -355,30 +355,3 @@ def _owner_of(manifest: Mapping[str, Any]) -> Owner:
     metadata = manifest["metadata"]
     controller = controller_of(manifest)
     return Owner(metadata["namespace"], metadata["labels"][MODEL_DEPLOYMENT], controller.uid if controller else "")
-
-
-def _event(about: Mapping[str, Any], event: Event, now: datetime, identity: str) -> Manifest:
-    metadata = about["metadata"]
-    at = now.strftime("%Y-%m-%dT%H:%M:%SZ")
-    return {
-        "apiVersion": "v1",
-        "kind": "Event",
-        "metadata": {"generateName": f"{metadata['name']}-", "namespace": metadata["namespace"]},
-        "involvedObject": {
-            "apiVersion": about["apiVersion"],
-            "kind": about["kind"],
-            "name": metadata["name"],
-            "namespace": metadata["namespace"],
-            "uid": metadata["uid"],
-            "resourceVersion": metadata.get("resourceVersion", ""),
-        },
-        "type": "Warning" if event.warning else "Normal",
-        "reason": event.reason,
-        "message": event.message[:1024],
-        "source": {"component": "tidegate", "host": identity},
-        "reportingComponent": "tidegate.dev/operator",
-        "reportingInstance": identity,
-        "firstTimestamp": at,
-        "lastTimestamp": at,
-        "count": 1,
-    }

@@ -1,0 +1,97 @@
+"""What is said again is counted up, and nothing floods a namespace."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+import pytest
+
+from tidegate.errors import ClusterUnavailable
+from tidegate.kube.api import KubernetesApi, Manifest, Resource
+from tidegate.kube.event_recorder import EventRecorder
+from tidegate.model.decision import Event
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+DIGITS = {
+    "apiVersion": "tidegate.dev/v1alpha1",
+    "kind": "ModelDeployment",
+    "metadata": {"name": "digits", "namespace": "shop", "uid": "u-1"},
+}
+AWAY = Event("MetricsUnavailable", "Prometheus is away", warning=True)
+SEEN = Event("MetricsSeen", "it is back")
+
+
+@dataclass
+class Events:
+    """The API server's Events; `writes` counts what was asked of it."""
+
+    stored: dict[str, Manifest] = field(default_factory=dict)
+    writes: int = 0
+
+    def create(self, resource: Resource, manifest: Mapping[str, Any]) -> Manifest:
+        self.writes += 1
+        name = f"{manifest['metadata']['generateName']}{self.writes}"
+        self.stored[name] = {**manifest, "metadata": {**manifest["metadata"], "name": name}}
+        return self.stored[name]
+
+    def merge(self, resource: Resource, namespace: str, name: str, patch: Mapping[str, Any]) -> Manifest:
+        self.writes += 1
+        if name not in self.stored:
+            raise ClusterUnavailable("there is none", 404)
+        self.stored[name] |= patch
+        return self.stored[name]
+
+    def told(self) -> list[tuple[str, int]]:
+        return [(event["reason"], event["count"]) for event in self.stored.values()]
+
+
+@pytest.fixture
+def events() -> Events:
+    return Events()
+
+
+@pytest.fixture
+def recorder(events: Events) -> EventRecorder:
+    return EventRecorder(cast(KubernetesApi, events), "operator-1")
+
+
+def test_what_comes_and_goes_is_two_events_and_not_many(recorder: EventRecorder, events: Events) -> None:
+    for tens in range(0, 60, 2):
+        recorder.emit(DIGITS, AWAY, NOW + timedelta(seconds=10 * tens))
+        recorder.emit(DIGITS, SEEN, NOW + timedelta(seconds=10 * tens + 10))
+
+    assert [reason for reason, _ in events.told()] == ["MetricsUnavailable", "MetricsSeen"]
+    assert events.writes <= 2 * 27
+
+
+def test_the_latest_message_and_time_are_told(recorder: EventRecorder, events: Events) -> None:
+    recorder.emit(DIGITS, AWAY, NOW)
+    recorder.emit(DIGITS, Event("MetricsUnavailable", "it is slow", warning=True), NOW + timedelta(minutes=1))
+    (event,) = events.stored.values()
+
+    assert (event["count"], event["message"]) == (2, "it is slow")
+    assert (event["firstTimestamp"], event["lastTimestamp"]) == ("2026-01-01T00:00:00Z", "2026-01-01T00:01:00Z")
+
+
+def test_the_same_after_a_long_time_is_another_event(recorder: EventRecorder, events: Events) -> None:
+    recorder.emit(DIGITS, AWAY, NOW)
+    recorder.emit(DIGITS, AWAY, NOW + timedelta(hours=1))
+
+    assert events.told() == [("MetricsUnavailable", 1), ("MetricsUnavailable", 1)]
+
+
+def test_an_event_that_was_deleted_is_posted_anew(recorder: EventRecorder, events: Events) -> None:
+    recorder.emit(DIGITS, AWAY, NOW)
+    events.stored.clear()
+    recorder.emit(DIGITS, AWAY, NOW + timedelta(minutes=1))
+
+    assert events.told() == [("MetricsUnavailable", 1)]
+
+
+def test_a_flood_of_one_reason_drops_none_of_another(recorder: EventRecorder, events: Events) -> None:
+    for second in range(100):
+        recorder.emit(DIGITS, AWAY, NOW + timedelta(seconds=second))
+    recorder.emit(DIGITS, Event("RolledBack", "it failed", warning=True), NOW + timedelta(seconds=100))
+
+    assert events.told() == [("MetricsUnavailable", 25), ("RolledBack", 1)]
