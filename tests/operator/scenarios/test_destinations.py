@@ -134,6 +134,29 @@ def test_keep_old_holds_past_the_deadline(spec_schema: Mapping[str, Any]) -> Non
     assert stable in world.names(DEPLOYMENTS)
 
 
+# --- stable is unwell -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("error_rate", [0.2, 1.0])
+def test_a_fix_is_released_although_the_live_model_fails(world: Disturbed, error_rate: float) -> None:
+    goes_bad(world, 1, error_rate)
+    world.run(60)
+    release(world, 2)
+    world.run(300)
+
+    assert world.status["history"][0]["outcome"] == "Promoted"
+
+
+def test_a_healthy_candidate_goes_on_although_stable_has_lost_its_pods(world: Disturbed) -> None:
+    release(world, 2, strategy={"canary": {"steps": [{"weight": 20, "minDuration": "1m"}, {"weight": 50}]}})
+    world.run(30)
+    world.dead = world.status["stable"]["revision"]
+    world.run(400)
+
+    assert world.status["history"][0]["outcome"] == "Promoted"
+    assert world.lost == 0
+
+
 # --- a newer spec -----------------------------------------------------------------------------------------------------
 
 
