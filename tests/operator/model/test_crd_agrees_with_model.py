@@ -12,8 +12,10 @@ import yaml
 from tidegate.decide import canary
 from tidegate.model import spec
 from tidegate.model.reasons import Outcome
+from tidegate.model.spec_defaults import filled
 from tidegate.model.units import parse_duration, parse_percent
 from tidegate.resources import names
+from tidegate.resources.crd_schema import with_defaults
 
 CRDS = Path(__file__).parents[3] / "crds"
 
@@ -95,3 +97,9 @@ def test_the_charts_crds_are_these_byte_for_byte() -> None:
     assert {path.name: path.read_bytes() for path in source.iterdir()} == {
         path.name: path.read_bytes() for path in CRDS.iterdir()
     }
+
+
+@pytest.mark.parametrize("strategy", [None, {"canary": {}}, {"blueGreen": {}}], ids=["none", "canary", "blue-green"])
+def test_the_defaults_in_code_are_those_of_the_crd(strategy: Mapping[str, Any] | None) -> None:
+    given = {"model": {"uri": "http://models/1"}, **({"strategy": strategy} if strategy is not None else {})}
+    assert filled(given) == with_defaults(schema_of("modeldeployments")["spec"], given)

@@ -101,9 +101,14 @@ def test_invalid_is(spec_schema: Mapping[str, Any], change: Mapping[str, Any], m
         ModelDeploymentSpec.parse(raw)
 
 
-def test_a_field_that_an_older_crd_lacks_is_named(spec_schema: Mapping[str, Any]) -> None:
+def test_a_field_that_an_older_crd_lacks_has_its_default(spec_schema: Mapping[str, Any]) -> None:
     raw = with_defaults(spec_schema, {"model": {"uri": "http://models/1"}})
+    whole = ModelDeploymentSpec.parse(raw)
     del raw["analysis"]["deadline"]
 
-    with pytest.raises(InvalidSpec, match="spec lacks the field 'deadline'; is the CRD older than the operator"):
-        ModelDeploymentSpec.parse(raw)
+    assert ModelDeploymentSpec.parse(raw) == whole
+
+
+def test_a_field_that_has_no_default_is_named_where_it_is_missing() -> None:
+    with pytest.raises(InvalidSpec, match="spec lacks the field 'uri'; is the CRD older than the operator"):
+        ModelDeploymentSpec.parse({"model": {}})

@@ -158,3 +158,42 @@ def test_what_happens_is_written_at_once(world: PartlyBlind) -> None:
     world.prometheus_up = False
     world.run(7)
     assert world.status["analysis"]["reason"] == "MetricsUnavailable"
+
+
+def spoil(world: World, **change: Any) -> None:
+    """The spec as an API server hands it over whose CRD isn't the operator's."""
+    assert world._deployment is not None
+    before = world._deployment
+    metadata = {**before["metadata"], "generation": before["metadata"]["generation"] + 1}
+    world._deployment = {**before, "metadata": metadata, "spec": {**before["spec"], **change}}
+
+
+def test_a_spec_that_cannot_be_read_holds_the_rollout_and_says_so(world: PartlyBlind) -> None:
+    spoil(world, progressDeadline="soon", model={"uri": "http://models/1"})
+    world.run(1200)
+
+    assert world.status["traffic"]["candidate"] == 50
+    assert world.condition("Stalled") == ("True", "InvalidSpec")
+    assert {each["observedGeneration"] for each in world.status["conditions"]} == {3}
+    assert len([line for line in world.transcript if "event InvalidSpec" in line]) == 1
+
+
+def test_a_failing_candidate_goes_back_while_the_spec_cannot_be_read(world: PartlyBlind) -> None:
+    spoil(world, progressDeadline="soon")
+    world.run(20)
+    turns(world, "http://models/failing")
+
+    assert rolled_back_within(world, 30) in BY_ERRORS
+    assert world.condition("Stalled") == ("True", "InvalidSpec")
+    assert world.condition("Ready")[0] == "True"
+
+
+def test_fields_that_the_crd_does_not_know_have_their_defaults(world: PartlyBlind) -> None:
+    assert world._deployment is not None
+    analysis = world._deployment["spec"]["analysis"]
+    spoil(world, analysis={name: value for name, value in analysis.items() if name not in ("dispersion", "latency")})
+    world.run(30)
+    assert world.condition("Stalled") == ("False", "Progressing")
+    turns(world, "http://models/failing")
+
+    assert rolled_back_within(world, 30) in BY_ERRORS

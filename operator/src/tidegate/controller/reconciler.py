@@ -12,7 +12,9 @@ from tidegate.controller.observe import observe
 from tidegate.controller.refusals import Refusals
 from tidegate.controller.restorations import Restorations
 from tidegate.controller.rivals import Rivals
+from tidegate.controller.specs import ReadableSpecs
 from tidegate.decide.rollout import decide
+from tidegate.decide.unreadable_spec import held, told, without_deadlines
 from tidegate.errors import InvalidSpec, LeadershipLost, ObjectGone, WriteRefused
 from tidegate.kube.api import Manifest
 from tidegate.kube.cluster import Cluster
@@ -44,6 +46,7 @@ class Reconciler:
     refusals: Refusals = field(default_factory=Refusals)
     restorations: Restorations = field(default_factory=Restorations)
     clock: ClockWatch = field(default_factory=ClockWatch)
+    specs: ReadableSpecs = field(default_factory=ReadableSpecs)
 
     def reconcile(self, namespace: str, name: str, now: datetime) -> timedelta | None:
         """One pass; gives back when to reconcile again, or None to wait for an event.
@@ -68,20 +71,29 @@ class Reconciler:
         self.refusals.forget(namespace, name)
         self.restorations.forget((namespace, name))
         self.clock.forget((namespace, name))
+        self.specs.forget(namespace, name)
         self.on_deletion(namespace, name)
 
     def _reconcile(self, manifest: Manifest, now: datetime) -> timedelta | None:
+        unreadable = ""
         try:
             observed = observe(self.cluster, self.settings, manifest, now)
+            self.specs.note(manifest)
         except InvalidSpec as error:
-            self._refuse(manifest, str(error), now)
-            return None
+            unreadable = str(error)
+            readable = self.specs.last(manifest)
+            if readable is None:
+                self._refuse(manifest, unreadable, now)
+                return None
+            observed = without_deadlines(observe(self.cluster, self.settings, {**manifest, "spec": readable}, now))
         self._check_writer(manifest, observed)
         key = observed.namespace, observed.name
         observed = replace(observed, restorations=self.restorations.of(key, observed.now))
         jump = self.clock.jump(key, observed.now, observed.recorded)
         judged = self.judge.judge(replace(observed, clock_jump=jump, refusal=self.refusals.told(key)))
-        decision = decide(judged)
+        decision = decide(held(judged, unreadable) if unreadable else judged)
+        if unreadable:
+            decision = told(judged, decision, observed.recorded, unreadable)
         for event in decision.events:
             log.info("%s/%s: %s: %s", judged.namespace, judged.name, event.reason, event.message)
         try:

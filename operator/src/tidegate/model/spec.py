@@ -1,6 +1,7 @@
 """What the user asked for, parsed once at the edge.
 
-Bounds and defaults are the CRD's (crds/modeldeployments.yaml): a spec that comes from the API server has every field.
+Bounds and defaults are the CRD's (crds/modeldeployments.yaml). Where that is older than the operator and fields are
+missing, the same defaults hold.
 """
 
 import math
@@ -12,6 +13,7 @@ from typing import Any, ClassVar
 from tidegate.errors import InvalidSpec
 from tidegate.model.api_fields import at
 from tidegate.model.reasons import Policy
+from tidegate.model.spec_defaults import filled
 from tidegate.model.traffic import RouteSettings
 from tidegate.model.units import parse_duration, parse_percent
 
@@ -238,7 +240,8 @@ class ModelDeploymentSpec:
 
     @classmethod
     def parse(cls, spec: Mapping[str, Any]) -> "ModelDeploymentSpec":
-        """Reads a spec with its defaults filled in. Raises InvalidSpec with a sentence that names the field."""
+        """Reads a spec. Raises InvalidSpec with a sentence that names the field."""
+        spec = filled(spec)
         try:
             return cls(
                 replicas=spec["replicas"],
@@ -297,7 +300,7 @@ def _strategy(raw: Mapping[str, Any]) -> Strategy:
 
 def _step(raw: Mapping[str, Any]) -> CanaryStep:
     replicas = PodCount.parse(raw["replicas"]) if "replicas" in raw else None
-    return CanaryStep(raw["weight"], parse_duration(raw["minDuration"]), replicas)
+    return CanaryStep(raw["weight"], parse_duration(raw.get("minDuration", "0s")), replicas)
 
 
 def _margin(raw: Mapping[str, str]) -> Margin:
@@ -340,7 +343,7 @@ def _query(raw: Mapping[str, Any]) -> OwnQuery:
         raw["query"],
         at_least=float(raw["min"]) if "min" in raw else None,
         at_most=float(raw["max"]) if "max" in raw else None,
-        on_failure=Policy(raw["onFailure"]),
+        on_failure=Policy(raw.get("onFailure", "Hold")),
     )
 
 

@@ -1,0 +1,31 @@
+"""The last spec of each ModelDeployment that could be read."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from tidegate.kube.api import Manifest
+
+Key = tuple[str, str]
+Spec = Mapping[str, Any]
+
+
+class ReadableSpecs:
+    """Remembers them for as long as the operator runs. One ModelDeployment is looked at by one thread at a time."""
+
+    def __init__(self) -> None:
+        self._last: dict[Key, tuple[str, Spec]] = {}
+
+    def note(self, manifest: Manifest) -> None:
+        """A manifest's spec could be read."""
+        metadata = manifest["metadata"]
+        self._last[metadata["namespace"], metadata["name"]] = (metadata["uid"], manifest["spec"])
+
+    def last(self, manifest: Manifest) -> Spec | None:
+        """The last one that was read of this very object; None where there is none."""
+        metadata = manifest["metadata"]
+        uid, spec = self._last.get((metadata["namespace"], metadata["name"]), ("", None))
+        return spec if uid == metadata["uid"] else None
+
+    def forget(self, namespace: str, name: str) -> None:
+        """Of an object that there is no more."""
+        self._last.pop((namespace, name), None)

@@ -1,0 +1,51 @@
+"""While a spec can't be read, what is under way is judged on by the last one that could be. Pure.
+
+Nothing begins, advances or ends by a deadline then; a rollback does what it always does.
+"""
+
+from dataclasses import replace
+
+from tidegate.model import actions
+from tidegate.model.decision import Decision, Event
+from tidegate.model.evidence import Answer
+from tidegate.model.observation import Observation
+from tidegate.model.reasons import ConditionType, Phase, Policy, Reason
+from tidegate.model.status import Condition, Status
+
+
+def without_deadlines(seen: Observation) -> Observation:
+    """The observation, by a spec that doesn't end a rollout for want of a verdict."""
+    analysis = replace(seen.spec.analysis, on_inconclusive=Policy.HOLD, on_metrics_unavailable=Policy.HOLD)
+    return replace(seen, spec=replace(seen.spec, analysis=analysis))
+
+
+def held(judged: Observation, message: str) -> Observation:
+    """The observation, with a verdict that rolls back or holds."""
+    if judged.verdict.answer is Answer.WORSE:
+        return judged
+    verdict = replace(judged.verdict, answer=Answer.CANNOT_SEE, reason=Reason.INVALID_SPEC, message=message)
+    return replace(judged, verdict=verdict)
+
+
+def told(seen: Observation, decision: Decision, recorded: Status, message: str) -> Decision:
+    """The decision, with a status and an Event that say what is wrong with the spec."""
+    stalled = Condition(ConditionType.STALLED, "True", Reason.INVALID_SPEC, message, seen.now, seen.generation)
+    before = recorded.condition(ConditionType.STALLED)
+    if before and before.status == stalled.status:
+        stalled = replace(stalled, since=before.since)
+    conditions = (*(each for each in decision.status.conditions if each.type != ConditionType.STALLED), stalled)
+    status = replace(decision.status, conditions=conditions, phase=Phase.INVALID, message=message)
+    is_new = before is None or before.message != message
+    return replace(
+        decision,
+        status=status,
+        actions=tuple(
+            actions.RecordStatus(status) if isinstance(action, actions.RecordStatus) else action
+            for action in decision.actions
+            if not isinstance(action, actions.RecordStatus) or status != recorded
+        ),
+        events=(
+            *(event for event in decision.events if event.reason != Reason.INVALID_SPEC),
+            *((Event(Reason.INVALID_SPEC, message, warning=True),) if is_new else ()),
+        ),
+    )
