@@ -8,7 +8,7 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tidegate
 OWN_UV := $(CACHE)/uv-$(UV_VERSION)/bin/uv
 UV := $(or $(shell command -v uv 2>/dev/null),$(OWN_UV))
 BIN := .venv/bin
-WITHOUT_PROGRAMS := not e2e and not apiserver and not prometheus and not helm and not router and not sources
+WITHOUT_PROGRAMS := not e2e and not disturbed and not apiserver and not prometheus and not helm and not router and not sources
 
 .PHONY: help
 help: ## List the targets
@@ -38,12 +38,16 @@ fmt: setup ## Format the code, and mend what the linter can mend
 
 .PHONY: test
 test: setup ## All tests, end to end on a real cluster included
-	$(BIN)/pytest -m "not e2e"
+	$(BIN)/pytest -m "not e2e and not disturbed"
 	$(BIN)/pytest -m e2e
 
 .PHONY: e2e
 e2e: setup ## The end-to-end tests alone, one file per promise
 	$(BIN)/pytest -m e2e
+
+.PHONY: e2e-disturbed
+e2e-disturbed: setup ## Bad releases on a real cluster in which other things go wrong too; ARGS="-k frozen" for a part
+	$(BIN)/pytest -m disturbed $(ARGS)
 
 .PHONY: test-fast
 test-fast: setup ## The tests that need nothing but Python

@@ -1,12 +1,9 @@
 """Where it is measured: the demo's cluster, with Prometheus and the chart set to one scrape interval after another."""
 
-import json
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.progress import Progress
@@ -15,10 +12,7 @@ from tidegate_demo.cluster import node
 from tidegate_demo.cluster.contexts import DemoCluster, OneNode, choose, ensure_prometheus
 from tidegate_demo.cluster.errors import ClusterError
 from tidegate_demo.cluster.layout import cache_folder
-from tidegate_demo.cluster.programs import HELM, obtain
 from tidegate_demo.kubectl import Kubectl
-
-HELM_SECONDS = 180
 
 
 @dataclass(frozen=True)
@@ -43,7 +37,7 @@ class Testbed:
         progress.note(f"setting Prometheus and the operator to a scrape every {seconds} s")
         try:
             prometheus = ensure_prometheus(self.cluster, seconds)
-            _install(self.cluster, values(self.cluster.image_prefix, prometheus, self.build, seconds))
+            place.install_chart(self.cluster, prometheus, self.build, {"prometheus.scrapeIntervalSeconds": seconds})
         except ClusterError as error:
             raise BenchmarkError(f"no scrape every {seconds} s: {error}") from error
 
@@ -88,24 +82,3 @@ def folder() -> Path:
 def demo_folder() -> Path:
     """Where the demo keeps its models."""
     return cache_folder() / "demo"
-
-
-def values(image_prefix: str, prometheus: str, build: str, scrape: int) -> dict[str, Any]:
-    """The demo's values of the chart, but for the scrape interval."""
-    of_the_demo = place.chart_values(image_prefix, prometheus, build)
-    return {**of_the_demo, "prometheus": {**of_the_demo["prometheus"], "scrapeIntervalSeconds": scrape}}
-
-
-def _install(cluster: DemoCluster, given: dict[str, Any]) -> None:
-    """What `place.install_chart` does, which knows only the demo's own scrape interval."""
-    context = ("--kube-context", cluster.context) if cluster.context else ()
-    command = (
-        str(obtain(HELM)),
-        *("--kubeconfig", str(cluster.kubeconfig), *context),
-        *("upgrade", "--install", place.RELEASE, str(place.CHART)),
-        *("--namespace", place.RELEASE_NAMESPACE, "--create-namespace", "--wait", "--timeout", f"{HELM_SECONDS}s"),
-        *("--values", "-"),
-    )
-    done = subprocess.run(command, input=json.dumps(given), capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise ClusterError(f"`helm` failed: {done.stderr.strip()}")

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,8 +46,9 @@ class Stage:
         self.apply_model(model, **spec)
 
     def apply_model(self, model: Mapping[str, Any], **spec: Any) -> None:
-        """kubectl apply of any model."""
+        """kubectl apply of any model. What is None isn't stated."""
         whole = {"replicas": 2, "strategy": CANARY, "analysis": ANALYSIS, **spec, "model": model}
+        whole = {name: value for name, value in whole.items() if value is not None}
         manifest = {
             "apiVersion": "tidegate.dev/v1alpha1",
             "kind": "ModelDeployment",
@@ -131,17 +132,17 @@ class Stage:
         finally:
             running.stop()
 
-    def outcomes(self, running: RunningLoad) -> dict[Outcome, list[Request]]:
+    def outcomes(self, requests: Iterable[Request]) -> dict[Outcome, list[Request]]:
         """What became of the requests of a load that has ended."""
         answers = answers_by_revision(self.models, self.versions)
         sorted_out: dict[Outcome, list[Request]] = {became: [] for became in Outcome}
-        for request in running.requests:
+        for request in requests:
             sorted_out[outcome(request, answers)].append(request)
         return sorted_out
 
     def nothing_lost(self, running: RunningLoad) -> dict[Outcome, list[Request]]:
         """Asserts that the machinery failed no request and that no answer is another model's."""
-        outcomes = self.outcomes(running)
+        outcomes = self.outcomes(running.requests)
         assert len(running.requests) > 100
         assert outcomes[Outcome.LOST] == []
         assert outcomes[Outcome.WRONG] == []

@@ -22,6 +22,7 @@ NAMESPACE, NAME = "demo", "digits"
 HOST = f"{NAME}.{NAMESPACE}"
 IMAGE_TAG = "demo"
 SCRAPE_SECONDS = 2
+NO_SETTINGS: Mapping[str, object] = {}
 HOST_ADDRESS = "TIDEGATE_HOST_ADDRESS"
 REPOSITORY = Path(__file__).resolve().parents[3]
 CHART = REPOSITORY / "charts" / "tidegate"
@@ -68,16 +69,22 @@ def build_of(images: Mapping[str, str]) -> str:
     return next((digest for name, digest in images.items() if name.endswith(f"operator:{IMAGE_TAG}")), "")
 
 
-def install_chart(cluster: DemoCluster, prometheus: str, build: str = "") -> None:
-    """Installs or upgrades the chart; returns when operator and router are ready. Raises ClusterError."""
+def install_chart(
+    cluster: DemoCluster, prometheus: str, build: str = "", settings: Mapping[str, object] = NO_SETTINGS
+) -> None:
+    """Installs or upgrades the chart; returns when operator and router are ready. Raises ClusterError.
+
+    `settings` are further values of the chart by their path, such as `operator.replicas`.
+    """
     context = ("--kube-context", cluster.context) if cluster.context else ()
+    further = [part for path, value in settings.items() for part in ("--set-json", f"{path}={json.dumps(value)}")]
     with step("Installing the chart with Helm"):
         _output(
             str(obtain(HELM)),
             *("--kubeconfig", str(cluster.kubeconfig), *context),
             *("upgrade", "--install", RELEASE, str(CHART)),
             *("--namespace", RELEASE_NAMESPACE, "--create-namespace", "--wait", "--timeout", "3m"),
-            *("--values", "-"),
+            *("--values", "-", *further),
             given=json.dumps(chart_values(cluster.image_prefix, prometheus, build)),
         )
 

@@ -7,7 +7,6 @@ import pytest
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.releases import __main__ as command
-from benchmarks.releases import testbed
 from benchmarks.releases.results import Measured
 from benchmarks.releases.scenarios import Scenario, equal, failing, slow
 from benchmarks.report_page import ReportSection
@@ -79,10 +78,3 @@ def test_write_puts_the_report_into_the_page(
     monkeypatch.setattr(command, "SECTION", section)
     assert command.main(["--write"]) == 0
     assert "median 7.0 s" in there.read_text()
-
-
-def test_the_chart_has_the_demos_values_but_for_the_scrape_interval() -> None:
-    given = testbed.values("docker.io/tidegate/", "http://198.19.0.9:9090", "abc", 5)
-    assert given["prometheus"] == {"url": "http://198.19.0.9:9090", "scrapeIntervalSeconds": 5}
-    assert given["podAnnotations"] == {"tidegate.dev/build": "abc"}
-    assert given["image"] == {"repository": "docker.io/tidegate/operator", "tag": "demo"}

@@ -79,11 +79,8 @@ def test_prometheus_may_look_for_pods_and_nothing_else() -> None:
 
 def test_another_configuration_or_image_starts_another_pod() -> None:
     def annotation(scrape_interval: float, digest: str) -> str:
-        (deployment,) = [
-            manifest
-            for manifest in prometheus.manifests(scrape_interval, "image", digest)
-            if manifest["kind"] == "Deployment"
-        ]
+        wanted = prometheus.manifests(prometheus.scrape_config(scrape_interval), "image", digest)
+        (deployment,) = [manifest for manifest in wanted if manifest["kind"] == "Deployment"]
         return str(deployment["spec"]["template"]["metadata"]["annotations"]["tidegate.dev/demo-content"])
 
     assert len({annotation(2, "a"), annotation(1, "a"), annotation(2, "b")}) == 3

@@ -211,20 +211,30 @@ def cluster_address(cluster: DemoCluster, namespace: str, service: str) -> str:
 
 
 def ensure_prometheus(cluster: DemoCluster, scrape_interval: float = 2.0) -> str:
-    """Brings Prometheus up in the cluster and waits for it. Returns its address for programs in the cluster.
+    """Brings Prometheus up in the cluster and waits for it. Returns its address for programs in the cluster."""
+    return ensure_prometheus_with(cluster, prometheus.scrape_config(scrape_interval))
+
+
+def ensure_prometheus_with(cluster: DemoCluster, config: str) -> str:
+    """As `ensure_prometheus`, with a configuration file of the caller's own.
 
     The address is a number and no name, since the one-node cluster has no DNS.
     """
-    image, digest = prometheus.UPSTREAM_IMAGE, ""
-    if isinstance(cluster, OneNode):
-        image, digest = images.PROMETHEUS_IMAGE, images.prometheus_image().digest
-    wanted = prometheus.manifests(scrape_interval, image, digest)
+    image, digest = prometheus_image(cluster)
+    wanted = prometheus.manifests(config, image, digest)
     kubectl(cluster, "apply", "--server-side", "--filename", "-", given=yaml.safe_dump_all(wanted))
     with step("Starting Prometheus"):
         what = f"deployment/{prometheus.NAME}"
         patience = f"--timeout={READY_WITHIN}s"
         kubectl(cluster, "--namespace", prometheus.NAMESPACE, "rollout", "status", what, patience)
     return f"http://{cluster_address(cluster, prometheus.NAMESPACE, prometheus.NAME)}:{prometheus.PORT}"
+
+
+def prometheus_image(cluster: DemoCluster) -> tuple[str, str]:
+    """The image's name in this cluster, and the digest of what we built it from, where we did."""
+    if isinstance(cluster, OneNode):
+        return images.PROMETHEUS_IMAGE, images.prometheus_image().digest
+    return prometheus.UPSTREAM_IMAGE, ""
 
 
 def _output(*command: str) -> str:

@@ -18,12 +18,11 @@ LABELS = {"app.kubernetes.io/name": NAME, "app.kubernetes.io/part-of": "tidegate
 Manifest = dict[str, Any]
 
 
-def manifests(scrape_interval: float, image: str, image_digest: str = "") -> list[Manifest]:
-    """Everything that Prometheus needs, in the order to apply; `scrape_interval` in seconds.
+def manifests(config: str, image: str, image_digest: str = "") -> list[Manifest]:
+    """Everything that Prometheus needs, in the order to apply; `config` is its own configuration file.
 
     `image_digest` tells two contents of one image name apart; another one starts a new pod, as another config does.
     """
-    config = scrape_config(scrape_interval)
     content = hashlib.sha256(f"{config}{image_digest}".encode()).hexdigest()[:16]
     return [namespace(), *access(), config_map(config), deployment(image, content), service()]
 

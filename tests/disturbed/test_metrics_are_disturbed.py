@@ -1,0 +1,71 @@
+"""A bad release goes back whatever the Prometheus is like."""
+
+import pytest
+
+from tests.disturbed.conftest import Tidegate
+from tests.disturbed.monitoring import Monitoring
+from tests.disturbed.servers import Hanging, listening
+from tests.disturbed.trial import Trial
+from tests.e2e.stage import ANALYSIS
+
+SLOW_SCRAPE = 15
+LAG_SECONDS = 20
+QUERY = 'vector(0.95) or never_answered{revision="{{candidate}}"}'
+
+
+@pytest.mark.disturbed("PodMonitor labels")
+def test_labels_of_pod_monitors(trial: Trial, tidegate: Tidegate, monitoring: Monitoring) -> None:
+    tidegate.install(monitoring.by_pod_monitors())
+    trial.go_live()
+    with trial.loaded():
+        trial.release_bad()
+        status = trial.until_rolled_back()
+
+    trial.nothing_lost()
+    assert status["history"][0]["reason"] == "ErrorRateWorse"
+
+
+@pytest.mark.disturbed("Two Prometheus replicas")
+def test_two_prometheus_replicas_answer_in_turn(trial: Trial, tidegate: Tidegate, monitoring: Monitoring) -> None:
+    with monitoring.pair(SLOW_SCRAPE) as url:
+        tidegate.install(url, prometheus__scrapeIntervalSeconds=SLOW_SCRAPE)
+        analysis = {**ANALYSIS, "interval": f"{SLOW_SCRAPE}s"}
+        trial.go_live(analysis=analysis)
+        with trial.loaded():
+            trial.release_bad(analysis=analysis)
+            status = trial.until_rolled_back()
+
+    trial.nothing_lost()
+    assert status["history"][0]["reason"] == "ErrorRateWorse"
+
+
+@pytest.mark.disturbed("Samples 20 s late")
+def test_samples_come_late(trial: Trial, tidegate: Tidegate, monitoring: Monitoring) -> None:
+    with monitoring.behind_remote_write(LAG_SECONDS) as url:
+        tidegate.install(url)
+        trial.go_live()
+        with trial.loaded():
+            trial.release_bad()
+            status = trial.until_rolled_back()
+
+    trial.nothing_lost()
+    assert status["history"][0]["reason"] == "ErrorRateWorse"
+
+
+@pytest.mark.disturbed("An own query that hangs")
+def test_an_own_query_hangs(trial: Trial, tidegate: Tidegate, monitoring: Monitoring) -> None:
+    query = {"name": "accuracy", "query": QUERY, "min": "0.9"}
+    analysis = {**ANALYSIS, "queries": [query]}
+    prometheus = Hanging(monitoring.usual(), "never_answered")
+    with listening(monitoring.host, prometheus.handle) as address:
+        tidegate.install(f"http://{address}")
+        trial.go_live(analysis=analysis)
+        with trial.loaded():
+            trial.release_bad(analysis=analysis)
+            prometheus.begin()  # before any traffic it was asked about stable, and had to answer
+            status = trial.until_rolled_back()
+        prometheus.end()
+
+    trial.nothing_lost()
+    assert prometheus.unanswered
+    assert status["history"][0]["reason"] == "ErrorRateWorse"
