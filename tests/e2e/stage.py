@@ -22,6 +22,7 @@ BLUE_GREEN: Mapping[str, Any] = {"blueGreen": {"verifyFor": "5s", "keepOld": "15
 # The tail of the latency belongs to the machine, which runs a whole Kubernetes beside the models.
 # And the models are meant to answer otherwise: each is another classifier, and a better one is a surer one.
 ANALYSIS = {
+    "bake": "10s",
     "errorRate": {"accept": {"absolute": "1%"}},
     "latency": {"quantiles": [50, 90]},
     "predictions": {"onDrift": "Ignore"},

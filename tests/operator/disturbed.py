@@ -1,6 +1,7 @@
 """A simulated world in which things go wrong that aren't the model's fault."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from tests.operator.world import World
@@ -20,6 +21,7 @@ class Disturbed(World):
     deployments_are_refused = False
     route_is_refused = False
     creation_is_refused = False
+    _set_by = timedelta()
     diverted = 0.0
     """The part of the second revision's requests that the routers give to the first one."""
 
@@ -28,6 +30,15 @@ class Disturbed(World):
         """Of the route as it is."""
         version: str = self._objects[(MODEL_ROUTES, "digits")]["metadata"]["resourceVersion"]
         return version
+
+    def set_clocks(self, by: timedelta) -> None:
+        """All clocks are set, and nothing else changes."""
+        self.now += by
+        self._set_by += by
+        self._created_at = {name: at + by for name, at in self._created_at.items()}
+
+    def steady(self) -> float:
+        return (self.now - self._set_by).timestamp()
 
     def _ready(self, revision: str) -> int:
         if revision == self.dead:

@@ -1,6 +1,7 @@
 """Deadlines count the time without progress; neither a pause nor an outage decides anything; what is stuck says so."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -108,6 +109,31 @@ def test_a_deadline_does_not_count_an_outage(world: Disturbed) -> None:
 
     world.run(240)
     assert world.status["history"][0]["reason"] == "DeadlineExceeded"
+
+
+@pytest.mark.parametrize("hours", [1, -1], ids=["forward", "back"])
+@pytest.mark.parametrize("policy", ["Promote", "Rollback"])
+def test_a_clock_that_is_set_decides_nothing(world: Disturbed, policy: str, hours: int) -> None:
+    world.rps = 1
+    release(world, 2, analysis={"onInconclusive": policy, "deadline": "30m"})
+    world.run(60)
+    world.set_clocks(timedelta(hours=hours))
+    world.run(120)
+
+    assert world.status.get("history", []) == []
+    assert world.status["rollout"]["shifts"][-1]["weight"] == 50
+    assert [line for line in world.transcript if "event ClockJumped" in line]
+
+
+@pytest.mark.parametrize("hours", [1, -1], ids=["forward", "back"])
+def test_a_failing_model_goes_back_although_the_clock_was_set(world: Disturbed, hours: int) -> None:
+    release(world, 2)
+    world.run(60)
+    world.set_clocks(timedelta(hours=hours))
+    world.models = {**world.models, "http://models/2": Behaviour(error_rate=1.0)}
+    world.run(60)
+
+    assert world.status["history"][0]["outcome"] == "RolledBack"
 
 
 # --- what is stuck ----------------------------------------------------------------------------------------------------
