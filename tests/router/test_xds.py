@@ -216,3 +216,20 @@ def test_a_revision_without_pods_gives_its_share_away(endpoints: set[str], expec
     [route] = answerable([SENTIMENT], known)
 
     assert tuple(backend.weight for backend in route.backends) == expected
+
+
+@pytest.mark.parametrize(
+    ("leaving", "expected"),
+    [
+        pytest.param({"sentiment-aaaaaaaa"}, (0, 25), id="its pods are ending: the others have ready ones"),
+        pytest.param({"sentiment-aaaaaaaa", "sentiment-bbbbbbbb"}, (75, 25), id="all are ending, and go on"),
+    ],
+)
+def test_a_revision_whose_pods_are_all_ending_gives_its_share_away(
+    leaving: set[str], expected: tuple[int, int]
+) -> None:
+    known = {Service("shop", backend.revision): (Endpoint("10.0.0.1", 8080),) for backend in SENTIMENT.backends}
+
+    [route] = answerable([SENTIMENT], known, {Service("shop", revision) for revision in leaving})
+
+    assert tuple(backend.weight for backend in route.backends) == expected

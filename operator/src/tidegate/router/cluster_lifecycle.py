@@ -27,6 +27,8 @@ class RoutingSnapshot:
     versions: Mapping[str, int]
     """By namespace that is followed, or '' for all: `routes` has every ModelRoute up to this resourceVersion."""
     endpoints: Mapping[Service, tuple[Endpoint, ...]]
+    leaving: frozenset[Service] = frozenset()
+    """Those whose endpoints are all of pods that are ending."""
 
 
 @dataclass(frozen=True)

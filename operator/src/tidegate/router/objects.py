@@ -79,3 +79,10 @@ def endpoints_by_service(slices: Iterable[Slice]) -> dict[Service, tuple[Endpoin
         ready.setdefault(found.service, set()).update(found.ready)
         leaving.setdefault(found.service, set()).update(found.leaving)
     return {service: tuple(sorted(ready[service] or leaving[service])) for service in ready}
+
+
+def leaving_services(slices: Iterable[Slice]) -> frozenset[Service]:
+    """The Services whose every pod that still answers is ending."""
+    listed = list(slices)
+    ready = {found.service for found in listed if found.ready}
+    return frozenset(found.service for found in listed if found.leaving and found.service not in ready)

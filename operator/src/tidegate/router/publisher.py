@@ -104,7 +104,7 @@ class Publisher:
                 endpoints_file(key.service), endpoints_response(key.service, world.endpoints.get(key.service, ()))
             )
         clusters = clusters_response(keys, watched, world.endpoints, self._files.path)
-        routes = routes_response(answerable(world.routes, world.endpoints))
+        routes = routes_response(answerable(world.routes, world.endpoints, world.leaving))
         clusters_taken = self._put(
             CLUSTERS_FILE, clusters, lambda state: state.clusters_version == version_of(clusters)
         )

@@ -8,7 +8,7 @@ from tidegate.kube.informer import Informer, Item, Kind
 from tidegate.resources.model_route import Route, read_route
 from tidegate.resources.router_report import EVERY_NAMESPACE
 from tidegate.router.cluster_lifecycle import RoutingSnapshot
-from tidegate.router.objects import endpoints_by_service, read_slice
+from tidegate.router.objects import endpoints_by_service, leaving_services, read_slice
 
 SILENCE_SECONDS = 300.0
 """A watch that says nothing for this long is dead: the server ends and reopens it every minute."""
@@ -59,11 +59,13 @@ class RoutingCache:
             return None
         found = {informer.namespace or EVERY_NAMESPACE: informer.store.all() for informer in self._routes}
         routes = [route for listed in found.values() for route, _ in listed]
+        slices = [each for informer in self._slices for each in informer.store.all()]
         return RoutingSnapshot(
             routes=tuple(sorted(routes, key=lambda route: (route.namespace, route.name))),
             # Changes come in the order of their versions: whoever has the newest has all before it.
             versions={where: max((version for _, version in listed), default=0) for where, listed in found.items()},
-            endpoints=endpoints_by_service(each for informer in self._slices for each in informer.store.all()),
+            endpoints=endpoints_by_service(slices),
+            leaving=leaving_services(slices),
         )
 
     def is_healthy(self) -> bool:

@@ -7,7 +7,7 @@ reaches that revision or nobody; a revision's preview requests are never counted
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Set
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -173,25 +173,27 @@ def _assignment_name(service: Service) -> str:
     return f"{service.namespace}/{service.name}"
 
 
-def answerable(routes: Iterable[Route], endpoints: Mapping[Service, Collection[Endpoint]]) -> list[Route]:
-    """The routes as far as somebody can answer: a revision without any pod gives its share to the others.
+def answerable(
+    routes: Iterable[Route], endpoints: Mapping[Service, Collection[Endpoint]], leaving: Set[Service] = frozenset()
+) -> list[Route]:
+    """The routes as far as somebody can answer: a revision without a ready pod gives its share to the others.
 
-    Its requests would be lost otherwise. The operator sees the same: it holds the rollout, or ends it if the pods
-    crashed. By the preview header the revision can still be asked, and the answer says that nobody is there.
+    Its requests would be lost otherwise: now, or as soon as the last of its pods that are ending (`leaving`) has ended,
+    which nobody hears of in time. Where no revision has a ready pod, those that are ending go on. The operator sees the
+    same: it holds the rollout, or ends it if the pods crashed. By the preview header the revision can still be asked,
+    and the answer says that nobody is there.
     """
-    return [_without_deserted(route, endpoints) for route in routes]
+    answering = {service for service, found in endpoints.items() if found}
+    return [_among(route, answering - leaving) or _among(route, answering) or route for route in routes]
 
 
-def _without_deserted(route: Route, endpoints: Mapping[Service, Collection[Endpoint]]) -> Route:
-    deserted = {
-        backend.revision for backend in route.backends if not endpoints.get(Service(route.namespace, backend.revision))
-    }
-    if all(backend.weight == 0 or backend.revision in deserted for backend in route.backends):
-        return route
+def _among(route: Route, services: Set[Service]) -> Route | None:
+    """The route with the shares of these revisions alone; None where they have none."""
     backends = tuple(
-        backend._replace(weight=0) if backend.revision in deserted else backend for backend in route.backends
+        backend if Service(route.namespace, backend.revision) in services else backend._replace(weight=0)
+        for backend in route.backends
     )
-    return replace(route, backends=backends)
+    return replace(route, backends=backends) if any(backend.weight for backend in backends) else None
 
 
 def routes_response(routes: Iterable[Route]) -> Json:
