@@ -23,7 +23,7 @@ SKIPPED = {".venv", ".git", ".pytest_cache", "build"}
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 CODE = re.compile(r"^```.*?^```|`[^`\n]*`", re.DOTALL | re.MULTILINE)
 SOURCE = re.compile(r"`([\w.-]+/[\w./-]+\.(?:py|toml|tpl|proto))`")
-TARGET = re.compile(r"(?:`|^    )make ([a-z-]+)", re.MULTILINE)
+TARGET = re.compile(r"(?:`|^    )make ([a-z0-9-]+)", re.MULTILINE)
 NAME = re.compile(r"\(`(\w+)`")
 HEADING = re.compile(r"^#+ +(.+)$", re.MULTILINE)
 
@@ -63,7 +63,7 @@ def test_every_source_that_a_document_names_is_there(document: Path) -> None:
 
 @pytest.mark.parametrize("document", documents(), ids=lambda path: path.relative_to(REPOSITORY).as_posix())
 def test_every_target_that_a_document_names_is_in_the_makefile(document: Path) -> None:
-    targets = set(re.findall(r"^([a-z-]+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z0-9-]+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE))
     assert set(TARGET.findall(document.read_text())) - targets == set()
 
 
