@@ -179,6 +179,23 @@ def observations(draw: st.DrawFn) -> Observation:
     )
 
 
+@st.composite
+def returns(draw: st.DrawFn) -> Observation:
+    """A rollout to a revision that was stable a short while ago, which gets all traffic in one shift."""
+    seen = draw(observations())
+    rollout = seen.recorded.rollout
+    if rollout is None:
+        return seen
+    shifted = draw(st.booleans())
+    rollout = replace(
+        rollout,
+        fast_track=True,
+        step=seen.spec.strategy.step_of_all if shifted else 0,
+        shifts=(Shift(rollout.step_started_at, 100),) if shifted else (),
+    )
+    return replace(seen, recorded=replace(seen.recorded, rollout=rollout))
+
+
 def shifts_of(decision: Decision) -> list[TrafficSplit]:
     return [action.split for action in decision.actions if isinstance(action, ShiftTraffic)]
 
@@ -290,7 +307,7 @@ def serving(seen: Observation) -> list[str]:
     return [name for name, weight in seen.split or () if weight > 0 and seen.state(name).ready > 0]
 
 
-@given(observations())
+@given(st.one_of(observations(), returns()))
 @settings(max_examples=100, deadline=None)
 def test_nothing_stands_before_what_takes_traffic_away(seen: Observation) -> None:
     decision = decide(seen)
@@ -300,7 +317,7 @@ def test_nothing_stands_before_what_takes_traffic_away(seen: Observation) -> Non
             assert decision.actions[0] == ShiftTraffic(split)
 
 
-@given(observations())
+@given(st.one_of(observations(), returns()))
 @settings(max_examples=100, deadline=None)
 def test_no_traffic_goes_where_no_ready_pod_is_while_somebody_answers(seen: Observation) -> None:
     decision = decide(seen)
@@ -310,7 +327,7 @@ def test_no_traffic_goes_where_no_ready_pod_is_while_somebody_answers(seen: Obse
                 assert seen.state(name).ready > 0
 
 
-@given(observations())
+@given(st.one_of(observations(), returns()))
 @settings(max_examples=100, deadline=None)
 def test_what_could_serve_is_not_deleted_while_stable_has_no_ready_pod(seen: Observation) -> None:
     decision = decide(seen)
@@ -319,7 +336,7 @@ def test_what_could_serve_is_not_deleted_while_stable_has_no_ready_pod(seen: Obs
             assert seen.state(decision.status.stable).ready > 0
 
 
-@given(observations())
+@given(st.one_of(observations(), returns()))
 @settings(max_examples=100, deadline=None)
 def test_nothing_with_traffic_is_retired_and_never_the_stable_revision(seen: Observation) -> None:
     decision = decide(seen)
@@ -339,7 +356,7 @@ def test_what_is_recorded_can_be_read_back(seen: Observation) -> None:
     assert Status.parse(status.to_dict()) == status
 
 
-@given(observations())
+@given(st.one_of(observations(), returns()))
 @settings(max_examples=100, deadline=None)
 def test_deciding_again_comes_to_rest(seen: Observation) -> None:
     for _ in range(6):
