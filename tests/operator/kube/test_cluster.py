@@ -111,8 +111,13 @@ def digits(cluster: KubernetesCluster, api: KubernetesApi, namespace: str) -> Ma
 def test_a_status_is_exactly_what_was_recorded_last(
     cluster: KubernetesCluster, api: KubernetesApi, digits: Manifest, namespace: str
 ) -> None:
-    first = {"phase": "Canary", "rollout": {"step": 1, "candidate": "digits-b"}, "traffic": {"candidate": 5}}
-    second = {"phase": "Live", "stable": {"revision": "digits-b"}}
+    first = {
+        "observedGeneration": 1,
+        "phase": "Canary",
+        "rollout": {"step": 1, "candidate": "digits-b"},
+        "traffic": {"candidate": 5},
+    }
+    second = {"observedGeneration": 1, "phase": "Live", "stable": {"revision": "digits-b"}}
     for status in (first, second):
         cluster.record_status(namespace, "digits", status, version_of(cluster, namespace))
         stored = api.get(MODEL_DEPLOYMENTS, namespace, "digits")

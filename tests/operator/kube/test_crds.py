@@ -1,5 +1,6 @@
 """What the API server refuses, and what it says then: the first help that a user gets."""
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.operator.kstatus import compute
 from tidegate.resources.crd_schema import with_defaults
 
 pytestmark = pytest.mark.apiserver
@@ -27,7 +29,7 @@ def apply(kubectl: Kubectl, api_server: Path, namespace: str) -> Callable[..., C
             "metadata": {"name": name, "namespace": namespace},
             "spec": spec,
         }
-        return kubectl(api_server, "apply", "-f", "-", *flags, given=yaml.safe_dump(manifest))
+        return kubectl(api_server, "apply", "-f", "-", *flags, given=json.dumps(manifest))
 
     return run
 
@@ -118,6 +120,27 @@ def query(**fields: str) -> dict[str, str]:
             id="API keys by no Secret's name",
         ),
         pytest.param({"model": {}}, r"spec\.model\.uri: Required value", id="no address"),
+        *(
+            pytest.param(
+                {"traffic": {"previewHeader": name}},
+                "spec.traffic.previewHeader must be a header that nothing else sends",
+                id=f"{name} for previews",
+            )
+            for name in ("content-type", "host", "transfer-encoding", "x-forwarded-for", "grpc-timeout")
+        ),
+        *(
+            pytest.param(
+                {"server": {"resources": {"requests": {"cpu": amount}}}},
+                "must be a Kubernetes quantity such as 500m, 2 or 1Gi",
+                id=f"{amount!r} of a CPU",
+            )
+            for amount in ("half", "1 Gi", "0,5", -1, "")
+        ),
+        pytest.param(
+            {"server": {"resources": {"requests": {"cpu": 0.5}}}},
+            r"spec\.server\.resources\.requests\.cpu in body must be of type integer,string: \"number\"",
+            id="half a CPU without quotes",
+        ),
         pytest.param({"traffic": {"timeout": "1 minute"}}, r"spec\.traffic\.timeout.*must be a duration", id="words"),
         pytest.param({"progressDeadline": "90"}, r"spec\.progressDeadline.*must be a duration", id="no unit"),
         pytest.param(analysis(interval="500ms"), r"spec\.analysis\.interval must be a duration from 1s", id="often"),
@@ -205,6 +228,10 @@ def test_refused_is(spec: dict[str, Any], message: str, apply: Callable[..., Com
         ),
         pytest.param({"server": {"threads": 64, "batching": {"maxRows": 1, "maxDelay": "0ms"}}}, id="the bounds"),
         pytest.param({"server": {"threads": "Auto", "batching": {"maxDelay": "Auto"}}}, id="Auto, in words"),
+        *(
+            pytest.param({"server": {"resources": {"requests": {"cpu": amount}}}}, id=f"{amount!r} of a CPU")
+            for amount in (1, "0.5", ".5", "1.", "1e3", "1E-1", "500000u", "100n", "1Pi", "2Ei")
+        ),
         pytest.param({"server": {"auth": {"apiKeysSecret": "clients"}}}, id="API keys"),
         pytest.param({"model": {**MODEL, "credentialsSecret": "models-read"}}, id="credentials"),
         pytest.param(
@@ -306,3 +333,50 @@ def test_the_stored_defaults_are_those_that_the_other_tests_use(
     printed = kubectl(api_server, "get", "mdep", "digits", "-n", namespace, "-o", "yaml").stdout
 
     assert yaml.safe_load(printed)["spec"] == with_defaults(spec_schema, {"model": MODEL})
+
+
+EXAMPLES = [
+    pytest.param(document, id=f"{path.stem}-{number}")
+    for path in sorted((Path(__file__).parents[3] / "examples").glob("**/*.yaml"))
+    for number, document in enumerate(yaml.safe_load_all(re.sub(r"SHA256-OF-\w+", "ab" * 32, path.read_text())))
+    if document and document.get("kind") == "ModelDeployment"
+]
+
+
+@pytest.mark.parametrize("flags", [(), ("--server-side",)], ids=["client-side", "server-side"])
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_an_example_that_is_applied_twice_is_the_same(
+    example: dict[str, Any], flags: tuple[str, ...], kubectl: Kubectl, api_server: Path, namespace: str
+) -> None:
+    given = yaml.safe_dump({**example, "metadata": {**example["metadata"], "namespace": namespace}})
+    seen = []
+    for _ in range(2):
+        done = kubectl(api_server, "apply", "-f", "-", *flags, "-o", "yaml", given=given)
+        assert done.returncode == 0, done.stderr
+        found = yaml.safe_load(done.stdout)
+        seen.append((found["metadata"]["generation"], found["spec"]))
+    differs = kubectl(api_server, "diff", "-f", "-", *flags, given=given)
+
+    assert seen[0] == seen[1]
+    assert (differs.returncode, differs.stdout) == (0, "")
+    # As Argo CD compares: a list that was applied is the list that is there.
+    assert _lists(example["spec"]).items() <= _lists(seen[1][1]).items()
+
+
+def _lists(spec: dict[str, Any], path: str = "spec") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in spec.items():
+        if isinstance(value, dict):
+            found |= _lists(value, f"{path}.{name}")
+        elif isinstance(value, list):
+            found[f"{path}.{name}"] = str(value)
+    return found
+
+
+def test_a_model_that_nobody_has_looked_at_yet_is_in_progress(
+    apply: Callable[..., CompletedProcess[str]], kubectl: Kubectl, api_server: Path, namespace: str
+) -> None:
+    assert apply("ModelDeployment", {"model": MODEL}).returncode == 0
+    printed = kubectl(api_server, "get", "mdep", "digits", "-n", namespace, "-o", "yaml").stdout
+
+    assert compute(yaml.safe_load(printed)) == "InProgress"

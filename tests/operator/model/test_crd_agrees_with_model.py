@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from tidegate.decide import canary
-from tidegate.model import spec
+from tidegate.model import spec, traffic
 from tidegate.model.reasons import Outcome
 from tidegate.model.spec_defaults import filled
 from tidegate.model.units import parse_duration, parse_percent
@@ -103,3 +103,34 @@ def test_the_charts_crds_are_these_byte_for_byte() -> None:
 def test_the_defaults_in_code_are_those_of_the_crd(strategy: Mapping[str, Any] | None) -> None:
     given = {"model": {"uri": "http://models/1"}, **({"strategy": strategy} if strategy is not None else {})}
     assert filled(given) == with_defaults(schema_of("modeldeployments")["spec"], given)
+
+
+def defaults_below_lists(schema: Mapping[str, Any], path: str, *, below: bool = False) -> Iterator[str]:
+    if below and "default" in schema:
+        yield path
+    for name, field in schema.get("properties", {}).items():
+        yield from defaults_below_lists(field, f"{path}.{name}", below=below)
+    if "items" in schema:
+        yield from defaults_below_lists(schema["items"], f"{path}[]", below=True)
+
+
+@pytest.mark.parametrize("plural", ["modeldeployments", "modelroutes"])
+def test_nothing_inside_of_a_list_has_a_default(plural: str) -> None:
+    """Else what is there differs from what was applied, for ever: GitOps tools compare lists as a whole."""
+    assert list(defaults_below_lists(schema_of(plural)["spec"], "spec")) == []
+
+
+def test_the_crd_and_the_model_reserve_the_same_headers() -> None:
+    (rule,) = schema_of("modeldeployments")["spec"]["properties"]["traffic"]["properties"]["previewHeader"][
+        "x-kubernetes-validations"
+    ]
+    found = re.fullmatch(r"!\(self in \[(.*)\]\) && !self.matches\('\^\((.*)\)'\)", rule["rule"])
+    assert found is not None
+    names_listed, prefixes = found.groups()
+
+    assert set(re.findall(r"'([^']+)'", names_listed)) == traffic.RESERVED_HEADERS
+    assert tuple(prefixes.split("|")) == traffic.RESERVED_PREFIXES
+
+
+def test_whoever_waits_by_the_generation_waits_from_the_first_moment_on() -> None:
+    assert schema_of("modeldeployments")["status"]["default"] == {"observedGeneration": 0}

@@ -8,8 +8,10 @@ import pytest
 
 from tidegate.model.revision import (
     ModelFacts,
+    RevisionState,
     Snapshot,
     Tensor,
+    find_revision,
     incompatibility,
     plan_digest,
     revision_name,
@@ -187,3 +189,74 @@ def test_a_rejected_revision_is_not_tried_again_after_an_upgrade_of_the_operator
     """
     assert plan_digest(a_spec()) == "4d3c3030"
     assert plan_digest(a_spec(strategy={"blueGreen": {}})) == "7ce63960"
+
+
+def resources(**amounts: Any) -> dict[str, Any]:
+    return {"server": {"resources": {"requests": amounts, "limits": {"memory": "1Gi"}}}}
+
+
+def env(*names: str, **values: str) -> dict[str, Any]:
+    return {"server": {"env": [{"name": name, "value": values.get(name, "a")} for name in names]}}
+
+
+def state(spec: ModelDeploymentSpec, number: int = 1, name: str = "") -> RevisionState:
+    """Its revision as an operator recorded it, under the name that it had then."""
+    snapshot = Snapshot.parse(Snapshot(spec.model, spec.server, "server:1", 8082).to_dict())
+    return RevisionState(name or revision_name("digits", spec), number=number, snapshot=snapshot)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        pytest.param(resources(cpu="1"), resources(cpu=1), id="1 in quotes and without"),
+        pytest.param(resources(cpu="1"), resources(cpu="1000m"), id="1 and 1000m"),
+        pytest.param(resources(cpu="0.5"), resources(cpu="500000u"), id="0.5 and 500000u"),
+        pytest.param(resources(memory="1Gi"), resources(memory="1024Mi"), id="1Gi and 1024Mi"),
+        pytest.param(resources(memory="1k"), resources(memory="1e3"), id="1k and 1e3"),
+        pytest.param(env("A", "B"), env("B", "A"), id="another order of variables"),
+        pytest.param(
+            {"server": {"batching": {"maxDelay": "1s"}}}, {"server": {"batching": {"maxDelay": "1000ms"}}}, id="1s"
+        ),
+    ],
+)
+def test_a_spec_that_is_spelt_otherwise_asks_for_the_same_revision(
+    one: dict[str, Any], other: dict[str, Any], a_spec: ASpec
+) -> None:
+    known = state(a_spec(**one))
+
+    assert find_revision("digits", a_spec(**other), {known.name: known}, ()) == known.name
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        pytest.param(resources(cpu="1"), resources(cpu="1001m"), id="a little more"),
+        pytest.param(resources(memory="1G"), resources(memory="1Gi"), id="1G and 1Gi"),
+        pytest.param(env("A", "B", B="$(A)"), env("B", "A", B="$(A)"), id="variables that refer to one another"),
+        pytest.param(env("A"), env("A", A="other"), id="another value"),
+    ],
+)
+def test_a_spec_that_means_something_else_asks_for_another_revision(
+    one: dict[str, Any], other: dict[str, Any], a_spec: ASpec
+) -> None:
+    known = state(a_spec(**one))
+
+    assert find_revision("digits", a_spec(**other), {known.name: known}, ()) != known.name
+
+
+def test_of_two_revisions_that_mean_the_same_the_one_that_serves_is_asked_for(a_spec: ASpec) -> None:
+    """An older operator took two spellings for two revisions."""
+    first, second = state(a_spec(**resources(cpu="1")), 1), state(a_spec(**resources(cpu=1)), 2)
+    known = {each.name: each for each in (first, second)}
+    asked = a_spec(**resources(cpu="1000m"))
+
+    assert find_revision("digits", asked, known, (first.name, None)) == first.name
+    assert find_revision("digits", asked, known, ()) == second.name
+
+
+def test_a_name_that_another_revision_has_by_chance_is_not_taken_for_it(a_spec: ASpec) -> None:
+    other = state(a_spec(**resources(cpu="2")), name=revision_name("digits", a_spec()))
+    found = find_revision("digits", a_spec(), {other.name: other}, (other.name,))
+
+    assert found != other.name
+    assert find_revision("digits", a_spec(), {other.name: other}, ()) == found

@@ -112,3 +112,17 @@ def test_a_field_that_an_older_crd_lacks_has_its_default(spec_schema: Mapping[st
 def test_a_field_that_has_no_default_is_named_where_it_is_missing() -> None:
     with pytest.raises(InvalidSpec, match="spec lacks the field 'uri'; is the CRD older than the operator"):
         ModelDeploymentSpec.parse({"model": {}})
+
+
+@pytest.mark.parametrize("name", ["content-type", "host", "connection", "x-envoy-retries", "grpc-timeout"])
+def test_a_header_that_requests_have_anyway_is_no_preview_header(name: str, a_spec: ASpec) -> None:
+    with pytest.raises(InvalidSpec, match=rf"spec\.traffic\.previewHeader: requests have {name} for another purpose"):
+        a_spec(traffic={"previewHeader": name})
+
+
+def test_what_a_lists_items_leave_out_has_a_default_in_the_code(a_spec: ASpec) -> None:
+    query = {"name": "accuracy", "query": "{{candidate}}", "min": "0.9"}
+    spec = a_spec(strategy={"canary": {"steps": [{"weight": 10}]}}, analysis={"queries": [query]})
+
+    assert spec.strategy == Canary((CanaryStep(10, timedelta()),))
+    assert spec.analysis.queries[0].on_failure is Policy.HOLD

@@ -1,6 +1,7 @@
 """Durations, percentages and instants, both directions."""
 
 from datetime import UTC, datetime, timedelta, timezone
+from fractions import Fraction
 
 import pytest
 from hypothesis import given
@@ -13,6 +14,7 @@ from tidegate.model.units import (
     parse_duration,
     parse_instant,
     parse_percent,
+    parse_quantity,
 )
 
 
@@ -69,3 +71,36 @@ def test_instants_are_written_in_utc_and_whole_seconds() -> None:
 
     assert format_instant(there) == "2026-01-01T12:00:00Z"
     assert parse_instant("2026-01-01T12:00:00Z") == datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("1", 1),
+        (1, 1),
+        (0.5, Fraction(1, 2)),
+        (".5", Fraction(1, 2)),
+        ("1.", 1),
+        ("500m", Fraction(1, 2)),
+        ("500000u", Fraction(1, 2)),
+        ("500000000n", Fraction(1, 2)),
+        ("1e3", 1000),
+        ("1E3", 1000),
+        ("5e-1", Fraction(1, 2)),
+        ("1E", 10**18),
+        ("1k", 1000),
+        ("1Ki", 1024),
+        ("1Gi", 2**30),
+        ("1024Mi", 2**30),
+        ("1Pi", 2**50),
+        ("1Ei", 2**60),
+    ],
+)
+def test_a_quantity_is_exact(text: str | int | float, expected: Fraction | int) -> None:
+    assert parse_quantity(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "half", "1 Gi", "1ki", "Gi", "1e999999999", "0x1", "."])
+def test_no_quantity_is(text: str) -> None:
+    with pytest.raises(ValueError, match="quantity"):
+        parse_quantity(text)

@@ -307,3 +307,24 @@ def test_children_that_a_backup_restored_without_an_owner_are_taken_up_again(wor
     assert world.split is not None
     assert world.split.weight(stable) == 100
     assert world.lost == 0
+
+
+# --- the spec ---------------------------------------------------------------------------------------------------------
+
+
+def spelt(cpu: str | int, memory: str, *variables: str) -> Mapping[str, Any]:
+    amounts = {"requests": {"cpu": cpu, "memory": memory}, "limits": {"memory": "4Gi"}}
+    return {"resources": amounts, "env": [{"name": name, "value": "a"} for name in variables]}
+
+
+def test_another_spelling_starts_no_rollout(empty: Refusing) -> None:
+    release(empty, "http://models/1", server=spelt("1", "1Gi", "A", "B"))
+    empty.run(60)
+    stable = stable_of(empty)
+    for server in (spelt(1, "1Gi", "A", "B"), spelt("1000m", "1024Mi", "A", "B"), spelt("1e0", "1Gi", "B", "A")):
+        release(empty, "http://models/1", server=server)
+        empty.run(30)
+
+        assert "rollout" not in empty.status
+        assert "history" not in empty.status
+    assert empty.names(DEPLOYMENTS) == [stable]

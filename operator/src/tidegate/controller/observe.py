@@ -9,7 +9,7 @@ from tidegate.kube.api import Manifest
 from tidegate.kube.cluster import PIN, POD, RECORD, SERVICE, WORKLOAD, Cluster
 from tidegate.kube.informer import Kind
 from tidegate.model.observation import Observation
-from tidegate.model.revision import RevisionState, plan_digest, revision_name
+from tidegate.model.revision import RevisionState, find_revision, plan_digest
 from tidegate.model.spec import ModelDeploymentSpec
 from tidegate.model.status import Status
 from tidegate.resources.ownership import Owner
@@ -47,16 +47,17 @@ def observe(cluster: Cluster, settings: Settings, manifest: Manifest, now: datet
     backend = backend_for(spec.router)
     route = backend.read(namespace, lambda kind: cluster.children(kind, owner), cluster.routers())
     services = frozenset(cluster.children(SERVICE, owner))
+    recorded, revisions = Status.parse(manifest.get("status", {})), _revisions(cluster, owner, services)
     return Observation(
         now=now.replace(microsecond=0),
         namespace=namespace,
         name=name,
         generation=metadata["generation"],
         spec=spec,
-        desired=revision_name(name, spec),
+        desired=find_revision(name, spec, revisions, _used(recorded)),
         plan=plan_digest(spec),
-        recorded=Status.parse(manifest.get("status", {})),
-        revisions=_revisions(cluster, owner, services),
+        recorded=recorded,
+        revisions=revisions,
         route=route,
         route_settings_match=route.settings == backend.settings(spec.route_settings),
         share=None,
@@ -66,6 +67,12 @@ def observe(cluster: Cluster, settings: Settings, manifest: Manifest, now: datet
             map(parse_service, backend.client_services(owner, settings.router_service))
         ),
     )
+
+
+def _used(recorded: Status) -> tuple[str | None, ...]:
+    """The revisions that are recorded, what serves first."""
+    rollout, rejected = recorded.rollout, recorded.rejected
+    return recorded.stable, rollout.candidate if rollout else None, rejected.revision if rejected else None
 
 
 def _revisions(cluster: Cluster, owner: Owner, services: Set[ServiceState]) -> dict[str, RevisionState]:

@@ -3,12 +3,14 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from itertools import count
 from typing import Any
 
 from tidegate.model.api_fields import canonical
 from tidegate.model.spec import Batching, Model, ModelDeploymentSpec, Server, Variables
+from tidegate.model.units import parse_quantity
 
 
 @dataclass(frozen=True)
@@ -102,9 +104,33 @@ class RevisionState:
     """Whether the object that holds its later pods to the digest is there; it is only missed where `pinned` says so."""
 
 
-def revision_name(name: str, spec: ModelDeploymentSpec) -> str:
-    """`sentiment-6f9c1d2e`: the same model and server always give the same name."""
-    return f"{name}-{_digest(_identity(spec.model, spec.server))}"
+def revision_name(name: str, spec: ModelDeploymentSpec, taken: int = 0) -> str:
+    """`sentiment-6f9c1d2e`: the same model and server always give the same name; another one after `taken` others."""
+    identity = _identity(spec.model, spec.server)
+    return f"{name}-{_digest([identity, taken] if taken else identity)}"
+
+
+def find_revision(
+    name: str, spec: ModelDeploymentSpec, known: Mapping[str, RevisionState], preferred: Sequence[str | None]
+) -> str:
+    """The name of the revision that a spec asks for: one that means the same, however it is spelt, else a new one.
+
+    Of several that mean the same, the first of `preferred`, else the newest. A name is 32 bits of a digest: one that
+    another revision has got by chance is never taken for it.
+    """
+    wanted = _meaning(spec.model, spec.server)
+    same = {
+        state.name
+        for state in known.values()
+        if state.snapshot and _meaning(state.snapshot.model, state.snapshot.server) == wanted
+    }
+    for each in (*preferred, revision_name(name, spec)):
+        if each in same:
+            return each
+    if same:
+        return max(same, key=lambda each: known[each].number)
+    names = (revision_name(name, spec, taken) for taken in count())
+    return next(each for each in names if each not in known or known[each].snapshot is None)
 
 
 def plan_digest(spec: ModelDeploymentSpec) -> str:
@@ -161,6 +187,25 @@ def _identity(model: Model, server: Server) -> dict[str, Any]:
             **_used(threads=server.threads, batching=_batching(server.batching), apiKeysSecret=server.api_keys_secret),
         },
     }
+
+
+def _meaning(model: Model, server: Server) -> tuple[object, ...]:
+    """What is the same for two spellings of one revision."""
+    resources = {kind: {what: _amount(amount) for what, amount in of.items()} for kind, of in server.resources.items()}
+    plain = replace(model, fetch_env=()), replace(server, resources={}, env=())
+    return *plain, {kind: of for kind, of in resources.items() if of}, _set(model.fetch_env), _set(server.env)
+
+
+def _amount(amount: str | int) -> object:
+    try:
+        return parse_quantity(amount)
+    except ValueError:
+        return amount
+
+
+def _set(variables: Variables) -> object:
+    """Variables in any order, unless one refers to another, which has to come before it."""
+    return variables if any("$(" in value for _, value in variables) else frozenset(variables)
 
 
 def _batching(batching: Batching) -> list[int | None] | None:

@@ -1,7 +1,8 @@
 """What the user asked for, parsed once at the edge.
 
 Bounds and defaults are the CRD's (crds/modeldeployments.yaml). Where that is older than the operator and fields are
-missing, the same defaults hold.
+missing, the same defaults hold. Only inside of lists the defaults are in the code alone: whoever applies a list compares
+it with the whole list that is there.
 """
 
 import math
@@ -14,7 +15,7 @@ from tidegate.errors import InvalidSpec
 from tidegate.model.api_fields import at
 from tidegate.model.reasons import Policy
 from tidegate.model.spec_defaults import filled
-from tidegate.model.traffic import RouteSettings
+from tidegate.model.traffic import RouteSettings, is_reserved_header
 from tidegate.model.units import parse_duration, parse_percent
 
 AUTO = "Auto"
@@ -263,6 +264,11 @@ class ModelDeploymentSpec:
 
 
 def _route_settings(raw: Mapping[str, Any]) -> RouteSettings:
+    if is_reserved_header(raw["previewHeader"]):
+        raise InvalidSpec(
+            f"spec.traffic.previewHeader: requests have {raw['previewHeader']} for another purpose, and each would be "
+            "taken for a preview; name a header that nothing else sends, such as x-tidegate-revision"
+        )
     return RouteSettings(raw["previewHeader"], parse_duration(raw["timeout"]))
 
 
@@ -343,7 +349,7 @@ def _query(raw: Mapping[str, Any]) -> OwnQuery:
         raw["query"],
         at_least=float(raw["min"]) if "min" in raw else None,
         at_most=float(raw["max"]) if "max" in raw else None,
-        on_failure=Policy(raw.get("onFailure", "Hold")),
+        on_failure=Policy(raw.get("onFailure", Policy.HOLD)),
     )
 
 

@@ -39,6 +39,47 @@ class TrafficSplit:
         return iter(self.weights)
 
 
+RESERVED_HEADERS = frozenset(
+    [
+        "accept",
+        "accept-charset",
+        "accept-encoding",
+        "accept-language",
+        "authorization",
+        "cache-control",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "cookie",
+        "date",
+        "expect",
+        "forwarded",
+        "host",
+        "keep-alive",
+        "origin",
+        "referer",
+        "te",
+        "trailer",
+        "traceparent",
+        "tracestate",
+        "transfer-encoding",
+        "upgrade",
+        "user-agent",
+        "via",
+        "x-api-key",
+        "x-request-id",
+    ]
+)
+"""Names of headers that requests have anyway. One that is about the connection never even gets as far as the router."""
+RESERVED_PREFIXES = ("grpc-", "proxy-", "sec-", "x-envoy-", "x-forwarded-")
+
+
+def is_reserved_header(name: str) -> bool:
+    """Whether a header's name, in small letters, can't be the preview header's."""
+    return name in RESERVED_HEADERS or name.startswith(RESERVED_PREFIXES)
+
+
 @dataclass(frozen=True)
 class RouteSettings:
     """What a route says of its requests beside their split."""

@@ -3,6 +3,7 @@
 import math
 import re
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 
 _DURATION = re.compile(r"(\d+)(ms|s|m|h)")
 _UNITS = {
@@ -42,6 +43,29 @@ def format_duration_roughly(span: timedelta) -> str:
     if span < timedelta(minutes=5):
         return format_duration(span)
     return format_duration(timedelta(minutes=math.ceil(span / timedelta(minutes=1))))
+
+
+_QUANTITY = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))(?:[eE]([+-]?\d+)|([numkMGTPE]|[KMGTPE]i)?)")
+_SUFFIXES = {
+    "": Fraction(1),
+    **{suffix: Fraction(1, 1000 ** (3 - power)) for power, suffix in enumerate("num")},
+    **{suffix: Fraction(1000) ** power for power, suffix in enumerate("kMGTPE", 1)},
+    **{f"{suffix}i": Fraction(1024) ** power for power, suffix in enumerate("KMGTPE", 1)},
+}
+
+
+def parse_quantity(value: str | int | float) -> Fraction:
+    """Kubernetes' quantities, exactly: `500m` → 1/2, `1Gi` → 1024³, `1e3` → 1000.
+
+    Raises ValueError on anything else.
+    """
+    found = _QUANTITY.fullmatch(str(value).strip())
+    if found is None:
+        raise ValueError(f"{value!r} is not a quantity such as 500m, 2 or 1Gi")
+    number, exponent, suffix = found.groups()
+    if exponent is not None and abs(int(exponent)) > 100:
+        raise ValueError(f"{value!r} is beyond what a quantity can be")
+    return Fraction(number) * (Fraction(10) ** int(exponent or 0)) * _SUFFIXES[suffix or ""]
 
 
 def parse_percent(text: str) -> float:
