@@ -1,7 +1,7 @@
 """What the user asked for, parsed once at the edge.
 
 Bounds and defaults are the CRD's (crds/modeldeployments.yaml). Where that is older than the operator and fields are
-missing, the same defaults hold. Only inside of lists the defaults are in the code alone: whoever applies a list compares
+missing, the same defaults hold. Inside of lists the defaults are in the code alone: whoever applies a list compares
 it with the whole list that is there.
 """
 

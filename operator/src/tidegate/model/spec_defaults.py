@@ -48,7 +48,7 @@ CANARY: Mapping[str, Any] = {
     "canary": {
         "keepOld": "0s",
         "maxSurge": "100%",
-        "steps": [{"weight": weight, "minDuration": "0s"} for weight in (5, 25, 50)],
+        "steps": [{"weight": weight} for weight in (5, 25, 50)],
     }
 }
 WHOLE = ("resources",)
