@@ -39,6 +39,7 @@ def decided(world: World, judge: RolloutJudge) -> tuple[Manifest, Observation, D
     assert manifest is not None
     observed = observe(world, SETTINGS, manifest, world.now)
     judged = judge.judge(observed)
+    assert judged is not None
     return manifest, judged, decide(judged)
 
 

@@ -1,56 +1,109 @@
 """The second of the four verbs: what the counters say about what was observed."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 
 from tidegate.decide.criteria import criteria_for
+from tidegate.decide.rollback_triggers import rollback_trigger
+from tidegate.errors import MetricsUnavailable
+from tidegate.judge.case import Criteria
 from tidegate.judge.sampling import INGESTION_LAG
 from tidegate.judge.verdict import NOTHING_TO_JUDGE, answer, cannot_see
-from tidegate.metrics.collector import Look, MetricsCollector
+from tidegate.metrics.collector import Look, Measured, MetricsCollector
+from tidegate.metrics.query_pool import AtOnce, Pool
 from tidegate.model.evidence import MetricsGap, Verdict
 from tidegate.model.observation import Observation
+from tidegate.model.reasons import Reason
 from tidegate.model.revision import RevisionState
 from tidegate.model.status import Status
 from tidegate.model.traffic import Arms, Share
 
+FRESH = timedelta(seconds=15)
+"""A verdict that is older than that says nothing any more."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What was said last, of which rollout, and when."""
+
+    verdict: Verdict
+    share: Share | None
+    criteria: Criteria
+    rollout: tuple[object, ...]
+    at: datetime
+
 
 @dataclass(frozen=True)
 class RolloutJudge:
-    """Adds the verdict and the observed share to an Observation. Safe to use from several threads, one per object."""
+    """Adds the verdict and the observed share to an Observation. Safe to use from several threads, one per object.
+
+    Counters are asked for in a pool: while an answer is still to come, what was said last holds for a moment.
+    """
 
     collector: MetricsCollector
+    pool: Pool = field(default_factory=AtOnce)
+    _last: dict[tuple[str, str], Judged] = field(default_factory=dict)
 
-    def judge(self, observation: Observation) -> Observation:
-        """The same observation with its `verdict` and `share`. What the metrics can't tell is part of the answer."""
-        # The verdict before the share, which is computed from the same counters.
-        judged = replace(observation, verdict=self._verdict(observation))
-        return replace(judged, share=self._share(judged))
+    def judge(self, observation: Observation) -> Observation | None:
+        """The same observation with its `verdict` and `share`; None while nothing can be said yet.
+
+        What the metrics can't tell is part of the answer. Nothing is asked where the pods' own facts end the rollout.
+        """
+        key, rollout = (observation.namespace, observation.name), observation.recorded.rollout
+        if rollout is None or observation.recorded.stable is None:
+            self.forget(*key)
+        if not _needs_counters(observation):
+            exposed = self.collector.exposed(*key)
+            observation = replace(observation, verdict=replace(NOTHING_TO_JUDGE, exposed=exposed))
+            if rollout is not None or not _asks_for_share(observation):
+                return observation
+        try:
+            measured = self.pool.ask(key, lambda: self._measured(observation))
+        except MetricsUnavailable as error:
+            return replace(observation, verdict=cannot_see(MetricsGap(Reason.METRICS_UNAVAILABLE, str(error))))
+        if measured is None or measured.rollout != _identity(observation):
+            return self._said_last(observation)
+        judged = replace(observation, verdict=self._verdict(observation, measured), share=measured.share)
+        if rollout is not None:
+            criteria = criteria_for(observation.spec, rollout)
+            self._last[key] = Judged(judged.verdict, judged.share, criteria, _identity(observation), observation.now)
+        return judged
 
     def forget(self, namespace: str, name: str) -> None:
         """Drops what is kept of a ModelDeployment that has no rollout any more."""
         self.collector.forget(namespace, name)
+        self._last.pop((namespace, name), None)
 
-    def _verdict(self, observation: Observation) -> Verdict:
-        namespace, name, recorded = observation.namespace, observation.name, observation.recorded
-        if recorded.rollout is None or recorded.stable is None:
-            self.forget(namespace, name)
+    def _said_last(self, observation: Observation) -> Observation | None:
+        last, rollout = self._last.get((observation.namespace, observation.name)), observation.recorded.rollout
+        if rollout is None:
+            return observation  # without a share: nothing is deleted that may still be asked
+        if last is None or last.rollout != _identity(observation):
+            return None
+        if last.criteria != criteria_for(observation.spec, rollout) or observation.now - last.at > FRESH:
+            return None
+        return replace(observation, verdict=last.verdict, share=last.share)
+
+    def _measured(self, observation: Observation) -> "_Measured":
+        """Asks, which may take long."""
+        look = _look(observation)
+        # The counters before the share, which is computed from the same ones.
+        measured = self.collector.measure(look) if look else None
+        return _Measured(_identity(observation), measured, self._share(observation))
+
+    def _verdict(self, observation: Observation, measured: "_Measured") -> Verdict:
+        rollout = observation.recorded.rollout
+        if rollout is None or measured.measured is None:
             return NOTHING_TO_JUDGE
-        look = Look(
-            Arms(namespace, name, recorded.stable, recorded.rollout.candidate),
-            recorded.rollout,
-            observation.spec,
-            criteria_for(observation.spec, recorded.rollout),
-            observation.propagation_delay,
-            observation.now - INGESTION_LAG,
-        )
-        measured = self.collector.measure(look)
-        if isinstance(measured, MetricsGap):
-            return cannot_see(measured)
-        nodes = observation.state(recorded.rollout.candidate).nodes
-        return answer(measured.test, look.criteria, measured.measurements, nodes)
+        if isinstance(measured.measured, MetricsGap):
+            return cannot_see(measured.measured)
+        nodes = observation.state(rollout.candidate).nodes
+        criteria = criteria_for(observation.spec, rollout)
+        return answer(measured.measured.test, criteria, measured.measured.measurements, nodes)
 
     def _share(self, observation: Observation) -> Share | None:
-        if observation.split is None or not _anybody_beside(observation.recorded, observation.revisions):
+        if not _asks_for_share(observation):
             return None
         return self.collector.share(
             observation.namespace,
@@ -59,6 +112,49 @@ class RolloutJudge:
             observation.propagation_delay,
             observation.now - INGESTION_LAG,
         )
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """What was asked about which rollout, and what came."""
+
+    rollout: tuple[object, ...]
+    measured: Measured | MetricsGap | None
+    share: Share | None
+
+
+def _identity(observation: Observation) -> tuple[object, ...]:
+    """What a verdict is about: the rollout as it stands, not since when it waits for what."""
+    rollout = observation.recorded.rollout
+    if rollout is None:
+        return (observation.recorded.stable,)
+    return (observation.recorded.stable, rollout.candidate, rollout.started_at, rollout.step, rollout.shifts)
+
+
+def _look(observation: Observation) -> Look | None:
+    recorded = observation.recorded
+    if recorded.rollout is None or recorded.stable is None:
+        return None
+    return Look(
+        Arms(observation.namespace, observation.name, recorded.stable, recorded.rollout.candidate),
+        recorded.rollout,
+        observation.spec,
+        criteria_for(observation.spec, recorded.rollout),
+        observation.propagation_delay,
+        observation.now - INGESTION_LAG,
+    )
+
+
+def _needs_counters(observation: Observation) -> bool:
+    """Whether what follows hangs on them: not where a rollout ends by the pods' own facts, or another one begins."""
+    rollout = observation.recorded.rollout
+    if rollout is None or observation.recorded.stable is None or observation.desired != rollout.candidate:
+        return False
+    return rollback_trigger(observation, rollout) is None
+
+
+def _asks_for_share(observation: Observation) -> bool:
+    return observation.split is not None and _anybody_beside(observation.recorded, observation.revisions)
 
 
 def _anybody_beside(recorded: Status, revisions: Mapping[str, RevisionState]) -> bool:

@@ -26,6 +26,9 @@ from tidegate.settings import Settings
 
 log = logging.getLogger(__name__)
 
+ANSWER_TO_COME = timedelta(seconds=5)
+"""While counters are asked for: their answer enqueues the object again, this is for one that never comes."""
+
 AFTER_REFUSAL = timedelta(seconds=5)
 """The soonest that a pass comes only to try again what was refused."""
 DecisionListener = Callable[[Observation, Decision], None]
@@ -91,6 +94,8 @@ class Reconciler:
         observed = replace(observed, restorations=self.restorations.of(key, observed.now))
         jump = self.clock.jump(key, observed.now, observed.recorded)
         judged = self.judge.judge(replace(observed, clock_jump=jump, refusal=self.refusals.told(key)))
+        if judged is None:
+            return ANSWER_TO_COME
         decision = decide(held(judged, unreadable) if unreadable else judged)
         if unreadable:
             decision = told(judged, decision, observed.recorded, unreadable)

@@ -5,7 +5,7 @@ import gc
 import logging
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import kopf
@@ -20,10 +20,14 @@ from tidegate.kube.api import KubernetesApi, load_config
 from tidegate.kube.cluster import KubernetesCluster
 from tidegate.kube.leader_election import LeaderElection
 from tidegate.kube.routers import Routers
+from tidegate.metrics.circuit_breaker import CircuitBreaker
 from tidegate.metrics.collector import MetricsCollector
 from tidegate.metrics.providers.prometheus import PrometheusMetrics
 from tidegate.metrics.providers.prometheus_auth import PrometheusAccess
+from tidegate.metrics.query_pool import QueryPool
 from tidegate.settings import Settings
+
+THREADS_FOR_COUNTERS, THREADS_FOR_QUERIES = 4, 2
 
 
 def main(argv: Sequence[str]) -> int:
@@ -76,7 +80,7 @@ def build(settings: Settings) -> Parts:
     for informer in cluster.informers():
         operator_metrics.export_age(informer.kind.resource.kind, informer.namespace or "", informer.silent_seconds)
     access = PrometheusAccess.of(settings.prometheus_secret)
-    judge = RolloutJudge(MetricsCollector(PrometheusMetrics(settings.prometheus_url, access)))
+    judge = _judge(PrometheusMetrics(settings.prometheus_url, access), lambda ns, name: workqueue.enqueue(ns, name))
     reconciler = Reconciler(cluster, judge, settings, operator_metrics.observe_decision, operator_metrics.forget)
     workqueue = WorkQueue(
         reconciler.reconcile,
@@ -84,6 +88,16 @@ def build(settings: Settings) -> Parts:
         may_work=lambda: leader_election.held() and cluster.complete(),
     )
     return Parts(settings, cluster, workqueue, leader_election, operator_metrics)
+
+
+def _judge(prometheus: PrometheusMetrics, answered: Callable[[str, str], None]) -> RolloutJudge:
+    """Counters and the users' own queries wait on threads of their own, and one that hangs isn't asked on and on."""
+    collector = MetricsCollector(
+        CircuitBreaker(prometheus),
+        for_queries=CircuitBreaker(prometheus),
+        queries=QueryPool(THREADS_FOR_QUERIES, answered),
+    )
+    return RolloutJudge(collector, QueryPool(THREADS_FOR_COUNTERS, answered))
 
 
 def _resync_until(parts: Parts, stopped: threading.Event) -> None:

@@ -32,6 +32,7 @@ from tidegate.metrics.baseline import Baseline
 from tidegate.metrics.lateness import points_known, too_old
 from tidegate.metrics.preflight import baseline_of, slower_scrape, stable_now
 from tidegate.metrics.provider import MetricsProvider, Readings, Selection, Sources
+from tidegate.metrics.query_pool import AtOnce, Pool
 from tidegate.metrics.registry import SourceRegistry
 from tidegate.metrics.user_queries import ask
 from tidegate.model.evidence import (
@@ -104,8 +105,12 @@ class _Fold:
 class MetricsCollector:
     """Turns sources' counters into evidence. Safe to use from several threads, one for each ModelDeployment."""
 
-    def __init__(self, provider: MetricsProvider) -> None:
-        self._provider = provider
+    def __init__(
+        self, provider: MetricsProvider, *, for_queries: MetricsProvider | None = None, queries: Pool | None = None
+    ) -> None:
+        """`for_queries` answers the user's own queries, which wait in a pool of their own."""
+        self._for_queries = for_queries or provider
+        self._queries = queries or AtOnce()
         self._registry = SourceRegistry(provider)
         self._folds: dict[tuple[str, str], _Fold] = {}
         self._lock = threading.Lock()
@@ -140,6 +145,11 @@ class MetricsCollector:
             missing=missing,
         )
         return Measured(fold.test, measurements)
+
+    def exposed(self, namespace: str, name: str) -> Counts:
+        """What the candidate has answered, as far as it has been collected. Nobody is asked."""
+        held = self._folds.get((namespace, name))
+        return held.traffic.exposed if held else Counts()
 
     def share(
         self, namespace: str, name: str, spec: ModelDeploymentSpec, span: timedelta, until: datetime
@@ -191,8 +201,17 @@ class MetricsCollector:
         return Measured(SequentialTest(_parameters(look, None)), Measurements((), baseline=now.baseline))
 
     def _ask(self, look: Look, about: str) -> tuple[QueryAnswer, ...]:
-        analysis = look.criteria.analysis
-        return ask(self._provider, analysis.queries, look.arms, about=about, until=look.until, step=analysis.interval)
+        queries, step = look.criteria.analysis.queries, look.criteria.analysis.interval
+        if not queries:
+            return ()
+        key = (look.arms.namespace, look.arms.name)
+        try:
+            answers = self._queries.ask(
+                key, lambda: ask(self._for_queries, queries, look.arms, about=about, until=look.until, step=step)
+            )
+        except MetricsUnavailable as error:
+            return tuple(QueryAnswer(query.name, failure=str(error)) for query in queries)
+        return answers or tuple(QueryAnswer(query.name, failure="its answer is still to come") for query in queries)
 
 
 def increments(sources: Sources, comparison: Comparison, grid: tuple[Segment, ...]) -> Iterator[Increment]:

@@ -1,0 +1,1 @@
+"""What the operator does under odd conditions: a Prometheus that hangs."""
