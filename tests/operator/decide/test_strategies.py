@@ -16,6 +16,7 @@ from tests.operator.decide.builder import (
     WORSE,
     a_blue_green,
     a_canary,
+    rollout_of,
 )
 from tidegate.decide.rollout import decide
 from tidegate.model.actions import DeleteWorkload, EnsureRevision, RecordStatus, ScaleRevision, ShiftTraffic
@@ -167,6 +168,14 @@ def summary(decision: Decision) -> tuple[Any, ...]:
 )
 def test_what_follows(seen: Observation, expected: tuple[Any, ...]) -> None:
     assert summary(decide(seen)) == expected
+
+
+def test_a_way_back_whose_write_was_lost_is_written_again_although_nothing_can_be_seen() -> None:
+    seen = a_blue_green(2, verdict=UNSEEN, split=at(0))
+    rollout = replace(rollout_of(seen), fast_track=True)
+    decision = decide(replace(seen, recorded=replace(seen.recorded, rollout=rollout)))
+
+    assert summary(decision)[1] == at(100)
 
 
 def test_a_step_up_waits_for_the_pods_that_it_needs_and_starts_them() -> None:

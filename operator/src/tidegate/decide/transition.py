@@ -78,7 +78,7 @@ def restore(seen: Observation, rollout: Rollout, phase: Phase, replicas: int) ->
     if missing := pods_missing(seen, rollout.candidate, replicas, granted):
         return hold(seen, Phase.HELD, missing, replicas=replicas)
     grows = seen.split is not None and granted > seen.split.weight(rollout.candidate)
-    if grows and seen.verdict.answer is Answer.CANNOT_SEE:
+    if grows and seen.verdict.answer is Answer.CANNOT_SEE and not rollout.fast_track:
         return hold(seen, Phase.HELD, StatusMessage(seen.verdict.reason, seen.verdict.message), replicas=replicas)
     message = f"the route differed from step {rollout.step} and is set to {granted}% again"
     return advance(seen, rollout, rollout.step, phase, StatusMessage(Reason.TRAFFIC_RESTORED, message), replicas)
