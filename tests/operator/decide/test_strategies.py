@@ -75,7 +75,7 @@ def summary(decision: Decision) -> tuple[Any, ...]:
             id="worse: back, whatever would hold a step",
         ),
         pytest.param(
-            a_canary(1, failure=PodFailure("ServerFailed", "boom", crashed=True)),
+            a_canary(1, failure=PodFailure("ServerFailed", "boom", crashed=True, looping=True)),
             (Phase.ROLLED_BACK, TrafficSplit.only(STABLE), Outcome.ROLLED_BACK, Reason.CANDIDATE_CRASHED),
             id="crashed under traffic: back",
         ),

@@ -86,7 +86,7 @@ UNREACHABLE = {"reason": "Unreachable", "message": "models:80 didn't answer", "p
         ),
         pytest.param(
             pod({"state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": ended(1, UNREACHABLE)}),
-            PodFailure("Unreachable", "models:80 didn't answer"),
+            PodFailure("Unreachable", "models:80 didn't answer", looping=True),
             id="a fetch that is tried again: what it said last",
         ),
         pytest.param(
@@ -96,7 +96,7 @@ UNREACHABLE = {"reason": "Unreachable", "message": "models:80 didn't answer", "p
         ),
         pytest.param(
             pod(FETCHED, {"state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": ended(139)}),
-            PodFailure("ContainerFailed", "container server ended with exit code 139", crashed=True),
+            PodFailure("ContainerFailed", "container server ended with exit code 139", crashed=True, looping=True),
             id="a server that died: crashed",
         ),
         pytest.param(
@@ -106,7 +106,7 @@ UNREACHABLE = {"reason": "Unreachable", "message": "models:80 didn't answer", "p
         ),
         pytest.param(
             pod(FETCHED, {"state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": ended(1, BAD_SETTING)}),
-            PodFailure("BadSetting", BAD_SETTING["message"], crashed=True),
+            PodFailure("BadSetting", BAD_SETTING["message"], crashed=True, looping=True),
             id="a server that is tried again: what it said last",
         ),
         pytest.param(

@@ -1,6 +1,7 @@
 """What the API server refuses, what is lost, and whose it is: people are told, and traffic stays where it is."""
 
 import copy
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,7 @@ from tidegate.kube.api import (
     Manifest,
     Resource,
 )
+from tidegate.simulation.world import SECOND
 
 CANARY = {"canary": {"steps": [{"weight": 50, "minDuration": "10m"}]}}
 MODELS = {
@@ -328,3 +330,92 @@ def test_another_spelling_starts_no_rollout(empty: Refusing) -> None:
         assert "rollout" not in empty.status
         assert "history" not in empty.status
     assert empty.names(DEPLOYMENTS) == [stable]
+
+
+# --- pods -------------------------------------------------------------------------------------------------------------
+
+
+class Cluster(Refusing):
+    """Its pods are whatever a test adds to them."""
+
+    more: tuple[Manifest, ...] = ()
+
+    def _pod_manifests(self) -> list[Manifest]:
+        return [*super()._pod_manifests(), *self.more]
+
+
+@pytest.fixture
+def cluster(spec_schema: Mapping[str, Any]) -> Cluster:
+    cluster = Cluster(spec_schema, MODELS)
+    release(cluster, "http://models/1")
+    cluster.run(60)
+    return cluster
+
+
+def a_pod(world: World, revision: str, name: str, **status: Any) -> Manifest:
+    """A pod of a revision whose server ended with 137 a second ago."""
+    at = (world.now - SECOND).strftime("%Y-%m-%dT%H:%M:%SZ")
+    ended = {"terminated": {"exitCode": 137, "finishedAt": at}}
+    server = {"name": "server", "ready": False, "restartCount": 1, "state": {"running": {}}, "lastState": ended}
+    labels = world._objects[(DEPLOYMENTS, revision)]["metadata"]["labels"]
+    return {"metadata": {"name": name, "labels": labels}, "status": {"containerStatuses": [server], **status}}
+
+
+GONE = [
+    pytest.param({"phase": "Failed", "reason": "Evicted"}, id="evicted"),
+    pytest.param({"phase": "Failed", "reason": "Terminated"}, id="its node was shut down"),
+    pytest.param({"conditions": [{"type": "DisruptionTarget", "status": "True"}]}, id="drained or preempted"),
+]
+
+
+@pytest.mark.parametrize("status", GONE)
+@pytest.mark.parametrize("when", ["before traffic", "with traffic"])
+def test_a_pod_that_the_cluster_took_away_is_no_crash(cluster: Cluster, status: dict[str, Any], when: str) -> None:
+    release(cluster, "http://models/2")
+    cluster.run(1 if when == "before traffic" else 30)
+    candidate = str(cluster.status["candidate"]["revision"])
+    cluster.more = (a_pod(cluster, candidate, "gone", **status),)
+    cluster.run(60)
+
+    assert "history" not in cluster.status
+    assert cluster.split is not None
+    assert cluster.split.weight(candidate) == 50
+
+
+@pytest.mark.parametrize(("crashes", "of_stable", "outcome"), [(1, 0, None), (2, 0, "CandidateCrashed"), (3, 2, None)])
+def test_crashes_are_compared_with_stables(cluster: Cluster, crashes: int, of_stable: int, outcome: str | None) -> None:
+    release(cluster, "http://models/2")
+    cluster.run(30)
+    stable, candidate = stable_of(cluster), str(cluster.status["candidate"]["revision"])
+    cluster.more = (
+        *(a_pod(cluster, candidate, f"candidate-{number}") for number in range(crashes)),
+        *(a_pod(cluster, stable, f"stable-{number}") for number in range(of_stable)),
+    )
+    cluster.run(30)
+
+    assert [entry["reason"] for entry in cluster.status.get("history", ())] == ([outcome] if outcome else [])
+
+
+def fetched(world: World, revision: str, sha256: str) -> Manifest:
+    """A pod of a revision that has fetched another file than the others."""
+    pod = a_pod(world, revision, "the-other")
+    report = json.dumps({"sha256": sha256, "inputs": [], "outputs": []})
+    ended = {"terminated": {"exitCode": 0, "message": report}}
+    pod["status"] = {"initContainerStatuses": [{"name": "fetch", "ready": True, "state": ended}]}
+    return pod
+
+
+def test_pods_that_fetched_different_files_get_no_traffic(cluster: Cluster) -> None:
+    stable = stable_of(cluster)
+    release(cluster, "http://models/2")
+    cluster.run(1)
+    candidate = str(cluster.status["candidate"]["revision"])
+    cluster.more = (fetched(cluster, candidate, "cd" * 32),)
+    cluster.run(30)
+
+    (entry,) = cluster.status["history"]
+    assert entry["reason"] == "FilesDiffer"
+    assert all(each in entry["message"] for each in ("ab" * 32, "cd" * 32, f"{candidate}-0", "the-other"))
+    assert "shifts" not in entry
+    assert cluster.split is not None
+    assert cluster.split.weight(stable) == 100

@@ -32,9 +32,18 @@ def _pods_failed(seen: Observation, rollout: Rollout) -> StatusMessage | None:
     if failure.permanent:
         return StatusMessage(failure.reason, failure.message)
     # By what was granted, not by the route: after a crash of ours in a rollback the route has been set back already.
-    if failure.crashed and rollout.shifts and rollout.shifts[-1].weight > 0:
+    if failure.crashed and rollout.shifts and rollout.shifts[-1].weight > 0 and _is_more_than_stable(seen, rollout):
         return StatusMessage(Reason.CANDIDATE_CRASHED, failure.message)
     return None
+
+
+def _is_more_than_stable(seen: Observation, rollout: Rollout) -> bool:
+    """Whether it is the candidate's own: one crash may be the node's, and what stable does too is nobody's fault."""
+    candidate, stable = seen.state(rollout.candidate), seen.state(seen.recorded.stable)
+    ours, theirs = (sum(at >= rollout.shifts[0].at for at in state.crashes) for state in (candidate, stable))
+    loops = candidate.failure is not None and candidate.failure.looping
+    stable_loops = stable.failure is not None and stable.failure.looping
+    return (loops and not stable_loops) or ours > theirs + 1
 
 
 def _incompatible(seen: Observation, rollout: Rollout) -> StatusMessage | None:

@@ -124,7 +124,7 @@ def _adopted(seen: Observation) -> Transition | None:
 
 def _first_release(seen: Observation) -> Transition:
     """Nothing is stable yet, so there is nothing to compare with: the first revision goes live when a pod is ready."""
-    if seen.state(seen.desired).ready > 0:
+    if seen.state(seen.desired).ready > 0 and not _differs(seen):
         message = f"{seen.desired} is live: the first revision of {seen.name}"
         return Transition(
             replace(seen.recorded, stable=seen.desired, rollout=None, rejected=None),
@@ -146,6 +146,11 @@ def _first_release(seen: Observation) -> Transition:
 def _waits_for_pods(seen: Observation) -> StatusMessage:
     message = f"spec.replicas is 0, so {seen.desired} waits: it comes up when pods are asked for"
     return StatusMessage(Reason.SCALED_TO_ZERO, message)
+
+
+def _differs(seen: Observation) -> bool:
+    failure = seen.state(seen.desired).failure
+    return failure is not None and failure.reason == Reason.FILES_DIFFER
 
 
 def _first_pods(seen: Observation, rollout: Rollout) -> Transition:

@@ -127,6 +127,7 @@ class Reason(StrEnum):
     # what ends a rollout without statistics
     CANDIDATE_CRASHED = "CandidateCrashed"
     SIGNATURE_CHANGED = "SignatureChanged"
+    FILES_DIFFER = "FilesDiffer"
     PROGRESS_DEADLINE_EXCEEDED = "ProgressDeadlineExceeded"
     DEADLINE_EXCEEDED = "DeadlineExceeded"
     EVIDENCE_ACCEPTABLE = "EvidenceAcceptable"

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
 
@@ -73,12 +73,15 @@ class ModelFacts:
 
 @dataclass(frozen=True)
 class PodFailure:
-    """Why a revision's pods aren't ready. `permanent`: waiting can't help. `crashed`: it had started, and died."""
+    """Why a revision's pods aren't ready. `permanent`: waiting can't help. `crashed`: it had started, and died;
+    `looping`: and does so again and again.
+    """
 
     reason: str
     message: str
     permanent: bool = False
     crashed: bool = False
+    looping: bool = False
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,8 @@ class RevisionState:
     failure: PodFailure | None = None
     nodes: Mapping[str, str] = field(default_factory=dict)
     """Where its pods run: pod's name → node's name."""
+    crashes: tuple[datetime, ...] = ()
+    """When the server of each of its pods died last, if it ever did; a node's loss of one isn't counted."""
     reachable: bool = True
     """Whether its Service is there and leads to its pods."""
     pin_kept: bool = True

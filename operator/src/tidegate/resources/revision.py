@@ -218,17 +218,36 @@ def revision_state(
     pin_kept: bool = True,
 ) -> RevisionState:
     """What the cluster has of a revision; any part may be missing."""
+    differ = _files_differ(pods)
     return RevisionState(
         name=revision,
         number=record.number if record else 0,
         snapshot=record.snapshot if record else None,
         replicas=workload.replicas if workload else None,
         ready=workload.ready if workload else 0,
-        facts=next((pod.facts for pod in pods if pod.facts), None),
+        facts=None if differ else next((pod.facts for pod in pods if pod.facts), None),
+        crashes=tuple(sorted(pod.crashed_at for pod in pods if pod.crashed_at)),
         reachable=reachable,
         pin_kept=pin_kept,
         pinned=workload.pinned if workload else None,
         # A pod's own words say more than its Deployment's.
-        failure=worst(pod.failure for pod in pods) or (workload.failure if workload else None),
+        failure=differ or worst(pod.failure for pod in pods) or (workload.failure if workload else None),
         nodes={pod.name: pod.node for pod in pods if pod.node},
     )
+
+
+def _files_differ(pods: Sequence[Pod]) -> PodFailure | None:
+    """Where pods that came before the digest was pinned have fetched something else than others."""
+    found: dict[tuple[str, str | None], str] = {}
+    for pod in sorted(pods, key=lambda each: each.name):
+        if pod.facts:
+            found.setdefault((pod.facts.sha256, pod.facts.files_sha256), pod.name)
+    if len(found) < 2:
+        return None
+    (one, first), (other, second) = list(found.items())[:2]
+    which = 0 if one[0] != other[0] else 1
+    message = (
+        f"its pods have fetched different files: {first} has the sha256 {one[which]}, {second} has {other[which]}; "
+        "give each model a URI of its own, or set spec.model.sha256"
+    )
+    return PodFailure(Reason.FILES_DIFFER, message, permanent=True)
