@@ -308,7 +308,7 @@ class World(SimulatedWorld):
         found: dict[SeriesKey, Counted] = {}
         for (revision, measure), value in self._history.get(at, {}).items():
             labels = self.labels(revision, measure)
-            if _selects(query.promql, labels) and (key := query.key(labels)):
+            if selects(query.promql, labels) and (key := query.key(labels)):
                 found[key] = Counted(value, at.timestamp())
         return found
 
@@ -429,7 +429,7 @@ def _labels(revision: str, measure: str) -> dict[str, str]:
     return {"__name__": "tidegate_server_request_duration_seconds_bucket", "le": measure, **owner}
 
 
-def _selects(promql: str, labels: Mapping[str, str]) -> bool:
+def selects(promql: str, labels: Mapping[str, str]) -> bool:
     name, _, matchers = promql.partition("{")
     if name and labels["__name__"] != name:
         return False

@@ -26,6 +26,7 @@ from tidegate.metrics.increments import (
     never_back,
     pods_of,
 )
+from tidegate.metrics.replicas import vanished
 from tidegate.model.evidence import NO_DURATIONS, Counts, Durations, Increment, Load
 from tidegate.model.traffic import Arms, Share
 from tidegate.resources.names import PREVIEW_SUFFIX
@@ -64,6 +65,13 @@ class TrafficFold:
     """Requests and failures of the candidate, also around a shift, where nothing is judged."""
     has_gap: bool = False
     """Whether there were no counters of either arm at the latest point."""
+
+    @property
+    def latest(self) -> Sample:
+        """What was known of the counters at the latest point at which there were any."""
+        if self.recent and self.recent[-1].sample:
+            return self.recent[-1].sample
+        return self.last.sample if self.last else {}
 
 
 @dataclass(frozen=True)
@@ -118,8 +126,8 @@ def share_of(recent: Sequence[Reading], span: timedelta) -> Share | None:
 
 
 def share_between(before: Reading, after: Reading) -> Share | None:
-    """Requests per revision between two readings, live and preview apart; None where either has no counters."""
-    if not before.sample or not after.sample:
+    """Requests per revision between two readings, live and preview apart; None where either lacks counters."""
+    if not before.sample or not after.sample or vanished(before.sample, after.sample, after.at):
         return None
     live: dict[str, int] = {}
     preview: dict[str, int] = {}
@@ -134,7 +142,7 @@ def share_between(before: Reading, after: Reading) -> Share | None:
 def _fold_traffic(
     state: TrafficFold, comparison: Comparison, segment: Segment, at: datetime, sample: Sample
 ) -> tuple[TrafficFold, Increment | None]:
-    sample = never_back(_last_seen(state), sample)
+    sample = never_back(state.latest, sample)
     recent = (*state.recent, Reading(at, sample))[-(segment.delay_points + 2) :]
     state = replace(state, at=at, recent=recent)
     arms = (comparison.arms.stable, comparison.arms.candidate)
@@ -151,12 +159,6 @@ def _fold_traffic(
     judged = counter_increases(before.sample, counted, _split_since(comparison, segment))
     stable, candidate = (counts_of(revision, judged) for revision in arms)
     return state, Increment(at, stable, candidate, concurrent=segment.concurrent)
-
-
-def _last_seen(state: TrafficFold) -> Sample:
-    if state.recent and state.recent[-1].sample:
-        return state.recent[-1].sample
-    return state.last.sample if state.last else {}
 
 
 def _split_since(comparison: Comparison, segment: Segment) -> float:

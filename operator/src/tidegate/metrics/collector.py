@@ -29,11 +29,12 @@ from tidegate.metrics.accumulate import (
     share_of,
 )
 from tidegate.metrics.baseline import Baseline
-from tidegate.metrics.lateness import points_known, too_old
+from tidegate.metrics.lateness import LATEST, points_known, too_old
 from tidegate.metrics.preflight import baseline_of, slower_scrape, stable_now
-from tidegate.metrics.provider import MetricsProvider, Readings, Selection, Sources
+from tidegate.metrics.provider import STALE, MetricsProvider, Readings, Selection, Sources
 from tidegate.metrics.query_pool import AtOnce, Pool
 from tidegate.metrics.registry import SourceRegistry
+from tidegate.metrics.replicas import replicas_differ
 from tidegate.metrics.user_queries import ask
 from tidegate.model.evidence import (
     NO_DURATIONS,
@@ -100,6 +101,8 @@ class _Fold:
     traffic_doubt: MetricsGap | None = None
     details_doubt: MetricsGap | None = None
     """Why what was read last can't be believed."""
+    differed: tuple[datetime, MetricsGap] | None = None
+    """When two who answered last had seen different processes."""
 
 
 class MetricsCollector:
@@ -304,10 +307,11 @@ def _take_traffic(fold: _Fold, look: Look, sources: Sources) -> MetricsGap | Non
     for segment in look.segments:
         for first, read in _points_of(sources, comparison, segment, fold.traffic.at):
             known = read.samples[: points_known(read, segment.instant(first), segment.step, look.propagation_delay)]
+            _compare(fold, read, segment.instant(first), sources.traffic.name)
             fold.traffic, counted = accumulate_traffic(fold.traffic, comparison, segment, first, known)
             for increment in counted:
                 fold.test.update_traffic(increment)
-            fold.traffic_doubt = _doubt(read, sources.traffic.name, look)
+            fold.traffic_doubt = _doubt(read, sources.traffic.name, look) or _still(fold.differed, look.until)
             if len(known) < len(read.samples):
                 return fold.traffic_doubt
             parts += 1
@@ -351,7 +355,8 @@ def _blocks_of(
 ) -> Iterator[tuple[int, Readings]]:
     """The same for the ends of its blocks."""
     arms, blocks = comparison.arms, segment.blocks
-    both = Selection(arms.namespace, arms.name, (arms.stable, arms.candidate))
+    looks_back = min(STALE, blocks.step + LATEST)
+    both = Selection(arms.namespace, arms.name, (arms.stable, arms.candidate), looks_back=looks_back)
     for first, count in blocks.parts(done, BLOCKS_AT_ONCE):
         yield first, sources.detail_readings(both, blocks.instant(first), blocks.step, count)
 
@@ -359,6 +364,16 @@ def _blocks_of(
 def _doubt(readings: Readings, who: str, look: Look) -> MetricsGap | None:
     """Why the counters can't be believed; None where they can."""
     return readings.doubt or too_old(readings, who, look.propagation_delay, look.until)
+
+
+def _compare(fold: _Fold, readings: Readings, at: datetime, who: str) -> None:
+    """Notes where whoever answers now doesn't know what whoever answered before knew."""
+    if not readings.doubt and (gap := replicas_differ(fold.traffic.latest, readings.samples[0], at, who)):
+        fold.differed = at, gap
+
+
+def _still(differed: tuple[datetime, MetricsGap] | None, until: datetime) -> MetricsGap | None:
+    return differed[1] if differed and until < differed[0] + STALE else None
 
 
 def _behind(at: datetime | None, step: timedelta, until: datetime) -> MetricsGap | None:

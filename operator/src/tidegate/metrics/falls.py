@@ -60,12 +60,18 @@ class Fall(NamedTuple):
 def falls_of(counters: Counters) -> list[Fall]:
     """Where a counter is lower than the same job saw it before."""
     return [
-        Fall(key, Seen(*before, labels), Seen(*after, labels))
+        Fall(key, Seen(*before, scraped.labels), Seen(*after, scraped.labels))
         for key, everybody in counters.items()
-        for labels, samples in everybody
-        for before, after in pairwise(samples)
+        for scraped in everybody
+        if not _only_grows(scraped)
+        for before, after in pairwise(scraped.samples)
         if after[1] < before[1]
     ]
+
+
+def _only_grows(scraped: Scraped) -> bool:
+    values = [value for _, value in scraped.samples]
+    return values == sorted(values)  # of thousands of series
 
 
 def restarts_of(

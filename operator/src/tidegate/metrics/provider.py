@@ -37,6 +37,8 @@ class Selection:
     name: str
     revisions: tuple[str, ...] | None = None
     bounds: tuple[str, ...] | None = None
+    looks_back: timedelta = STALE
+    """For how long a value is its process'. What is read grows with it."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ class CounterQuery(Protocol):
 
     @property
     def looks_back(self) -> timedelta:
-        """For how long a value is its process'. It costs that many samples of each series more."""
+        """For how long a value is its process'."""
 
     def key(self, labels: Mapping[str, str]) -> SeriesKey | None:
         """What a series counts; None for one that isn't wanted."""

@@ -4,12 +4,12 @@ A range selector gives each series' own samples with their own times. There is n
 step a query's front end aligns times, what a store fills in between samples, or which of two replicas answers.
 """
 
-import math
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
+from operator import itemgetter
 from typing import Protocol
 
 from tidegate.metrics.falls import (
@@ -29,6 +29,7 @@ from tidegate.metrics.provider import CounterQuery, Readings, StartGauge
 from tidegate.model.evidence import MetricsGap
 from tidegate.model.reasons import Reason
 
+_TIME = itemgetter(0)
 AT_ONCE = timedelta(minutes=15)
 """How much of the past one query asks for."""
 
@@ -125,22 +126,21 @@ def escaped(text: str) -> str:
 class _Track:
     """A counter as one job has it, for looking up. `restarts` are its process'."""
 
-    def __init__(self, scraped: Scraped, restarts: Sequence[float], looks_back: timedelta) -> None:
+    def __init__(self, scraped: Scraped, restarts: Collection[float], looks_back: timedelta) -> None:
+        self._samples = scraped.samples
         self._looks_back = looks_back.total_seconds()
-        self._times = [at for at, _ in scraped.samples]
-        self._values = [value for _, value in scraped.samples]
-        self._restarts = [
+        self._restarts = restarts and [
             after for (_, high), (after, low) in pairwise(scraped.samples) if low < high and after in restarts
         ]
 
     def at(self, instant: float) -> tuple[int, Counted] | None:
         """How often it had restarted, and what it showed; None where that is too long ago."""
-        index = bisect_right(self._times, instant) - 1
-        if index < 0 or self._times[index] <= instant - self._looks_back:
+        index = bisect_right(self._samples, instant, key=_TIME) - 1
+        if index < 0 or self._samples[index][0] <= instant - self._looks_back:
             return None
-        time = self._times[index]
-        restarted = bisect_right(self._restarts, time)
-        return restarted, Counted(self._values[index], time, self._restarts[restarted - 1] if restarted else None)
+        time, value = self._samples[index]
+        restarted = [restart for restart in self._restarts if restart <= time]
+        return len(restarted), Counted(value, time, restarted[-1] if restarted else None)
 
 
 def _sample(tracks: Mapping[SeriesKey, Sequence[_Track]], doubted: Collection[Process], at: float) -> Sample:
@@ -157,9 +157,10 @@ def _sample(tracks: Mapping[SeriesKey, Sequence[_Track]], doubted: Collection[Pr
 
 def _interval(counters: Counters) -> float | None:
     """Seconds between two samples of the process that is read least often; one that was missed changes nothing."""
-    shortest: dict[Process, float] = {}
-    for key, by in counters.items():
-        for _, samples in by:
-            between = min((after - before for (before, _), (after, _) in pairwise(samples)), default=math.inf)
-            shortest[key.owner] = min(between, shortest.get(key.owner, math.inf))
-    return max((seconds for seconds in shortest.values() if seconds < math.inf), default=None)
+    read = {key.owner: by[0].samples for key, by in counters.items()}
+    shortest = [
+        min(after - before for (before, _), (after, _) in pairwise(samples))
+        for samples in read.values()
+        if len(samples) > 1
+    ]
+    return max(shortest, default=None)

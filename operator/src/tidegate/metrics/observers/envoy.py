@@ -28,6 +28,9 @@ class RouterCounters:
     With `preview`, requests that came by the preview header are named `REVISION/preview`.
     """
 
+    start = StartGauge("envoy_server_uptime", counts_up=True)
+    looks_back = STALE
+
     def __init__(self, namespace: str, name: str, revisions: Iterable[str], *, preview: bool = False) -> None:
         self._prefix = router_cluster(namespace, name, "")
         clusters = [self._prefix + revision for revision in revisions]
@@ -38,9 +41,6 @@ class RouterCounters:
             f'envoy_cluster_name=~"{"|".join(clusters)}",'
             'envoy_response_code_class=~"|5",envoy_response_code=~"|429"}'
         )
-
-    start = StartGauge("envoy_server_uptime", counts_up=True)
-    looks_back = STALE
 
     def key(self, labels: Mapping[str, str]) -> SeriesKey | None:
         """See CounterQuery."""

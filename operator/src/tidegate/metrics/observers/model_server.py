@@ -16,8 +16,6 @@ _NO_SERIES = MetricsGap(
 
 
 _START = StartGauge("process_start_time_seconds", counts_up=False)
-_LOOKS_BACK = timedelta(minutes=2)
-"""These are a hundred series a pod: two scrapes of them, of one a minute, are enough."""
 
 
 class ServerCounters:
@@ -30,14 +28,14 @@ class ServerCounters:
         "tidegate_server_prediction_score_bucket": (SCORE, "le"),
     }
 
-    def __init__(self, namespace: str, name: str, revisions: Iterable[str]) -> None:
+    start = _START
+
+    def __init__(self, namespace: str, name: str, revisions: Iterable[str], looks_back: timedelta = STALE) -> None:
+        self.looks_back = looks_back
         self.promql = (
             f'{{__name__=~"{"|".join(self._NAMES)}",model_deployment="{namespace}/{name}",'
             f'revision=~"{"|".join(revisions)}",code=~"|429|5.."}}'
         )
-
-    start = _START
-    looks_back = _LOOKS_BACK
 
     def key(self, labels: Mapping[str, str]) -> SeriesKey | None:
         """See CounterQuery."""
@@ -48,6 +46,9 @@ class ServerCounters:
 class StableHistory:
     """What stable's pods did before a rollout: failures, and requests up to a few bounds of latency."""
 
+    start = _START
+    looks_back = STALE
+
     def __init__(self, namespace: str, name: str, stable: str, bounds: Iterable[str]) -> None:
         self._counters = ServerCounters(namespace, name, (stable,))
         wanted = "|".join(bound.replace("+", r"\\+") for bound in (*bounds, "+Inf"))
@@ -55,9 +56,6 @@ class StableHistory:
             '{__name__=~"tidegate_server_request_duration_seconds_bucket|tidegate_server_requests_total",'
             f'model_deployment="{namespace}/{name}",revision="{stable}",code=~"|429|5..",le=~"|{wanted}"}}'
         )
-
-    start = _START
-    looks_back = _LOOKS_BACK
 
     def key(self, labels: Mapping[str, str]) -> SeriesKey | None:
         """See CounterQuery."""
@@ -67,12 +65,12 @@ class StableHistory:
 class ServerRequests:
     """Requests and failures where the routers' counters can't be had or name no revision."""
 
+    start = _START
+    looks_back = STALE
+
     def __init__(self, namespace: str, name: str, revisions: Iterable[str] | None) -> None:
         wanted = ".+" if revisions is None else "|".join(revisions)
         self.promql = f'tidegate_server_requests_total{{model_deployment="{namespace}/{name}",revision=~"{wanted}"}}'
-
-    start = _START
-    looks_back = STALE
 
     def key(self, labels: Mapping[str, str]) -> SeriesKey | None:
         """See CounterQuery."""
@@ -100,4 +98,4 @@ def _details(wanted: Selection) -> CounterQuery:
     if wanted.bounds is not None:
         (revision,) = revisions
         return StableHistory(wanted.namespace, wanted.name, revision, wanted.bounds)
-    return ServerCounters(wanted.namespace, wanted.name, revisions)
+    return ServerCounters(wanted.namespace, wanted.name, revisions, wanted.looks_back)

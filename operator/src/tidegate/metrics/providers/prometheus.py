@@ -95,5 +95,4 @@ def parse_http_date(text: str | None) -> datetime | None:
 
 def _numbers(values: Iterable[tuple[float, str]]) -> list[tuple[float, float]]:
     """Samples with their times; a NaN is none."""
-    samples = ((float(at), float(text)) for at, text in values)
-    return [(at, value) for at, value in samples if value == value]
+    return [(at, float(text)) for at, text in values if text != "NaN"]
