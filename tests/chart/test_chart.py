@@ -8,9 +8,10 @@ import pytest
 import yaml
 
 from tests.chart.conftest import Helm, Manifest
+from tidegate.resources.names import ADMIN_PORT_NAME, labels
 from tidegate.router.agent import AgentSettings
 from tidegate.router.envoy import EnvoySettings
-from tidegate.settings import Settings
+from tidegate.settings import QuerySettings, Settings
 
 pytestmark = pytest.mark.helm
 CRDS = Path(__file__).parents[2] / "crds"
@@ -197,6 +198,7 @@ def test_every_binding_names_a_role_and_an_account_that_are_there(kind: str, ren
     [
         pytest.param("promtheus.url=http://a", "promtheus", id="an unknown key"),
         pytest.param("router.replica=2", "replica", id="an unknown key further in"),
+        pytest.param("prometheus.matchers=cluster=a", "'cluster=a' does not match", id="a matcher without quotes"),
         pytest.param("prometheus.url=prometheus:9090", "/prometheus/url", id="a URL without a scheme"),
         pytest.param("router.replicas=0", "/router/replicas", id="no router"),
         pytest.param("router.accessLog=all", "/router/accessLog", id="an unknown access log"),
@@ -247,3 +249,56 @@ def test_what_prometheus_asks_for_is_mounted_into_the_operator_alone(render: Ren
     ]
     assert all("secret" not in volume for volume in pods(manifests)["tidegate-router"]["volumes"])
     assert all("secret" not in volume for volume in pods(render())["tidegate-operator"]["volumes"])
+
+
+def test_what_is_added_to_each_query_reaches_the_operator(render: Render) -> None:
+    manifests = render(
+        "--set-string",
+        r'prometheus.matchers=cluster="a"\,env=~"prod|stage"',
+        "--set-json",
+        'prometheus={"headers": {"X-Scope-OrgID": "team-a"}, "queryParameters": {"nocache": "1"}}',
+    )
+    (container,) = pods(manifests)["tidegate-operator"]["containers"]
+    environ = {each["name"]: each.get("value", "") for each in container["env"]}
+
+    assert QuerySettings.from_env(environ) == QuerySettings(
+        'cluster="a",env=~"prod|stage"', {"X-Scope-OrgID": "team-a"}, {"nocache": "1"}
+    )
+
+
+def monitored(manifests: list[Manifest]) -> dict[str, Manifest]:
+    return {each["metadata"]["name"]: each for each in manifests if each["kind"] == "PodMonitor"}
+
+
+@pytest.mark.parametrize(
+    ("name", "path"), [("tidegate-router", "/stats/prometheus"), ("tidegate-operator", "/metrics")]
+)
+def test_a_pod_monitor_selects_the_pods_and_their_port(name: str, path: str, render: Render) -> None:
+    manifests = render(
+        "--set", "podMonitor.enabled=true,podMonitor.labels.release=prom,prometheus.scrapeIntervalSeconds=20"
+    )
+    monitor = monitored(manifests)[name]
+    template = one(manifests, "Deployment", name)["spec"]["template"]
+    ports = {port["name"]: port["containerPort"] for each in template["spec"]["containers"] for port in each["ports"]}
+
+    assert monitor["metadata"]["labels"]["release"] == "prom"
+    assert monitor["spec"]["podMetricsEndpoints"] == [{"port": "metrics", "path": path, "interval": "20s"}]
+    assert monitor["spec"]["selector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
+    assert str(ports["metrics"]) == template["metadata"]["annotations"]["prometheus.io/port"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "selected"),
+    [
+        pytest.param((), {"any": True}, id="everywhere"),
+        pytest.param(("--set", "namespaces={shop,bank}"), {"matchNames": ["shop", "bank"]}, id="where models are"),
+    ],
+)
+def test_model_servers_are_monitored_where_models_live(
+    flags: tuple[str, ...], selected: Manifest, render: Render
+) -> None:
+    monitor = monitored(render("--set", "podMonitor.enabled=true", *flags))["tidegate-model-servers"]
+
+    assert monitor["spec"]["namespaceSelector"] == selected
+    assert monitor["spec"]["selector"]["matchLabels"].items() <= labels("digits", "digits-1").items()
+    assert monitor["spec"]["podMetricsEndpoints"] == [{"port": ADMIN_PORT_NAME, "path": "/metrics", "interval": "15s"}]

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from tidegate.errors import InvalidSpec
-from tidegate.settings import Settings
+from tidegate.settings import QuerySettings, Settings
 
 NEEDED = {"TIDEGATE_PROMETHEUS_URL": "http://prometheus:9090/", "TIDEGATE_SERVER_IMAGE": "server:1"}
 
@@ -14,6 +14,7 @@ def test_only_two_variables_are_needed() -> None:
     assert Settings.from_env(NEEDED) == Settings(
         prometheus_url="http://prometheus:9090",
         prometheus_secret="",
+        prometheus_queries=QuerySettings(),
         scrape_interval=timedelta(seconds=15),
         server_image="server:1",
         router_service="tidegate-router.tidegate.svc.cluster.local",
@@ -32,6 +33,18 @@ def test_namespaces_are_separated_by_commas() -> None:
     assert Settings.from_env({**NEEDED, "TIDEGATE_NAMESPACES": "shop,bank,"}).namespaces == ("shop", "bank")
 
 
+def test_what_is_added_to_each_query() -> None:
+    environ = {
+        "TIDEGATE_PROMETHEUS_MATCHERS": 'cluster="a", env!~"test|dev",',
+        "TIDEGATE_PROMETHEUS_HEADERS": '{"X-Scope-OrgID": "shop"}',
+        "TIDEGATE_PROMETHEUS_PARAMETERS": '{"nocache": "1"}',
+    }
+    queries = Settings.from_env({**NEEDED, **environ}).prometheus_queries
+
+    assert queries == QuerySettings('cluster="a", env!~"test|dev"', {"X-Scope-OrgID": "shop"}, {"nocache": "1"})
+    assert "shop" not in repr(queries)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -46,6 +59,17 @@ def test_namespaces_are_separated_by_commas() -> None:
             {"TIDEGATE_SCRAPE_INTERVAL_SECONDS": "15s"},
             "TIDEGATE_SCRAPE_INTERVAL_SECONDS is '15s'; it must be a whole number from 1 on",
             id="a number with a unit",
+        ),
+        pytest.param(
+            {"TIDEGATE_PROMETHEUS_MATCHERS": "cluster=a"},
+            "the chart's prometheus.matchers, is 'cluster=a'; it must be label matchers as in PromQL, such as",
+            id="a matcher without quotes",
+        ),
+        pytest.param({"TIDEGATE_PROMETHEUS_HEADERS": "X-Scope-OrgID: a"}, "must be a JSON object", id="no JSON"),
+        pytest.param(
+            {"TIDEGATE_PROMETHEUS_HEADERS": '{"X-Scope-OrgID": "a\\nb"}'},
+            "must be a JSON object",
+            id="a header of two lines",
         ),
         pytest.param({"TIDEGATE_METRICS_PORT": "-1"}, "TIDEGATE_METRICS_PORT is '-1'", id="a number below the least"),
     ],

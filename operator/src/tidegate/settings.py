@@ -1,10 +1,36 @@
 """The operator's settings, from environment variables, read once."""
 
+import json
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from tidegate.errors import InvalidSpec
+
+MATCHER = r'\s*[a-zA-Z_][a-zA-Z0-9_]*\s*(?:=~|!~|!=|=)\s*"(?:[^"\\\n]|\\.)*"\s*'
+HEADER = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
+"""A header's name."""
+
+
+@dataclass(frozen=True)
+class QuerySettings:
+    """What is added to each query of Prometheus, so that one that many share answers with what is meant."""
+
+    matchers: str = ""
+    """Label matchers as in PromQL, separated by commas, for every selector of Tidegate's own."""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    parameters: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Of the URL."""
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> "QuerySettings":
+        """Raises InvalidSpec with a sentence that names the variable."""
+        return cls(
+            matchers=_matchers(environ, "TIDEGATE_PROMETHEUS_MATCHERS"),
+            headers=_texts(environ, "TIDEGATE_PROMETHEUS_HEADERS", HEADER),
+            parameters=_texts(environ, "TIDEGATE_PROMETHEUS_PARAMETERS", re.compile(".+")),
+        )
 
 
 @dataclass(frozen=True)
@@ -14,6 +40,7 @@ class Settings:
     prometheus_url: str
     prometheus_secret: str
     """Folder with the keys of the Secret that Prometheus asks for; empty where it asks for nothing."""
+    prometheus_queries: QuerySettings
     scrape_interval: timedelta
     """Prometheus' scrape interval for routers and model servers: counters may tell of a time this far in the past."""
     server_image: str
@@ -39,6 +66,7 @@ class Settings:
         return cls(
             prometheus_url=_needed(environ, "TIDEGATE_PROMETHEUS_URL").rstrip("/"),
             prometheus_secret=environ.get("TIDEGATE_PROMETHEUS_SECRET", ""),
+            prometheus_queries=QuerySettings.from_env(environ),
             scrape_interval=timedelta(seconds=_number(environ, "TIDEGATE_SCRAPE_INTERVAL_SECONDS", 15, least=1)),
             server_image=_needed(environ, "TIDEGATE_SERVER_IMAGE"),
             router_service=environ.get("TIDEGATE_ROUTER_SERVICE", "tidegate-router.tidegate.svc.cluster.local"),
@@ -58,6 +86,27 @@ def _needed(environ: Mapping[str, str], name: str) -> str:
     if not value:
         raise InvalidSpec(f"the environment variable {name} is missing")
     return value
+
+
+def _matchers(environ: Mapping[str, str], name: str) -> str:
+    text = environ.get(name, "").strip().rstrip(",")
+    if text and not re.fullmatch(f"{MATCHER}(?:,{MATCHER})*", text):
+        raise InvalidSpec(
+            f"the environment variable {name}, the chart's prometheus.matchers, is {text!r}; it must be label matchers "
+            'as in PromQL, such as cluster="a",env!="test"'
+        )
+    return text
+
+
+def _texts(environ: Mapping[str, str], name: str, names: re.Pattern[str]) -> dict[str, str]:
+    """An object of texts. What they are is told to nobody."""
+    try:
+        texts = json.loads(environ.get(name) or "{}")
+        if all(names.fullmatch(key) and isinstance(value, str) and value.isprintable() for key, value in texts.items()):
+            return dict(texts)
+    except (ValueError, AttributeError):
+        pass  # said below
+    raise InvalidSpec(f"the environment variable {name} must be a JSON object of names and texts on one line each")
 
 
 def _number(environ: Mapping[str, str], name: str, default: int, *, least: int) -> int:

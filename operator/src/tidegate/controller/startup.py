@@ -80,7 +80,8 @@ def build(settings: Settings) -> Parts:
     for informer in cluster.informers():
         operator_metrics.export_age(informer.kind.resource.kind, informer.namespace or "", informer.silent_seconds)
     access = PrometheusAccess.of(settings.prometheus_secret)
-    judge = _judge(PrometheusMetrics(settings.prometheus_url, access), lambda ns, name: workqueue.enqueue(ns, name))
+    prometheus = PrometheusMetrics(settings.prometheus_url, access, settings.prometheus_queries)
+    judge = _judge(prometheus, lambda ns, name: workqueue.enqueue(ns, name))
     reconciler = Reconciler(cluster, judge, settings, operator_metrics.observe_decision, operator_metrics.forget)
     workqueue = WorkQueue(
         reconciler.reconcile,

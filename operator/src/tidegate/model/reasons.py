@@ -123,6 +123,7 @@ class Reason(StrEnum):
     COUNTED_TWICE = "CountedTwice"
     SAMPLES_TOO_OLD = "SamplesTooOld"
     PROMETHEUS_REPLICAS_DIFFER = "PrometheusReplicasDiffer"
+    MATCHERS_MATCH_NOTHING = "MatchersMatchNothing"
     CATCHING_UP = "CatchingUp"
     # what ends a rollout without statistics
     CANDIDATE_CRASHED = "CandidateCrashed"

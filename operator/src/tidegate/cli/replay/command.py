@@ -31,6 +31,7 @@ from tidegate.metrics.providers.prometheus_auth import PrometheusAccess
 from tidegate.model.spec import ModelDeploymentSpec
 from tidegate.model.status import Status
 from tidegate.model.traffic import Arms
+from tidegate.settings import QuerySettings
 
 SAME, OTHER = 0, 3
 """Exit codes: the recorded verdict or none yet; another verdict."""
@@ -63,10 +64,10 @@ class Request:
 def main(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> int:
     """The exit code."""
     arguments = _parser(environ).parse_args(argv)
-    return exit_code("tidegate replay", lambda: _run(arguments))
+    return exit_code("tidegate replay", lambda: _run(arguments, QuerySettings.from_env(environ)))
 
 
-def _run(arguments: argparse.Namespace) -> int:
+def _run(arguments: argparse.Namespace, queries: QuerySettings) -> int:
     if not arguments.prometheus:
         raise Unusable("--prometheus is missing: the address that the operator reads Prometheus at")
     namespace = arguments.namespace or default_namespace(arguments.kubeconfig, arguments.context)
@@ -78,7 +79,8 @@ def _run(arguments: argparse.Namespace) -> int:
         # In the operator's pod this is its own account, which may list them and has no need to get one.
         listed = api.list(MODEL_DEPLOYMENTS, namespace, None)["items"]
         manifest = next((each for each in listed if each["metadata"]["name"] == arguments.name), None)
-        provider = PrometheusMetrics(arguments.prometheus.rstrip("/"), PrometheusAccess.of(arguments.prometheus_secret))
+        access = PrometheusAccess.of(arguments.prometheus_secret)
+        provider = PrometheusMetrics(arguments.prometheus.rstrip("/"), access, queries)
         now = datetime.now(UTC)  # noqa: TID251 - the one clock read
         report = replay_report(manifest, provider, request, now)
     return write_report(report, sys.stdout, output=arguments.output, picture=arguments.picture)

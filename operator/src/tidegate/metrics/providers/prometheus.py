@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -16,9 +17,15 @@ from tidegate.metrics.falls import Scraped
 from tidegate.metrics.provider import CounterQuery, Readings
 from tidegate.metrics.providers.prometheus_auth import NO_SECRET, PrometheusAccess
 from tidegate.metrics.raw_series import read
+from tidegate.model.evidence import MetricsGap
+from tidegate.model.reasons import Reason
+from tidegate.settings import QuerySettings
 
-TIMEOUT = (3.05, 8)
+READ_TIMEOUT = 8
+"""Seconds. Prometheus is told too, and gives up then."""
+TIMEOUT = (3.05, READ_TIMEOUT)
 """Seconds to connect and to read."""
+NOTHING_ADDED = QuerySettings()
 WORST_CLOCK = 3.0
 """Seconds between Prometheus' clock and ours: an HTTP date has whole seconds, and an answer is some time on its way."""
 
@@ -26,25 +33,43 @@ WORST_CLOCK = 3.0
 class PrometheusMetrics:
     """A MetricsProvider: a real Prometheus behind its HTTP API."""
 
-    def __init__(self, url: str, access: PrometheusAccess = NO_SECRET) -> None:
+    def __init__(self, url: str, access: PrometheusAccess = NO_SECRET, queries: QuerySettings = NOTHING_ADDED) -> None:
         session = access.session()
+        session.headers.update(queries.headers)
         session.hooks["response"].append(self._note_clock)
-        # Its own retries would hold up the rollout for seconds; the next reconcile is the retry.
+        # Nothing is tried again below our own budget: a look may last so long, and the next one is the retry. By POST
+        # the client neither tries a timeout again.
         self._prometheus = PrometheusConnect(
             url=url, retry=Retry(total=0), session=session, auth=access.credentials(), method="POST"
         )
         self._url = url
+        self._matchers = queries.matchers
+        self._parameters = {**queries.parameters, "timeout": f"{READ_TIMEOUT}s"}
         self._ahead = 0.0
         """Seconds that Prometheus' clock was ahead of ours at its last answer."""
 
     def readings(self, query: CounterQuery, start: datetime, step: timedelta, points: int) -> Readings:
         """See MetricsProvider."""
-        return read(self, query, start, step, points)
+        readings = read(self, query, start, step, points)
+        if readings.newest is None and self._matchers and self._raw(query.promql, start, start + (points - 1) * step):
+            return replace(readings, doubt=self._nothing_matches())
+        return readings
+
+    def _nothing_matches(self) -> MetricsGap:
+        return MetricsGap(
+            Reason.MATCHERS_MATCH_NOTHING,
+            f"Prometheus at {self._url} has such counters, but none that match prometheus.matchers, "
+            f"{{{self._matchers}}}; look at their labels there, and set it to those of this cluster",
+        )
 
     def raw(self, promql: str, since: datetime, until: datetime) -> list[Scraped]:
-        """See RawStore."""
-        window = f"{promql}[{math.ceil((until - since).total_seconds())}s]"
-        answer = self._ask(lambda: self._prometheus.custom_query(window, {"time": until.timestamp()}, timeout=TIMEOUT))
+        """See RawStore. Every selector is narrowed by the matchers that were given."""
+        return self._raw(narrowed(promql, self._matchers), since, until)
+
+    def _raw(self, promql: str, since: datetime, until: datetime) -> list[Scraped]:
+        seconds = max(1, math.ceil((until - since).total_seconds()))
+        parameters = {"time": until.timestamp(), **self._parameters}
+        answer = self._ask(lambda: self._prometheus.custom_query(f"{promql}[{seconds}s]", parameters, timeout=TIMEOUT))
         return [Scraped(each["metric"], _numbers(each["values"])) for each in answer]
 
     def series(self, promql: str, start: datetime, step: timedelta, points: int) -> list[list[float | None]]:
@@ -52,12 +77,17 @@ class PrometheusMetrics:
         found: list[list[float | None]] = []
         end = start + (points - 1) * step
         answer = self._ask(
-            lambda: self._prometheus.custom_query_range(promql, start, end, f"{seconds}s", timeout=TIMEOUT)
+            lambda: self._prometheus.custom_query_range(
+                promql, start, end, f"{seconds}s", self._parameters, timeout=TIMEOUT
+            )
         )
         for each in answer:
             values: list[float | None] = [None] * points
             for at, text in each["values"]:
-                values[(round(float(at)) - first) // seconds] = float(text)
+                # A front end may have moved the points back to multiples of the step.
+                index = math.ceil((round(float(at)) - first) / seconds)
+                if 0 <= index < points:
+                    values[index] = float(text)
             found.append(values)
         return found
 
@@ -83,6 +113,11 @@ class PrometheusMetrics:
         said = parse_http_date(response.headers.get("Date"))
         if said is not None:
             self._ahead = (said - datetime.now(UTC)).total_seconds()  # noqa: TID251 - two clocks are compared
+
+
+def narrowed(selector: str, matchers: str) -> str:
+    """A selector in braces with more matchers."""
+    return f"{selector.removesuffix('}')},{matchers}}}" if matchers else selector
 
 
 def parse_http_date(text: str | None) -> datetime | None:

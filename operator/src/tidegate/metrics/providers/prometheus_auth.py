@@ -6,6 +6,8 @@ from pathlib import Path
 import requests
 from requests.auth import AuthBase, HTTPBasicAuth
 
+HEADER = "header."
+"""What the files of headers begin with: `header.X-Scope-OrgID`."""
 TOKEN, USERNAME, PASSWORD = "token", "username", "password"
 AUTHORITY, CERTIFICATE, KEY = "ca.crt", "tls.crt", "tls.key"
 
@@ -34,7 +36,7 @@ class PrometheusAccess:
         return session
 
     def credentials(self) -> AuthBase | None:
-        """Puts a bearer token, or else a user's name and password, into each request."""
+        """Puts a bearer token, or else a user's name and password, and the Secret's headers into each request."""
         return _FromFiles(self.folder) if self.folder else None
 
 
@@ -50,6 +52,8 @@ class _FromFiles(AuthBase):
             request.headers["Authorization"] = f"Bearer {token}"
         elif name := self._read(USERNAME):
             HTTPBasicAuth(name, self._read(PASSWORD))(request)
+        for file in sorted(self._folder.glob(f"{HEADER}*")):
+            request.headers[file.name.removeprefix(HEADER)] = self._read(file.name)
         return request
 
     def _read(self, name: str) -> str:
