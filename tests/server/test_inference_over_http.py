@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+import re
 import struct
 import threading
 import zlib
@@ -121,6 +122,18 @@ def test_without_a_key_nothing_is_told_and_with_one_everything(guarded: Any, met
 @pytest.mark.parametrize("path", ["/v2/health/live", "/v2/health/ready", "/v2/models/digits/ready"])
 def test_health_needs_no_key(guarded: Any, path: str) -> None:
     assert guarded.ask("GET", path).status == 200
+
+
+def test_how_a_request_came_is_counted_as_the_router_marked_it(start: Any, linear: Path) -> None:
+    server = start(linear, TIDEGATE_UNMARKED_TRAFFIC="direct")
+    for marks in ({"X-Tidegate-Traffic": "live"}, {"X-Tidegate-Traffic": "preview"}, {}):
+        for path, body in ((INFER, infer_body()), ("/predict", [ROW]), (INFER, infer_body(20_000))):
+            assert server.ask("POST", path, body, **marks).status == 200
+    told = [line for line in server.metrics().splitlines() if line.startswith("tidegate_server_requests_total{")]
+    well = [line for line in told if 'code="200"' in line]
+
+    assert [line.rpartition(" ")[2] for line in well] == ["3.0"] * 3
+    assert [re.findall(r'traffic="(\w+)"', line) for line in well] == [[], ["preview"], ["direct"]]
 
 
 def test_metrics_are_on_their_own_port_and_inference_is_not(server: Any) -> None:

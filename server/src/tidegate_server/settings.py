@@ -78,6 +78,8 @@ class Settings:
     model_deployment: str = field(metadata={"read": _model_deployment})
     """Namespace and name of the ModelDeployment, `shop/sentiment`; a label of every metric."""
     revision: str = _variable("REVISION", _safe_name, "local")
+    unmarked_traffic: str = _variable("UNMARKED_TRAFFIC", one_of, ("live", "direct"))
+    """How a request came that no router has marked. Behind Tidegate's router it came past that: `direct`."""
     host: str = _variable("HOST", text, "0.0.0.0")
     port: int = _variable("PORT", whole, 8080, least=0, most=65535)
     grpc_port: int = _variable("GRPC_PORT", whole, 8081, least=0, most=65535)

@@ -15,6 +15,7 @@ from tidegate_server.inference.failure_log import FailureLog
 from tidegate_server.inference.queue import QueueLimits
 from tidegate_server.inference.service import Inference
 from tidegate_server.metrics import Identity, RunPlan, ServerMetrics, prediction_plan
+from tidegate_server.metrics.server_metrics import DIRECT, LIVE
 from tidegate_server.preparation import Prepared
 from tidegate_server.processes.primary_client import primary_statistics
 from tidegate_server.processes.workers import Workers
@@ -120,6 +121,7 @@ def _inference(prepared: Prepared, settings: Settings, loop: asyncio.AbstractEve
         engine=engine,
         loop=loop,
         failures=FailureLog(),
+        unmarked=DIRECT if settings.unmarked_traffic == DIRECT else LIVE,
     )
 
 
@@ -127,7 +129,8 @@ def _telemetry(inference: Inference, settings: Settings) -> Telemetry:
     access_log = AccessLog(settings.access_log, settings.revision)
     inference.metrics.callbacks.log_lines_dropped = access_log.dropped
     attributes = {"tidegate.model_deployment": settings.model_deployment, "tidegate.revision": settings.revision}
-    return Telemetry(inference.metrics, access_log, Tracing.from_settings(settings.tracing, attributes))
+    tracing = Tracing.from_settings(settings.tracing, attributes)
+    return Telemetry(inference.metrics, access_log, tracing, inference.unmarked)
 
 
 def _server_info(prepared: Prepared, inference: Inference, settings: Settings) -> ServerInfo:

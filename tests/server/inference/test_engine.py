@@ -34,7 +34,9 @@ class Recorded(ServerMetrics):
         self.batches: list[tuple[int, int]] = []
         self.failures: list[str] = []
 
-    def batch_ran(self, rows: int, queue_seconds: Sequence[float], run_seconds: float, outputs: Outputs) -> None:
+    def batch_ran(
+        self, rows: int, queue_seconds: Sequence[float], run_seconds: float, outputs: Outputs, traffic: str = ""
+    ) -> None:
         assert all(seconds >= 0 for seconds in (*queue_seconds, run_seconds))
         self.batches.append((len(queue_seconds), rows))
 

@@ -107,6 +107,31 @@ def test_what_the_judge_reads() -> None:
     assert labels == {frozenset({"model_deployment", "revision", "le"})}
 
 
+@pytest.mark.parametrize("traffic", ["preview", "direct"])
+def test_what_is_not_live_is_counted_apart(traffic: str) -> None:
+    metrics = some_metrics()
+    for number, came in enumerate(("", traffic, traffic)):
+        metrics.request_started()
+        metrics.request_finished("v2", 200 if number < 2 else 500, 0.25, traffic=came)
+        metrics.batch_ran(1, [0.0], 0.001, scores((1, 0) if came == "" else (0, 1)), came)
+    metrics.batch_ran(2, [0.0, 0.0], 0.001, {})  # a batch of both, counted row by row
+    metrics.predicted(1, scores((1, 0)), "")
+    metrics.predicted(1, scores((0, 1)), traffic)
+    series = read(metrics)
+    buckets = "request_duration_seconds"
+
+    assert [of(series, "requests_total", code=code) for code in ("200", "500")] == [1, 0]
+    assert [of(series, "requests_total", code=code, traffic=traffic) for code in ("200", "500")] == [1, 1]
+    assert (of(series, f"{buckets}_count"), of(series, f"{buckets}_count", traffic=traffic)) == (1, 2)
+    assert (of(series, f"{buckets}_sum"), of(series, f"{buckets}_sum", traffic=traffic)) == (0.25, 0.5)
+    assert of(series, f"{buckets}_bucket", le="+Inf", traffic=traffic) == 2
+    assert [of(series, "predictions_total", **{"class": name}) for name in ("cat", "dog")] == [2, 0]
+    assert [of(series, "predictions_total", traffic=traffic, **{"class": name}) for name in ("cat", "dog")] == [0, 3]
+    assert (of(series, "prediction_score_count"), of(series, "prediction_score_count", traffic=traffic)) == (2, 3)
+    assert of(series, "protocol_requests_total", protocol="v2") == 3
+    assert metrics.statistics()["model_stats"][0]["inference_stats"]["success"]["count"] == 2
+
+
 def test_buckets_are_geometric_up_to_ten_seconds() -> None:
     bounds = latency_buckets()
     assert bounds == tuple(0.0005 * 1.2**k for k in range(-16, 56))

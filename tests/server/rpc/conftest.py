@@ -42,7 +42,9 @@ class CountingMetrics(ServerMetrics):
     def request_started(self) -> None:
         self.arrived += 1
 
-    def request_finished(self, protocol: str, code: int, seconds: float, encode_seconds: float = 0.0) -> None:
+    def request_finished(
+        self, protocol: str, code: int, seconds: float, encode_seconds: float = 0.0, traffic: str = ""
+    ) -> None:
         assert seconds >= encode_seconds >= 0
         assert bool(encode_seconds) == (code in (200, 499))
         self.answers[protocol, code] += 1

@@ -213,6 +213,7 @@ def _serve_env(namespace: str, name: str, revision: str, snapshot: Snapshot) -> 
         "TIDEGATE_MODEL_NAME": name,
         "TIDEGATE_MODEL_DEPLOYMENT": f"{namespace}/{name}",
         "TIDEGATE_REVISION": revision,
+        "TIDEGATE_UNMARKED_TRAFFIC": "direct",  # the routers mark what is live, and what is a preview
     }
     if path := _path_in_image(snapshot.model):
         ours["TIDEGATE_MODEL_PATH"] = path

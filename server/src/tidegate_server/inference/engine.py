@@ -91,12 +91,12 @@ class Engine:
 
     # --- requests
 
-    def submit(self, request: InferRequest, done: DoneCallback) -> None:
-        """`done` is called once, later or at once, in this thread."""
+    def submit(self, request: InferRequest, done: DoneCallback, traffic: str = "") -> None:
+        """`done` is called once, later or at once, in this thread. `traffic` as the metrics call it."""
         if self._stopped:
             done(NotReady(), 0.0, 0.0)
             return
-        item = self._waiting(request, done)
+        item = self._waiting(request, done, traffic)
         if not self.queue.offer(item):
             self._metrics.request_failed("queue_full")
             done(Overloaded(self._retry_after_seconds()), 0.0, 0.0)
@@ -118,13 +118,14 @@ class Engine:
         for _ in self._threads:
             self._runs.put(None)
 
-    def _waiting(self, request: InferRequest, done: DoneCallback) -> QueuedRequest:
+    def _waiting(self, request: InferRequest, done: DoneCallback, traffic: str) -> QueuedRequest:
         now = perf_counter()
         seconds = self._limits.request_seconds
         if request.timeout_seconds is not None:
             seconds = min(seconds, request.timeout_seconds)
         rows, batch_key, size = self._batching_of(request.arrays)
-        return QueuedRequest(request, self._names_of(request.outputs), rows, batch_key, size, now, now + seconds, done)
+        names = self._names_of(request.outputs)
+        return QueuedRequest(request, names, rows, batch_key, size, now, now + seconds, done, traffic)
 
     def _batching_of(self, arrays: Mapping[str, Array]) -> tuple[int, BatchKey | None, int]:
         """Rows, batch key and bytes."""
@@ -271,14 +272,31 @@ class Engine:
         queued = [started - item.arrived for item in batch]
         try:
             if result.whole is not None:
-                self._metrics.batch_ran(total_rows(batch), queued, seconds, result.whole)
+                self._record_whole(batch, queued, seconds, result.whole, result.parts)
                 return
             for item, waited, outputs in zip(batch, queued, result.parts, strict=True):
                 if not isinstance(outputs, Exception):
-                    self._metrics.batch_ran(item.rows, [waited], seconds / len(batch), outputs)
+                    self._metrics.batch_ran(item.rows, [waited], seconds / len(batch), outputs, item.traffic)
         except Exception:
             # Metrics are worth less than the responses that wait behind them.
             log.exception("a batch couldn't be counted")
+
+    def _record_whole(
+        self,
+        batch: list[QueuedRequest],
+        queued: Sequence[float],
+        seconds: float,
+        whole: Outputs,
+        parts: "Sequence[Outputs | ModelFailed]",
+    ) -> None:
+        traffic = batch[0].traffic
+        if all(item.traffic == traffic for item in batch):
+            self._metrics.batch_ran(total_rows(batch), queued, seconds, whole, traffic)
+            return
+        self._metrics.batch_ran(total_rows(batch), queued, seconds, {})
+        for item, outputs in zip(batch, parts, strict=True):
+            if not isinstance(outputs, Exception):
+                self._metrics.predicted(item.rows, outputs, item.traffic)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,8 @@ class QueuedRequest:
     arrived: float
     deadline: float
     done: DoneCallback
+    traffic: str = ""
+    """How it came, as the metrics call it."""
     completed: bool = False
     timer: Any = None
     """Ends the wait at the deadline; None for those that never wait for long."""

@@ -32,12 +32,14 @@ class Inference:
     engine: Engine
     loop: asyncio.AbstractEventLoop
     failures: FailureLog
+    unmarked: str = ""
+    """How a request came that no router has marked, as the metrics call it."""
 
     def knows(self, name: str, version: str | None) -> bool:
         """Whether it is the model of that name and, where one is given, of that version."""
         return name == self.name and version in (None, "", self.revision)
 
-    def submit(self, request: InferRequest, done: DoneCallback) -> None:
+    def submit(self, request: InferRequest, done: DoneCallback, traffic: str) -> None:
         """In the loop's thread. `done` is called once, with outputs or with an error of errors.py."""
 
         def explained_done(result: Outputs | Exception, queue_seconds: float, run_seconds: float) -> None:
@@ -45,13 +47,16 @@ class Inference:
                 result = self._explained(request, result)
             done(result, queue_seconds, run_seconds)
 
-        self.engine.submit(request, explained_done)
+        self.engine.submit(request, explained_done, traffic)
 
     def run(self, request: InferRequest) -> Outputs:
-        """In any thread but the loop's; waits. Raises the errors that `submit` hands to `done`."""
-        return self.run_timed(request)[0]
+        """In any thread but the loop's; waits. Raises the errors that `submit` hands to `done`.
 
-    def run_timed(self, request: InferRequest) -> tuple[Outputs, float, float]:
+        No router has marked it.
+        """
+        return self.run_timed(request, self.unmarked)[0]
+
+    def run_timed(self, request: InferRequest, traffic: str) -> tuple[Outputs, float, float]:
         """As `run`, with the seconds in the queue and in the run."""
         future: Future[tuple[Outputs, float, float]] = Future()
 
@@ -62,7 +67,7 @@ class Inference:
                 future.set_result((result, queue_seconds, run_seconds))
 
         try:
-            self.loop.call_soon_threadsafe(self.submit, request, done)
+            self.loop.call_soon_threadsafe(self.submit, request, done, traffic)
         except RuntimeError:
             raise NotReady from None
         return future.result()

@@ -9,8 +9,8 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from tidegate_server.metrics.histogram import Histogram
-from tidegate_server.metrics.predictions import OTHER, SCORE_BOUNDS
-from tidegate_server.metrics.snapshot import Snapshot
+from tidegate_server.metrics.predictions import OTHER, SCORE_BOUNDS, PredictionCounts
+from tidegate_server.metrics.snapshot import Snapshot, TrafficCounts
 
 BATCH_BOUNDS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
 _OWNER_LABELS = ["model_deployment", "revision"]
@@ -35,7 +35,14 @@ class SnapshotCollector(Collector):
 
 
 def _requests(snapshot: Snapshot) -> Iterator[Metric]:
-    yield _counters("requests", "Answered inference requests, by HTTP status", snapshot, "code", snapshot.by_code)
+    requests = _counters(
+        "requests", "Answered inference requests, by HTTP status", snapshot, "code", snapshot.live_by_code
+    )
+    for traffic, counts in _apart(snapshot):
+        for code, count in counts.by_code.items():
+            labels = {**_owner(snapshot), "code": code, "traffic": traffic}
+            requests.add_sample("tidegate_server_requests_total", labels, count)
+    yield requests
     by_protocol = {protocol: sum(codes.values()) for protocol, codes in snapshot.responses.items()}
     yield _counters("protocol_requests", "Answered inference requests, by protocol", snapshot, "protocol", by_protocol)
     duration = HistogramMetricFamily(
@@ -43,7 +50,10 @@ def _requests(snapshot: Snapshot) -> Iterator[Metric]:
         "Time from an inference request's arrival at the application to its answer, failures too",
         labels=_OWNER_LABELS,
     )
-    duration.add_metric(_owner_values(snapshot), _buckets(snapshot.duration), snapshot.duration.total)
+    live = snapshot.live_duration
+    duration.add_metric(_owner_values(snapshot), _buckets(live), live.total)
+    for traffic, counts in _apart(snapshot):
+        _add_histogram(duration, {**_owner(snapshot), "traffic": traffic}, counts.duration)
     yield duration
     in_flight = snapshot.started - snapshot.finished
     yield _gauge("requests_in_flight", "Inference requests being answered", snapshot, in_flight)
@@ -71,22 +81,48 @@ def _execution(snapshot: Snapshot) -> Iterator[Metric]:
 
 
 def _predictions(snapshot: Snapshot) -> Iterator[Metric]:
-    names = (*snapshot.prediction_plan.classes, OTHER)
-    classes: dict[str, int] = {}
-    # Two classes may bear one name; a series must not come twice.
-    for name, count in zip(names, snapshot.prediction_counts.classes, strict=True):
-        classes[name] = classes.get(name, 0) + count
-    yield _counters("predictions", "Predicted rows, by class", snapshot, "class", classes if len(names) > 1 else {})
+    classes = _classes(snapshot, snapshot.prediction_counts)
+    predictions = _counters("predictions", "Predicted rows, by class", snapshot, "class", classes)
+    for traffic, counts in _apart(snapshot):
+        for name, count in _classes(snapshot, counts.prediction_counts).items():
+            labels = {**_owner(snapshot), "class": name, "traffic": traffic}
+            predictions.add_sample("tidegate_server_predictions_total", labels, count)
+    yield predictions
     scores = HistogramMetricFamily(
         "tidegate_server_prediction_score", "The top score of a row, from 0 to 1", labels=_OWNER_LABELS
     )
     if snapshot.prediction_plan.score_output is not None:
-        histogram = Histogram(SCORE_BOUNDS)
-        histogram.counts = [*snapshot.prediction_counts.scores, 0]
-        scores.add_metric(_owner_values(snapshot), _buckets(histogram), snapshot.prediction_counts.score_total)
+        histogram = _scores(snapshot.prediction_counts)
+        scores.add_metric(_owner_values(snapshot), _buckets(histogram), histogram.total)
+        for traffic, counts in _apart(snapshot):
+            _add_histogram(scores, {**_owner(snapshot), "traffic": traffic}, _scores(counts.prediction_counts))
     yield scores
-    not_finite = snapshot.prediction_counts.not_finite
+    not_finite = snapshot.not_finite
     yield _counter("not_finite_outputs", "Rows of an output with NaN or infinity in them", snapshot, not_finite)
+
+
+def _apart(snapshot: Snapshot) -> Iterator[tuple[str, TrafficCounts]]:
+    """What isn't live traffic, where there was any: nobody judges by it, so its series may come later."""
+    for traffic, counts in snapshot.apart.items():
+        if counts.duration.count:
+            yield traffic, counts
+
+
+def _classes(snapshot: Snapshot, counts: PredictionCounts) -> dict[str, int]:
+    names = (*snapshot.prediction_plan.classes, OTHER)
+    classes: dict[str, int] = {}
+    if len(names) == 1:
+        return classes
+    # Two classes may bear one name; a series must not come twice.
+    for name, count in zip(names, counts.classes, strict=True):
+        classes[name] = classes.get(name, 0) + count
+    return classes
+
+
+def _scores(counts: PredictionCounts) -> Histogram:
+    histogram = Histogram(SCORE_BOUNDS)
+    histogram.counts, histogram.total = [*counts.scores, 0], counts.score_total
+    return histogram
 
 
 def _process(snapshot: Snapshot) -> Iterator[Metric]:
@@ -149,6 +185,18 @@ def _without_total(family: CounterMetricFamily) -> Metric:
     for sample in family.samples:
         plain.add_sample(family.name, sample.labels, sample.value)
     return plain
+
+
+def _add_histogram(family: Metric, labels: Mapping[str, str], histogram: Histogram) -> None:
+    """One more, with labels that the family's others haven't."""
+    for bound, count in _buckets(histogram):
+        family.add_sample(f"{family.name}_bucket", {**labels, "le": bound}, count)
+    family.add_sample(f"{family.name}_count", dict(labels), histogram.count)
+    family.add_sample(f"{family.name}_sum", dict(labels), histogram.total)
+
+
+def _owner(snapshot: Snapshot) -> dict[str, str]:
+    return dict(zip(_OWNER_LABELS, _owner_values(snapshot), strict=True))
 
 
 def _owner_values(snapshot: Snapshot) -> list[str]:

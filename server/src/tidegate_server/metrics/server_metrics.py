@@ -16,8 +16,8 @@ from prometheus_client import CollectorRegistry, ProcessCollector, generate_late
 from tidegate_server.memory import resident_bytes
 from tidegate_server.metrics.collector import SnapshotCollector
 from tidegate_server.metrics.histogram import Histogram, latency_buckets
-from tidegate_server.metrics.predictions import OTHER, PredictionPlan, count_predictions
-from tidegate_server.metrics.snapshot import GaugeCallbacks, Identity, RunPlan, Snapshot
+from tidegate_server.metrics.predictions import OTHER, PredictionCounts, PredictionPlan, count_predictions
+from tidegate_server.metrics.snapshot import GaugeCallbacks, Identity, RunPlan, Snapshot, TrafficCounts
 from tidegate_server.metrics.statistics import statistics
 from tidegate_server.protocol.tensors import Outputs
 
@@ -33,6 +33,10 @@ MAX_PENDING_ELEMENTS = 65_536
 """Outputs are kept until there are so many of them, and are then counted together."""
 
 
+LIVE, PREVIEW, DIRECT = "", "preview", "direct"
+"""How a request came: drawn by the router, to a revision by its name, or past the router. The first bears no label."""
+
+
 @dataclass(slots=True)
 class _PendingOutputs:
     """Outputs whose predictions haven't been counted yet."""
@@ -40,6 +44,16 @@ class _PendingOutputs:
     batches: list[Outputs] = field(default_factory=list)
     rows: int = 0
     elements: int = 0
+
+
+@dataclass(slots=True)
+class _Apart:
+    """What isn't live traffic, counted once more by itself."""
+
+    by_code: dict[str, int]
+    duration: Histogram
+    prediction_counts: PredictionCounts
+    pending: _PendingOutputs = field(default_factory=_PendingOutputs)
 
 
 class ServerMetrics:
@@ -67,6 +81,11 @@ class ServerMetrics:
         self._last_run = 0.0
         self._pending = _PendingOutputs()
         self._prediction_counts = count_predictions(self._plan, ())
+        codes = (*map(str, CODES), OTHER)
+        self._apart = {
+            traffic: _Apart(dict.fromkeys(codes, 0), Histogram(bounds), self._prediction_counts)
+            for traffic in (PREVIEW, DIRECT)
+        }
         self.run_plan = RunPlan()
         """Set after the warm-up."""
         self.callbacks = GaugeCallbacks()
@@ -85,7 +104,9 @@ class ServerMetrics:
         with self._lock:
             self._started += 1
 
-    def request_finished(self, protocol: str, code: int, seconds: float, encode_seconds: float = 0.0) -> None:
+    def request_finished(
+        self, protocol: str, code: int, seconds: float, encode_seconds: float = 0.0, traffic: str = LIVE
+    ) -> None:
         """It ended with this HTTP status (gRPC's translated) after this time from its arrival.
 
         `protocol` is v2, predict or grpc. `encode_seconds` is what encoding the response took; 0 where there was none.
@@ -101,11 +122,26 @@ class ServerMetrics:
             if code < 400:
                 self._succeeded += 1
                 self._success_seconds += seconds
+            if traffic:
+                apart = self._apart[traffic]
+                apart.by_code[code_text] += 1
+                apart.duration.counts[bucket] += 1
+                apart.duration.total += seconds
             if encode_seconds:
                 self._phases["encode"].observe(encode_seconds)
 
-    def batch_ran(self, rows: int, queue_seconds: Sequence[float], run_seconds: float, outputs: Outputs) -> None:
-        """A batch of `rows` ran in `run_seconds`. `queue_seconds`: how long each of its requests had waited before."""
+    def batch_ran(
+        self,
+        rows: int,
+        queue_seconds: Sequence[float],
+        run_seconds: float,
+        outputs: Outputs,
+        traffic: str = LIVE,
+    ) -> None:
+        """A batch of `rows` ran in `run_seconds`. `queue_seconds`: how long each of its requests had waited before.
+
+        Of a batch whose requests came differently, `outputs` are empty here and told by `predicted`.
+        """
         bounds, now = self._bounds, self._clock()
         waits = [bisect_left(bounds, seconds) for seconds in queue_seconds]
         size = rows if rows <= MAX_EXACT_BATCH_SIZE else min(1 << (rows - 1).bit_length(), MAX_BATCH_SIZE)
@@ -122,9 +158,16 @@ class ServerMetrics:
                 batch = self._batches[size] = [0, 0.0]
             batch[0] += 1
             batch[1] += run_seconds
-            full = self._append_pending(rows, outputs) if self._counted_outputs else None
+            full = self._append_pending(rows, outputs, traffic) if self._counted_outputs and outputs else None
         if full is not None:
-            self._count(full)
+            self._count(full, traffic)
+
+    def predicted(self, rows: int, outputs: Outputs, traffic: str) -> None:
+        """Counts what one request of a batch was answered."""
+        with self._lock:
+            full = self._append_pending(rows, outputs, traffic) if self._counted_outputs else None
+        if full is not None:
+            self._count(full, traffic)
 
     def request_failed(self, reason: str) -> None:
         """A request got no prediction. `reason` is one of REASONS; any other counts as `other`."""
@@ -133,31 +176,43 @@ class ServerMetrics:
 
     # --- predictions
 
-    def _append_pending(self, rows: int, outputs: Outputs) -> _PendingOutputs | None:
+    def _append_pending(self, rows: int, outputs: Outputs, traffic: str) -> _PendingOutputs | None:
         """Under the lock. Returns what is to be counted now."""
-        pending = self._pending
+        pending = self._apart[traffic].pending if traffic else self._pending
         kept = {name: outputs[name] for name in self._counted_outputs if name in outputs}
         pending.batches.append(kept)
         pending.rows += rows
         pending.elements += sum([array.size for array in kept.values()])
         if pending.rows < MAX_PENDING_ROWS and pending.elements < MAX_PENDING_ELEMENTS:
             return None
-        self._pending = _PendingOutputs()
+        return self._take_pending(traffic)
+
+    def _take_pending(self, traffic: str) -> _PendingOutputs:
+        """Under the lock."""
+        if traffic:
+            apart = self._apart[traffic]
+            pending, apart.pending = apart.pending, _PendingOutputs()
+        else:
+            pending, self._pending = self._pending, _PendingOutputs()
         return pending
 
-    def _count(self, pending: _PendingOutputs) -> None:
+    def _count(self, pending: _PendingOutputs, traffic: str) -> None:
         found = count_predictions(self._plan, pending.batches)
         with self._lock:
-            self._prediction_counts += found
+            if traffic:
+                self._apart[traffic].prediction_counts += found
+            else:
+                self._prediction_counts += found
 
     # --- read
 
     def snapshot(self) -> Snapshot:
         """All numbers of one instant."""
-        with self._lock:
-            pending, self._pending = self._pending, _PendingOutputs()
-        if pending.batches:
-            self._count(pending)
+        for traffic in (LIVE, *self._apart):
+            with self._lock:
+                pending = self._take_pending(traffic)
+            if pending.batches:
+                self._count(pending, traffic)
         # Called without the lock: nobody knows what these wait for.
         queue_length, log_lines_dropped = self.callbacks.queue_length(), self.callbacks.log_lines_dropped()
         with self._lock:
@@ -175,6 +230,10 @@ class ServerMetrics:
                 failures=dict(self._failures),
                 last_run=self._last_run,
                 prediction_counts=self._prediction_counts,
+                apart={
+                    traffic: TrafficCounts(dict(each.by_code), each.duration.copy(), each.prediction_counts)
+                    for traffic, each in self._apart.items()
+                },
                 run_plan=self.run_plan,
                 queue_length=queue_length,
                 log_lines_dropped=log_lines_dropped,

@@ -48,6 +48,22 @@ class GaugeCallbacks:
 
 
 @dataclass(frozen=True)
+class TrafficCounts:
+    """What came in one way, as far as a judge would count it."""
+
+    by_code: Mapping[str, int]
+    duration: Histogram
+    prediction_counts: PredictionCounts
+
+    def __add__(self, other: "TrafficCounts") -> "TrafficCounts":
+        return TrafficCounts(
+            {code: count + other.by_code[code] for code, count in self.by_code.items()},
+            self.duration + other.duration,
+            self.prediction_counts + other.prediction_counts,
+        )
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """Everything that is counted since the start, and gauges."""
 
@@ -69,6 +85,9 @@ class Snapshot:
     last_run: float
     """Seconds of the epoch; 0 before the first."""
     prediction_counts: PredictionCounts
+    """Without those of `apart`."""
+    apart: Mapping[str, TrafficCounts]
+    """By how it came: requests that aren't live traffic. They are part of everything else here."""
     run_plan: RunPlan
     queue_length: int
     log_lines_dropped: int
@@ -89,6 +108,33 @@ class Snapshot:
             for code, count in codes.items():
                 counts[code] = counts.get(code, 0) + count
         return counts
+
+    @property
+    def live_by_code(self) -> dict[str, int]:
+        """As `by_code`, without what came apart."""
+        counts = self.by_code
+        for each in self.apart.values():
+            for code, count in each.by_code.items():
+                counts[code] -= count
+        return counts
+
+    @property
+    def live_duration(self) -> Histogram:
+        """As `duration`, without what came apart."""
+        live = self.duration.copy()
+        for each in self.apart.values():
+            live.counts = [a - b for a, b in zip(live.counts, each.duration.counts, strict=True)]
+            live.total -= each.duration.total
+        return live
+
+    @property
+    def not_finite(self) -> int:
+        """Rows of an output with NaN or infinity in them, however they came."""
+        return sum(each.not_finite for each in (self.prediction_counts, *self._predictions_apart))
+
+    @property
+    def _predictions_apart(self) -> tuple[PredictionCounts, ...]:
+        return tuple(each.prediction_counts for each in self.apart.values())
 
     @property
     def batches_run(self) -> int:
@@ -123,6 +169,7 @@ def _sum(one: Snapshot, other: Snapshot) -> Snapshot:
             )
             for size in sorted({*one.batches, *other.batches})
         },
+        apart={traffic: counts + other.apart[traffic] for traffic, counts in one.apart.items()},
         failures={reason: count + other.failures[reason] for reason, count in one.failures.items()},
         last_run=max(one.last_run, other.last_run),
     )

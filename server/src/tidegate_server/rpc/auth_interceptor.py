@@ -20,9 +20,9 @@ _UNAUTHENTICATED = frozenset(
 class AuthInterceptor(grpc.ServerInterceptor):
     """Rejects calls without a good key or token; rejected inference requests are counted."""
 
-    def __init__(self, authenticator: Authenticator, metrics: ServerMetrics) -> None:
-        """`metrics` count what is rejected."""
-        self._authenticator, self._metrics = authenticator, metrics
+    def __init__(self, authenticator: Authenticator, metrics: ServerMetrics, unmarked: str) -> None:
+        """`metrics` count what is rejected, as what no router has marked."""
+        self._authenticator, self._metrics, self._unmarked = authenticator, metrics, unmarked
 
     def intercept_service(
         self, continuation: Callable[[grpc.HandlerCallDetails], Any], call: grpc.HandlerCallDetails
@@ -44,7 +44,7 @@ class AuthInterceptor(grpc.ServerInterceptor):
             if counted:
                 self._metrics.request_started()
                 self._metrics.request_failed("not_allowed")
-                self._metrics.request_finished("grpc", status.http, 0.0)
+                self._metrics.request_finished("grpc", status.http, 0.0, traffic=self._unmarked)
             return context.abort(status.code, status.sentence)
 
         # A stream may be rejected before its first message has come.

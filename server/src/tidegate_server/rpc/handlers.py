@@ -135,7 +135,7 @@ class RpcHandlers:
         if not context.is_active():
             http_status = CLIENT_CLOSED_REQUEST
         seconds = perf_counter() - started
-        metrics.request_finished("grpc", http_status, seconds, encode_seconds)
+        metrics.request_finished("grpc", http_status, seconds, encode_seconds, self._inference.unmarked)
         if record is not None:
             bytes_out = 0 if isinstance(response, ErrorStatus) else response.ByteSize()
             record.end(http_status, seconds, encode_seconds=encode_seconds, bytes_in=len(body), bytes_out=bytes_out)

@@ -66,7 +66,7 @@ class GrpcServer:
         self._server = grpc.server(
             self._pool,
             handlers=self._handlers.handlers(),
-            interceptors=[AuthInterceptor(authenticator, inference.metrics)],
+            interceptors=[AuthInterceptor(authenticator, inference.metrics, inference.unmarked)],
             options=_options(max_message_bytes),
             maximum_concurrent_rpcs=max_calls,
         )

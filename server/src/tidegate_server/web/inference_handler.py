@@ -104,14 +104,18 @@ class InferenceHandler:
             return
         record.rows = parsed.rows
         if len(parsed.requests) > 1:
-            _submit_all(self._inference, parsed.requests, lambda results: finish(self._write(parsed, results, record)))
+
+            def all_done(results: list[Any]) -> None:
+                finish(self._write(parsed, results, record))
+
+            _submit_all(self._inference, parsed.requests, record, all_done)
             return
 
         def done(result: Any, queue_seconds: float, run_seconds: float) -> None:
             record.queue_seconds, record.run_seconds = queue_seconds, run_seconds
             finish(self._write(parsed, (result,), record))
 
-        self._inference.submit(parsed.requests[0], done)
+        self._inference.submit(parsed.requests[0], done, record.traffic)
 
     # --- in a thread
 
@@ -124,7 +128,7 @@ class InferenceHandler:
             record.rows = parsed.rows
             results = []
             for one in parsed.requests:
-                outputs, queue_seconds, run_seconds = self._inference.run_timed(one)
+                outputs, queue_seconds, run_seconds = self._inference.run_timed(one, record.traffic)
                 record.queue_seconds += queue_seconds
                 record.run_seconds += run_seconds
                 results.append(outputs)
@@ -206,7 +210,9 @@ class InferenceHandler:
         return decompressed(request.body, encoding, self._max_body_bytes)
 
 
-def _submit_all(inference: Inference, requests: Sequence[InferRequest], done: Callable[[list[Any]], None]) -> None:
+def _submit_all(
+    inference: Inference, requests: Sequence[InferRequest], record: RequestRecord, done: Callable[[list[Any]], None]
+) -> None:
     """`done` once, when the last of them is back."""
     results: list[Any] = [None] * len(requests)
     unfinished = len(requests)
@@ -219,7 +225,7 @@ def _submit_all(inference: Inference, requests: Sequence[InferRequest], done: Ca
             done(results)
 
     for position, request in enumerate(requests):
-        inference.submit(request, partial(take, position))
+        inference.submit(request, partial(take, position), record.traffic)
 
 
 def _json_bytes(request: Request) -> int | None:

@@ -6,8 +6,12 @@ from time import perf_counter
 from tidegate_server.access.principal import ANONYMOUS, Principal
 from tidegate_server.access_log import AccessLine, AccessLog
 from tidegate_server.metrics import ServerMetrics
+from tidegate_server.metrics.server_metrics import LIVE, PREVIEW
 from tidegate_server.tracing import NO_SPAN, ServerSpan, Tracing
 from tidegate_server.web.message import Request, Response
+
+MARK = b"x-tidegate-traffic"
+"""Set by the router, `live` or `preview`; what a client says there, the router overwrites."""
 
 
 @dataclass(frozen=True)
@@ -17,14 +21,18 @@ class Telemetry:
     metrics: ServerMetrics
     access_log: AccessLog
     tracing: Tracing
+    unmarked: str = LIVE
+    """How a request came that no router has marked."""
 
     def begin(self, protocol: str, request: Request) -> "RequestRecord":
         """`protocol` as the metrics count it. `end` of the record is to be called once, whatever happens."""
         self.metrics.request_started()
+        mark = request.headers.get(MARK)
+        traffic = self.unmarked if mark is None else PREVIEW if mark == b"preview" else LIVE
         if not self.tracing.is_recording and b"traceparent" not in request.headers:
-            return RequestRecord(self, protocol, request, NO_SPAN)
+            return RequestRecord(self, protocol, request, NO_SPAN, traffic)
         parent, state = request.header(b"traceparent"), request.header(b"tracestate")
-        return RequestRecord(self, protocol, request, self.tracing.begin(parent, state, name=protocol))
+        return RequestRecord(self, protocol, request, self.tracing.begin(parent, state, name=protocol), traffic)
 
     def close(self) -> None:
         """Writes and sends what is left; waits for seconds at most."""
@@ -40,6 +48,7 @@ class RequestRecord:
     protocol: str
     request: Request
     _span: ServerSpan
+    traffic: str
     principal: Principal = ANONYMOUS
     rows: int = 0
     queue_seconds: float = 0.0
@@ -50,7 +59,7 @@ class RequestRecord:
         """Counts the request, ends its span and logs it."""
         request, status, telemetry = self.request, response.status, self._telemetry
         seconds = perf_counter() - request.arrived
-        telemetry.metrics.request_finished(self.protocol, status, seconds, self.encode_seconds)
+        telemetry.metrics.request_finished(self.protocol, status, seconds, self.encode_seconds, self.traffic)
         self._span.end(
             self.protocol,
             status,

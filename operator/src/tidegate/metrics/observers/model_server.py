@@ -15,6 +15,8 @@ _NO_SERIES = MetricsGap(
 )
 
 
+LIVE = 'traffic=""'
+"""What came by preview header, or past the router, has a label that says so, and is no evidence."""
 _START = StartGauge("process_start_time_seconds", counts_up=False)
 
 
@@ -34,7 +36,7 @@ class ServerCounters:
         self.looks_back = looks_back
         self.promql = (
             f'{{__name__=~"{"|".join(self._NAMES)}",model_deployment="{namespace}/{name}",'
-            f'revision=~"{"|".join(revisions)}",code=~"|429|5.."}}'
+            f'revision=~"{"|".join(revisions)}",{LIVE},code=~"|429|5.."}}'
         )
 
     def key(self, labels: Mapping[str, str]) -> SeriesKey | None:
@@ -54,7 +56,7 @@ class StableHistory:
         wanted = "|".join(bound.replace("+", r"\\+") for bound in (*bounds, "+Inf"))
         self.promql = (
             '{__name__=~"tidegate_server_request_duration_seconds_bucket|tidegate_server_requests_total",'
-            f'model_deployment="{namespace}/{name}",revision="{stable}",code=~"|429|5..",le=~"|{wanted}"}}'
+            f'model_deployment="{namespace}/{name}",revision="{stable}",{LIVE},code=~"|429|5..",le=~"|{wanted}"}}'
         )
 
     def key(self, labels: Mapping[str, str]) -> SeriesKey | None:
@@ -70,7 +72,8 @@ class ServerRequests:
 
     def __init__(self, namespace: str, name: str, revisions: Iterable[str] | None) -> None:
         wanted = ".+" if revisions is None else "|".join(revisions)
-        self.promql = f'tidegate_server_requests_total{{model_deployment="{namespace}/{name}",revision=~"{wanted}"}}'
+        owner = f'model_deployment="{namespace}/{name}",revision=~"{wanted}"'
+        self.promql = f"tidegate_server_requests_total{{{owner},{LIVE}}}"
 
     def key(self, labels: Mapping[str, str]) -> SeriesKey | None:
         """See CounterQuery."""
