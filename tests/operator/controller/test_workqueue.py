@@ -226,3 +226,12 @@ def test_it_is_overdue_by_as_long_as_an_object_waits() -> None:
     waiting.enqueue("shop", "digits", after=-30)
 
     assert 30 <= waiting.overdue_seconds() < 40
+
+
+def test_the_pause_is_no_shorter_than_the_server_asks_for() -> None:
+    def busy(namespace: str, name: str, now: datetime) -> None:
+        raise ClusterUnavailable("POST deployments: too many requests", 429, retry_after=7.0)
+
+    queue = WorkQueue(busy, workers=1, may_work=lambda: True)
+
+    assert queue._reconcile_one(("shop", "digits")) == 7.0

@@ -619,3 +619,17 @@ class TestAgainstARealServer:
 def config_map(namespace: str, name: str) -> Manifest:
     metadata = {"name": name, "namespace": namespace, "labels": {"made-by": "tests"}}
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
+
+
+def test_versions_that_are_no_numbers_are_taken_as_they_come() -> None:
+    """A server behind which there is no etcd may give anything."""
+
+    def opaque(version: str, pixels: int) -> Manifest:
+        manifest = seen(0, pixels=pixels)
+        return {**manifest, "metadata": {**manifest["metadata"], "resourceVersion": version}}
+
+    store = store_with(opaque("b-7", 1), opaque("a-1", 2))
+    assert store.all() == [opaque("a-1", 2)]
+    assert [told.value for told in store.replace({("shop", "one")}, [item(opaque("c", 3))], 0)] == [opaque("c", 3)]
+    assert store.remove(("shop", "one"), "u-1", 0) != []
+    assert store.all() == []

@@ -193,3 +193,10 @@ def test_a_revision_of_which_there_is(record: Any, deployment: Any, expected: Re
 def test_objects_say_whose_they_are() -> None:
     assert revision_of(DEPLOYMENT) == REVISION
     assert revision_of({"metadata": {"name": "digits"}}) is None
+
+
+@pytest.mark.parametrize("reason", ["x" * 4000, "two words", "1st", ""])
+def test_a_reason_that_is_none_does_not_become_a_conditions(reason: str) -> None:
+    failure = read_failure(pod(FETCHED, {"state": ended(1, {"reason": reason, "message": "no"})}))
+
+    assert failure == PodFailure("ServerFailed", "no", crashed=True)

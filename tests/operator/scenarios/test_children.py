@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.operator.kstatus import compute
 from tests.operator.world import Behaviour, World
 from tidegate.errors import ClusterUnavailable, WriteRefused
 from tidegate.kube.api import (
@@ -419,3 +420,37 @@ def test_pods_that_fetched_different_files_get_no_traffic(cluster: Cluster) -> N
     assert "shifts" not in entry
     assert cluster.split is not None
     assert cluster.split.weight(stable) == 100
+
+
+# --- who waits --------------------------------------------------------------------------------------------------------
+
+
+def kstatus(world: World) -> str:
+    """What Helm 4 and Flux make of it."""
+    assert world._deployment is not None
+    return compute(world._deployment)
+
+
+def test_a_wait_by_kstatus_ends_as_the_release_does(empty: Refusing) -> None:
+    strategy = {"canary": {"steps": [{"weight": 50}]}}
+    empty.kubectl_apply(model={"uri": "http://models/1"}, strategy=strategy, replicas=4)
+    assert empty._deployment is not None
+    empty._deployment["status"] = {"observedGeneration": 0}  # the CRD's default
+    assert kstatus(empty) == "InProgress"
+    empty.run(60)
+    assert kstatus(empty) == "Current"
+
+    empty.kubectl_apply(model={"uri": "http://models/failing"}, strategy=strategy, replicas=4)
+    assert kstatus(empty) == "InProgress"
+    empty.run(6)
+    assert kstatus(empty) == "InProgress"
+    empty.run(60)
+    assert (empty.condition("Ready")[0], kstatus(empty)) == ("True", "Failed")
+
+    empty.kubectl_apply(model={"uri": "http://models/failing"}, strategy=strategy, replicas=5)
+    empty.run(60)
+    assert kstatus(empty) == "Failed"
+
+    empty.kubectl_apply(model={"uri": "http://models/1"}, strategy=strategy, replicas=5)
+    empty.run(60)
+    assert kstatus(empty) == "Current"

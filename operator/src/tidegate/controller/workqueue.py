@@ -118,7 +118,9 @@ class WorkQueue:
             again = self._reconcile(namespace, name, datetime.now(UTC))  # noqa: TID251 - the one clock read
         except ObjectChanged as error:
             return self._pause(key, f"{namespace}/{name}: {error}", OVERTAKEN_PAUSE)
-        except (ClusterUnavailable, LeadershipLost) as error:
+        except ClusterUnavailable as error:
+            return self._pause(key, f"{namespace}/{name}: {error}", FIRST_PAUSE, error.retry_after or 0.0)
+        except LeadershipLost as error:
             return self._pause(key, f"{namespace}/{name}: {error}", FIRST_PAUSE)
         except Exception:
             log.exception("%s/%s: reconciling failed", namespace, name)
@@ -126,9 +128,10 @@ class WorkQueue:
         self._failures.pop(key, None)
         return again.total_seconds() if again is not None else None
 
-    def _pause(self, key: Key, why: str, first: float) -> float:
+    def _pause(self, key: Key, why: str, first: float, asked: float = 0.0) -> float:
+        """A growing one, and no shorter than the API server asked for."""
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
-        pause: float = min(first * 2**failures, LONGEST_PAUSE) * uniform(0.8, 1.2)
+        pause: float = max(asked, min(first * 2**failures, LONGEST_PAUSE) * uniform(0.8, 1.2))
         log.warning("%s; trying again in %.1f s", why, pause)
         return pause
