@@ -40,7 +40,7 @@ def test_a_second_backend_carries_a_whole_canary(recording: Recording, spec_sche
     world = RecordedWorld(spec_schema, {"http://models/1": Behaviour(), "http://models/2": Behaviour()})
     common: dict[str, Any] = {
         "traffic": {"router": "Recording"},
-        "strategy": {"canary": {"steps": [{"weight": 20}]}},
+        "strategy": {"canary": {"steps": [{"weight": 50}]}},
     }
     world.kubectl_apply(model={"uri": "http://models/1"}, **common)
     world.run(60)
@@ -52,7 +52,7 @@ def test_a_second_backend_carries_a_whole_canary(recording: Recording, spec_sche
     assert recording.splits == [
         TrafficSplit.only(first),
         TrafficSplit.between(first, second, 0),
-        TrafficSplit.between(first, second, 20),
+        TrafficSplit.between(first, second, 50),
         TrafficSplit.between(first, second, 100),
         TrafficSplit.only(second),
     ]
