@@ -33,6 +33,6 @@ def explain_difference(load: Load) -> str:
     """What each has, and the way out."""
     return (
         f"a pod of the candidate gets {format_percent(load.candidate)} of the requests and one of stable's "
-        f"{format_percent(load.stable)}, so latency can't be compared, and a promotion waits until it can; let the last "
-        "step be 50%, where both have as many pods, or set spec.analysis.latency.onLoadDiffers to Ignore"
+        f"{format_percent(load.stable)}, so latency can't be compared, and a promotion waits until it can; let the "
+        "last step be 50%, where both have as many pods, or set spec.analysis.latency.onLoadDiffers to Ignore"
     )

@@ -145,7 +145,7 @@ def _shown_acceptable(case: Case) -> Verdict | None:
 
 
 def _load_differs(case: Case) -> Verdict | None:
-    """Nobody can say that a candidate is no slower whose pods have less to do than stable's, or that it is with more."""
+    """Nobody can say that a candidate is no slower whose pods have less to do than stable's, or slower with more."""
     load = case.test.load
     if load is None or not differs(load) or case.weakest is not case.test.under_load:
         return None
