@@ -44,7 +44,7 @@ def report(rows: Sequence[Row]) -> str:
             str(row.unready),
             str(row.unconnected),
             str(row.otherwise),
-            "as it should" if row.passed else "**MISSED**",
+            "as it should" if row.as_it_should else "**MISSED**",
         ]
         for row in rows
     ]

@@ -22,6 +22,7 @@ def test_labels_of_pod_monitors(trial: Trial, tidegate: Tidegate, monitoring: Mo
         status = trial.until_rolled_back()
 
     trial.nothing_lost()
+    trial.counted_truly(status)
     assert status["history"][0]["reason"] == "ErrorRateWorse"
 
 
@@ -36,6 +37,7 @@ def test_two_prometheus_replicas_answer_in_turn(trial: Trial, tidegate: Tidegate
             status = trial.until_rolled_back()
 
     trial.nothing_lost()
+    trial.counted_truly(status)
     assert status["history"][0]["reason"] == "ErrorRateWorse"
 
 
@@ -49,6 +51,7 @@ def test_samples_come_late(trial: Trial, tidegate: Tidegate, monitoring: Monitor
             status = trial.until_rolled_back()
 
     trial.nothing_lost()
+    trial.counted_truly(status)
     assert status["history"][0]["reason"] == "ErrorRateWorse"
 
 
@@ -67,5 +70,6 @@ def test_an_own_query_hangs(trial: Trial, tidegate: Tidegate, monitoring: Monito
         prometheus.end()
 
     trial.nothing_lost()
+    trial.counted_truly(status)
     assert prometheus.unanswered
     assert status["history"][0]["reason"] == "ErrorRateWorse"

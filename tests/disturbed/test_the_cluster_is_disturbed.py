@@ -94,7 +94,7 @@ def _no_new_pods(kubectl: Kubectl) -> Iterator[None]:
         ),
         pytest.param(
             BLUE_GREEN,
-            "ErrorRateAboveCeiling",
+            "ErrorRateWorse",
             id="blue-green",
             marks=pytest.mark.disturbed("An autoscaler, blue-green"),
         ),

@@ -24,8 +24,8 @@ GOOD, OTHER_GOOD, BAD = "v2", "v5", "v3"
 class Row:
     """What came of one disturbance. `seconds` is from the first bad answer to the last, None without any.
 
-    Of the requests that the machinery lost, `unready` were turned away for want of a ready pod (a 503 that no model
-    gave), `unconnected` got no answer at all, and `otherwise` anything else.
+    Of the requests that the machinery lost, `unready` were turned away for want of a ready pod (503), `unconnected` got
+    no answer at all, and `otherwise` anything else.
     """
 
     disturbance: str
@@ -38,8 +38,12 @@ class Row:
     unconnected: int
     otherwise: int
     notes: str
-    passed: bool
     ended: str
+
+    @property
+    def as_it_should(self) -> bool:
+        """Whether the release went back, and no request was lost."""
+        return self.outcome == "RolledBack" and self.unready == self.unconnected == self.otherwise == 0
 
     def line(self) -> str:
         """For whoever waits."""
@@ -112,7 +116,7 @@ class Trial:
             assert holds(status := self.stage.note()), status
             time.sleep(0.5)
 
-    def row(self, *, passed: bool) -> Row:
+    def row(self) -> Row:
         """What has been seen by now."""
         lost = self._lost()
         met = exposure(self.requests, self.bad)
@@ -128,7 +132,6 @@ class Trial:
             lost["unconnected"],
             lost["otherwise"],
             "; ".join(self.notes),
-            passed,
             datetime.now(UTC).isoformat(timespec="minutes"),  # noqa: TID251 - told to people
         )
 
@@ -136,6 +139,13 @@ class Trial:
         """Asserts that every request was answered by a model, and as that model answers."""
         assert len(self.requests) > 1000
         assert self._lost() == Counter()
+
+    def counted_truly(self, status: Mapping[str, Any]) -> None:
+        """Asserts that the judge counted no request of the bad model that wasn't sent."""
+        counted = status["history"][0]["exposure"]["requests"]
+        sent = exposure(self.requests, self.bad).requests
+        self.notes.append(f"the judge counted {counted} of the bad model's {sent} requests")
+        assert 0 < counted <= sent
 
     def _lost(self) -> Counter[str]:
         outcomes = self.stage.outcomes(self.requests)
@@ -157,4 +167,4 @@ class Trial:
 def _kind_of_loss(request: Request) -> str:
     if request.status == NO_ANSWER:
         return "unconnected"
-    return "unready" if request.status == 503 and not request.revision else "otherwise"
+    return "unready" if request.status == 503 else "otherwise"  # the bad model's own errors are 500

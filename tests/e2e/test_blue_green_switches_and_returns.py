@@ -21,5 +21,5 @@ def test_blue_green_switches_and_returns(stage: Stage) -> None:
     outcomes = stage.nothing_lost(load)
     assert stage.versions[switched["stable"]["revision"]] == "v5"
     assert returned["stable"]["revision"] == switched["stable"]["revision"]
-    assert returned["history"][0]["reason"] == "ErrorRateAboveCeiling"
+    assert returned["history"][0]["reason"] == "ErrorRateWorse"
     assert {stage.versions[request.revision] for request in outcomes[Outcome.MODEL_ERROR]} == {"v3"}
