@@ -1,5 +1,6 @@
 """What the collector keeps, and what it makes of a source that has nothing or can't be judged."""
 
+import gc
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -246,3 +247,17 @@ def test_a_share_is_taken_from_what_has_been_collected_and_asked_for_where_nothi
     assert (collector.share("shop", "digits", spec, STEP, BEGAN + 3 * STEP), provider.asked) == (share, asked)
     collector.forget("shop", "digits")
     assert (collector.share("shop", "digits", spec, STEP, BEGAN + 3 * STEP), provider.asked) == (share, asked + 1)
+
+
+def test_what_is_kept_does_not_grow_with_the_rollout(spec: ModelDeploymentSpec) -> None:
+    collector = MetricsCollector(Recorded())
+    kept = [kept_after(collector, spec, until) for until in (60, 240)]
+
+    assert kept[1] - kept[0] < 100
+
+
+def kept_after(collector: MetricsCollector, spec: ModelDeploymentSpec, until: int) -> int:
+    """Objects that are held after a look."""
+    measured(collector, spec, until)
+    gc.collect()
+    return len(gc.get_objects())

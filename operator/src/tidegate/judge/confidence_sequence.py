@@ -10,6 +10,8 @@ from tidegate.judge.e_process import EProcess, even, log_e
 
 RATIOS = tuple(2 ** (exponent / 4) for exponent in range(-20, 21))
 """From 1/32 to 32, each 19 % more than the one before: nobody acts on finer ones."""
+MOST_WAITING = 100
+"""Increments that wait for somebody to want to know: a rollout may be held for days."""
 Arm = tuple[float, float]
 """Failures, and requests."""
 _MORE = even((1.3, 1.8, 3.0, 6.0, 20.0))
@@ -33,6 +35,8 @@ class ConfidenceSequence:
         """Takes in one increment: failures and requests of each arm. Of no requests of one of them nothing follows."""
         if candidate[1] and stable[1]:
             self._waiting.append((candidate, stable))
+            if len(self._waiting) >= MOST_WAITING:
+                self._catch_up()
 
     @property
     def low(self) -> float:

@@ -26,6 +26,10 @@ PART_OF_DRIFT = 0.2
 NOTHING = Counts()
 
 
+MOST_PODS = 500
+"""Of the candidate that are remembered: a rollout that is held for days sees many come and go."""
+
+
 @dataclass(frozen=True)
 class SequentialTestParameters:
     """What the test is made with, fixed before the first increment.
@@ -154,7 +158,9 @@ class SequentialTest:
             self.drift.add(candidate.predictions, stable.predictions)
         self.stable, self.candidate = self.stable + stable, self.candidate + candidate
         for pod, counts in increment.pods.items():
-            self.pods[pod] = self.pods.get(pod, Counts()) + counts
+            self.pods[pod] = self.pods.pop(pod, Counts()) + counts
+        for forgotten in list(self.pods)[:-MOST_PODS]:
+            del self.pods[forgotten]
         self.context.update_details(increment)
 
     def _take_latency(self, increment: Increment) -> None:

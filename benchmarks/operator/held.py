@@ -1,0 +1,74 @@
+"""What a rollout that is held for a day costs in memory: `python -m` this module. Prometheus is made up."""
+
+import gc
+import sys
+import tracemalloc
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+from benchmarks.judge.tidegate_defaults import default_spec
+from tidegate.judge.case import Criteria
+from tidegate.metrics.collector import Look, MetricsCollector
+from tidegate.metrics.increments import DURATION, FAILED, REQUESTS, Counted, Process, SeriesKey
+from tidegate.metrics.observers.envoy import RouterCounters
+from tidegate.metrics.provider import CounterQuery, Readings
+from tidegate.model.status import Rollout, Shift
+from tidegate.model.traffic import Arms
+
+BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
+ARMS = Arms("shop", "digits", "stable", "candidate")
+SCRAPE = timedelta(seconds=15)
+BOUNDS = (*(f"{0.0005 * 1.2**k:.6g}" for k in range(56)), "+Inf")
+PODS, ROUTERS = 3, 2
+MOST_GROWTH = 5.0
+"""MiB."""
+
+
+class Growing:
+    """Counters that grow evenly, of two routers and three pods of each revision."""
+
+    def readings(self, query: CounterQuery, start: datetime, step: timedelta, points: int) -> Readings:
+        instants = [start + index * step for index in range(points)]
+        sample = _routers if isinstance(query, RouterCounters) else _servers
+        return Readings([dict(sample((at - BEGAN).total_seconds() + 3600, at.timestamp())) for at in instants])
+
+    def series(self, promql: str, start: datetime, step: timedelta, points: int) -> list[list[float | None]]:
+        return []
+
+
+def _routers(seconds: float, at: float) -> Iterator[tuple[SeriesKey, Counted]]:
+    for router in range(ROUTERS):
+        owner = Process("tidegate", f"router-{router}")
+        for revision, rate in ((ARMS.stable, 90), (ARMS.candidate, 10)):
+            yield SeriesKey(owner, revision, REQUESTS), Counted(float(int(seconds * rate)), at)
+            yield SeriesKey(owner, revision, FAILED), Counted(float(int(seconds * rate * 0.001)), at)
+
+
+def _servers(seconds: float, at: float) -> Iterator[tuple[SeriesKey, Counted]]:
+    for revision, rate in ((ARMS.stable, 90), (ARMS.candidate, 10)):
+        for pod in range(PODS):
+            owner = Process("shop", f"{revision}-{pod}")
+            for index, bound in enumerate(BOUNDS):
+                counted = int(seconds * rate / PODS * min(1.0, index / 40))
+                yield SeriesKey(owner, revision, DURATION, bound), Counted(float(counted), at)
+
+
+def main(hours: int = 24) -> None:
+    """A look each interval; what is held is told each hour, and what it grew from the first hour to the last."""
+    spec, collector = default_spec(), MetricsCollector(Growing())
+    criteria = Criteria(spec.analysis, 1e-300)
+    rollout = Rollout(ARMS.candidate, BEGAN, 1, BEGAN, (Shift(BEGAN, 10),))
+    held: list[float] = []
+    tracemalloc.start()
+    for hour in range(1, hours + 1):
+        for second in range(3600 * (hour - 1), 3600 * hour, int(spec.analysis.interval.total_seconds())):
+            collector.measure(Look(ARMS, rollout, spec, criteria, SCRAPE, BEGAN + timedelta(seconds=second)))
+        gc.collect()
+        held.append(tracemalloc.get_traced_memory()[0] / 2**20)
+        sys.stdout.write(f"{hour} h: {held[-1]:.2f} MiB\n")
+    growth = max(held) - held[0]
+    sys.stdout.write(f"grown by {growth:.2f} MiB at most (limit {MOST_GROWTH:g} MiB)\n")
+
+
+if __name__ == "__main__":
+    main()
