@@ -74,6 +74,10 @@ trials-server: setup ## The model server under load, at its end, and fuzzed; ARG
 bench-judge: setup ## The judge beside other rules, on traffic drawn by chance; ARGS=--quick for a look
 	@$(BIN)/python -m benchmarks.judge $(ARGS)
 
+.PHONY: bench-load
+bench-load: setup ## Equal models on busy deployments: false rollbacks; ARGS="--runs 50" for a look
+	@$(BIN)/python -m benchmarks.load $(ARGS)
+
 .PHONY: bench-releases
 bench-releases: setup ## Bad and good releases on a real cluster, with the clock running; ARGS="--only slow" for a part
 	@$(BIN)/python -m benchmarks.releases $(ARGS)

@@ -76,9 +76,9 @@ class Context:
 
     @property
     def past_durations(self) -> Durations:
-        """The same of latency."""
+        """The same of latency: before the rollout stable's pods had all requests, as the candidate's have now."""
         return next(
-            (each for each in (self.beside.durations, self.before.durations) if each.total >= ENOUGH_OF_THE_PAST),
+            (each for each in (self.before.durations, self.beside.durations) if each.total >= ENOUGH_OF_THE_PAST),
             NO_DURATIONS,
         )
 

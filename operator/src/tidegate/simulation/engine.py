@@ -82,7 +82,7 @@ class _Simulation(SimulatedWorld):
 
     def _observed(self) -> Observation:
         rollout = self._deployment.recorded.rollout
-        verdict = self._metrics.verdict(rollout, self.now) if rollout else NOTHING_TO_JUDGE
+        verdict = self._metrics.verdict(rollout, self.now, self._deployment.pods) if rollout else NOTHING_TO_JUDGE
         return self._deployment.observed(self.now, verdict, self._metrics.share(), self._delay)
 
     def _end(self, seen: Observation, decision: Decision) -> Iterator[SimulatedRollout]:

@@ -4,7 +4,8 @@ Requests are drawn by chance as time goes on, and go where the shifts of traffic
 both models predict the same, and the user's own queries are content.
 """
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -16,7 +17,7 @@ from tidegate.judge.pods import Tally
 from tidegate.judge.sampling import INGESTION_LAG, Segment, segments
 from tidegate.judge.sequential_test import SequentialTest, SequentialTestParameters
 from tidegate.judge.verdict import answer
-from tidegate.model.evidence import Counts, Increment, Measurements, Overdispersion, Verdict
+from tidegate.model.evidence import Counts, Increment, Load, Measurements, Overdispersion, Verdict
 from tidegate.model.spec import ModelDeploymentSpec
 from tidegate.model.status import Rollout, Shift
 from tidegate.model.traffic import Share
@@ -25,6 +26,8 @@ from tidegate.simulation.synthetic_traffic import Behaviour, draw_arm, poisson
 STABLE, CANDIDATE = "stable", "candidate"
 """Names of the two revisions."""
 LEARNED_FROM = timedelta(minutes=30)
+MOST_PODS = 100
+"""Of an arm, whose luck is drawn one by one."""
 LEARNED_IN = timedelta(seconds=15)
 """Stable's history that the operator learns from before a rollout, and its blocks (see `metrics.preflight`)."""
 
@@ -33,7 +36,8 @@ LEARNED_IN = timedelta(seconds=15)
 class Scenario:
     """What is simulated: requests per second, how both models do, and how often Prometheus reads the counters.
 
-    `limit` ends a rollout that is still undecided then.
+    `limit` ends a rollout that is still undecided then. `luck` is how much the pods' nodes differ, and `bursts` how
+    much the traffic of one block differs from the next: σ of the logarithm of a latency and of the rate.
     """
 
     rate: float
@@ -41,6 +45,8 @@ class Scenario:
     candidate: Behaviour
     scrape_interval: timedelta
     limit: timedelta | None = None
+    luck: float = 0.0
+    bursts: float = 0.0
 
 
 def propagation_delay_of(spec: ModelDeploymentSpec, scenario: Scenario) -> timedelta:
@@ -62,13 +68,17 @@ class SyntheticMetrics:
         self._read_at: datetime | None = None
         self._counted: list[tuple[datetime, Counts, Counts]] = []
         """Stable's and the candidate's counters at the latest points, as far back as a share has to reach."""
-        before = draw_arm(random, round(scenario.rate * LEARNED_FROM.total_seconds()), scenario.stable)
+        self._pods: Mapping[str, int] = {STABLE: spec.replicas}
+        self._luck = {arm: [random.gauss(0, scenario.luck) for _ in range(MOST_PODS)] for arm in (STABLE, CANDIDATE)}
+        """Of each pod with its node, for as long as the rollout lasts."""
+        before = self._before()
         self._test = SequentialTest(
             SequentialTestParameters(spec.analysis, before.durations, _learned(spec, scenario, random), before)
         )
 
-    def verdict(self, rollout: Rollout, now: datetime) -> Verdict:
-        """The judge's, on all that the counters say by now."""
+    def verdict(self, rollout: Rollout, now: datetime, pods: Mapping[str, int]) -> Verdict:
+        """The judge's, on all that the counters say by now, while each revision has so many pods."""
+        self._pods = pods
         if rollout.shifts:
             analysis = self._spec.analysis
             for segment in segments(rollout.shifts, analysis.interval, self._delay, now - INGESTION_LAG):
@@ -119,7 +129,8 @@ class SyntheticMetrics:
         stable, candidate = self._drawn(shifts, self._scraped, scraped, with_latency=with_latency)
         # What was counted around a later shift isn't judged; before the first one the candidate answered nothing.
         if segment.start == shifts[0].at or self._read_at >= segment.instant(segment.delay_points):
-            self._test.update(Increment(at, stable, candidate, concurrent=segment.concurrent))
+            load = self._load(segment.weight) if with_latency else None
+            self._test.update(Increment(at, stable, candidate, concurrent=segment.concurrent, load=load))
         _, stable_before, candidate_before = self._counted[-1]
         self._counted.append((at, _added(stable_before, stable), _added(candidate_before, candidate)))
         del self._counted[: -(segment.delay_points + 2)]
@@ -131,13 +142,33 @@ class SyntheticMetrics:
         """What both arms answered between two instants."""
         stable, candidate = Counts(), Counts()
         for weight, seconds in _spans(shifts, start, end):
-            stable += self._arm(self._scenario.stable, (1 - weight) * seconds, with_latency)
-            candidate += self._arm(self._scenario.candidate, weight * seconds, with_latency)
+            rate = self._scenario.rate * math.exp(self._random.gauss(0, self._scenario.bursts))
+            stable += self._arm(STABLE, (1 - weight) * rate, seconds, with_latency)
+            candidate += self._arm(CANDIDATE, weight * rate, seconds, with_latency)
         return stable, candidate
 
-    def _arm(self, behaviour: Behaviour, seconds: float, with_latency: bool) -> Counts:
-        requests = poisson(self._random, self._scenario.rate * seconds)
+    def _arm(self, arm: str, rate: float, seconds: float, with_latency: bool) -> Counts:
+        requests = poisson(self._random, rate * seconds)
+        behaviour = self._under_load(arm, rate)
         return draw_arm(self._random, requests, behaviour if with_latency else replace(behaviour, median=None))
+
+    def _before(self) -> Counts:
+        """All that stable answered in the time that the operator learns from."""
+        blocks = LEARNED_FROM // LEARNED_IN if self._scenario.bursts else 1
+        seconds, counted = LEARNED_FROM.total_seconds() / blocks, Counts()
+        for _ in range(blocks):
+            rate = self._scenario.rate * math.exp(self._random.gauss(0, self._scenario.bursts))
+            counted += draw_arm(self._random, round(rate * seconds), self._under_load(STABLE, rate))
+        return counted
+
+    def _under_load(self, arm: str, rate: float) -> Behaviour:
+        """How an arm does whose pods share so many requests per second, with the luck that its pods have."""
+        pods = max(1, min(self._pods.get(arm, 1), MOST_PODS))
+        behaviour = (self._scenario.stable if arm == STABLE else self._scenario.candidate).under(rate / pods)
+        return behaviour.times(latency=math.exp(sum(self._luck[arm][:pods]) / pods))
+
+    def _load(self, weight: int) -> Load | None:
+        return Load.of(weight, self._pods.get(STABLE, 0), self._pods.get(CANDIDATE, 0))
 
 
 def _spans(shifts: Sequence[Shift], start: datetime, end: datetime) -> Iterator[tuple[float, float]]:

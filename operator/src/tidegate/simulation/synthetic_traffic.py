@@ -26,17 +26,26 @@ _NORMAL = NormalDist()
 class Behaviour:
     """How a model does. Failures come in clusters of `cluster` on average (geometric); 1 is one by one.
 
-    `median` is a latency in seconds; None leaves latency out, which is much faster to draw.
+    `median` is a latency in seconds; None leaves latency out, which is much faster to draw. `capacity` is how many
+    requests per second a pod can answer: near it requests queue up. None where load doesn't matter.
     """
 
     error_rate: float
     median: float | None = None
     cluster: float = 1.0
+    capacity: float | None = None
+
+    def under(self, load: float) -> "Behaviour":
+        """With so many requests per second and pod: s/(1 - ρ), as in a queue, up to fifty times s."""
+        if self.capacity is None or self.median is None:
+            return self
+        return replace(self, median=self.median / max(0.02, 1 - load / self.capacity))
 
     def times(self, errors: float = 1.0, latency: float = 1.0) -> "Behaviour":
         """A worse one; an error rate is at most 1."""
         median = None if self.median is None else self.median * latency
-        return replace(self, error_rate=min(1.0, self.error_rate * errors), median=median)
+        capacity = None if self.capacity is None else self.capacity / latency
+        return replace(self, error_rate=min(1.0, self.error_rate * errors), median=median, capacity=capacity)
 
 
 def draw_arm(random: Random, requests: int, behaviour: Behaviour) -> Counts:

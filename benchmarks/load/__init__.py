@@ -1,0 +1,1 @@
+"""Equal models on busy deployments: how often the judge rolls one back."""
