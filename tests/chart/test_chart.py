@@ -81,6 +81,20 @@ def test_no_container_may_more_than_it_must(pod: str, render: Render) -> None:
     assert all("hostPath" not in volume for volume in spec["volumes"])
 
 
+def test_replicas_are_left_out_for_whoever_else_scales(render: Render) -> None:
+    manifests = render("--set", "operator.replicas=null", "--set", "router.replicas=null")
+    deployments = [each for each in manifests if each["kind"] == "Deployment"]
+
+    assert len(deployments) == 2
+    assert not [each["metadata"]["name"] for each in deployments if "replicas" in each["spec"]]
+
+
+def test_an_operator_may_have_no_pod_at_all(render: Render) -> None:
+    manifests = render("--set", "operator.replicas=0")
+
+    assert [each["spec"]["replicas"] for each in manifests if each["kind"] == "Deployment"] == [0, 2]
+
+
 def test_envoy_has_no_token(render: Render) -> None:
     router = pods(render())["tidegate-router"]
     mounts = {each["name"]: {mount["name"] for mount in each["volumeMounts"]} for each in router["containers"]}
