@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
 
 import numpy as np
 
@@ -13,6 +15,7 @@ from tidegate.judge.overdispersion import Block, estimate_overdispersion
 from tidegate.judge.pods import Tally
 from tidegate.judge.rules import WATCHFUL
 from tidegate.judge.sequential_test import SequentialTest, SequentialTestParameters
+from tidegate.judge.spread import estimate_spread
 from tidegate.model.evidence import Overdispersion
 from tidegate.model.spec import Analysis
 
@@ -32,7 +35,12 @@ def judge_recording(
     A promotion ends a rollout, and so the run where it `until_promoted`.
     """
     test = SequentialTest(
-        SequentialTestParameters(analysis, reference=recording.reference(), overdispersion=overdispersion)
+        SequentialTestParameters(
+            replace(analysis, interval=timedelta(seconds=recording.interval)),
+            recording.reference(),
+            overdispersion,
+            points_apart=recording.points_apart,
+        )
     )
     test.confidence_sequence = _NoInterval(analysis.false_rollback)
     promoted: float | None = None
@@ -52,14 +60,12 @@ def learned(recording: Recording, analysis: Analysis) -> Overdispersion:
     latency = analysis.latency
     boundaries = boundaries_of(recording.reference(), latency)
     slow = {boundary.quantile: _slower_than(recording.before, boundary.stable) for boundary in boundaries}
-    return Overdispersion(
-        analysis.overdispersion
-        or estimate_overdispersion(_blocks(recording.before, [pod.failed for pod in recording.before])),
-        {
-            quantile: analysis.overdispersion or estimate_overdispersion(_blocks(recording.before, counted))
-            for quantile, counted in slow.items()
-        },
-    )
+    failed = _blocks(recording.before, [pod.failed for pod in recording.before])
+    slowed = {quantile: _blocks(recording.before, counted) for quantile, counted in slow.items()}
+    errors = analysis.overdispersion or estimate_overdispersion(failed)
+    clumps = {q: analysis.overdispersion or estimate_overdispersion(blocks) for q, blocks in slowed.items()}
+    spreads = {quantile: estimate_spread(blocks, clumps[quantile]) for quantile, blocks in slowed.items()}
+    return Overdispersion(errors, clumps, estimate_spread(failed, errors), spreads)
 
 
 def _is_acceptable(test: SequentialTest) -> bool:

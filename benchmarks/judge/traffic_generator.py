@@ -54,10 +54,11 @@ def generate(scenario: Scenario, interval: int, random: Generator) -> Recording:
     stable = _summed([baseline, *rest])
     before = tuple(_before(scenario, pod, random) for pod in pods.before)
     if scenario.scraping is None:
-        return Recording(polled, stable, baseline, candidate, before)
+        return Recording(polled, stable, baseline, candidate, before, scenario.pods.candidate)
     ours, theirs = random.integers(0, scenario.scraping.every, size=2).tolist()
     scraped = (_scraped(stable, ours, scenario.scraping), _scraped(baseline, ours, scenario.scraping))
-    return Recording(polled, *scraped, _scraped(candidate, theirs, scenario.scraping), before)
+    points = scenario.scraping.every // polled
+    return Recording(polled, *scraped, _scraped(candidate, theirs, scenario.scraping), before, points_apart=points)
 
 
 def slow_shares(slower: float) -> list[float]:

@@ -37,6 +37,7 @@ class Fixed:
 
     name = "fixed"
     provides = frozenset({Signal.LATENCY})
+    reads_arms_apart = False
 
     def __init__(self, sample: Sample) -> None:
         self._sample = sample
@@ -124,3 +125,8 @@ def test_only_sources_know_what_series_are_called_and_how_they_are_selected() ->
 
     assert "metrics/observers/envoy.py" in knowing
     assert {name for name in knowing if not name.startswith(KNOWS)} == set()
+
+
+@pytest.mark.parametrize(("requests_from", "points"), [("Router", 0), ("Servers", 3)])
+def test_servers_count_each_arm_at_a_time_of_its_own_and_a_router_both_at_once(requests_from: str, points: int) -> None:
+    assert SourceRegistry(Nobody()).sources("Builtin", requests_from).points_apart(3) == points

@@ -52,11 +52,16 @@ def segments(
 ) -> tuple[Segment, ...]:
     """One segment per shift, each up to the next one; the last up to `until`."""
     ends = [shift.at for shift in shifts[1:]] + [until]
-    delay_points = math.ceil(propagation_delay / step)
+    blocks = delay_points(propagation_delay, step)
     return tuple(
-        Segment(shift.at, step, max(0, (end - shift.at) // step + 1), delay_points, shift.weight)
+        Segment(shift.at, step, max(0, (end - shift.at) // step + 1), blocks, shift.weight)
         for shift, end in zip(shifts, ends, strict=False)
     )
+
+
+def delay_points(propagation_delay: timedelta, step: timedelta) -> int:
+    """The points within a propagation delay."""
+    return math.ceil(propagation_delay / step)
 
 
 def until_next_point(shift: datetime, step: timedelta, now: datetime) -> timedelta:

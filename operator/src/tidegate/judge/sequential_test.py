@@ -5,10 +5,12 @@ knows what the one before it knew. Its bounds rest on Ville's inequality (see `j
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from tidegate.judge.blocks import Blocks, SteadyBlocks
 from tidegate.judge.confidence_sequence import ConfidenceSequence
 from tidegate.judge.context import Context
 from tidegate.judge.drift import Drift
@@ -41,6 +43,8 @@ class SequentialTestParameters:
     reference: Durations = NO_DURATIONS
     overdispersion: Overdispersion = BY_CHANCE
     before: Counts = NOTHING
+    points_apart: int = 0
+    """Where the arms are scraped apart, the increments in which each of them is read once; 0 where they aren't."""
 
     def is_same_test(self, other: "SequentialTestParameters") -> bool:
         """Whether evidence under the one is evidence under the other: they differ in nothing that is tested."""
@@ -90,21 +94,28 @@ class SequentialTest:
         self.metrics = metrics_for(errors, analysis.latency, parameters.reference, overdispersion, self.context)
         self.under_load = LatencyMetric(analysis.latency, parameters.reference, overdispersion, self.context)
         """Latency once more, only of increments in which the candidate's pods had as much to do as stable's."""
+        self.promoting = self._promoting()
         self.remedy = Remedy(errors.ceiling, overdispersion, self.context)
         self.confidence_sequence = ConfidenceSequence(analysis.false_rollback)
         self.drift = Drift(analysis.predictions)
+        self._blocks = Blocks(parameters.points_apart, analysis.interval)
+        self._steady = SteadyBlocks(overdispersion.errors)
         self._suspected_at: datetime | None = None
 
     def update(self, increment: Increment) -> None:
         """Takes in the next increment of everything."""
-        self._take_traffic(increment)
-        self._take_details(increment)
-        self._weigh(increment.until, increment.candidate.requests > 0)
+        self.increments += 1
+        if block := self._block(increment):
+            self._take_traffic(block)
+            self._take_details(block)
+            self._weigh(block.until, block.candidate.requests > 0)
 
     def update_traffic(self, increment: Increment) -> None:
         """Takes in the requests and failures of the next increment, which may be known before its details."""
-        self._take_traffic(increment)
-        self._weigh(increment.until, increment.candidate.requests > 0)
+        self.increments += 1
+        if block := self._block(increment):
+            self._take_traffic(block)
+            self._weigh(block.until, block.candidate.requests > 0)
 
     def update_details(self, increment: Increment) -> None:
         """Takes in the latency, the predictions and the pods of the next increment."""
@@ -118,14 +129,14 @@ class SequentialTest:
 
     @property
     def errors(self) -> Errors:
-        """The metric of that name."""
-        return next(metric for metric in self.metrics if isinstance(metric, Errors))
+        """The metric of that name, as far as it promotes."""
+        return next(metric for metric in self.promoting if isinstance(metric, Errors))
 
     def needed(self, *, under_load: bool = False) -> list[Metric]:
         """What a promotion has to wait for, as things stand with stable; `under_load`: latency at equal loads only."""
         latency = self.under_load if under_load else self.latency
         if self.context.is_alone:
-            ceilings: list[Metric] = [metric for metric in self.metrics if isinstance(metric, Ceiling)]
+            ceilings: list[Metric] = [metric for metric in self.promoting if isinstance(metric, Ceiling)]
             return [*ceilings, self.errors] if self.errors.has_past else ceilings
         if self.context.stable_is_unwell:
             return [self.remedy, latency] if self.latency.is_comparable else [self.remedy]
@@ -135,14 +146,29 @@ class SequentialTest:
         """The metric that a promotion waits for the most."""
         return min(self.needed(under_load=under_load), key=lambda metric: metric.log_acceptable())
 
+    def _promoting(self) -> Sequence[Metric]:
+        """What tells of a promotion: the same, but where a rollback has to wait for the other arm's counters."""
+        if not self.parameters.points_apart:
+            return self.metrics
+        parameters, analysis = self.parameters, self.parameters.analysis
+        others = metrics_for(
+            analysis.error_rate, analysis.latency, parameters.reference, parameters.overdispersion, self.context
+        )
+        return [own if own.reads_details else other for own, other in zip(self.metrics, others, strict=True)]
+
+    def _block(self, increment: Increment) -> Increment | None:
+        return self._blocks.join(increment) if self.parameters.points_apart else increment
+
     def _take_traffic(self, increment: Increment) -> None:
-        for metric in (*self.metrics, self.remedy):
-            if not metric.reads_details:
-                metric.update(increment)
+        if self.parameters.points_apart:
+            _update((*self.promoting, self.remedy), increment)
+            if steady := self._steady.settle(increment):
+                _update(self.metrics, steady)
+        else:
+            _update((*self.metrics, self.remedy), increment)
         candidate, stable = increment.candidate, increment.stable
         if increment.concurrent:
             self.confidence_sequence.add((candidate.failed, candidate.requests), (stable.failed, stable.requests))
-        self.increments += 1
         self.stable = self.stable + Counts(stable.requests, stable.failed)
         self.candidate = self.candidate + Counts(candidate.requests, candidate.failed)
         self.context.update_traffic(increment)
@@ -188,7 +214,9 @@ class SequentialTest:
         if self.rejected_at is not None:
             return
         needed = -math.log(self.parameters.analysis.false_rollback)
-        if self.last.log_worse >= needed + math.log(AT_ONCE):
+        # Where the arms are scraped apart, the evidence is a block old already.
+        at_once = 1.0 if self.parameters.points_apart else AT_ONCE
+        if self.last.log_worse >= needed + math.log(at_once):
             self.rejected_at = self.last
         elif saw_candidate and self.last.log_worse < needed:
             self._suspected_at = None
@@ -196,6 +224,12 @@ class SequentialTest:
             self._suspected_at = at
         elif saw_candidate and self._suspected_at is not None and at > self._suspected_at:
             self.rejected_at = self.last
+
+
+def _update(metrics: Sequence[Metric], traffic: Increment) -> None:
+    for metric in metrics:
+        if not metric.reads_details:
+            metric.update(traffic)
 
 
 def _details(arm: Counts) -> Counts:

@@ -29,7 +29,11 @@ def cannot_see(gap: MetricsGap) -> Verdict:
 def parameters_of(measurements: Measurements, criteria: Criteria) -> SequentialTestParameters:
     """What these measurements are tested with."""
     return SequentialTestParameters(
-        criteria.analysis, measurements.reference, measurements.overdispersion, measurements.before
+        criteria.analysis,
+        measurements.reference,
+        measurements.overdispersion,
+        measurements.before,
+        measurements.points_apart,
     )
 
 

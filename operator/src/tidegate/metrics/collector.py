@@ -16,7 +16,7 @@ from tidegate.errors import MetricsUnavailable
 from tidegate.judge.case import Criteria
 from tidegate.judge.overdispersion import LARGEST
 from tidegate.judge.query_limits import unusable_query
-from tidegate.judge.sampling import Segment, segments
+from tidegate.judge.sampling import Segment, delay_points, segments
 from tidegate.judge.sequential_test import SequentialTest, SequentialTestParameters
 from tidegate.metrics.accumulate import (
     Comparison,
@@ -182,7 +182,7 @@ class MetricsCollector:
         with self._lock:
             fold = self._folds.get((look.arms.namespace, look.arms.name))
             if fold is None or fold.identity != identity:
-                test = SequentialTest(_parameters(look, None))
+                test = SequentialTest(_parameters(look, sources, None))
                 fold = self._folds[look.arms.namespace, look.arms.name] = _Fold(identity, test)
         _follow_edits(fold, look, sources)
         return fold
@@ -201,7 +201,7 @@ class MetricsCollector:
             return MetricsGap(
                 Reason.QUERY_UNUSABLE, f"{unusable}; it was asked about stable, and has to work on that first"
             )
-        return Measured(SequentialTest(_parameters(look, None)), Measurements((), baseline=now.baseline))
+        return Measured(SequentialTest(_parameters(look, sources, None)), Measurements((), baseline=now.baseline))
 
     def _ask(self, look: Look, about: str) -> tuple[QueryAnswer, ...]:
         queries, step = look.criteria.analysis.queries, look.criteria.analysis.interval
@@ -253,17 +253,19 @@ def _follow_edits(fold: _Fold, look: Look, sources: Sources) -> None:
         # The clock was set back: what comes now is counted from here on.
         fold.traffic = TrafficFold(at=look.until, exposed=fold.traffic.exposed)
         fold.details = replace(fold.details, at=look.until, last=None, warm_from={})
-    parameters = _parameters(look, fold.baseline)
+    parameters = _parameters(look, sources, fold.baseline)
     if parameters.is_same_test(fold.test.parameters):
         fold.test.parameters = parameters
     elif fold.test.rejected_at is None:
         fold.baseline, fold.since = None, (fold.traffic, fold.details)
-        fold.test = SequentialTest(_parameters(look, None))
+        fold.test = SequentialTest(_parameters(look, sources, None))
 
 
-def _parameters(look: Look, baseline: Baseline | None) -> SequentialTestParameters:
+def _parameters(look: Look, sources: Sources, baseline: Baseline | None) -> SequentialTestParameters:
     known = baseline or _provisional(look.criteria.analysis)
-    return SequentialTestParameters(look.criteria.analysis, known.reference, known.overdispersion, known.before)
+    analysis = look.criteria.analysis
+    apart = sources.points_apart(delay_points(look.propagation_delay, analysis.interval))
+    return SequentialTestParameters(analysis, known.reference, known.overdispersion, known.before, apart)
 
 
 def _provisional(analysis: Analysis) -> Baseline:
@@ -296,7 +298,7 @@ def _unseen(read: Callable[[], MetricsGap | None]) -> MetricsGap | None:
 def _learn(fold: _Fold, look: Look, sources: Sources) -> MetricsGap | None:
     """Learns from stable, and begins anew with a test that rests on it."""
     fold.baseline = baseline_of(sources, look.arms, look.criteria.analysis, look.rollout.shifts[0].at)
-    fold.test = SequentialTest(_parameters(look, fold.baseline))
+    fold.test = SequentialTest(_parameters(look, sources, fold.baseline))
     fold.traffic, fold.details = fold.since
     return _take_traffic(fold, look, sources)
 

@@ -64,6 +64,10 @@ class MetricSource(Protocol):
         """Who counts, in the plural, as a sentence would say it."""
 
     @property
+    def reads_arms_apart(self) -> bool:
+        """Whether each arm has processes of its own that count, which are read at different times."""
+
+    @property
     def provides(self) -> frozenset[Signal]:
         """What it tells; the rest has to come from other sources."""
 
@@ -121,6 +125,10 @@ class Sources:
 
     traffic: MetricSource
     details: tuple[MetricSource, ...]
+
+    def points_apart(self, delay_points: int) -> int:
+        """The points in which each arm's traffic is read once; 0 where one process counts both."""
+        return delay_points if self.traffic.reads_arms_apart else 0
 
     def detail_readings(self, wanted: Selection, start: datetime, step: timedelta, points: int) -> Readings:
         """What all of the details' sources count, together. Raises MetricsUnavailable."""

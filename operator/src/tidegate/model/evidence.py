@@ -175,6 +175,8 @@ class Measurements:
     before: Counts = Counts()
     """What stable answered before the first increment, for those without it: requests and failures of half an hour,
     predictions since its pods began."""
+    points_apart: int = 0
+    """The increments in which each arm's traffic is read once; 0 where both are read at the same time."""
     missing: tuple[MetricsGap, ...] = ()
     """Why an input of its own can't be seen, such as latency; the increments tell what the others saw."""
 

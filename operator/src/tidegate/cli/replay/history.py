@@ -8,7 +8,7 @@ from tidegate.cli.common.errors import CannotReplay
 from tidegate.cli.replay.engine import Answers
 from tidegate.cli.replay.recorded import Recorded, expected_increments
 from tidegate.errors import MetricsUnavailable
-from tidegate.judge.sampling import INGESTION_LAG, segments
+from tidegate.judge.sampling import INGESTION_LAG, delay_points, segments
 from tidegate.metrics.accumulate import Comparison
 from tidegate.metrics.collector import increments
 from tidegate.metrics.preflight import baseline_of
@@ -61,7 +61,14 @@ def _measurements(
     until = (recorded.until - INGESTION_LAG).replace(microsecond=0)
     grid = segments(recorded.shifts, spec.analysis.interval, propagation_delay, until)
     found = tuple(increments(sources, Comparison(arms, recorded.began, baseline.reference), grid))
-    return Measurements(found, baseline.reference, overdispersion=baseline.overdispersion, before=baseline.before)
+    apart = sources.points_apart(delay_points(propagation_delay, spec.analysis.interval))
+    return Measurements(
+        found,
+        baseline.reference,
+        overdispersion=baseline.overdispersion,
+        before=baseline.before,
+        points_apart=apart,
+    )
 
 
 def _answers(

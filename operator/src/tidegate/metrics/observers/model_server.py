@@ -83,7 +83,7 @@ class ServerRequests:
 def server_traffic(provider: MetricsProvider) -> ScrapedSource:
     """Requests and failures as the model servers count them."""
     provides = frozenset({Signal.REQUESTS, Signal.FAILURES})
-    return ScrapedSource(provider, "model servers", provides, _requests, _NO_SERIES)
+    return ScrapedSource(provider, "model servers", provides, _requests, _NO_SERIES, reads_arms_apart=True)
 
 
 def server_details(provider: MetricsProvider) -> ScrapedSource:

@@ -17,6 +17,7 @@ class ScrapedSource:
     provides: frozenset[Signal]
     query: Callable[[Selection], CounterQuery]
     missing: MetricsGap
+    reads_arms_apart: bool = False
 
     def readings(self, wanted: Selection, start: datetime, step: timedelta, points: int) -> Readings:
         """See MetricSource."""

@@ -1,0 +1,73 @@
+"""Increments of arms that are scraped apart, joined until both have been read, and judged where both are settled. Pure.
+
+Where one process counts both arms, each increment holds what both did in the same time. Where each pod counts for
+itself, one arm's counters are read some seconds before the other's: of a block shorter than a scrape interval one arm
+may be missing, and of any block the two arms' fringes are of different times. What hits both shows in one arm a block
+before the other, and would be taken for the candidate's.
+"""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from tidegate.model.evidence import Increment
+
+UNSTEADY = 20.0
+"""Of χ² with two degrees of freedom; by chance it is more once in twenty thousand blocks."""
+
+
+class Blocks:
+    """Joins `points` increments into one; at a shift of traffic it begins anew."""
+
+    def __init__(self, points: int, interval: timedelta) -> None:
+        self._points, self._interval = points, interval
+        self._joined: Increment | None = None
+        self._count = 0
+
+    def join(self, increment: Increment) -> Increment | None:
+        """The block that this increment ends; None while there is none."""
+        before = self._joined
+        if before is None or increment.until - before.until > self._interval:
+            self._joined, self._count = increment, 1
+        else:
+            self._joined, self._count = _sum(before, increment), self._count + 1
+        if self._count < self._points:
+            return None
+        block, self._joined = self._joined, None
+        return block
+
+
+class SteadyBlocks:
+    """Lets a block pass, one block later, if stable did the same in the blocks before and after it.
+
+    Those three cover all of the time in which the candidate's were counted. Which blocks pass depends on stable alone,
+    so it takes nothing from the bound on false rollbacks.
+    """
+
+    def __init__(self, phi: float) -> None:
+        self._phi = phi
+        self._last: tuple[Increment, ...] = ()
+
+    def settle(self, block: Increment) -> Increment | None:
+        """The block before, where it is steady. Without stable there is nothing to wait for."""
+        if not block.concurrent:
+            self._last = ()
+            return block
+        before = self._last[-1] if self._last else None
+        self._last = (*self._last, block)[-3:]
+        return before if before and not _differ(self._last, self._phi) else None
+
+
+def _differ(blocks: tuple[Increment, ...], phi: float) -> bool:
+    """Whether stable failed unlike itself: χ² over the blocks, in clumps of φ."""
+    arms = [block.stable for block in blocks if block.stable.requests]
+    failed, requests = sum(arm.failed for arm in arms), sum(arm.requests for arm in arms)
+    if not failed or failed == requests:
+        return False
+    rate = failed / requests
+    chi2 = sum((arm.failed - rate * arm.requests) ** 2 / (rate * (1 - rate) * arm.requests) for arm in arms)
+    return chi2 / phi > UNSTEADY
+
+
+def _sum(before: Increment, after: Increment) -> Increment:
+    stable, candidate = before.stable + after.stable, before.candidate + after.candidate
+    return replace(after, stable=stable, candidate=candidate, pods=after.pods or before.pods)
