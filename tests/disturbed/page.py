@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 from benchmarks.machine import described
@@ -49,8 +50,9 @@ def report(rows: Sequence[Row]) -> str:
         for row in rows
     ]
     notes = [f"- {row.disturbance}: {row.notes}." for row in rows if row.notes]
-    first, last = min(row.ended for row in rows), max(row.ended for row in rows)
-    when = f"Measured from {first} to {last} (UTC) on {described()}, which ran cluster, models and load."
+    ended = sorted(datetime.fromisoformat(row.ended) for row in rows)
+    span = f"between {ended[0]:%H:%M on %Y-%m-%d} and {ended[-1]:%H:%M on %Y-%m-%d} UTC"
+    when = f"The trials ended {span}, on {described()}, which ran cluster, models and load."
     return "\n\n".join([table([head, *lines], labels=1), "\n".join(notes), when])
 
 
