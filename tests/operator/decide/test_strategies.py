@@ -271,6 +271,23 @@ def test_pods_that_serve_nobody_go_although_their_successor_has_none_yet() -> No
     assert DeleteWorkload(CANDIDATE) in decide(replace(seen, revisions=nobody)).actions
 
 
+@pytest.mark.parametrize("weight", [50, 75, 100])
+def test_a_candidate_with_most_of_the_traffic_is_not_stable_because_the_status_is_lost(weight: int) -> None:
+    lost = a_canary(1, recorded=Status(), split=TrafficSplit.between(STABLE, CANDIDATE, weight))
+    decision = decide(lost)
+
+    assert decision.status.stable == STABLE
+    assert decision.actions[0] == ShiftTraffic(TrafficSplit.only(STABLE))
+
+
+def test_a_stable_revision_that_the_spec_asks_for_is_live_again_when_the_status_is_lost() -> None:
+    split = TrafficSplit.between(STABLE, CANDIDATE, 75)
+    decision = decide(a_canary(1, recorded=Status(), desired=STABLE, split=split))
+
+    assert decision.status.stable == STABLE
+    assert decision.actions[0] == ShiftTraffic(TrafficSplit.only(STABLE))
+
+
 def test_an_adopted_revision_without_a_workload_gets_one_and_traffic_stays_until_it_is_ready() -> None:
     lost = a_canary(1, recorded=Status(), ready=1)
     gone = replace(lost.revisions[STABLE], replicas=None, ready=0)

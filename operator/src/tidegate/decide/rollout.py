@@ -103,18 +103,19 @@ def _still_served(seen: Observation, rejected: Rejected) -> StatusMessage | None
 
 
 def _adopted(seen: Observation) -> Transition | None:
-    """Without a recorded stable revision, the one with the most traffic is it: a status may be lost, the route isn't.
+    """Without a recorded stable revision, the one that the route names first is it: a status may be lost, it isn't.
 
-    A restored backup has no status, and nothing may be promoted for that.
+    A restored backup has no status, and nothing may be promoted for that. A candidate is named second for as long as
+    its rollout lasts, though it has the most traffic, or all of it.
     """
-    heaviest = max(seen.split or (), key=lambda share: share[1], default=("", 0))[0]
-    if heaviest in ("", seen.desired) or seen.state(heaviest).snapshot is None:
+    first = next((name for name, _ in seen.split or () if seen.state(name).snapshot), seen.desired)
+    if first == seen.desired:
         return None
-    message = f"{heaviest} is stable again: it has the most traffic, and the status didn't say which revision is"
+    message = f"{first} is stable again: the route names it first, and the status didn't say which revision is"
     return Transition(
-        replace(seen.recorded, stable=heaviest, rollout=None),
+        replace(seen.recorded, stable=first, rollout=None),
         # Only the record is made now: whoever answers in the meantime goes on until that revision has pods.
-        TrafficSplit.only(heaviest) if seen.state(heaviest).ready > 0 else seen.split,
+        TrafficSplit.only(first) if seen.state(first).ready > 0 else seen.split,
         Phase.LIVE,
         events=(Event(Reason.STABLE_ADOPTED, message, warning=True),),
         traffic_first=True,
