@@ -5,6 +5,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tidegate.controller.clock import ClockWatch
+from tidegate.controller.refusals import Refusals
+from tidegate.controller.restorations import Restorations
+from tidegate.errors import ClusterUnavailable
 from tidegate.model.status import Rollout, Shift, Status
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -38,3 +41,18 @@ def test_after_a_restart_what_is_recorded_tells_that_it_was_set_back() -> None:
     clock = ClockWatch(lambda: 0.0)
     assert clock.jump(KEY, START, recorded(shifted=START + HOUR)) == -HOUR
     assert clock.jump(KEY, START, recorded(shifted=START)) == timedelta()
+
+
+def test_a_refused_write_does_not_wait_for_a_clock_that_was_set_back() -> None:
+    refusals, write = Refusals(), ("ScaleRevision", "revision b")
+    refusals.note(KEY, 1, write, ClusterUnavailable("a webhook doesn't answer", 500), START)
+
+    assert refusals.rests(KEY, write, START + timedelta(seconds=1))
+    assert not refusals.rests(KEY, write, START - HOUR)
+
+
+def test_a_route_that_is_edited_does_not_wait_for_a_clock_that_was_set_back() -> None:
+    restorations = Restorations({KEY: (START,)})
+
+    assert restorations.of(KEY, START) == (START,)
+    assert restorations.of(KEY, START - HOUR) == ()

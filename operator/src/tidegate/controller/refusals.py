@@ -27,6 +27,7 @@ Write = tuple[str, str]
 class _Refused:
     message: StatusMessage
     times: int
+    at: datetime
     again_at: datetime
 
 
@@ -52,7 +53,8 @@ class Refusals:
     def rests(self, key: Key, write: Write, now: datetime) -> bool:
         """Whether a write isn't to be tried yet."""
         refused = self._refused(key).get(write)
-        return refused is not None and now < refused.again_at
+        # By a clock that was set back since, nothing is waited for.
+        return refused is not None and refused.at <= now < refused.again_at
 
     def note(self, key: Key, generation: int, write: Write, error: ClusterUnavailable, now: datetime) -> None:
         """A write was refused."""
@@ -60,7 +62,9 @@ class Refusals:
         times = writes.refused[write].times + 1 if write in writes.refused else 1
         # A name may become free at any moment, and its deletion is an event that brings about a pass.
         pause = timedelta() if isinstance(error, NameTaken | PredecessorRemains) else _pause(times, error.retry_after)
-        writes.refused[write] = _Refused(StatusMessage(_reason(error), _sentence(write, error)), times, now + pause)
+        writes.refused[write] = _Refused(
+            StatusMessage(_reason(error), _sentence(write, error)), times, now, now + pause
+        )
 
     def keep_only(self, key: Key, writes: set[Write]) -> None:
         """Forgets all but these: what was taken, or isn't wanted any more."""

@@ -1,7 +1,7 @@
 """When routes were set again, of late. A restart forgets it, and the first restoration then is at once."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from tidegate.decide.route_restoration import MEMORY, is_restoration
 from tidegate.kube.informer import Key
@@ -17,8 +17,8 @@ class Restorations:
     _of: dict[Key, tuple[datetime, ...]] = field(default_factory=dict)
 
     def of(self, key: Key, now: datetime) -> tuple[datetime, ...]:
-        """When the route of this object was set again, within MEMORY."""
-        return tuple(at for at in self._of.get(key, ()) if now - at < MEMORY)
+        """When the route of this object was set again, within MEMORY: not by a clock that was set back since."""
+        return tuple(at for at in self._of.get(key, ()) if timedelta() <= now - at < MEMORY)
 
     def note(self, seen: Observation, decision: Decision) -> None:
         """Takes in what was written."""
