@@ -188,6 +188,28 @@ def test_a_failing_candidate_goes_back_while_the_spec_cannot_be_read(world: Part
     assert world.condition("Ready")[0] == "True"
 
 
+@pytest.mark.parametrize(
+    "field",
+    [
+        pytest.param({"progressDeadline": "soon"}, id="a deadline"),
+        pytest.param({"analysis": {"deadline": "soon"}}, id="the analysis"),
+        pytest.param({"progressDeadline": "soon", "model": {"uri": "http://models/3"}}, id="beside another model"),
+    ],
+)
+def test_a_failing_candidate_goes_back_though_a_restart_forgot_the_spec_that_could_be_read(
+    world: PartlyBlind, field: Mapping[str, Any]
+) -> None:
+    spoil(world, **field)
+    world.run(20)
+    world.restart()
+    world.run(20)
+    assert world.status["traffic"]["candidate"] == 50
+    turns(world, "http://models/failing")
+
+    assert rolled_back_within(world, 60) in BY_ERRORS
+    assert world.condition("Stalled") == ("True", "InvalidSpec")
+
+
 def test_fields_that_the_crd_does_not_know_have_their_defaults(world: PartlyBlind) -> None:
     assert world._deployment is not None
     analysis = world._deployment["spec"]["analysis"]

@@ -12,7 +12,7 @@ from tidegate.controller.observe import observe
 from tidegate.controller.refusals import Refusals
 from tidegate.controller.restorations import Restorations
 from tidegate.controller.rivals import Rivals
-from tidegate.controller.specs import ReadableSpecs
+from tidegate.controller.specs import ReadableSpecs, readable_part
 from tidegate.decide.rollout import decide
 from tidegate.decide.unreadable_spec import held, told, without_deadlines
 from tidegate.errors import InvalidSpec, LeadershipLost, ObjectGone, WriteRefused
@@ -84,11 +84,11 @@ class Reconciler:
             self.specs.note(manifest)
         except InvalidSpec as error:
             unreadable = str(error)
-            readable = self.specs.last(manifest)
+            readable = self._by_readable_spec(manifest, now)
             if readable is None:
                 self._refuse(manifest, unreadable, now)
                 return None
-            observed = without_deadlines(observe(self.cluster, self.settings, {**manifest, "spec": readable}, now))
+            observed = without_deadlines(readable)
         self._check_writer(manifest, observed)
         key = observed.namespace, observed.name
         observed = replace(observed, restorations=self.restorations.of(key, observed.now))
@@ -109,6 +109,18 @@ class Reconciler:
         self.restorations.note(judged, decision)
         self.on_decision(judged, decision)
         return self._requeue_after(key, decision, now)
+
+    def _by_readable_spec(self, manifest: Manifest, now: datetime) -> Observation | None:
+        """By the last spec that could be read; a restart forgets it, and then a rollout goes by what can be read."""
+        last = self.specs.last(manifest)
+        if last is not None:
+            return observe(self.cluster, self.settings, {**manifest, "spec": last}, now)
+        part = readable_part(manifest["spec"])
+        if part is None:
+            return None
+        seen = observe(self.cluster, self.settings, {**manifest, "spec": part}, now)
+        rollout = seen.recorded.rollout
+        return None if rollout is None or seen.recorded.stable is None else replace(seen, desired=rollout.candidate)
 
     def _requeue_after(self, key: tuple[str, str], decision: Decision, now: datetime) -> timedelta | None:
         next_try = self.refusals.next_try(key)

@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from tidegate.errors import InvalidSpec
 from tidegate.kube.api import Manifest
+from tidegate.model.spec import ModelDeploymentSpec
 
 Key = tuple[str, str]
 Spec = Mapping[str, Any]
@@ -29,3 +31,21 @@ class ReadableSpecs:
     def forget(self, namespace: str, name: str) -> None:
         """Of an object that there is no more."""
         self._last.pop((namespace, name), None)
+
+
+def readable_part(spec: Spec) -> Spec | None:
+    """The spec without those of its fields that can't be read, which have their defaults then.
+
+    None where it can't be read without them either.
+    """
+    model = {"model": spec.get("model")}
+    part = {name: value for name, value in spec.items() if _is_readable({**model, name: value})}
+    return part if _is_readable(part) else None
+
+
+def _is_readable(spec: Spec) -> bool:
+    try:
+        ModelDeploymentSpec.parse(spec)
+    except InvalidSpec:
+        return False
+    return True
