@@ -21,6 +21,7 @@ class Disturbed(World):
     deployments_are_refused = False
     route_is_refused = False
     creation_is_refused = False
+    status_is_refused = False
     _set_by = timedelta()
     diverted = 0.0
     """The part of the second revision's requests that the routers give to the first one."""
@@ -77,6 +78,11 @@ class Disturbed(World):
         if self.route_is_refused:
             raise ClusterUnavailable("PATCH modelroutes: an admission webhook doesn't answer", 500)
         super().apply(resource, manifest, version)
+
+    def record_status(self, namespace: str, name: str, status: Mapping[str, Any], version: str) -> None:
+        if self.status_is_refused:
+            raise ClusterUnavailable("PATCH modeldeployments/status: an admission webhook doesn't answer", 500)
+        super().record_status(namespace, name, status, version)
 
     def run(self, seconds: float) -> None:
         """As the work queue has it: a pass that fails is repeated a little later."""

@@ -37,6 +37,16 @@ def test_the_clock_is_held_against_a_steady_one(passed: timedelta, steady: float
     assert clock.jump(KEY, START + passed, IDLE) == expected
 
 
+def test_a_clock_that_was_set_is_told_until_that_is_noted() -> None:
+    clock = ClockWatch(lambda: 0.0)
+    clock.note(KEY, START)
+    assert clock.jump(KEY, START + HOUR, IDLE) == HOUR
+    assert clock.jump(KEY, START + HOUR, IDLE) == HOUR
+
+    clock.note(KEY, START + HOUR)
+    assert clock.jump(KEY, START + HOUR, IDLE) == timedelta()
+
+
 def test_after_a_restart_what_is_recorded_tells_that_it_was_set_back() -> None:
     clock = ClockWatch(lambda: 0.0)
     assert clock.jump(KEY, START, recorded(shifted=START + HOUR)) == -HOUR

@@ -125,6 +125,24 @@ def test_a_clock_that_is_set_decides_nothing(world: Disturbed, policy: str, hour
     assert [line for line in world.transcript if "event ClockJumped" in line]
 
 
+@pytest.mark.parametrize("policy", ["Promote", "Rollback"])
+def test_a_clock_that_is_set_decides_nothing_though_the_status_is_not_taken_at_first(
+    world: Disturbed, policy: str
+) -> None:
+    world.rps = 1
+    release(world, 2, analysis={"onInconclusive": policy, "deadline": "30m"})
+    world.run(60)
+    world.status_is_refused = True
+    world.set_clocks(timedelta(hours=1))
+    world.run(10)
+    world.status_is_refused = False
+    world.run(120)
+
+    assert world.status.get("history", []) == []
+    assert world.status["rollout"]["shifts"][-1]["weight"] == 50
+    assert len([line for line in world.transcript if "event ClockJumped" in line]) == 1
+
+
 @pytest.mark.parametrize("hours", [1, -1], ids=["forward", "back"])
 def test_a_failing_model_goes_back_although_the_clock_was_set(world: Disturbed, hours: int) -> None:
     release(world, 2)

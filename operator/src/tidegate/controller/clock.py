@@ -22,17 +22,22 @@ class ClockWatch:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def jump(self, key: Key, now: datetime, recorded: Status) -> timedelta:
-        """How far the clock was set since the object's last pass; 0 where it wasn't.
+        """How far the clock was set since `note`; 0 where it wasn't.
 
         After a restart only what is recorded tells: a time that is still to come means that it was set back.
         """
         offset = now.timestamp() - self.steady()
         with self._lock:
-            before = self._offsets.get(key, offset)
-            self._offsets[key] = offset
+            before = self._offsets.setdefault(key, offset)
         jumped = timedelta(seconds=round(offset - before))
         early = min(timedelta(), now - _latest(recorded, now))
         return next((each for each in (jumped, early) if abs(each) >= LEAST), timedelta())
+
+    def note(self, key: Key, now: datetime) -> None:
+        """What is recorded of the object goes by the clock as it is now."""
+        offset = now.timestamp() - self.steady()
+        with self._lock:
+            self._offsets[key] = offset
 
     def forget(self, key: Key) -> None:
         """Of an object that there is no more."""

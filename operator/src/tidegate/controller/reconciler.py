@@ -106,9 +106,19 @@ class Reconciler:
         except WriteRefused:
             self._tell(manifest, judged)
             raise
+        finally:
+            self._note_clock(key, jump, decision, now)
         self.restorations.note(judged, decision)
         self.on_decision(judged, decision)
         return self._requeue_after(key, decision, now)
+
+    def _note_clock(self, key: tuple[str, str], jump: timedelta, decision: Decision, now: datetime) -> None:
+        """A clock that was set is known until what it means for the rollout is recorded."""
+        if jump:
+            current = self.cluster.model_deployment(*key) or {}
+            if Status.parse(current.get("status", {})).rollout != decision.status.rollout:
+                return
+        self.clock.note(key, now)
 
     def _by_readable_spec(self, manifest: Manifest, now: datetime) -> Observation | None:
         """By the last spec that could be read; a restart forgets it, and then a rollout goes by what can be read."""
