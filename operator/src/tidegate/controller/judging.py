@@ -146,9 +146,14 @@ def _look(observation: Observation) -> Look | None:
 
 
 def _needs_counters(observation: Observation) -> bool:
-    """Whether what follows hangs on them: not where a rollout ends by the pods' own facts, or another one begins."""
-    rollout = observation.recorded.rollout
-    if rollout is None or observation.recorded.stable is None or observation.desired != rollout.candidate:
+    """Whether what follows hangs on them: not where a rollout ends by the pods' own facts, or another one begins.
+
+    But whoever has all the traffic when another one begins keeps it if the evidence says so.
+    """
+    rollout, stable = observation.recorded.rollout, observation.recorded.stable
+    if rollout is None or stable is None or observation.desired == stable:
+        return False
+    if observation.desired != rollout.candidate and rollout.granted < 100:
         return False
     return rollback_trigger(observation, rollout) is None
 
