@@ -2,17 +2,26 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 import pytest
 
 from benchmarks.operator.isolation import Hanging, Waits
 from tests.conftest import until
+from tests.operator.decide.builder import CANDIDATE, STABLE, a_canary, rollout_of
+from tidegate.controller.judging import RolloutJudge
+from tidegate.decide.rollout import decide
 from tidegate.errors import MetricsUnavailable
 from tidegate.metrics import circuit_breaker, query_pool
 from tidegate.metrics.circuit_breaker import FAILURES, CircuitBreaker
+from tidegate.metrics.collector import MetricsCollector
 from tidegate.metrics.query_pool import QueryPool
+from tidegate.model.actions import ShiftTraffic
+from tidegate.model.traffic import TrafficSplit
 
+T = TypeVar("T")
 KEY = ("shop", "digits")
 WHEN = datetime(2026, 1, 1)  # noqa: DTZ001 - nobody looks at it
 
@@ -24,6 +33,24 @@ def test_other_objects_events_do_not_wait_for_a_prometheus_that_hangs() -> None:
             waits.event()
 
     assert max(waits.seconds) < 0.5
+
+
+class Busy:
+    """A Pool in which every answer is still to come."""
+
+    def ask(self, key: tuple[str, str], job: Callable[[], T]) -> T | None:
+        return None
+
+
+def test_a_way_back_in_one_shift_waits_for_no_answer() -> None:
+    judge = RolloutJudge(MetricsCollector(Hanging(0)), Busy())
+    seen = a_canary(0)
+    back = replace(seen, recorded=replace(seen.recorded, rollout=replace(rollout_of(seen), fast_track=True)))
+
+    assert judge.judge(seen) is None
+    judged = judge.judge(back)
+    assert judged is not None
+    assert ShiftTraffic(TrafficSplit.between(STABLE, CANDIDATE, 100)) in decide(judged).actions
 
 
 def test_an_answer_that_comes_soon_is_waited_for() -> None:

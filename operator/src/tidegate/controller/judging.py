@@ -155,6 +155,8 @@ def _needs_counters(observation: Observation) -> bool:
         return False
     if observation.desired != rollout.candidate and rollout.granted < 100:
         return False
+    if rollout.fast_track and not rollout.shifts:
+        return False  # the way back is judged by nothing, and waits for nobody's answer
     return rollback_trigger(observation, rollout) is None
 
 
