@@ -40,7 +40,7 @@ class Context:
         self.is_concurrent = increment.concurrent
         if not increment.concurrent:
             return
-        self.beside = self.beside + Counts(increment.stable.requests, increment.stable.failed)
+        self.beside = self.beside + increment.stable.traffic
         if increment.stable.requests:
             self.failing = increment.stable.failed / increment.stable.requests
             self._without_stable = 0

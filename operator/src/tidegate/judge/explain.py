@@ -89,7 +89,15 @@ def _errors(counts: Counts, where: str = "") -> str:
         return f"no requests {where}".rstrip()
     rate = format_percent(counts.failed / counts.requests)
     prefix = "" if where else "error rate "
-    return f"{prefix}{rate} {where}".rstrip() + f" ({counts.failed:,} of {counts.requests:,} requests)"
+    return (
+        f"{prefix}{rate} {where}".rstrip() + f" ({counts.failed:,} of {counts.requests:,} requests{_given_up(counts)})"
+    )
+
+
+def _given_up(counts: Counts) -> str:
+    if not counts.abandoned:
+        return ""
+    return f", {counts.abandoned:,} of them unanswered when their clients gave up"
 
 
 def _latency(stable: Durations, candidate: Durations, analysis: Analysis, where: str) -> str:

@@ -169,8 +169,8 @@ class SequentialTest:
         candidate, stable = increment.candidate, increment.stable
         if increment.concurrent:
             self.confidence_sequence.add((candidate.failed, candidate.requests), (stable.failed, stable.requests))
-        self.stable = self.stable + Counts(stable.requests, stable.failed)
-        self.candidate = self.candidate + Counts(candidate.requests, candidate.failed)
+        self.stable = self.stable + stable.traffic
+        self.candidate = self.candidate + candidate.traffic
         self.context.update_traffic(increment)
 
     def _take_details(self, increment: Increment) -> None:

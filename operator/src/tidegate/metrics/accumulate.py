@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from tidegate.judge.sampling import Segment
 from tidegate.metrics.increments import (
+    ABANDONED,
     ANSWERED,
     DURATION,
     NEVER,
@@ -132,7 +133,7 @@ def share_between(before: Reading, after: Reading) -> Share | None:
     live: dict[str, int] = {}
     preview: dict[str, int] = {}
     for key, gain in counter_increases(before.sample, after.sample).items():
-        if key.measure in (REQUESTS, ANSWERED):
+        if key.measure in (REQUESTS, ANSWERED, ABANDONED):
             revision = key.revision.removesuffix(PREVIEW_SUFFIX)
             counted = live if revision == key.revision else preview
             counted[revision] = counted.get(revision, 0) + gain
@@ -152,7 +153,7 @@ def _fold_traffic(
     before = state.last
     gained = counter_increases(before.sample, counted) if before else {}
     candidate = counts_of(comparison.arms.candidate, gained)
-    exposed = state.exposed + Counts(candidate.requests, candidate.failed)
+    exposed = state.exposed + candidate.traffic
     state = replace(state, last=Reading(at, counted), exposed=exposed, has_gap=False)
     if before is None or not _is_after_settling(comparison, segment, before.at):
         return state, None

@@ -77,7 +77,7 @@ def counts_before(samples: Sequence[Sample], stable: str, reference: Reference) 
     counts = total(
         [counts_of(stable, counter_increases(before, after)) for before, after in itertools.pairwise(samples)]
     )
-    return Counts(counts.requests, counts.failed, reference.durations, reference.predictions)
+    return replace(counts, durations=reference.durations, predictions=reference.predictions)
 
 
 def compared_bounds(reference: Durations, analysis: Analysis) -> dict[int, float]:

@@ -13,6 +13,11 @@ from tidegate.model.evidence import NO_DURATIONS, Counts, Durations, Predictions
 REQUESTS, FAILED, TURNED_AWAY = "requests", "failed", "turned away"
 ANSWERED = "answered"
 """Requests by their status code: each is one, and one that failed where the code says so."""
+ABANDONED = "abandoned"
+"""Requests whose clients gave up before there was an answer: each is one more, and one that failed."""
+TRIED, RETRIED, UNDER_WAY = "tried", "retried", "under way"
+"""What tells of those: tries by how they ended, those among them that are a request's second or third, and a gauge."""
+TRIES = ("sent", "not connected", "no pod", "overflow", "cancelled")
 DURATION, FAILED_IN_POD, CLASS, SCORE = "duration", "failed in pod", "class", "score"
 
 
@@ -120,8 +125,11 @@ def counts_of(revision: str, gained: Mapping[SeriesKey, int]) -> Counts:
     failed = sum(by_measure.get(measure, {}).get("", 0) for measure in (FAILED, TURNED_AWAY))
     for code, gain in by_measure.get(ANSWERED, {}).items():
         requests, failed = requests + gain, failed + (gain if is_failure(code.split()[0]) else 0)
+    abandoned = by_measure.get(ABANDONED, {}).get("", 0)
+    failed = min(failed, requests) + abandoned
     predictions = Predictions(by_measure.get(CLASS, {}), durations_of(by_measure.get(SCORE, {})))
-    return Counts(requests, min(failed, requests), durations_of(by_measure.get(DURATION, {})), predictions)
+    durations = durations_of(by_measure.get(DURATION, {}))
+    return Counts(requests + abandoned, failed, durations, predictions, abandoned)
 
 
 def counts_by_pod(revision: str, gained: Mapping[SeriesKey, int]) -> dict[str, Counts]:

@@ -12,6 +12,7 @@ from itertools import pairwise
 from operator import itemgetter
 from typing import Protocol
 
+from tidegate.metrics.abandoned import abandoned_of, told_apart
 from tidegate.metrics.falls import (
     Counters,
     Fall,
@@ -62,6 +63,7 @@ def _read(store: RawStore, query: CounterQuery, instants: Sequence[datetime]) ->
     points = [instant.timestamp() for instant in instants]
     if doubt := _of_two_clusters(counters):
         return Readings([{}] * len(points), doubt=doubt)
+    counters, parts = told_apart(counters)
     falls = falls_of(counters)
     starts = _starts_told(store, query.start, falls, since, until)
     restarts = restarts_of(falls, starts, counters)
@@ -69,7 +71,7 @@ def _read(store: RawStore, query: CounterQuery, instants: Sequence[datetime]) ->
     unproven += disputes_of(counters, restarts)
     tracks = {
         key: [_Track(each, restarts.get(key.owner, ()), query.looks_back) for each in by]
-        for key, by in counters.items()
+        for key, by in {**counters, **abandoned_of(counters, parts, restarts)}.items()
     }
     return Readings(
         [_sample(tracks, in_doubt(unproven, at), at) for at in points],

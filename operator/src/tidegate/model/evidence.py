@@ -55,12 +55,21 @@ NO_PREDICTIONS = Predictions()
 
 @dataclass(frozen=True)
 class Counts:
-    """What one arm did: requests finished, how many of them failed, how long they took, what was answered."""
+    """What one arm did: requests finished, how many of them failed, how long they took, what was answered.
+
+    `abandoned` is how many of those that failed got no answer before their clients gave up.
+    """
 
     requests: int = 0
     failed: int = 0
     durations: Durations = NO_DURATIONS
     predictions: Predictions = NO_PREDICTIONS
+    abandoned: int = 0
+
+    @property
+    def traffic(self) -> "Counts":
+        """Without what only the model servers tell."""
+        return Counts(self.requests, self.failed, abandoned=self.abandoned)
 
     def __add__(self, other: "Counts") -> "Counts":
         return Counts(
@@ -68,6 +77,7 @@ class Counts:
             self.failed + other.failed,
             self.durations + other.durations,
             self.predictions + other.predictions,
+            self.abandoned + other.abandoned,
         )
 
 

@@ -40,7 +40,8 @@ _LATENCY_MS = [
 
 # Everything else Envoy could count is left out: a scrape grows with revisions × these.
 _COUNTED = [
-    r"cluster\.[^.]+\.upstream_rq_(total|completed|active|time|timeout|retry|retry_success|pending_overflow)",
+    r"cluster\.[^.]+\.upstream_rq_(total|completed|active|time|timeout|retry|retry_success|cancelled)",
+    r"cluster\.[^.]+\.upstream_rq_pending_(overflow|failure_eject)",
     # 429 is how a model server turns requests away that it can't keep up with: to the judge that is a failure.
     r"cluster\.[^.]+\.upstream_rq_([1-5]xx|429)",
     r"cluster\.[^.]+\.upstream_cx_(active|total|connect_fail|connect_timeout|none_healthy)",

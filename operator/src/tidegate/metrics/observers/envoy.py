@@ -2,7 +2,17 @@
 
 from collections.abc import Iterable, Mapping
 
-from tidegate.metrics.increments import FAILED, REQUESTS, TURNED_AWAY, Process, SeriesKey
+from tidegate.metrics.increments import (
+    FAILED,
+    REQUESTS,
+    RETRIED,
+    TRIED,
+    TRIES,
+    TURNED_AWAY,
+    UNDER_WAY,
+    Process,
+    SeriesKey,
+)
 from tidegate.metrics.observers.scraped import ScrapedSource
 from tidegate.metrics.provider import STALE, MetricsProvider, Selection, Signal, StartGauge
 from tidegate.model.evidence import MetricsGap
@@ -14,6 +24,16 @@ _MEASURES = {
     "envoy_cluster_upstream_rq_xx": FAILED,
     "envoy_cluster_upstream_rq": TURNED_AWAY,
 }
+_HOW_TRIES_END = (
+    "envoy_cluster_upstream_rq_total",
+    "envoy_cluster_upstream_rq_pending_failure_eject",
+    "envoy_cluster_upstream_cx_none_healthy",
+    "envoy_cluster_upstream_rq_pending_overflow",
+    "envoy_cluster_upstream_rq_cancelled",
+)
+_TRIES = dict(zip(_HOW_TRIES_END, TRIES, strict=True))
+"""A try is in one of these as soon as it is on a connection, or will never be on one."""
+_UNANSWERED = {"envoy_cluster_upstream_rq_retry": RETRIED, "envoy_cluster_upstream_rq_active": UNDER_WAY}
 _NO_SERIES = MetricsGap(
     Reason.NO_ROUTER_SERIES,
     "Prometheus has no counters of the routers for {case}; "
@@ -24,7 +44,8 @@ _NO_SERIES = MetricsGap(
 class RouterCounters:
     """Requests and failures per revision, counted by the routers, so refused connections are in it.
 
-    A request that was turned away with 429, because the model can't keep up, has failed like one of the class 5.
+    A request that was turned away with 429, because the model can't keep up, has failed like one of the class 5. One
+    whose client gave up is none of Envoy's completed ones: see `abandoned`.
     With `preview`, requests that came by the preview header are named `REVISION/preview`.
     """
 
@@ -37,19 +58,22 @@ class RouterCounters:
         if preview:
             clusters += [cluster + PREVIEW_SUFFIX for cluster in clusters]
         self.promql = (
-            f'{{__name__=~"{"|".join(_MEASURES)}",'
+            f'{{__name__=~"{"|".join((*_MEASURES, *_TRIES, *_UNANSWERED))}",'
             f'envoy_cluster_name=~"{"|".join(clusters)}",'
             'envoy_response_code_class=~"|5",envoy_response_code=~"|429"}'
         )
 
     def key(self, labels: Mapping[str, str]) -> SeriesKey | None:
         """See CounterQuery."""
-        measure = _MEASURES[labels["__name__"]]
+        name = labels["__name__"]
+        revision = labels["envoy_cluster_name"].removeprefix(self._prefix)
+        if name in _TRIES:
+            return SeriesKey(Process.of(labels), revision, TRIED, _TRIES[name])
+        measure = _MEASURES.get(name) or _UNANSWERED[name]
         if measure == FAILED and labels.get("envoy_response_code_class") != "5":
             return None
         if measure == TURNED_AWAY and labels.get("envoy_response_code") != "429":
             return None
-        revision = labels["envoy_cluster_name"].removeprefix(self._prefix)
         return SeriesKey(Process.of(labels), revision, measure)
 
 

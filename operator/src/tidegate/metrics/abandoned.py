@@ -1,0 +1,81 @@
+"""Requests whose clients gave up before there was an answer, from what a router counts beside its answers. PURE.
+
+No router counts them as such: a try is counted when it begins, and an answer when its status is known, also the
+router's own. So they are what has begun, less what was tried once more, was answered, or is still under way.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+from tidegate.metrics.falls import Counters, Scraped
+from tidegate.metrics.increments import ABANDONED, REQUESTS, RETRIED, TRIED, TRIES, UNDER_WAY, Process, SeriesKey
+
+_SIGNS = {TRIED: 1, RETRIED: -1, REQUESTS: -1, UNDER_WAY: -1}
+_PARTS = frozenset({*((TRIED, of) for of in TRIES), (RETRIED, ""), (REQUESTS, ""), (UNDER_WAY, "")})
+
+
+def told_apart(counters: Counters) -> tuple[Counters, Counters]:
+    """What is judged as it was counted, and what only tells of abandoned requests: gauges among it, which may fall."""
+    parts = {key: by for key, by in counters.items() if key.measure in (TRIED, RETRIED, UNDER_WAY)}
+    return {key: by for key, by in counters.items() if key not in parts}, parts
+
+
+def abandoned_of(counters: Counters, parts: Counters, restarts: Mapping[Process, Collection[float]]) -> Counters:
+    """A counter of abandoned requests for each process and revision of which every part is read.
+
+    The parts are read one after the other, so that a few requests are in one and not in another, and an answer that is
+    still being sent is in two. Only what two scrapes in turn agree on counts, and what has been counted stays.
+    """
+    read: defaultdict[SeriesKey, dict[tuple[str, str], Sequence[Scraped]]] = defaultdict(dict)
+    for key, by in (*counters.items(), *parts.items()):
+        if (part := (key.measure, key.of)) in _PARTS:
+            read[SeriesKey(key.owner, key.revision, ABANDONED)][part] = by
+    return {
+        key: [_grown(each, restarts.get(key.owner, ())) for each in _by_job(found)]
+        for key, found in read.items()
+        if found.keys() == _PARTS
+    }
+
+
+def _by_job(found: Mapping[tuple[str, str], Sequence[Scraped]]) -> Iterator[Scraped]:
+    """What each job that reads all parts finds, scrape by scrape. Its series are those that agree in all they share."""
+    shared = frozenset.intersection(*(_labels(by) for by in found.values()))
+    jobs: defaultdict[frozenset[tuple[str, str]], list[tuple[int, Scraped]]] = defaultdict(list)
+    for (measure, _), by in found.items():
+        for each in by:
+            jobs[_labels([each]) & shared].append((_SIGNS[measure], each))
+    for parts in jobs.values():
+        if len(parts) == len(_PARTS):
+            yield Scraped(parts[0][1].labels, _sums(parts))
+
+
+def _labels(by: Sequence[Scraped]) -> frozenset[tuple[str, str]]:
+    return frozenset(label for each in by for label in each.labels.items())
+
+
+def _sums(parts: Sequence[tuple[int, Scraped]]) -> list[tuple[float, float]]:
+    """At each scrape that has all parts."""
+    sums: defaultdict[float, list[float]] = defaultdict(list)
+    for sign, scraped in parts:
+        for at, value in scraped.samples:
+            sums[at].append(sign * value)
+    return [(at, sum(values)) for at, values in sorted(sums.items()) if len(values) == len(parts)]
+
+
+def _grown(scraped: Scraped, restarts: Collection[float]) -> Scraped:
+    """What two scrapes in turn agree on, and never less than before in the same life of the process."""
+    lives: list[list[tuple[float, float]]] = [[]]
+    for sample in scraped.samples:
+        if sample[0] in restarts:
+            lives.append([])
+        lives[-1].append(sample)
+    return Scraped(scraped.labels, [sample for life in lives for sample in _agreed(life)])
+
+
+def _agreed(life: Sequence[tuple[float, float]]) -> Iterator[tuple[float, float]]:
+    highest = 0.0
+    # The first has none before it; the one after it is as good.
+    neighbours = [*life[1:2], *life] if len(life) > 1 else [*life, *life]
+    for (_, other), (at, value) in zip(neighbours, life, strict=False):
+        highest = max(highest, min(other, value))
+        yield at, highest
