@@ -119,6 +119,15 @@ def test_parts_that_are_read_one_after_the_other_make_no_failures() -> None:
     assert [each.abandoned for each in found] == [0] * (len(jitter) - 1)
 
 
+def test_what_comes_while_a_busy_router_is_read_makes_no_failures_and_hides_no_more() -> None:
+    each = 1000 * EACH
+    healthy = [shown(rq_total=each * n + off, rq_completed=each * n) for n, off in enumerate((0, 40, 50, 30, 50))]
+    hanging = [shown(rq_total=each * n, rq_completed=0) for n in range(4)]
+
+    assert sum(each.abandoned for each in gained(*healthy)) == 0
+    assert sum(each.abandoned for each in gained(*hanging)) == 2 * each - 50
+
+
 def test_streams_that_begin_and_end_make_no_failures() -> None:
     streams = [0, 40, 5, 60, 60, 0, 0]
     scrapes = [shown(rq_total=100 * n, rq_completed=100 * n, rq_active=s) for n, s in enumerate(streams)]

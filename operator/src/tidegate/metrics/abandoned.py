@@ -11,6 +11,8 @@ from tidegate.metrics.falls import Counters, Scraped
 from tidegate.metrics.increments import ABANDONED, REQUESTS, RETRIED, TRIED, TRIES, UNDER_WAY, Process, SeriesKey
 
 _SIGNS = {TRIED: 1, RETRIED: -1, REQUESTS: -1, UNDER_WAY: -1}
+READING_SECONDS = 0.05
+"""What a router may take from the first part to the last; a request that came and was answered meanwhile is in some."""
 _PARTS = frozenset({*((TRIED, of) for of in TRIES), (RETRIED, ""), (REQUESTS, ""), (UNDER_WAY, "")})
 
 
@@ -24,7 +26,8 @@ def abandoned_of(counters: Counters, parts: Counters, restarts: Mapping[Process,
     """A counter of abandoned requests for each process and revision of which every part is read.
 
     The parts are read one after the other, so that a few requests are in one and not in another, and an answer that is
-    still being sent is in two. Only what two scrapes in turn agree on counts, and what has been counted stays.
+    still being sent is in two. Only what two scrapes in turn agree on counts, less what may begin while one is read;
+    what has been counted stays.
     """
     read: defaultdict[SeriesKey, dict[tuple[str, str], Sequence[Scraped]]] = defaultdict(dict)
     for key, by in (*counters.items(), *parts.items()):
@@ -54,12 +57,23 @@ def _labels(by: Sequence[Scraped]) -> frozenset[tuple[str, str]]:
 
 
 def _sums(parts: Sequence[tuple[int, Scraped]]) -> list[tuple[float, float]]:
-    """At each scrape that has all parts."""
+    """At each scrape that has all parts, less what may have begun while they were read."""
     sums: defaultdict[float, list[float]] = defaultdict(list)
+    tried: defaultdict[float, float] = defaultdict(float)
     for sign, scraped in parts:
         for at, value in scraped.samples:
             sums[at].append(sign * value)
-    return [(at, sum(values)) for at, values in sorted(sums.items()) if len(values) == len(parts)]
+            tried[at] += max(sign, 0) * value
+    scrapes = [at for at, values in sorted(sums.items()) if len(values) == len(parts)]
+    others = [*scrapes[1:2], *scrapes]
+    return [
+        (at, sum(sums[at]) - _meanwhile(tried[at] - tried[other], at - other))
+        for other, at in zip(others, scrapes, strict=False)
+    ]
+
+
+def _meanwhile(tried: float, seconds: float) -> int:
+    return int(max(0.0, tried / seconds) * READING_SECONDS) if seconds else 0
 
 
 def _grown(scraped: Scraped, restarts: Collection[float]) -> Scraped:
