@@ -262,3 +262,41 @@ def kept_after(collector: MetricsCollector, spec: ModelDeploymentSpec, until: in
     measured(collector, spec, until)
     gc.collect()
     return len(gc.get_objects())
+
+
+class Narrow(Recorded):
+    """Notes how far back the servers' counters are asked for, and lacks the candidate's where that is `less_than`."""
+
+    def __init__(self, less_than: timedelta = timedelta()) -> None:
+        super().__init__()
+        self.less_than = less_than
+        self.looked_back: list[timedelta] = []
+
+    def readings(self, query: CounterQuery, start: datetime, step: timedelta, points: int) -> Readings:
+        found = super().readings(query, start, step, points)
+        if not isinstance(query, ServerCounters) or start < BEGAN + STEP:
+            return found
+        self.looked_back.append(query.looks_back)
+        if query.looks_back >= self.less_than:
+            return replace(found, interval=STEP.total_seconds())
+        return Readings([{key: each for key, each in found.samples[0].items() if key.revision == "a"}])
+
+
+def test_what_was_read_of_the_servers_is_not_read_again(spec: ModelDeploymentSpec) -> None:
+    provider = Narrow()
+    collector = MetricsCollector(provider)
+    for until in range(1, 4):
+        last = measured(collector, spec, until)
+
+    assert provider.looked_back == [timedelta(seconds=6)] * 2
+    assert seen(last) == seen(measured(MetricsCollector(Recorded()), spec, 3))
+
+
+def test_where_one_who_answers_is_less_far_more_is_read_from_then_on(spec: ModelDeploymentSpec) -> None:
+    provider = Narrow(less_than=2 * STEP)
+    collector = MetricsCollector(provider)
+    for until in range(1, 5):
+        last = measured(collector, spec, until)
+
+    assert provider.looked_back == [timedelta(seconds=seconds) for seconds in (6, 65, 16, 16)]
+    assert seen(last) == seen(measured(MetricsCollector(Recorded()), spec, 4))

@@ -101,6 +101,8 @@ class _Fold:
     traffic_doubt: MetricsGap | None = None
     details_doubt: MetricsGap | None = None
     """Why what was read last can't be believed."""
+    behind: timedelta = timedelta()
+    """How much more of the details is read, as not everybody who answers is equally far."""
     differed: tuple[datetime, MetricsGap] | None = None
     """When two who answered last had seen different processes."""
 
@@ -328,7 +330,7 @@ def _take_details(fold: _Fold, look: Look, sources: Sources) -> MetricsGap | Non
     """The same for the details."""
     comparison, parts = _comparison(fold, look), 0
     for segment in look.segments:
-        for first, read in _blocks_of(sources, comparison, segment, fold.details.at):
+        for first, read in _new_blocks_of(fold, sources, comparison, segment):
             fold.details, detailed = accumulate_details(fold.details, comparison, segment, first, read.samples)
             fold.details_doubt = read.doubt
             for increment in detailed:
@@ -356,11 +358,54 @@ def _blocks_of(
     sources: Sources, comparison: Comparison, segment: Segment, done: datetime | None
 ) -> Iterator[tuple[int, Readings]]:
     """The same for the ends of its blocks."""
-    arms, blocks = comparison.arms, segment.blocks
-    looks_back = min(STALE, blocks.step + LATEST)
-    both = Selection(arms.namespace, arms.name, (arms.stable, arms.candidate), looks_back=looks_back)
+    blocks = segment.blocks
     for first, count in blocks.parts(done, BLOCKS_AT_ONCE):
-        yield first, sources.detail_readings(both, blocks.instant(first), blocks.step, count)
+        yield first, _details_of(sources, comparison, blocks, (first, count), _at_most(blocks))
+
+
+def _new_blocks_of(
+    fold: _Fold, sources: Sources, comparison: Comparison, segment: Segment
+) -> Iterator[tuple[int, Readings]]:
+    """The same, but what has been read isn't read again: thousands of series, each at many times.
+
+    All of it is, where the new doesn't tell the same by itself: whoever answers isn't as far as whoever did before, or
+    a process isn't believed.
+    """
+    blocks = segment.blocks
+    for part in blocks.parts(fold.details.at, BLOCKS_AT_ONCE):
+        whole = _at_most(blocks)
+        new = whole if part[1] > 1 or fold.details_doubt else _since_last(fold, blocks.instant(part[0]), whole)
+        read = _details_of(sources, comparison, blocks, part, new)
+        if new < whole and (read.doubt or _lacks(read, fold.details)):
+            read = _details_of(sources, comparison, blocks, part, whole)
+            fold.behind = min(whole, 2 * timedelta(seconds=read.interval or 0.0))
+        yield part[0], read
+
+
+def _details_of(
+    sources: Sources, comparison: Comparison, blocks: Segment, part: tuple[int, int], looks_back: timedelta
+) -> Readings:
+    arms, (first, count) = comparison.arms, part
+    both = Selection(arms.namespace, arms.name, (arms.stable, arms.candidate), looks_back=looks_back)
+    return sources.detail_readings(both, blocks.instant(first), blocks.step, count)
+
+
+def _at_most(blocks: Segment) -> timedelta:
+    return min(STALE, blocks.step + LATEST)
+
+
+def _since_last(fold: _Fold, at: datetime, most: timedelta) -> timedelta:
+    """How far back the last sample of each process is that was taken: how far it fell is told by that one."""
+    if fold.details.last is None:
+        return most
+    oldest = min((counted.at for counted in fold.details.last.sample.values()), default=0.0)
+    return min(most, timedelta(seconds=math.ceil(at.timestamp() - oldest) + 1) + fold.behind)
+
+
+def _lacks(readings: Readings, details: DetailsFold) -> bool:
+    """Whether a process isn't there that was."""
+    before = details.last.sample if details.last else {}
+    return not {key.owner for key in before} <= {key.owner for key in readings.samples[-1]}
 
 
 def _doubt(readings: Readings, who: str, look: Look) -> MetricsGap | None:

@@ -16,6 +16,7 @@ from tidegate.metrics.abandoned import abandoned_of, told_apart
 from tidegate.metrics.falls import (
     Counters,
     Fall,
+    Samples,
     Scraped,
     differing,
     disputes_of,
@@ -69,8 +70,9 @@ def _read(store: RawStore, query: CounterQuery, instants: Sequence[datetime]) ->
     restarts = restarts_of(falls, starts, counters)
     unproven = [fall for fall in falls if fall.after.at not in restarts[fall.process]]
     unproven += disputes_of(counters, restarts)
+    looks_back = query.looks_back.total_seconds()
     tracks = {
-        key: [_Track(each, restarts.get(key.owner, ()), query.looks_back) for each in by]
+        key: [_Track(each.samples, restarts.get(key.owner, ()), looks_back) for each in by]
         for key, by in {**counters, **abandoned_of(counters, parts, restarts)}.items()
     }
     return Readings(
@@ -87,7 +89,7 @@ def _counters(series: Iterable[Scraped], query: CounterQuery) -> Counters:
     processes = processes_of({key.owner for key, _ in found})
     counters: defaultdict[SeriesKey, list[Scraped]] = defaultdict(list)
     for key, each in found:
-        counters[key._replace(owner=processes[key.owner])].append(each)
+        counters[SeriesKey(processes[key.owner], key.revision, key.measure, key.of)].append(each)
     return counters
 
 
@@ -128,19 +130,25 @@ def escaped(text: str) -> str:
 class _Track:
     """A counter as one job has it, for looking up. `restarts` are its process'."""
 
-    def __init__(self, scraped: Scraped, restarts: Collection[float], looks_back: timedelta) -> None:
-        self._samples = scraped.samples
-        self._looks_back = looks_back.total_seconds()
+    __slots__ = ("_looks_back", "_restarts", "_samples")
+
+    def __init__(self, samples: Samples, restarts: Collection[float], looks_back: float) -> None:
+        self._samples = samples
+        self._looks_back = looks_back
         self._restarts = restarts and [
-            after for (_, high), (after, low) in pairwise(scraped.samples) if low < high and after in restarts
+            after for (_, high), (after, low) in pairwise(samples) if low < high and after in restarts
         ]
 
     def at(self, instant: float) -> tuple[int, Counted] | None:
         """How often it had restarted, and what it showed; None where that is too long ago."""
-        index = bisect_right(self._samples, instant, key=_TIME) - 1
+        index = len(self._samples) - 1
+        if self._samples[index][0] > instant:  # seldom: most are asked for what they showed last
+            index = bisect_right(self._samples, instant, key=_TIME) - 1
         if index < 0 or self._samples[index][0] <= instant - self._looks_back:
             return None
         time, value = self._samples[index]
+        if not self._restarts:
+            return 0, Counted(value, time)
         restarted = [restart for restart in self._restarts if restart <= time]
         return len(restarted), Counted(value, time, restarted[-1] if restarted else None)
 
@@ -153,7 +161,7 @@ def _sample(tracks: Mapping[SeriesKey, Sequence[_Track]], doubted: Collection[Pr
             continue
         seen = [found for track in by if (found := track.at(at))]
         if seen:
-            sample[key] = max(seen)[1]
+            sample[key] = (seen[0] if len(seen) == 1 else max(seen))[1]
     return sample
 
 
