@@ -348,4 +348,6 @@ def test_a_share_is_of_the_latest_points_that_are_a_span_apart() -> None:
     ],
 )
 def test_a_share_between_two_readings(before: Values, after: Values, expected: Share | None) -> None:
-    assert share_between(Reading(at(0), counted(before, at(0))), Reading(at(1), counted(after, at(1)))) == expected
+    assert (
+        share_between(Reading(at(0), counted(before, at(0))), Reading(at(1), counted(after, at(1))), STEP) == expected
+    )

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.operator.scraping import Job, ScrapedWorld
+from tests.operator.scraping import EACH, Job, ScrapedWorld
 from tests.operator.world import Behaviour
 from tidegate.kube.api import DEPLOYMENTS
 
@@ -138,17 +138,28 @@ def test_samples_that_come_late_give_the_same_verdict(candidate: Behaviour, expe
     assert outcome(world) == expected
 
 
-def test_nobody_is_retired_by_samples_from_before_the_last_shift(released: Made) -> None:
-    world = released(AS_GOOD, lag=timedelta(seconds=40))
-    old = world.status["stable"]["revision"]
-    shifted = retired = 0.0
-    while old in world.names(DEPLOYMENTS):
+@pytest.mark.parametrize("second", [0, 6, 11])
+@pytest.mark.parametrize(
+    ("candidate", "leaves"),
+    [
+        pytest.param(AS_GOOD, "stable", id="after a promotion"),
+        pytest.param(WORSE, "candidate", id="after a rollback"),
+    ],
+)
+def test_nobody_is_retired_by_samples_from_before_the_last_shift(
+    candidate: Behaviour, leaves: str, second: int, released: Made
+) -> None:
+    lag = timedelta(seconds=40)
+    world = released(candidate, after=300 + second, lag=lag)
+    world.run(5)
+    leaving, last_sent = world.status[leaves]["revision"], world.now
+    while leaving in world.names(DEPLOYMENTS):
         world.run(1)
-        retired += 1
-        if world.split and world.split.weight(old) > 0:
-            shifted = retired
+        if world.split and world.split.weight(leaving) > 0:
+            last_sent = world.now
 
-    assert retired - shifted >= 40
+    # It is seen twice after the last shift, a scrape apart, each time as late as samples come.
+    assert world.now - last_sent >= lag + EACH
 
 
 def test_samples_that_are_too_old_are_told_before_any_traffic(released: Made) -> None:

@@ -8,7 +8,7 @@ wait for.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from tidegate.judge.sampling import Segment
@@ -27,6 +27,7 @@ from tidegate.metrics.increments import (
     never_back,
     pods_of,
 )
+from tidegate.metrics.lateness import LATEST
 from tidegate.metrics.replicas import vanished
 from tidegate.model.evidence import NO_DURATIONS, Counts, Durations, Increment, Load
 from tidegate.model.traffic import Arms, Share
@@ -122,22 +123,62 @@ def accumulate_details(
 
 def share_of(recent: Sequence[Reading], span: timedelta) -> Share | None:
     """Requests per revision over the latest readings that are at least `span` apart; None where they aren't there."""
-    earlier = [reading for reading in recent if reading.at <= recent[-1].at - span]
-    return share_between(earlier[-1], recent[-1]) if earlier else None
+    for earlier in reversed(recent):
+        if earlier.at <= recent[-1].at - span and (share := share_between(earlier, recent[-1], span)):
+            return share
+    return None
 
 
-def share_between(before: Reading, after: Reading) -> Share | None:
-    """Requests per revision between two readings, live and preview apart; None where either lacks counters."""
+def share_between(before: Reading, after: Reading, span: timedelta) -> Share | None:
+    """Requests per revision between two readings, live and preview apart; None where either lacks counters.
+
+    It says when they were counted, not when they were read: samples come late. None too where one of the processes
+    hasn't been counted anew in between, for that says nothing of it.
+    """
     if not before.sample or not after.sample or vanished(before.sample, after.sample, after.at):
+        return None
+    if (counted := _counted_between(before, after, span)) is None:
         return None
     live: dict[str, int] = {}
     preview: dict[str, int] = {}
     for key, gain in counter_increases(before.sample, after.sample).items():
         if key.measure in (REQUESTS, ANSWERED, ABANDONED):
             revision = key.revision.removesuffix(PREVIEW_SUFFIX)
-            counted = live if revision == key.revision else preview
-            counted[revision] = counted.get(revision, 0) + gain
-    return Share(before.at, after.at, live, preview)
+            requests = live if revision == key.revision else preview
+            requests[revision] = requests.get(revision, 0) + gain
+    return Share(*counted, live, preview)
+
+
+def counted_until(reading: Reading, span: timedelta) -> datetime | None:
+    """Up to when every process has been counted; None where none has.
+
+    One that wasn't counted for a `span` and as long as samples may be late is gone.
+    """
+    counted = _counted_at(reading.sample, _still_there(reading, span))
+    return datetime.fromtimestamp(min(counted.values()), UTC) if counted else None
+
+
+def _counted_between(before: Reading, after: Reading, span: timedelta) -> tuple[datetime, datetime] | None:
+    """From the earliest of the processes' first samples to the earliest of their last ones."""
+    first, last = _counted_at(before.sample), _counted_at(after.sample, _still_there(after, span))
+    both = first.keys() & last.keys()
+    if not both or any(last[process] <= first[process] for process in both):
+        return None
+    began, ended = min(first[process] for process in both), min(last[process] for process in both)
+    return datetime.fromtimestamp(began, UTC), datetime.fromtimestamp(ended, UTC)
+
+
+def _still_there(reading: Reading, span: timedelta) -> float:
+    return (reading.at - span - LATEST).timestamp()
+
+
+def _counted_at(sample: Sample, since: float = NEVER) -> dict[Process, float]:
+    """When each process was counted last, but for those that weren't since."""
+    latest: dict[Process, float] = {}
+    for key, counted in sample.items():
+        if counted.at > latest.get(key.owner, since):
+            latest[key.owner] = counted.at
+    return latest
 
 
 def _fold_traffic(

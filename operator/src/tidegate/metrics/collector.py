@@ -25,6 +25,7 @@ from tidegate.metrics.accumulate import (
     TrafficFold,
     accumulate_details,
     accumulate_traffic,
+    counted_until,
     share_between,
     share_of,
 )
@@ -161,20 +162,32 @@ class MetricsCollector:
     ) -> Share | None:
         """Requests per revision in the last `span`; None if the counters aren't there at both ends.
 
-        While a rollout is collected, its own points are used, up to one interval later, and nothing is asked.
+        While a rollout is collected, its own points are used, up to one interval later, and nothing is asked. What is
+        asked for is the last `span` that has been counted, which ends earlier where samples come late.
         """
         held = self._folds.get((namespace, name))
         if held and held.traffic.recent:
             return share_of(held.traffic.recent, span)
-        since = until - span
         try:
-            readings = self._sources(spec).traffic.readings(Selection(namespace, name), since, span, 2)
+            return self._share_asked_for(self._sources(spec), Selection(namespace, name), span, until)
         except MetricsUnavailable:
             return None
+
+    def _share_asked_for(
+        self, sources: Sources, everybody: Selection, span: timedelta, until: datetime
+    ) -> Share | None:
+        readings = sources.traffic.readings(everybody, until - span, span, 2)
         if readings.doubt:
             return None
-        before, after = readings.samples
-        return share_between(Reading(since, before), Reading(until, after))
+        before, after = (Reading(at, each) for at, each in zip((until - span, until), readings.samples, strict=True))
+        if share := share_between(before, after, span):
+            return share
+        if (newest := counted_until(after, span)) is None:
+            return None
+        # Samples come later than a span: they say nothing of the last one.
+        since = _whole(newest - span)
+        earlier = sources.traffic.readings(everybody, since, span, 1)
+        return None if earlier.doubt else share_between(Reading(since, earlier.samples[0]), after, span)
 
     def _sources(self, spec: ModelDeploymentSpec) -> Sources:
         return self._registry.sources(spec.router, spec.analysis.requests_from)

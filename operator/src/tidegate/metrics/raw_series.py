@@ -142,7 +142,7 @@ class _Track:
     def at(self, instant: float) -> tuple[int, Counted] | None:
         """How often it had restarted, and what it showed; None where that is too long ago."""
         index = len(self._samples) - 1
-        if self._samples[index][0] > instant:  # seldom: most are asked for what they showed last
+        if index >= 0 and self._samples[index][0] > instant:  # seldom: most are asked for what they showed last
             index = bisect_right(self._samples, instant, key=_TIME) - 1
         if index < 0 or self._samples[index][0] <= instant - self._looks_back:
             return None
