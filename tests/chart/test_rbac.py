@@ -59,6 +59,12 @@ CALLED = {
     ("", "configmaps", "delete"): "act: ForgetRevision",
     ("", "pods", "list"): "observe.WATCHED",
     ("", "pods", "watch"): "observe.WATCHED",
+    ("policy", "poddisruptionbudgets", "list"): "observe.WATCHED",
+    ("policy", "poddisruptionbudgets", "watch"): "observe.WATCHED",
+    ("policy", "poddisruptionbudgets", "get"): OF_THAT_NAME,
+    ("policy", "poddisruptionbudgets", "create"): "act: EnsureBudget",
+    ("policy", "poddisruptionbudgets", "patch"): "act: EnsureBudget, of one that differs",
+    ("policy", "poddisruptionbudgets", "delete"): "act: DeleteBudget",
     ("", "events", "create"): "EventRecorder.emit",
     ("", "events", "patch"): "EventRecorder.emit: one that says the same again",
 }
@@ -121,7 +127,7 @@ class Recorder:
         self.calls: set[Call] = set()
         self.writer = world.writer
         self.model_deployment, self.children, self.routers = world.model_deployment, world.children, world.routers
-        self.orphans = world.orphans
+        self.orphans, self.with_others = world.orphans, world.with_others
         self._world = world
 
     def confirm(self, namespace: str, name: str, uid: str) -> None:

@@ -14,8 +14,10 @@ from tidegate.decide.rollout import decide
 from tidegate.judge.verdict import NOTHING_TO_JUDGE
 from tidegate.model.actions import (
     Action,
+    DeleteBudget,
     DeleteSnapshot,
     DeleteWorkload,
+    EnsureBudget,
     EnsureClientServices,
     EnsureRevision,
     PinModel,
@@ -402,6 +404,8 @@ def _written(seen: Observation, action: Action) -> Observation:
         case DeleteSnapshot(revision=revision):
             rest = {name: state for name, state in seen.revisions.items() if name != revision}
             return replace(seen, revisions=rest)
+        case EnsureBudget() | DeleteBudget():
+            return seen
         case _ as unhandled:
             assert_never(unhandled)
 

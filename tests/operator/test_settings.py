@@ -26,6 +26,7 @@ def test_only_two_variables_are_needed() -> None:
         metrics_port=9904,
         health_port=9905,
         image_pull_policy="IfNotPresent",
+        disruption_budgets=True,
     )
 
 

@@ -200,6 +200,9 @@ class World(SimulatedWorld):
         manifests = self._manifests(kind.resource)
         return [kind.parse(manifest) for manifest in manifests if not kind.owned or _may_be_ours(manifest, owner)]
 
+    def with_others(self, kind: Kind[T], owner: Owner) -> list[T] | None:
+        return [kind.parse(manifest) for manifest in self._manifests(kind.resource)]
+
     def orphans(self, owner: Owner) -> list[Orphan]:
         return [Orphan(kind, name, "") for (kind, name), held in self._objects.items() if is_orphan(held, owner)]
 

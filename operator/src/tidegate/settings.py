@@ -59,6 +59,8 @@ class Settings:
     metrics_port: int
     health_port: int
     image_pull_policy: str
+    disruption_budgets: bool
+    """Whether each revision has a PodDisruptionBudget."""
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "Settings":
@@ -78,6 +80,7 @@ class Settings:
             metrics_port=_number(environ, "TIDEGATE_METRICS_PORT", 9904, least=0),
             health_port=_number(environ, "TIDEGATE_HEALTH_PORT", 9905, least=0),
             image_pull_policy=environ.get("TIDEGATE_IMAGE_PULL_POLICY", "IfNotPresent"),
+            disruption_budgets=_truth(environ, "TIDEGATE_POD_DISRUPTION_BUDGETS", default=True),
         )
 
 
@@ -107,6 +110,13 @@ def _texts(environ: Mapping[str, str], name: str, names: re.Pattern[str]) -> dic
     except (ValueError, AttributeError):
         pass  # said below
     raise InvalidSpec(f"the environment variable {name} must be a JSON object of names and texts on one line each")
+
+
+def _truth(environ: Mapping[str, str], name: str, *, default: bool) -> bool:
+    text = environ.get(name, str(default).lower())
+    if text not in ("true", "false"):
+        raise InvalidSpec(f"the environment variable {name} is {text!r}; it must be true or false")
+    return text == "true"
 
 
 def _number(environ: Mapping[str, str], name: str, default: int, *, least: int) -> int:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any, get_args, get_type_hints
 
@@ -22,7 +22,7 @@ class Followed:
 
     alive: bool = True
     silent: float = 0.0
-    kind: Kind[None] = POD
+    kind: Kind[Any] = POD
 
     def silent_seconds(self) -> float:
         return self.silent
@@ -56,6 +56,10 @@ def probe(informers: Sequence[Followed], *, overdue: float = 0.0, election: Elec
 
 def test_an_operator_that_follows_everything_is_alive() -> None:
     assert probe([Followed(), Followed(silent=SILENCE_SECONDS - 1)]) == "yes"
+
+
+def test_what_may_not_be_listed_and_is_not_needed_is_no_reason_to_restart() -> None:
+    assert probe([Followed(), Followed(silent=SILENCE_SECONDS + 1, kind=replace(POD, needed=False))]) == "yes"
 
 
 @pytest.mark.parametrize(

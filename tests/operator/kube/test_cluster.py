@@ -24,17 +24,20 @@ from tidegate.kube.api import (
     EVENTS,
     MODEL_DEPLOYMENTS,
     MODEL_ROUTES,
+    POD_DISRUPTION_BUDGETS,
     SERVICES,
     KubernetesApi,
     Manifest,
     Resource,
 )
-from tidegate.kube.cluster import RECORD, SERVICE, WORKLOAD, KubernetesCluster
+from tidegate.kube.cluster import BUDGET, RECORD, SERVICE, WORKLOAD, KubernetesCluster
 from tidegate.kube.routers import Routers
 from tidegate.model.decision import Event
+from tidegate.model.disruption import DisruptionBudgets, OtherBudget
 from tidegate.model.revision import Snapshot
 from tidegate.model.spec import Model, Server
 from tidegate.model.traffic import RouteSettings, TrafficSplit, Writer
+from tidegate.resources.disruption_budget import budget_manifest, disruption_budgets
 from tidegate.resources.model_route import route_manifest
 from tidegate.resources.names import PINNED, labels
 from tidegate.resources.ownership import Owner
@@ -425,3 +428,46 @@ def test_a_quota_is_a_refusal_with_the_servers_sentence(
     assert told is not None
     assert told.said.startswith('services "other" is forbidden: ')
     assert "quota: none" in told.said
+
+
+def test_disruption_budgets_of_others_are_seen_and_wake_every_model_of_the_namespace(
+    cluster: KubernetesCluster, api: KubernetesApi, owner: Owner, changes: Changes
+) -> None:
+    until(lambda: cluster.with_others(BUDGET, owner) is not None)
+    cluster.repair(POD_DISRUPTION_BUDGETS, budget_manifest(*owner, "digits-b"))
+    other = owner._replace(name="other")
+    cluster.repair(POD_DISRUPTION_BUDGETS, budget_manifest(*other, "other-b"))
+    while not changes.empty():
+        changes.get()
+    theirs = {"selector": {"matchLabels": {"tidegate.dev/model-deployment": "digits"}}, "maxUnavailable": 0}
+    manifest = {
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": {"name": "theirs", "namespace": owner.namespace},
+        "spec": theirs,
+    }
+    api.create(POD_DISRUPTION_BUDGETS, manifest)
+    while changes.get(timeout=10) != (owner.namespace, "digits"):
+        pass
+
+    found = cluster.with_others(BUDGET, owner)
+    assert found is not None
+    assert disruption_budgets(owner, ["digits-b"], found, wanted=True) == DisruptionBudgets(
+        wanted=True, ours={"digits-b": True}, others={"digits-b": (OtherBudget("theirs", "maxUnavailable: 0"),)}
+    )
+
+
+def test_nothing_waits_for_disruption_budgets_that_can_not_be_listed(
+    connect: Callable[[], KubernetesApi], namespace: str, leader: Leader, owner: Owner
+) -> None:
+    unknown = replace(BUDGET, resource=Resource("policy/v1", "PodDisruptionBudget", "unknowns"))
+    routers = Routers(connect(), namespace, "r")
+    cluster = KubernetesCluster(
+        connect(), (SERVICE, unknown), lambda *_: None, (namespace,), "operator-1", leader, routers
+    )
+    cluster.start()
+    until(cluster.complete)
+
+    assert cluster.with_others(unknown, owner) is None
+    for informer in cluster.informers():
+        informer.stop()

@@ -18,6 +18,7 @@ from tidegate.errors import MalformedObject
 from tidegate.model.revision import Snapshot
 from tidegate.model.spec import Batching, Model, Server
 from tidegate.model.traffic import RouteSettings, RouteState, TrafficSplit
+from tidegate.resources.disruption_budget import budget_manifest
 from tidegate.resources.model_route import bounded, read_route, route_manifest
 from tidegate.resources.ownership import Owner
 from tidegate.resources.pod import grace_seconds
@@ -86,6 +87,7 @@ def test_a_pod_is_given_as_long_as_a_request_may_take(request_seconds: str | Non
         ("deployment-of-a-model-in-the-image", deployment_manifest(*IDS, REVISION, IN_THE_IMAGE, 1, "IfNotPresent")),
         ("controller-revision-with-everything", controller_revision_manifest(*IDS, REVISION, EVERYTHING, 8)),
         ("service", service_manifest(*IDS, REVISION)),
+        ("pod-disruption-budget", budget_manifest(*IDS, REVISION)),
         ("pin", pin_manifest(*IDS, REVISION, "ab" * 32, None)),
         ("pin-of-several-files", pin_manifest(*IDS, REVISION, "ab" * 32, "cd" * 32)),
         ("route", route_manifest(*IDS, SPLIT, RouteSettings("x-preview", timedelta(seconds=60)))),

@@ -8,6 +8,7 @@ from tidegate.kube.api import (
     CONFIG_MAPS,
     CONTROLLER_REVISIONS,
     DEPLOYMENTS,
+    POD_DISRUPTION_BUDGETS,
     SERVICES,
     Manifest,
 )
@@ -18,6 +19,7 @@ from tidegate.model.decision import Decision
 from tidegate.model.observation import Observation
 from tidegate.model.revision import Snapshot
 from tidegate.model.traffic import TrafficSplit, Writer
+from tidegate.resources.disruption_budget import budget_manifest
 from tidegate.resources.names import ADMIN_PORT, PINNED, WRITTEN_BY
 from tidegate.resources.ownership import Owner
 from tidegate.resources.revision import (
@@ -49,7 +51,8 @@ def act(
     attempts = Attempts(refusals, seen.namespace, seen.name, seen.generation, seen.now)
     for action in decision.actions:
         do = partial(_do, cluster, settings, owner, manifest, seen, action)
-        attempts.attempt(_write(action, seen.name), do, essential=isinstance(action, ESSENTIAL))
+        essential, minor = isinstance(action, ESSENTIAL), isinstance(action, MINOR)
+        attempts.attempt(_write(action, seen.name), do, essential=essential, minor=minor)
     for orphan in cluster.orphans(owner):
         attempts.attempt(("adopt", f"{orphan.resource.kind} {orphan.name}"), partial(cluster.adopt, orphan, owner))
     attempts.finish()
@@ -59,10 +62,14 @@ def act(
 
 ESSENTIAL = (actions.ShiftTraffic, actions.RecordStatus)
 """What the writes after it rest on."""
+MINOR = (actions.EnsureBudget, actions.DeleteBudget)
+"""What nothing rests on, in this pass or any other."""
 
 
 def _write(action: Action, name: str) -> Write:
     match action:
+        case actions.EnsureBudget(revision=revision) | actions.DeleteBudget(revision=revision):
+            return type(action).__name__, f"PodDisruptionBudget {revision}"
         case actions.OfRevision(revision=revision):
             return type(action).__name__, f"revision {revision}"
         case actions.EnsureClientServices():
@@ -103,8 +110,17 @@ def _do(
         case actions.DeleteSnapshot(revision=revision):
             cluster.delete(CONFIG_MAPS, namespace, revision)
             cluster.delete(CONTROLLER_REVISIONS, namespace, revision)
+        case actions.EnsureBudget() | actions.DeleteBudget():
+            _budget(cluster, owner, action)
         case _ as unhandled:
             assert_never(unhandled)
+
+
+def _budget(cluster: Cluster, owner: Owner, action: actions.EnsureBudget | actions.DeleteBudget) -> None:
+    if isinstance(action, actions.EnsureBudget):
+        cluster.repair(POD_DISRUPTION_BUDGETS, budget_manifest(*owner, action.revision))
+    else:
+        cluster.delete(POD_DISRUPTION_BUDGETS, owner.namespace, action.revision)
 
 
 def _shift(cluster: Cluster, backend: RouterBackend, owner: Owner, seen: Observation, split: TrafficSplit) -> None:

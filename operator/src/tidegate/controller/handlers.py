@@ -67,7 +67,9 @@ def register(registry: kopf.OperatorRegistry, parts: Parts) -> None:
     @kopf.on.probe(registry=registry, id="alive")
     async def alive(**_: Any) -> str:
         for informer in parts.cluster.informers():
-            if not informer.alive or informer.silent_seconds() > SILENCE_SECONDS:
+            # A restart doesn't help where what isn't needed may not be read.
+            is_silent = informer.kind.needed and informer.silent_seconds() > SILENCE_SECONDS
+            if is_silent or not informer.alive:
                 raise RuntimeError(f"{informer.kind.resource.plural} aren't followed any more")
         election = parts.leader_election
         if not election.alive or election.silent_seconds() > LEASE_SILENCE_SECONDS:

@@ -1,17 +1,19 @@
 """The first of the four verbs: reads the cluster into one Observation. Reads only."""
 
-from collections.abc import Set
+from collections.abc import Iterable, Set
 from datetime import datetime
 from typing import Any, TypeVar
 
 from tidegate.judge.verdict import NOTHING_TO_JUDGE
 from tidegate.kube.api import Manifest
-from tidegate.kube.cluster import PIN, POD, RECORD, SERVICE, WORKLOAD, Cluster
+from tidegate.kube.cluster import BUDGET, PIN, POD, RECORD, SERVICE, WORKLOAD, Cluster
 from tidegate.kube.informer import Kind
+from tidegate.model.disruption import DisruptionBudgets
 from tidegate.model.observation import Observation
 from tidegate.model.revision import RevisionState, find_revision, plan_digest
 from tidegate.model.spec import ModelDeploymentSpec
 from tidegate.model.status import Status
+from tidegate.resources.disruption_budget import disruption_budgets
 from tidegate.resources.ownership import Owner
 from tidegate.resources.pod_status import Pod
 from tidegate.resources.revision import (
@@ -32,6 +34,7 @@ WATCHED: tuple[Kind[Any], ...] = (
     SERVICE,
     PIN,
     POD,
+    BUDGET,
     *(kind for each in BACKENDS.values() for kind in each.kinds),
 )
 """Every kind of child: decisions rest on them, and what is lost is made again."""
@@ -66,7 +69,15 @@ def observe(cluster: Cluster, settings: Settings, manifest: Manifest, now: datet
         found_by_clients=services.issuperset(
             map(parse_service, backend.client_services(owner, settings.router_service))
         ),
+        budgets=_budgets(cluster, settings, owner, revisions),
     )
+
+
+def _budgets(cluster: Cluster, settings: Settings, owner: Owner, revisions: Iterable[str]) -> DisruptionBudgets | None:
+    found = cluster.with_others(BUDGET, owner)
+    if found is None:
+        return None
+    return disruption_budgets(owner, revisions, found, wanted=settings.disruption_budgets)
 
 
 def _used(recorded: Status) -> tuple[str | None, ...]:

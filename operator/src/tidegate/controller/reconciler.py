@@ -7,15 +7,17 @@ from datetime import datetime, timedelta
 
 from tidegate.controller.act import act
 from tidegate.controller.clock import ClockWatch
+from tidegate.controller.hints import Hints
 from tidegate.controller.judging import RolloutJudge
 from tidegate.controller.observe import observe
 from tidegate.controller.refusals import Refusals
 from tidegate.controller.restorations import Restorations
 from tidegate.controller.rivals import Rivals
 from tidegate.controller.specs import ReadableSpecs, readable_part
+from tidegate.decide.hints import hints
 from tidegate.decide.rollout import decide
 from tidegate.decide.unreadable_spec import held, told, without_deadlines
-from tidegate.errors import InvalidSpec, LeadershipLost, ObjectGone, WriteRefused
+from tidegate.errors import ClusterUnavailable, InvalidSpec, LeadershipLost, ObjectGone, WriteRefused
 from tidegate.kube.api import Manifest
 from tidegate.kube.cluster import Cluster
 from tidegate.model.decision import Decision, Event
@@ -50,6 +52,7 @@ class Reconciler:
     restorations: Restorations = field(default_factory=Restorations)
     clock: ClockWatch = field(default_factory=ClockWatch)
     specs: ReadableSpecs = field(default_factory=ReadableSpecs)
+    hints: Hints = field(default_factory=Hints)
 
     def reconcile(self, namespace: str, name: str, now: datetime) -> timedelta | None:
         """One pass; gives back when to reconcile again, or None to wait for an event.
@@ -75,6 +78,7 @@ class Reconciler:
         self.restorations.forget((namespace, name))
         self.clock.forget((namespace, name))
         self.specs.forget(namespace, name)
+        self.hints.forget((namespace, name))
         self.on_deletion(namespace, name)
 
     def _reconcile(self, manifest: Manifest, now: datetime) -> timedelta | None:
@@ -110,6 +114,7 @@ class Reconciler:
             self._note_clock(key, jump, decision, now)
         self.restorations.note(judged, decision)
         self.on_decision(judged, decision)
+        self._hint(manifest, judged)
         return self._requeue_after(key, decision, now)
 
     def _note_clock(self, key: tuple[str, str], jump: timedelta, decision: Decision, now: datetime) -> None:
@@ -138,6 +143,18 @@ class Reconciler:
             return decision.requeue_after
         pause = max(next_try - now, AFTER_REFUSAL)
         return pause if decision.requeue_after is None else min(pause, decision.requeue_after)
+
+    def _hint(self, manifest: Manifest, seen: Observation) -> None:
+        """Comes last: whatever it is about stops nothing, and neither does an Event that isn't taken."""
+        key = seen.namespace, seen.name
+        refused = (Event(each.reason, each.message, warning=True) for each in self.refusals.minor(key))
+        for hint in self.hints.due(key, (*hints(seen), *refused), seen.now):
+            log.info("%s/%s: %s: %s", *key, hint.reason, hint.message)
+            try:
+                self.cluster.emit(manifest, hint, seen.now)
+            except ClusterUnavailable as error:
+                log.warning("%s/%s: %s", *key, error)
+            self.hints.note(key, hint, seen.now)
 
     def _tell(self, manifest: Manifest, seen: Observation) -> None:
         """A route or a status is refused for good: what is recorded stays, but for the condition that says so."""

@@ -12,6 +12,8 @@ from tidegate.errors import ClusterUnavailable, NameTaken, PredecessorRemains, W
 from tidegate.model.reasons import Reason, StatusMessage
 
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=2), timedelta(minutes=1)
+MINOR_PAUSE = timedelta(minutes=5)
+"""After a write that nothing rests on: a webhook that hangs may cost twenty seconds each time."""
 TOLD_AFTER = 2
 """Refusals of one write: the first may be an accident, such as a webhook that restarts."""
 
@@ -29,6 +31,8 @@ class _Refused:
     times: int
     at: datetime
     again_at: datetime
+    minor: bool = False
+    """Nothing rests on it: it fails nothing, and is told at once by an Event only."""
 
 
 @dataclass
@@ -56,15 +60,18 @@ class Refusals:
         # By a clock that was set back since, nothing is waited for.
         return refused is not None and refused.at <= now < refused.again_at
 
-    def note(self, key: Key, generation: int, write: Write, error: ClusterUnavailable, now: datetime) -> None:
+    def note(
+        self, key: Key, generation: int, write: Write, error: ClusterUnavailable, now: datetime, *, minor: bool = False
+    ) -> None:
         """A write was refused."""
         writes = self._of.setdefault(key, _Writes(generation))
         times = writes.refused[write].times + 1 if write in writes.refused else 1
         # A name may become free at any moment, and its deletion is an event that brings about a pass.
         pause = timedelta() if isinstance(error, NameTaken | PredecessorRemains) else _pause(times, error.retry_after)
-        writes.refused[write] = _Refused(
-            StatusMessage(_reason(error), _sentence(write, error)), times, now, now + pause
-        )
+        if minor:
+            pause = MINOR_PAUSE
+        message = StatusMessage(_reason(error), _sentence(write, error))
+        writes.refused[write] = _Refused(message, times, now, now + pause, minor)
 
     def keep_only(self, key: Key, writes: set[Write]) -> None:
         """Forgets all but these: what was taken, or isn't wanted any more."""
@@ -75,8 +82,13 @@ class Refusals:
 
     def told(self, key: Key) -> StatusMessage | None:
         """What people are to hear: the write that has been refused longest."""
-        told = [refused for refused in self._refused(key).values() if refused.times >= TOLD_AFTER]
+        refusals = (refused for refused in self._refused(key).values() if not refused.minor)
+        told = [refused for refused in refusals if refused.times >= TOLD_AFTER]
         return max(told, key=lambda refused: refused.times).message if told else None
+
+    def minor(self, key: Key) -> list[StatusMessage]:
+        """The refused writes that nothing rests on."""
+        return [refused.message for refused in self._refused(key).values() if refused.minor]
 
     def next_try(self, key: Key) -> datetime | None:
         """When the next write is to be tried again; None where none was refused."""
@@ -100,10 +112,10 @@ class Attempts:
         self._refused: set[Write] = set()
         refusals.begin(self._key, generation)
 
-    def attempt(self, write: Write, do: Callable[[], None], *, essential: bool = False) -> None:
+    def attempt(self, write: Write, do: Callable[[], None], *, essential: bool = False, minor: bool = False) -> None:
         """Writes, unless that was refused a short while ago; what is essential is always tried.
 
-        Raises ClusterUnavailable where nobody answers, or what was refused is essential.
+        Raises ClusterUnavailable where nobody answers, or what was refused is essential; never for what is minor.
         """
         if not essential and self._refusals.rests(self._key, write, self._now):
             self._refused.add(write)
@@ -111,11 +123,11 @@ class Attempts:
         try:
             do()
         except ClusterUnavailable as error:
-            if error.status is None:
+            if error.status is None and not minor:
                 raise
             log.warning("%s/%s: %s", *self._key, error)
             self._refused.add(write)
-            self._refusals.note(self._key, self._generation, write, error, self._now)
+            self._refusals.note(self._key, self._generation, write, error, self._now, minor=minor)
             if essential:
                 raise
 

@@ -9,6 +9,7 @@ from tidegate.decide.blue_green import decide_blue_green
 from tidegate.decide.canary import decide_canary
 from tidegate.decide.capacity import is_scaled_to_zero, with_floor
 from tidegate.decide.destinations import guarded
+from tidegate.decide.disruption import with_budgets
 from tidegate.decide.draining import is_drained
 from tidegate.decide.fast_track import decide_fast_track
 from tidegate.decide.progress import limited, with_waits
@@ -34,7 +35,7 @@ def decide(seen: Observation) -> Decision:
     transition = told(seen, patient(seen, limited(seen, guarded(seen, _transition(seen)))))
     transition = replace(transition, events=(*transition.events, *_events(seen, transition)))
     status = with_floor(seen, with_waits(seen, transition, _timed(seen, with_shift(seen, transition))))
-    return to_decision(seen, transition, with_view(seen, transition, status), recorded)
+    return with_budgets(seen, to_decision(seen, transition, with_view(seen, transition, status), recorded))
 
 
 def _transition(seen: Observation) -> Transition:

@@ -10,6 +10,7 @@ from tidegate.kube.api import (
     CONTROLLER_REVISIONS,
     DEPLOYMENTS,
     MODEL_DEPLOYMENTS,
+    POD_DISRUPTION_BUDGETS,
     PODS,
     SERVICES,
     KubernetesApi,
@@ -21,6 +22,7 @@ from tidegate.kube.informer import Informer, Item, Key, Kind, Store
 from tidegate.kube.routers import Routers
 from tidegate.model.decision import Event
 from tidegate.model.traffic import Writer
+from tidegate.resources.disruption_budget import parse_budget
 from tidegate.resources.names import FIELD_MANAGER, MODEL_DEPLOYMENT
 from tidegate.resources.ownership import Owner, controller_of, is_managed_by, is_orphan, refusal
 from tidegate.resources.pod_status import is_deleting, parse_pod
@@ -33,6 +35,8 @@ WORKLOAD = Kind(DEPLOYMENTS, parse_workload)
 SERVICE = Kind(SERVICES, parse_service)
 PIN = Kind(CONFIG_MAPS, parse_pin)
 POD = Kind(PODS, parse_pod, owned=False)
+# All of them, as Kubernetes evicts no pod that has two; rollouts need none.
+BUDGET = Kind(POD_DISRUPTION_BUDGETS, parse_budget, selector=None, owned=False, needed=False)
 
 T = TypeVar("T")
 
@@ -60,6 +64,10 @@ class Cluster(Protocol):
 
     def children(self, kind: Kind[T], owner: Owner) -> list[T]:
         """What is kept of a ModelDeployment's objects of one watched kind, as last seen; nobody else's."""
+
+    def with_others(self, kind: Kind[T], owner: Owner) -> list[T] | None:
+        """A ModelDeployment's objects of a kind, and its namespace's that are no ModelDeployment's; None before all of
+        them have been listed once."""
 
     def orphans(self, owner: Owner) -> list[Orphan]:
         """Its objects that nobody manages, which it has to take up again."""
@@ -131,7 +139,9 @@ class KubernetesCluster:
         self._changed = changed
         self._model_deployments = Store[Manifest]()
         self._informers: dict[tuple[Resource, str | None], Informer[Any]] = {
-            (kind.resource, namespace): Informer(api, kind, self._children_changed, namespace=namespace)
+            (kind.resource, namespace): Informer(
+                api, kind, self._children_changed if kind.selector else self._any_changed, namespace=namespace
+            )
             for kind in kinds
             for namespace in (namespaces or (None,))
         }
@@ -146,8 +156,8 @@ class KubernetesCluster:
             informer.start()
 
     def complete(self) -> bool:
-        """Whether every kind has been listed once; before that, nothing may be decided."""
-        return all(informer.complete for informer in self.informers())
+        """Whether every kind that is needed has been listed once; before that, nothing may be decided."""
+        return all(informer.complete for informer in self.informers() if informer.kind.needed)
 
     def informers(self) -> Sequence[Informer[Any]]:
         """One for each kind and namespace."""
@@ -170,6 +180,12 @@ class KubernetesCluster:
     def children(self, kind: Kind[T], owner: Owner) -> list[T]:
         items = self._labelled(kind.resource, owner)
         return [item.value for item in items if not kind.owned or _may_be_ours(item, owner)]
+
+    def with_others(self, kind: Kind[T], owner: Owner) -> list[T] | None:
+        informer = self._informer(kind.resource, owner.namespace)
+        if informer is None or not informer.complete:
+            return None
+        return [item.value for name in (owner.name, "") for item in informer.store.owned_by(owner.namespace, name)]
 
     def orphans(self, owner: Owner) -> list[Orphan]:
         kinds = {informer.kind.resource: informer.kind for informer in self.informers()}
@@ -337,6 +353,14 @@ class KubernetesCluster:
     def _children_changed(self, items: Sequence[Item[Any]]) -> None:
         for namespace, owner in {(item.key[0], item.owner) for item in items if item.owner}:
             self._changed(namespace, owner)
+
+    def _any_changed(self, items: Sequence[Item[Any]]) -> None:
+        """Of a kind whose objects concern every ModelDeployment of their namespace, unless they are one's own."""
+        self._children_changed(items)
+        namespaces = {item.key[0] for item in items if item.controller is None}
+        for manifest in self._model_deployments.all() if namespaces else ():
+            if manifest["metadata"]["namespace"] in namespaces:
+                self._changed(manifest["metadata"]["namespace"], manifest["metadata"]["name"])
 
 
 def _of_version(manifest: Mapping[str, Any], version: str) -> Manifest:

@@ -46,7 +46,9 @@ class Kind(Generic[T]):
     """Raises any of MALFORMED on an object that can't be used: that one is named in the log and left out."""
     selector: str | None = SELECTOR
     owned: bool = True
-    """Whether a ModelDeployment manages these itself; pods are managed by what it manages."""
+    """Whether a ModelDeployment manages all of these itself; pods are managed by what it manages."""
+    needed: bool = True
+    """Whether decisions rest on these; where not, nothing waits for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ class Store(Generic[T]):
             return [item.value for item in self._items.values()]
 
     def owned_by(self, namespace: str, name: str) -> list[Item[T]]:
-        """The objects that bear a ModelDeployment's label, in no order."""
+        """The objects that bear a ModelDeployment's label, or none where the name is empty; in no order."""
         with self._lock:
             return list(self._owned.get((namespace, name), {}).values())
 
@@ -138,18 +140,16 @@ class Store(Generic[T]):
             return []
         moved = [] if held is None or held.owner == item.owner else [self._drop(held)]
         self._items[item.key] = item
-        if item.owner:
-            self._owned.setdefault((item.key[0], item.owner), {})[item.key] = item
+        self._owned.setdefault((item.key[0], item.owner), {})[item.key] = item
         same = held is not None and replace(held, version=item.version) == item
         return [] if same else [*moved, item]
 
     def _drop(self, item: Item[T]) -> Item[T]:
         del self._items[item.key]
-        if item.owner:
-            owner = (item.key[0], item.owner)
-            del self._owned[owner][item.key]
-            if not self._owned[owner]:
-                del self._owned[owner]
+        owner = (item.key[0], item.owner)
+        del self._owned[owner][item.key]
+        if not self._owned[owner]:
+            del self._owned[owner]
         return item
 
 

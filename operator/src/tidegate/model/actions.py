@@ -64,6 +64,16 @@ class DeleteSnapshot(OfRevision):
     """Its snapshot goes too."""
 
 
+@dataclass(frozen=True)
+class EnsureBudget(OfRevision):
+    """A PodDisruptionBudget is over its pods."""
+
+
+@dataclass(frozen=True)
+class DeleteBudget(OfRevision):
+    """Ours goes: its pods have gone, or another is over them."""
+
+
 Action = (
     EnsureRevision
     | EnsureClientServices
@@ -73,4 +83,6 @@ Action = (
     | RecordStatus
     | DeleteWorkload
     | DeleteSnapshot
+    | EnsureBudget
+    | DeleteBudget
 )

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from tidegate.model.disruption import DisruptionBudgets
 from tidegate.model.evidence import Verdict
 from tidegate.model.reasons import StatusMessage
 from tidegate.model.revision import RevisionState
@@ -44,6 +45,8 @@ class Observation:
     """Whether the Services by which clients find the model are as they should be."""
     refusal: StatusMessage | None = None
     """A write that the API server has refused more than once; None where it takes all."""
+    budgets: DisruptionBudgets | None = None
+    """None where they can't be seen; then none is written or deleted."""
 
     @property
     def split(self) -> TrafficSplit | None:

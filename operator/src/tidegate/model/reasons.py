@@ -150,6 +150,9 @@ class Reason(StrEnum):
     TWO_OPERATORS = "TwoOperators"
     NO_WAY_BACK = "NoWayBack"
     CLOCK_JUMPED = "ClockJumped"
+    DISRUPTIONS_FORBIDDEN = "DisruptionsForbidden"
+    OTHER_DISRUPTION_BUDGET = "OtherDisruptionBudget"
+    SCALED_BY_OTHERS = "ScaledByOthers"
     # the operator can't make sense of the spec
     INVALID_SPEC = "InvalidSpec"
     # writes that the API server doesn't take

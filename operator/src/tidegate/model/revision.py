@@ -107,6 +107,8 @@ class RevisionState:
     """Whether its Service is there and leads to its pods."""
     pin_kept: bool = True
     """Whether the object that holds its later pods to the digest is there; it is only missed where `pinned` says so."""
+    scaled_by: str | None = None
+    """Who else has set how many pods its Deployment wants."""
 
 
 def revision_name(name: str, spec: ModelDeploymentSpec, taken: int = 0) -> str:

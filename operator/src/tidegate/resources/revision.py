@@ -46,7 +46,7 @@ def controller_revision_manifest(
     return {
         "apiVersion": "apps/v1",
         "kind": "ControllerRevision",
-        "metadata": _metadata(namespace, name, uid, revision),
+        "metadata": metadata_of(namespace, name, uid, revision),
         "revision": number,
         "data": snapshot.to_dict(),
     }
@@ -57,7 +57,7 @@ def service_manifest(namespace: str, name: str, uid: str, revision: str) -> Mani
     return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": _metadata(namespace, name, uid, revision),
+        "metadata": metadata_of(namespace, name, uid, revision),
         "spec": {
             "clusterIP": "None",
             "selector": pod_selector(name, revision),
@@ -74,7 +74,7 @@ def pin_manifest(namespace: str, name: str, uid: str, revision: str, sha256: str
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": _metadata(namespace, name, uid, revision),
+        "metadata": metadata_of(namespace, name, uid, revision),
         "immutable": True,
         "data": {PIN_KEY: sha256, **({FILES_PIN_KEY: files} if files else {})},
     }
@@ -87,7 +87,7 @@ def deployment_manifest(
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": _metadata(namespace, name, uid, revision),
+        "metadata": metadata_of(namespace, name, uid, revision),
         "spec": {
             "replicas": replicas,
             "revisionHistoryLimit": 0,
@@ -108,7 +108,8 @@ def deployment_manifest(
     }
 
 
-def _metadata(namespace: str, name: str, uid: str, revision: str) -> Manifest:
+def metadata_of(namespace: str, name: str, uid: str, revision: str) -> Manifest:
+    """Of what a revision has under its own name."""
     return {
         "name": revision,
         "namespace": namespace,
@@ -140,6 +141,8 @@ class Workload:
     """The digest that its pods are held to."""
     failure: PodFailure | None = None
     """Why no pods are made for it, in the cluster's words."""
+    scaled_by: str | None = None
+    """Who set its pods' number by the scale subresource, which we don't use; None once the number is ours again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,9 +164,7 @@ class Pin:
 def parse_record(manifest: Manifest) -> RevisionRecord:
     """The inverse of `controller_revision_manifest`."""
     snapshot = Snapshot.parse(manifest["data"])
-    return RevisionRecord(
-        _revision_by_name(manifest), is_deleting(manifest), int(manifest.get("revision", 0)), snapshot
-    )
+    return RevisionRecord(revision_by_name(manifest), is_deleting(manifest), int(manifest.get("revision", 0)), snapshot)
 
 
 def parse_workload(manifest: Manifest) -> Workload:
@@ -172,7 +173,8 @@ def parse_workload(manifest: Manifest) -> Workload:
     ready = int(manifest.get("status", {}).get("readyReplicas", 0))
     pinned = (manifest["metadata"].get("annotations") or {}).get(PINNED)
     failure = _refusal(manifest.get("status", {}).get("conditions", ()))
-    return Workload(_revision_by_name(manifest), is_deleting(manifest), replicas, min(ready, replicas), pinned, failure)
+    revision, scaled_by = revision_by_name(manifest), _scaled_by(manifest["metadata"].get("managedFields") or ())
+    return Workload(revision, is_deleting(manifest), replicas, min(ready, replicas), pinned, failure, scaled_by)
 
 
 def parse_service(manifest: Manifest) -> ServiceState:
@@ -186,10 +188,19 @@ def parse_service(manifest: Manifest) -> ServiceState:
 
 def parse_pin(manifest: Manifest) -> Pin:
     """Which revision a ConfigMap is for; its digests are the pods' business."""
-    return Pin(_revision_by_name(manifest), is_deleting(manifest))
+    return Pin(revision_by_name(manifest), is_deleting(manifest))
 
 
-def _revision_by_name(manifest: Manifest) -> str | None:
+def _scaled_by(managed_fields: Sequence[Mapping[str, Any]]) -> str | None:
+    """Who owns the number of pods by a write of the scale subresource; another value of ours takes it back."""
+    for entry in managed_fields:
+        fields = (entry.get("fieldsV1") or {}).get("f:spec") or {}
+        if entry.get("subresource") == "scale" and "f:replicas" in fields:
+            return str(entry.get("manager") or "an unnamed client")
+    return None
+
+
+def revision_by_name(manifest: Manifest) -> str | None:
     """The revision of an object that has its name, as ours have; a copy with our labels has a name of its own."""
     revision = revision_of(manifest)
     return revision if revision == manifest["metadata"]["name"] else None
@@ -233,6 +244,7 @@ def revision_state(
         # A pod's own words say more than its Deployment's.
         failure=differ or worst(pod.failure for pod in pods) or (workload.failure if workload else None),
         nodes={pod.name: pod.node for pod in pods if pod.node},
+        scaled_by=workload.scaled_by if workload else None,
     )
 
 

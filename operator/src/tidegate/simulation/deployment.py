@@ -83,5 +83,7 @@ class SimulatedDeployment:
                 return replace(self, pods={name: pods for name, pods in self.pods.items() if name != revision})
             case actions.PinModel() | actions.DeleteSnapshot() | actions.EnsureClientServices():
                 return self
+            case actions.EnsureBudget() | actions.DeleteBudget():
+                return self
             case _ as unhandled:
                 assert_never(unhandled)

@@ -1,0 +1,64 @@
+"""What around a model isn't as it should be and stops nothing: people are told by Events. Pure."""
+
+from collections.abc import Iterator
+
+from tidegate.model.decision import Event
+from tidegate.model.observation import Observation
+from tidegate.model.reasons import Reason
+
+AUTOSCALER = "kube-controller-manager"
+"""Whose name a HorizontalPodAutoscaler's writes have, and so KEDA's."""
+
+
+def hints(seen: Observation) -> tuple[Event, ...]:
+    """The same for as long as it is so."""
+    return (*_scaled_by_others(seen), *_disruption_budgets(seen))
+
+
+def _used(seen: Observation) -> list[str]:
+    rollout = seen.recorded.rollout
+    names = (seen.recorded.stable, rollout.candidate if rollout else None)
+    return [name for name in dict.fromkeys(names) if name and seen.state(name).replicas is not None]
+
+
+def _scaled_by_others(seen: Observation) -> Iterator[Event]:
+    for name in _used(seen):
+        by = seen.state(name).scaled_by
+        if by is None:
+            continue
+        who = "an autoscaler (a HorizontalPodAutoscaler, or KEDA)" if by == AUTOSCALER else by
+        message = (
+            f"{who} has scaled the Deployment {name}, whose pods Tidegate counts and sets right: scale the "
+            f"ModelDeployment {seen.name} instead, which is what an autoscaler's scaleTargetRef has to name"
+        )
+        yield Event(Reason.SCALED_BY_OTHERS, message, warning=True)
+
+
+def _disruption_budgets(seen: Observation) -> Iterator[Event]:
+    if seen.budgets is None:
+        return
+    for name in _used(seen):
+        others = seen.budgets.others.get(name, ())
+        if len(others) > 1:
+            budgets = ", ".join(other.name for other in others)
+            yield _forbidden(
+                f"the pods of {name} are under {len(others)} PodDisruptionBudgets, {budgets}, and Kubernetes evicts no "
+                "pod that has more than one, so nodes can't be drained: keep one at most"
+            )
+        yield from (
+            _forbidden(
+                f"the PodDisruptionBudget {other.name} lets no pod of {name} be evicted ({other.forbids}), so nodes "
+                "can't be drained: give it maxUnavailable: 1, or delete it"
+            )
+            for other in others
+            if other.forbids
+        )
+        if len(others) == 1 and not others[0].forbids and seen.budgets.wanted:
+            yield Event(
+                Reason.OTHER_DISRUPTION_BUDGET,
+                f"the PodDisruptionBudget {others[0].name} is over the pods of {name}, so Tidegate makes none for them",
+            )
+
+
+def _forbidden(message: str) -> Event:
+    return Event(Reason.DISRUPTIONS_FORBIDDEN, message, warning=True)
