@@ -65,7 +65,7 @@ def learned(recording: Recording, analysis: Analysis) -> Overdispersion:
     errors = analysis.overdispersion or estimate_overdispersion(failed)
     clumps = {q: analysis.overdispersion or estimate_overdispersion(blocks) for q, blocks in slowed.items()}
     spreads = {quantile: estimate_spread(blocks, clumps[quantile]) for quantile, blocks in slowed.items()}
-    return Overdispersion(errors, clumps, estimate_spread(failed, errors), spreads)
+    return Overdispersion(errors, clumps, spread=estimate_spread(failed, errors), latency_spread=spreads)
 
 
 def _is_acceptable(test: SequentialTest) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tidegate.judge.overdispersion import LARGEST, Block, estimate_overdispersion, noisy_pod
+from tidegate.judge.overdispersion import LARGEST, Block, estimate_overdispersion, noisy_pod, overdispersion_over_time
 from tidegate.judge.pods import Tally
 from tidegate.model.spec import Margin
 
@@ -85,3 +85,12 @@ def test_a_sick_pod_of_stable_is_found_by_the_a_a_test() -> None:
 def test_equal_pods_pass_it() -> None:
     assert noisy_pod(blocks(by_chance), MARGIN, 1.0, 0.01) is None
     assert noisy_pod(blocks(by_chance, pods="a"), MARGIN, 1.0, 0.01) is None
+
+
+def test_what_all_pods_share_at_one_time_counts_only_over_time() -> None:
+    draw = random.Random(5)
+    shared = [draw.choice((5, 50)) for _ in range(120)]
+    seen = [{pod: Tally(bad, 500) for pod in "abc"} for bad in shared]
+
+    assert estimate_overdispersion(seen) == 1.0
+    assert overdispersion_over_time(seen) > 10.0

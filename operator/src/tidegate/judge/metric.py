@@ -200,7 +200,7 @@ class LatencyMetric(Metric):
         return stable.total * (1 - self._context.failing) if self._context.stable_is_unwell else stable.total
 
     def _against_the_past(self, index: int, boundary: Boundary, candidate: Durations) -> None:
-        past, phi = self._context.past_durations, self._phi(boundary)
+        past, phi = self._context.past_durations, self._phi_over_time(boundary)
         if past.bounds != candidate.bounds:
             return
         slow_before = at_most(past.slower_than(boundary.stable), past.total, phi)
@@ -211,6 +211,10 @@ class LatencyMetric(Metric):
 
     def _phi(self, boundary: Boundary) -> float:
         return self._overdispersion.latency.get(boundary.quantile, 1.0)
+
+    def _phi_over_time(self, boundary: Boundary) -> float:
+        """Nobody shares the candidate's time, so that what comes over all pods at once has to be in it."""
+        return self._overdispersion.latency_over_time.get(boundary.quantile, self._phi(boundary))
 
     def heaviest(self) -> Boundary:
         """The boundary with the most evidence that the candidate is slower."""

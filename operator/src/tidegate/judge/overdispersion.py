@@ -34,6 +34,11 @@ def estimate_overdispersion(blocks: Sequence[Block]) -> float:
     return min(LARGEST, max(1.0, estimate))
 
 
+def overdispersion_over_time(blocks: Sequence[Block]) -> float:
+    """φ of all pods together from one block to the next: what two arms at one time share, and the past doesn't."""
+    return estimate_overdispersion([{"all pods": _sum(list(block.values()))} for block in blocks])
+
+
 def _between_pods(blocks: Sequence[Block]) -> float | None:
     """Σ M·χ² / Σ M·(P − 1)·(1 − p): blocks weigh by their bad requests M, for the mean over blocks is biased."""
     seen = expected = 0.0

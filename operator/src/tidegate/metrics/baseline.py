@@ -7,7 +7,13 @@ from datetime import timedelta
 
 from tidegate.judge.latency import boundaries_of
 from tidegate.judge.metric import LATENCY_TOLERANCE
-from tidegate.judge.overdispersion import Block, Noisy, estimate_overdispersion, noisy_pod
+from tidegate.judge.overdispersion import (
+    Block,
+    Noisy,
+    estimate_overdispersion,
+    noisy_pod,
+    overdispersion_over_time,
+)
 from tidegate.judge.pods import Tally
 from tidegate.judge.spread import estimate_spread
 from tidegate.metrics.increments import (
@@ -102,6 +108,10 @@ def overdispersion_from(
     learned = Overdispersion(
         errors,
         latency,
+        {
+            quantile: analysis.overdispersion or max(latency[quantile], overdispersion_over_time(tallied))
+            for quantile, tallied in slow.items()
+        },
         estimate_spread(failures, errors),
         {quantile: estimate_spread(tallied, latency[quantile]) for quantile, tallied in slow.items()},
     )

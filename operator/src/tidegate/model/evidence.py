@@ -127,11 +127,13 @@ ALIKE = Spread()
 class Overdispersion:
     """How many bad requests come in one clump: of errors, and of slow requests at each percentile. 1 is by chance.
 
+    `latency_over_time` is that of all pods together from one time to the next, which two arms at one time share.
     `spread` and `latency_spread` say how much stable's pods differ for good.
     """
 
     errors: float = 1.0
     latency: Mapping[int, float] = field(default_factory=dict)
+    latency_over_time: Mapping[int, float] = field(default_factory=dict)
     spread: Spread = ALIKE
     latency_spread: Mapping[int, Spread] = field(default_factory=dict)
     noisy: str = ""

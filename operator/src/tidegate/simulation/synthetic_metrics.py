@@ -12,12 +12,13 @@ from itertools import pairwise
 from random import Random
 
 from tidegate.decide.criteria import criteria_for
-from tidegate.judge.overdispersion import estimate_overdispersion
+from tidegate.judge.latency import boundaries_of
+from tidegate.judge.overdispersion import estimate_overdispersion, overdispersion_over_time
 from tidegate.judge.pods import Tally
 from tidegate.judge.sampling import INGESTION_LAG, Segment, segments
 from tidegate.judge.sequential_test import SequentialTest, SequentialTestParameters
 from tidegate.judge.verdict import answer
-from tidegate.model.evidence import Counts, Increment, Load, Measurements, Overdispersion, Verdict
+from tidegate.model.evidence import Counts, Increment, Load, Measurements, Overdispersion, Verdict, total
 from tidegate.model.spec import ModelDeploymentSpec
 from tidegate.model.status import Rollout, Shift
 from tidegate.model.traffic import Share
@@ -71,10 +72,12 @@ class SyntheticMetrics:
         self._pods: Mapping[str, int] = {STABLE: spec.replicas}
         self._luck = {arm: [random.gauss(0, scenario.luck) for _ in range(MOST_PODS)] for arm in (STABLE, CANDIDATE)}
         """Of each pod with its node, for as long as the rollout lasts."""
-        before = self._before()
-        self._test = SequentialTest(
-            SequentialTestParameters(spec.analysis, before.durations, _learned(spec, scenario, random), before)
-        )
+        blocks = self._before()
+        before = total(blocks)
+        learned = _learned(spec, scenario, random)
+        if not learned.latency:
+            learned = replace(learned, latency_over_time=_over_time(blocks, before, spec))
+        self._test = SequentialTest(SequentialTestParameters(spec.analysis, before.durations, learned, before))
 
     def verdict(self, rollout: Rollout, now: datetime, pods: Mapping[str, int]) -> Verdict:
         """The judge's, on all that the counters say by now, while each revision has so many pods."""
@@ -152,13 +155,13 @@ class SyntheticMetrics:
         behaviour = self._under_load(arm, rate)
         return draw_arm(self._random, requests, behaviour if with_latency else replace(behaviour, median=None))
 
-    def _before(self) -> Counts:
-        """All that stable answered in the time that the operator learns from."""
+    def _before(self) -> list[Counts]:
+        """What stable answered in the time that the operator learns from, block by block where blocks differ."""
         blocks = LEARNED_FROM // LEARNED_IN if self._scenario.bursts else 1
-        seconds, counted = LEARNED_FROM.total_seconds() / blocks, Counts()
+        seconds, counted = LEARNED_FROM.total_seconds() / blocks, []
         for _ in range(blocks):
             rate = self._scenario.rate * math.exp(self._random.gauss(0, self._scenario.bursts))
-            counted += draw_arm(self._random, round(rate * seconds), self._under_load(STABLE, rate))
+            counted.append(draw_arm(self._random, round(rate * seconds), self._under_load(STABLE, rate)))
         return counted
 
     def _under_load(self, arm: str, rate: float) -> Behaviour:
@@ -183,6 +186,18 @@ def _spans(shifts: Sequence[Shift], start: datetime, end: datetime) -> Iterator[
 def _added(before: Counts, gained: Counts) -> Counts:
     """Requests and failures alone: all that the routers count."""
     return Counts(before.requests + gained.requests, before.failed + gained.failed)
+
+
+def _over_time(blocks: Sequence[Counts], before: Counts, spec: ModelDeploymentSpec) -> dict[int, float]:
+    """What the operator would take the overdispersion of slow requests from block to block to be, by percentile."""
+    if len(blocks) < 2:
+        return {}
+    return {
+        boundary.quantile: overdispersion_over_time(
+            [{STABLE: Tally(block.durations.slower_than(boundary.stable), block.durations.total)} for block in blocks]
+        )
+        for boundary in boundaries_of(before.durations, spec.analysis.latency)
+    }
 
 
 def _learned(spec: ModelDeploymentSpec, scenario: Scenario, random: Random) -> Overdispersion:
