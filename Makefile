@@ -94,6 +94,14 @@ findings: ## What surprised about real libraries, run anew; a table of what stil
 bench-memory: setup ## The memory of what the operator follows; BASELINE=COMMIT to compare, ARGS=--write for the page
 	@$(BIN)/python -m benchmarks.informer $(if $(BASELINE),--baseline $(BASELINE)) $(ARGS)
 
+.PHONY: bench-held
+bench-held: setup ## A rollout held for a day: its memory, and judging again after a restart; ARGS=2 for two hours
+	@$(BIN)/python -m benchmarks.operator.held $(ARGS)
+
+.PHONY: bench-isolation
+bench-isolation: setup ## How long others' events wait while Prometheus hangs on 50 rollouts
+	@$(BIN)/python -m benchmarks.operator.isolation
+
 .PHONY: golden
 golden: setup ## Write the golden files anew, for the difference to be reviewed
 	TIDEGATE_WRITE_GOLDEN=1 $(BIN)/pytest -q tests/operator

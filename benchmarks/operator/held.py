@@ -1,17 +1,23 @@
-"""What a rollout that is held for a day costs in memory: `python -m` this module. Prometheus is made up."""
+"""What a rollout that is held for a day costs in memory, and how soon a restarted operator judges it again.
+
+`python -m` this module, with another number of hours if that is wanted. Prometheus is made up.
+"""
 
 import gc
 import sys
 import tracemalloc
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from time import perf_counter
 
 from benchmarks.judge.tidegate_defaults import default_spec
 from tidegate.judge.case import Criteria
-from tidegate.metrics.collector import Look, MetricsCollector
+from tidegate.metrics.collector import Look, Measured, MetricsCollector
 from tidegate.metrics.increments import DURATION, FAILED, REQUESTS, Counted, Process, SeriesKey
 from tidegate.metrics.observers.envoy import RouterCounters
 from tidegate.metrics.provider import CounterQuery, Readings
+from tidegate.model.evidence import MetricsGap
+from tidegate.model.reasons import Reason
 from tidegate.model.status import Rollout, Shift
 from tidegate.model.traffic import Arms
 
@@ -22,6 +28,12 @@ BOUNDS = (*(f"{0.0005 * 1.2**k:.6g}" for k in range(56)), "+Inf")
 PODS, ROUTERS = 3, 2
 MOST_GROWTH = 5.0
 """MiB."""
+LONGEST_RESTART = 5.0
+"""Seconds."""
+
+
+SPEC = default_spec()
+INTERVAL = int(SPEC.analysis.interval.total_seconds())
 
 
 class Growing:
@@ -55,20 +67,41 @@ def _servers(seconds: float, at: float) -> Iterator[tuple[SeriesKey, Counted]]:
 
 def main(hours: int = 24) -> None:
     """A look each interval; what is held is told each hour, and what it grew from the first hour to the last."""
-    spec, collector = default_spec(), MetricsCollector(Growing())
-    criteria = Criteria(spec.analysis, 1e-300)
-    rollout = Rollout(ARMS.candidate, BEGAN, 1, BEGAN, (Shift(BEGAN, 10),))
+    collector, kept = MetricsCollector(Growing()), ""
     held: list[float] = []
     tracemalloc.start()
     for hour in range(1, hours + 1):
-        for second in range(3600 * (hour - 1), 3600 * hour, int(spec.analysis.interval.total_seconds())):
-            collector.measure(Look(ARMS, rollout, spec, criteria, SCRAPE, BEGAN + timedelta(seconds=second)))
+        for second in range(3600 * (hour - 1), 3600 * hour, INTERVAL):
+            kept = _look(collector, second).checkpoint or kept
         gc.collect()
         held.append(tracemalloc.get_traced_memory()[0] / 2**20)
         sys.stdout.write(f"{hour} h: {held[-1]:.2f} MiB\n")
     growth = max(held) - held[0]
     sys.stdout.write(f"grown by {growth:.2f} MiB at most (limit {MOST_GROWTH:g} MiB)\n")
+    tracemalloc.stop()
+    _restart(kept, 3600 * hours)
+
+
+def _restart(kept: str, second: int) -> None:
+    """The first look of an operator that has nothing but the checkpoint."""
+    began = perf_counter()
+    measured = _look(MetricsCollector(Growing(), kept=lambda arms: kept), second)
+    took = perf_counter() - began
+    behind = any(gap.reason == Reason.CATCHING_UP for gap in measured.measurements.missing)
+    sys.stdout.write(
+        f"after a restart: judged {'only in part' if behind else 'again'} within {took:.2f} s (limit "
+        f"{LONGEST_RESTART:g} s) from a checkpoint of {len(kept) / 1024:.1f} KiB\n"
+    )
+
+
+def _look(collector: MetricsCollector, second: int) -> Measured:
+    rollout = Rollout(ARMS.candidate, BEGAN, 1, BEGAN, (Shift(BEGAN, 10),))
+    criteria = Criteria(SPEC.analysis, 1e-300)
+    measured = collector.measure(Look(ARMS, rollout, SPEC, criteria, SCRAPE, BEGAN + timedelta(seconds=second)))
+    if isinstance(measured, MetricsGap):
+        raise TypeError(f"nothing was measured: {measured.message}")
+    return measured
 
 
 if __name__ == "__main__":
-    main()
+    main(*map(int, sys.argv[1:2]))

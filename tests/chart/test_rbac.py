@@ -10,6 +10,7 @@ import yaml
 
 from tests.chart.conftest import Manifest
 from tests.operator.world import SETTINGS, Behaviour, World
+from tidegate.controller.checkpoints import Checkpoints
 from tidegate.controller.judging import RolloutJudge
 from tidegate.controller.observe import WATCHED
 from tidegate.controller.reconciler import Reconciler
@@ -53,10 +54,10 @@ CALLED = {
     ("", "services", "delete"): "act: RetireRevision",
     ("", "configmaps", "list"): "observe.WATCHED",
     ("", "configmaps", "watch"): "observe.WATCHED",
-    ("", "configmaps", "get"): OF_THAT_NAME,
-    ("", "configmaps", "create"): "act: PinModel",
-    ("", "configmaps", "patch"): ORPHANED,
-    ("", "configmaps", "delete"): "act: ForgetRevision",
+    ("", "configmaps", "get"): "Checkpoints.evidence",
+    ("", "configmaps", "create"): "act: PinModel, and Checkpoints.keep",
+    ("", "configmaps", "patch"): "Checkpoints.keep",
+    ("", "configmaps", "delete"): "act: ForgetRevision, and Checkpoints.drop",
     ("", "pods", "list"): "observe.WATCHED",
     ("", "pods", "watch"): "observe.WATCHED",
     ("policy", "poddisruptionbudgets", "list"): "observe.WATCHED",
@@ -130,6 +131,10 @@ class Recorder:
         self.orphans, self.with_others = world.orphans, world.with_others
         self._world = world
 
+    def stored(self, resource: Resource, namespace: str, name: str) -> Manifest | None:
+        self._note(resource, "get")
+        return self._world.stored(resource, namespace, name)
+
     def confirm(self, namespace: str, name: str, uid: str) -> None:
         self._note(MODEL_DEPLOYMENTS, "get")
         self._world.confirm(namespace, name, uid)
@@ -181,7 +186,10 @@ def test_whole_rollouts_call_exactly_the_writes_of_the_table() -> None:
     world = World(schema, {f"http://models/{number}": Behaviour() for number in range(3)})
     recorder = Recorder(world)
     world._reconciler = Reconciler(
-        recorder, RolloutJudge(MetricsCollector(world)), SETTINGS, lambda seen, decision: None
+        recorder,
+        RolloutJudge(MetricsCollector(world, kept=Checkpoints(recorder).evidence)),
+        SETTINGS,
+        lambda seen, decision: None,
     )
     steps = {"canary": {"steps": [{"weight": 50}]}}
     for number in range(3):

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
+from tidegate.controller.checkpoints import Checkpoints
 from tidegate.controller.clock import ClockWatch
 from tidegate.controller.judging import RolloutJudge
 from tidegate.controller.reconciler import Reconciler
@@ -33,6 +34,7 @@ from tidegate.metrics.provider import CounterQuery, Readings
 from tidegate.model.decision import Event
 from tidegate.model.traffic import TrafficSplit, Writer
 from tidegate.resources.crd_schema import with_defaults
+from tidegate.resources.names import checkpoint_name
 from tidegate.resources.ownership import Owner, controller_of, is_managed_by, is_orphan, refusal
 from tidegate.resources.revision import owner as owner_reference
 from tidegate.resources.router_report import RouterReport
@@ -42,6 +44,7 @@ from tidegate.traffic_routing.builtin import read_state
 
 T = TypeVar("T")
 NEWEST = 10**9
+CHECKPOINT = checkpoint_name("")
 START = datetime(2026, 1, 1, tzinfo=UTC)
 BOUNDS = tuple(0.0005 * 1.2**k for k in range(56))
 SETTINGS = Settings.from_env(
@@ -137,9 +140,8 @@ class World(SimulatedWorld):
 
     def restart(self) -> None:
         """The operator starts anew, with nothing in memory."""
-        self._reconciler = Reconciler(
-            self, RolloutJudge(MetricsCollector(self)), SETTINGS, lambda *_: None, clock=ClockWatch(self.steady)
-        )
+        judge = RolloutJudge(MetricsCollector(self, kept=Checkpoints(self).evidence))
+        self._reconciler = Reconciler(self, judge, SETTINGS, lambda *_: None, clock=ClockWatch(self.steady))
 
     def steady(self) -> float:
         """Seconds by a clock that nobody sets."""
@@ -224,6 +226,9 @@ class World(SimulatedWorld):
             return self._pod_manifests()
         return [self._observed(manifest) for (kind, _), manifest in self._objects.items() if kind == resource]
 
+    def stored(self, resource: Resource, namespace: str, name: str) -> Manifest | None:
+        return self._objects.get((resource, name))
+
     def create(self, resource: Resource, manifest: Mapping[str, Any]) -> None:
         name = manifest["metadata"]["name"]
         with self._write(f"create {resource.kind} {name}"):
@@ -243,7 +248,8 @@ class World(SimulatedWorld):
 
     def repair(self, resource: Resource, manifest: Mapping[str, Any]) -> None:
         name = manifest["metadata"]["name"]
-        with self._write(f"{'repair' if (resource, name) in self._objects else 'create'} {resource.kind} {name}"):
+        what = f"{'repair' if (resource, name) in self._objects else 'create'} {resource.kind} {name}"
+        with self._write("" if name.endswith(CHECKPOINT) else what):
             self._refuse_others(resource, manifest)
             self._objects[(resource, name)] = copy.deepcopy(dict(manifest))
 
@@ -269,7 +275,7 @@ class World(SimulatedWorld):
             self._objects[(DEPLOYMENTS, deployment)]["metadata"].setdefault("annotations", {})[annotation] = value
 
     def delete(self, resource: Resource, namespace: str, name: str) -> None:
-        with self._write(f"delete {resource.kind} {name}"):
+        with self._write("" if name.endswith(CHECKPOINT) else f"delete {resource.kind} {name}"):
             if resource == DEPLOYMENTS and self.split and self.split.weight(name) > 0:
                 raise AssertionError(f"{name} is deleted while it has {self.split.weight(name)}% of the traffic")
             self._objects.pop((resource, name), None)

@@ -87,7 +87,7 @@ def measured(collector: MetricsCollector, spec: ModelDeploymentSpec, until: int,
 
 def seen(found: Measured) -> tuple[object, ...]:
     """All that a verdict is made of."""
-    test, measurements = found
+    test, measurements, _ = found
     return (
         measurements,
         test.increments,

@@ -158,7 +158,7 @@ def test_the_first_failure_of_a_series_that_is_born_with_it_is_counted(
         buckets("born", "a", 180, 190),
         buckets("born", "b", 4, 10),
     )
-    test, measurements = measurements_of("born", since, end)
+    test, measurements, _ = measurements_of("born", since, end)
 
     assert measurements.exposed == Counts(10, 3)
     assert measurements.reference == Durations((0.5, math.inf), (90, 100))

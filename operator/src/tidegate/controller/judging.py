@@ -44,6 +44,7 @@ class RolloutJudge:
     collector: MetricsCollector
     pool: Pool = field(default_factory=AtOnce)
     _last: dict[tuple[str, str], Judged] = field(default_factory=dict)
+    _checkpoints: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def judge(self, observation: Observation) -> Observation | None:
         """The same observation with its `verdict` and `share`; None while nothing can be said yet.
@@ -64,6 +65,8 @@ class RolloutJudge:
             return replace(observation, verdict=cannot_see(MetricsGap(Reason.METRICS_UNAVAILABLE, str(error))))
         if measured is None or measured.rollout != _identity(observation):
             return self._said_last(observation)
+        if isinstance(measured.measured, Measured) and measured.measured.checkpoint:
+            self._checkpoints[key] = measured.measured.checkpoint
         judged = replace(observation, verdict=self._verdict(observation, measured), share=measured.share)
         if rollout is not None:
             criteria = criteria_for(observation.spec, rollout)
@@ -74,6 +77,11 @@ class RolloutJudge:
         """Drops what is kept of a ModelDeployment that has no rollout any more."""
         self.collector.forget(namespace, name)
         self._last.pop((namespace, name), None)
+        self._checkpoints.pop((namespace, name), None)
+
+    def checkpoint(self, namespace: str, name: str) -> str | None:
+        """The evidence as it is to be kept, where that is due; handed out once."""
+        return self._checkpoints.pop((namespace, name), None)
 
     def _said_last(self, observation: Observation) -> Observation | None:
         last, rollout = self._last.get((observation.namespace, observation.name)), observation.recorded.rollout

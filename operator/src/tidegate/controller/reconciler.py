@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from tidegate.controller.act import act
+from tidegate.controller.checkpoints import Checkpoints
 from tidegate.controller.clock import ClockWatch
 from tidegate.controller.hints import Hints
 from tidegate.controller.judging import RolloutJudge
@@ -24,6 +25,7 @@ from tidegate.model.decision import Decision, Event
 from tidegate.model.observation import Observation
 from tidegate.model.reasons import ConditionType, Phase, Reason
 from tidegate.model.status import Condition, Status
+from tidegate.resources.ownership import Owner
 from tidegate.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -53,6 +55,11 @@ class Reconciler:
     clock: ClockWatch = field(default_factory=ClockWatch)
     specs: ReadableSpecs = field(default_factory=ReadableSpecs)
     hints: Hints = field(default_factory=Hints)
+
+    @property
+    def checkpoints(self) -> Checkpoints:
+        """What is kept of rollouts in the cluster."""
+        return Checkpoints(self.cluster)
 
     def reconcile(self, namespace: str, name: str, now: datetime) -> timedelta | None:
         """One pass; gives back when to reconcile again, or None to wait for an event.
@@ -115,6 +122,7 @@ class Reconciler:
         self.restorations.note(judged, decision)
         self.on_decision(judged, decision)
         self._hint(manifest, judged)
+        self._keep(manifest, decision)
         return self._requeue_after(key, decision, now)
 
     def _note_clock(self, key: tuple[str, str], jump: timedelta, decision: Decision, now: datetime) -> None:
@@ -136,6 +144,15 @@ class Reconciler:
         seen = observe(self.cluster, self.settings, {**manifest, "spec": part}, now)
         rollout = seen.recorded.rollout
         return None if rollout is None or seen.recorded.stable is None else replace(seen, desired=rollout.candidate)
+
+    def _keep(self, manifest: Manifest, decision: Decision) -> None:
+        """Writes down how far the evidence goes, and drops what is kept of rollouts that have ended."""
+        metadata, rollout = manifest["metadata"], decision.status.rollout
+        owner = Owner(metadata["namespace"], metadata["name"], metadata["uid"])
+        evidence = self.judge.checkpoint(owner.namespace, owner.name)
+        if rollout and evidence:
+            self.checkpoints.keep(owner, rollout.candidate, evidence)
+        self.checkpoints.drop(owner, rollout.candidate if rollout else None)
 
     def _requeue_after(self, key: tuple[str, str], decision: Decision, now: datetime) -> timedelta | None:
         next_try = self.refusals.next_try(key)

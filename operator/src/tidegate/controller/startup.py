@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import kopf
 
+from tidegate.controller.checkpoints import Checkpoints
 from tidegate.controller.handlers import RESYNC_SECONDS, Parts, register, resync
 from tidegate.controller.judging import RolloutJudge
 from tidegate.controller.observe import WATCHED
@@ -25,6 +26,7 @@ from tidegate.metrics.collector import MetricsCollector
 from tidegate.metrics.providers.prometheus import PrometheusMetrics
 from tidegate.metrics.providers.prometheus_auth import PrometheusAccess
 from tidegate.metrics.query_pool import QueryPool
+from tidegate.model.traffic import Arms
 from tidegate.settings import Settings
 
 THREADS_FOR_COUNTERS, THREADS_FOR_QUERIES = 4, 2
@@ -81,7 +83,7 @@ def build(settings: Settings) -> Parts:
         operator_metrics.export_age(informer.kind.resource.kind, informer.namespace or "", informer.silent_seconds)
     access = PrometheusAccess.of(settings.prometheus_secret)
     prometheus = PrometheusMetrics(settings.prometheus_url, access, settings.prometheus_queries)
-    judge = _judge(prometheus, lambda ns, name: workqueue.enqueue(ns, name))
+    judge = _judge(prometheus, lambda ns, name: workqueue.enqueue(ns, name), Checkpoints(cluster).evidence)
     reconciler = Reconciler(cluster, judge, settings, operator_metrics.observe_decision, operator_metrics.forget)
     workqueue = WorkQueue(
         reconciler.reconcile,
@@ -91,12 +93,15 @@ def build(settings: Settings) -> Parts:
     return Parts(settings, cluster, workqueue, leader_election, operator_metrics)
 
 
-def _judge(prometheus: PrometheusMetrics, answered: Callable[[str, str], None]) -> RolloutJudge:
+def _judge(
+    prometheus: PrometheusMetrics, answered: Callable[[str, str], None], kept: Callable[[Arms], str | None]
+) -> RolloutJudge:
     """Counters and the users' own queries wait on threads of their own, and one that hangs isn't asked on and on."""
     collector = MetricsCollector(
         CircuitBreaker(prometheus),
         for_queries=CircuitBreaker(prometheus),
         queries=QueryPool(THREADS_FOR_QUERIES, answered),
+        kept=kept,
     )
     return RolloutJudge(collector, QueryPool(THREADS_FOR_COUNTERS, answered))
 

@@ -1,4 +1,4 @@
-"""What the operator reads of a cluster and writes to it. Reads come from watches, never from the API server."""
+"""What the operator reads of a cluster and writes to it. Reads come from watches; `stored` alone asks."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -77,6 +77,9 @@ class Cluster(Protocol):
 
     def confirm(self, namespace: str, name: str, uid: str) -> None:
         """Asks whether a ModelDeployment is still there. Raises ObjectGone if it isn't, or is another by now."""
+
+    def stored(self, resource: Resource, namespace: str, name: str) -> Manifest | None:
+        """An object as the API server has it, for what no watch keeps. Raises ClusterUnavailable."""
 
     def create(self, resource: Resource, manifest: Mapping[str, Any]) -> None:
         """Creates an object unless our own is there. Raises NameTaken or PredecessorRemains where it is another's."""
@@ -205,6 +208,9 @@ class KubernetesCluster:
         if found is not None and found["metadata"]["uid"] == uid and not is_deleting(found):
             return
         raise self._gone(namespace, name, found)
+
+    def stored(self, resource: Resource, namespace: str, name: str) -> Manifest | None:
+        return self._api.get(resource, namespace, name)
 
     def create(self, resource: Resource, manifest: Mapping[str, Any]) -> None:
         self._must_lead(resource, manifest["metadata"]["namespace"], manifest["metadata"]["name"])

@@ -8,7 +8,7 @@ import logging
 import math
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -30,6 +30,8 @@ from tidegate.metrics.accumulate import (
     share_of,
 )
 from tidegate.metrics.baseline import Baseline
+from tidegate.metrics.checkpoint import MALFORMED, from_text, reread_details, reread_traffic, to_text
+from tidegate.metrics.fold import Fold
 from tidegate.metrics.lateness import LATEST, points_known, too_old
 from tidegate.metrics.preflight import baseline_of, slower_scrape, stable_now
 from tidegate.metrics.provider import STALE, MetricsProvider, Readings, Selection, Sources
@@ -54,6 +56,8 @@ from tidegate.model.units import format_duration, format_instant
 
 POINTS_AT_ONCE, BLOCKS_AT_ONCE = 240, 20
 """Of one answer: what is behind is read in parts, so that memory doesn't depend on how far."""
+WRITTEN_EVERY = timedelta(seconds=30)
+"""What came since is read again after a restart."""
 PARTS_OF_A_LOOK = 10
 """Answers of one source that are folded before the verdict is told; the rest comes with the next look."""
 NONSENSE = (ValueError, LookupError, TypeError, ArithmeticError, AttributeError)
@@ -84,41 +88,30 @@ class Measured(NamedTuple):
 
     test: SequentialTest
     measurements: Measurements
-
-
-@dataclass
-class _Fold:
-    """All that is kept of one rollout. Without a `baseline` the test is a provisional one."""
-
-    identity: tuple[str, datetime]
-    test: SequentialTest
-    counted_by: str = ""
-    """Who counts its traffic."""
-    baseline: Baseline | None = None
-    traffic: TrafficFold = field(default_factory=TrafficFold)
-    details: DetailsFold = field(default_factory=DetailsFold)
-    since: tuple[TrafficFold, DetailsFold] = field(default_factory=lambda: (TrafficFold(), DetailsFold()))
-    """Where its evidence begins: at the candidate's first request, or where the analysis was edited."""
-    traffic_doubt: MetricsGap | None = None
-    details_doubt: MetricsGap | None = None
-    """Why what was read last can't be believed."""
-    behind: timedelta = timedelta()
-    """How much more of the details is read, as not everybody who answers is equally far."""
-    differed: tuple[datetime, MetricsGap] | None = None
-    """When two who answered last had seen different processes."""
+    checkpoint: str | None = None
+    """To be kept for an operator that is restarted, once in a while; it is given back to `MetricsCollector`."""
 
 
 class MetricsCollector:
     """Turns sources' counters into evidence. Safe to use from several threads, one for each ModelDeployment."""
 
     def __init__(
-        self, provider: MetricsProvider, *, for_queries: MetricsProvider | None = None, queries: Pool | None = None
+        self,
+        provider: MetricsProvider,
+        *,
+        for_queries: MetricsProvider | None = None,
+        queries: Pool | None = None,
+        kept: Callable[[Arms], str | None] = lambda arms: None,
     ) -> None:
-        """`for_queries` answers the user's own queries, which wait in a pool of their own."""
+        """`for_queries` answers the user's own queries, which wait in a pool of their own.
+
+        `kept` gives the last checkpoint of a rollout; it is asked at its first look.
+        """
+        self._kept = kept
         self._for_queries = for_queries or provider
         self._queries = queries or AtOnce()
         self._registry = SourceRegistry(provider)
-        self._folds: dict[tuple[str, str], _Fold] = {}
+        self._folds: dict[tuple[str, str], Fold] = {}
         self._lock = threading.Lock()
 
     def forget(self, namespace: str, name: str) -> None:
@@ -150,7 +143,7 @@ class MetricsCollector:
             before=fold.baseline.before if fold.baseline else Counts(),
             missing=missing,
         )
-        return Measured(fold.test, measurements)
+        return Measured(fold.test, measurements, _checkpoint(fold, look))
 
     def exposed(self, namespace: str, name: str) -> Counts:
         """What the candidate has answered, as far as it has been collected. Nobody is asked."""
@@ -192,13 +185,14 @@ class MetricsCollector:
     def _sources(self, spec: ModelDeploymentSpec) -> Sources:
         return self._registry.sources(spec.router, spec.analysis.requests_from)
 
-    def _fold_of(self, look: Look, sources: Sources) -> _Fold:
-        identity = (look.rollout.candidate, look.rollout.started_at)
-        with self._lock:
-            fold = self._folds.get((look.arms.namespace, look.arms.name))
-            if fold is None or fold.identity != identity:
-                test = SequentialTest(_parameters(look, sources, None))
-                fold = self._folds[look.arms.namespace, look.arms.name] = _Fold(identity, test)
+    def _fold_of(self, look: Look, sources: Sources) -> Fold:
+        key, identity = (look.arms.namespace, look.arms.name), (look.rollout.candidate, look.rollout.started_at)
+        fold = self._folds.get(key)
+        if fold is None or fold.identity != identity:
+            fold = _resumed(self._kept(look.arms), look)
+            fold = fold or Fold(identity, SequentialTest(_parameters(look, sources, None)))
+            with self._lock:
+                self._folds[key] = fold
         _follow_edits(fold, look, sources)
         return fold
 
@@ -256,7 +250,28 @@ def _joined(traffic: Increment, details: Increment | None) -> Increment:
     return replace(details, stable=stable, candidate=candidate)
 
 
-def _follow_edits(fold: _Fold, look: Look, sources: Sources) -> None:
+def _resumed(kept: str | None, look: Look) -> Fold | None:
+    """The fold as it was written down; None where there is none, or none of this rollout."""
+    if kept is None:
+        return None
+    try:
+        return from_text(kept, look.arms, look.rollout)
+    except MALFORMED as error:
+        log.warning("%s/%s: its checkpoint makes no sense: %r", look.arms.namespace, look.arms.name, error)
+        return None
+
+
+def _checkpoint(fold: Fold, look: Look) -> str | None:
+    """The fold as text, where it wasn't written for a while."""
+    if fold.written_at is None or fold.written_at > look.until:
+        fold.written_at = look.until
+    if look.until - fold.written_at < WRITTEN_EVERY:
+        return None
+    fold.written_at = look.until
+    return to_text(fold, look.arms, look.rollout)
+
+
+def _follow_edits(fold: Fold, look: Look, sources: Sources) -> None:
     """What an edit of `analysis` in a rollout means: times only go forward, and what was shown worse stays so.
 
     Evidence is kept where its test is the same afterwards; otherwise it is gathered anew from here on.
@@ -273,6 +288,7 @@ def _follow_edits(fold: _Fold, look: Look, sources: Sources) -> None:
         fold.test.parameters = parameters
     elif fold.test.rejected_at is None:
         fold.baseline, fold.since = None, (fold.traffic, fold.details)
+        fold.since_to_reread = fold.traffic_to_reread or fold.details_to_reread
         fold.test = SequentialTest(_parameters(look, sources, None))
 
 
@@ -288,7 +304,7 @@ def _provisional(analysis: Analysis) -> Baseline:
     return Baseline(NO_DURATIONS, Overdispersion(analysis.overdispersion or LARGEST), Counts())
 
 
-def _missing(fold: _Fold, look: Look, sources: Sources) -> Iterator[MetricsGap | None]:
+def _missing(fold: Fold, look: Look, sources: Sources) -> Iterator[MetricsGap | None]:
     """Folds what each source tells, the traffic first; gives back what each can't."""
     yield _unseen(lambda: _take_traffic(fold, look, sources))
     if fold.test.rejected_at:
@@ -310,16 +326,21 @@ def _unseen(read: Callable[[], MetricsGap | None]) -> MetricsGap | None:
         return MetricsGap(Reason.METRICS_UNAVAILABLE, f"an answer of Prometheus makes no sense: {error!r}")
 
 
-def _learn(fold: _Fold, look: Look, sources: Sources) -> MetricsGap | None:
+def _learn(fold: Fold, look: Look, sources: Sources) -> MetricsGap | None:
     """Learns from stable, and begins anew with a test that rests on it."""
     fold.baseline = baseline_of(sources, look.arms, look.criteria.analysis, look.rollout.shifts[0].at)
     fold.test = SequentialTest(_parameters(look, sources, fold.baseline))
     fold.traffic, fold.details = fold.since
+    if fold.since_to_reread:
+        fold.traffic_to_reread = fold.details_to_reread = True
+        fold.since_to_reread = False
     return _take_traffic(fold, look, sources)
 
 
-def _take_traffic(fold: _Fold, look: Look, sources: Sources) -> MetricsGap | None:
+def _take_traffic(fold: Fold, look: Look, sources: Sources) -> MetricsGap | None:
     """Folds the points that are new, up to what one look may read."""
+    if fold.traffic_to_reread:
+        _reread_traffic(fold, look, sources)
     comparison, parts = _comparison(fold, look), 0
     for segment in look.segments:
         for first, read in _points_of(sources, comparison, segment, fold.traffic.at):
@@ -339,8 +360,10 @@ def _take_traffic(fold: _Fold, look: Look, sources: Sources) -> MetricsGap | Non
     return fold.traffic_doubt
 
 
-def _take_details(fold: _Fold, look: Look, sources: Sources) -> MetricsGap | None:
+def _take_details(fold: Fold, look: Look, sources: Sources) -> MetricsGap | None:
     """The same for the details."""
+    if fold.details_to_reread:
+        _reread_details(fold, look, sources)
     comparison, parts = _comparison(fold, look), 0
     for segment in look.segments:
         for first, read in _new_blocks_of(fold, sources, comparison, segment):
@@ -354,7 +377,30 @@ def _take_details(fold: _Fold, look: Look, sources: Sources) -> MetricsGap | Non
     return _histograms_differ() if fold.details.histograms_differ else fold.details_doubt
 
 
-def _comparison(fold: _Fold, look: Look) -> Comparison:
+def _reread_traffic(fold: Fold, look: Look, sources: Sources) -> None:
+    """What had been counted where the operator before was last."""
+    everybody = Selection(look.arms.namespace, look.arms.name)
+    fold.traffic, answer = reread_traffic(
+        fold.traffic, look.arms, lambda start, step, count: sources.traffic.readings(everybody, start, step, count)
+    )
+    fold.traffic_to_reread = False
+    if answer and answer.doubt:
+        fold.traffic_doubt = answer.doubt
+
+
+def _reread_details(fold: Fold, look: Look, sources: Sources) -> None:
+    arms = look.arms
+    looks_back = _at_most(look.segments[0].blocks)
+    both = Selection(arms.namespace, arms.name, (arms.stable, arms.candidate), looks_back=looks_back)
+    fold.details, answer = reread_details(
+        fold.details, look.arms, lambda start, step, count: sources.detail_readings(both, start, step, count)
+    )
+    fold.details_to_reread = False
+    if answer and answer.doubt:
+        fold.details_doubt = answer.doubt
+
+
+def _comparison(fold: Fold, look: Look) -> Comparison:
     return Comparison(look.arms, look.rollout.shifts[0].at, fold.test.parameters.reference)
 
 
@@ -377,7 +423,7 @@ def _blocks_of(
 
 
 def _new_blocks_of(
-    fold: _Fold, sources: Sources, comparison: Comparison, segment: Segment
+    fold: Fold, sources: Sources, comparison: Comparison, segment: Segment
 ) -> Iterator[tuple[int, Readings]]:
     """The same, but what has been read isn't read again: thousands of series, each at many times.
 
@@ -407,7 +453,7 @@ def _at_most(blocks: Segment) -> timedelta:
     return min(STALE, blocks.step + LATEST)
 
 
-def _since_last(fold: _Fold, at: datetime, most: timedelta) -> timedelta:
+def _since_last(fold: Fold, at: datetime, most: timedelta) -> timedelta:
     """How far back the last sample of each process is that was taken: how far it fell is told by that one."""
     if fold.details.last is None:
         return most
@@ -426,7 +472,7 @@ def _doubt(readings: Readings, who: str, look: Look) -> MetricsGap | None:
     return readings.doubt or too_old(readings, who, look.propagation_delay, look.until)
 
 
-def _compare(fold: _Fold, readings: Readings, at: datetime, who: str) -> None:
+def _compare(fold: Fold, readings: Readings, at: datetime, who: str) -> None:
     """Notes where whoever answers now doesn't know what whoever answered before knew."""
     if not readings.doubt and (gap := replicas_differ(fold.traffic.latest, readings.samples[0], at, who)):
         fold.differed = at, gap

@@ -28,6 +28,8 @@ API_KEYS_FOLDER = "/var/run/tidegate/api-keys"
 SERVER_UID = 10001
 PIN_KEY = "sha256"
 FILES_PIN_KEY = "files_sha256"
+EVIDENCE_KEY = "evidence"
+"""In a checkpoint: what has been shown of a candidate."""
 FETCH = "fetch"
 SERVE = "server"
 
@@ -36,6 +38,11 @@ def labels(name: str, revision: str | None = None) -> dict[str, str]:
     """Labels of what belongs to a ModelDeployment, and to one revision of it."""
     common = {MANAGED_BY: "tidegate", "app.kubernetes.io/name": "model-server", MODEL_DEPLOYMENT: name}
     return common if revision is None else {**common, REVISION: revision}
+
+
+def checkpoint_name(revision: str) -> str:
+    """The ConfigMap that keeps the evidence about a candidate."""
+    return f"{revision}-checkpoint"
 
 
 def pod_selector(name: str, revision: str) -> dict[str, str]:

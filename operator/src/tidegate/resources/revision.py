@@ -7,6 +7,7 @@ from typing import Any
 from tidegate.model.reasons import Reason
 from tidegate.model.revision import PodFailure, RevisionState, Snapshot
 from tidegate.resources.names import (
+    EVIDENCE_KEY,
     FILES_PIN_KEY,
     GROUP,
     GRPC_PORT,
@@ -16,6 +17,7 @@ from tidegate.resources.names import (
     PORT_NAME,
     SERVER_PORT,
     VERSION,
+    checkpoint_name,
     labels,
     pod_selector,
 )
@@ -78,6 +80,12 @@ def pin_manifest(namespace: str, name: str, uid: str, revision: str, sha256: str
         "immutable": True,
         "data": {PIN_KEY: sha256, **({FILES_PIN_KEY: files} if files else {})},
     }
+
+
+def checkpoint_manifest(namespace: str, name: str, uid: str, revision: str, evidence: str) -> Manifest:
+    """What a restarted operator goes on from; of the candidate `revision`."""
+    metadata = {**metadata_of(namespace, name, uid, revision), "name": checkpoint_name(revision)}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {EVIDENCE_KEY: evidence}}
 
 
 def deployment_manifest(
@@ -155,10 +163,13 @@ class ServiceState:
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """What is kept of the ConfigMap that holds a revision's pods to their digests."""
+    """What is kept of a ConfigMap: the one that holds a revision's pods to their digests, or a checkpoint."""
 
     revision: str | None
+    """The revision that it pins; None where it pins none."""
     deleting: bool
+    judged: str | None = None
+    """The candidate whose checkpoint it is."""
 
 
 def parse_record(manifest: Manifest) -> RevisionRecord:
@@ -188,7 +199,9 @@ def parse_service(manifest: Manifest) -> ServiceState:
 
 def parse_pin(manifest: Manifest) -> Pin:
     """Which revision a ConfigMap is for; its digests are the pods' business."""
-    return Pin(revision_by_name(manifest), is_deleting(manifest))
+    revision = revision_of(manifest)
+    is_checkpoint = revision is not None and manifest["metadata"]["name"] == checkpoint_name(revision)
+    return Pin(revision_by_name(manifest), is_deleting(manifest), revision if is_checkpoint else None)
 
 
 def _scaled_by(managed_fields: Sequence[Mapping[str, Any]]) -> str | None:
