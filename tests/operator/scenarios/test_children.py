@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from tests.operator.disturbed import Disturbed
 from tests.operator.kstatus import compute
 from tests.operator.world import Behaviour, World
-from tidegate.errors import ClusterUnavailable, WriteRefused
+from tidegate.errors import WriteRefused
 from tidegate.kube.api import (
     CONFIG_MAPS,
     CONTROLLER_REVISIONS,
@@ -33,7 +34,7 @@ QUOTA = (
 KINDS = (CONTROLLER_REVISIONS, SERVICES, DEPLOYMENTS, MODEL_ROUTES, CONFIG_MAPS)
 
 
-class Refusing(World):
+class Refusing(Disturbed):
     """Its API server refuses writes of some kinds."""
 
     refused: tuple[Resource, ...] = ()
@@ -50,14 +51,6 @@ class Refusing(World):
     def apply(self, resource: Resource, manifest: Mapping[str, Any], version: str) -> None:
         self._refuse(resource)
         super().apply(resource, manifest, version)
-
-    def run(self, seconds: float) -> None:
-        """As the work queue has it: a pass that fails is repeated a little later."""
-        for _ in range(int(seconds)):
-            try:
-                super().run(1)
-            except ClusterUnavailable:
-                self.pass_time(None)
 
     def _refuse(self, resource: Resource) -> None:
         if resource in self.refused:

@@ -6,11 +6,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from time import monotonic
 
+from tidegate.decide.sound_clock import TOLERANCE
+from tidegate.kube.informer import Key
 from tidegate.model.status import Status
-
-LEAST = timedelta(seconds=10)
-"""Clocks are corrected by less all the time."""
-Key = tuple[str, str]
 
 
 @dataclass
@@ -31,7 +29,7 @@ class ClockWatch:
             before = self._offsets.setdefault(key, offset)
         jumped = timedelta(seconds=round(offset - before))
         early = min(timedelta(), now - _latest(recorded, now))
-        return next((each for each in (jumped, early) if abs(each) >= LEAST), timedelta())
+        return next((each for each in (jumped, early) if abs(each) >= TOLERANCE), timedelta())
 
     def note(self, key: Key, now: datetime) -> None:
         """What is recorded of the object goes by the clock as it is now."""

@@ -80,12 +80,8 @@ class Reconciler:
 
     def _forget(self, namespace: str, name: str) -> None:
         self.judge.forget(namespace, name)
-        self.rivals.forget((namespace, name))
-        self.refusals.forget(namespace, name)
-        self.restorations.forget((namespace, name))
-        self.clock.forget((namespace, name))
-        self.specs.forget(namespace, name)
-        self.hints.forget((namespace, name))
+        for kept in (self.rivals, self.refusals, self.restorations, self.clock, self.specs, self.hints):
+            kept.forget((namespace, name))
         self.on_deletion(namespace, name)
 
     def _reconcile(self, manifest: Manifest, now: datetime) -> timedelta | None:

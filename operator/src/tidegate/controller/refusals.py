@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from tidegate.errors import ClusterUnavailable, NameTaken, PredecessorRemains, WriteRefused
+from tidegate.kube.informer import Key
 from tidegate.model.reasons import Reason, StatusMessage
 
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=2), timedelta(minutes=1)
@@ -19,8 +20,6 @@ TOLD_AFTER = 2
 
 log = logging.getLogger(__name__)
 
-Key = tuple[str, str]
-"""Namespace and name of a ModelDeployment."""
 Write = tuple[str, str]
 """What is written: the kind of the action, and what it is about."""
 
@@ -94,9 +93,9 @@ class Refusals:
         """When the next write is to be tried again; None where none was refused."""
         return min((refused.again_at for refused in self._refused(key).values()), default=None)
 
-    def forget(self, namespace: str, name: str) -> None:
+    def forget(self, key: Key) -> None:
         """Drops what is kept of a ModelDeployment that is gone."""
-        self._of.pop((namespace, name), None)
+        self._of.pop(key, None)
 
     def _refused(self, key: Key) -> dict[Write, _Refused]:
         writes = self._of.get(key)

@@ -5,9 +5,9 @@ from typing import Any
 
 from tidegate.errors import InvalidSpec
 from tidegate.kube.api import Manifest
+from tidegate.kube.informer import Key
 from tidegate.model.spec import ModelDeploymentSpec
 
-Key = tuple[str, str]
 Spec = Mapping[str, Any]
 
 
@@ -28,9 +28,9 @@ class ReadableSpecs:
         uid, spec = self._last.get((metadata["namespace"], metadata["name"]), ("", None))
         return spec if uid == metadata["uid"] else None
 
-    def forget(self, namespace: str, name: str) -> None:
+    def forget(self, key: Key) -> None:
         """Of an object that there is no more."""
-        self._last.pop((namespace, name), None)
+        self._last.pop(key, None)
 
 
 def readable_part(spec: Spec) -> Spec | None:

@@ -61,14 +61,14 @@ def _since(seen: Observation, transition: Transition, before: Since, rollout: Ro
     paused, unseen = seen.spec.paused, seen.verdict.answer is Answer.CANNOT_SEE
     told = transition.stalled or transition.reconciling
     ready = seen.state(rollout.candidate).ready
+    serves_all = rollout.granted == 100 and ready >= full_size(seen.spec, rollout)
     missing = ready < (transition.candidate_replicas or 0)
-    weight = rollout.shifts[-1].weight if rollout.shifts else 0
     return Since(
         paused=kept(before.paused, is_so=paused),
         unseen=kept(before.unseen, is_so=unseen),
         pods=kept(None if _has_grown(seen, rollout, ready) else before.pods, is_so=missing and not paused),
         routers=kept(before.routers, is_so=told is not None and told.reason in ROUTERS and not paused),
-        steady=kept(before.steady, is_so=weight == 100 and ready >= full_size(seen.spec, rollout) and not unseen),
+        steady=kept(before.steady, is_so=serves_all and not unseen),
     )
 
 

@@ -32,8 +32,7 @@ def granted(recorded: Status) -> TrafficSplit | None:
     rollout = recorded.rollout
     if rollout is None:
         return TrafficSplit.only(recorded.stable)
-    weight = rollout.shifts[-1].weight if rollout.shifts else 0
-    return TrafficSplit.between(recorded.stable, rollout.candidate, weight)
+    return TrafficSplit.between(recorded.stable, rollout.candidate, rollout.granted)
 
 
 def is_restoration(seen: Observation, split: TrafficSplit | None) -> bool:

@@ -12,7 +12,7 @@ from tidegate.model.observation import Observation
 from tidegate.model.status import Rollout, Shift, Since, Status
 
 TOLERANCE = timedelta(seconds=10)
-"""By so much the clocks of two operators may differ."""
+"""By so much the clocks of two operators may differ, and one clock is corrected all the time."""
 
 
 def with_sound_clock(seen: Observation) -> Observation:
