@@ -125,17 +125,12 @@ def find_revision(
     Of several that mean the same, the first of `preferred`, else the newest. A name is 32 bits of a digest: one that
     another revision has got by chance is never taken for it.
     """
-    wanted = _meaning(spec.model, spec.server)
-    same = {
-        state.name
-        for state in known.values()
-        if state.snapshot and _meaning(state.snapshot.model, state.snapshot.server) == wanted
-    }
     for each in (*preferred, revision_name(name, spec)):
-        if each in same:
+        if each is not None and each in known and _means(known[each].snapshot, spec):
             return each
+    same = [state for state in known.values() if _means(state.snapshot, spec)]
     if same:
-        return max(same, key=lambda each: known[each].number)
+        return max(same, key=lambda state: state.number).name
     names = (revision_name(name, spec, taken) for taken in count())
     return next(each for each in names if each not in known or known[each].snapshot is None)
 
@@ -194,6 +189,15 @@ def _identity(model: Model, server: Server) -> dict[str, Any]:
             **_used(threads=server.threads, batching=_batching(server.batching), apiKeysSecret=server.api_keys_secret),
         },
     }
+
+
+def _means(snapshot: Snapshot | None, spec: ModelDeploymentSpec) -> bool:
+    """Whether a snapshot is what a spec asks for. Mostly they are alike, letter by letter, and nothing is reckoned."""
+    if snapshot is None:
+        return False
+    if (snapshot.model, snapshot.server) == (spec.model, spec.server):
+        return True
+    return _meaning(snapshot.model, snapshot.server) == _meaning(spec.model, spec.server)
 
 
 def _meaning(model: Model, server: Server) -> tuple[object, ...]:
