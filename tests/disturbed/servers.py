@@ -15,6 +15,8 @@ from urllib.parse import unquote_plus
 
 from typing_extensions import override
 
+from tidegate_demo.files import running
+
 FORWARD_SECONDS = 20.0
 HEADERS = ("Content-Type", "Content-Encoding", "X-Prometheus-Remote-Write-Version")
 
@@ -47,13 +49,8 @@ def listening(address: str, handle: Handle, tls: ssl.SSLContext | None = None) -
         server.block_on_close = False  # a call that hangs on purpose mustn't keep the trial
         if tls is not None:
             server.socket = tls.wrap_socket(server.socket, server_side=True)
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield f"{address}:{server.server_address[1]}"
-        finally:
-            server.shutdown()
-            thread.join()
+        with running(server) as served_at:
+            yield served_at
 
 
 def _handler(handle: Handle) -> type[BaseHTTPRequestHandler]:

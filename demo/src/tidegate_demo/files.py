@@ -17,14 +17,21 @@ USUAL_PORT = 8480
 @contextmanager
 def serving(files: Mapping[str, Path], address: str, port: int = USUAL_PORT) -> Iterator[str]:
     """Yields `address:port` while the files are served, each under its name."""
-    with _server(files, address, port) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield f"{address}:{server.server_address[1]}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with _server(files, address, port) as server, running(server) as served_at:
+        yield served_at
+
+
+@contextmanager
+def running(server: ThreadingHTTPServer) -> Iterator[str]:
+    """Yields the server's `address:port` while it answers."""
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        address, port = server.server_address[:2]
+        yield f"{address!s}:{port}"
+    finally:
+        server.shutdown()
+        thread.join()
 
 
 def _server(files: Mapping[str, Path], address: str, port: int) -> ThreadingHTTPServer:
