@@ -10,7 +10,8 @@ TidegateError
 ├── ObjectChanged         somebody wrote an object since it was observed; the next pass, at once, observes it anew
 ├── LeadershipLost        another operator leads, or may: nothing more is written by this one
 ├── ObjectGone            the ModelDeployment was deleted; there is nothing left to do for it
-└── MetricsUnavailable    Prometheus did not answer; the rollout holds
+├── MetricsUnavailable    Prometheus did not answer; the rollout holds
+└── NotEvidence           a router's answer that can't be trusted; it is counted and told, and nothing is judged by it
 """
 
 
@@ -67,3 +68,7 @@ class ObjectGone(TidegateError):
 
 class MetricsUnavailable(TidegateError):
     """Prometheus gave no usable answer; the message says at which address and why."""
+
+
+class NotEvidence(TidegateError):
+    """What came in a router's name isn't signed, isn't the answer to what was asked, or makes no sense; says which."""
