@@ -1,5 +1,6 @@
 """What a router says of itself is read back, and malformed Leases are named."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -26,6 +27,12 @@ def test_a_report_is_read_back(applied: dict[str, int]) -> None:
     assert lease["metadata"]["ownerReferences"] == [
         {"apiVersion": "v1", "kind": "Pod", "name": "tidegate-router-x", "uid": "uid-1"}
     ]
+
+
+def test_a_router_says_where_it_is_asked_for_its_counters() -> None:
+    lease = report_manifest(replace(ROUTER, address="10.0.0.7:9903"), {}, AT)
+
+    assert read_report(lease) == RouterReport("tidegate-router-x", {}, "10.0.0.7:9903")
 
 
 @pytest.mark.parametrize("text", ["", "7", "{", '{"": "x"}', "[1]"])

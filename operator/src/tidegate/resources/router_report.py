@@ -17,6 +17,7 @@ from tidegate.resources.revision import Manifest
 ROUTER = f"{GROUP}/router"
 """A label: the Service that the router stands behind."""
 APPLIED = f"{GROUP}/applied-versions"
+ADDRESS = f"{GROUP}/samples-address"
 EVERY_NAMESPACE = ""
 LIFETIME_SECONDS = 30
 """A router that hasn't renewed its Lease for so long is gone: nobody waits for it."""
@@ -30,14 +31,20 @@ class RouterIdentity:
     pod: str
     uid: str
     service: str
+    address: str = ""
+    """Where it tells its counters to the operator, as host:port; empty where it tells them to nobody."""
 
 
 @dataclass(frozen=True)
 class RouterReport:
-    """`applied`: the version up to which its Envoy has all routes, by the namespace that is followed, or ''."""
+    """`applied`: the version up to which its Envoy has all routes, by the namespace that is followed, or ''.
+
+    `address` is where it is asked for its counters, as host:port; empty for a router that can't be asked.
+    """
 
     name: str
     applied: Mapping[str, int]
+    address: str = ""
 
     def has(self, namespace: str, version: str) -> bool:
         """Whether it works with a route of that version, or with a later one."""
@@ -55,7 +62,10 @@ def report_manifest(router: RouterIdentity, applied: Mapping[str, int], now: dat
             "name": router.pod,
             "namespace": router.namespace,
             "labels": {ROUTER: router.service},
-            "annotations": {APPLIED: json.dumps(dict(applied), sort_keys=True)},
+            "annotations": {
+                APPLIED: json.dumps(dict(applied), sort_keys=True),
+                **({ADDRESS: router.address} if router.address else {}),
+            },
             **({"ownerReferences": [owner]} if router.uid else {}),
         },
         "spec": {
@@ -70,8 +80,10 @@ def read_report(lease: Mapping[str, Any]) -> RouterReport:
     """Parses a router's Lease. Raises MalformedObject."""
     metadata = lease["metadata"]
     try:
-        applied = json.loads((metadata.get("annotations") or {}).get(APPLIED, "{}"))
-        return RouterReport(metadata["name"], {str(where): int(version) for where, version in applied.items()})
+        annotations = metadata.get("annotations") or {}
+        applied = json.loads(annotations.get(APPLIED, "{}"))
+        versions = {str(where): int(version) for where, version in applied.items()}
+        return RouterReport(metadata["name"], versions, annotations.get(ADDRESS, ""))
     except (ValueError, TypeError, AttributeError) as error:
         raise MalformedObject(f"metadata.annotations: {APPLIED} is unreadable: {error}") from error
 

@@ -52,6 +52,7 @@ class AgentSettings:
     def from_env(cls, environ: Mapping[str, str]) -> "AgentSettings":
         """Raises ValueError when a number isn't one."""
         listed = environ.get("TIDEGATE_NAMESPACES", "")
+        port = int(environ.get("TIDEGATE_AGENT_HEALTH_PORT", "9903"))
         return cls(
             xds_directory=Path(environ.get("TIDEGATE_XDS_DIR", RouterSettings.xds_directory)),
             namespaces=tuple(sorted({name.strip() for name in listed.split(",")} - {""})) or (None,),
@@ -60,11 +61,17 @@ class AgentSettings:
                 pod=environ.get("TIDEGATE_POD_NAME") or socket.gethostname(),
                 uid=environ.get("TIDEGATE_POD_UID", ""),
                 service=environ.get("TIDEGATE_ROUTER_NAME", "tidegate-router"),
+                address=_address(environ.get("TIDEGATE_POD_IP", ""), port),
             ),
             admin_port=int(environ.get("TIDEGATE_ADMIN_PORT", RouterSettings.admin_port)),
-            health_port=int(environ.get("TIDEGATE_AGENT_HEALTH_PORT", "9903")),
+            health_port=port,
             watched_limit=int(environ.get("TIDEGATE_WATCHED_REVISIONS", "36")),
         )
+
+
+def _address(ip: str, port: int) -> str:
+    """Where the operator asks for counters; empty where nobody has said which address the pod has."""
+    return ip and (f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}")
 
 
 class Agent:
