@@ -60,6 +60,11 @@ def query(**fields: str) -> dict[str, str]:
         ),
         pytest.param({"strategy": {}}, "spec.strategy must have exactly one of canary and blueGreen", id="no strategy"),
         pytest.param(
+            {"analysis": {"source": "Routers", "requestsFrom": "Servers"}},
+            "spec.analysis.source can be Routers only where requestsFrom is Router",
+            id="model servers read directly",
+        ),
+        pytest.param(
             canary(50, 25), "the weights of spec.strategy.canary.steps must ascend", id="weights that descend"
         ),
         pytest.param(canary(25, 25), "the weights of spec.strategy.canary.steps must ascend", id="weights twice"),

@@ -101,6 +101,11 @@ def test_invalid_is(spec_schema: Mapping[str, Any], change: Mapping[str, Any], m
         ModelDeploymentSpec.parse(raw)
 
 
+def test_servers_are_not_read_directly(a_spec: ASpec) -> None:
+    with pytest.raises(InvalidSpec, match="source is Routers, but spec.analysis.requestsFrom is Servers"):
+        a_spec(analysis={"source": "Routers", "requestsFrom": "Servers"})
+
+
 def test_a_field_that_an_older_crd_lacks_has_its_default(spec_schema: Mapping[str, Any]) -> None:
     raw = with_defaults(spec_schema, {"model": {"uri": "http://models/1"}})
     whole = ModelDeploymentSpec.parse(raw)

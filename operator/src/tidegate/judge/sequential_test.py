@@ -19,7 +19,7 @@ from tidegate.judge.load import is_busier, is_idler
 from tidegate.judge.metric import Ceiling, Errors, LatencyMetric, Metric, Remedy, metrics_for
 from tidegate.model.evidence import BY_CHANCE, NO_DURATIONS, Counts, Durations, Increment, Load, Overdispersion
 from tidegate.model.reasons import Policy
-from tidegate.model.spec import Analysis
+from tidegate.model.spec import Analysis, CounterSource
 
 AT_ONCE = 10.0
 """This many times the needed evidence rolls back on one increment; less has to be seen on two."""
@@ -57,6 +57,7 @@ class SequentialTestParameters:
             false_promotion=0.0,
             queries=(),
             requests_from="",
+            source=CounterSource.AUTO,
             on_inconclusive=Policy.HOLD,
             on_metrics_unavailable=Policy.HOLD,
             deadline=timedelta(),

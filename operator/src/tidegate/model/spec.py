@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from enum import StrEnum
 from typing import Any, ClassVar
 
 from tidegate.errors import InvalidSpec
@@ -199,6 +200,15 @@ class OwnQuery:
     """Hold or Rollback."""
 
 
+class CounterSource(StrEnum):
+    """Where the routers' counters are read."""
+
+    AUTO = "Auto"
+    """Directly where Tidegate's own router tells them, from Prometheus where it doesn't."""
+    ROUTERS = "Routers"
+    PROMETHEUS = "Prometheus"
+
+
 @dataclass(frozen=True)
 class Analysis:
     """How the judge looks. `false_rollback` is the α and `false_promotion` the β of its two bounds."""
@@ -219,6 +229,8 @@ class Analysis:
     deadline: timedelta
     bake: timedelta = timedelta(minutes=1)
     """How long the candidate, which has all the traffic, must be seen to do well before the old revision goes."""
+    source: CounterSource = CounterSource.AUTO
+    """Where the routers' counters are read."""
 
 
 @dataclass(frozen=True)
@@ -336,7 +348,18 @@ def _analysis(raw: Mapping[str, Any]) -> Analysis:
         on_metrics_unavailable=Policy(raw["onMetricsUnavailable"]),
         deadline=parse_duration(raw["deadline"]),
         bake=parse_duration(raw.get("bake", "1m")),
+        source=_source(raw),
     )
+
+
+def _source(raw: Mapping[str, Any]) -> CounterSource:
+    source = CounterSource(raw["source"])
+    if source is CounterSource.ROUTERS and raw["requestsFrom"] != "Router":
+        raise InvalidSpec(
+            f"spec.analysis.source is Routers, but spec.analysis.requestsFrom is {raw['requestsFrom']}: the model "
+            "servers aren't read directly; set requestsFrom to Router, or source to Auto"
+        )
+    return source
 
 
 def _drift(raw: Mapping[str, str]) -> PredictionDrift:

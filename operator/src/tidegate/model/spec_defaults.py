@@ -41,6 +41,7 @@ COMMON: Mapping[str, Any] = {
         "predictions": {"drift": "5%", "onDrift": "Hold", "scoreDrift": "25%"},
         "queries": [],
         "requestsFrom": "Router",
+        "source": "Auto",
     },
 }
 BLUE_GREEN: Mapping[str, Any] = {"blueGreen": {"keepOld": "5m", "verifyFor": "30s"}}
