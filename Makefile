@@ -79,8 +79,8 @@ bench-load: setup ## Equal models on busy deployments: false rollbacks; ARGS="--
 	@$(BIN)/python -m benchmarks.load $(ARGS)
 
 .PHONY: bench-releases
-bench-releases: setup ## Bad and good releases on a real cluster, with the clock running; ARGS="--only slow" for a part
-	@$(BIN)/python -m benchmarks.releases $(ARGS)
+bench-releases: setup ## Bad and good releases on a real cluster, timed; BASELINE=COMMIT, SCRAPE=2,5,30, ARGS="--only slow"
+	@$(BIN)/python -m benchmarks.releases $(if $(BASELINE),--baseline $(BASELINE)) $(if $(SCRAPE),--scrape $(SCRAPE)) $(ARGS)
 
 .PHONY: findings
 findings: ## What surprised about real libraries, run anew; a table of what still holds

@@ -1,6 +1,7 @@
 """Measures on a real cluster how fast bad releases are taken back, and that a release as good as stable stays.
 
-Brings the demo's one-node cluster up if it isn't, and takes it down again. All of it takes about an hour.
+Brings the demo's one-node cluster up if it isn't, and takes it down again. All of it takes some three hours; twice as
+long beside a baseline, whose releases take turns with this code's.
 """
 
 import argparse
@@ -8,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from benchmarks.baseline import fetched
 from benchmarks.command import (
     MISSED,
     SUCCEEDED,
@@ -20,8 +22,8 @@ from benchmarks.command import (
 from benchmarks.machine import described
 from benchmarks.releases.goals import judge
 from benchmarks.releases.report import report
-from benchmarks.releases.scenarios import Kind, Scenario, planned
-from benchmarks.releases.suite import run
+from benchmarks.releases.scenarios import Kind, planned
+from benchmarks.releases.suite import Plan, run
 from benchmarks.report_page import DOCS, ReportSection
 
 SECTION = ReportSection("releases", DOCS / "judge-benchmark.md")
@@ -34,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _measure(options: argparse.Namespace) -> Report:
-    everything = run(_scenarios(options), keep_cluster=options.keep_cluster)
+    everything = run(_plan(options))
     goals = judge(everything)
     scenarios = [asdict(measured) for measured in everything]
     return Report(
@@ -44,23 +46,53 @@ def _measure(options: argparse.Namespace) -> Report:
     )
 
 
-def _scenarios(options: argparse.Namespace) -> tuple[Scenario, ...]:
-    return planned(options.only, options.scrape, failures=options.releases, slows=options.slow, equals=options.equal)
+def _plan(options: argparse.Namespace) -> Plan:
+    releases = {
+        Kind.FAILING: options.releases,
+        Kind.UNSEEN: options.unseen,
+        Kind.BUSY: options.busy,
+        Kind.SLOW: options.slow,
+        Kind.EQUAL: options.equal,
+    }
+    baseline = fetched(options.baseline) if options.baseline else None
+    return Plan(
+        scenarios=planned(options.only, options.scrape, releases),
+        baseline=baseline,
+        baseline_releases=options.baseline_releases or max(releases.values()),
+        size=options.turn,
+        minutes=options.minutes,
+        at_once=options.at_once,
+        keep_cluster=options.keep_cluster,
+        go_on=options.go_on,
+    )
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.releases", description=__doc__)
-    parser.add_argument("--releases", type=positive, default=10, metavar="N", help="of the failing candidate (10)")
-    parser.add_argument("--slow", type=positive, default=5, metavar="N", help="releases of the slow candidate (5)")
-    parser.add_argument("--equal", type=positive, default=10, metavar="N", help="releases of the equal candidate (10)")
+    for kind, what, usual in (
+        ("releases", "of the failing candidate, at each scrape interval", 10),
+        ("unseen", "of the failing one while Prometheus is away", 10),
+        ("busy", "of the failing one under 1,000 requests a second", 5),
+        ("slow", "of the slow candidate", 10),
+        ("equal", "of the equal candidate", 20),
+    ):
+        parser.add_argument(f"--{kind}", type=positive, default=usual, metavar="N", help=f"{what} ({usual})")
     add_choice(parser, "--only", tuple(Kind), "KINDS")
     parser.add_argument(
         "--scrape",
         type=_scrapes,
-        default=(2, 5),
-        help="seconds between scrapes (2,5); the shortest for all but failing",
+        default=(2, 5, 30),
+        help="seconds between scrapes (2,5,30); equal candidates have the shortest, all others the longest",
     )
-    parser.add_argument("--keep-cluster", action="store_true", help="leave the cluster up, with the shortest scrape")
+    parser.add_argument("--baseline", default="", metavar="COMMIT", help="also measure the code of this commit")
+    parser.add_argument("--baseline-releases", type=positive, metavar="N", help="of each kind at most, with that code")
+    parser.add_argument("--turn", type=positive, default=5, metavar="N", help="releases before the code changes (5)")
+    parser.add_argument("--at-once", type=positive, default=1, metavar="N", help="kinds of candidates at a time (1)")
+    parser.add_argument(
+        "--minutes", type=positive, default=480, metavar="N", help="after which nothing new begins (480)"
+    )
+    parser.add_argument("--go-on", action="store_true", help="add to what the last run found")
+    parser.add_argument("--keep-cluster", action="store_true", help="leave the cluster up, as the last release had it")
     add_output_options(parser, SECTION)
     return parser.parse_args(arguments)
 

@@ -6,7 +6,8 @@ Every wait has a deadline. A release that doesn't end in its time is a result, a
 import json
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -14,8 +15,9 @@ from benchmarks.errors import ScenarioAborted
 from benchmarks.progress import Progress
 from benchmarks.releases.models import Model
 from benchmarks.releases.results import Ending
-from benchmarks.releases.scenarios import NAME, PROMOTED, ROLLED_BACK, Scenario, manifest
+from benchmarks.releases.scenarios import NAME, PROMOTED, ROLLED_BACK, Kind, Scenario, manifest
 from tidegate_demo.chapters import describe
+from tidegate_demo.cluster import prometheus
 from tidegate_demo.kubectl import KubectlError
 from tidegate_demo.records import Request
 from tidegate_demo.seen import Seen
@@ -28,6 +30,7 @@ WARM_UP_SECONDS = 30.0
 SETTLE_SECONDS = 120.0
 REST_SECONDS = 10.0
 """Between releases, so that pods that end don't disturb the next one."""
+PROMETHEUS_SECONDS = 60
 KUBECTL_FAILED = (KubectlError, subprocess.TimeoutExpired)
 
 
@@ -116,13 +119,37 @@ class ReleaseDriver:
         """`on_release` is called when a release's requests have been answered. Raises ScenarioAborted."""
         self._wait(load, WARM_UP_SECONDS, "warming up under load")
         for number in range(1, self.scenario.releases + 1):
-            self.progress.step(f"{self.scenario.title}: release {number} of {self.scenario.releases}")
-            ending = self._release(load, number)
+            self.progress.step(f"{self.scenario.full_title}: release {number} of {self.scenario.releases}")
+            with self._prometheus():
+                ending = self._release(load, number)
             self.log.endings.append(ending)
             if ending.outcome == PROMOTED and self.scenario.outcome == ROLLED_BACK:
                 raise ScenarioAborted(f"release {number} was promoted: there is no good model left to go back to")
             self._back_to_stable(load)
             on_release(number)
+
+    @contextmanager
+    def _prometheus(self) -> Iterator[None]:
+        """Where the scenario says so, there is none inside, and afterwards an empty one."""
+        if self.scenario.kind is not Kind.UNSEEN:
+            yield
+            return
+        self._scale_prometheus(0)
+        try:
+            yield
+        finally:
+            self._scale_prometheus(1)
+
+    def _scale_prometheus(self, replicas: int) -> None:
+        there, what = ("--namespace", prometheus.NAMESPACE), f"deployment/{prometheus.NAME}"
+        self.kubectl.run(*there, "scale", what, f"--replicas={replicas}")
+        if replicas:
+            self.kubectl.run(*there, "rollout", "status", what, f"--timeout={PROMETHEUS_SECONDS}s")
+        else:
+            pods = f"app.kubernetes.io/name={prometheus.NAME}"
+            self.kubectl.run(
+                *there, "wait", "--for=delete", "pod", "--selector", pods, f"--timeout={PROMETHEUS_SECONDS}s"
+            )
 
     def _is_live(self, generation: int) -> bool:
         seen = self.observer.seen

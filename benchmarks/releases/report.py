@@ -21,9 +21,14 @@ def report(everything: Sequence[Measured], machine: str) -> str:
 
 
 def goals(judged: Sequence[Goal]) -> str:
-    """Each promise, and whether it was kept."""
-    lines = [[goal.scenario, goal.words, goal.seen, "met" if goal.met else MISSED] for goal in judged]
-    return table([["candidate", "goal", "seen", ""], *lines])
+    """Each promise, what the commit before shows beside it, and whether it was kept."""
+    compared = any(goal.before for goal in judged)
+    before, head = ([goal.before or UNKNOWN for goal in judged], ["before"]) if compared else ([], [])
+    lines = [
+        [goal.scenario, goal.words, goal.seen, *before[at : at + 1], "met" if goal.met else MISSED]
+        for at, goal in enumerate(judged)
+    ]
+    return table([["candidate", "goal", "seen", *head, ""], *lines], labels=4)
 
 
 def line(measured: Measured, release: Release) -> str:
@@ -33,15 +38,17 @@ def line(measured: Measured, release: Release) -> str:
 
 
 def _section(measured: Measured) -> str:
-    parts = [f"### {measured.scenario.title}", _about(measured.scenario), _table(measured), _summary(measured)]
+    parts = [f"### {measured.scenario.full_title}", _about(measured.scenario), _table(measured), _summary(measured)]
     return "\n\n".join(part for part in (*parts, _notes(measured)) if part)
 
 
 def _about(scenario: Scenario) -> str:
     weights = " % and ".join(map(str, scenario.weights))
-    begun = f"{scenario.releases} releases under 100 requests a second, by {weights} % of them. "
+    begun = f"{scenario.releases} releases under {scenario.rate:,} requests a second, by {weights} % of them. "
     match scenario.kind:
-        case Kind.FAILING:
+        case Kind.UNSEEN:
+            return f"{begun}As failing; Prometheus is away from before each release until its end."
+        case Kind.FAILING | Kind.BUSY:
             return f"{begun}The candidate fails on {scenario.failing_share:.0%} of the requests, stable on none."
         case Kind.SLOW:
             return f"{begun}The candidate takes 100 ms of a core longer for each answer; no limit is set by hand."
@@ -63,7 +70,7 @@ def _table(measured: Measured) -> str:
 def _columns(kind: Kind) -> Columns:
     all_sent: Columns = {"all requests": lambda each: f"{each.sent:,}", "lost": _lost}
     match kind:
-        case Kind.FAILING:
+        case Kind.FAILING | Kind.UNSEEN | Kind.BUSY:
             return {
                 "first to last bad answer": lambda each: _seconds(each.first_to_last_bad),
                 "first bad answer to zero traffic": lambda each: _seconds(each.first_bad_to_zero_traffic),
@@ -96,7 +103,7 @@ def _summary(measured: Measured) -> str:
     right = [release for release in releases if is_as_promised(measured, release)]
     lines = []
     match measured.scenario.kind:
-        case Kind.FAILING:
+        case Kind.FAILING | Kind.UNSEEN | Kind.BUSY:
             lines.append(_spread("First to last bad answer", [each.first_to_last_bad for each in right], " s"))
             lines.append(_spread("Users who saw a bad answer", [each.bad for each in releases], ""))
         case Kind.SLOW:

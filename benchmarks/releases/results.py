@@ -1,16 +1,18 @@
-"""What the clients met, told from their own records. Pure.
+"""What the clients met, told from their own records. Pure, but for keeping it.
 
 A request is lost when no model is to blame: it got no answer, another model's answer, or an error where its model has
 an answer.
 """
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from statistics import median
-from typing import assert_never
+from typing import Any, assert_never
 
-from benchmarks.releases.scenarios import PROMOTED, Scenario
+from benchmarks.releases.scenarios import PROMOTED, Kind, Scenario
 from tidegate_demo.records import Answers, Outcome, Request, exposure, outcome
 
 
@@ -70,6 +72,46 @@ class Measured:
     def lost(self) -> int:
         """Requests that the machinery owes an answer."""
         return sum(self.lost_because.values())
+
+
+def merged(parts: Iterable[Measured]) -> tuple[Measured, ...]:
+    """The parts of each scenario as one, its releases counted through; in the order in which the scenarios began."""
+    found: dict[Scenario, Measured] = {}
+    for part in parts:
+        scenario = replace(part.scenario, releases=0)
+        found[scenario] = _joined(found[scenario], part) if scenario in found else part
+    return tuple(found.values())
+
+
+def save_results(path: Path, found: Sequence[Measured]) -> None:
+    """For `load_results`."""
+    path.write_text(json.dumps([asdict(measured) for measured in found]))
+
+
+def load_results(path: Path) -> list[Measured]:
+    """What was saved; nothing where nothing was, or by another version of this."""
+    try:
+        return [_read(each) for each in json.loads(path.read_text())]
+    except (OSError, ValueError, TypeError, KeyError):
+        return []
+
+
+def _read(document: Mapping[str, Any]) -> Measured:
+    given = document["scenario"]
+    lists = {"kind": Kind(given["kind"]), "weights": tuple(given["weights"]), "candidates": tuple(given["candidates"])}
+    releases = tuple(Release(**release) for release in document["releases"])
+    return Measured(**{**document, "scenario": Scenario(**{**given, **lists}), "releases": releases})
+
+
+def _joined(one: Measured, other: Measured) -> Measured:
+    releases = enumerate((*one.releases, *other.releases), start=1)
+    return Measured(
+        replace(one.scenario, releases=one.scenario.releases + other.scenario.releases),
+        tuple(replace(release, number=number) for number, release in releases),
+        one.sent + other.sent,
+        dict(Counter(one.lost_because) + Counter(other.lost_because)),
+        "; ".join(filter(None, (one.trouble, other.trouble))),
+    )
 
 
 def measured(

@@ -2,19 +2,22 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from urllib.parse import urlsplit
 
+from benchmarks.baseline import Baseline
 from benchmarks.errors import BenchmarkError, ScenarioAborted
 from benchmarks.progress import Progress
 from benchmarks.releases import report
 from benchmarks.releases.models import FAILING, Models, prepare
 from benchmarks.releases.payloads import Payloads, draw_payloads
 from benchmarks.releases.release_driver import KUBECTL_FAILED, ReleaseDriver, ReleaseLog, longest_seconds
-from benchmarks.releases.results import Measured, measured
-from benchmarks.releases.scenarios import NAME, Scenario, namespace_manifest
+from benchmarks.releases.results import Measured, load_results, measured, merged, save_results
+from benchmarks.releases.scenarios import NAME, Scenario, blocks, namespace_manifest, together
 from benchmarks.releases.testbed import Testbed, demo_folder, folder, testbed_running
 from tidegate_demo import files, load, place
 from tidegate_demo.cluster.errors import ClusterError
@@ -23,7 +26,6 @@ from tidegate_demo.load import RunningLoad
 from tidegate_demo.traffic import Orders
 from tidegate_demo.watch import Sight
 
-RATE = 100.0
 GONE_SECONDS = 100
 
 
@@ -38,17 +40,46 @@ class Environment:
     progress: Progress
 
 
-def run(scenarios: Sequence[Scenario], *, keep_cluster: bool) -> tuple[Measured, ...]:
+@dataclass(frozen=True)
+class Plan:
+    """What is measured: scenarios, the baseline to take turns with, and how.
+
+    `size` releases make a turn; `minutes` after the start no turn begins any more; `at_once` scenarios of one turn run
+    at the same time; `keep_cluster` leaves it up.
+    """
+
+    scenarios: Sequence[Scenario]
+    baseline: Baseline | None
+    baseline_releases: int
+    size: int
+    minutes: float
+    at_once: int
+    keep_cluster: bool
+    go_on: bool
+    """Whether what was measured before is kept, and this comes on top."""
+
+    @property
+    def turns(self) -> list[tuple[Scenario, ...]]:
+        """What is measured one after the other; what is in one turn may be measured at once."""
+        commit = self.baseline.commit if self.baseline else ""
+        parts = [
+            part for scenario in self.scenarios for part in blocks(scenario, commit, self.baseline_releases, self.size)
+        ]
+        return together(parts, self.at_once)
+
+
+def run(plan: Plan) -> tuple[Measured, ...]:
     """Takes about an hour. Raises BenchmarkError when nothing can be measured at all."""
-    progress = Progress(planned=sum(scenario.releases for scenario in scenarios))
+    turns = plan.turns
+    progress = Progress(planned=sum(scenario.releases for turn in turns for scenario in turn))
     progress.note("preparing the models")
     models = prepare(demo_folder(), folder(), progress.note)
     offered = {model.path.name: model.path for model in models.by_name.values()}
-    with testbed_running(progress, keep=keep_cluster) as testbed:
+    with testbed_running(progress, plan.baseline, keep=plan.keep_cluster) as testbed:
         try:
             with files.serving(offered, place.host_address(testbed.cluster)) as address:
                 environment = Environment(testbed, models, address, folder(), progress)
-                return tuple(_measure_all(environment, scenarios))
+                return merged(_measure_all(environment, turns, plan))
         except ClusterError as error:
             raise BenchmarkError(str(error)) from error
 
@@ -60,20 +91,28 @@ def so_far(scenario: Scenario, log: ReleaseLog, payloads: Payloads, models: Mode
     return measured(scenario, log.endings, log.requests, answers, trouble)
 
 
-def _measure_all(environment: Environment, scenarios: Sequence[Scenario]) -> Iterator[Measured]:
-    scrape, nothing_yet = 0, True
-    for scenario in scenarios:
+def _measure_all(environment: Environment, turns: Sequence[Sequence[Scenario]], plan: Plan) -> list[Measured]:
+    """Each turn's results are written down at once, so that an early end loses nothing."""
+    place_of_results = environment.folder / "results.json"
+    found = load_results(place_of_results) if plan.go_on else []
+    began, installed = monotonic(), None
+    for turn in turns:
+        if found and monotonic() - began > plan.minutes * 60:
+            environment.progress.note(f"{plan.minutes:g} minutes are over: the rest isn't measured")
+            break
         try:
-            if scenario.scrape != scrape:
-                environment.testbed.scrape_every(scenario.scrape, environment.progress)
-                scrape = scenario.scrape
+            if installed != (wanted := (turn[0].code, turn[0].scrape)):
+                environment.testbed.set_up(*wanted, environment.progress)
+                installed = wanted
         except BenchmarkError as error:
-            if nothing_yet:
+            if not found:
                 raise
-            yield Measured(scenario, (), 0, {}, str(error))
+            found += [Measured(scenario, (), 0, {}, str(error)) for scenario in turn]
         else:
-            yield _measure(environment, scenario)
-            nothing_yet = False
+            with ThreadPoolExecutor(len(turn)) as pool:
+                found += pool.map(lambda scenario: _measure(environment, scenario), turn)
+        save_results(place_of_results, found)
+    return found
 
 
 def _measure(environment: Environment, scenario: Scenario) -> Measured:
@@ -84,7 +123,7 @@ def _measure(environment: Environment, scenario: Scenario) -> Measured:
         _run_scenario(environment, scenario, payloads, log)
     except (ScenarioAborted, ClusterError, *KUBECTL_FAILED) as error:
         trouble = str(error)
-        environment.progress.note(f"{scenario.title} ended early: {trouble}")
+        environment.progress.note(f"{scenario.full_title} ended early: {trouble}")
     return so_far(scenario, log, payloads, environment.models, trouble)
 
 
@@ -98,7 +137,7 @@ def _run_scenario(environment: Environment, scenario: Scenario, payloads: Payloa
     with _fresh_namespace(kubectl, scenario, progress), Sight(kubectl, scenario.namespace, NAME) as observer:
         by_name = environment.models.by_name
         driver = ReleaseDriver(scenario, by_name, environment.files, kubectl, observer, progress, log)
-        progress.note(f"{scenario.title}: {scenario.stable} goes live in {scenario.namespace}")
+        progress.note(f"{scenario.full_title}: {scenario.stable} goes live in {scenario.namespace}")
         driver.go_live()
         with _loaded(environment, scenario, payloads) as load:
             log.requests = load.requests
@@ -137,7 +176,7 @@ def _loaded(environment: Environment, scenario: Scenario, payloads: Payloads) ->
         path="/predict",
         images_file=str(images),
         records_file=str(environment.folder / f"{scenario.namespace}-requests.jsonl"),
-        rate=RATE,
+        rate=float(scenario.rate),
         max_seconds=longest_seconds(scenario),
     )
     running = load.start(orders)

@@ -70,7 +70,11 @@ def build_of(images: Mapping[str, str]) -> str:
 
 
 def install_chart(
-    cluster: DemoCluster, prometheus: str, build: str = "", settings: Mapping[str, object] = NO_SETTINGS
+    cluster: DemoCluster,
+    prometheus: str,
+    build: str = "",
+    settings: Mapping[str, object] = NO_SETTINGS,
+    chart: Path = CHART,
 ) -> None:
     """Installs or upgrades the chart; returns when operator and router are ready. Raises ClusterError.
 
@@ -82,7 +86,7 @@ def install_chart(
         _output(
             str(obtain(HELM)),
             *("--kubeconfig", str(cluster.kubeconfig), *context),
-            *("upgrade", "--install", RELEASE, str(CHART)),
+            *("upgrade", "--install", RELEASE, str(chart)),
             *("--namespace", RELEASE_NAMESPACE, "--create-namespace", "--wait", "--timeout", "3m"),
             *("--values", "-", *further),
             given=json.dumps(chart_values(cluster.image_prefix, prometheus, build)),

@@ -13,7 +13,7 @@ GONE = Release(
     seconds=21.0,
     observed=7.5,
     requests=80,
-    bad=14,
+    bad=6,
     first_to_last_bad=6.5,
     first_bad_to_zero_traffic=6.8,
     first_to_last_answer=7.2,
@@ -30,7 +30,7 @@ def of(scenario: Scenario, *releases: Release, lost: int = 0, trouble: str = "")
     return Measured(scenario, numbered, 12_000, {"reset": lost} if lost else {}, trouble)
 
 
-def of_failing(*seconds: float, scrape: int = 2, users: int = 14) -> Measured:
+def of_failing(*seconds: float, scrape: int = 2, users: int = 6) -> Measured:
     releases = (replace(GONE, first_to_last_bad=value, bad=users) for value in seconds)
     return of(failing(scrape, len(seconds)), *releases)
 
@@ -38,6 +38,10 @@ def of_failing(*seconds: float, scrape: int = 2, users: int = 14) -> Measured:
 def of_slow(*seconds: float) -> Measured:
     releases = (replace(GONE, reason="LatencyWorse", first_to_last_answer=value) for value in seconds)
     return of(slow(2, len(seconds)), *releases)
+
+
+def before(measured: Measured) -> Measured:
+    return replace(measured, scenario=replace(measured.scenario, code="abc1234"))
 
 
 def of_equal(*releases: Release) -> Measured:

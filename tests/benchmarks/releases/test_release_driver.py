@@ -12,7 +12,7 @@ from benchmarks.errors import ScenarioAborted
 from benchmarks.progress import Progress
 from benchmarks.releases.models import FAILING, GOOD, TWIN_A, TWIN_B, Model
 from benchmarks.releases.release_driver import ReleaseDriver, ReleaseLog
-from benchmarks.releases.scenarios import PROMOTED, ROLLED_BACK, Scenario, equal, failing
+from benchmarks.releases.scenarios import PROMOTED, ROLLED_BACK, Scenario, equal, failing, unseen
 from tests.benchmarks.releases.records import good
 from tidegate_demo.kubectl import KubectlError
 from tidegate_demo.records import Request
@@ -35,6 +35,7 @@ class FakeCluster:
     stable: int = -1
     rollout: tuple[int, float] | None = None
     history: tuple[Ended, ...] = ()
+    prometheus: list[tuple[float, str]] = field(default_factory=list)
 
     def unix_time(self) -> float:
         return self.now
@@ -60,6 +61,9 @@ class FakeCluster:
         return ""
 
     def run(self, *arguments: str) -> str:
+        if "monitoring" in arguments:
+            self.prometheus.append((self.now, arguments[2]))
+            return ""
         if "deployments" in arguments:
             return "deployment/stable\n" + ("deployment/candidate\n" if self._rollout() else "")
         return str(self._generation)
@@ -164,6 +168,15 @@ def test_a_bad_model_that_is_promoted_ends_the_scenario() -> None:
     cluster = FakeCluster({1: PROMOTED})
     with pytest.raises(ScenarioAborted, match="release 1 was promoted"):
         log_of(cluster, failing(2, 2))
+
+
+def test_prometheus_is_away_from_before_the_release_until_its_end() -> None:
+    cluster = FakeCluster({1: ROLLED_BACK})
+    (ending,) = log_of(cluster, unseen(30, 1)).endings
+    away, gone, back, ready = cluster.prometheus
+    assert [each[1] for each in (away, gone, back, ready)] == ["scale", "wait", "scale", "rollout"]
+    assert away[0] <= ending.began
+    assert back[0] >= ending.ended
 
 
 def test_without_a_load_nothing_is_measured() -> None:

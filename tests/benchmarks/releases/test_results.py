@@ -1,12 +1,24 @@
 """Seconds, users and losses, from made-up records of requests."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 
-from benchmarks.releases.results import Ending, loss, losses, measured, release_of
-from benchmarks.releases.scenarios import PROMOTED, ROLLED_BACK, equal, failing
+from benchmarks.releases.results import (
+    Ending,
+    Measured,
+    load_results,
+    loss,
+    losses,
+    measured,
+    merged,
+    release_of,
+    save_results,
+)
+from benchmarks.releases.scenarios import PROMOTED, ROLLED_BACK, equal, failing, slow
+from tests.benchmarks.releases.examples import GONE, STUCK, of
 from tests.benchmarks.releases.records import ANSWERS, NEW, OLD, bad, good
 from tidegate_demo.records import Request
 
@@ -111,3 +123,30 @@ def test_each_release_has_the_requests_up_to_the_next_and_the_scenario_has_all()
 
 def test_a_scenario_that_never_began_has_no_releases() -> None:
     assert measured(equal(2, 3), [], [], {}).releases == ()
+
+
+def test_the_parts_of_a_scenario_are_told_as_one() -> None:
+    first = of(failing(2, 2), GONE, GONE, lost=1)
+    second = of(failing(2, 1), STUCK, lost=2, trouble="the load has ended by itself")
+    assert merged([first, of(slow(2, 1), GONE), second]) == (
+        Measured(
+            failing(2, 3),
+            (GONE, replace(GONE, number=2), replace(STUCK, number=3)),
+            24_000,
+            {"reset": 3},
+            "the load has ended by itself",
+        ),
+        of(slow(2, 1), GONE),
+    )
+
+
+def test_results_are_read_back_as_they_were_saved(tmp_path: Path) -> None:
+    found = [of(failing(2, 2), GONE, STUCK), of(replace(slow(30, 1), code="abc1234"), GONE, lost=1)]
+    save_results(tmp_path / "results.json", found)
+    assert load_results(tmp_path / "results.json") == found
+
+
+@pytest.mark.parametrize("content", ["", "{", '[{"other": 1}]', "[1]"])
+def test_results_that_make_no_sense_are_none(tmp_path: Path, content: str) -> None:
+    (tmp_path / "results.json").write_text(content)
+    assert load_results(tmp_path / "results.json") == []

@@ -1,6 +1,7 @@
 """What is applied is what the promise is about, and each release is a revision of its own."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,20 @@ import pytest
 import yaml
 
 from benchmarks.releases.models import FAILING, GOOD, SLOW, TWIN_A, TWIN_B, Model
-from benchmarks.releases.scenarios import Kind, Scenario, equal, failing, manifest, planned, slow, spec
+from benchmarks.releases.scenarios import (
+    Kind,
+    Scenario,
+    blocks,
+    busy,
+    equal,
+    failing,
+    manifest,
+    planned,
+    slow,
+    spec,
+    together,
+    unseen,
+)
 from tidegate.model.revision import plan_digest, revision_name
 from tidegate.model.spec import Canary, ModelDeploymentSpec
 from tidegate.resources.crd_schema import with_defaults
@@ -69,10 +83,44 @@ def test_bad_releases_bring_the_same_bad_model_each_time() -> None:
     assert (slow(2, 1).stable, slow(2, 1).candidate(1)) == (GOOD, SLOW)
 
 
-def test_the_longest_scrape_comes_first_and_the_shortest_serves_all_kinds() -> None:
-    made = planned(tuple(Kind), (2, 5), failures=10, slows=5, equals=7)
-    assert made == (failing(5, 10), failing(2, 10), slow(2, 5), equal(2, 7))
+EACH = {Kind.FAILING: 10, Kind.UNSEEN: 4, Kind.BUSY: 3, Kind.SLOW: 5, Kind.EQUAL: 7}
+
+
+def test_the_longest_scrape_comes_first_and_equal_candidates_have_the_shortest() -> None:
+    made = planned(tuple(Kind), (2, 5), EACH)
+    assert made == (failing(5, 10), unseen(5, 4), busy(5, 3), slow(5, 5), failing(2, 10), equal(2, 7))
 
 
 def test_only_what_was_asked_for_is_planned() -> None:
-    assert planned((Kind.SLOW,), (2, 5), failures=10, slows=3, equals=10) == (slow(2, 3),)
+    assert planned((Kind.SLOW,), (2, 5), EACH) == (slow(5, 5),)
+
+
+def test_without_a_baseline_all_releases_are_in_one_turn() -> None:
+    assert blocks(failing(2, 10), "", 10, 5) == (failing(2, 10),)
+
+
+def test_both_codes_take_turns_and_the_second_of_a_turn_begins_the_next() -> None:
+    def before(releases: int) -> Scenario:
+        return replace(failing(2, releases), code="abc1234")
+
+    assert blocks(failing(2, 12), "abc1234", 7, 5) == (
+        *(failing(2, 5), before(5)),
+        *(before(2), failing(2, 5)),
+        failing(2, 2),
+    )
+
+
+def test_what_has_the_same_code_and_scrape_can_be_measured_at_once() -> None:
+    before = replace(slow(30, 5), code="abc1234")
+    parts = [failing(30, 5), before, unseen(30, 5), slow(30, 5), failing(30, 5), equal(2, 5)]
+    assert together(parts, 3) == [
+        (failing(30, 5), slow(30, 5)),
+        (before,),
+        (unseen(30, 5),),
+        (failing(30, 5),),
+        (equal(2, 5),),
+    ]
+
+
+def test_one_at_a_time_each_has_a_turn_of_its_own() -> None:
+    assert together([failing(30, 5), slow(30, 5)], 1) == [(failing(30, 5),), (slow(30, 5),)]

@@ -51,7 +51,7 @@ class Image:
     """An image, what it is made from, and where to build it.
 
     `inputs` are files and folders; their contents make the digest. `dockerfile` is the text of it. `prepare` fills an
-    empty folder with the build context; without it, the repository is the context.
+    empty folder with the build context; without it, `repository` is the context.
     """
 
     name: str
@@ -59,6 +59,7 @@ class Image:
     inputs: tuple[Path, ...]
     on_base: bool = True
     prepare: Prepare | None = None
+    repository: Path = REPOSITORY
 
     @property
     def short_name(self) -> str:
@@ -129,13 +130,13 @@ def linked_libraries(program: Path) -> tuple[Path, ...]:
     return tuple(Path(word) for word in words if word.startswith("/")) if done.returncode == 0 else ()
 
 
-def workspace_image(name: str, member: str) -> Image:
-    """One of our own images, from its Dockerfile in the repository."""
-    dockerfile = REPOSITORY / f"Dockerfile.{member}"
+def workspace_image(name: str, member: str, repository: Path = REPOSITORY) -> Image:
+    """One of our own images, from its Dockerfile in the repository, or in the files of another commit."""
+    dockerfile = repository / f"Dockerfile.{member}"
     if not dockerfile.exists():
         raise ClusterError(f"{dockerfile} is missing: the images are built from a checkout of the repository")
-    inputs = [REPOSITORY / name for name in WORKSPACE if (REPOSITORY / name).exists()]
-    return Image(name, dockerfile.read_text(), (*inputs, REPOSITORY / member / "src"))
+    inputs = [repository / name for name in WORKSPACE if (repository / name).exists()]
+    return Image(name, dockerfile.read_text(), (*inputs, repository / member / "src"), repository=repository)
 
 
 def node_images() -> tuple[Image, ...]:
@@ -196,7 +197,7 @@ def _build(image: Image, archive: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="tidegate-image-") as scratch:
         dockerfile = Path(scratch, "Dockerfile")
         dockerfile.write_text(image.dockerfile)
-        context = REPOSITORY
+        context = image.repository
         if image.prepare is not None:
             context = Path(scratch, "context")
             context.mkdir()
