@@ -1,4 +1,8 @@
-"""When the counters are read: a grid anchored at each shift of traffic, so that no increment spans two splits."""
+"""When the counters are read, and from when on a shift of traffic has settled in them: no increment spans two splits.
+
+Counters that are scraped are read on a grid anchored at each shift. Those of routers that are asked directly are read
+at any time, and of both arms by the same process at the same time: what is said of them is in seconds.
+"""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -9,6 +13,14 @@ from tidegate.model.status import Shift
 
 INGESTION_LAG = timedelta(seconds=1)
 """A scrape is stamped when it begins; by then Prometheus has stored it."""
+SETTLES = timedelta(seconds=1)
+"""After a shift, until each router has taken it and has answered what came before, where routers are asked directly."""
+WARM_UP = timedelta(seconds=2)
+"""The same of latency: the first requests over a connection, and of a process, pay for what later ones don't."""
+WARM_UP_REQUESTS = 10
+"""Requests of a candidate that are no news of its latency for the same reason, however long they take to come."""
+JUST_BEFORE = timedelta(seconds=2)
+"""A router that was asked last so long before a candidate's first traffic tells what stable did at about that time."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +57,11 @@ class Segment:
         first = 0 if done is None else max(0, (done - self.start) // self.step + 1)
         for index in range(first, self.points, most):
             yield index, min(most, self.points - index)
+
+
+def segment_at(grid: Sequence[Segment], at: datetime) -> Segment | None:
+    """The segment in which a time lies; None before the first shift."""
+    return next((segment for segment in reversed(grid) if segment.start <= at), None)
 
 
 def segments(

@@ -3,7 +3,8 @@
 Traffic counters are differenced at every point, as one scrape of a router has both arms. Detail counters are scraped
 from each pod at a time of its own, so a block shorter than a scrape interval would hold one arm's requests and not the
 other's: they are differenced once in a propagation delay. Each is a fold of its own: what one lacks, the other doesn't
-wait for.
+wait for. Routers that are asked directly tell requests, failures and latency of both arms at one time: their readings
+are differenced one by one, whenever they come.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from tidegate.judge.sampling import Segment
+from tidegate.judge.sampling import JUST_BEFORE, SETTLES, WARM_UP, WARM_UP_REQUESTS, Segment, segment_at
 from tidegate.metrics.increments import (
     ABANDONED,
     ANSWERED,
@@ -33,6 +34,9 @@ from tidegate.model.evidence import NO_DURATIONS, Counts, Durations, Increment, 
 from tidegate.model.traffic import Arms, Share
 from tidegate.resources.names import PREVIEW_SUFFIX
 
+READINGS_OF_A_SHARE = 8
+"""How many of a source's readings are kept to tell a share by: each has all counters."""
+
 
 class Reading(NamedTuple):
     """All counters at one instant."""
@@ -53,6 +57,13 @@ class Comparison:
     reference: Durations
 
 
+class ReadyPods(NamedTuple):
+    """What the cluster knows of both arms' pods where their own counters aren't read: how many, and the names."""
+
+    stable: int = 0
+    candidate: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class TrafficFold:
     """All that the next point of traffic needs to know of those before it. Its size doesn't grow with the rollout."""
@@ -67,6 +78,8 @@ class TrafficFold:
     """Requests and failures of the candidate, also around a shift, where nothing is judged."""
     has_gap: bool = False
     """Whether there were no counters of either arm at the latest point."""
+    bounds: tuple[float, ...] = ()
+    """The latency buckets of the first reading that had any, where latency comes with the traffic."""
 
     @property
     def latest(self) -> Sample:
@@ -118,6 +131,33 @@ def accumulate_details(
         empty = [_empty(segment, index) for index in judged]
         state, detailed = _fold_details(state, comparison, segment, Reading(segment.instant(end), sample))
         increments += empty if detailed is None else [*empty[:-1], detailed]
+    return state, tuple(increments)
+
+
+def accumulate_readings(
+    state: TrafficFold,
+    comparison: Comparison,
+    grid: Sequence[Segment],
+    readings: Sequence[Reading],
+    *,
+    span: timedelta,
+    pods: ReadyPods,
+) -> tuple[TrafficFold, tuple[Increment, ...]]:
+    """Folds what routers answered that were asked directly, each reading as of its own time: when they were asked.
+
+    None is older than what has been folded. Those from before the first shift give no increment, but the candidate's
+    first requests are counted from the last of them. `Counted.at` has to be by the operator's clock too, the time at
+    which that router was asked. `span` is how far back a share has to reach. Increments say since when they are.
+    """
+    increments: list[Increment] = []
+    for reading in readings:
+        before, state = state, _take_in(state, comparison, reading, span)
+        segment = segment_at(grid, reading.at)
+        if segment and before.last and state.last and not state.has_gap:
+            is_warm = before.last.at >= segment.start + WARM_UP and before.exposed.requests >= WARM_UP_REQUESTS
+            if increment := _between(before.last, state.last, comparison, segment, pods):
+                state, increment = _known_latency(state, comparison, increment, is_warm=is_warm)
+                increments.append(increment)
     return state, tuple(increments)
 
 
@@ -206,6 +246,61 @@ def _fold_traffic(
 def _split_since(comparison: Comparison, segment: Segment) -> float:
     """A counter that was last counted before that says nothing of the segment's split: its samples come late."""
     return NEVER if segment.start == comparison.began else segment.start.timestamp()
+
+
+def _take_in(state: TrafficFold, comparison: Comparison, reading: Reading, span: timedelta) -> TrafficFold:
+    """The state with one reading more."""
+    sample = never_back(state.latest, reading.sample)
+    state = replace(state, at=reading.at, recent=_reaching_back(state.recent, Reading(reading.at, sample), span))
+    arms = comparison.arms
+    counted = {key: value for key, value in sample.items() if key.revision in (arms.stable, arms.candidate)}
+    if not counted:
+        return replace(state, has_gap=True)
+    gained = counter_increases(state.last.sample, counted) if state.last else {}
+    exposed = state.exposed + counts_of(arms.candidate, gained).traffic
+    return replace(state, last=Reading(reading.at, counted), exposed=exposed, has_gap=False)
+
+
+def _between(
+    first: Reading, last: Reading, comparison: Comparison, segment: Segment, pods: ReadyPods
+) -> Increment | None:
+    """What was counted between two readings, if all of it is of the segment's split."""
+    since = _one_split_since(comparison, segment)
+    if first.at < since:
+        return None
+    gained = counter_increases(first.sample, last.sample, since.timestamp())
+    stable, candidate = (counts_of(arm, gained) for arm in (comparison.arms.stable, comparison.arms.candidate))
+    load = Load.of(segment.weight, pods.stable, len(pods.candidate))
+    named = dict.fromkeys(pods.candidate, Counts())
+    return Increment(last.at, stable, candidate, named, segment.concurrent, load, first.at)
+
+
+def _known_latency(
+    state: TrafficFold, comparison: Comparison, increment: Increment, *, is_warm: bool
+) -> tuple[TrafficFold, Increment]:
+    """The increment without latency that is no news yet, or can't be held against that of before: other buckets."""
+    arms = (increment.stable, increment.candidate)
+    bounds = comparison.reference.bounds or state.bounds or _first([arm.durations for arm in arms])
+    known = is_warm and all(arm.durations.bounds in ((), bounds) for arm in arms)
+    stable, candidate = (_told_by(arm, bounds if known else (), ()) for arm in arms)
+    return replace(state, bounds=bounds), replace(increment, stable=stable, candidate=candidate)
+
+
+def _one_split_since(comparison: Comparison, segment: Segment) -> datetime:
+    """From when on what is counted is of the segment's split. A new candidate had no requests before its first one."""
+    is_first = segment.start == comparison.began
+    return segment.start - JUST_BEFORE if is_first else segment.start + SETTLES
+
+
+def _reaching_back(recent: Sequence[Reading], reading: Reading, span: timedelta) -> tuple[Reading, ...]:
+    """The readings that a share needs: the newest, one that is a `span` older, and a few in between."""
+    spaced = recent if _is_apart(recent, span) else recent[:-1]
+    reaching = [each for each in spaced if each.at <= reading.at - span][-1:]
+    return (*reaching, *(each for each in spaced if each.at > reading.at - span), reading)
+
+
+def _is_apart(recent: Sequence[Reading], span: timedelta) -> bool:
+    return len(recent) < 2 or recent[-1].at - recent[-2].at >= span / READINGS_OF_A_SHARE
 
 
 def _empty(segment: Segment, index: int) -> Increment:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import NamedTuple
 
@@ -110,6 +110,13 @@ class Increment:
     concurrent: bool = True
     load: Load | None = None
     """None where it isn't known, or latency isn't part of the increment."""
+    since: datetime | None = None
+    """When it began, of a source that is read at any time; None of one that is read at points of a grid."""
+
+    @property
+    def lasted(self) -> timedelta | None:
+        """How long it is, as far as that is known."""
+        return None if self.since is None else self.until - self.since
 
 
 @dataclass(frozen=True)
