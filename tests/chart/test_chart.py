@@ -42,8 +42,10 @@ def test_with_the_defaults_these_objects_are_installed(render: Render) -> None:
         ("PodDisruptionBudget", "tidegate-router"),
         ("Role", "tidegate-heartbeat"),
         ("Role", "tidegate-leader"),
+        ("Role", "tidegate-sampling-key"),
         ("RoleBinding", "tidegate-heartbeat"),
         ("RoleBinding", "tidegate-leader"),
+        ("RoleBinding", "tidegate-sampling-key"),
         ("Service", "tidegate-router"),
         ("ServiceAccount", "tidegate-operator"),
         ("ServiceAccount", "tidegate-router"),
@@ -100,7 +102,22 @@ def test_envoy_has_no_token(render: Render) -> None:
     mounts = {each["name"]: {mount["name"] for mount in each["volumeMounts"]} for each in router["containers"]}
 
     assert router["automountServiceAccountToken"] is False
-    assert mounts == {"envoy": {"xds", "tmp"}, "agent": {"xds", "token", "tmp"}}
+    assert mounts == {"envoy": {"xds", "tmp"}, "agent": {"xds", "token", "sampling-key", "tmp"}}
+
+
+def test_the_key_of_the_routers_is_mounted_into_their_agents_alone_and_may_be_missing(render: Render) -> None:
+    manifests = render()
+    (volume,) = [
+        (pod, each["secret"]) for pod, spec in pods(manifests).items() for each in spec["volumes"] if "secret" in each
+    ]
+    (operator,) = pods(manifests)["tidegate-operator"]["containers"]
+    environment = {each["name"]: each.get("value") for each in operator["env"]}
+
+    assert volume == (
+        "tidegate-router",
+        {"secretName": "tidegate-sampling-key", "optional": True, "defaultMode": 0o440},
+    )
+    assert environment["TIDEGATE_SAMPLING_SECRET"] == volume[1]["secretName"]
 
 
 def test_every_container_says_what_it_needs(render: Render) -> None:
@@ -189,6 +206,7 @@ def test_named_namespaces_give_roles_there_and_nothing_cluster_wide(render: Rend
         ("shop", "tidegate-router"),
         ("tidegate-system", "tidegate-heartbeat"),
         ("tidegate-system", "tidegate-leader"),
+        ("tidegate-system", "tidegate-sampling-key"),
     ]
     assert not [each for each in manifests if each["kind"].startswith("ClusterRole")]
 
@@ -261,7 +279,7 @@ def test_what_prometheus_asks_for_is_mounted_into_the_operator_alone(render: Ren
     assert [volume["secret"] for volume in pods(manifests)["tidegate-operator"]["volumes"] if "secret" in volume] == [
         {"secretName": "prometheus-login", "defaultMode": 0o440}
     ]
-    assert all("secret" not in volume for volume in pods(manifests)["tidegate-router"]["volumes"])
+    assert "prometheus-login" not in str(pods(manifests)["tidegate-router"])
     assert all("secret" not in volume for volume in pods(render())["tidegate-operator"]["volumes"])
 
 

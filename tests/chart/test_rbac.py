@@ -88,6 +88,10 @@ CALLED_BY_THE_LEADER = {
     ("coordination.k8s.io", "leases", "update"): "Leadership._take_or_renew",
     ("coordination.k8s.io", "leases", "patch"): "Leadership.stop",
 }
+CALLED_FOR_THE_KEY = {
+    ("", "secrets", "get"): "kube.sampling_key",
+    ("", "secrets", "create"): "kube.sampling_key",
+}
 Call = tuple[str, str, str]
 SCHEMA: Mapping[str, Any] = yaml.safe_load((Path(__file__).parents[2] / "crds" / "modeldeployments.yaml").read_text())
 
@@ -106,6 +110,7 @@ def granted(role: Manifest) -> Iterator[Call]:
         pytest.param("ClusterRole", "tidegate-system-tidegate-operator", CALLED, id="the operator"),
         pytest.param("ClusterRole", "tidegate-system-tidegate-router", CALLED_BY_THE_ROUTER, id="the router"),
         pytest.param("Role", "tidegate-leader", CALLED_BY_THE_LEADER, id="the leader"),
+        pytest.param("Role", "tidegate-sampling-key", CALLED_FOR_THE_KEY, id="the key"),
         pytest.param("Role", "tidegate-heartbeat", CALLED_BY_A_HEARTBEAT, id="a router's own Lease"),
     ],
 )

@@ -22,6 +22,7 @@ def test_only_two_variables_are_needed() -> None:
         identity="tidegate-operator",
         namespace="tidegate",
         lease="tidegate-operator",
+        sampling_secret="",
         workers=8,
         metrics_port=9904,
         health_port=9905,

@@ -55,6 +55,8 @@ class Settings:
     """Where the leader's Lease is."""
     lease: str
     """The Lease's name: one for each release, of which there may be several in one namespace."""
+    sampling_secret: str
+    """The Secret with the key by which routers are read directly; empty where none is to be."""
     workers: int
     metrics_port: int
     health_port: int
@@ -76,6 +78,7 @@ class Settings:
             identity=environ.get("TIDEGATE_IDENTITY", "tidegate-operator"),
             namespace=environ.get("TIDEGATE_NAMESPACE", "tidegate"),
             lease=environ.get("TIDEGATE_LEASE", "tidegate-operator"),
+            sampling_secret=environ.get("TIDEGATE_SAMPLING_SECRET", ""),
             workers=_number(environ, "TIDEGATE_WORKERS", 8, least=1),
             metrics_port=_number(environ, "TIDEGATE_METRICS_PORT", 9904, least=0),
             health_port=_number(environ, "TIDEGATE_HEALTH_PORT", 9905, least=0),

@@ -13,7 +13,7 @@ from tidegate.resources.sampling import (
     SamplesAnswer,
     SamplesRequest,
     answer_body,
-    is_request_genuine,
+    key_of_request,
     read_answer,
     read_request,
     request_body,
@@ -73,13 +73,13 @@ def test_a_request_is_taken_with_any_of_the_keys_by_the_router_it_was_made_for_a
     body = request_body(REQUEST)
     signature = sign_request(OTHER_KEY, ROUTER, body)
 
-    assert is_request_genuine((KEY, OTHER_KEY), ROUTER, body, signature)
-    assert not is_request_genuine((KEY,), ROUTER, body, signature)
-    assert not is_request_genuine((), ROUTER, body, signature)
-    assert not is_request_genuine((OTHER_KEY,), ROUTER + "y", body, signature)
-    assert not is_request_genuine((OTHER_KEY,), ROUTER, body + b" ", signature)
-    assert not is_request_genuine((OTHER_KEY,), ROUTER, body, "")
-    assert not is_request_genuine((OTHER_KEY,), ROUTER, body, "é\udcff")
+    assert key_of_request((KEY, OTHER_KEY), ROUTER, body, signature) == OTHER_KEY
+    assert key_of_request((KEY,), ROUTER, body, signature) is None
+    assert key_of_request((), ROUTER, body, signature) is None
+    assert key_of_request((OTHER_KEY,), ROUTER + "y", body, signature) is None
+    assert key_of_request((OTHER_KEY,), ROUTER, body + b" ", signature) is None
+    assert key_of_request((OTHER_KEY,), ROUTER, body, "") is None
+    assert key_of_request((OTHER_KEY,), ROUTER, body, "é\udcff") is None
 
 
 def test_an_answer_is_read_back() -> None:

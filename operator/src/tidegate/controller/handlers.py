@@ -11,6 +11,7 @@ from tidegate.controller.operator_metrics import OperatorMetrics
 from tidegate.controller.workqueue import WorkQueue
 from tidegate.kube.cluster import KubernetesCluster
 from tidegate.kube.leader_election import LeaderElection
+from tidegate.kube.sampling_key import SamplingKey
 from tidegate.settings import Settings
 
 RESYNC_SECONDS = 300
@@ -30,6 +31,7 @@ class Parts:
     workqueue: WorkQueue
     leader_election: LeaderElection
     operator_metrics: OperatorMetrics
+    sampling_key: SamplingKey
 
 
 def register(registry: kopf.OperatorRegistry, parts: Parts) -> None:
@@ -47,6 +49,7 @@ def register(registry: kopf.OperatorRegistry, parts: Parts) -> None:
         parts.operator_metrics.serve(parts.settings.metrics_port)
         parts.cluster.start()
         parts.leader_election.start()
+        parts.sampling_key.start()
         parts.workqueue.start()
 
     @kopf.on.login(registry=registry)

@@ -21,6 +21,7 @@ from tidegate.kube.api import KubernetesApi, load_config
 from tidegate.kube.cluster import KubernetesCluster
 from tidegate.kube.leader_election import LeaderElection
 from tidegate.kube.routers import Routers
+from tidegate.kube.sampling_key import SamplingKey
 from tidegate.metrics.circuit_breaker import CircuitBreaker
 from tidegate.metrics.collector import MetricsCollector
 from tidegate.metrics.providers.prometheus import PrometheusMetrics
@@ -90,7 +91,8 @@ def build(settings: Settings) -> Parts:
         workers=settings.workers,
         may_work=lambda: leader_election.held() and cluster.complete(),
     )
-    return Parts(settings, cluster, workqueue, leader_election, operator_metrics)
+    sampling_key = SamplingKey(api, settings.namespace, settings.sampling_secret)
+    return Parts(settings, cluster, workqueue, leader_election, operator_metrics, sampling_key)
 
 
 def _judge(

@@ -21,6 +21,10 @@ SIGNATURE = "Tidegate-Signature"
 """The header of request and answer: an HMAC-SHA256 in hexadecimal digits."""
 VERSION = 1
 KEY_BYTES = 32
+LEAST_KEY_BYTES = 16
+"""Of a key that somebody else has made."""
+KEY_ENTRY = "key"
+"""In the Secret, and the name of its file in the routers."""
 NONCE_BYTES = 16
 MOST_CLUSTERS = 512
 """In one request."""
@@ -78,9 +82,9 @@ def sign_request(key: bytes, router: str, body: bytes) -> str:
     return _signature(key, b"request\n" + router.encode() + b"\n" + body)
 
 
-def is_request_genuine(keys: Iterable[bytes], router: str, body: bytes, signature: str) -> bool:
-    """Whether it was signed with one of these keys, for this router."""
-    return any(_same(sign_request(key, router, body), signature) for key in keys)
+def key_of_request(keys: Iterable[bytes], router: str, body: bytes, signature: str) -> bytes | None:
+    """With which of these keys it was signed, for this router; None for a request that isn't to be answered."""
+    return next((key for key in keys if _same(sign_request(key, router, body), signature)), None)
 
 
 def answer_body(answer: SamplesAnswer) -> bytes:
