@@ -201,9 +201,10 @@ def test_more_than_a_config_map_should_hold_is_not_kept(
 
 def test_whatever_is_kept_of_a_rollout_is_written_down_or_made_anew() -> None:
     made_anew = {"identity", "traffic_to_reread", "details_to_reread", "since_to_reread", "written_at", "behind"}
+    recorded = {"recorder"}
     parts = {"test", "traffic", "details", "since"}
 
-    assert {each.name for each in fields(Fold)} == {*OF_FOLD, *parts, *made_anew}
+    assert {each.name for each in fields(Fold)} == {*OF_FOLD, *parts, *made_anew, *recorded}
 
 
 def test_a_point_that_nobody_knows_any_more_is_a_gap(spec: ModelDeploymentSpec) -> None:

@@ -36,6 +36,7 @@ from tidegate.metrics.lateness import LATEST, points_known, too_old
 from tidegate.metrics.preflight import baseline_of, slower_scrape, stable_now
 from tidegate.metrics.provider import STALE, MetricsProvider, Readings, Selection, Sources
 from tidegate.metrics.query_pool import AtOnce, Pool
+from tidegate.metrics.record import PROMETHEUS
 from tidegate.metrics.registry import SourceRegistry
 from tidegate.metrics.replicas import replicas_differ
 from tidegate.metrics.user_queries import ask
@@ -190,7 +191,7 @@ class MetricsCollector:
         fold = self._folds.get(key)
         if fold is None or fold.identity != identity:
             fold = _resumed(self._kept(look.arms), look)
-            fold = fold or Fold(identity, SequentialTest(_parameters(look, sources, None)))
+            fold = fold or Fold.begun(identity, _parameters(look, sources, None))
             with self._lock:
                 self._folds[key] = fold
         _follow_edits(fold, look, sources)
@@ -285,11 +286,11 @@ def _follow_edits(fold: Fold, look: Look, sources: Sources) -> None:
         fold.details = replace(fold.details, at=look.until, last=None, warm_from={})
     parameters = _parameters(look, sources, fold.baseline)
     if parameters.is_same_test(fold.test.parameters):
-        fold.test.parameters = parameters
+        fold.edit(parameters)
     elif fold.test.rejected_at is None:
         fold.baseline, fold.since = None, (fold.traffic, fold.details)
         fold.since_to_reread = fold.traffic_to_reread or fold.details_to_reread
-        fold.test = SequentialTest(_parameters(look, sources, None))
+        fold.begin(_parameters(look, sources, None))
 
 
 def _parameters(look: Look, sources: Sources, baseline: Baseline | None) -> SequentialTestParameters:
@@ -329,7 +330,7 @@ def _unseen(read: Callable[[], MetricsGap | None]) -> MetricsGap | None:
 def _learn(fold: Fold, look: Look, sources: Sources) -> MetricsGap | None:
     """Learns from stable, and begins anew with a test that rests on it."""
     fold.baseline = baseline_of(sources, look.arms, look.criteria.analysis, look.rollout.shifts[0].at)
-    fold.test = SequentialTest(_parameters(look, sources, fold.baseline))
+    fold.begin(_parameters(look, sources, fold.baseline))
     fold.traffic, fold.details = fold.since
     if fold.since_to_reread:
         fold.traffic_to_reread = fold.details_to_reread = True
@@ -348,7 +349,7 @@ def _take_traffic(fold: Fold, look: Look, sources: Sources) -> MetricsGap | None
             _compare(fold, read, segment.instant(first), sources.traffic.name)
             fold.traffic, counted = accumulate_traffic(fold.traffic, comparison, segment, first, known)
             for increment in counted:
-                fold.test.update_traffic(increment)
+                fold.take_traffic(PROMETHEUS, increment)
             fold.traffic_doubt = _doubt(read, sources.traffic.name, look) or _still(fold.differed, look.until)
             if len(known) < len(read.samples):
                 return fold.traffic_doubt
@@ -370,7 +371,7 @@ def _take_details(fold: Fold, look: Look, sources: Sources) -> MetricsGap | None
             fold.details, detailed = accumulate_details(fold.details, comparison, segment, first, read.samples)
             fold.details_doubt = read.doubt
             for increment in detailed:
-                fold.test.update_details(increment)
+                fold.take_details(PROMETHEUS, increment)
             parts += 1
             if parts == PARTS_OF_A_LOOK or fold.test.rejected_at:
                 return _behind(fold.details.at, segment.blocks.step, look.until)

@@ -3,10 +3,11 @@
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from tidegate.judge.sequential_test import SequentialTest
+from tidegate.judge.sequential_test import SequentialTest, SequentialTestParameters
 from tidegate.metrics.accumulate import DetailsFold, TrafficFold
 from tidegate.metrics.baseline import Baseline
-from tidegate.model.evidence import MetricsGap
+from tidegate.metrics.record import Recorder
+from tidegate.model.evidence import Increment, MetricsGap
 
 
 @dataclass
@@ -36,3 +37,38 @@ class Fold:
     """Whether it has been taken up again, and the counters at the points that were folded last are still unknown."""
     written_at: datetime | None = None
     """When it was written down last, or begun."""
+    recorder: Recorder = field(default_factory=Recorder)
+    """What its test was given."""
+
+    @classmethod
+    def begun(cls, identity: tuple[str, datetime], parameters: SequentialTestParameters) -> "Fold":
+        """Of a rollout of which nothing has been read yet."""
+        fold = cls(identity, SequentialTest(parameters))
+        fold.recorder.began(fold.test)
+        return fold
+
+    def begin(self, parameters: SequentialTestParameters) -> None:
+        """A test without evidence takes the place of its test."""
+        self.test = SequentialTest(parameters)
+        self.recorder.began(self.test)
+
+    def edit(self, parameters: SequentialTestParameters) -> None:
+        """Its test goes on with these, which differ in nothing that it tests."""
+        if parameters != self.test.parameters:
+            self.test.parameters = parameters
+            self.recorder.edited(self.test)
+
+    def take_traffic(self, source: str, increment: Increment) -> None:
+        """Gives its test what was counted, and records that it was. `source` is `record.PROMETHEUS` or `ROUTERS`."""
+        self.test.update_traffic(increment)
+        self.recorder.traffic(source, increment, self.test)
+
+    def take_details(self, source: str, increment: Increment) -> None:
+        """The same for the details."""
+        self.test.update_details(increment)
+        self.recorder.details(source, increment, self.test)
+
+    def take_whole(self, source: str, increment: Increment) -> None:
+        """The same for traffic and details that were counted at one time."""
+        self.test.update(increment)
+        self.recorder.whole(source, increment, self.test)
