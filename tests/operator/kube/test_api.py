@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
+import kubernetes
 import pytest
 
+from tests.conftest import TOKEN
 from tidegate.errors import ClusterUnavailable
 from tidegate.kube.api import CONFIG_MAPS, DEPLOYMENTS, KubernetesApi, Resource
 
@@ -125,3 +127,47 @@ def test_without_an_answer_the_error_says_so_and_has_no_status(
         api.get(CONFIG_MAPS, "a", "b")
 
     assert refused.value.status is None
+
+
+def asking(monkeypatch: pytest.MonkeyPatch, *tokens: str) -> list[str]:
+    """A log-in that gives one token after the other, the last for good; those that it gave so far."""
+    given: list[str] = []
+
+    def refresh(configuration: Any) -> None:
+        given.append(tokens[min(len(given), len(tokens) - 1)])
+        configuration.api_key = {"BearerToken": f"Bearer {given[-1]}"}
+
+    copy: Any = kubernetes.client.Configuration.get_default_copy
+
+    def configuration() -> Any:
+        changed = copy()
+        changed.refresh_api_key_hook = refresh
+        return changed
+
+    monkeypatch.setattr(kubernetes.client.Configuration, "get_default_copy", configuration)
+    return given
+
+
+def test_credentials_are_worked_out_once_for_many_calls(
+    connect: Callable[[], KubernetesApi], namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = asking(monkeypatch, TOKEN)
+    api = connect()
+
+    for _ in range(3):
+        api.get(CONFIG_MAPS, namespace, "nobody")
+
+    assert given == [TOKEN]
+
+
+def test_credentials_that_are_not_taken_are_asked_for_anew(
+    connect: Callable[[], KubernetesApi], namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = asking(monkeypatch, "outdated", TOKEN)
+    api = connect()
+
+    with pytest.raises(ClusterUnavailable, match="Unauthorized"):
+        api.get(CONFIG_MAPS, namespace, "nobody")
+
+    assert api.get(CONFIG_MAPS, namespace, "nobody") is None
+    assert given == ["outdated", TOKEN]

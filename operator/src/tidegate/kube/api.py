@@ -4,8 +4,10 @@ The generated client's typed models would be converted back at once; its transpo
 """
 
 import json
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any, cast
 from urllib.parse import quote, urlencode
 
@@ -17,11 +19,14 @@ from tidegate.errors import ClusterUnavailable, WriteRefused
 
 CONNECT_SECONDS = 5
 READ_SECONDS = 20
+CREDENTIALS_SECONDS = 10.0
+"""How long credentials are sent before they are asked for anew: a kubelet replaces a token long before it ends."""
 LONGEST_RETRY_AFTER = 60.0
 """Seconds that a server may ask for, at most."""
 LONGEST_SENTENCE = 1024
 """Characters of what a server says."""
-TRANSIENT = frozenset({401, 404, 408, 409, 410, 429})
+UNAUTHORIZED = 401
+TRANSIENT = frozenset({UNAUTHORIZED, 404, 408, 409, 410, 429})
 """Statuses below 500 of a write that may well be taken the next time."""
 WEBHOOK_FAILED = "failed calling webhook"
 """What the API server says, with status 500, of an admission webhook that doesn't answer and has to."""
@@ -78,6 +83,7 @@ class KubernetesApi:
         configuration.connection_pool_maxsize = connections
         configuration.retries = False
         self._client = kubernetes.client.ApiClient(configuration)
+        self._credentials = _Credentials(self._client)
 
     def get(self, resource: Resource, namespace: str, name: str) -> Manifest | None:
         """An object, or None if there is none of that name."""
@@ -180,7 +186,7 @@ class KubernetesApi:
     ) -> urllib3.HTTPResponse:
         headers = {"Accept": "application/json", "Content-Type": content_type, "User-Agent": "tidegate"}
         try:
-            self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
+            headers |= self._credentials.headers()
         except Exception as error:  # a token file that is away, a plugin that fails: the client names no type
             raise ClusterUnavailable(f"{method} {path} wasn't asked, for want of credentials: {error}") from error
         try:
@@ -195,9 +201,35 @@ class KubernetesApi:
             )
         except (urllib3.exceptions.HTTPError, ApiException, OSError) as error:
             raise ClusterUnavailable(f"{method} {path} had no answer: {error}") from error
+        if response.status == UNAUTHORIZED:
+            self._credentials.forget()
         if response.status >= 400:
             raise _failure(method, path.partition("?")[0], response)
         return cast(urllib3.HTTPResponse, response)
+
+
+class _Credentials:
+    """The headers by which the API server knows us. The client works them out anew for each call, at its own cost."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._headers: dict[str, str] = {}
+        self._until = 0.0
+        self._lock = threading.Lock()
+
+    def headers(self) -> Mapping[str, str]:
+        """Raises whatever the log-in does: a token file that is away, a plugin that fails."""
+        with self._lock:
+            if monotonic() >= self._until:
+                headers: dict[str, str] = {}
+                self._client.update_params_for_auth(headers, [], ["BearerToken"], "", "", None)
+                self._headers, self._until = headers, monotonic() + CREDENTIALS_SECONDS
+            return self._headers
+
+    def forget(self) -> None:
+        """They weren't taken: the next call asks for others."""
+        with self._lock:
+            self._until = 0.0
 
 
 def _failure(method: str, path: str, response: urllib3.BaseHTTPResponse) -> ClusterUnavailable:
