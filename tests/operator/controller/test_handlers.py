@@ -9,7 +9,7 @@ from typing import Any, get_args, get_type_hints
 import kopf
 import pytest
 
-from tidegate.controller.handlers import LEASE_SILENCE_SECONDS, SILENCE_SECONDS, register
+from tidegate.controller.handlers import LEASE_SILENCE_SECONDS, SILENCE_SECONDS, NoDiffs, NoProgress, register
 from tidegate.kube.api import PODS
 from tidegate.kube.informer import Kind
 
@@ -99,3 +99,12 @@ def test_kopf_takes_a_string_for_its_identity() -> None:
     (identity, nothing) = get_args(get_type_hints(kopf.run)["identity"])
 
     assert (identity.__supertype__, nothing) == (str, type(None))
+
+
+def test_kopf_copies_no_object_that_it_sees() -> None:
+    body = kopf.Body({"metadata": {"name": "digits"}, "spec": {"replicas": 3}})
+    essence = NoDiffs().build(body=body, extra_fields=None)
+
+    assert essence == {}
+    assert NoDiffs().fetch(body=body) is None
+    assert NoProgress().clear(essence=essence) is essence

@@ -34,6 +34,26 @@ class Parts:
     sampling_key: SamplingKey
 
 
+class NoDiffs(kopf.DiffBaseStorage):
+    """kopf copies each object that it sees, to tell a later one's differences; nobody here asks for them."""
+
+    def build(self, **_: Any) -> kopf.BodyEssence:
+        return kopf.BodyEssence()
+
+    def fetch(self, **_: Any) -> kopf.BodyEssence | None:
+        return None
+
+    def store(self, **_: Any) -> None:
+        """Keeps nothing."""
+
+
+class NoProgress(kopf.StatusProgressStorage):
+    """kopf's handlers that go on another time note how far they are; ours only listen."""
+
+    def clear(self, *, essence: kopf.BodyEssence) -> kopf.BodyEssence:
+        return essence
+
+
 def register(registry: kopf.OperatorRegistry, parts: Parts) -> None:
     """Adds our handlers to a registry of kopf's."""
 
@@ -46,6 +66,8 @@ def register(registry: kopf.OperatorRegistry, parts: Parts) -> None:
         settings.watching.client_timeout = 270
         settings.watching.connect_timeout = 10
         settings.networking.request_timeout = 30
+        settings.persistence.diffbase_storage = NoDiffs()
+        settings.persistence.progress_storage = NoProgress()
         parts.operator_metrics.serve(parts.settings.metrics_port)
         parts.cluster.start()
         parts.leader_election.start()
