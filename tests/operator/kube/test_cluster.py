@@ -127,7 +127,12 @@ def test_a_status_is_exactly_what_was_recorded_last(
 
         assert stored is not None
         assert stored["status"] == status
-        assert cluster.model_deployment(namespace, "digits") == stored
+        assert cluster.model_deployment(namespace, "digits") == as_kept(stored)
+
+
+def as_kept(manifest: Manifest) -> Manifest:
+    metadata = {key: value for key, value in manifest["metadata"].items() if key != "managedFields"}
+    return {**manifest, "metadata": metadata}
 
 
 def version_of(cluster: KubernetesCluster, namespace: str) -> str:
@@ -145,8 +150,10 @@ def test_a_status_that_rests_on_an_older_version_is_not_recorded(
         cluster.record_status(namespace, "digits", {"phase": "Live"}, old)
     known = cluster.model_deployment(namespace, "digits")
 
-    assert known == api.get(MODEL_DEPLOYMENTS, namespace, "digits")
+    stored = api.get(MODEL_DEPLOYMENTS, namespace, "digits")
     assert known is not None
+    assert stored is not None
+    assert known == as_kept(stored)
     assert (known["spec"]["replicas"], known.get("status", {}).get("phase")) == (3, None)
     cluster.record_status(namespace, "digits", {"phase": "Live"}, version_of(cluster, namespace))
 
@@ -174,10 +181,26 @@ def test_who_does_not_lead_writes_nothing(
 
 
 def test_a_deleted_model_deployment_is_forgotten(cluster: KubernetesCluster, digits: Manifest, namespace: str) -> None:
-    assert cluster.model_deployments() == [digits]
+    assert [known["metadata"]["uid"] for known in cluster.model_deployments()] == [digits["metadata"]["uid"]]
     cluster.seen(digits, deleted=True)
 
     assert cluster.model_deployment(namespace, "digits") is None
+
+
+def test_of_a_model_deployment_nothing_is_kept_twice(
+    cluster: KubernetesCluster, digits: Manifest, namespace: str
+) -> None:
+    note, metadata = {"kubectl.kubernetes.io/last-applied-configuration": "{}"}, digits["metadata"]
+    applied = {**digits, "metadata": {**metadata, "annotations": {"team": "nlp", **note}, "resourceVersion": "999999"}}
+    cluster.seen(applied, deleted=False)
+
+    kept = cluster.model_deployment(namespace, "digits")
+
+    assert "managedFields" in metadata
+    assert kept is not None
+    assert kept["metadata"]["annotations"] == {"team": "nlp"}
+    assert kept["metadata"].keys() == applied["metadata"].keys() - {"managedFields"}
+    assert {**kept, "metadata": None} == {**digits, "metadata": None}
 
 
 def test_a_status_of_an_object_that_is_gone_makes_it_forgotten(
@@ -202,9 +225,10 @@ def test_an_object_is_there_by_its_uid(
 
     bare = {name: digits["metadata"][name] for name in ("name", "namespace")}
     successor = api.create(MODEL_DEPLOYMENTS, {**digits, "metadata": bare})
+    assert successor is not None
     with pytest.raises(ObjectGone):
         cluster.confirm(namespace, "digits", uid)
-    assert cluster.model_deployment(namespace, "digits") == successor
+    assert cluster.model_deployment(namespace, "digits") == as_kept(successor)
     assert changes.get(timeout=5) == (namespace, "digits")
 
 

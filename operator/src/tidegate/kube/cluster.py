@@ -38,6 +38,9 @@ POD = Kind(PODS, parse_pod, owned=False)
 # All of them, as Kubernetes evicts no pod that has two; rollouts need none.
 BUDGET = Kind(POD_DISRUPTION_BUDGETS, parse_budget, selector=None, owned=False, needed=False)
 
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+"""Where `kubectl apply` keeps a copy of what it was given."""
+
 T = TypeVar("T")
 
 
@@ -168,7 +171,7 @@ class KubernetesCluster:
 
     def seen(self, manifest: Manifest, *, deleted: bool) -> bool:
         """Takes in a ModelDeployment that was seen elsewhere. Whether it was news: our own writes come back, too."""
-        item = Item.parse(manifest, _whole)
+        item = Item.parse(manifest, _kept)
         if deleted:
             return bool(self._model_deployments.remove(item.key, item.uid, item.version))
         return bool(self._model_deployments.put(item))
@@ -373,8 +376,12 @@ def _of_version(manifest: Mapping[str, Any], version: str) -> Manifest:
     return {**manifest, "metadata": {**manifest["metadata"], "resourceVersion": version}}
 
 
-def _whole(manifest: Manifest) -> Manifest:
-    return manifest
+def _kept(manifest: Manifest) -> Manifest:
+    """A ModelDeployment without what repeats it in other words: nobody reads that here."""
+    metadata = {key: value for key, value in manifest["metadata"].items() if key != "managedFields"}
+    if LAST_APPLIED in (metadata.get("annotations") or {}):
+        metadata["annotations"] = {key: value for key, value in metadata["annotations"].items() if key != LAST_APPLIED}
+    return {**manifest, "metadata": metadata}
 
 
 def _may_be_ours(item: Item[Any], owner: Owner) -> bool:
