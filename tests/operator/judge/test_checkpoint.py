@@ -25,11 +25,12 @@ BEFORE = Counts(5000, 7, REFERENCE, Predictions({"cat": 90, "dog": 60}, REFERENC
 LEARNED = Overdispersion(2.0, {50: 1.5, 99: 1.0}, {50: 4.0}, Spread(0.1, 4), {50: Spread(0.2, 3)}, "a sentence")
 MADE_FROM_PARAMETERS = {
     "SequentialTest": "parameters context metrics promoting under_load remedy confidence_sequence drift "
-    "_blocks _steady",
+    "_blocks _steady _short _looks",
     "Context": "ceiling before",
     "EProcess": "_kappas _log_weights _start_at_once _hazard",
     "Blocks": "_points",
     "SteadyBlocks": "_phi",
+    "ShortIncrements": "_enough",
     "ConfidenceSequence": "_needed",
 }
 
@@ -41,13 +42,15 @@ def analysis(a_spec: Callable[..., ModelDeploymentSpec]) -> Analysis:
     return replace(analysis, latency=latency, predictions=replace(analysis.predictions, on_drift=Policy.ROLLBACK))
 
 
-def increments(seed: int, many: int) -> Iterator[Increment]:
+def increments(seed: int, many: int, *, asked_directly: bool = False) -> Iterator[Increment]:
     chance = random.Random(seed)
     for index in range(1, many + 1):
         arms = [arm(chance, requests, index) for requests in (90, 10)]
         pods = {f"b-{chance.randrange(5)}": arms[1]}
         load = Load(0.45, 0.1) if index % 3 else None
-        yield Increment(BEGAN + timedelta(seconds=index), arms[0], arms[1], pods, index < many * 0.8, load)
+        until = BEGAN + timedelta(seconds=index)
+        since = until - timedelta(seconds=1) if asked_directly else None
+        yield Increment(until, arms[0], arms[1], pods, index < many * 0.8, load, since)
 
 
 def arm(chance: random.Random, most: int, index: int) -> Counts:
@@ -74,16 +77,16 @@ def state(part: object) -> object:
     return part
 
 
-@pytest.mark.parametrize("points_apart", [0, 5])
+@pytest.mark.parametrize(("points_apart", "asked_directly"), [(0, False), (5, False), (0, True)])
 @pytest.mark.parametrize("seed", range(4))
 def test_evidence_is_exactly_the_same_though_it_was_written_down_in_between(
-    analysis: Analysis, seed: int, points_apart: int
+    analysis: Analysis, seed: int, points_apart: int, *, asked_directly: bool
 ) -> None:
     known = Durations((), ()) if seed % 2 else REFERENCE
     parameters = SequentialTestParameters(analysis, known, LEARNED, replace(BEFORE, durations=known), points_apart)
     undisturbed, resumed = SequentialTest(parameters), SequentialTest(parameters)
     chance = random.Random(seed)
-    for increment in increments(seed, 250):
+    for increment in increments(seed, 250, asked_directly=asked_directly):
         for test in (undisturbed, resumed):
             test.update(increment) if seed < 2 else test.update_traffic(increment)
             if seed >= 2 and increment.until.second % 5 == 0:
@@ -102,6 +105,7 @@ def test_whatever_changes_in_a_test_is_written_down(analysis: Analysis) -> None:
         (test.context, checkpoint.OF_CONTEXT),
         (test._blocks, checkpoint.OF_BLOCKS),
         (test._steady, checkpoint.OF_STEADY_BLOCKS),
+        (test._short, checkpoint.OF_SHORT_INCREMENTS),
         (test.errors.worse[0], checkpoint.OF_E_PROCESS),
         (test.confidence_sequence, {**checkpoint.OF_CONFIDENCE_SEQUENCE, "_above": None, "_below": None}),
     ):
@@ -128,11 +132,11 @@ def test_other_alternatives_ask_for_another_version() -> None:
             e_process.HAZARD,
         ),
     )
-    assert (VERSION, hashlib.sha256(repr(bets).encode()).hexdigest()[:12]) == (1, "18c8f768d872")
+    assert (VERSION, hashlib.sha256(repr(bets).encode()).hexdigest()[:12]) == (3, "18c8f768d872")
 
 
 @pytest.mark.parametrize(
-    "part", ["parameters", "test", "context", "metrics", "confidence", "drift", "blocks", "steady"]
+    "part", ["parameters", "test", "context", "metrics", "confidence", "drift", "blocks", "steady", "short", "looks"]
 )
 def test_a_part_of_another_shape_is_refused(analysis: Analysis, part: str) -> None:
     told: dict[str, Any] = written_down(SequentialTest(SequentialTestParameters(analysis, REFERENCE)))

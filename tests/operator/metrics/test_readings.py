@@ -33,7 +33,9 @@ def at(seconds: float) -> datetime:
     return START + timedelta(seconds=seconds)
 
 
-def reading(seconds: float, stable: int, candidate: int, failed: int = 0, *, asked: dict[str, float] | None = None):
+def reading(
+    seconds: float, stable: int, candidate: int, failed: int = 0, *, asked: dict[str, float] | None = None
+) -> Reading:
     """What routers had counted by then, each half of it; `asked` says when one was asked, where not just then."""
     sample = {}
     for router in ("r1", "r2"):

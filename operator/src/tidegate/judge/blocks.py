@@ -1,6 +1,12 @@
-"""Increments of arms that are scraped apart, joined until both have been read, and judged where both are settled. Pure.
+"""Increments that tell too little by themselves, joined until they tell enough. Pure.
 
-Where one process counts both arms, each increment holds what both did in the same time. Where each pod counts for
+Increments of routers that are asked directly may be as short as one likes. An e-value compares failures with how the
+requests of that very increment were split: of one with hardly a request of the candidate hardly anything follows, and
+of ten such no more. So they are joined until there are some. When that is follows from requests and time and not from
+failures, so it takes nothing from the bounds.
+
+Increments of arms that are scraped apart are joined until both have been read, and judged where both are settled. Where
+one process counts both arms, each increment holds what both did in the same time. Where each pod counts for
 itself, one arm's counters are read some seconds before the other's: of a block shorter than a scrape interval one arm
 may be missing, and of any block the two arms' fringes are of different times. What hits both shows in one arm a block
 before the other, and would be taken for the candidate's.
@@ -9,10 +15,36 @@ before the other, and would be taken for the candidate's.
 from dataclasses import replace
 from datetime import timedelta
 
+from tidegate.judge.e_process import LOOK
 from tidegate.model.evidence import Increment
 
+ENOUGH_REQUESTS = 5
+"""Of each arm that has a share."""
 UNSTEADY = 20.0
 """Of χ² with two degrees of freedom; by chance it is more once in twenty thousand blocks."""
+
+
+class ShortIncrements:
+    """Joins increments of known length until they hold `enough` requests, or have lasted for a LOOK. Others pass."""
+
+    def __init__(self, enough: float = ENOUGH_REQUESTS) -> None:
+        self._enough = enough
+        self._joined: Increment | None = None
+
+    def join(self, increment: Increment) -> tuple[Increment, ...]:
+        """What is to be judged now: nothing while there is too little; two where one wasn't gone on with."""
+        before, self._joined = self._joined, None
+        if before and not _goes_on(before, increment):
+            return (before, *self.join(increment))
+        joined = increment if before is None else replace(_sum(before, increment), since=before.since)
+        if joined.lasted is None or joined.lasted >= LOOK or self._holds_enough(joined):
+            return (joined,)
+        self._joined = joined
+        return ()
+
+    def _holds_enough(self, increment: Increment) -> bool:
+        arms = (increment.candidate, increment.stable) if increment.concurrent else (increment.candidate,)
+        return min(arm.requests for arm in arms) >= self._enough
 
 
 class Blocks:
@@ -55,6 +87,10 @@ class SteadyBlocks:
         before = self._last[-1] if self._last else None
         self._last = (*self._last, block)[-3:]
         return before if before and not _differ(self._last, self._phi) else None
+
+
+def _goes_on(before: Increment, after: Increment) -> bool:
+    return after.since == before.until and after.concurrent == before.concurrent
 
 
 def _differ(blocks: tuple[Increment, ...], phi: float) -> bool:

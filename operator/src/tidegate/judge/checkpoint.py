@@ -10,13 +10,14 @@ from typing import Any
 from tidegate.judge.confidence_sequence import RATIOS, Arm, ConfidenceSequence
 from tidegate.judge.drift import ALTERNATIVES
 from tidegate.judge.e_process import EProcess
-from tidegate.judge.metric import LatencyMetric, Metric, Remedy
+from tidegate.judge.metric import LatencyMetric, Metric
 from tidegate.judge.sequential_test import EvidenceSnapshot, SequentialTest, SequentialTestParameters
 from tidegate.model.evidence import Counts, Durations, Increment, Load
 from tidegate.model.plain import from_plain, plain
 
 OF_TEST: Mapping[str, Any] = {
     "increments": int,
+    "watched": timedelta,
     "last": EvidenceSnapshot,
     "rejected_at": EvidenceSnapshot | None,
     "highest": float,
@@ -24,6 +25,7 @@ OF_TEST: Mapping[str, Any] = {
     "candidate": Counts,
     "pods": dict[str, Counts],
     "load": Load | None,
+    "_block_since": datetime | None,
     "_suspected_at": datetime | None,
 }
 """What changes in a test besides its parts, and its types."""
@@ -34,7 +36,13 @@ OF_CONTEXT: Mapping[str, Any] = {
     "is_concurrent": bool,
     "_without_stable": int,
 }
-OF_E_PROCESS: Mapping[str, Any] = {"_log_started": list[float], "_not_started": float, "_polls": int}
+OF_E_PROCESS: Mapping[str, Any] = {
+    "_log_started": list[float],
+    "_not_started": float,
+    "_polls": int,
+    "_under_way": list[float],
+}
+OF_SHORT_INCREMENTS: Mapping[str, Any] = {"_joined": Increment | None}
 OF_BLOCKS: Mapping[str, Any] = {"_interval": timedelta, "_joined": Increment | None, "_count": int}
 OF_STEADY_BLOCKS: Mapping[str, Any] = {"_last": tuple[Increment, ...]}
 OF_CONFIDENCE_SEQUENCE: Mapping[str, Any] = {"_waiting": list[tuple[Arm, Arm]], "_low": float, "_high": float}
@@ -48,7 +56,9 @@ def written_down(test: SequentialTest) -> dict[str, Any]:
         "context": _taken(test.context, OF_CONTEXT),
         "blocks": _taken(test._blocks, OF_BLOCKS),
         "steady": _taken(test._steady, OF_STEADY_BLOCKS),
-        "metrics": [_metric(metric) for metric in _metrics(test)],
+        "short": _taken(test._short, OF_SHORT_INCREMENTS),
+        "looks": _taken(test._looks, OF_SHORT_INCREMENTS),
+        "metrics": [_metric(metric) for metric in test.all_metrics],
         "confidence": _confidence(test.confidence_sequence),
         "drift": [[what, more, _taken(each, OF_E_PROCESS)] for (what, more), each in test.drift._e_processes.items()],
     }
@@ -61,34 +71,25 @@ def taken_up(data: Mapping[str, Any]) -> SequentialTest:
     _put(test.context, OF_CONTEXT, data["context"])
     _put(test._blocks, OF_BLOCKS, data["blocks"])
     _put(test._steady, OF_STEADY_BLOCKS, data["steady"])
-    for metric, each in zip(_metrics(test), data["metrics"], strict=True):
+    _put(test._short, OF_SHORT_INCREMENTS, data["short"])
+    _put(test._looks, OF_SHORT_INCREMENTS, data["looks"])
+    for metric, each in zip(test.all_metrics, data["metrics"], strict=True):
         _put_metric(metric, each)
     _put_confidence(test.confidence_sequence, data["confidence"])
     test.drift._e_processes = {(str(what), bool(more)): _put_drift(each) for what, more, each in data["drift"]}
     return test
 
 
-def _metrics(test: SequentialTest) -> Sequence[Metric]:
-    """Each once, though it may both roll back and promote."""
-    return list({id(each): each for each in (*test.metrics, *test.promoting, test.under_load, test.remedy)}.values())
-
-
-def _e_processes(metric: Metric) -> Sequence[EProcess]:
-    if isinstance(metric, Remedy):
-        return (metric._inside, metric._better)
-    return (*metric.worse, *metric.acceptable)
-
-
 def _metric(metric: Metric) -> dict[str, Any]:
     reference = {"reference": plain(metric._reference)} if isinstance(metric, LatencyMetric) else {}
-    return {**reference, "e": [_taken(each, OF_E_PROCESS) for each in _e_processes(metric)]}
+    return {**reference, "e": [_taken(each, OF_E_PROCESS) for each in metric.e_processes()]}
 
 
 def _put_metric(metric: Metric, data: Mapping[str, Any]) -> None:
     if isinstance(metric, LatencyMetric):
         metric._reference = from_plain(Durations, data["reference"])
         metric._choose()
-    for e_process, each in zip(_e_processes(metric), data["e"], strict=True):
+    for e_process, each in zip(metric.e_processes(), data["e"], strict=True):
         _put_e_process(e_process, each)
 
 
@@ -120,7 +121,7 @@ def _put_drift(data: Mapping[str, Any]) -> EProcess:
 
 
 def _put_e_process(e_process: EProcess, data: Mapping[str, Any]) -> None:
-    if len(data["_log_started"]) != len(e_process._log_started):
+    if any(len(data[each]) != len(e_process._log_started) for each in ("_log_started", "_under_way")):
         raise ValueError(f"evidence of {len(data['_log_started'])} alternatives, of {len(e_process._log_started)} now")
     _put(e_process, OF_E_PROCESS, data)
 

@@ -42,10 +42,14 @@ class Context:
             return
         self.beside = self.beside + increment.stable.traffic
         if increment.stable.requests:
-            self.failing = increment.stable.failed / increment.stable.requests
             self._without_stable = 0
         else:
             self._without_stable += increment.candidate.requests
+
+    def update_health(self, look: Increment) -> None:
+        """The same, of no less than a LOOK: of a few requests nobody can say whether stable is well."""
+        if look.concurrent and look.stable.requests:
+            self.failing = look.stable.failed / look.stable.requests
 
     def update_details(self, increment: Increment) -> None:
         """Takes in latency, predictions and pods, after all metrics have."""

@@ -11,6 +11,7 @@ Source of the formulas: the margin rate-ratio e-process, a likelihood ratio of t
 import math
 import operator
 from collections.abc import Callable, Iterable, Sequence
+from datetime import timedelta
 
 Alternatives = tuple[tuple[float, float], ...]
 """(κ, weight): how many times worse or better than the margin an arm may be, and how much of the bet goes there."""
@@ -40,6 +41,8 @@ CEILING_UPWARD = even((1.5, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0))
 START_AT_ONCE = 0.75
 HAZARD = 1 / 120
 """Of a regression that begins later, per increment. Both were chosen by the benchmark; any choice keeps the bound."""
+LOOK = timedelta(seconds=5)
+"""The increment that was chosen for: of one whose length is known, the hazard is in proportion."""
 
 
 def log_e(
@@ -66,6 +69,17 @@ def log_e(
     return failed_candidate * math.log(u) + failed_stable * math.log(v) - absolute * candidate * (u - 1)
 
 
+def log_taken_away(
+    failed_candidate: float, failed_stable: float, candidate: float, stable: float, *, kappa: float, ratio: float
+) -> float:
+    """What failures take away from `log_e`, at most 0: stable's for `kappa` > 1, the candidate's for `kappa` < 1."""
+    at_alternative = stable + ratio * kappa * candidate
+    if at_alternative == 0:
+        return 0.0
+    v = (stable + ratio * candidate) / at_alternative
+    return min(0.0, failed_candidate * math.log(kappa * v)) + min(0.0, failed_stable * math.log(v))
+
+
 def log_e_ceiling(bad: float, requests: float, *, kappa: float, ceiling: float) -> float:
     """The same for one arm against a fixed rate: `kappa` > 1 against "at most `ceiling`", < 1 against "at least".
 
@@ -84,6 +98,13 @@ class EProcess:
 
     Kept in logarithms: an e-value of a gross failure doesn't fit a float. `hazard` is the chance, per increment, that
     it starts then, when it hasn't before.
+
+    Where bad requests come in clumps of up to φ, which last for less than a block and are of one shape in both arms,
+    the product of u^(x/φ) over increments shorter than that is an e-process of whole clumps, each counted when it
+    begins: for a clump of s, in parts s_i, Π u_i^(s_i/φ) ≤ 1 + Σ (s_i/φ)·(u_i - 1). What has been seen of them by now
+    is at most that, but for what the clumps that speak against the bet have still to bring: each has shown a failure
+    in this block, and is at most φ - 1 short. With those taken off as if they had come, the value is never above that
+    e-process, so that Ville's inequality holds whenever one stops; where the block ends, none is under way.
     """
 
     def __init__(
@@ -95,10 +116,14 @@ class EProcess:
         self._not_started = 1.0
         self._start_at_once, self._hazard = start_at_once, hazard
         self._polls = 0
+        self._under_way = [0.0] * len(alternatives)
 
-    def add(self, log_e_at: LogE) -> None:
-        """Takes in one increment."""
-        starting = self._starting_now()
+    def add(self, log_e_at: LogE, *, looks: float = 1.0, under_way_at: LogE | None = None) -> None:
+        """Takes in one increment, of so many LOOKs.
+
+        Where a block isn't over with it, `under_way_at` is what clumps have still to bring, at most 0.
+        """
+        starting = self._starting_now(looks)
         log_starting = math.log(starting) if starting > 0 else -math.inf
         self._log_started = [
             log_add(started, log_starting) + log_e_at(kappa)
@@ -106,18 +131,26 @@ class EProcess:
         ]
         self._not_started -= starting
         self._polls += 1
+        if under_way_at is not None:
+            self._under_way = [
+                log + under_way_at(kappa) for kappa, log in zip(self._kappas, self._under_way, strict=True)
+            ]
+
+    def end_block(self) -> None:
+        """Says that no clump is under way any more."""
+        self._under_way = [0.0] * len(self._under_way)
 
     @property
     def log_value(self) -> float:
         """Log of the evidence so far; 0 before any."""
-        log_mean = log_sum(map(operator.add, self._log_started, self._log_weights))
+        seen = map(operator.add, self._log_started, self._log_weights)
+        log_mean = log_sum(map(operator.add, seen, self._under_way))
         return log_add(log_mean, math.log(self._not_started) if self._not_started > 0 else -math.inf)
 
-    def _starting_now(self) -> float:
+    def _starting_now(self, looks: float) -> float:
         if self._polls == 0:
             return self._start_at_once
-        later = 1 - self._start_at_once
-        return later * (1 - self._hazard) ** (self._polls - 1) * self._hazard
+        return self._not_started * (1 - math.pow(1 - self._hazard, looks))
 
 
 def e_value(log_value: float) -> float:

@@ -134,7 +134,7 @@ def remaining(test: SequentialTest, log_acceptable: float, evidence: Evidence) -
     needed = requests * (math.log(evidence.acceptable_needed) / log_acceptable - 1)
     if needed < 1:
         return ""
-    takes = needed / requests * test.increments * test.parameters.analysis.interval
+    takes = needed / requests * test.watched
     return f"; waiting for about {number(needed)} more candidate requests (about {format_duration_roughly(takes)})"
 
 

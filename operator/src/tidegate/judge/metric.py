@@ -6,10 +6,22 @@ say what else has changed since.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
 
 from tidegate.judge.context import ALL_BUT_ALL, ENOUGH_OF_THE_PAST, Context, at_least, at_most
-from tidegate.judge.e_process import CEILING_UPWARD, DOWNWARD, UPWARD, EProcess, log_add, log_e, log_e_ceiling, log_sum
+from tidegate.judge.e_process import (
+    CEILING_UPWARD,
+    DOWNWARD,
+    LOOK,
+    UPWARD,
+    EProcess,
+    log_add,
+    log_e,
+    log_e_ceiling,
+    log_sum,
+    log_taken_away,
+)
 from tidegate.judge.latency import Boundary, boundaries_of, bucket_from
 from tidegate.judge.spread import luck
 from tidegate.model.evidence import ALIKE, Durations, Increment, Overdispersion
@@ -43,6 +55,10 @@ class Metric:
     def update(self, increment: Increment) -> None:
         """Takes in one increment."""
         raise NotImplementedError
+
+    def e_processes(self) -> Iterator[EProcess]:
+        """All that it gathers evidence in."""
+        yield from (*self.worse, *self.acceptable)
 
     def log_worse(self) -> float:
         """The average over what it looks at: valid whatever the dependence among them. 0 where it looks at nothing."""
@@ -79,14 +95,14 @@ class Errors(Metric):
     def update(self, increment: Increment) -> None:
         candidate = increment.candidate.failed, increment.candidate.requests
         if self._context.leaves_alone(increment):
-            self._against_the_past(candidate)
+            self._against_the_past(candidate, increment.lasted)
             return
         stable = increment.stable.failed, increment.stable.requests
         tolerate = with_luck(self._errors.tolerate, self.luck)
         for e_process, margin in zip((*self.worse, *self.acceptable), (tolerate, self._errors.accept), strict=True):
-            add_two_arms(e_process, margin, candidate, stable, self._phi)
+            add_two_arms(e_process, margin, candidate, stable, self._phi, increment.lasted)
 
-    def _against_the_past(self, candidate: Arm) -> None:
+    def _against_the_past(self, candidate: Arm, lasted: timedelta | None) -> None:
         if not self.has_past:
             return
         past = self._context.past
@@ -95,7 +111,7 @@ class Errors(Metric):
         line = min(1.0, accept.ratio * highest + accept.absolute)
         wider = min(1.0, max(line, tolerate.ratio * highest + tolerate.absolute))
         for e_process, each in zip((*self.worse, *self.acceptable), (wider, line), strict=True):
-            add_ceiling(e_process, each, candidate, self._phi)
+            add_ceiling(e_process, each, candidate, self._phi, lasted)
 
 
 class Ceiling(Metric):
@@ -121,7 +137,7 @@ class Ceiling(Metric):
             ceiling = max(ceiling, at_least(past.failed, past.requests, self._phi))
         arm = increment.candidate.failed, increment.candidate.requests
         for e_process in (*self.worse, *self.acceptable):
-            add_ceiling(e_process, ceiling, arm, self._phi)
+            add_ceiling(e_process, ceiling, arm, self._phi, increment.lasted)
 
 
 class Remedy(Metric):
@@ -142,8 +158,11 @@ class Remedy(Metric):
             return
         candidate = increment.candidate.failed, increment.candidate.requests
         stable = increment.stable.failed, increment.stable.requests
-        add_ceiling(self._inside, self._ceiling, candidate, self._phi)
-        add_two_arms(self._better, Margin(1.0, 0.0), candidate, stable, self._phi)
+        add_ceiling(self._inside, self._ceiling, candidate, self._phi, increment.lasted)
+        add_two_arms(self._better, Margin(1.0, 0.0), candidate, stable, self._phi, increment.lasted)
+
+    def e_processes(self) -> Iterator[EProcess]:
+        yield from (self._inside, self._better)
 
     def log_acceptable(self) -> float:
         return log_add(self._inside.log_value, self._better.log_value) - math.log(2)
@@ -172,16 +191,17 @@ class LatencyMetric(Metric):
         candidate, stable = increment.candidate.durations, increment.stable.durations
         for index, boundary in enumerate(self.boundaries):
             if not self._context.leaves_alone(increment) or stable.total:
-                self._against_stable(index, boundary, candidate, stable)
+                self._against_stable(index, boundary, increment)
             elif candidate.bounds:
-                self._against_the_past(index, boundary, candidate)
+                self._against_the_past(index, boundary, increment)
 
     @property
     def is_comparable(self) -> bool:
         """Whether there is a latency of stable's to compare with now, and not only that of its failures."""
         return bool(self.boundaries) and self._context.failing < ALL_BUT_ALL
 
-    def _against_stable(self, index: int, boundary: Boundary, candidate: Durations, stable: Durations) -> None:
+    def _against_stable(self, index: int, boundary: Boundary, increment: Increment) -> None:
+        candidate, stable = increment.candidate.durations, increment.stable.durations
         if self._context.stable_is_unwell and not self.is_comparable:
             return
         phi, candidate_pods = self._phi(boundary), self._context.candidate_pods
@@ -193,21 +213,23 @@ class LatencyMetric(Metric):
             (self.acceptable[index], _acceptance(boundary), boundary.accept),
         ):
             slow = candidate.slower_than(at) if candidate.bounds else 0
-            add_two_arms(e_process, margin, (slow, candidate.total), (slow_stable, self._judged(stable)), phi)
+            arms = (slow, candidate.total), (slow_stable, self._judged(stable))
+            add_two_arms(e_process, margin, *arms, phi, increment.lasted)
 
     def _judged(self, stable: Durations) -> float:
         """Stable's requests; while it is unwell, those that didn't fail, as failing may be fast."""
         return stable.total * (1 - self._context.failing) if self._context.stable_is_unwell else stable.total
 
-    def _against_the_past(self, index: int, boundary: Boundary, candidate: Durations) -> None:
+    def _against_the_past(self, index: int, boundary: Boundary, increment: Increment) -> None:
+        candidate = increment.candidate.durations
         past, phi = self._context.past_durations, self._phi_over_time(boundary)
         if past.bounds != candidate.bounds:
             return
         slow_before = at_most(past.slower_than(boundary.stable), past.total, phi)
         line = min(1.0, slow_before + _acceptance(boundary).absolute)
         arm = candidate.slower_than(boundary.accept), candidate.total
-        add_ceiling(self.worse[index], line, arm, phi)
-        add_ceiling(self.acceptable[index], line, arm, phi)
+        add_ceiling(self.worse[index], line, arm, phi, increment.lasted)
+        add_ceiling(self.acceptable[index], line, arm, phi, increment.lasted)
 
     def _phi(self, boundary: Boundary) -> float:
         return self._overdispersion.latency.get(boundary.quantile, 1.0)
@@ -244,7 +266,7 @@ class LatencyCeiling(Metric):
                 durations.slower_than(bucket_from(durations.bounds, limit.total_seconds())) if durations.bounds else 0
             )
             phi = self._overdispersion.latency.get(quantile, 1.0)
-            add_ceiling(e_process, 1 - quantile / 100, (slow, durations.total), phi)
+            add_ceiling(e_process, 1 - quantile / 100, (slow, durations.total), phi, increment.lasted)
 
 
 def metrics_for(
@@ -272,24 +294,40 @@ def _acceptance(boundary: Boundary) -> Margin:
     return Margin(1.0, LATENCY_LEEWAY * (1 - boundary.quantile / 100))
 
 
-def add_two_arms(e_process: EProcess, margin: Margin, candidate: Arm, stable: Arm, phi: float = 1.0) -> None:
-    """One increment's evidence against a margin, over the size of a clump (see `judge.overdispersion`)."""
+def add_two_arms(
+    e_process: EProcess,
+    margin: Margin,
+    candidate: Arm,
+    stable: Arm,
+    phi: float = 1.0,
+    lasted: timedelta | None = None,
+) -> None:
+    """One increment's evidence against a margin, over the size of a clump (see `judge.overdispersion`).
+
+    One whose length is known leaves a block open: what speaks against the bet counts as whole clumps until it ends.
+    """
+    arms = candidate[0], stable[0], candidate[1], stable[1]
     e_process.add(
-        lambda kappa: (
-            log_e(
-                candidate[0],
-                stable[0],
-                candidate[1],
-                stable[1],
-                kappa=kappa,
-                ratio=margin.ratio,
-                absolute=margin.absolute,
-            )
-            / phi
-        )
+        lambda kappa: log_e(*arms, kappa=kappa, ratio=margin.ratio, absolute=margin.absolute) / phi,
+        looks=_looks(lasted),
+        under_way_at=None
+        if lasted is None or phi == 1
+        else lambda kappa: log_taken_away(*arms, kappa=kappa, ratio=margin.ratio) * (1 - 1 / phi),
     )
 
 
-def add_ceiling(e_process: EProcess, ceiling: float, arm: Arm, phi: float = 1.0) -> None:
+def add_ceiling(
+    e_process: EProcess, ceiling: float, arm: Arm, phi: float = 1.0, lasted: timedelta | None = None
+) -> None:
     """One increment's evidence against a fixed rate."""
-    e_process.add(lambda kappa: log_e_ceiling(arm[0], arm[1], kappa=kappa, ceiling=ceiling) / phi)
+    e_process.add(
+        lambda kappa: log_e_ceiling(arm[0], arm[1], kappa=kappa, ceiling=ceiling) / phi,
+        looks=_looks(lasted),
+        under_way_at=None
+        if lasted is None or phi == 1
+        else lambda kappa: arm[0] * min(0.0, math.log(kappa)) * (1 - 1 / phi),
+    )
+
+
+def _looks(lasted: timedelta | None) -> float:
+    return 1.0 if lasted is None else lasted / LOOK

@@ -10,6 +10,7 @@ models (an A/A test); with a single pod, one block is held against the next.
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from tidegate.judge.e_process import UPWARD, EProcess, e_value, log_e
 from tidegate.judge.pods import Tally
@@ -18,6 +19,8 @@ from tidegate.model.spec import Margin
 Block = Mapping[str, Tally]
 """What each pod of stable did between two points of time."""
 
+CLUMPS_LAST = timedelta(seconds=15)
+"""At most: what φ is learned from are blocks of this length, and it is that of sums over them."""
 ENOUGH_BAD = 20
 """Bad requests below which nothing is known of clumps."""
 LARGEST = 50.0

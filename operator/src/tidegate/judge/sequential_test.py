@@ -5,18 +5,19 @@ knows what the one before it knew. Its bounds rest on Ville's inequality (see `j
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from tidegate.judge.blocks import Blocks, SteadyBlocks
+from tidegate.judge.blocks import Blocks, ShortIncrements, SteadyBlocks
 from tidegate.judge.confidence_sequence import ConfidenceSequence
 from tidegate.judge.context import Context
 from tidegate.judge.drift import Drift
-from tidegate.judge.e_process import log_sum
+from tidegate.judge.e_process import EProcess, log_sum
 from tidegate.judge.load import is_busier, is_idler
 from tidegate.judge.metric import Ceiling, Errors, LatencyMetric, Metric, Remedy, metrics_for
+from tidegate.judge.overdispersion import CLUMPS_LAST
 from tidegate.model.evidence import BY_CHANCE, NO_DURATIONS, Counts, Durations, Increment, Load, Overdispersion
 from tidegate.model.reasons import Policy
 from tidegate.model.spec import Analysis, CounterSource
@@ -78,6 +79,8 @@ class SequentialTest:
 
     parameters: SequentialTestParameters
     increments: int = 0
+    watched: timedelta = timedelta()
+    """How long all of them are together."""
     last: EvidenceSnapshot = field(default=EvidenceSnapshot(0.0, "errors"))
     rejected_at: EvidenceSnapshot | None = None
     """The first evidence that sufficed to roll back: once by far, or on two increments that held requests."""
@@ -101,27 +104,30 @@ class SequentialTest:
         self.drift = Drift(analysis.predictions)
         self._blocks = Blocks(parameters.points_apart, analysis.interval)
         self._steady = SteadyBlocks(overdispersion.errors)
+        self._short, self._looks = ShortIncrements(), ShortIncrements(enough=math.inf)
+        self._block_since: datetime | None = None
+        """When the block began in which clumps of failures may be under way; None where there is none."""
         self._suspected_at: datetime | None = None
 
     def update(self, increment: Increment) -> None:
         """Takes in the next increment of everything."""
-        self.increments += 1
-        if block := self._block(increment):
+        for block in self._judged(increment):
             self._take_traffic(block)
             self._take_details(block)
-            self._weigh(block.until, block.candidate.requests > 0)
+            self._end_block(block)
+            self._weigh(block, block.candidate.requests > 0)
 
     def update_traffic(self, increment: Increment) -> None:
         """Takes in the requests and failures of the next increment, which may be known before its details."""
-        self.increments += 1
-        if block := self._block(increment):
+        for block in self._judged(increment):
             self._take_traffic(block)
-            self._weigh(block.until, block.candidate.requests > 0)
+            self._end_block(block)
+            self._weigh(block, block.candidate.requests > 0)
 
     def update_details(self, increment: Increment) -> None:
         """Takes in the latency, the predictions and the pods of the next increment."""
         self._take_details(increment)
-        self._weigh(increment.until, increment.candidate.durations.total > 0)
+        self._weigh(increment, increment.candidate.durations.total > 0)
 
     @property
     def latency(self) -> LatencyMetric:
@@ -157,8 +163,15 @@ class SequentialTest:
         )
         return [own if own.reads_details else other for own, other in zip(self.metrics, others, strict=True)]
 
-    def _block(self, increment: Increment) -> Increment | None:
-        return self._blocks.join(increment) if self.parameters.points_apart else increment
+    def _judged(self, increment: Increment) -> Iterator[Increment]:
+        """What there is to judge with one increment more."""
+        self.increments += 1
+        self.watched += self.parameters.analysis.interval if increment.lasted is None else increment.lasted
+        if self.parameters.points_apart:
+            block = self._blocks.join(increment)
+            yield from (block,) if block else ()
+        else:
+            yield from self._short.join(increment)
 
     def _take_traffic(self, increment: Increment) -> None:
         if self.parameters.points_apart:
@@ -167,12 +180,17 @@ class SequentialTest:
                 _update(self.metrics, steady)
         else:
             _update((*self.metrics, self.remedy), increment)
-        candidate, stable = increment.candidate, increment.stable
-        if increment.concurrent:
-            self.confidence_sequence.add((candidate.failed, candidate.requests), (stable.failed, stable.requests))
-        self.stable = self.stable + stable.traffic
-        self.candidate = self.candidate + candidate.traffic
+        self.stable = self.stable + increment.stable.traffic
+        self.candidate = self.candidate + increment.candidate.traffic
         self.context.update_traffic(increment)
+        for look in self._looks.join(increment):
+            self._take_look(look)
+
+    def _take_look(self, look: Increment) -> None:
+        candidate, stable = look.candidate, look.stable
+        if look.concurrent:
+            self.confidence_sequence.add((candidate.failed, candidate.requests), (stable.failed, stable.requests))
+        self.context.update_health(look)
 
     def _take_details(self, increment: Increment) -> None:
         stable, candidate = _details(increment.stable), _details(increment.candidate)
@@ -199,10 +217,33 @@ class SequentialTest:
         if not is_idler(self.load):
             self.under_load.update(increment)
 
-    def _weigh(self, at: datetime, saw_candidate: bool) -> None:
+    def _weigh(self, increment: Increment, saw_candidate: bool) -> None:
         self.last = self._weighed()
         self.highest = max(self.highest, self.last.log_worse)
-        self._confirm(at, saw_candidate)
+        # Where the arms are scraped apart, the evidence is a block old already; where routers are asked directly, both
+        # arms are counted by one process at one time.
+        at_once = 1.0 if self.parameters.points_apart or increment.since else AT_ONCE
+        self._confirm(increment.until, saw_candidate, at_once)
+
+    def _end_block(self, increment: Increment) -> None:
+        """Counts clumps as they came where as much time has gone by as they last."""
+        if increment.since and self._block_since is None:
+            self._block_since = increment.since
+        if self._block_since and (increment.since is None or increment.until - self._block_since >= CLUMPS_LAST):
+            self._block_since = None
+            for e_process in self.e_processes:
+                e_process.end_block()
+
+    @property
+    def all_metrics(self) -> Sequence[Metric]:
+        """Each once, though it may both roll back and promote."""
+        every = (*self.metrics, *self.promoting, self.under_load, self.remedy)
+        return list({id(metric): metric for metric in every}.values())
+
+    @property
+    def e_processes(self) -> Iterator[EProcess]:
+        """Those of all metrics."""
+        return (e_process for metric in self.all_metrics for e_process in metric.e_processes())
 
     def _weighed(self) -> EvidenceSnapshot:
         weighted = {metric.name: math.log(metric.weight) + metric.log_worse() for metric in self.metrics}
@@ -211,12 +252,10 @@ class SequentialTest:
             weighted["predictions"] = math.log(PART_OF_DRIFT) + self.drift.log_value()
         return EvidenceSnapshot(log_sum(weighted.values()), max(weighted, key=weighted.__getitem__))
 
-    def _confirm(self, at: datetime, saw_candidate: bool) -> None:
+    def _confirm(self, at: datetime, saw_candidate: bool, at_once: float) -> None:
         if self.rejected_at is not None:
             return
         needed = -math.log(self.parameters.analysis.false_rollback)
-        # Where the arms are scraped apart, the evidence is a block old already.
-        at_once = 1.0 if self.parameters.points_apart else AT_ONCE
         if self.last.log_worse >= needed + math.log(at_once):
             self.rejected_at = self.last
         elif saw_candidate and self.last.log_worse < needed:

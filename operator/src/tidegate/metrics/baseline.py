@@ -8,6 +8,7 @@ from datetime import timedelta
 from tidegate.judge.latency import boundaries_of
 from tidegate.judge.metric import LATENCY_TOLERANCE
 from tidegate.judge.overdispersion import (
+    CLUMPS_LAST,
     Block,
     Noisy,
     estimate_overdispersion,
@@ -32,7 +33,7 @@ from tidegate.model.units import format_duration
 
 SPAN = timedelta(minutes=30)
 """How much of stable's past overdispersion is learned from."""
-BLOCK = timedelta(seconds=15)
+BLOCK = CLUMPS_LAST
 LATE = 1.3
 """A scrape may be that much later than it should be."""
 
