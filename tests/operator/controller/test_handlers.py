@@ -9,7 +9,17 @@ from typing import Any, get_args, get_type_hints
 import kopf
 import pytest
 
-from tidegate.controller.handlers import LEASE_SILENCE_SECONDS, SILENCE_SECONDS, NoDiffs, NoProgress, register
+from tidegate.controller.handlers import (
+    LEASE_SILENCE_SECONDS,
+    RESYNC_SECONDS,
+    SILENCE_SECONDS,
+    NoDiffs,
+    NoProgress,
+    is_settled,
+    is_urgent,
+    register,
+    resync,
+)
 from tidegate.kube.api import PODS
 from tidegate.kube.informer import Kind
 
@@ -108,3 +118,36 @@ def test_kopf_copies_no_object_that_it_sees() -> None:
     assert essence == {}
     assert NoDiffs().fetch(body=body) is None
     assert NoProgress().clear(essence=essence) is essence
+
+
+STATUS = {"observedGeneration": 2, "phase": "Live", "stable": {"revision": "digits-a"}}
+
+
+def found(**status: Any) -> dict[str, Any]:
+    return {"metadata": {"namespace": "shop", "name": "digits", "generation": 2}, "status": {**STATUS, **status}}
+
+
+def test_only_what_is_live_and_was_seen_as_it_is_may_wait_after_a_start() -> None:
+    assert is_settled(found())
+    assert not is_settled(found(observedGeneration=1))
+    assert not is_settled(found(phase="Canary", rollout={"candidate": "digits-b"}))
+    assert not is_settled({"metadata": {"generation": 1}})
+
+
+def test_a_rollout_that_has_something_to_return_to_is_urgent() -> None:
+    assert is_urgent(found(rollout={"candidate": "digits-b"}))
+    assert not is_urgent(found(rollout={"candidate": "digits-a"}, stable=None))
+    assert not is_urgent(found())
+    assert not is_urgent(None)
+
+
+def test_everything_is_looked_at_again_evenly_until_the_next_time() -> None:
+    planned: list[tuple[str, str, float]] = []
+    manifests = [{"metadata": {"namespace": "shop", "name": f"digits-{index}"}} for index in range(4)]
+    parts: Any = SimpleNamespace(
+        cluster=SimpleNamespace(model_deployments=lambda: manifests),
+        workqueue=SimpleNamespace(enqueue=lambda *arguments: planned.append(arguments)),
+    )
+    resync(parts)
+
+    assert planned == [("shop", f"digits-{index}", RESYNC_SECONDS * index / 4) for index in range(4)]

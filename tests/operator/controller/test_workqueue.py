@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from queue import Queue
 from time import monotonic
+from typing import Any
 
 import pytest
 
@@ -50,13 +51,13 @@ def drive() -> Iterator[Drive]:
 
 @contextmanager
 def driving(
-    reconcile: Reconcile, *, workers: int = 4, may_work: Callable[[], bool] = lambda: True
+    reconcile: Reconcile, *, workers: int = 4, may_work: Callable[[], bool] = lambda: True, **how: Any
 ) -> Iterator[WorkQueue]:
     def named(namespace: str, name: str, now: datetime) -> timedelta | None:
         assert (namespace, now.tzinfo is not None) == ("shop", True)
         return reconcile(name)
 
-    workqueue = WorkQueue(named, workers=workers, may_work=may_work)
+    workqueue = WorkQueue(named, workers=workers, may_work=may_work, **how)
     workqueue.start()
     try:
         yield workqueue
@@ -235,3 +236,58 @@ def test_the_pause_is_no_shorter_than_the_server_asks_for() -> None:
     queue = WorkQueue(busy, workers=1, may_work=lambda: True)
 
     assert queue._reconcile_one(("shop", "digits")) == 7.0
+
+
+def is_rollout(namespace: str, name: str) -> bool:
+    return name.startswith("rollout")
+
+
+def test_a_rollout_goes_before_all_others_that_wait(drive: Drive) -> None:
+    looks = Looks()
+    drives = drive(looks, workers=1, urgent=is_rollout)
+    drives.enqueue("shop", "first")
+    looks.began.get(timeout=5)
+    for index in range(100):
+        drives.enqueue("shop", f"live-{index}")
+    drives.enqueue("shop", "rollout")
+    looks.may_end.release(200)
+
+    assert looks.began.get(timeout=5) == "rollout"
+
+
+def test_a_rollout_is_looked_at_while_others_keep_all_their_threads_busy(drive: Drive) -> None:
+    looks = Looks()
+    drives = drive(looks, workers=4, urgent=is_rollout)
+    for index in range(10):
+        drives.enqueue("shop", f"live-{index}")
+    for _ in range(3):
+        looks.began.get(timeout=5)
+    drives.enqueue("shop", "rollout")
+
+    assert looks.began.get(timeout=5) == "rollout"
+    looks.may_end.release(20)
+
+
+def test_a_look_that_was_asked_for_meanwhile_follows_at_once(drive: Drive) -> None:
+    began: Queue[tuple[bool, float]] = Queue()
+    looks = Looks()
+    drives = drive(looks, began=lambda urgent, late: began.put((urgent, late)))
+    drives.enqueue("shop", "digits")
+    looks.began.get(timeout=5)
+    drives.enqueue("shop", "digits")
+    until(lambda: drives.overdue_seconds() == 0)
+    looks.may_end.release(2)
+    looks.began.get(timeout=5)
+
+    assert [urgent for urgent, _ in (began.get(timeout=5), began.get(timeout=5))] == [False, False]
+
+
+def test_it_is_told_how_late_a_look_began(drive: Drive) -> None:
+    began: Queue[tuple[bool, float]] = Queue()
+    drive(lambda _: None, urgent=is_rollout, began=lambda urgent, late: began.put((urgent, late))).enqueue(
+        "shop", "rollout", after=-2.0
+    )
+    urgent, late = began.get(timeout=5)
+
+    assert urgent
+    assert 2.0 <= late < 7.0

@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
+from random import uniform
 from typing import Any
 
 import kopf
@@ -12,9 +14,13 @@ from tidegate.controller.workqueue import WorkQueue
 from tidegate.kube.cluster import KubernetesCluster
 from tidegate.kube.leader_election import LeaderElection
 from tidegate.kube.sampling_key import SamplingKey
+from tidegate.model.reasons import Phase
 from tidegate.settings import Settings
 
-RESYNC_SECONDS = 300
+RESYNC_SECONDS = 600
+FIRST_LOOKS_SECONDS = 10.0
+"""After a start, in which what is live and settled is looked at: whatever else there is comes first."""
+LISTED_AT_ONCE = 100
 SILENCE_SECONDS = 900
 OVERDUE_SECONDS = 120
 LEASE_SILENCE_SECONDS = 300
@@ -65,6 +71,7 @@ def register(registry: kopf.OperatorRegistry, parts: Parts) -> None:
         settings.watching.server_timeout = 240
         settings.watching.client_timeout = 270
         settings.watching.connect_timeout = 10
+        settings.watching.chunk_size = LISTED_AT_ONCE
         settings.networking.request_timeout = 30
         settings.persistence.diffbase_storage = NoDiffs()
         settings.persistence.progress_storage = NoProgress()
@@ -86,8 +93,10 @@ def register(registry: kopf.OperatorRegistry, parts: Parts) -> None:
 
     @kopf.on.event("tidegate.dev", "v1alpha1", "modeldeployments", registry=registry)
     async def seen(event: kopf.RawEvent, name: str, namespace: str | None, **_: Any) -> None:
-        if parts.cluster.seen(dict(event["object"]), deleted=event["type"] == "DELETED"):
-            parts.workqueue.enqueue(namespace or "", name)
+        manifest = dict(event["object"])
+        if parts.cluster.seen(manifest, deleted=event["type"] == "DELETED"):
+            may_wait = event["type"] is None and is_settled(manifest)
+            parts.workqueue.enqueue(namespace or "", name, uniform(0.0, FIRST_LOOKS_SECONDS) if may_wait else 0.0)
 
     @kopf.on.probe(registry=registry, id="alive")
     async def alive(**_: Any) -> str:
@@ -104,8 +113,23 @@ def register(registry: kopf.OperatorRegistry, parts: Parts) -> None:
         return "yes"
 
 
+def is_settled(manifest: Mapping[str, Any]) -> bool:
+    """Whether a ModelDeployment that is found by listing was live, and what it asks for is what it was given."""
+    status = manifest.get("status") or {}
+    is_known = status.get("observedGeneration") == manifest["metadata"].get("generation")
+    return is_known and status.get("phase") == Phase.LIVE
+
+
+def is_urgent(manifest: Mapping[str, Any] | None) -> bool:
+    """Whether two revisions may have traffic: a look at this one may be the one that rolls back."""
+    status = (manifest or {}).get("status") or {}
+    return bool(status.get("rollout") and status.get("stable"))
+
+
 def resync(parts: Parts) -> None:
-    """Enqueues everything once in a while, whether or not anything said that it changed."""
-    for manifest in parts.cluster.model_deployments():
+    """Enqueues everything, evenly until the next time, whether or not anything said that it changed."""
+    manifests = parts.cluster.model_deployments()
+    for index, manifest in enumerate(manifests):
         metadata = manifest["metadata"]
-        parts.workqueue.enqueue(metadata["namespace"], metadata["name"])
+        after = RESYNC_SECONDS * index / len(manifests)
+        parts.workqueue.enqueue(metadata["namespace"], metadata["name"], after)

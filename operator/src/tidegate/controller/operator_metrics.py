@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from prometheus_client import CollectorRegistry, Gauge, start_http_server
+from prometheus_client import CollectorRegistry, Gauge, Histogram, start_http_server
 
 from tidegate.judge.rules import REASONS
 from tidegate.model.decision import Decision
@@ -11,6 +11,7 @@ from tidegate.model.observation import Observation
 
 OBJECT = ("model_namespace", "model_deployment")
 METRICS = (*REASONS, "all")
+LATENESS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0)
 
 
 class OperatorMetrics:
@@ -37,6 +38,14 @@ class OperatorMetrics:
             ("kind", "model_namespace"),
             registry=self.registry,
         )
+        lateness = Histogram(
+            "tidegate_look_lateness_seconds",
+            "How long after its time a look at a ModelDeployment began, by whether it has a rollout",
+            ("rollout",),
+            buckets=LATENESS,
+            registry=self.registry,
+        )
+        self._lateness = {urgent: lateness.labels(str(urgent).lower()) for urgent in (True, False)}
         self._weights: dict[tuple[str, str], set[str]] = {}
         self._shown: dict[tuple[str, str], datetime] = {}
 
@@ -47,6 +56,10 @@ class OperatorMetrics:
     def export_age(self, kind: str, namespace: str, age: Callable[[], float]) -> None:
         """From now on shows, at each scrape, the age of an informer's last event."""
         self._age.labels(kind, namespace).set_function(age)
+
+    def observe_lateness(self, has_rollout: bool, seconds: float) -> None:
+        """Takes in how late a look began."""
+        self._lateness[has_rollout].observe(seconds)
 
     def observe_decision(self, seen: Observation, decision: Decision) -> None:
         """Takes in one decision."""
@@ -67,7 +80,7 @@ class OperatorMetrics:
     def _fade(self, where: tuple[str, str], seen: Observation) -> None:
         """The evidence that ended a rollout stands until it has been scraped; it is none about the next one."""
         shown = self._shown.get(where)
-        if shown is None or seen.now - shown >= seen.propagation_delay:
+        if shown is not None and seen.now - shown >= seen.propagation_delay:
             self._remove_evidence(where)
 
     def forget(self, namespace: str, name: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any, cast
 import kopf
 
 from tidegate.controller.checkpoints import Checkpoints
-from tidegate.controller.handlers import RESYNC_SECONDS, Parts, register, resync
+from tidegate.controller.handlers import RESYNC_SECONDS, Parts, is_urgent, register, resync
 from tidegate.controller.judging import RolloutJudge
 from tidegate.controller.observe import WATCHED
 from tidegate.controller.operator_metrics import OperatorMetrics
@@ -90,6 +90,8 @@ def build(settings: Settings) -> Parts:
         reconciler.reconcile,
         workers=settings.workers,
         may_work=lambda: leader_election.held() and cluster.complete(),
+        urgent=lambda ns, name: is_urgent(cluster.model_deployment(ns, name)),
+        began=operator_metrics.observe_lateness,
     )
     sampling_key = SamplingKey(api, settings.namespace, settings.sampling_secret)
     return Parts(settings, cluster, workqueue, leader_election, operator_metrics, sampling_key)

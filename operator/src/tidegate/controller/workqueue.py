@@ -2,12 +2,15 @@
 
 Events and ticks only name an object. Passes over one object never overlap, those asked for while one is under way are
 folded into one more afterwards, and a failed one is repeated after a growing pause.
+
+What is urgent is taken first, and some of the threads take nothing else: a thousand objects that come up at once, each
+with its writes, mustn't stand before the look that sees a rollout fail.
 """
 
 import heapq
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from random import uniform
 from time import monotonic
@@ -16,101 +19,144 @@ from tidegate.errors import ClusterUnavailable, LeadershipLost, ObjectChanged
 
 Key = tuple[str, str]
 Reconcile = Callable[[str, str, datetime], timedelta | None]
+Urgent = Callable[[str, str], bool]
+Began = Callable[[bool, float], None]
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 OVERTAKEN_PAUSE = 0.05
 """After a write that came second: what was written first is known by now, and a rollback may be what is to be done."""
 
+KEPT_FREE = 4
+"""Of so many threads, one takes nothing but what is urgent."""
+IDLE_SECONDS = 60.0
+
 log = logging.getLogger(__name__)
 
 
-class WorkQueue:
-    """Runs `reconcile` for every object that was named, on a few threads, while `may_work` says so."""
+class _Due:
+    """What is to be reconciled when, of one urgency. Used with the queue's lock held."""
 
-    def __init__(self, reconcile: Reconcile, *, workers: int, may_work: Callable[[], bool]) -> None:
+    def __init__(self, lock: threading.Lock) -> None:
+        self.changed = threading.Condition(lock)
+        self._heap: list[tuple[float, Key]] = []
+
+    def add(self, at: float, key: Key) -> None:
+        heapq.heappush(self._heap, (at, key))
+        self.changed.notify()
+
+    def pop(self) -> tuple[float, Key]:
+        return heapq.heappop(self._heap)
+
+    def seconds(self, planned: Mapping[Key, float]) -> float:
+        """Until the first one is due; what was planned for another time meanwhile is dropped."""
+        while self._heap and planned.get(self._heap[0][1]) != self._heap[0][0]:
+            heapq.heappop(self._heap)
+        return self._heap[0][0] - monotonic() if self._heap else IDLE_SECONDS
+
+
+class WorkQueue:
+    """Runs `reconcile` for every object that was named, on a few threads, while `may_work` says so.
+
+    `urgent` says of an object, when it is named, whether it goes before others; `began` hears of each pass whether it
+    was urgent, and how many seconds after its time it began.
+    """
+
+    def __init__(
+        self,
+        reconcile: Reconcile,
+        *,
+        workers: int,
+        may_work: Callable[[], bool],
+        urgent: Urgent = lambda namespace, name: False,
+        began: Began = lambda urgent, late: None,
+    ) -> None:
         self._reconcile = reconcile
         self._workers = workers
         self._may_work = may_work
-        self._due: list[tuple[float, Key]] = []
+        self._is_urgent, self._began = urgent, began
+        self._lock = threading.Lock()
+        self._urgent, self._rest = _Due(self._lock), _Due(self._lock)
         self._planned: dict[Key, float] = {}
         self._busy: set[Key] = set()
+        self._again: set[Key] = set()
         self._failures: dict[Key, int] = {}
-        self._changed = threading.Condition()
         self._stopping = False
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
         """Begins to work, in threads."""
         for number in range(self._workers):
-            thread = threading.Thread(target=self._run, name=f"worker-{number}", daemon=True)
+            mine = (self._urgent,) if number < self._workers // KEPT_FREE else (self._urgent, self._rest)
+            thread = threading.Thread(target=self._run, args=(mine,), name=f"worker-{number}", daemon=True)
             thread.start()
             self._threads.append(thread)
 
     def stop(self, seconds: float) -> None:
         """Finishes what is under way, and nothing more."""
-        with self._changed:
+        with self._lock:
             self._stopping = True
-            self._changed.notify_all()
+            for due in (self._urgent, self._rest):
+                due.changed.notify_all()
         deadline = monotonic() + seconds
         for thread in self._threads:
             thread.join(max(0.0, deadline - monotonic()))
 
     def enqueue(self, namespace: str, name: str, after: float = 0.0) -> None:
         """Reconcile an object in `after` seconds, or sooner if that was planned already."""
-        with self._changed:
-            self._plan((namespace, name), monotonic() + after)
+        key = (namespace, name)
+        urgent = self._is_urgent(namespace, name)
+        with self._lock:
+            self._plan(key, monotonic() + after, urgent=urgent)
 
     def overdue_seconds(self) -> float:
         """How long the most overdue object has been waiting; far above zero, the queue is stuck."""
-        with self._changed:
+        with self._lock:
             waiting = [at for key, at in self._planned.items() if key not in self._busy]
         return max(0.0, monotonic() - min(waiting, default=monotonic()))
 
-    def _plan(self, key: Key, at: float) -> None:
+    def _plan(self, key: Key, at: float, *, urgent: bool) -> None:
         planned = self._planned.get(key)
         if planned is not None and planned <= at:
             return
         self._planned[key] = at
-        heapq.heappush(self._due, (at, key))
-        self._changed.notify()
+        (self._urgent if urgent else self._rest).add(at, key)
+        if urgent:
+            self._rest.changed.notify()  # whoever takes everything takes this first
 
-    def _run(self) -> None:
-        while (key := self._next()) is not None:
+    def _run(self, mine: Sequence[_Due]) -> None:
+        while (taken := self._next(mine)) is not None:
+            key, urgent, late = taken
+            self._began(urgent, late)
             after = self._reconcile_one(key)
-            with self._changed:
+            urgent = self._is_urgent(*key)
+            with self._lock:
                 self._busy.discard(key)
+                if key in self._again:
+                    self._again.discard(key)
+                    after = 0.0
                 if after is not None:
-                    self._plan(key, monotonic() + after)
-                self._changed.notify()
+                    self._plan(key, monotonic() + after, urgent=urgent)
 
-    def _next(self) -> Key | None:
-        with self._changed:
+    def _next(self, mine: Sequence[_Due]) -> tuple[Key, bool, float] | None:
+        with self._lock:
             while not self._stopping:
-                wait = self._until_due()
-                if wait <= 0:
-                    key = self._take()
-                    if key is not None:
-                        return key
-                    continue
-                self._changed.wait(wait)
+                may_work = self._may_work()
+                for due in mine if may_work else ():
+                    if (taken := self._take(due)) is not None:
+                        return taken
+                wait = min(due.seconds(self._planned) for due in mine) if may_work else 0.5
+                mine[-1].changed.wait(wait)
             return None
 
-    def _until_due(self) -> float:
-        if not self._may_work():
-            return 0.5
-        while self._due and self._planned.get(self._due[0][1]) != self._due[0][0]:
-            heapq.heappop(self._due)
-        return self._due[0][0] - monotonic() if self._due else 60.0
-
-    def _take(self) -> Key | None:
-        _, key = heapq.heappop(self._due)
-        del self._planned[key]
-        if key in self._busy:
-            # It is being reconciled right now: once more, a moment after that.
-            self._plan(key, monotonic() + 0.05)
-            return None
-        self._busy.add(key)
-        return key
+    def _take(self, due: _Due) -> tuple[Key, bool, float] | None:
+        while due.seconds(self._planned) <= 0:
+            at, key = due.pop()
+            del self._planned[key]
+            if key not in self._busy:
+                self._busy.add(key)
+                return key, due is self._urgent, monotonic() - at
+            self._again.add(key)  # it is being reconciled right now: once more, after that
+        return None
 
     def _reconcile_one(self, key: Key) -> float | None:
         namespace, name = key
