@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
@@ -16,10 +17,10 @@ from tidegate.kube.api import ENDPOINT_SLICES, LEASES, MODEL_ROUTES, Resource
 from tidegate.kube.api import Manifest as Body
 from tidegate.kube.informer import Informer
 from tidegate.resources.router_report import RouterIdentity, report_manifest
-from tidegate.router.agent import _serve_health
 from tidegate.router.heartbeat import Heartbeat
 from tidegate.router.objects import Endpoint, Service
 from tidegate.router.routing_cache import RoutingCache
+from tidegate.router.sampling_server import serve
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 REVISION = "sentiment-aaaaaaaa"
@@ -291,10 +292,10 @@ def test_an_agent_whose_thread_died_or_hears_nothing_is_not_healthy(monkeypatch:
     assert cache.report().splitlines()[0].endswith(", not followed any more")
 
 
-def test_the_agents_health_is_asked_for_over_http(monkeypatch: pytest.MonkeyPatch) -> None:
-    (port,) = free_ports(1)
+def test_the_agents_health_is_asked_for_over_http(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    port, admin_port = free_ports(2)
     cache = Followed(FakeKube()).cache
-    server = _serve_health(port, cache)
+    server = serve(port, cache, "tidegate/router-1", tmp_path, admin_port)
     try:
         healthy, unknown = ask(port, "GET", "/healthz", {}), ask(port, "GET", "/", {})
         monkeypatch.setattr("tidegate.router.routing_cache.SILENCE_SECONDS", 0.0)

@@ -13,7 +13,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from tidegate.kube.api import KubernetesApi, load_config
@@ -25,6 +24,7 @@ from tidegate.router.files import XdsDirectory
 from tidegate.router.heartbeat import Heartbeat
 from tidegate.router.publisher import Published, Publisher
 from tidegate.router.routing_cache import RoutingCache
+from tidegate.router.sampling_server import serve
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +47,8 @@ class AgentSettings:
     admin_port: int
     health_port: int
     watched_limit: int
+    key_folder: Path
+    """Where the key is mounted that is asked of whoever reads the counters."""
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "AgentSettings":
@@ -66,6 +68,7 @@ class AgentSettings:
             admin_port=int(environ.get("TIDEGATE_ADMIN_PORT", RouterSettings.admin_port)),
             health_port=port,
             watched_limit=int(environ.get("TIDEGATE_WATCHED_REVISIONS", "36")),
+            key_folder=Path(environ.get("TIDEGATE_SAMPLING_KEY_DIR", "/var/run/tidegate/sampling")),
         )
 
 
@@ -97,11 +100,14 @@ class Agent:
         self._cache.start()
         reporting = threading.Thread(target=self._heartbeat.run, daemon=True)
         reporting.start()
-        health = _serve_health(self._settings.health_port, self._cache)
+        router, settings = self._settings.router, self._settings
+        pod = f"{router.namespace}/{router.pod}"
+        server = serve(settings.health_port, self._cache, pod, settings.key_folder, settings.admin_port)
         try:
             self._publish_until_stopped()
         finally:
-            health.shutdown()
+            server.shutdown()
+            server.server_close()
         reporting.join(LAST_REPORT_SECONDS)  # a report that is under way would make anew what is taken back
         self._heartbeat.withdraw()
 
@@ -144,26 +150,6 @@ class Agent:
 
 def _utc_now() -> datetime:
     return datetime.now(UTC)  # noqa: TID251 - the agent's one clock read, for people
-
-
-def _serve_health(port: int, cache: RoutingCache) -> ThreadingHTTPServer:
-    class Health(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            known = self.path == "/healthz"
-            body = cache.report().encode() if known else b""
-            self.send_response(404 if not known else 200 if cache.is_healthy() else 503)
-            self.send_header("Content-Type", "text/plain; charset=utf-8")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the base class's
-            """Probes are not worth a line."""
-
-    server = ThreadingHTTPServer(("0.0.0.0", port), Health)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    return server
 
 
 def main(argv: Sequence[str]) -> int:

@@ -64,11 +64,12 @@ class EnvoySettings:
 
 
 def envoy_command(settings: EnvoySettings, program: str) -> list[str]:
-    """Envoy's whole command line: nothing is written to disk for it."""
+    """The whole command line of an Envoy that is started now: nothing is written to disk for it."""
+    started = time.time()  # noqa: TID251 - the shell's clock
     return [
         program,
         "--config-yaml",
-        json.dumps(bootstrap(settings.router)),
+        json.dumps(bootstrap(settings.router, started)),
         "--concurrency",
         str(settings.concurrency),
         "--disable-hot-restart",
