@@ -120,6 +120,47 @@ def test_the_key_of_the_routers_is_mounted_into_their_agents_alone_and_may_be_mi
     assert environment["TIDEGATE_SAMPLING_SECRET"] == volume[1]["secretName"]
 
 
+def test_with_the_network_policy_only_the_operator_reaches_the_agents_port(render: Render) -> None:
+    policy = one(
+        render(
+            "--set", "router.networkPolicy.enabled=true", "--set", "router.networkPolicy.ingress[0].ports[0].port=15008"
+        ),
+        "NetworkPolicy",
+        "tidegate-router",
+    )
+    of_the_release = {"app.kubernetes.io/instance": "tidegate"}
+
+    assert policy["spec"] == {
+        "podSelector": {"matchLabels": {**of_the_release, "app.kubernetes.io/component": "router"}},
+        "policyTypes": ["Ingress"],
+        "ingress": [
+            {"ports": [{"port": 8080, "protocol": "TCP"}, {"port": 9902, "protocol": "TCP"}]},
+            {
+                "ports": [{"port": 9903, "protocol": "TCP"}],
+                "from": [
+                    {
+                        "podSelector": {
+                            "matchLabels": {**of_the_release, "app.kubernetes.io/component": "operator"},
+                        }
+                    }
+                ],
+            },
+            {"ports": [{"port": 15008}]},
+        ],
+    }
+
+
+def test_the_agents_port_is_one_everywhere(render: Render) -> None:
+    manifests = render("--set", "router.agent.port=9999,router.networkPolicy.enabled=true")
+    (agent,) = [each for each in pods(manifests)["tidegate-router"]["containers"] if each["name"] == "agent"]
+    environment = {each["name"]: each.get("value", "") for each in agent["env"]}
+    policy = one(manifests, "NetworkPolicy", "tidegate-router")
+
+    assert AgentSettings.from_env(environment).health_port == 9999
+    assert agent["ports"] == [{"name": "health", "containerPort": 9999}]
+    assert [rule["ports"][0]["port"] for rule in policy["spec"]["ingress"]] == [8080, 9999]
+
+
 def test_every_container_says_what_it_needs(render: Render) -> None:
     for spec in pods(render()).values():
         for container in spec["containers"]:
@@ -234,6 +275,8 @@ def test_every_binding_names_a_role_and_an_account_that_are_there(kind: str, ren
         pytest.param("prometheus.url=prometheus:9090", "/prometheus/url", id="a URL without a scheme"),
         pytest.param("router.replicas=0", "/router/replicas", id="no router"),
         pytest.param("router.accessLog=all", "/router/accessLog", id="an unknown access log"),
+        pytest.param("router.agent.port=80", "/router/agent/port", id="a port that only root may have"),
+        pytest.param("router.networkPolicy.ingress=all", "/router/networkPolicy/ingress", id="a rule in words"),
         pytest.param("router.watchedRevisions=0", "/router/watchedRevisions", id="no revision to watch"),
         pytest.param("router.drainLimitSeconds=30", "/router/drainLimitSeconds", id="a drain that is cut short"),
         pytest.param("router.envoy.maxHeapBytes=1000", "/router/envoy/maxHeapBytes", id="a heap that holds nothing"),
