@@ -80,7 +80,7 @@ bench-load: setup ## Equal models on busy deployments: false rollbacks; ARGS="--
 
 .PHONY: bench-releases
 bench-releases: setup ## Bad and good releases on a real cluster, timed; BASELINE=COMMIT, SCRAPE=2,5,30, ARGS="--only slow"
-	@$(BIN)/python -m benchmarks.releases $(if $(BASELINE),--baseline $(BASELINE)) $(if $(SCRAPE),--scrape $(SCRAPE)) $(ARGS)
+	@UV="$(UV)" $(BIN)/python -m benchmarks.releases $(if $(BASELINE),--baseline $(BASELINE)) $(if $(SCRAPE),--scrape $(SCRAPE)) $(ARGS)
 
 .PHONY: findings
 findings: ## What surprised about real libraries, run anew; a table of what still holds
@@ -93,6 +93,10 @@ findings: ## What surprised about real libraries, run anew; a table of what stil
 .PHONY: bench-memory
 bench-memory: setup ## The memory of what the operator follows; BASELINE=COMMIT to compare, ARGS=--write for the page
 	@$(BIN)/python -m benchmarks.informer $(if $(BASELINE),--baseline $(BASELINE)) $(ARGS)
+
+.PHONY: bench-scale
+bench-scale: setup ## Operator and router with 100, 300, 1,000 models; BASELINE=COMMIT to compare, QUICK=1 for a look
+	@UV="$(UV)" $(BIN)/python -m benchmarks.scale $(if $(BASELINE),--baseline $(BASELINE)) $(if $(QUICK),--quick) $(ARGS)
 
 .PHONY: bench-held
 bench-held: setup ## A rollout held for a day: its memory, and judging again after a restart; ARGS=2 for two hours

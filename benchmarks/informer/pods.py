@@ -41,7 +41,7 @@ def pod(index: int, version: int) -> Manifest:
     name = f"sentiment-{of_deployment}"
     namespace, revision = f"team-{of_deployment % 20}", f"{name}-{_hash(of_revision)[:8]}"
     node = f"ip-10-0-{index // PODS_OF_A_NODE // 250}-{index // PODS_OF_A_NODE % 250}.eu-central-1.compute.internal"
-    spec = _with_defaults(pod_spec(namespace, name, revision, SNAPSHOT, "IfNotPresent"), node)
+    spec = with_defaults(pod_spec(namespace, name, revision, SNAPSHOT, "IfNotPresent"), node)
     template = {"pod-template-hash": _hash(of_revision)[:10], **labels(name, revision)}
     manifest: Manifest = {
         "metadata": {
@@ -57,16 +57,16 @@ def pod(index: int, version: int) -> Manifest:
             "ownerReferences": [_owner(f"{revision}-{_hash(of_revision)[:10]}", _uid(-1 - of_revision))],
         },
         "spec": spec,
-        "status": _status(index, spec),
+        "status": pod_status(index, spec),
     }
-    manifest["metadata"]["managedFields"] = _managed_fields(manifest)
+    manifest["metadata"]["managedFields"] = managed_fields(manifest)
     return manifest
 
 
 _SCRAPED = {"scrape": "true", "port": "8082", "path": "/metrics"}
 
 
-def _with_defaults(spec: Manifest, node: str) -> Manifest:
+def with_defaults(spec: Manifest, node: str) -> Manifest:
     """What admission and the scheduler fill in."""
     for container in (*spec["initContainers"], *spec["containers"]):
         container.update(terminationMessagePath="/dev/termination-log", terminationMessagePolicy="File")
@@ -87,7 +87,7 @@ def _with_defaults(spec: Manifest, node: str) -> Manifest:
     }
 
 
-def _status(index: int, spec: Manifest) -> Manifest:
+def pod_status(index: int, spec: Manifest) -> Manifest:
     address = f"10.{index // 62500 % 250}.{index // 250 % 250}.{index % 250}"
     types = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
     return {
@@ -137,7 +137,7 @@ def _report() -> str:
     return json.dumps({**digests, "inputs": inputs, "outputs": outputs})
 
 
-def _managed_fields(manifest: Manifest) -> list[Manifest]:
+def managed_fields(manifest: Manifest) -> list[Manifest]:
     """Who set which field, as the API server notes it."""
     metadata, spec = manifest["metadata"], manifest["spec"]
     of_template = {

@@ -64,6 +64,7 @@ def _plan(options: argparse.Namespace) -> Plan:
         at_once=options.at_once,
         keep_cluster=options.keep_cluster,
         go_on=options.go_on,
+        baseline_alone=options.baseline_alone,
     )
 
 
@@ -86,6 +87,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--baseline", default="", metavar="COMMIT", help="also measure the code of this commit")
     parser.add_argument("--baseline-releases", type=positive, metavar="N", help="of each kind at most, with that code")
+    parser.add_argument("--baseline-alone", action="store_true", help="this code's turns are left out")
     parser.add_argument("--turn", type=positive, default=5, metavar="N", help="releases before the code changes (5)")
     parser.add_argument("--at-once", type=positive, default=1, metavar="N", help="kinds of candidates at a time (1)")
     parser.add_argument(

@@ -28,6 +28,7 @@ LIVE_SECONDS = 180.0
 WARM_UP_SECONDS = 30.0
 """Of load before the first release, so that the judge knows stable's ways and stable is warm."""
 SETTLE_SECONDS = 120.0
+OTHERS_SECONDS = 15.0
 REST_SECONDS = 10.0
 """Between releases, so that pods that end don't disturb the next one."""
 PROMETHEUS_SECONDS = 60
@@ -185,14 +186,19 @@ class ReleaseDriver:
             self._pause(f"{_where(seen)}; {self._answered} requests, {self._failed} failed")
 
     def _back_to_stable(self, load: Load) -> None:
-        """Asks for the stable model again, and waits until the other one's pods are on their way out."""
+        """Asks for the stable model again, and gives the other one's pods a while to go.
+
+        Where scrapes are rare it is minutes until nothing is seen to ask for them any more; they disturb nobody.
+        """
         began = self.unix_time()
         try:
             generation = self._apply(self._stable)
-            while not self._is_live(generation) or self._workloads() > 1:
+            while not self._is_live(generation):
                 if self.unix_time() - began > SETTLE_SECONDS:
                     self.progress.note(f"not settled within {SETTLE_SECONDS:.0f} s: {describe(self.observer.seen)}")
                     break
+                self._wait(load, 1.0, "waiting for the stable revision")
+            while self._workloads() > 1 and self.unix_time() - began < OTHERS_SECONDS:
                 self._wait(load, 1.0, "waiting for the other revision to go")
         except KUBECTL_FAILED as error:
             self.progress.note(f"couldn't go back to stable: {error}")

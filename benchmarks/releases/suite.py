@@ -57,6 +57,7 @@ class Plan:
     keep_cluster: bool
     go_on: bool
     """Whether what was measured before is kept, and this comes on top."""
+    baseline_alone: bool = False
 
     @property
     def turns(self) -> list[tuple[Scenario, ...]]:
@@ -65,7 +66,7 @@ class Plan:
         parts = [
             part for scenario in self.scenarios for part in blocks(scenario, commit, self.baseline_releases, self.size)
         ]
-        return together(parts, self.at_once)
+        return together([part for part in parts if part.code or not self.baseline_alone], self.at_once)
 
 
 def run(plan: Plan) -> tuple[Measured, ...]:

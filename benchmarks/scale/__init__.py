@@ -1,0 +1,1 @@
+"""`python -m benchmarks.scale`: operator and router with up to 1,000 ModelDeployments of a real API server."""

@@ -1,0 +1,72 @@
+"""Programs that run inside a block, on loopback ports, each with a log of its own."""
+
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from benchmarks.errors import BenchmarkError
+
+END_SECONDS = 10.0
+LAST_LINES = 12
+
+
+@contextmanager
+def running(
+    command: Sequence[str], folder: Path, name: str, environment: Mapping[str, str] | None = None
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """The program, which writes `NAME.log` in `folder`; ended when the block is left. `environment` comes on top."""
+    with (folder / f"{name}.log").open("ab") as log:
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env={**os.environ, **(environment or {})},
+            stdout=log,
+            stderr=log,
+            start_new_session=True,  # Ctrl-C is ours to handle
+        )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def wait_until(
+    true: Callable[[], bool],
+    what: str,
+    seconds: float,
+    process: "subprocess.Popen[bytes] | None" = None,
+    *,
+    pause: float = 0.05,
+) -> float:
+    """The seconds that it took. Raises BenchmarkError when it takes longer, or the process has ended."""
+    began = time.monotonic()
+    while not true():
+        if process is not None and process.poll() is not None:
+            raise BenchmarkError(f"{what}: {process.args!r} has ended with code {process.returncode}")
+        if time.monotonic() - began > seconds:
+            raise BenchmarkError(f"not within {seconds:.0f} s: {what}")
+        time.sleep(pause)
+    return time.monotonic() - began
+
+
+def free_ports(number: int) -> list[int]:
+    """Loopback ports that nobody listens on just now."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(number)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [int(each.getsockname()[1]) for each in sockets]
+
+
+def end_of(log: Path) -> str:
+    """Its last lines."""
+    return "\n".join(log.read_text(errors="replace").splitlines()[-LAST_LINES:])
