@@ -3,7 +3,6 @@
 The generated client's typed models would be converted back at once; its transport and its log-in are what's wanted.
 """
 
-import json
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any, cast
 from urllib.parse import quote, urlencode
 
 import kubernetes
+import orjson
 import urllib3
 from kubernetes.client.exceptions import ApiException
 
@@ -170,7 +170,7 @@ class KubernetesApi:
     ) -> Manifest:
         response = self._request(method, path, body, content_type)
         try:
-            return cast(Manifest, json.loads(response.read()))
+            return cast(Manifest, orjson.loads(response.read()))
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             raise ClusterUnavailable(f"{method} {path} gave an unreadable answer: {error}") from error
         finally:
@@ -193,7 +193,7 @@ class KubernetesApi:
             response = self._client.rest_client.pool_manager.request(
                 method,
                 self._client.configuration.host + path,
-                body=json.dumps(body) if body is not None else None,
+                body=orjson.dumps(body) if body is not None else None,
                 headers=headers,
                 timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=read_seconds),
                 preload_content=False,
@@ -243,7 +243,7 @@ def _sentence(response: urllib3.BaseHTTPResponse) -> str:
     text = response.read().decode(errors="replace")
     response.release_conn()
     try:
-        said = str(json.loads(text)["message"])
+        said = str(orjson.loads(text)["message"])
     except (ValueError, KeyError, TypeError):
         said = f"status {response.status}: {text[:200]}"
     return said if len(said) <= LONGEST_SENTENCE else said[:LONGEST_SENTENCE] + "…"
@@ -258,4 +258,4 @@ def _lines(response: urllib3.HTTPResponse) -> Iterator[Manifest]:
     rest = b""
     for chunk in response.stream(None, decode_content=True):
         *lines, rest = (rest + chunk).split(b"\n")
-        yield from (json.loads(line) for line in lines if line.strip())
+        yield from (orjson.loads(line) for line in lines if line.strip())

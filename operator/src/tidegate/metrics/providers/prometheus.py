@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+import orjson
 import requests
 from prometheus_api_client import PrometheusConnect
 from prometheus_api_client.exceptions import PrometheusApiClientException
@@ -36,7 +37,7 @@ class PrometheusMetrics:
     def __init__(self, url: str, access: PrometheusAccess = NO_SECRET, queries: QuerySettings = NOTHING_ADDED) -> None:
         session = access.session()
         session.headers.update(queries.headers)
-        session.hooks["response"].append(self._note_clock)
+        session.hooks["response"] += [self._note_clock, _read_quickly]
         # Nothing is tried again below our own budget: a look may last so long, and the next one is the retry. By POST
         # the client neither tries a timeout again.
         self._prometheus = PrometheusConnect(
@@ -126,6 +127,11 @@ def parse_http_date(text: str | None) -> datetime | None:
         return parsedate_to_datetime(text) if text else None
     except ValueError:
         return None
+
+
+def _read_quickly(response: requests.Response, *_: object, **__: object) -> None:
+    """Thousands of series, many times a minute: the client's own way takes twice as long."""
+    response.json = lambda **_: orjson.loads(response.content)  # type: ignore[method-assign]
 
 
 def _numbers(values: Iterable[tuple[float, str]]) -> list[tuple[float, float]]:
