@@ -12,10 +12,13 @@ from time import perf_counter
 
 from benchmarks.judge.tidegate_defaults import default_spec
 from tidegate.judge.case import Criteria
+from tidegate.judge.verdict import answer
+from tidegate.metrics.checkpoint import Kept
 from tidegate.metrics.collector import Look, Measured, MetricsCollector
 from tidegate.metrics.increments import DURATION, FAILED, REQUESTS, Counted, Process, SeriesKey
 from tidegate.metrics.observers.envoy import RouterCounters
 from tidegate.metrics.provider import CounterQuery, Readings
+from tidegate.metrics.record import Header
 from tidegate.model.evidence import MetricsGap
 from tidegate.model.reasons import Reason
 from tidegate.model.status import Rollout, Shift
@@ -34,6 +37,8 @@ LONGEST_RESTART = 5.0
 
 SPEC = default_spec()
 INTERVAL = int(SPEC.analysis.interval.total_seconds())
+ROLLOUT = Rollout(ARMS.candidate, BEGAN, 1, BEGAN, (Shift(BEGAN, 10),))
+HEADER = Header.of(ARMS, ROLLOUT)
 
 
 class Growing:
@@ -67,12 +72,13 @@ def _servers(seconds: float, at: float) -> Iterator[tuple[SeriesKey, Counted]]:
 
 def main(hours: int = 24) -> None:
     """A look each interval; what is held is told each hour, and what it grew from the first hour to the last."""
-    collector, kept = MetricsCollector(Growing()), ""
+    collector, kept = MetricsCollector(Growing()), Kept("")
     held: list[float] = []
     tracemalloc.start()
     for hour in range(1, hours + 1):
         for second in range(3600 * (hour - 1), 3600 * hour, INTERVAL):
-            kept = _look(collector, second).checkpoint or kept
+            if checkpoint := _look(collector, second).checkpoint:
+                kept = Kept(checkpoint, collector.record(HEADER) or "")
         gc.collect()
         held.append(tracemalloc.get_traced_memory()[0] / 2**20)
         sys.stdout.write(f"{hour} h: {held[-1]:.2f} MiB\n")
@@ -82,24 +88,26 @@ def main(hours: int = 24) -> None:
     _restart(kept, 3600 * hours)
 
 
-def _restart(kept: str, second: int) -> None:
+def _restart(kept: Kept, second: int) -> None:
     """The first look of an operator that has nothing but the checkpoint."""
     began = perf_counter()
     measured = _look(MetricsCollector(Growing(), kept=lambda arms: kept), second)
     took = perf_counter() - began
     behind = any(gap.reason == Reason.CATCHING_UP for gap in measured.measurements.missing)
+    sizes = f"a checkpoint of {len(kept.evidence) / 1024:.1f} KiB; its record has {len(kept.record) / 1024:.1f} KiB"
     sys.stdout.write(
         f"after a restart: judged {'only in part' if behind else 'again'} within {took:.2f} s (limit "
-        f"{LONGEST_RESTART:g} s) from a checkpoint of {len(kept) / 1024:.1f} KiB\n"
+        f"{LONGEST_RESTART:g} s) from {sizes}\n"
     )
 
 
 def _look(collector: MetricsCollector, second: int) -> Measured:
-    rollout = Rollout(ARMS.candidate, BEGAN, 1, BEGAN, (Shift(BEGAN, 10),))
     criteria = Criteria(SPEC.analysis, 1e-300)
-    measured = collector.measure(Look(ARMS, rollout, SPEC, criteria, SCRAPE, BEGAN + timedelta(seconds=second)))
+    look = Look(ARMS, ROLLOUT, SPEC, criteria, SCRAPE, BEGAN + timedelta(seconds=second))
+    measured = collector.measure(look)
     if isinstance(measured, MetricsGap):
         raise TypeError(f"nothing was measured: {measured.message}")
+    collector.say(look, measured, answer(measured.test, criteria, measured.measurements), look.until)
     return measured
 
 

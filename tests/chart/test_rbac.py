@@ -54,10 +54,10 @@ CALLED = {
     ("", "services", "delete"): "act: RetireRevision",
     ("", "configmaps", "list"): "observe.WATCHED",
     ("", "configmaps", "watch"): "observe.WATCHED",
-    ("", "configmaps", "get"): "Checkpoints.evidence",
-    ("", "configmaps", "create"): "act: PinModel, and Checkpoints.keep",
+    ("", "configmaps", "get"): "Checkpoints.kept",
+    ("", "configmaps", "create"): "act: PinModel, and Checkpoints.keep and tidy",
     ("", "configmaps", "patch"): "Checkpoints.keep",
-    ("", "configmaps", "delete"): "act: ForgetRevision, and Checkpoints.drop",
+    ("", "configmaps", "delete"): "act: ForgetRevision, and Checkpoints.tidy",
     ("", "pods", "list"): "observe.WATCHED",
     ("", "pods", "watch"): "observe.WATCHED",
     ("policy", "poddisruptionbudgets", "list"): "observe.WATCHED",
@@ -192,7 +192,7 @@ def test_whole_rollouts_call_exactly_the_writes_of_the_table() -> None:
     recorder = Recorder(world)
     world._reconciler = Reconciler(
         recorder,
-        RolloutJudge(MetricsCollector(world, kept=Checkpoints(recorder).evidence)),
+        RolloutJudge(MetricsCollector(world, kept=Checkpoints(recorder).kept)),
         SETTINGS,
         lambda seen, decision: None,
     )

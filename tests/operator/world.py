@@ -44,7 +44,7 @@ from tidegate.traffic_routing.builtin import read_state
 
 T = TypeVar("T")
 NEWEST = 10**9
-CHECKPOINT = checkpoint_name("")
+CHECKPOINT, RECORD = checkpoint_name(""), "-record-"
 START = datetime(2026, 1, 1, tzinfo=UTC)
 BOUNDS = tuple(0.0005 * 1.2**k for k in range(56))
 SETTINGS = Settings.from_env(
@@ -75,6 +75,11 @@ class Behaviour:
     signature: Mapping[str, Any] = field(default_factory=lambda: SIGNATURE)
     classes: Mapping[str, float] = field(default_factory=dict)
     """Share of each class among its answers."""
+
+
+def is_evidence(name: str) -> bool:
+    """Whether a ConfigMap is a checkpoint, or a record of a rollout that has ended."""
+    return name.endswith(CHECKPOINT) or RECORD in name
 
 
 class Crash(Exception):
@@ -140,7 +145,7 @@ class World(SimulatedWorld):
 
     def restart(self) -> None:
         """The operator starts anew, with nothing in memory."""
-        judge = RolloutJudge(MetricsCollector(self, kept=Checkpoints(self).evidence))
+        judge = RolloutJudge(MetricsCollector(self, kept=Checkpoints(self).kept))
         self._reconciler = Reconciler(self, judge, SETTINGS, lambda *_: None, clock=ClockWatch(self.steady))
 
     def steady(self) -> float:
@@ -249,7 +254,7 @@ class World(SimulatedWorld):
     def repair(self, resource: Resource, manifest: Mapping[str, Any]) -> None:
         name = manifest["metadata"]["name"]
         what = f"{'repair' if (resource, name) in self._objects else 'create'} {resource.kind} {name}"
-        with self._write("" if name.endswith(CHECKPOINT) else what):
+        with self._write("" if is_evidence(name) else what):
             self._refuse_others(resource, manifest)
             self._objects[(resource, name)] = copy.deepcopy(dict(manifest))
 
@@ -275,7 +280,7 @@ class World(SimulatedWorld):
             self._objects[(DEPLOYMENTS, deployment)]["metadata"].setdefault("annotations", {})[annotation] = value
 
     def delete(self, resource: Resource, namespace: str, name: str) -> None:
-        with self._write("" if name.endswith(CHECKPOINT) else f"delete {resource.kind} {name}"):
+        with self._write("" if is_evidence(name) else f"delete {resource.kind} {name}"):
             if resource == DEPLOYMENTS and self.split and self.split.weight(name) > 0:
                 raise AssertionError(f"{name} is deleted while it has {self.split.weight(name)}% of the traffic")
             self._objects.pop((resource, name), None)

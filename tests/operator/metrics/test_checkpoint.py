@@ -14,7 +14,7 @@ from tests.operator.judge.test_checkpoint import state
 from tests.operator.metrics.test_collector import ARMS, BEGAN, STEP, Recorded, requests_of
 from tidegate.judge.case import Criteria
 from tidegate.metrics import checkpoint
-from tidegate.metrics.checkpoint import OF_FOLD, from_text, to_text
+from tidegate.metrics.checkpoint import OF_FOLD, Kept, from_text, to_text
 from tidegate.metrics.collector import Look, Measured, MetricsCollector
 from tidegate.metrics.fold import Fold
 from tidegate.metrics.provider import CounterQuery, Readings
@@ -31,11 +31,14 @@ class Restarted:
     def __init__(self, spec: ModelDeploymentSpec, provider: Recorded) -> None:
         self.spec, self.provider = spec, provider
         self.kept: str | None = None
+        self.record = ""
         self.shifts: tuple[Shift, ...] = (Shift(BEGAN, 10),)
         self.restart()
 
     def restart(self) -> None:
-        self._collector = MetricsCollector(self.provider, kept=lambda arms: self.kept)
+        self._collector = MetricsCollector(
+            self.provider, kept=lambda arms: Kept(self.kept, self.record) if self.kept is not None else None
+        )
 
     def look(self, point: int) -> Measured:
         rollout = Rollout("b", BEGAN, 1, BEGAN, self.shifts)

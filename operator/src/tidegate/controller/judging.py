@@ -12,6 +12,7 @@ from tidegate.judge.sampling import INGESTION_LAG
 from tidegate.judge.verdict import NOTHING_TO_JUDGE, answer, cannot_see
 from tidegate.metrics.collector import Look, Measured, MetricsCollector
 from tidegate.metrics.query_pool import AtOnce, Pool
+from tidegate.metrics.record import Header
 from tidegate.model.evidence import MetricsGap, Verdict
 from tidegate.model.observation import Observation
 from tidegate.model.reasons import Reason
@@ -65,9 +66,9 @@ class RolloutJudge:
             return replace(observation, verdict=cannot_see(MetricsGap(Reason.METRICS_UNAVAILABLE, str(error))))
         if measured is None or measured.rollout != _identity(observation):
             return self._said_last(observation)
-        if isinstance(measured.measured, Measured) and measured.measured.checkpoint:
-            self._checkpoints[key] = measured.measured.checkpoint
         judged = replace(observation, verdict=self._verdict(observation, measured), share=measured.share)
+        if isinstance(measured.measured, Measured):
+            self._note(judged, measured.measured)
         if rollout is not None:
             criteria = criteria_for(observation.spec, rollout)
             self._last[key] = Judged(judged.verdict, judged.share, criteria, _identity(observation), observation.now)
@@ -82,6 +83,16 @@ class RolloutJudge:
     def checkpoint(self, namespace: str, name: str) -> str | None:
         """The evidence as it is to be kept, where that is due; handed out once."""
         return self._checkpoints.pop((namespace, name), None)
+
+    def record(self, header: Header) -> str | None:
+        """What a rollout's verdicts were made from; None where there is nothing, or it can't be kept."""
+        return self.collector.record(header)
+
+    def _note(self, judged: Observation, measured: Measured) -> None:
+        if measured.checkpoint:
+            self._checkpoints[judged.namespace, judged.name] = measured.checkpoint
+        if look := _look(judged):
+            self.collector.say(look, measured, judged.verdict, judged.now)
 
     def _said_last(self, observation: Observation) -> Observation | None:
         last, rollout = self._last.get((observation.namespace, observation.name)), observation.recorded.rollout

@@ -1,12 +1,12 @@
 """observe → judge → decide → act, on one screen."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from tidegate.controller.act import act
-from tidegate.controller.checkpoints import Checkpoints
+from tidegate.controller.checkpoints import Checkpoints, record_header
 from tidegate.controller.clock import ClockWatch
 from tidegate.controller.hints import Hints
 from tidegate.controller.judging import RolloutJudge
@@ -21,6 +21,7 @@ from tidegate.decide.unreadable_spec import held, told, without_deadlines
 from tidegate.errors import ClusterUnavailable, InvalidSpec, LeadershipLost, ObjectGone, WriteRefused
 from tidegate.kube.api import Manifest
 from tidegate.kube.cluster import Cluster
+from tidegate.metrics.checkpoint import Kept
 from tidegate.model.decision import Decision, Event
 from tidegate.model.observation import Observation
 from tidegate.model.reasons import ConditionType, Phase, Reason
@@ -55,11 +56,10 @@ class Reconciler:
     clock: ClockWatch = field(default_factory=ClockWatch)
     specs: ReadableSpecs = field(default_factory=ReadableSpecs)
     hints: Hints = field(default_factory=Hints)
+    checkpoints: Checkpoints = field(init=False)
 
-    @property
-    def checkpoints(self) -> Checkpoints:
-        """What is kept of rollouts in the cluster."""
-        return Checkpoints(self.cluster)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "checkpoints", Checkpoints(self.cluster))
 
     def reconcile(self, namespace: str, name: str, now: datetime) -> timedelta | None:
         """One pass; gives back when to reconcile again, or None to wait for an event.
@@ -80,7 +80,15 @@ class Reconciler:
 
     def _forget(self, namespace: str, name: str) -> None:
         self.judge.forget(namespace, name)
-        for kept in (self.rivals, self.refusals, self.restorations, self.clock, self.specs, self.hints):
+        for kept in (
+            self.rivals,
+            self.refusals,
+            self.restorations,
+            self.clock,
+            self.specs,
+            self.hints,
+            self.checkpoints,
+        ):
             kept.forget((namespace, name))
         self.on_deletion(namespace, name)
 
@@ -118,7 +126,7 @@ class Reconciler:
         self.restorations.note(judged, decision)
         self.on_decision(judged, decision)
         self._hint(manifest, judged)
-        self._keep(manifest, decision)
+        self._keep(manifest, judged, decision)
         return self._requeue_after(key, decision, now)
 
     def _note_clock(self, key: tuple[str, str], jump: timedelta, decision: Decision, now: datetime) -> None:
@@ -141,14 +149,20 @@ class Reconciler:
         rollout = seen.recorded.rollout
         return None if rollout is None or seen.recorded.stable is None else replace(seen, desired=rollout.candidate)
 
-    def _keep(self, manifest: Manifest, decision: Decision) -> None:
-        """Writes down how far the evidence goes, and drops what is kept of rollouts that have ended."""
+    def _keep(self, manifest: Manifest, seen: Observation, decision: Decision) -> None:
+        """Writes down how far the evidence goes and what it was made from, and drops what isn't needed any more."""
         metadata, rollout = manifest["metadata"], decision.status.rollout
         owner = Owner(metadata["namespace"], metadata["name"], metadata["uid"])
-        evidence = self.judge.checkpoint(owner.namespace, owner.name)
-        if rollout and evidence:
-            self.checkpoints.keep(owner, rollout.candidate, evidence)
-        self.checkpoints.drop(owner, rollout.candidate if rollout else None)
+        evidence, header = self.judge.checkpoint(owner.namespace, owner.name), record_header(seen, decision)
+        record = self.judge.record(header) if header and (evidence or header.ended) else None
+        refused = None
+        if header and header.ended and record:
+            self.checkpoints.end(owner, header, record)
+        elif header and rollout and evidence:
+            refused = self.checkpoints.keep(owner, rollout.candidate, Kept(evidence, record or ""))
+        refused = self.checkpoints.tidy(owner, rollout.candidate if rollout else None) or refused
+        if refused:
+            self._tell_hints(manifest, [Event(refused.reason, refused.message, warning=True)], seen)
 
     def _requeue_after(self, key: tuple[str, str], decision: Decision, now: datetime) -> timedelta | None:
         next_try = self.refusals.next_try(key)
@@ -159,9 +173,13 @@ class Reconciler:
 
     def _hint(self, manifest: Manifest, seen: Observation) -> None:
         """Comes last: whatever it is about stops nothing, and neither does an Event that isn't taken."""
+        minor = self.refusals.minor((seen.namespace, seen.name))
+        refused = [Event(each.reason, each.message, warning=True) for each in minor]
+        self._tell_hints(manifest, [*hints(seen), *refused], seen)
+
+    def _tell_hints(self, manifest: Manifest, events: Sequence[Event], seen: Observation) -> None:
         key = seen.namespace, seen.name
-        refused = (Event(each.reason, each.message, warning=True) for each in self.refusals.minor(key))
-        for hint in self.hints.due(key, (*hints(seen), *refused), seen.now):
+        for hint in self.hints.due(key, events, seen.now):
             log.info("%s/%s: %s: %s", *key, hint.reason, hint.message)
             try:
                 self.cluster.emit(manifest, hint, seen.now)

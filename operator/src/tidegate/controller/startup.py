@@ -22,6 +22,7 @@ from tidegate.kube.cluster import KubernetesCluster
 from tidegate.kube.leader_election import LeaderElection
 from tidegate.kube.routers import Routers
 from tidegate.kube.sampling_key import SamplingKey
+from tidegate.metrics.checkpoint import Kept
 from tidegate.metrics.circuit_breaker import CircuitBreaker
 from tidegate.metrics.collector import MetricsCollector
 from tidegate.metrics.providers.prometheus import PrometheusMetrics
@@ -84,7 +85,7 @@ def build(settings: Settings) -> Parts:
         operator_metrics.export_age(informer.kind.resource.kind, informer.namespace or "", informer.silent_seconds)
     access = PrometheusAccess.of(settings.prometheus_secret)
     prometheus = PrometheusMetrics(settings.prometheus_url, access, settings.prometheus_queries)
-    judge = _judge(prometheus, lambda ns, name: workqueue.enqueue(ns, name), Checkpoints(cluster).evidence)
+    judge = _judge(prometheus, lambda ns, name: workqueue.enqueue(ns, name), Checkpoints(cluster).kept)
     reconciler = Reconciler(cluster, judge, settings, operator_metrics.observe_decision, operator_metrics.forget)
     workqueue = WorkQueue(
         reconciler.reconcile,
@@ -98,7 +99,7 @@ def build(settings: Settings) -> Parts:
 
 
 def _judge(
-    prometheus: PrometheusMetrics, answered: Callable[[str, str], None], kept: Callable[[Arms], str | None]
+    prometheus: PrometheusMetrics, answered: Callable[[str, str], None], kept: Callable[[Arms], Kept | None]
 ) -> RolloutJudge:
     """Counters and the users' own queries wait on threads of their own, and one that hangs isn't asked on and on."""
     collector = MetricsCollector(

@@ -9,7 +9,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import datetime, timedelta
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, NamedTuple, TypeVar, get_type_hints
 
 from tidegate.judge.checkpoint import taken_up, written_down
 from tidegate.metrics.accumulate import DetailsFold, Reading, TrafficFold
@@ -17,6 +17,7 @@ from tidegate.metrics.baseline import Baseline
 from tidegate.metrics.fold import Fold
 from tidegate.metrics.increments import Sample, never_back
 from tidegate.metrics.provider import Readings
+from tidegate.metrics.record import Header, Recorder
 from tidegate.model.evidence import MetricsGap
 from tidegate.model.plain import from_plain, plain
 from tidegate.model.status import Rollout
@@ -41,6 +42,15 @@ INSTANTS: Mapping[str, Any] = {"last": datetime | None, "recent": tuple[datetime
 """Readings, of which only the time is written."""
 
 Cursor = TypeVar("Cursor", TrafficFold, DetailsFold)
+
+
+class Kept(NamedTuple):
+    """What is kept of a rollout under way, of one moment: its evidence, and the record of its increments."""
+
+    evidence: str
+    record: str = ""
+
+
 Read = Callable[[datetime, timedelta, int], Readings]
 
 
@@ -76,6 +86,14 @@ def from_text(text: str, arms: Arms, rollout: Rollout) -> Fold | None:
     if told["since"]:
         fold.since = (_from_cursor(TrafficFold, told["since"][0]), _from_cursor(DetailsFold, told["since"][1]))
     fold.traffic_to_reread = fold.details_to_reread = fold.since_to_reread = True
+    return fold
+
+
+def resumed(kept: Kept, arms: Arms, rollout: Rollout) -> Fold | None:
+    """The same with its record, to which more is to be added. Raises any of MALFORMED."""
+    fold = from_text(kept.evidence, arms, rollout)
+    if fold:
+        fold.recorder = Recorder.resumed(fold.test, kept.record, Header.of(arms, rollout))
     return fold
 
 

@@ -30,13 +30,13 @@ from tidegate.metrics.accumulate import (
     share_of,
 )
 from tidegate.metrics.baseline import Baseline
-from tidegate.metrics.checkpoint import MALFORMED, from_text, reread_details, reread_traffic, to_text
+from tidegate.metrics.checkpoint import MALFORMED, Kept, reread_details, reread_traffic, resumed, to_text
 from tidegate.metrics.fold import Fold
 from tidegate.metrics.lateness import LATEST, points_known, too_old
 from tidegate.metrics.preflight import baseline_of, slower_scrape, stable_now
 from tidegate.metrics.provider import STALE, MetricsProvider, Readings, Selection, Sources
 from tidegate.metrics.query_pool import AtOnce, Pool
-from tidegate.metrics.record import PROMETHEUS
+from tidegate.metrics.record import PROMETHEUS, Asked, Header, Said
 from tidegate.metrics.registry import SourceRegistry
 from tidegate.metrics.replicas import replicas_differ
 from tidegate.metrics.user_queries import ask
@@ -48,6 +48,7 @@ from tidegate.model.evidence import (
     MetricsGap,
     Overdispersion,
     QueryAnswer,
+    Verdict,
 )
 from tidegate.model.reasons import Reason
 from tidegate.model.spec import Analysis, ModelDeploymentSpec
@@ -102,11 +103,11 @@ class MetricsCollector:
         *,
         for_queries: MetricsProvider | None = None,
         queries: Pool | None = None,
-        kept: Callable[[Arms], str | None] = lambda arms: None,
+        kept: Callable[[Arms], Kept | None] = lambda arms: None,
     ) -> None:
         """`for_queries` answers the user's own queries, which wait in a pool of their own.
 
-        `kept` gives the last checkpoint of a rollout; it is asked at its first look.
+        `kept` gives the last checkpoint of a rollout, and its record; it is asked at its first look.
         """
         self._kept = kept
         self._for_queries = for_queries or provider
@@ -145,6 +146,23 @@ class MetricsCollector:
             missing=missing,
         )
         return Measured(fold.test, measurements, _checkpoint(fold, look))
+
+    def say(self, look: Look, measured: Measured, verdict: Verdict, at: datetime) -> None:
+        """Records what was said of what was measured last."""
+        held = self._folds.get((look.arms.namespace, look.arms.name))
+        if held is None or held.test is not measured.test:
+            return  # before its first traffic
+        seen, judged = measured.measurements, held.test.candidate.requests > 0
+        exposed = 0 if judged else seen.exposed.requests
+        asked = Asked(look.criteria.false_promotion, look.criteria.promotes, exposed, seen.missing, seen.answers)
+        held.say(at, asked, Said(verdict.answer, verdict.reason, verdict.message, verdict.evidence))
+
+    def record(self, header: Header) -> str | None:
+        """What has been recorded of a rollout, as text; None where nothing has, or it can't be kept."""
+        held = self._folds.get((header.namespace, header.name))
+        if held is None or held.identity != (header.candidate, header.started_at):
+            return None
+        return held.recorder.text(header)
 
     def exposed(self, namespace: str, name: str) -> Counts:
         """What the candidate has answered, as far as it has been collected. Nobody is asked."""
@@ -192,6 +210,7 @@ class MetricsCollector:
         if fold is None or fold.identity != identity:
             fold = _resumed(self._kept(look.arms), look)
             fold = fold or Fold.begun(identity, _parameters(look, sources, None))
+            fold.recorder.guard = threading.Lock()
             with self._lock:
                 self._folds[key] = fold
         _follow_edits(fold, look, sources)
@@ -251,12 +270,12 @@ def _joined(traffic: Increment, details: Increment | None) -> Increment:
     return replace(details, stable=stable, candidate=candidate)
 
 
-def _resumed(kept: str | None, look: Look) -> Fold | None:
+def _resumed(kept: Kept | None, look: Look) -> Fold | None:
     """The fold as it was written down; None where there is none, or none of this rollout."""
     if kept is None:
         return None
     try:
-        return from_text(kept, look.arms, look.rollout)
+        return resumed(kept, look.arms, look.rollout)
     except MALFORMED as error:
         log.warning("%s/%s: its checkpoint makes no sense: %r", look.arms.namespace, look.arms.name, error)
         return None

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from tidegate.judge.sequential_test import SequentialTest, SequentialTestParameters
 from tidegate.metrics.accumulate import DetailsFold, TrafficFold
 from tidegate.metrics.baseline import Baseline
-from tidegate.metrics.record import Recorder
+from tidegate.metrics.record import Asked, Recorder, Said
 from tidegate.model.evidence import Increment, MetricsGap
 
 
@@ -72,3 +72,7 @@ class Fold:
         """The same for traffic and details that were counted at one time."""
         self.test.update(increment)
         self.recorder.whole(source, increment, self.test)
+
+    def say(self, at: datetime, asked: Asked, said: Said) -> None:
+        """Records what was said of all that its test was given."""
+        self.recorder.looked(at, asked, said, self.test)

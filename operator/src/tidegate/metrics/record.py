@@ -9,6 +9,7 @@ import json
 import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -29,7 +30,8 @@ from tidegate.model.evidence import (
     QueryAnswer,
 )
 from tidegate.model.plain import from_plain, plain
-from tidegate.model.status import Shift
+from tidegate.model.status import Rollout, Shift
+from tidegate.model.traffic import Arms
 
 PROMETHEUS, ROUTERS = "Prometheus", "Routers"
 """Who was asked for an increment, in the words of `analysis.source`: Prometheus, or the routers themselves."""
@@ -72,6 +74,12 @@ class Header:
     started_at: datetime
     shifts: tuple[Shift, ...]
     ended: Ended | None = None
+
+    @classmethod
+    def of(cls, arms: Arms, rollout: Rollout, ended: Ended | None = None) -> "Header":
+        """Of a rollout as it stands."""
+        of_model = arms.namespace, arms.name, arms.stable, arms.candidate
+        return cls(*of_model, rollout.started_at, rollout.shifts, ended)
 
     @property
     def identity(self) -> tuple[object, ...]:
@@ -172,6 +180,11 @@ def encode(record: Record) -> str:
     return _text(record.header, [part.text() for part in parts])
 
 
+def header_of(text: str) -> Header:
+    """Whose record a text is. Raises RecordUnusable."""
+    return _opened(text)[0]
+
+
 def decode(text: str) -> Record:
     """The inverse. Raises RecordUnusable."""
     header, parts = _opened(text)
@@ -194,6 +207,8 @@ class Recorder:
         self._said: tuple[Answer, str] | None = None
         self.failure = ""
         """Why there is none; '' where there is."""
+        self.guard: AbstractContextManager[object] = nullcontext()
+        """Held while it is used, where several threads use it."""
 
     @classmethod
     def resumed(cls, test: SequentialTest, text: str, header: Header) -> "Recorder":
@@ -235,9 +250,10 @@ class Recorder:
 
     def text(self, header: Header) -> str | None:
         """All that is kept of it; None where there is nothing, or it can't be kept."""
-        parts = list(self._parts)
-        if self._part and (self._part.has_news or not parts):
-            parts.append(self._part.text())
+        with self.guard:
+            parts = list(self._parts)
+            if self._part and (self._part.has_news or not parts):
+                parts.append(self._part.text())
         parts = _newest(parts)
         return _text(header, parts) if parts and not self.failure else None
 
@@ -245,7 +261,8 @@ class Recorder:
         if self.failure:
             return
         try:
-            self._append(entry, test)
+            with self.guard:
+                self._append(entry, test)
         except MALFORMED as error:
             self.failure = f"{type(entry).__name__} can't be written down: {_why(error)}"
             self._parts, self._part = [], None

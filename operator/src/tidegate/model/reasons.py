@@ -153,6 +153,7 @@ class Reason(StrEnum):
     DISRUPTIONS_FORBIDDEN = "DisruptionsForbidden"
     OTHER_DISRUPTION_BUDGET = "OtherDisruptionBudget"
     SCALED_BY_OTHERS = "ScaledByOthers"
+    RECORD_NOT_KEPT = "RecordNotKept"
     # the operator can't make sense of the spec
     INVALID_SPEC = "InvalidSpec"
     # writes that the API server doesn't take

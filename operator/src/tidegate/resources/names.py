@@ -1,5 +1,7 @@
 """Every name, label and port that is ever written."""
 
+from datetime import datetime
+
 GROUP = "tidegate.dev"
 VERSION = "v1alpha1"
 MANAGED_BY = "app.kubernetes.io/managed-by"
@@ -30,6 +32,8 @@ PIN_KEY = "sha256"
 FILES_PIN_KEY = "files_sha256"
 EVIDENCE_KEY = "evidence"
 """In a checkpoint: what has been shown of a candidate."""
+RECORD_KEY = "record"
+"""In a checkpoint, and in what is kept of a rollout that has ended: what its verdicts were made from."""
 FETCH = "fetch"
 SERVE = "server"
 
@@ -43,6 +47,17 @@ def labels(name: str, revision: str | None = None) -> dict[str, str]:
 def checkpoint_name(revision: str) -> str:
     """The ConfigMap that keeps the evidence about a candidate."""
     return f"{revision}-checkpoint"
+
+
+def record_name(revision: str, started_at: datetime) -> str:
+    """The ConfigMap that keeps what the verdicts of a rollout that has ended were made from."""
+    return f"{revision}-record-{int(started_at.timestamp())}"
+
+
+def recorded_since(name: str, revision: str) -> int | None:
+    """When the rollout began whose record has this name, in seconds since 1970; None of another name."""
+    begun = name.removeprefix(f"{revision}-record-")
+    return int(begun) if begun != name and begun.isdecimal() else None
 
 
 def pod_selector(name: str, revision: str) -> dict[str, str]:

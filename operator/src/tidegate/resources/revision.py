@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from tidegate.model.reasons import Reason
@@ -15,11 +16,14 @@ from tidegate.resources.names import (
     PIN_KEY,
     PINNED,
     PORT_NAME,
+    RECORD_KEY,
     SERVER_PORT,
     VERSION,
     checkpoint_name,
     labels,
     pod_selector,
+    record_name,
+    recorded_since,
 )
 from tidegate.resources.pod import pod_spec
 from tidegate.resources.pod_status import Pod, is_deleting, revision_of, worst
@@ -82,10 +86,19 @@ def pin_manifest(namespace: str, name: str, uid: str, revision: str, sha256: str
     }
 
 
-def checkpoint_manifest(namespace: str, name: str, uid: str, revision: str, evidence: str) -> Manifest:
-    """What a restarted operator goes on from; of the candidate `revision`."""
+def checkpoint_manifest(
+    namespace: str, name: str, uid: str, revision: str, evidence: str, record: str | None
+) -> Manifest:
+    """What a restarted operator goes on from; of the candidate `revision`. Both are of one moment."""
     metadata = {**metadata_of(namespace, name, uid, revision), "name": checkpoint_name(revision)}
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {EVIDENCE_KEY: evidence}}
+    data = {EVIDENCE_KEY: evidence, **({RECORD_KEY: record} if record else {})}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
+
+
+def record_manifest(namespace: str, name: str, uid: str, revision: str, started_at: datetime, record: str) -> Manifest:
+    """What the verdicts of a rollout that has ended were made from; of the candidate `revision`."""
+    metadata = {**metadata_of(namespace, name, uid, revision), "name": record_name(revision, started_at)}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {RECORD_KEY: record}}
 
 
 def deployment_manifest(
@@ -163,13 +176,15 @@ class ServiceState:
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """What is kept of a ConfigMap: the one that holds a revision's pods to their digests, or a checkpoint."""
+    """What is kept of a ConfigMap: one that holds a revision's pods to their digests, a checkpoint, or a record."""
 
     revision: str | None
     """The revision that it pins; None where it pins none."""
     deleting: bool
     judged: str | None = None
     """The candidate whose checkpoint it is."""
+    recorded: tuple[int, str] | None = None
+    """When the rollout began whose record it is, in seconds since 1970, and its own name."""
 
 
 def parse_record(manifest: Manifest) -> RevisionRecord:
@@ -199,9 +214,11 @@ def parse_service(manifest: Manifest) -> ServiceState:
 
 def parse_pin(manifest: Manifest) -> Pin:
     """Which revision a ConfigMap is for; its digests are the pods' business."""
-    revision = revision_of(manifest)
-    is_checkpoint = revision is not None and manifest["metadata"]["name"] == checkpoint_name(revision)
-    return Pin(revision_by_name(manifest), is_deleting(manifest), revision if is_checkpoint else None)
+    revision, name = revision_of(manifest), manifest["metadata"]["name"]
+    is_checkpoint = revision is not None and name == checkpoint_name(revision)
+    since = recorded_since(name, revision) if revision is not None else None
+    judged, recorded = revision if is_checkpoint else None, None if since is None else (since, name)
+    return Pin(revision_by_name(manifest), is_deleting(manifest), judged, recorded)
 
 
 def _scaled_by(managed_fields: Sequence[Mapping[str, Any]]) -> str | None:
