@@ -14,7 +14,8 @@ from numpy.random import Generator
 from benchmarks.judge.scenarios import Scenario, Scraping
 from benchmarks.judge.tidegate_defaults import MEDIAN
 from benchmarks.judge.traffic import HORIZON, PERCENTILES, WEIGHT, Arm, Floats, Ints, Recording
-from tidegate.metrics.baseline import BLOCK, SPAN
+from tidegate.judge.latency_history import BLOCK
+from tidegate.metrics.baseline import SPAN
 from tidegate.simulation.synthetic_traffic import BOUNDS, SIGMA
 
 PODS_BEFORE = 3

@@ -15,14 +15,25 @@ from tidegate.judge import confidence_sequence as ratios
 from tidegate.judge.checkpoint import taken_up, written_down
 from tidegate.judge.sequential_test import SequentialTest, SequentialTestParameters
 from tidegate.metrics.checkpoint import VERSION
-from tidegate.model.evidence import Counts, Durations, Increment, Load, Overdispersion, Predictions, Spread
+from tidegate.model.evidence import (
+    Counts,
+    Durations,
+    Increment,
+    LatencyBlock,
+    Load,
+    Overdispersion,
+    PodTraffic,
+    Predictions,
+    Spread,
+)
 from tidegate.model.reasons import Policy
 from tidegate.model.spec import Analysis, ModelDeploymentSpec
 
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 REFERENCE = Durations((0.1, 0.2, 0.5, float("inf")), (500, 900, 999, 1000))
 BEFORE = Counts(5000, 7, REFERENCE, Predictions({"cat": 90, "dog": 60}, REFERENCE))
-LEARNED = Overdispersion(2.0, {50: 1.5, 99: 1.0}, {50: 4.0}, Spread(0.1, 4), {50: Spread(0.2, 3)}, "a sentence")
+BLOCKS = tuple(LatencyBlock(rate, 600, {50: 300, 99: 6}) for rate in (3.0, 3.5))
+LEARNED = Overdispersion(2.0, {50: 1.5, 99: 1.0}, {50: 4.0}, Spread(0.1, 4), {50: Spread(0.2, 3)}, "a sentence", BLOCKS)
 MADE_FROM_PARAMETERS = {
     "SequentialTest": "parameters context metrics promoting under_load remedy confidence_sequence drift "
     "_blocks _steady _short _looks",
@@ -48,9 +59,9 @@ def increments(seed: int, many: int, *, asked_directly: bool = False) -> Iterato
         arms = [arm(chance, requests, index) for requests in (90, 10)]
         pods = {f"b-{chance.randrange(5)}": arms[1]}
         load = Load(0.45, 0.1) if index % 3 else None
-        until = BEGAN + timedelta(seconds=index)
+        until, traffic = BEGAN + timedelta(seconds=index), PodTraffic(1.0, arms[1].durations.total)
         since = until - timedelta(seconds=1) if asked_directly else None
-        yield Increment(until, arms[0], arms[1], pods, index < many * 0.8, load, since)
+        yield Increment(until, arms[0], arms[1], pods, index < many * 0.8, load, since, traffic)
 
 
 def arm(chance: random.Random, most: int, index: int) -> Counts:
@@ -114,7 +125,7 @@ def test_whatever_changes_in_a_test_is_written_down(analysis: Analysis) -> None:
     names = {type(metric).__name__: " ".join(sorted(vars(metric))) for metric in (*test.metrics, test.remedy)}
     assert names == {
         "Errors": "_context _errors _phi _spread acceptable worse",
-        "LatencyMetric": "_context _latency _overdispersion _reference acceptable boundaries worse",
+        "LatencyMetric": "_context _latency _overdispersion _reference _stretch acceptable boundaries overload worse",
         "Ceiling": "_ceiling _context _phi acceptable weight worse",
         "LatencyCeiling": "_limits _overdispersion acceptable worse",
         "Remedy": "_better _ceiling _context _inside _phi acceptable worse",
@@ -132,7 +143,7 @@ def test_other_alternatives_ask_for_another_version() -> None:
             e_process.HAZARD,
         ),
     )
-    assert (VERSION, hashlib.sha256(repr(bets).encode()).hexdigest()[:12]) == (3, "18c8f768d872")
+    assert (VERSION, hashlib.sha256(repr(bets).encode()).hexdigest()[:12]) == (4, "18c8f768d872")
 
 
 @pytest.mark.parametrize(

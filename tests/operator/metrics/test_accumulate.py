@@ -28,7 +28,7 @@ from tidegate.metrics.increments import (
     Sample,
     SeriesKey,
 )
-from tidegate.model.evidence import NO_DURATIONS, Counts, Durations, Increment, Load, Predictions
+from tidegate.model.evidence import NO_DURATIONS, Counts, Durations, Increment, Load, PodTraffic, Predictions
 from tidegate.model.traffic import Arms, Share
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -227,7 +227,11 @@ def test_details_are_read_once_in_a_propagation_delay_and_from_when_the_split_ha
         (at(6), took(2, 4)),
     ]
     assert increments[3] == Increment(
-        at(4), Counts(durations=took(20, 20)), Counts(durations=took(2, 4)), {"b-2": Counts(4, 0, took(2, 4))}
+        at(4),
+        Counts(durations=took(20, 20)),
+        Counts(durations=took(2, 4)),
+        {"b-2": Counts(4, 0, took(2, 4))},
+        pod_traffic=PodTraffic(10.0, 4.0),
     )
 
 

@@ -14,8 +14,9 @@ from tidegate.metrics.increments import (
     counts_of,
     durations_of,
     never_back,
+    traffic_of_a_pod,
 )
-from tidegate.model.evidence import NO_DURATIONS, Counts, Durations, Predictions
+from tidegate.model.evidence import NO_DURATIONS, Counts, Durations, PodTraffic, Predictions
 
 REQUESTS = SeriesKey(Process(instance="router-1"), "digits-b", "requests")
 FAILED = SeriesKey(Process(instance="router-1"), "digits-b", "failed")
@@ -157,3 +158,38 @@ def test_a_processes_labels_may_hold_any_text() -> None:
     assert Process.of(labels) == Process("shop", "digits/b-1", "10.0.0.1:8082")
     assert Process.of(labels).name == "digits/b-1"
     assert Process.of({"instance": "10.0.0.1:8082"}).name == "10.0.0.1:8082"
+
+
+def answered_by(pod: str, at: float, requests: float, revision: str = "digits-b") -> Sample:
+    owner = Process(pod=pod)
+    return {
+        SeriesKey(owner, revision, "duration", "0.1"): Counted(requests / 2, at),
+        SeriesKey(owner, revision, "duration", "+Inf"): Counted(requests, at),
+    }
+
+
+@pytest.mark.parametrize(
+    ("after", "expected"),
+    [
+        pytest.param(
+            {**answered_by("1", 110, 100), **answered_by("2", 114, 150)},
+            PodTraffic(12.0, 100.0),
+            id="each in the time between its own scrapes",
+        ),
+        pytest.param(
+            {**answered_by("1", 110, 100), **answered_by("2", 100, 50)},
+            PodTraffic(10.0, 100.0),
+            id="one that wasn't counted anew is left out",
+        ),
+        pytest.param(
+            {**answered_by("1", 110, 100), **answered_by("2", 110, 3), **answered_by("3", 110, 900)},
+            PodTraffic(10.0, 100.0),
+            id="one that restarted, and one that is new, are left out",
+        ),
+        pytest.param(answered_by("1", 110, 100, revision="digits-a"), None, id="nobody knows"),
+    ],
+)
+def test_what_a_pod_answered_on_average(after: Sample, expected: PodTraffic | None) -> None:
+    before = {**answered_by("1", 100, 0), **answered_by("2", 100, 50)}
+
+    assert traffic_of_a_pod("digits-b", before, after) == expected

@@ -10,6 +10,7 @@ from tests.operator.world import Behaviour, World
 from tidegate.metrics.preflight import before_of, overdispersion_of, reference_of, slower_scrape, stable_now
 from tidegate.metrics.provider import Readings, Sources
 from tidegate.metrics.registry import SourceRegistry
+from tidegate.model.evidence import LatencyBlock
 from tidegate.model.spec import ModelDeploymentSpec
 from tidegate.model.traffic import Arms
 
@@ -71,6 +72,15 @@ def test_even_failures_are_no_clumps(
 
     assert (overdispersion.errors, overdispersion.noisy) == (1.0, "")
     assert set(overdispersion.latency) == {50, 90, 95, 99}
+
+
+def test_what_a_pod_of_stables_had_to_do_is_learned_block_by_block(
+    world: World, sources: Sources, arms: Arms, a_spec: Callable[..., ModelDeploymentSpec]
+) -> None:
+    reference = reference_of(sources, arms, world.now)
+    blocks = overdispersion_of(sources, arms, reference, a_spec().analysis, world.now).latency_blocks
+
+    assert blocks == (LatencyBlock(100.0, 1500, {50: 514, 90: 83, 95: 29, 99: 10}),) * 7
 
 
 def test_a_number_of_the_users_takes_the_place_of_what_is_learned(

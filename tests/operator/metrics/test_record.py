@@ -44,6 +44,7 @@ from tidegate.model.evidence import (
     Load,
     MetricsGap,
     Overdispersion,
+    PodTraffic,
     Predictions,
     QueryAnswer,
 )
@@ -96,7 +97,8 @@ def increment(chance: random.Random, at: datetime) -> Increment:
     load = chance.choice((None, Load(0.3, 1 / 30), Load(0.25, 0.5)))
     pods = {f"b-{chance.randrange(5)}": counts(chance) for _ in range(chance.randrange(4))}
     since = chance.choice((None, at - SECOND, at - timedelta(microseconds=1234567)))
-    return Increment(at, counts(chance), counts(chance), pods, chance.random() < 0.8, load, since)
+    traffic = chance.choice((None, PodTraffic(15.0, 421.3), PodTraffic(chance.random(), chance.random())))
+    return Increment(at, counts(chance), counts(chance), pods, chance.random() < 0.8, load, since, traffic)
 
 
 def asked(chance: random.Random) -> Asked:

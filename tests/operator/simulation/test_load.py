@@ -38,3 +38,19 @@ def test_a_pod_that_is_near_what_it_bears_is_slow() -> None:
     assert MODEL.under(50) == replace(MODEL, median=0.06)
     assert MODEL.under(500) == replace(MODEL, median=1.5)
     assert replace(MODEL, capacity=None).under(500).median == 0.03
+
+
+@pytest.mark.parametrize(
+    ("slower", "expected"),
+    [pytest.param(1.0, Outcome.PROMOTED, id="equal"), pytest.param(1.5, Outcome.ROLLED_BACK, id="slower")],
+)
+@pytest.mark.parametrize("run", range(3))
+def test_a_model_alone_on_busy_pods_is_judged_by_what_they_have_to_do(
+    slower: float, expected: Outcome, run: int
+) -> None:
+    """After a switch nobody serves beside it, and traffic that differs by 3 % makes latency differ by a third."""
+    scenario = Scenario(900, MODEL, MODEL.times(latency=slower), timedelta(seconds=15), luck=0.05, bursts=0.03)
+    strategy = {"type": "blueGreen", "blueGreen": {"verifyFor": "0s", "keepOld": "0s"}}
+    spec = replace(a_spec(strategy=strategy, analysis={"bake": "10m"}), replicas=10)
+
+    assert simulate_rollout(spec, scenario, f"alone {run}").outcome == expected

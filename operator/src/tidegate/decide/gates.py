@@ -240,7 +240,7 @@ def _old_is_drained(seen: Observation, proposal: Proposal) -> Hold | None:
     return Hold(StatusMessage(Reason.WAITING_FOR_ZERO_TRAFFIC, message))
 
 
-DOUBTS = frozenset({Reason.SUSPICION_OF_WORSE, Reason.QUERY_BEYOND_LIMIT})
+DOUBTS = frozenset({Reason.SUSPICION_OF_WORSE, Reason.QUERY_BEYOND_LIMIT, Reason.LOAD_HIGH})
 """Verdicts for want of evidence that nevertheless say that something is wrong."""
 
 RETURN, RETURNED = frozenset({Moment.RETURN}), frozenset({Moment.COMPLETE_RETURN})

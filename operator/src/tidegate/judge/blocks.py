@@ -106,4 +106,6 @@ def _differ(blocks: tuple[Increment, ...], phi: float) -> bool:
 
 def _sum(before: Increment, after: Increment) -> Increment:
     stable, candidate = before.stable + after.stable, before.candidate + after.candidate
-    return replace(after, stable=stable, candidate=candidate, pods=after.pods or before.pods)
+    both = [each for each in (before.pod_traffic, after.pod_traffic) if each]
+    traffic = both[0].plus(both[1]) if len(both) > 1 else next(iter(both), None)
+    return replace(after, stable=stable, candidate=candidate, pods=after.pods or before.pods, pod_traffic=traffic)

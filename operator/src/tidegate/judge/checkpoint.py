@@ -10,6 +10,7 @@ from typing import Any
 from tidegate.judge.confidence_sequence import RATIOS, Arm, ConfidenceSequence
 from tidegate.judge.drift import ALTERNATIVES
 from tidegate.judge.e_process import EProcess
+from tidegate.judge.latency_history import Overload, Stretch
 from tidegate.judge.metric import LatencyMetric, Metric
 from tidegate.judge.sequential_test import EvidenceSnapshot, SequentialTest, SequentialTestParameters
 from tidegate.model.evidence import Counts, Durations, Increment, Load
@@ -43,6 +44,8 @@ OF_E_PROCESS: Mapping[str, Any] = {
     "_under_way": list[float],
 }
 OF_SHORT_INCREMENTS: Mapping[str, Any] = {"_joined": Increment | None}
+OF_LATENCY: Mapping[str, Any] = {"overload": Overload | None, "_stretch": Stretch}
+"""Of a candidate alone."""
 OF_BLOCKS: Mapping[str, Any] = {"_interval": timedelta, "_joined": Increment | None, "_count": int}
 OF_STEADY_BLOCKS: Mapping[str, Any] = {"_last": tuple[Increment, ...]}
 OF_CONFIDENCE_SEQUENCE: Mapping[str, Any] = {"_waiting": list[tuple[Arm, Arm]], "_low": float, "_high": float}
@@ -81,14 +84,19 @@ def taken_up(data: Mapping[str, Any]) -> SequentialTest:
 
 
 def _metric(metric: Metric) -> dict[str, Any]:
-    reference = {"reference": plain(metric._reference)} if isinstance(metric, LatencyMetric) else {}
-    return {**reference, "e": [_taken(each, OF_E_PROCESS) for each in metric.e_processes()]}
+    own = (
+        {"reference": plain(metric._reference), "alone": _taken(metric, OF_LATENCY)}
+        if isinstance(metric, LatencyMetric)
+        else {}
+    )
+    return {**own, "e": [_taken(each, OF_E_PROCESS) for each in metric.e_processes()]}
 
 
 def _put_metric(metric: Metric, data: Mapping[str, Any]) -> None:
     if isinstance(metric, LatencyMetric):
         metric._reference = from_plain(Durations, data["reference"])
         metric._choose()
+        _put(metric, OF_LATENCY, data["alone"])
     for e_process, each in zip(metric.e_processes(), data["e"], strict=True):
         _put_e_process(e_process, each)
 

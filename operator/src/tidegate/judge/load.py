@@ -5,6 +5,7 @@ only. Where the candidate's pods have less to do, a slower one is worse all the 
 they have more to do, it is the other way round.
 """
 
+from tidegate.judge.latency_history import Overload
 from tidegate.model.evidence import Load
 from tidegate.model.units import format_percent
 
@@ -35,4 +36,14 @@ def explain_difference(load: Load) -> str:
         f"a pod of the candidate gets {format_percent(load.candidate)} of the requests and one of stable's "
         f"{format_percent(load.stable)}, so latency can't be compared, and a promotion waits until it can; let the "
         "last step be 50%, where both have as many pods, or set spec.analysis.latency.onLoadDiffers to Ignore"
+    )
+
+
+def explain_overload(overload: Overload) -> str:
+    """What a pod has to do, beside the most that one of stable's had, and the way out."""
+    return (
+        f"a pod of the candidate answers {overload.rate:.3g} requests a second and is slower than stable's were, "
+        f"which had at most {overload.highest:.3g} each in the half hour before, so nobody can say whether it is the "
+        "model or the load; the rollout goes on when the load or the latency is as before: raise spec.replicas, or set "
+        "spec.analysis.latency.ceiling to go back at a latency whatever the load"
     )

@@ -23,8 +23,11 @@ from tidegate.judge.e_process import (
     log_taken_away,
 )
 from tidegate.judge.latency import Boundary, boundaries_of, bucket_from
+from tidegate.judge.latency_history import NOTHING_YET, Overload, Stretch, highest_load, slow_at_load
+from tidegate.judge.pods import Tally
 from tidegate.judge.spread import luck
 from tidegate.model.evidence import ALIKE, Durations, Increment, Overdispersion
+from tidegate.model.reasons import Policy
 from tidegate.model.spec import ErrorRate, Latency, Margin
 
 LATENCY_TOLERANCE = Margin(1.25, 0.001)
@@ -180,6 +183,9 @@ class LatencyMetric(Metric):
         self._latency, self._reference, self._overdispersion = latency, reference, overdispersion
         self._context = context
         self.boundaries: tuple[Boundary, ...] = ()
+        self.overload: Overload | None = None
+        """Of the last block of a candidate alone."""
+        self._stretch = NOTHING_YET
         self._choose()
 
     def update(self, increment: Increment) -> None:
@@ -189,11 +195,12 @@ class LatencyMetric(Metric):
             self._choose()
             return
         candidate, stable = increment.candidate.durations, increment.stable.durations
-        for index, boundary in enumerate(self.boundaries):
-            if not self._context.leaves_alone(increment) or stable.total:
+        if not self._context.leaves_alone(increment) or stable.total:
+            self._stretch, self.overload = NOTHING_YET, None
+            for index, boundary in enumerate(self.boundaries):
                 self._against_stable(index, boundary, increment)
-            elif candidate.bounds:
-                self._against_the_past(index, boundary, increment)
+        elif candidate.bounds and candidate.bounds == self._context.past_durations.bounds:
+            self._alone(increment)
 
     @property
     def is_comparable(self) -> bool:
@@ -204,10 +211,9 @@ class LatencyMetric(Metric):
         candidate, stable = increment.candidate.durations, increment.stable.durations
         if self._context.stable_is_unwell and not self.is_comparable:
             return
-        phi, candidate_pods = self._phi(boundary), self._context.candidate_pods
+        phi = self._phi(boundary)
         slow_stable = stable.slower_than(boundary.stable) if stable.bounds else 0
-        spread = self._overdispersion.latency_spread.get(boundary.quantile, ALIKE)
-        tolerance = with_luck(LATENCY_TOLERANCE, luck(spread, candidate_pods))
+        tolerance = with_luck(LATENCY_TOLERANCE, self._luck(boundary))
         for e_process, margin, at in (
             (self.worse[index], tolerance, boundary.tolerate),
             (self.acceptable[index], _acceptance(boundary), boundary.accept),
@@ -220,16 +226,60 @@ class LatencyMetric(Metric):
         """Stable's requests; while it is unwell, those that didn't fail, as failing may be fast."""
         return stable.total * (1 - self._context.failing) if self._context.stable_is_unwell else stable.total
 
-    def _against_the_past(self, index: int, boundary: Boundary, increment: Increment) -> None:
-        candidate = increment.candidate.durations
-        past, phi = self._context.past_durations, self._phi_over_time(boundary)
-        if past.bounds != candidate.bounds:
+    def _alone(self, increment: Increment) -> None:
+        """Where the load of its pods is known, block by block."""
+        if not increment.pod_traffic or not self._heeds_load:
+            self._against_the_past(Stretch(increment.candidate.durations), load=0.0)
             return
-        slow_before = at_most(past.slower_than(boundary.stable), past.total, phi)
-        line = min(1.0, slow_before + _acceptance(boundary).absolute)
-        arm = candidate.slower_than(boundary.accept), candidate.total
-        add_ceiling(self.worse[index], line, arm, phi, increment.lasted)
-        add_ceiling(self.acceptable[index], line, arm, phi, increment.lasted)
+        self._stretch = self._stretch.with_increment(increment)
+        if self._stretch.is_a_block:
+            block, self._stretch = self._stretch, NOTHING_YET
+            self.overload = self._overload_in(block)
+            self._against_the_past(block, block.load)
+
+    @property
+    def _heeds_load(self) -> bool:
+        return self._latency.on_load_differs == Policy.HOLD and len(self._overdispersion.latency_blocks) > 1
+
+    def _against_the_past(self, block: Stretch, load: float) -> None:
+        for index, boundary in enumerate(self.boundaries):
+            past = self._past(boundary, load)
+            if past is None:
+                continue
+            line, phi = self._line(boundary, past), self._phi_over_time(boundary)
+            arm = block.durations.slower_than(boundary.accept), block.durations.total
+            add_ceiling(self.worse[index], line, arm, phi)
+            add_ceiling(self.acceptable[index], line, arm, phi)
+
+    def _past(self, boundary: Boundary, load: float) -> Tally | None:
+        """Stable's slow requests of all, where a pod had as much to do; None where none ever had."""
+        blocks, past = self._overdispersion.latency_blocks, self._context.past_durations
+        if load and blocks and boundary.quantile in blocks[0].slow:
+            return slow_at_load(blocks, boundary.quantile, load)
+        return Tally(past.slower_than(boundary.stable), past.total)
+
+    def _line(self, boundary: Boundary, past: Tally) -> float:
+        """The share of slow requests that is acceptable after such a past."""
+        slow_before = at_most(past.bad, past.requests, self._phi_over_time(boundary))
+        return min(1.0, self._luck(boundary) * slow_before + _acceptance(boundary).absolute)
+
+    def _overload_in(self, block: Stretch) -> Overload | None:
+        """Whether the load was beyond all of stable's, and a percentile slower than whatever its load was before."""
+        highest = highest_load(self._overdispersion.latency_blocks)
+        if block.load <= highest:
+            return None
+        lines = [(self._past(each, 0.0), each) for each in self.boundaries]
+        slower = any(
+            block.durations.slower_than(each.accept) > self._line(each, past) * block.durations.total
+            for past, each in lines
+            if past
+        )
+        return Overload(block.traffic.rate, highest) if slower else None
+
+    def _luck(self, boundary: Boundary) -> float:
+        """How many times stable's share of slow requests is laid to the pods that the candidate happens to have."""
+        spread = self._overdispersion.latency_spread.get(boundary.quantile, ALIKE)
+        return luck(spread, self._context.candidate_pods)
 
     def _phi(self, boundary: Boundary) -> float:
         return self._overdispersion.latency.get(boundary.quantile, 1.0)

@@ -29,7 +29,7 @@ LARGEST = 50.0
 
 def estimate_overdispersion(blocks: Sequence[Block]) -> float:
     """φ, at least 1: between pods where there are several, else from block to block. 1 where too little is known."""
-    if sum(tally.bad for block in blocks for tally in block.values()) < ENOUGH_BAD:
+    if not _is_enough(blocks):
         return 1.0
     estimate = _between_pods(blocks)
     if estimate is None:
@@ -38,8 +38,16 @@ def estimate_overdispersion(blocks: Sequence[Block]) -> float:
 
 
 def overdispersion_over_time(blocks: Sequence[Block]) -> float:
-    """φ of all pods together from one block to the next: what two arms at one time share, and the past doesn't."""
-    return estimate_overdispersion([{"all pods": _sum(list(block.values()))} for block in blocks])
+    """φ of all pods together from one block to the next: what two arms at one time share, and the past doesn't.
+
+    It has no bound: with n requests in a block, a share p that varies by σ makes clumps of n·σ²/(p·(1 - p)).
+    """
+    together = [{"all pods": _sum(list(block.values()))} for block in blocks]
+    return max(1.0, _from_block_to_block(together)) if _is_enough(together) else 1.0
+
+
+def _is_enough(blocks: Sequence[Block]) -> bool:
+    return sum(tally.bad for block in blocks for tally in block.values()) >= ENOUGH_BAD
 
 
 def _between_pods(blocks: Sequence[Block]) -> float | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from tidegate.judge import explain
 from tidegate.judge.case import Case
 from tidegate.judge.drift import constant_answer, largest_shift
-from tidegate.judge.load import differs, explain_difference
+from tidegate.judge.load import differs, explain_difference, explain_overload
 from tidegate.judge.metric import LATENCY_TOLERANCE
 from tidegate.judge.pods import SickPod, Tally, sick_pod
 from tidegate.judge.query_limits import beyond_limits, unusable_query
@@ -104,6 +104,14 @@ def _suspected(case: Case) -> Verdict | None:
     return case.measured(Answer.NOT_ENOUGH, Reason.SUSPICION_OF_WORSE, case.test.last.heaviest)
 
 
+def _load_high(case: Case) -> Verdict | None:
+    """A candidate alone that is slower than stable was, and has more to do than stable ever had."""
+    overload = case.test.latency.overload
+    if overload is None or not case.test.context.is_alone:
+        return None
+    return case.verdict(Answer.NOT_ENOUGH, Reason.LOAD_HIGH, explain_overload(overload))
+
+
 def _stable_unwell(case: Case) -> Verdict | None:
     """In an outage of both nothing advances. What is shown to be better than stable, or inside the ceiling, does."""
     context, shown = case.test.context, case.test.remedy.log_acceptable()
@@ -175,6 +183,7 @@ RULES = (
     Rule("nothing judged", _nothing_judged),
     Rule("a query that holds", _query_holds),
     Rule("suspicion", _suspected),
+    Rule("load beyond the past", _load_high),
     Rule("stable unwell", _stable_unwell),
     Rule("constant output", _constant_output),
     Rule("predictions", _predictions_differ),

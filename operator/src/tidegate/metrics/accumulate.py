@@ -27,6 +27,7 @@ from tidegate.metrics.increments import (
     counts_of,
     never_back,
     pods_of,
+    traffic_of_a_pod,
 )
 from tidegate.metrics.lateness import LATEST
 from tidegate.metrics.replicas import vanished
@@ -272,7 +273,8 @@ def _between(
     stable, candidate = (counts_of(arm, gained) for arm in (comparison.arms.stable, comparison.arms.candidate))
     load = Load.of(segment.weight, pods.stable, len(pods.candidate))
     named = dict.fromkeys(pods.candidate, Counts())
-    return Increment(last.at, stable, candidate, named, segment.concurrent, load, first.at)
+    traffic = traffic_of_a_pod(comparison.arms.candidate, first.sample, last.sample)
+    return Increment(last.at, stable, candidate, named, segment.concurrent, load, first.at, traffic)
 
 
 def _known_latency(
@@ -335,7 +337,8 @@ def _fold_details(
     stable, candidate = counts_of(arms.stable, gained), counts_of(arms.candidate, gained)
     pods = counts_by_pod(arms.candidate, gained)
     load = Load.of(segment.weight, pods_of(arms.stable, gained), pods_of(arms.candidate, gained))
-    return _comparable(state, comparison, Increment(at, stable, candidate, pods, segment.concurrent, load))
+    alone = traffic_of_a_pod(arms.candidate, before.sample, details.sample)
+    return _comparable(state, comparison, Increment(at, stable, candidate, pods, segment.concurrent, load, None, alone))
 
 
 def _comparable(
@@ -348,8 +351,9 @@ def _comparable(
     differ = any(arm.durations.bounds not in ((), bounds) for arm in arms)
     stable, candidate = (_told_by(arm, () if differ else bounds, scores) for arm in arms)
     pods = {} if differ else {pod: each for pod, each in increment.pods.items() if each.durations.bounds == bounds}
+    traffic = None if differ else increment.pod_traffic
     state = replace(state, bounds=bounds, score_bounds=scores, histograms_differ=differ)
-    return state, replace(increment, stable=stable, candidate=candidate, pods=pods)
+    return state, replace(increment, stable=stable, candidate=candidate, pods=pods, pod_traffic=traffic)
 
 
 def _first(histograms: Sequence[Durations]) -> tuple[float, ...]:

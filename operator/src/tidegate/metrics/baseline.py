@@ -6,14 +6,13 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from tidegate.judge.latency import boundaries_of
+from tidegate.judge.latency_history import BLOCK, overdispersion_at_equal_load
 from tidegate.judge.metric import LATENCY_TOLERANCE
 from tidegate.judge.overdispersion import (
-    CLUMPS_LAST,
     Block,
     Noisy,
     estimate_overdispersion,
     noisy_pod,
-    overdispersion_over_time,
 )
 from tidegate.judge.pods import Tally
 from tidegate.judge.spread import estimate_spread
@@ -26,14 +25,23 @@ from tidegate.metrics.increments import (
     counts_by_pod,
     counts_of,
     durations_of,
+    traffic_of_a_pod,
 )
-from tidegate.model.evidence import BaselineTraffic, Counts, Durations, Overdispersion, Predictions, total
+from tidegate.model.evidence import (
+    BaselineTraffic,
+    Counts,
+    Durations,
+    LatencyBlock,
+    Overdispersion,
+    PodTraffic,
+    Predictions,
+    total,
+)
 from tidegate.model.spec import Analysis
 from tidegate.model.units import format_duration
 
 SPAN = timedelta(minutes=30)
 """How much of stable's past overdispersion is learned from."""
-BLOCK = CLUMPS_LAST
 LATE = 1.3
 """A scrape may be that much later than it should be."""
 
@@ -99,22 +107,26 @@ def overdispersion_from(
     samples: Sequence[Sample], stable: str, bounds: Mapping[int, float], analysis: Analysis
 ) -> Overdispersion:
     """φ of failures, and of slow requests at each of `compared_bounds`, from stable's pods at points a BLOCK apart."""
-    blocks = [counts_by_pod(stable, counter_increases(before, after)) for before, after in itertools.pairwise(samples)]
+    pairs = list(itertools.pairwise(samples))
+    blocks = [counts_by_pod(stable, counter_increases(before, after)) for before, after in pairs]
     failures = _tallied(blocks, lambda counts: counts.failed)
     slow = {quantile: _tallied(blocks, _slower_than(bound)) for quantile, bound in bounds.items()}
     errors = analysis.overdispersion or estimate_overdispersion(failures)
     latency = {
         quantile: analysis.overdispersion or estimate_overdispersion(tallied) for quantile, tallied in slow.items()
     }
+    traffic = [traffic_of_a_pod(stable, before, after) for before, after in pairs]
+    by_load = _latency_blocks(traffic, slow)
     learned = Overdispersion(
         errors,
         latency,
         {
-            quantile: analysis.overdispersion or max(latency[quantile], overdispersion_over_time(tallied))
-            for quantile, tallied in slow.items()
+            quantile: analysis.overdispersion or max(phi, overdispersion_at_equal_load(by_load, quantile))
+            for quantile, phi in latency.items()
         },
         estimate_spread(failures, errors),
         {quantile: estimate_spread(tallied, latency[quantile]) for quantile, tallied in slow.items()},
+        latency_blocks=by_load,
     )
     noisy = noisy_pod(failures, analysis.error_rate.tolerate, errors, analysis.false_rollback)
     if noisy:
@@ -124,6 +136,22 @@ def overdispersion_from(
             took = f"took more than {bounds[quantile] * 1000:.3g} ms"
             return replace(learned, noisy=_sentence(noisy, took))
     return learned
+
+
+def _latency_blocks(
+    traffic: Sequence[PodTraffic | None], slow: Mapping[int, Sequence[Block]]
+) -> tuple[LatencyBlock, ...]:
+    """Those in which a pod was counted; none where nothing is compared."""
+    tallied = next(iter(slow.values()), ())
+    return tuple(
+        LatencyBlock(
+            each.rate,
+            sum(tally.requests for tally in block.values()),
+            {quantile: sum(tally.bad for tally in blocks[number].values()) for quantile, blocks in slow.items()},
+        )
+        for number, (each, block) in enumerate(zip(traffic, tallied, strict=False))
+        if each
+    )
 
 
 def _tallied(blocks: Iterable[Mapping[str, Counts]], bad: Callable[[Counts], int]) -> list[Block]:

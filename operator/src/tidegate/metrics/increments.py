@@ -6,9 +6,10 @@ of failures is born with them. So counters are differenced here, series by serie
 
 import math
 from collections.abc import Mapping
+from statistics import fmean
 from typing import NamedTuple
 
-from tidegate.model.evidence import NO_DURATIONS, Counts, Durations, Predictions
+from tidegate.model.evidence import NO_DURATIONS, Counts, Durations, PodTraffic, Predictions
 
 REQUESTS, FAILED, TURNED_AWAY = "requests", "failed", "turned away"
 ANSWERED = "answered"
@@ -19,6 +20,8 @@ TRIED, RETRIED, UNDER_WAY = "tried", "retried", "under way"
 """What tells of those: tries by how they ended, those among them that are a request's second or third, and a gauge."""
 TRIES = ("sent", "not connected", "no pod", "overflow", "cancelled")
 DURATION, FAILED_IN_POD, CLASS, SCORE = "duration", "failed in pod", "class", "score"
+ALL = "+Inf"
+"""The bucket that all requests are in, however long they took."""
 
 
 class Process(NamedTuple):
@@ -158,6 +161,24 @@ def pods_of(revision: str, gained: Mapping[SeriesKey, int]) -> int:
     return len({key.owner.name for key in gained if key.revision == revision and key.measure == DURATION})
 
 
+def traffic_of_a_pod(revision: str, before: Sample, after: Sample) -> PodTraffic | None:
+    """What a pod of the revision answered on average, by the times at which each was counted; None where none was.
+
+    Where routers count latency it is what a router got answered, which says as much of the load.
+    """
+    answered = [
+        PodTraffic(counted.at - past.at, counted.value - past.value)
+        for key, counted in after.items()
+        if (key.revision, key.measure, key.of) == (revision, DURATION, ALL)
+        and (past := before.get(key))
+        and counted.at > past.at
+        and counted.value >= past.value
+    ]
+    if not answered:
+        return None
+    return PodTraffic(fmean(each.seconds for each in answered), fmean(each.requests for each in answered))
+
+
 def is_failure(code: str) -> bool:
     """Of class 5; 429, as the model can't keep up; 0, where there was no answer at all."""
     return code in ("0", "429") or (len(code) == 3 and code.startswith("5"))
@@ -180,4 +201,4 @@ def durations_of(buckets: Mapping[str, int]) -> Durations:
 
 
 def _bound(text: str) -> float:
-    return math.inf if text == "+Inf" else float(text)
+    return math.inf if text == ALL else float(text)

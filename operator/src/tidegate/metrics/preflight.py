@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from tidegate.judge.latency_history import BLOCK
 from tidegate.metrics.baseline import (
-    BLOCK,
     SPAN,
     Baseline,
     Reference,

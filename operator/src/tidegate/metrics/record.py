@@ -26,6 +26,7 @@ from tidegate.model.evidence import (
     Increment,
     Load,
     MetricsGap,
+    PodTraffic,
     Predictions,
     QueryAnswer,
 )
@@ -423,10 +424,11 @@ class _Lines:
         load = 0 if increment.load is None else 1 + self._number(increment.load)
         pods = [[self._number(pod), *self._counts(counts)] for pod, counts in increment.pods.items()]
         arms = self._counts(increment.stable), self._counts(increment.candidate)
-        return [self._number(source), clock.tick(increment.until), since, *arms, int(differs), load, pods]
+        traffic = list(increment.pod_traffic) if increment.pod_traffic else None
+        return [self._number(source), clock.tick(increment.until), since, *arms, int(differs), load, pods, traffic]
 
     def _increment(self, kind: str, told: Sequence[Any]) -> tuple[str, Increment]:
-        source, until, since, stable, candidate, differs, load, pods = _padded(told, 8)
+        source, until, since, stable, candidate, differs, load, pods, traffic = _padded(told, 9)
         clock = self._clocks[kind]
         began = None if since is None else clock.last - since * MICROSECOND
         self._concurrent[kind] ^= bool(differs)
@@ -438,6 +440,7 @@ class _Lines:
             self._concurrent[kind],
             Load(*self._names[load - 1]) if load else None,
             began,
+            PodTraffic(*traffic) if traffic else None,
         )
 
     def _counts(self, counts: Counts) -> list[Any]:

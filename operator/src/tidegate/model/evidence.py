@@ -95,6 +95,22 @@ class Load(NamedTuple):
         return cls((1 - weight / 100) / stable_pods, weight / 100 / candidate_pods)
 
 
+class PodTraffic(NamedTuple):
+    """What a pod of an arm answered on average, and in how many seconds."""
+
+    seconds: float = 0.0
+    requests: float = 0.0
+
+    @property
+    def rate(self) -> float:
+        """Requests per second."""
+        return self.requests / self.seconds if self.seconds else 0.0
+
+    def plus(self, other: "PodTraffic") -> "PodTraffic":
+        """Of both times together."""
+        return PodTraffic(self.seconds + other.seconds, self.requests + other.requests)
+
+
 @dataclass(frozen=True)
 class Increment:
     """What both arms did between two points of time, between which the split was constant.
@@ -112,6 +128,8 @@ class Increment:
     """None where it isn't known, or latency isn't part of the increment."""
     since: datetime | None = None
     """When it began, of a source that is read at any time; None of one that is read at points of a grid."""
+    pod_traffic: PodTraffic | None = None
+    """What a pod of the candidate answered on average; None where it isn't known, or latency isn't part of it."""
 
     @property
     def lasted(self) -> timedelta | None:
@@ -130,12 +148,22 @@ class Spread:
 ALIKE = Spread()
 
 
+class LatencyBlock(NamedTuple):
+    """What stable's pods answered in one block of time: requests per second and pod, all requests, and those of them
+    that were slow at each percentile."""
+
+    rate: float
+    requests: int
+    slow: Mapping[int, int]
+
+
 @dataclass(frozen=True)
 class Overdispersion:
     """How many bad requests come in one clump: of errors, and of slow requests at each percentile. 1 is by chance.
 
-    `latency_over_time` is that of all pods together from one time to the next, which two arms at one time share.
-    `spread` and `latency_spread` say how much stable's pods differ for good.
+    `latency_over_time` is that of all pods together from one time to another of about the same load, which two arms at
+    one time share; `latency_blocks` are those times. `spread` and `latency_spread` say how much stable's pods differ
+    for good.
     """
 
     errors: float = 1.0
@@ -145,6 +173,7 @@ class Overdispersion:
     latency_spread: Mapping[int, Spread] = field(default_factory=dict)
     noisy: str = ""
     """A sentence where a pod of stable looks worse than the others; '' where none does."""
+    latency_blocks: tuple[LatencyBlock, ...] = ()
 
 
 BY_CHANCE = Overdispersion()

@@ -113,6 +113,7 @@ class Reason(StrEnum):
     CONSTANT_OUTPUT = "ConstantOutput"
     QUERY_UNUSABLE = "QueryUnusable"
     LOAD_DIFFERS = "LoadDiffers"
+    LOAD_HIGH = "LoadHigh"
     # a verdict: cannot see
     METRICS_UNAVAILABLE = "MetricsUnavailable"
     NO_ROUTER_SERIES = "NoRouterSeries"

@@ -13,12 +13,23 @@ from random import Random
 
 from tidegate.decide.criteria import criteria_for
 from tidegate.judge.latency import boundaries_of
-from tidegate.judge.overdispersion import estimate_overdispersion, overdispersion_over_time
+from tidegate.judge.latency_history import BLOCK, overdispersion_at_equal_load
+from tidegate.judge.overdispersion import estimate_overdispersion
 from tidegate.judge.pods import Tally
 from tidegate.judge.sampling import INGESTION_LAG, Segment, segments
 from tidegate.judge.sequential_test import SequentialTest, SequentialTestParameters
 from tidegate.judge.verdict import answer
-from tidegate.model.evidence import Counts, Increment, Load, Measurements, Overdispersion, Verdict, total
+from tidegate.model.evidence import (
+    Counts,
+    Increment,
+    LatencyBlock,
+    Load,
+    Measurements,
+    Overdispersion,
+    PodTraffic,
+    Verdict,
+    total,
+)
 from tidegate.model.spec import ModelDeploymentSpec
 from tidegate.model.status import Rollout, Shift
 from tidegate.model.traffic import Share
@@ -29,7 +40,6 @@ STABLE, CANDIDATE = "stable", "candidate"
 LEARNED_FROM = timedelta(minutes=30)
 MOST_PODS = 100
 """Of an arm, whose luck is drawn one by one."""
-LEARNED_IN = timedelta(seconds=15)
 """Stable's history that the operator learns from before a rollout, and its blocks (see `metrics.preflight`)."""
 
 
@@ -76,7 +86,7 @@ class SyntheticMetrics:
         before = total(blocks)
         learned = _learned(spec, scenario, random)
         if not learned.latency:
-            learned = replace(learned, latency_over_time=_over_time(blocks, before, spec))
+            learned = _with_latency(learned, blocks, before, spec)
         self._test = SequentialTest(SequentialTestParameters(spec.analysis, before.durations, learned, before))
 
     def verdict(self, rollout: Rollout, now: datetime, pods: Mapping[str, int]) -> Verdict:
@@ -133,7 +143,10 @@ class SyntheticMetrics:
         # What was counted around a later shift isn't judged; before the first one the candidate answered nothing.
         if segment.start == shifts[0].at or self._read_at >= segment.instant(segment.delay_points):
             load = self._load(segment.weight) if with_latency else None
-            self._test.update(Increment(at, stable, candidate, concurrent=segment.concurrent, load=load))
+            alone = self._traffic_of_a_pod(candidate, scraped) if with_latency else None
+            self._test.update(
+                Increment(at, stable, candidate, concurrent=segment.concurrent, load=load, pod_traffic=alone)
+            )
         _, stable_before, candidate_before = self._counted[-1]
         self._counted.append((at, _added(stable_before, stable), _added(candidate_before, candidate)))
         del self._counted[: -(segment.delay_points + 2)]
@@ -157,7 +170,7 @@ class SyntheticMetrics:
 
     def _before(self) -> list[Counts]:
         """What stable answered in the time that the operator learns from, block by block where blocks differ."""
-        blocks = LEARNED_FROM // LEARNED_IN if self._scenario.bursts else 1
+        blocks = LEARNED_FROM // BLOCK if self._scenario.bursts else 1
         seconds, counted = LEARNED_FROM.total_seconds() / blocks, []
         for _ in range(blocks):
             rate = self._scenario.rate * math.exp(self._random.gauss(0, self._scenario.bursts))
@@ -169,6 +182,11 @@ class SyntheticMetrics:
         pods = max(1, min(self._pods.get(arm, 1), MOST_PODS))
         behaviour = (self._scenario.stable if arm == STABLE else self._scenario.candidate).under(rate / pods)
         return behaviour.times(latency=math.exp(sum(self._luck[arm][:pods]) / pods))
+
+    def _traffic_of_a_pod(self, candidate: Counts, scraped: datetime) -> PodTraffic | None:
+        """None where no pod was counted anew."""
+        pods, seconds = self._pods.get(CANDIDATE, 0), (scraped - self._scraped).total_seconds()
+        return PodTraffic(seconds, candidate.requests / pods) if pods and seconds else None
 
     def _load(self, weight: int) -> Load | None:
         return Load.of(weight, self._pods.get(STABLE, 0), self._pods.get(CANDIDATE, 0))
@@ -188,16 +206,24 @@ def _added(before: Counts, gained: Counts) -> Counts:
     return Counts(before.requests + gained.requests, before.failed + gained.failed)
 
 
-def _over_time(blocks: Sequence[Counts], before: Counts, spec: ModelDeploymentSpec) -> dict[int, float]:
-    """What the operator would take the overdispersion of slow requests from block to block to be, by percentile."""
+def _with_latency(
+    learned: Overdispersion, blocks: Sequence[Counts], before: Counts, spec: ModelDeploymentSpec
+) -> Overdispersion:
+    """And what the operator would learn of how slow requests vary with load, and from block to block."""
     if len(blocks) < 2:
-        return {}
-    return {
-        boundary.quantile: overdispersion_over_time(
-            [{STABLE: Tally(block.durations.slower_than(boundary.stable), block.durations.total)} for block in blocks]
+        return learned
+    seconds = LEARNED_FROM.total_seconds() / len(blocks)
+    boundaries = boundaries_of(before.durations, spec.analysis.latency)
+    by_load = tuple(
+        LatencyBlock(
+            block.requests / seconds / spec.replicas,
+            block.requests,
+            {each.quantile: block.durations.slower_than(each.stable) for each in boundaries},
         )
-        for boundary in boundaries_of(before.durations, spec.analysis.latency)
-    }
+        for block in blocks
+    )
+    over_time = {each.quantile: overdispersion_at_equal_load(by_load, each.quantile) for each in boundaries}
+    return replace(learned, latency_over_time=over_time, latency_blocks=by_load)
 
 
 def _learned(spec: ModelDeploymentSpec, scenario: Scenario, random: Random) -> Overdispersion:
@@ -206,10 +232,10 @@ def _learned(spec: ModelDeploymentSpec, scenario: Scenario, random: Random) -> O
     if fixed is not None:
         latency = spec.analysis.latency
         return Overdispersion(fixed, dict.fromkeys((*latency.quantiles, *dict(latency.ceiling)), fixed))
-    per_pod = scenario.rate * LEARNED_IN.total_seconds() / spec.replicas
+    per_pod = scenario.rate * BLOCK.total_seconds() / spec.replicas
     stable = replace(scenario.stable, median=None)
     blocks = []
-    for _ in range(LEARNED_FROM // LEARNED_IN):
+    for _ in range(LEARNED_FROM // BLOCK):
         drawn = [draw_arm(random, poisson(random, per_pod), stable) for _ in range(spec.replicas)]
         blocks.append({f"pod {number}": Tally(each.failed, each.requests) for number, each in enumerate(drawn)})
     return Overdispersion(estimate_overdispersion(blocks))
