@@ -28,8 +28,8 @@ LIVE_SECONDS = 180.0
 WARM_UP_SECONDS = 30.0
 """Of load before the first release, so that the judge knows stable's ways and stable is warm."""
 SETTLE_SECONDS = 120.0
-OTHERS_SECONDS = 15.0
-REST_SECONDS = 10.0
+OTHERS_SECONDS = 10.0
+REST_SECONDS = 6.0
 """Between releases, so that pods that end don't disturb the next one."""
 PROMETHEUS_SECONDS = 60
 KUBECTL_FAILED = (KubectlError, subprocess.TimeoutExpired)

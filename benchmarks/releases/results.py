@@ -78,9 +78,13 @@ def merged(parts: Iterable[Measured]) -> tuple[Measured, ...]:
     """The parts of each scenario as one, its releases counted through; in the order in which the scenarios began."""
     found: dict[Scenario, Measured] = {}
     for part in parts:
-        scenario = replace(part.scenario, releases=0)
-        found[scenario] = _joined(found[scenario], part) if scenario in found else part
+        scenario = replace(part.scenario, releases=0, part=0)
+        found[scenario] = _joined(found[scenario], part) if scenario in found else _first(part)
     return tuple(found.values())
+
+
+def _first(part: Measured) -> Measured:
+    return replace(part, scenario=replace(part.scenario, part=0))
 
 
 def save_results(path: Path, found: Sequence[Measured]) -> None:

@@ -12,6 +12,7 @@ NAME = "digits"
 ROLLED_BACK, PROMOTED = "RolledBack", "Promoted"
 RELEASE_VARIABLE = "RELEASE"
 REPLICAS = 2
+LABEL = "tidegate.dev/benchmark"
 RATE = 100
 """Requests a second."""
 BUSY_RATE = 1000
@@ -40,7 +41,7 @@ IN_WORDS = {Kind.UNSEEN: "failing without Prometheus", Kind.BUSY: f"failing unde
 class Scenario:
     """`scrape` is the seconds between two scrapes and between two looks of the judge; `patience` the seconds that one
     release may take. `failing_share` of what the load sends are images that the failing model fails on. `code` is the
-    commit that is measured, if it isn't this code.
+    commit that is measured, if it isn't this code. `part` numbers what is measured of it at one time.
     """
 
     kind: Kind
@@ -54,11 +55,12 @@ class Scenario:
     patience: float
     rate: int = RATE
     code: str = THIS_CODE
+    part: int = 0
 
     @property
     def namespace(self) -> str:
-        """Its own, removed afterwards."""
-        return f"bench-{self.kind}-{self.scrape}s{'-before' if self.code else ''}"
+        """Its own, removed afterwards: a router that has counted for one of that name before is asked for no other."""
+        return f"bench-{self.kind}-{self.scrape}s{f'-{self.part}' if self.part else ''}"
 
     @property
     def host(self) -> str:
@@ -195,5 +197,5 @@ def spec(scenario: Scenario, model: Model, release: int, files: str) -> dict[str
 
 def namespace_manifest(scenario: Scenario) -> Mapping[str, Any]:
     """The namespace, with the strictest pod security."""
-    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    labels = {"pod-security.kubernetes.io/enforce": "restricted", LABEL: "releases"}
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": scenario.namespace, "labels": labels}}

@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from time import monotonic
+from time import monotonic, time  # noqa: TID251 - for a number that no run has had
 from urllib.parse import urlsplit
 
 from benchmarks.baseline import Baseline
@@ -17,7 +17,7 @@ from benchmarks.releases.models import FAILING, Models, prepare
 from benchmarks.releases.payloads import Payloads, draw_payloads
 from benchmarks.releases.release_driver import KUBECTL_FAILED, ReleaseDriver, ReleaseLog, longest_seconds
 from benchmarks.releases.results import Measured, load_results, measured, merged, save_results
-from benchmarks.releases.scenarios import NAME, Scenario, blocks, namespace_manifest, together
+from benchmarks.releases.scenarios import LABEL, NAME, Scenario, blocks, namespace_manifest, together
 from benchmarks.releases.testbed import Testbed, demo_folder, folder, testbed_running
 from tidegate_demo import files, load, place
 from tidegate_demo.cluster.errors import ClusterError
@@ -97,7 +97,8 @@ def _measure_all(environment: Environment, turns: Sequence[Sequence[Scenario]], 
     place_of_results = environment.folder / "results.json"
     found = load_results(place_of_results) if plan.go_on else []
     began, installed = monotonic(), None
-    for turn in turns:
+    _remove_all(environment.testbed.kubectl, environment.progress)
+    for turn in _numbered(turns):
         if found and monotonic() - began > plan.minutes * 60:
             environment.progress.note(f"{plan.minutes:g} minutes are over: the rest isn't measured")
             break
@@ -114,6 +115,13 @@ def _measure_all(environment: Environment, turns: Sequence[Sequence[Scenario]], 
                 found += pool.map(lambda scenario: _measure(environment, scenario), turn)
         save_results(place_of_results, found)
     return found
+
+
+def _numbered(turns: Sequence[Sequence[Scenario]]) -> Iterator[Sequence[Scenario]]:
+    """Each with a number that it has never had before."""
+    first = int(time())
+    for number, turn in enumerate(turns):
+        yield [replace(scenario, part=first + number) for scenario in turn]
 
 
 def _measure(environment: Environment, scenario: Scenario) -> Measured:
@@ -147,8 +155,6 @@ def _run_scenario(environment: Environment, scenario: Scenario, payloads: Payloa
 
 @contextmanager
 def _fresh_namespace(kubectl: Kubectl, scenario: Scenario, progress: Progress) -> Iterator[None]:
-    """Also without what an interrupted run may have left in it."""
-    _remove(kubectl, scenario)
     kubectl.apply(json.dumps(namespace_manifest(scenario)))
     try:
         yield
@@ -158,6 +164,14 @@ def _fresh_namespace(kubectl: Kubectl, scenario: Scenario, progress: Progress) -
             _remove(kubectl, scenario)
         except KUBECTL_FAILED as error:
             progress.note(f"{scenario.namespace} may be left: {error}")
+
+
+def _remove_all(kubectl: Kubectl, progress: Progress) -> None:
+    """What an interrupted run may have left."""
+    try:
+        kubectl.run("delete", "namespace", "--selector", f"{LABEL}=releases", f"--timeout={GONE_SECONDS}s")
+    except KUBECTL_FAILED as error:
+        progress.note(f"namespaces may be left: {error}")
 
 
 def _remove(kubectl: Kubectl, scenario: Scenario) -> None:

@@ -127,7 +127,7 @@ def test_a_scenario_that_never_began_has_no_releases() -> None:
 
 def test_the_parts_of_a_scenario_are_told_as_one() -> None:
     first = of(failing(2, 2), GONE, GONE, lost=1)
-    second = of(failing(2, 1), STUCK, lost=2, trouble="the load has ended by itself")
+    second = of(replace(failing(2, 1), part=7), STUCK, lost=2, trouble="the load has ended by itself")
     assert merged([first, of(slow(2, 1), GONE), second]) == (
         Measured(
             failing(2, 3),
