@@ -6,6 +6,7 @@ with a baseline.
 """
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -33,6 +34,8 @@ SIZES, QUICK_SIZES = (100, 300, 1000), (20, 60)
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code: 0, 1 when a goal is missed, 2 when it can't be measured here, 130 after Ctrl-C."""
     options = _options(sys.argv[1:] if arguments is None else arguments)
+    # Whoever ends it otherwise than by Ctrl-C wants its API server and its Envoys gone, too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     return run_command(options, SECTION, lambda: _measure(options))
 
 
