@@ -6,7 +6,6 @@ fall with load, an equal model is no slower than they were. Where no pod of stab
 whether it is the model or the load.
 """
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +16,8 @@ from tidegate.model.evidence import NO_DURATIONS, Durations, Increment, LatencyB
 BLOCK = CLUMPS_LAST
 """Of stable's past; what a candidate does alone is taken in blocks no shorter, as load varies more in less time."""
 
+EQUAL = 1e-6
+"""Of a load: what times that are written in decimals make of the same one."""
 NO_TRAFFIC = PodTraffic()
 
 
@@ -37,12 +38,6 @@ class Stretch:
         """Whether it is long enough."""
         return self.traffic.seconds >= BLOCK.total_seconds()
 
-    @property
-    def load(self) -> float:
-        """Requests per second and pod, but for a standard deviation: as much by chance is no more load."""
-        requests = self.durations.total
-        return self.traffic.rate * (1 - 1 / math.sqrt(requests)) if requests else 0.0
-
 
 NOTHING_YET = Stretch()
 
@@ -58,7 +53,7 @@ class Overload:
 
 def slow_at_load(blocks: Sequence[LatencyBlock], quantile: int, load: float) -> Tally | None:
     """Stable's slow requests in all blocks with at least such a load; None where there was no such block."""
-    as_busy = [Tally(block.slow[quantile], block.requests) for block in blocks if block.rate >= load]
+    as_busy = [Tally(block.slow[quantile], block.requests) for block in blocks if block.rate >= load * (1 - EQUAL)]
     if not as_busy:
         return None
     return Tally(sum(tally.bad for tally in as_busy), sum(tally.requests for tally in as_busy))

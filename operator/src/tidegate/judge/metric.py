@@ -23,7 +23,7 @@ from tidegate.judge.e_process import (
     log_taken_away,
 )
 from tidegate.judge.latency import Boundary, boundaries_of, bucket_from
-from tidegate.judge.latency_history import NOTHING_YET, Overload, Stretch, highest_load, slow_at_load
+from tidegate.judge.latency_history import EQUAL, NOTHING_YET, Overload, Stretch, highest_load, slow_at_load
 from tidegate.judge.pods import Tally
 from tidegate.judge.spread import luck
 from tidegate.model.evidence import ALIKE, Durations, Increment, Overdispersion
@@ -235,7 +235,7 @@ class LatencyMetric(Metric):
         if self._stretch.is_a_block:
             block, self._stretch = self._stretch, NOTHING_YET
             self.overload = self._overload_in(block)
-            self._against_the_past(block, block.load)
+            self._against_the_past(block, block.traffic.rate)
 
     @property
     def _heeds_load(self) -> bool:
@@ -266,7 +266,7 @@ class LatencyMetric(Metric):
     def _overload_in(self, block: Stretch) -> Overload | None:
         """Whether the load was beyond all of stable's, and a percentile slower than whatever its load was before."""
         highest = highest_load(self._overdispersion.latency_blocks)
-        if block.load <= highest:
+        if block.traffic.rate * (1 - EQUAL) <= highest:
             return None
         lines = [(self._past(each, 0.0), each) for each in self.boundaries]
         slower = any(

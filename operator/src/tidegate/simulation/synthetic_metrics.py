@@ -174,7 +174,8 @@ class SyntheticMetrics:
         seconds, counted = LEARNED_FROM.total_seconds() / blocks, []
         for _ in range(blocks):
             rate = self._scenario.rate * math.exp(self._random.gauss(0, self._scenario.bursts))
-            counted.append(draw_arm(self._random, round(rate * seconds), self._under_load(STABLE, rate)))
+            requests = poisson(self._random, rate * seconds)
+            counted.append(draw_arm(self._random, requests, self._under_load(STABLE, rate)))
         return counted
 
     def _under_load(self, arm: str, rate: float) -> Behaviour:
