@@ -102,7 +102,7 @@ def test_invalid_is(spec_schema: Mapping[str, Any], change: Mapping[str, Any], m
 
 
 def test_servers_are_not_read_directly(a_spec: ASpec) -> None:
-    with pytest.raises(InvalidSpec, match=r"source is Routers, but spec.analysis.requestsFrom is Servers"):
+    with pytest.raises(InvalidSpec, match=r"source is Routers, but spec\.analysis\.requestsFrom is Servers"):
         a_spec(analysis={"source": "Routers", "requestsFrom": "Servers"})
 
 

@@ -14,6 +14,7 @@ from tidegate.controller.workqueue import WorkQueue
 from tidegate.kube.cluster import KubernetesCluster
 from tidegate.kube.leader_election import LeaderElection
 from tidegate.kube.sampling_key import SamplingKey
+from tidegate.metrics.providers.routers import RouterPoller
 from tidegate.model.reasons import Phase
 from tidegate.settings import Settings
 
@@ -38,6 +39,7 @@ class Parts:
     leader_election: LeaderElection
     operator_metrics: OperatorMetrics
     sampling_key: SamplingKey
+    poller: RouterPoller
 
 
 class NoDiffs(kopf.DiffBaseStorage):
@@ -79,6 +81,7 @@ def register(registry: kopf.OperatorRegistry, parts: Parts) -> None:
         parts.cluster.start()
         parts.leader_election.start()
         parts.sampling_key.start()
+        parts.poller.start()
         parts.workqueue.start()
 
     @kopf.on.login(registry=registry)
@@ -88,6 +91,7 @@ def register(registry: kopf.OperatorRegistry, parts: Parts) -> None:
 
     @kopf.on.cleanup(registry=registry)
     async def cleanup(**_: Any) -> None:
+        parts.poller.stop()
         await asyncio.to_thread(parts.workqueue.stop, 10)
         await asyncio.to_thread(parts.leader_election.stop)
 

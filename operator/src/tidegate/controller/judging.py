@@ -10,10 +10,11 @@ from tidegate.errors import MetricsUnavailable
 from tidegate.judge.case import Criteria
 from tidegate.judge.sampling import INGESTION_LAG
 from tidegate.judge.verdict import NOTHING_TO_JUDGE, answer, cannot_see
+from tidegate.metrics.accumulate import ReadyPods
 from tidegate.metrics.collector import Look, Measured, MetricsCollector
 from tidegate.metrics.query_pool import AtOnce, Pool
 from tidegate.metrics.record import Header
-from tidegate.model.evidence import MetricsGap, Verdict
+from tidegate.model.evidence import Answer, MetricsGap, Verdict
 from tidegate.model.observation import Observation
 from tidegate.model.reasons import Reason
 from tidegate.model.revision import RevisionState
@@ -53,28 +54,67 @@ class RolloutJudge:
         What the metrics can't tell is part of the answer. Nothing is asked where the pods' own facts end the rollout.
         """
         key, rollout = (observation.namespace, observation.name), observation.recorded.rollout
+        self.collector.watch(*key, observation.spec, _of_interest(observation))
         if rollout is None or observation.recorded.stable is None:
-            self.forget(*key)
+            self._drop(*key)
         if not _needs_counters(observation):
             exposed = self.collector.exposed(*key)
             observation = replace(observation, verdict=replace(NOTHING_TO_JUDGE, exposed=exposed))
             if rollout is not None or not _asks_for_share(observation):
                 return observation
+        directly = self._by_routers(observation)
+        if directly and (directly.judged.verdict.answer is Answer.WORSE or not self._needs_prometheus(observation)):
+            return self._noted(directly)
         try:
             measured = self.pool.ask(key, lambda: self._measured(observation))
         except MetricsUnavailable as error:
-            return replace(observation, verdict=cannot_see(MetricsGap(Reason.METRICS_UNAVAILABLE, str(error))))
+            unseen = cannot_see(MetricsGap(Reason.METRICS_UNAVAILABLE, str(error)))
+            return self._noted(directly) if directly else replace(observation, verdict=unseen)
         if measured is None or measured.rollout != _identity(observation):
             return self._said_last(observation)
-        judged = replace(observation, verdict=self._verdict(observation, measured), share=measured.share)
-        if isinstance(measured.measured, Measured):
-            self._note(judged, measured.measured)
-        if rollout is not None:
-            criteria = criteria_for(observation.spec, rollout)
-            self._last[key] = Judged(judged.verdict, judged.share, criteria, _identity(observation), observation.now)
+        if directly := self._by_routers(observation):
+            if isinstance(measured.measured, Measured) and measured.measured.checkpoint:
+                self._checkpoints[key] = measured.measured.checkpoint
+            return self._noted(directly)
+        verdict = self._verdict(observation, measured.measured)
+        return self._noted(_Said(replace(observation, verdict=verdict, share=measured.share), measured.measured))
+
+    def _noted(self, said: "_Said") -> Observation:
+        """What was said, which is recorded, and holds for a moment where an answer is still to come."""
+        judged = said.judged
+        if isinstance(said.measured, Measured):
+            self._note(judged, said.measured)
+        if rollout := judged.recorded.rollout:
+            criteria = criteria_for(judged.spec, rollout)
+            self._last[judged.namespace, judged.name] = Judged(
+                judged.verdict, judged.share, criteria, _identity(judged), judged.now
+            )
         return judged
 
+    def _by_routers(self, observation: Observation) -> "_Said | None":
+        """What follows from all that routers have told themselves by now; None where none of them does.
+
+        Nobody is asked: what comes from Prometheus is as it was told last.
+        """
+        look = _look(observation)
+        measured = self.collector.measure_directly(look) if look else None
+        if measured is None:
+            return None
+        share = self.collector.share_so_far(observation.namespace, observation.name)
+        return _Said(replace(observation, verdict=self._verdict(observation, measured), share=share), measured)
+
+    def _needs_prometheus(self, observation: Observation) -> bool:
+        """Whether Prometheus is to be asked as well: no more often than without routers that are read directly."""
+        told = self.collector.told_by_prometheus_at(observation.namespace, observation.name)
+        since = None if told is None else observation.now - INGESTION_LAG - told
+        return since is None or not timedelta() <= since < observation.spec.analysis.interval
+
     def forget(self, namespace: str, name: str) -> None:
+        """There is no such ModelDeployment any more."""
+        self.collector.unwatch(namespace, name)
+        self._drop(namespace, name)
+
+    def _drop(self, namespace: str, name: str) -> None:
         """Drops what is kept of a ModelDeployment that has no rollout any more."""
         self.collector.forget(namespace, name)
         self._last.pop((namespace, name), None)
@@ -92,7 +132,8 @@ class RolloutJudge:
         if measured.checkpoint:
             self._checkpoints[judged.namespace, judged.name] = measured.checkpoint
         if look := _look(judged):
-            self.collector.say(look, measured, judged.verdict, judged.now)
+            with self.collector.holding(judged.namespace, judged.name):
+                self.collector.say(look, measured, judged.verdict, judged.now)
 
     def _said_last(self, observation: Observation) -> Observation | None:
         last, rollout = self._last.get((observation.namespace, observation.name)), observation.recorded.rollout
@@ -111,15 +152,16 @@ class RolloutJudge:
         measured = self.collector.measure(look) if look else None
         return _Measured(_identity(observation), measured, self._share(observation))
 
-    def _verdict(self, observation: Observation, measured: "_Measured") -> Verdict:
+    def _verdict(self, observation: Observation, measured: Measured | MetricsGap | None) -> Verdict:
         rollout = observation.recorded.rollout
-        if rollout is None or measured.measured is None:
+        if rollout is None or measured is None:
             return NOTHING_TO_JUDGE
-        if isinstance(measured.measured, MetricsGap):
-            return cannot_see(measured.measured)
+        if isinstance(measured, MetricsGap):
+            return cannot_see(measured)
         nodes = observation.state(rollout.candidate).nodes
         criteria = criteria_for(observation.spec, rollout)
-        return answer(measured.measured.test, criteria, measured.measured.measurements, nodes)
+        with self.collector.holding(observation.namespace, observation.name):
+            return answer(measured.test, criteria, measured.measurements, nodes)
 
     def _share(self, observation: Observation) -> Share | None:
         if not _asks_for_share(observation):
@@ -131,6 +173,14 @@ class RolloutJudge:
             observation.propagation_delay,
             observation.now - INGESTION_LAG,
         )
+
+
+@dataclass(frozen=True)
+class _Said:
+    """An observation with its verdict, and what that rests on."""
+
+    judged: Observation
+    measured: Measured | MetricsGap | None
 
 
 @dataclass(frozen=True)
@@ -161,7 +211,26 @@ def _look(observation: Observation) -> Look | None:
         criteria_for(observation.spec, recorded.rollout),
         observation.propagation_delay,
         observation.now - INGESTION_LAG,
+        ReadyPods(observation.state(recorded.stable).ready, _pods_of(observation.state(recorded.rollout.candidate))),
     )
+
+
+def _pods_of(state: RevisionState) -> tuple[str, ...]:
+    """The names of a revision's ready pods, as far as they are known."""
+    named = sorted(state.nodes)[: state.ready]
+    return (*named, *(f"pod {number}" for number in range(len(named) + 1, state.ready + 1)))
+
+
+def _of_interest(observation: Observation) -> tuple[str, ...]:
+    """The revisions whose requests matter now: of a rollout, and of whoever may still have some besides stable."""
+    recorded = observation.recorded
+    if recorded.stable is None:
+        return ()
+    candidate = recorded.rollout.candidate if recorded.rollout else observation.desired
+    if candidate == recorded.stable and not _asks_for_share(observation):
+        return ()
+    there = {state.name for state in observation.revisions.values() if state.replicas is not None}
+    return tuple(sorted({recorded.stable, candidate, *there}))
 
 
 def _needs_counters(observation: Observation) -> bool:

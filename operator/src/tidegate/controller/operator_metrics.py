@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from prometheus_client import CollectorRegistry, Gauge, Histogram, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
 from tidegate.judge.rules import REASONS
 from tidegate.model.decision import Decision
@@ -46,6 +46,12 @@ class OperatorMetrics:
             registry=self.registry,
         )
         self._lateness = {urgent: lateness.labels(str(urgent).lower()) for urgent in (True, False)}
+        self._refused = Counter(
+            "tidegate_router_answers_refused",
+            "Answers of routers with their counters that were no evidence: late, cut, not signed, or of something else",
+            ("router",),
+            registry=self.registry,
+        )
         self._weights: dict[tuple[str, str], set[str]] = {}
         self._shown: dict[tuple[str, str], datetime] = {}
 
@@ -60,6 +66,10 @@ class OperatorMetrics:
     def observe_lateness(self, has_rollout: bool, seconds: float) -> None:
         """Takes in how late a look began."""
         self._lateness[has_rollout].observe(seconds)
+
+    def count_refused_answer(self, router: str) -> None:
+        """Takes in that what a router answered was no evidence."""
+        self._refused.labels(router).inc()
 
     def observe_decision(self, seen: Observation, decision: Decision) -> None:
         """Takes in one decision."""

@@ -6,6 +6,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import kopf
@@ -25,8 +26,12 @@ from tidegate.kube.sampling_key import SamplingKey
 from tidegate.metrics.checkpoint import Kept
 from tidegate.metrics.circuit_breaker import CircuitBreaker
 from tidegate.metrics.collector import MetricsCollector
+from tidegate.metrics.direct import DirectRouters
 from tidegate.metrics.providers.prometheus import PrometheusMetrics
 from tidegate.metrics.providers.prometheus_auth import PrometheusAccess
+from tidegate.metrics.providers.router_client import HeldKey, HttpRouterClient
+from tidegate.metrics.providers.router_samples import RouterPod, RouterSamples
+from tidegate.metrics.providers.routers import RouterPoller
 from tidegate.metrics.query_pool import QueryPool
 from tidegate.model.traffic import Arms
 from tidegate.settings import Settings
@@ -85,7 +90,21 @@ def build(settings: Settings) -> Parts:
         operator_metrics.export_age(informer.kind.resource.kind, informer.namespace or "", informer.silent_seconds)
     access = PrometheusAccess.of(settings.prometheus_secret)
     prometheus = PrometheusMetrics(settings.prometheus_url, access, settings.prometheus_queries)
-    judge = _judge(prometheus, lambda ns, name: workqueue.enqueue(ns, name), Checkpoints(cluster).kept)
+    sampling_key = SamplingKey(api, settings.namespace, settings.sampling_secret)
+    samples = RouterSamples(_seconds_now)
+    poller = RouterPoller(
+        samples,
+        lambda: [RouterPod(settings.namespace, router.name, router.address) for router in cluster.routers()],
+        HttpRouterClient(HeldKey(sampling_key.current), sampling_key.doubt),
+        lambda ns, name: workqueue.enqueue(ns, name),
+        operator_metrics.count_refused_answer,
+    )
+    judge = _judge(
+        prometheus,
+        DirectRouters(samples, poller) if settings.sampling_secret else None,
+        lambda ns, name: workqueue.enqueue(ns, name),
+        Checkpoints(cluster).kept,
+    )
     reconciler = Reconciler(cluster, judge, settings, operator_metrics.observe_decision, operator_metrics.forget)
     workqueue = WorkQueue(
         reconciler.reconcile,
@@ -94,12 +113,18 @@ def build(settings: Settings) -> Parts:
         urgent=lambda ns, name: is_urgent(cluster.model_deployment(ns, name)),
         began=operator_metrics.observe_lateness,
     )
-    sampling_key = SamplingKey(api, settings.namespace, settings.sampling_secret)
-    return Parts(settings, cluster, workqueue, leader_election, operator_metrics, sampling_key)
+    return Parts(settings, cluster, workqueue, leader_election, operator_metrics, sampling_key, poller)
+
+
+def _seconds_now() -> float:
+    return datetime.now(UTC).timestamp()  # noqa: TID251 - when routers are asked
 
 
 def _judge(
-    prometheus: PrometheusMetrics, answered: Callable[[str, str], None], kept: Callable[[Arms], Kept | None]
+    prometheus: PrometheusMetrics,
+    direct: DirectRouters | None,
+    answered: Callable[[str, str], None],
+    kept: Callable[[Arms], Kept | None],
 ) -> RolloutJudge:
     """Counters and the users' own queries wait on threads of their own, and one that hangs isn't asked on and on."""
     collector = MetricsCollector(
@@ -107,6 +132,7 @@ def _judge(
         for_queries=CircuitBreaker(prometheus),
         queries=QueryPool(THREADS_FOR_QUERIES, answered),
         kept=kept,
+        direct=direct,
     )
     return RolloutJudge(collector, QueryPool(THREADS_FOR_COUNTERS, answered))
 

@@ -57,7 +57,8 @@ class Case:
 
     def measured(self, given: Answer, reason: str, metric: str, more: str = "") -> Verdict:
         """A verdict whose sentence tells what was measured of a metric."""
-        return self.verdict(given, reason, explain.explain(metric, self.test, self.evidence) + more)
+        read_from = self.measurements.read_from and f"; {self.measurements.read_from}"
+        return self.verdict(given, reason, explain.explain(metric, self.test, self.evidence) + read_from + more)
 
     def verdict(self, given: Answer, reason: str, message: str) -> Verdict:
         """A verdict with all the figures behind it."""

@@ -1,6 +1,7 @@
 """A rollout's evidence as text, and back, so that an operator that was restarted goes on where it was. PURE.
 
 Counters aren't part of it, only the points at which they were read last: whoever counts is asked for those once more.
+Those of routers that were read directly are: nobody can be asked for them again.
 """
 
 import json
@@ -15,7 +16,7 @@ from tidegate.judge.checkpoint import taken_up, written_down
 from tidegate.metrics.accumulate import DetailsFold, Reading, TrafficFold
 from tidegate.metrics.baseline import Baseline
 from tidegate.metrics.fold import Fold
-from tidegate.metrics.increments import Sample, never_back
+from tidegate.metrics.increments import Counted, Sample, SeriesKey, never_back
 from tidegate.metrics.provider import Readings
 from tidegate.metrics.record import Header, Recorder
 from tidegate.model.evidence import MetricsGap
@@ -36,10 +37,15 @@ OF_FOLD: Mapping[str, Any] = {
     "traffic_doubt": MetricsGap | None,
     "details_doubt": MetricsGap | None,
     "differed": tuple[datetime, MetricsGap] | None,
+    "is_direct": bool,
+    "latency_by_routers": bool,
+    "provisional": Baseline | None,
 }
 """What is written of a fold besides its test and its cursors, and its types."""
 INSTANTS: Mapping[str, Any] = {"last": datetime | None, "recent": tuple[datetime, ...]}
 """Readings, of which only the time is written."""
+
+COUNTED: Any = dict[SeriesKey, Counted]
 
 Cursor = TypeVar("Cursor", TrafficFold, DetailsFold)
 
@@ -63,6 +69,8 @@ def to_text(fold: Fold, arms: Arms, rollout: Rollout) -> str | None:
         "test": written_down(fold.test),
         TrafficFold.__name__: _cursor(fold.traffic),
         DetailsFold.__name__: _cursor(fold.details),
+        # A router that is asked itself knows nothing of the past.
+        "counted": plain(fold.traffic.last.sample) if fold.is_direct and fold.traffic.last else None,
         # Evidence never begins anew where stable's baseline is known.
         "since": None if fold.baseline else [_cursor(each) for each in fold.since],
     }
@@ -86,6 +94,9 @@ def from_text(text: str, arms: Arms, rollout: Rollout) -> Fold | None:
     if told["since"]:
         fold.since = (_from_cursor(TrafficFold, told["since"][0]), _from_cursor(DetailsFold, told["since"][1]))
     fold.traffic_to_reread = fold.details_to_reread = fold.since_to_reread = True
+    if fold.is_direct:
+        last = fold.traffic.last and fold.traffic.last._replace(sample=from_plain(COUNTED, told["counted"]))
+        fold.traffic, fold.traffic_to_reread = replace(fold.traffic, last=last, recent=()), False
     return fold
 
 

@@ -7,7 +7,9 @@ makes no sense, takes its own metrics away and no others. Nothing grows while a 
 import logging
 import math
 import threading
-from collections.abc import Callable, Iterator
+from bisect import bisect_right
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -22,6 +24,7 @@ from tidegate.metrics.accumulate import (
     Comparison,
     DetailsFold,
     Reading,
+    ReadyPods,
     TrafficFold,
     accumulate_details,
     accumulate_traffic,
@@ -31,10 +34,20 @@ from tidegate.metrics.accumulate import (
 )
 from tidegate.metrics.baseline import Baseline
 from tidegate.metrics.checkpoint import MALFORMED, Kept, reread_details, reread_traffic, resumed, to_text
-from tidegate.metrics.fold import Fold
+from tidegate.metrics.direct_evidence import (
+    SHARE_SPAN,
+    Frame,
+    begins,
+    covered,
+    nobody,
+    silence,
+    take_direct,
+    take_from_prometheus,
+)
+from tidegate.metrics.fold import ByPrometheus, Fold
 from tidegate.metrics.lateness import LATEST, points_known, too_old
 from tidegate.metrics.preflight import baseline_of, slower_scrape, stable_now
-from tidegate.metrics.provider import STALE, MetricsProvider, Readings, Selection, Sources
+from tidegate.metrics.provider import STALE, DirectReadings, DirectSource, MetricsProvider, Readings, Selection, Sources
 from tidegate.metrics.query_pool import AtOnce, Pool
 from tidegate.metrics.record import PROMETHEUS, Asked, Header, Said
 from tidegate.metrics.registry import SourceRegistry
@@ -51,7 +64,7 @@ from tidegate.model.evidence import (
     Verdict,
 )
 from tidegate.model.reasons import Reason
-from tidegate.model.spec import Analysis, ModelDeploymentSpec
+from tidegate.model.spec import Analysis, CounterSource, ModelDeploymentSpec
 from tidegate.model.status import Rollout
 from tidegate.model.traffic import Arms, Share
 from tidegate.model.units import format_duration, format_instant
@@ -62,6 +75,15 @@ WRITTEN_EVERY = timedelta(seconds=30)
 """What came since is read again after a restart."""
 PARTS_OF_A_LOOK = 10
 """Answers of one source that are folded before the verdict is told; the rest comes with the next look."""
+NO_PODS = ReadyPods()
+BEFORE_THE_FIRST = timedelta(seconds=3)
+"""How long before the candidate's first request routers are read that are asked directly."""
+STEADY = timedelta(seconds=5)
+"""A reading that is so much later than now was made before the clock was set back."""
+SECOND = timedelta(seconds=1)
+RISING, FIRST_LOOKS = 1.0, 10
+"""Evidence, as a logarithm, and increments since a candidate's first request, by which routers are asked more often."""
+STILL_TO_COME = MetricsGap(Reason.METRICS_UNAVAILABLE, "Prometheus' answer is still to come")
 NONSENSE = (ValueError, LookupError, TypeError, ArithmeticError, AttributeError)
 """What reading an answer of an unforeseen shape raises."""
 
@@ -78,6 +100,8 @@ class Look:
     criteria: Criteria
     propagation_delay: timedelta
     until: datetime
+    pods: ReadyPods = NO_PODS
+    """Of both arms, as the cluster knows them."""
 
     @property
     def segments(self) -> tuple[Segment, ...]:
@@ -104,11 +128,14 @@ class MetricsCollector:
         for_queries: MetricsProvider | None = None,
         queries: Pool | None = None,
         kept: Callable[[Arms], Kept | None] = lambda arms: None,
+        direct: DirectSource | None = None,
     ) -> None:
         """`for_queries` answers the user's own queries, which wait in a pool of their own.
 
-        `kept` gives the last checkpoint of a rollout, and its record; it is asked at its first look.
+        `kept` gives the last checkpoint of a rollout, and its record; it is asked at its first look. `direct` is
+        whoever asks the routers themselves.
         """
+        self._direct = direct
         self._kept = kept
         self._for_queries = for_queries or provider
         self._queries = queries or AtOnce()
@@ -120,6 +147,44 @@ class MetricsCollector:
         """Drops what was kept of a ModelDeployment that has no rollout any more."""
         with self._lock:
             self._folds.pop((namespace, name), None)
+
+    def watch(self, namespace: str, name: str, spec: ModelDeploymentSpec, revisions: Collection[str]) -> None:
+        """Has the routers asked about these revisions from now on; about none where there are none."""
+        if self._direct is None:
+            return
+        if revisions and self._sources(spec).may_be_read_directly:
+            fold = self._folds.get((namespace, name))
+            self._direct.watch(namespace, name, revisions, quick=fold is not None and _rises(fold))
+        else:
+            self._direct.forget(namespace, name)
+
+    def unwatch(self, namespace: str, name: str) -> None:
+        """Has no router asked about a ModelDeployment any more."""
+        if self._direct:
+            self._direct.forget(namespace, name)
+
+    def measure_directly(self, look: Look) -> Measured | None:
+        """The rollout's test with all that its routers have told by now; None where none of them is read directly.
+
+        Nobody is asked, and nobody is waited for: what comes from Prometheus is as it was told last.
+        """
+        sources = self._sources(look.spec)
+        if not look.rollout.shifts or not sources.may_be_read_directly:
+            return None
+        fold = self._fold_of(look, sources)
+        with fold.lock:
+            read = self._take_direct(fold, look, sources)
+            return None if read is None else Measured(fold.test, _measurements(fold, read))
+
+    def holding(self, namespace: str, name: str) -> AbstractContextManager[object]:
+        """Inside, nobody changes the rollout's test."""
+        held = self._folds.get((namespace, name))
+        return held.lock if held else nullcontext()
+
+    def told_by_prometheus_at(self, namespace: str, name: str) -> datetime | None:
+        """When a rollout that is read directly was last measured with Prometheus as well; None where it never was."""
+        held = self._folds.get((namespace, name))
+        return held.by_prometheus.at if held and held.by_prometheus else None
 
     def measure(self, look: Look) -> Measured | MetricsGap:
         """The rollout's test with all that was counted up to `until`, or why there is none before its first traffic.
@@ -134,18 +199,29 @@ class MetricsCollector:
             except MetricsUnavailable as error:
                 return MetricsGap(Reason.METRICS_UNAVAILABLE, str(error))
         fold = self._fold_of(look, sources)
-        missing = tuple(dict.fromkeys(gap for gap in _missing(fold, look, sources) if gap))
+        with fold.lock:
+            read = self._take_direct(fold, look, sources) if sources.may_be_read_directly else None
+        missing = tuple(dict.fromkeys(gap for gap in _missing(fold, look, sources, read) if gap))
         answers = () if fold.test.rejected_at else self._ask(look, look.arms.candidate)
-        measurements = Measurements(
-            (),
-            fold.test.parameters.reference,
-            fold.traffic.exposed,
-            fold.test.parameters.overdispersion,
-            answers,
-            before=fold.baseline.before if fold.baseline else Counts(),
-            missing=missing,
-        )
-        return Measured(fold.test, measurements, _checkpoint(fold, look))
+        with fold.lock:
+            fold.by_prometheus = ByPrometheus(look.until, missing, answers)
+            return Measured(fold.test, _measurements(fold, read), _checkpoint(fold, look))
+
+    def _take_direct(self, fold: Fold, look: Look, sources: Sources) -> DirectReadings | None:
+        """Folds what the routers have told since the last time; None while none of them answers."""
+        if self._direct is None:
+            return None
+        began = look.rollout.shifts[0].at
+        after = max(fold.traffic.at or began, began) if fold.is_direct else began
+        read = self._direct.since(look.arms.namespace, look.arms.name, after - BEFORE_THE_FIRST)
+        if read is None or not (read.instants or fold.is_direct):
+            return None
+        if not fold.is_direct:
+            begins(fold, read, _frame(fold, look), look.criteria.analysis)
+            if fold.provisional:
+                fold.begin(_parameters(look, sources, fold))
+        take_direct(fold, _newer(read, fold.traffic.at), _frame(fold, look))
+        return read
 
     def say(self, look: Look, measured: Measured, verdict: Verdict, at: datetime) -> None:
         """Records what was said of what was measured last."""
@@ -180,10 +256,19 @@ class MetricsCollector:
         held = self._folds.get((namespace, name))
         if held and held.traffic.recent:
             return share_of(held.traffic.recent, span)
+        if self._direct and self._sources(spec).may_be_read_directly:
+            read = self._direct.since(namespace, name, until - 2 * SHARE_SPAN)
+            if read and not read.silent and not read.readings.doubt:
+                return share_of(list(map(Reading, read.instants, read.readings.samples)), SHARE_SPAN)
         try:
             return self._share_asked_for(self._sources(spec), Selection(namespace, name), span, until)
         except MetricsUnavailable:
             return None
+
+    def share_so_far(self, namespace: str, name: str) -> Share | None:
+        """The same of routers that are read directly, over the last seconds. Nobody is asked."""
+        held = self._folds.get((namespace, name))
+        return share_of(held.traffic.recent, SHARE_SPAN) if held and held.traffic.recent else None
 
     def _share_asked_for(
         self, sources: Sources, everybody: Selection, span: timedelta, until: datetime
@@ -202,7 +287,10 @@ class MetricsCollector:
         return None if earlier.doubt else share_between(Reading(since, earlier.samples[0]), after, span)
 
     def _sources(self, spec: ModelDeploymentSpec) -> Sources:
-        return self._registry.sources(spec.router, spec.analysis.requests_from)
+        sources = self._registry.sources(spec.router, spec.analysis.requests_from)
+        if spec.analysis.source is CounterSource.PROMETHEUS:
+            return replace(sources, may_be_read_directly=False)
+        return sources
 
     def _fold_of(self, look: Look, sources: Sources) -> Fold:
         key, identity = (look.arms.namespace, look.arms.name), (look.rollout.candidate, look.rollout.started_at)
@@ -211,13 +299,35 @@ class MetricsCollector:
             fold = _resumed(self._kept(look.arms), look)
             fold = fold or Fold.begun(identity, _parameters(look, sources, None))
             fold.recorder.guard = threading.Lock()
+            fold.lock = threading.RLock()
             with self._lock:
-                self._folds[key] = fold
-        _follow_edits(fold, look, sources)
+                held = self._folds.get(key)
+                fold = self._folds[key] = held if held and held.identity == identity else fold
+        with fold.lock:
+            _follow_edits(fold, look, sources)
         return fold
 
     def _before_traffic(self, look: Look, sources: Sources) -> Measured | MetricsGap:
         """Whether all could be measured if the candidate had traffic, and how much stable has."""
+        is_read = self._reads_stable(look, sources)
+        if look.spec.analysis.source is CounterSource.ROUTERS and not is_read:
+            return nobody()
+        try:
+            return self._by_prometheus(look, sources)
+        except MetricsUnavailable:
+            # What is read directly suffices to roll back by; whatever a promotion needs is missed then.
+            if not is_read or look.criteria.analysis.queries:
+                raise
+            return Measured(SequentialTest(_parameters(look, sources, None)), Measurements(()))
+
+    def _reads_stable(self, look: Look, sources: Sources) -> bool:
+        """Whether routers that are read directly tell of stable."""
+        if self._direct is None or not sources.may_be_read_directly:
+            return False
+        read = self._direct.since(look.arms.namespace, look.arms.name, look.until - SHARE_SPAN)
+        return read is not None and any(key.revision == look.arms.stable for key in ({}, *read.readings.samples)[-1])
+
+    def _by_prometheus(self, look: Look, sources: Sources) -> Measured | MetricsGap:
         arms, propagation_delay = look.arms, look.propagation_delay
         now = stable_now(sources, arms, look.until)
         if doubt := _doubt(now.readings, sources.traffic.name, look):
@@ -291,6 +401,48 @@ def _checkpoint(fold: Fold, look: Look) -> str | None:
     return to_text(fold, look.arms, look.rollout)
 
 
+def _measurements(fold: Fold, read: DirectReadings | None) -> Measurements:
+    """All that is known of a rollout besides its test."""
+    told = fold.by_prometheus
+    known = (*told.missing,) if told else (STILL_TO_COME,)
+    silent = {name: why for name, why in read.silent.items() if name not in fold.covered} if read else {}
+    here = (fold.traffic_doubt, silence(silent)) if read else ()
+    return Measurements(
+        (),
+        fold.test.parameters.reference,
+        fold.traffic.exposed,
+        fold.test.parameters.overdispersion,
+        told.answers if told else (),
+        before=fold.baseline.before if fold.baseline else Counts(),
+        missing=tuple(dict.fromkeys(gap for gap in (*here, *known) if gap)),
+        read_from=_read_from(fold, read),
+    )
+
+
+def _read_from(fold: Fold, read: DirectReadings | None) -> str:
+    if not fold.is_direct:
+        return ""
+    return "read directly from the routers" if read else "read from Prometheus, as no router answers"
+
+
+def _rises(fold: Fold) -> bool:
+    """Whether there is evidence that the candidate is worse, or might be by the next look."""
+    return fold.test.rejected_at is None and (fold.test.last.log_worse > RISING or fold.test.increments < FIRST_LOOKS)
+
+
+def _newer(read: DirectReadings, than: datetime | None) -> DirectReadings:
+    """Without the readings that have been folded."""
+    if than is None:
+        return read
+    first = bisect_right(read.instants, than)
+    samples = read.readings.samples[first:]
+    return replace(read, instants=read.instants[first:], readings=replace(read.readings, samples=samples))
+
+
+def _frame(fold: Fold, look: Look) -> Frame:
+    return Frame(_comparison(fold, look), look.segments, look.propagation_delay, look.pods)
+
+
 def _follow_edits(fold: Fold, look: Look, sources: Sources) -> None:
     """What an edit of `analysis` in a rollout means: times only go forward, and what was shown worse stays so.
 
@@ -299,21 +451,22 @@ def _follow_edits(fold: Fold, look: Look, sources: Sources) -> None:
     if fold.counted_by not in ("", sources.traffic.name):
         fold.traffic = TrafficFold(at=fold.traffic.at, exposed=fold.traffic.exposed)
     fold.counted_by = sources.traffic.name
-    if fold.traffic.at and fold.traffic.at > look.until + look.criteria.analysis.interval:
+    ahead = max(look.criteria.analysis.interval, STEADY)
+    if fold.traffic.at and fold.traffic.at > look.until + ahead:
         # The clock was set back: what comes now is counted from here on.
         fold.traffic = TrafficFold(at=look.until, exposed=fold.traffic.exposed)
         fold.details = replace(fold.details, at=look.until, last=None, warm_from={})
-    parameters = _parameters(look, sources, fold.baseline)
+    parameters = _parameters(look, sources, fold)
     if parameters.is_same_test(fold.test.parameters):
         fold.edit(parameters)
     elif fold.test.rejected_at is None:
         fold.baseline, fold.since = None, (fold.traffic, fold.details)
         fold.since_to_reread = fold.traffic_to_reread or fold.details_to_reread
-        fold.begin(_parameters(look, sources, None))
+        fold.begin(_parameters(look, sources, fold))
 
 
-def _parameters(look: Look, sources: Sources, baseline: Baseline | None) -> SequentialTestParameters:
-    known = baseline or _provisional(look.criteria.analysis)
+def _parameters(look: Look, sources: Sources, fold: Fold | None) -> SequentialTestParameters:
+    known = (fold and (fold.baseline or fold.provisional)) or _provisional(look.criteria.analysis)
     analysis = look.criteria.analysis
     apart = sources.points_apart(delay_points(look.propagation_delay, analysis.interval))
     return SequentialTestParameters(analysis, known.reference, known.overdispersion, known.before, apart)
@@ -324,15 +477,43 @@ def _provisional(analysis: Analysis) -> Baseline:
     return Baseline(NO_DURATIONS, Overdispersion(analysis.overdispersion or LARGEST), Counts())
 
 
-def _missing(fold: Fold, look: Look, sources: Sources) -> Iterator[MetricsGap | None]:
+def _missing(fold: Fold, look: Look, sources: Sources, read: DirectReadings | None) -> Iterator[MetricsGap | None]:
     """Folds what each source tells, the traffic first; gives back what each can't."""
-    yield _unseen(lambda: _take_traffic(fold, look, sources))
+    if fold.is_direct:
+        yield _unseen(lambda: _take_beside(fold, look, sources, read))
+    elif look.spec.analysis.source is CounterSource.ROUTERS:
+        yield nobody()
+    else:
+        yield _unseen(lambda: _take_traffic(fold, look, sources))
     if fold.test.rejected_at:
         return
     if fold.baseline is None:
         yield _unseen(lambda: _learn(fold, look, sources))
     if fold.baseline and not fold.test.rejected_at:
         yield _unseen(lambda: _take_details(fold, look, sources))
+
+
+def _take_beside(fold: Fold, look: Look, sources: Sources, read: DirectReadings | None) -> MetricsGap | None:
+    """What Prometheus has of routers that are read directly: to compare, and instead of those that are silent."""
+    only_directly = look.spec.analysis.source is CounterSource.ROUTERS
+    everybody = Selection(look.arms.namespace, look.arms.name, latency=fold.latency_by_routers)
+    told = sources.traffic.readings(everybody, look.until, SECOND, 1)
+    with fold.lock:
+        silent = frozenset(read.known_as[name] for name in read.silent) if read else None
+        take_from_prometheus(fold, told, read, frozenset() if only_directly else silent, _frame(fold, look), look.until)
+        fold.covered = frozenset()
+        if read is None:
+            return nobody() if only_directly else _instead(told, look, sources)
+        if not only_directly:
+            fold.covered = covered(told, read, look.until, look.propagation_delay)
+        return fold.agreement.gap(look.until)
+
+
+def _instead(told: Readings, look: Look, sources: Sources) -> MetricsGap | None:
+    """Why Prometheus' word can't be taken while no router answers; None where it can."""
+    if not told.samples[-1] and not told.doubt:
+        return sources.traffic.gap(look.arms.namespace, look.arms.name)
+    return _doubt(told, sources.traffic.name, look)
 
 
 def _unseen(read: Callable[[], MetricsGap | None]) -> MetricsGap | None:
@@ -348,12 +529,18 @@ def _unseen(read: Callable[[], MetricsGap | None]) -> MetricsGap | None:
 
 def _learn(fold: Fold, look: Look, sources: Sources) -> MetricsGap | None:
     """Learns from stable, and begins anew with a test that rests on it."""
-    fold.baseline = baseline_of(sources, look.arms, look.criteria.analysis, look.rollout.shifts[0].at)
-    fold.begin(_parameters(look, sources, fold.baseline))
-    fold.traffic, fold.details = fold.since
-    if fold.since_to_reread:
-        fold.traffic_to_reread = fold.details_to_reread = True
-        fold.since_to_reread = False
+    latency = fold.provisional.reference if fold.provisional and fold.latency_by_routers else None
+    baseline = baseline_of(sources, look.arms, look.criteria.analysis, look.rollout.shifts[0].at, latency)
+    with fold.lock:
+        fold.baseline = baseline
+        if fold.is_direct:
+            fold.judge_again(_parameters(look, sources, fold))
+            return None
+        fold.begin(_parameters(look, sources, fold))
+        fold.traffic, fold.details = fold.since
+        if fold.since_to_reread:
+            fold.traffic_to_reread = fold.details_to_reread = True
+            fold.since_to_reread = False
     return _take_traffic(fold, look, sources)
 
 
@@ -364,13 +551,11 @@ def _take_traffic(fold: Fold, look: Look, sources: Sources) -> MetricsGap | None
     comparison, parts = _comparison(fold, look), 0
     for segment in look.segments:
         for first, read in _points_of(sources, comparison, segment, fold.traffic.at):
-            known = read.samples[: points_known(read, segment.instant(first), segment.step, look.propagation_delay)]
-            _compare(fold, read, segment.instant(first), sources.traffic.name)
-            fold.traffic, counted = accumulate_traffic(fold.traffic, comparison, segment, first, known)
-            for increment in counted:
-                fold.take_traffic(PROMETHEUS, increment)
-            fold.traffic_doubt = _doubt(read, sources.traffic.name, look) or _still(fold.differed, look.until)
-            if len(known) < len(read.samples):
+            with fold.lock:
+                if fold.is_direct:
+                    return None  # routers have answered meanwhile: they are ahead of this
+                known = _take_points(fold, look, sources, segment, first, read)
+            if known < len(read.samples):
                 return fold.traffic_doubt
             parts += 1
             if parts == PARTS_OF_A_LOOK or fold.test.rejected_at:
@@ -380,21 +565,41 @@ def _take_traffic(fold: Fold, look: Look, sources: Sources) -> MetricsGap | None
     return fold.traffic_doubt
 
 
+def _take_points(fold: Fold, look: Look, sources: Sources, segment: Segment, first: int, read: Readings) -> int:
+    """Folds an answer from the segment's point `first` on; gives back how many of its points are known by now."""
+    known = points_known(read, segment.instant(first), segment.step, look.propagation_delay)
+    _compare(fold, read, segment.instant(first), sources.traffic.name)
+    comparison = _comparison(fold, look)
+    fold.traffic, counted = accumulate_traffic(fold.traffic, comparison, segment, first, read.samples[:known])
+    for increment in counted:
+        fold.take_traffic(PROMETHEUS, increment)
+    fold.traffic_doubt = _doubt(read, sources.traffic.name, look) or _still(fold.differed, look.until)
+    return known
+
+
 def _take_details(fold: Fold, look: Look, sources: Sources) -> MetricsGap | None:
     """The same for the details."""
     if fold.details_to_reread:
         _reread_details(fold, look, sources)
-    comparison, parts = _comparison(fold, look), 0
+    comparison, parts = _comparison(fold, look, of_servers=True), 0
     for segment in look.segments:
         for first, read in _new_blocks_of(fold, sources, comparison, segment):
-            fold.details, detailed = accumulate_details(fold.details, comparison, segment, first, read.samples)
-            fold.details_doubt = read.doubt
-            for increment in detailed:
-                fold.take_details(PROMETHEUS, increment)
+            with fold.lock:
+                fold.details, detailed = accumulate_details(fold.details, comparison, segment, first, read.samples)
+                fold.details_doubt = read.doubt
+                for increment in detailed:
+                    judged = _without_latency(increment) if fold.latency_by_routers else increment
+                    fold.take_details(PROMETHEUS, judged)
             parts += 1
             if parts == PARTS_OF_A_LOOK or fold.test.rejected_at:
                 return _behind(fold.details.at, segment.blocks.step, look.until)
     return _histograms_differ() if fold.details.histograms_differ else fold.details_doubt
+
+
+def _without_latency(details: Increment) -> Increment:
+    """The predictions, and each pod's own counts, where the routers' latency is judged."""
+    stable, candidate = (replace(arm, durations=NO_DURATIONS) for arm in (details.stable, details.candidate))
+    return replace(details, stable=stable, candidate=candidate)
 
 
 def _reread_traffic(fold: Fold, look: Look, sources: Sources) -> None:
@@ -420,8 +625,9 @@ def _reread_details(fold: Fold, look: Look, sources: Sources) -> None:
         fold.details_doubt = answer.doubt
 
 
-def _comparison(fold: Fold, look: Look) -> Comparison:
-    return Comparison(look.arms, look.rollout.shifts[0].at, fold.test.parameters.reference)
+def _comparison(fold: Fold, look: Look, *, of_servers: bool = False) -> Comparison:
+    reference = NO_DURATIONS if of_servers and fold.latency_by_routers else fold.test.parameters.reference
+    return Comparison(look.arms, look.rollout.shifts[0].at, reference)
 
 
 def _points_of(

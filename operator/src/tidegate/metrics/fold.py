@@ -1,13 +1,45 @@
 """All that is kept of one rollout's evidence. Nothing of it grows while the rollout lasts. PURE."""
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from enum import Enum, auto
+from typing import NamedTuple
 
 from tidegate.judge.sequential_test import SequentialTest, SequentialTestParameters
 from tidegate.metrics.accumulate import DetailsFold, TrafficFold
+from tidegate.metrics.agreement import Agreement
 from tidegate.metrics.baseline import Baseline
 from tidegate.metrics.record import Asked, Recorder, Said
-from tidegate.model.evidence import Increment, MetricsGap
+from tidegate.model.evidence import Increment, MetricsGap, QueryAnswer
+
+MOST_KEPT = 240
+"""Increments that are kept until stable's baseline is known; of a rollout that is older, the newest."""
+
+
+class Part(Enum):
+    """What of the test an increment goes to."""
+
+    TRAFFIC = auto()
+    DETAILS = auto()
+    WHOLE = auto()
+
+
+class Kept(NamedTuple):
+    """An increment that may have to be judged again."""
+
+    part: Part
+    source: str
+    increment: Increment
+
+
+@dataclass(frozen=True)
+class ByPrometheus:
+    """What Prometheus told last beside what was read directly."""
+
+    at: datetime
+    missing: tuple[MetricsGap, ...] = ()
+    answers: tuple[QueryAnswer, ...] = ()
 
 
 @dataclass
@@ -39,6 +71,20 @@ class Fold:
     """When it was written down last, or begun."""
     recorder: Recorder = field(default_factory=Recorder)
     """What its test was given."""
+    is_direct: bool = False
+    """Whether routers have been read directly: from then on all is folded reading by reading, whoever tells it."""
+    latency_by_routers: bool = False
+    """Whose latency is judged, from the rollout's begin to its end: the routers', or the model servers'."""
+    provisional: Baseline | None = None
+    """What is known of stable without Prometheus, once routers have been read directly."""
+    kept: list[Kept] = field(default_factory=list)
+    """All increments since its evidence began, while they may have to be judged again."""
+    by_prometheus: ByPrometheus | None = None
+    covered: frozenset[str] = frozenset()
+    """The silent routers whose counters Prometheus has."""
+    agreement: Agreement = field(default_factory=Agreement)
+    lock: AbstractContextManager[object] = field(default_factory=nullcontext)
+    """Held while anything of it is changed, and never while somebody is asked."""
 
     @classmethod
     def begun(cls, identity: tuple[str, datetime], parameters: SequentialTestParameters) -> "Fold":
@@ -49,8 +95,15 @@ class Fold:
 
     def begin(self, parameters: SequentialTestParameters) -> None:
         """A test without evidence takes the place of its test."""
-        self.test = SequentialTest(parameters)
+        self.test, self.kept = SequentialTest(parameters), []
         self.recorder.began(self.test)
+
+    def judge_again(self, parameters: SequentialTestParameters) -> None:
+        """A test with these parameters takes the place of its test, with all that was kept."""
+        kept = self.kept
+        self.begin(parameters)
+        for part, source, increment in kept:
+            self._give(part, source, increment)
 
     def edit(self, parameters: SequentialTestParameters) -> None:
         """Its test goes on with these, which differ in nothing that it tests."""
@@ -60,19 +113,33 @@ class Fold:
 
     def take_traffic(self, source: str, increment: Increment) -> None:
         """Gives its test what was counted, and records that it was. `source` is `record.PROMETHEUS` or `ROUTERS`."""
-        self.test.update_traffic(increment)
-        self.recorder.traffic(source, increment, self.test)
+        self._take(Part.TRAFFIC, source, increment)
 
     def take_details(self, source: str, increment: Increment) -> None:
         """The same for the details."""
-        self.test.update_details(increment)
-        self.recorder.details(source, increment, self.test)
+        self._take(Part.DETAILS, source, increment)
 
     def take_whole(self, source: str, increment: Increment) -> None:
         """The same for traffic and details that were counted at one time."""
-        self.test.update(increment)
-        self.recorder.whole(source, increment, self.test)
+        self._take(Part.WHOLE, source, increment)
 
     def say(self, at: datetime, asked: Asked, said: Said) -> None:
         """Records what was said of all that its test was given."""
         self.recorder.looked(at, asked, said, self.test)
+
+    def _take(self, part: Part, source: str, increment: Increment) -> None:
+        self._give(part, source, increment)
+        if self.baseline is None:
+            self.kept.append(Kept(part, source, increment))
+            del self.kept[:-MOST_KEPT]
+
+    def _give(self, part: Part, source: str, increment: Increment) -> None:
+        if part is Part.TRAFFIC:
+            self.test.update_traffic(increment)
+            self.recorder.traffic(source, increment, self.test)
+        elif part is Part.DETAILS:
+            self.test.update_details(increment)
+            self.recorder.details(source, increment, self.test)
+        else:
+            self.test.update(increment)
+            self.recorder.whole(source, increment, self.test)

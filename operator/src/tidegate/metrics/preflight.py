@@ -1,9 +1,10 @@
 """What is asked about stable right before a rollout: whether it is counted, how often, and how its traffic was."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from tidegate.judge.latency_history import BLOCK
+from tidegate.judge.overdispersion import LARGEST
 from tidegate.metrics.baseline import (
     SPAN,
     Baseline,
@@ -15,7 +16,7 @@ from tidegate.metrics.baseline import (
     reference_from,
 )
 from tidegate.metrics.provider import Readings, Selection, Sources
-from tidegate.model.evidence import BaselineTraffic, Counts, Overdispersion
+from tidegate.model.evidence import BaselineTraffic, Counts, Durations, Overdispersion
 from tidegate.model.spec import Analysis
 from tidegate.model.traffic import Arms
 
@@ -72,11 +73,25 @@ def overdispersion_of(
     return overdispersion_from(readings.samples, arms.stable, bounds, analysis)
 
 
-def baseline_of(sources: Sources, arms: Arms, analysis: Analysis, began: datetime) -> Baseline:
-    """All that is learned from stable up to the candidate's first request. Raises MetricsUnavailable."""
+def baseline_of(
+    sources: Sources, arms: Arms, analysis: Analysis, began: datetime, latency: Durations | None = None
+) -> Baseline:
+    """All that is learned from stable up to the candidate's first request. Raises MetricsUnavailable.
+
+    `latency` is stable's as the routers told it, where theirs is judged; how it clumps is told by the servers' own.
+    """
     reference = reference_of(sources, arms, began)
     overdispersion = overdispersion_of(sources, arms, reference, analysis, began)
-    return Baseline(reference.durations, overdispersion, before_of(sources, arms, reference, began))
+    if latency is not None and not reference.durations.total:
+        overdispersion = replace(overdispersion, latency=_most_careful(analysis))
+    before = before_of(sources, arms, reference, began)
+    return Baseline(reference.durations if latency is None else latency, overdispersion, before)
+
+
+def _most_careful(analysis: Analysis) -> dict[int, float]:
+    """φ of slow requests, by percentile, where no model server tells any."""
+    quantiles = (*analysis.latency.quantiles, *dict(analysis.latency.ceiling))
+    return dict.fromkeys(quantiles, analysis.overdispersion or LARGEST)
 
 
 def before_of(sources: Sources, arms: Arms, reference: Reference, at: datetime) -> Counts:

@@ -1,13 +1,13 @@
 """What counters are asked for and who answers: protocols. Nothing here knows a client, PromQL or a series' name."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import chain
 from typing import NamedTuple, Protocol
 
-from tidegate.metrics.increments import Sample, SeriesKey
+from tidegate.metrics.increments import Process, Sample, SeriesKey
 from tidegate.model.evidence import MetricsGap
 
 STALE = timedelta(minutes=5)
@@ -39,6 +39,8 @@ class Selection:
     bounds: tuple[str, ...] | None = None
     looks_back: timedelta = STALE
     """For how long a value is its process'. What is read grows with it."""
+    latency: bool = False
+    """Whether routers are to tell how long requests took."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,34 @@ class Readings:
     interval: float | None = None
     """Seconds between two counts of the process that is counted least often; None where there are too few to tell."""
     doubt: MetricsGap | None = None
+
+
+@dataclass(frozen=True)
+class DirectReadings:
+    """What routers have counted that were asked themselves: `readings` has a sample for each of the `instants`."""
+
+    instants: Sequence[datetime]
+    readings: Readings
+    silent: Mapping[str, str]
+    """The live routers whose counters aren't known now, by their pods' names, and why."""
+    known_as: Mapping[str, Process]
+    """The routers by their pods' names and addresses, by one of which Prometheus knows them too."""
+
+
+class DirectSource(Protocol):
+    """Routers that are asked for their counters themselves, about once a second. All times are by our clock.
+
+    Nobody waits for an answer: what is given is what has come by now.
+    """
+
+    def watch(self, namespace: str, name: str, revisions: Collection[str], *, quick: bool) -> None:
+        """Asks for the counters of these revisions from now on, and more often where it has to be `quick`."""
+
+    def forget(self, namespace: str, name: str) -> None:
+        """Asks no more."""
+
+    def since(self, namespace: str, name: str, after: datetime) -> DirectReadings | None:
+        """What came later than `after`; None while no router answers."""
 
 
 class MetricSource(Protocol):
@@ -125,6 +155,8 @@ class Sources:
 
     traffic: MetricSource
     details: tuple[MetricSource, ...]
+    may_be_read_directly: bool = False
+    """Whether the routers tell their counters themselves as well, and somebody may ask them."""
 
     def points_apart(self, delay_points: int) -> int:
         """The points in which each arm's traffic is read once; 0 where one process counts both."""

@@ -47,7 +47,7 @@ def read(store: RawStore, query: CounterQuery, start: datetime, step: timedelta,
     """The counters at start, start + step, …, as far as they can be believed. Raises MetricsUnavailable."""
     at_once = max(1, AT_ONCE // step)
     each = [
-        _read(store, query, [start + index * step for index in range(first, min(points, first + at_once))])
+        read_at(store, query, [start + index * step for index in range(first, min(points, first + at_once))])
         for first in range(0, points, at_once)
     ]
     return Readings(
@@ -58,7 +58,8 @@ def read(store: RawStore, query: CounterQuery, start: datetime, step: timedelta,
     )
 
 
-def _read(store: RawStore, query: CounterQuery, instants: Sequence[datetime]) -> Readings:
+def read_at(store: RawStore, query: CounterQuery, instants: Sequence[datetime]) -> Readings:
+    """The counters at these instants, in order, at least one. Raises MetricsUnavailable."""
     since, until = instants[0] - query.looks_back, instants[-1]
     counters = _counters(store.raw(query.promql, since, until), query)
     points = [instant.timestamp() for instant in instants]

@@ -28,5 +28,7 @@ class SourceRegistry:
 
     def sources(self, router: str, requests_from: str) -> Sources:
         """Whom to ask where `router` splits the traffic and `requests_from` is to count it."""
-        counted_by = backend_for(router).requests_source if requests_from == "Router" else requests_from
-        return Sources(self._traffic[counted_by], self._details)
+        if requests_from != "Router":
+            return Sources(self._traffic[requests_from], self._details)
+        backend = backend_for(router)
+        return Sources(self._traffic[backend.requests_source], self._details, backend.tells_counters)

@@ -227,6 +227,8 @@ class Measurements:
     """The increments in which each arm's traffic is read once; 0 where both are read at the same time."""
     missing: tuple[MetricsGap, ...] = ()
     """Why an input of its own can't be seen, such as latency; the increments tell what the others saw."""
+    read_from: str = ""
+    """Where the counters were read, as a sentence ends; '' where nothing is said of it."""
 
 
 class Answer(Enum):

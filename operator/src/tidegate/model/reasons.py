@@ -126,6 +126,8 @@ class Reason(StrEnum):
     PROMETHEUS_REPLICAS_DIFFER = "PrometheusReplicasDiffer"
     MATCHERS_MATCH_NOTHING = "MatchersMatchNothing"
     CATCHING_UP = "CatchingUp"
+    ROUTER_SILENT = "RouterSilent"
+    SOURCES_DIFFER = "SourcesDiffer"
     # what ends a rollout without statistics
     CANDIDATE_CRASHED = "CandidateCrashed"
     SIGNATURE_CHANGED = "SignatureChanged"

@@ -46,6 +46,10 @@ class RouterBackend(Protocol):
     def requests_source(self) -> str:
         """The name of the metric source that counts this router's requests and failures by revision."""
 
+    @property
+    def tells_counters(self) -> bool:
+        """Whether its routers tell their counters to an operator that asks them (see `resources.sampling`)."""
+
     def settings(self, wanted: RouteSettings) -> RouteSettings | None:
         """The settings as far as this router can carry them, as `read` gives them back; None where it carries none."""
 

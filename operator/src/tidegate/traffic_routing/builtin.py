@@ -36,6 +36,7 @@ class Builtin:
     kinds = (MODEL_ROUTE,)
     can = Capabilities(preview=True)
     requests_source = "Builtin"
+    tells_counters = True
 
     def settings(self, wanted: RouteSettings) -> RouteSettings:
         return bounded(wanted)

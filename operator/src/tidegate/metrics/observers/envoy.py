@@ -1,8 +1,10 @@
 """What the routers' Envoys count: one cluster for each revision, and one more for what came by the preview header."""
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 
 from tidegate.metrics.increments import (
+    DURATION,
     FAILED,
     REQUESTS,
     RETRIED,
@@ -34,6 +36,8 @@ _HOW_TRIES_END = (
 _TRIES = dict(zip(_HOW_TRIES_END, TRIES, strict=True))
 """A try is in one of these as soon as it is on a connection, or will never be on one."""
 _UNANSWERED = {"envoy_cluster_upstream_rq_retry": RETRIED, "envoy_cluster_upstream_rq_active": UNDER_WAY}
+_LATENCY = "envoy_cluster_upstream_rq_time_bucket"
+"""From when a request is on its way to a pod until its answer is whole; the bounds are in milliseconds."""
 _NO_SERIES = MetricsGap(
     Reason.NO_ROUTER_SERIES,
     "Prometheus has no counters of the routers for {case}; "
@@ -46,19 +50,22 @@ class RouterCounters:
 
     A request that was turned away with 429, because the model can't keep up, has failed like one of the class 5. One
     whose client gave up is none of Envoy's completed ones: see `abandoned`.
-    With `preview`, requests that came by the preview header are named `REVISION/preview`.
+    With `preview`, requests that came by the preview header are named `REVISION/preview`; with `latency`, how long
+    requests took is read as well.
     """
 
     start = StartGauge("envoy_server_uptime", counts_up=True)
     looks_back = STALE
 
-    def __init__(self, namespace: str, name: str, revisions: Iterable[str], *, preview: bool = False) -> None:
+    def __init__(
+        self, namespace: str, name: str, revisions: Iterable[str], *, preview: bool = False, latency: bool = False
+    ) -> None:
         self._prefix = router_cluster(namespace, name, "")
         clusters = [self._prefix + revision for revision in revisions]
         if preview:
             clusters += [cluster + PREVIEW_SUFFIX for cluster in clusters]
         self.promql = (
-            f'{{__name__=~"{"|".join((*_MEASURES, *_TRIES, *_UNANSWERED))}",'
+            f'{{__name__=~"{"|".join((*_MEASURES, *_TRIES, *_UNANSWERED, *([_LATENCY] if latency else [])))}",'
             f'envoy_cluster_name=~"{"|".join(clusters)}",'
             'envoy_response_code_class=~"|5",envoy_response_code=~"|429"}'
         )
@@ -67,9 +74,13 @@ class RouterCounters:
         """See CounterQuery."""
         name = labels["__name__"]
         revision = labels["envoy_cluster_name"].removeprefix(self._prefix)
+        if name == _LATENCY:
+            return SeriesKey(Process.of(labels), revision, DURATION, _in_seconds(labels["le"]))
         if name in _TRIES:
             return SeriesKey(Process.of(labels), revision, TRIED, _TRIES[name])
-        measure = _MEASURES.get(name) or _UNANSWERED[name]
+        measure = _MEASURES.get(name) or _UNANSWERED.get(name)
+        if measure is None:
+            return None
         if measure == FAILED and labels.get("envoy_response_code_class") != "5":
             return None
         if measure == TURNED_AWAY and labels.get("envoy_response_code") != "429":
@@ -85,4 +96,9 @@ def router_traffic(provider: MetricsProvider) -> ScrapedSource:
 
 def _query(wanted: Selection) -> RouterCounters:
     revisions = ("[^/]+",) if wanted.revisions is None else wanted.revisions
-    return RouterCounters(wanted.namespace, wanted.name, revisions, preview=True)
+    return RouterCounters(wanted.namespace, wanted.name, revisions, preview=True, latency=wanted.latency)
+
+
+@cache
+def _in_seconds(bound: str) -> str:
+    return bound if bound == "+Inf" else str(float(bound) / 1000)

@@ -1,0 +1,59 @@
+"""Routers that are asked themselves, as a source of readings: their answers go through the merge of raw samples."""
+
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
+from typing import Protocol
+
+from tidegate.metrics.increments import Process, Sample
+from tidegate.metrics.observers.envoy import RouterCounters
+from tidegate.metrics.provider import DirectReadings, Readings
+from tidegate.metrics.providers.router_samples import ModelView, RouterSamples
+from tidegate.metrics.raw_series import read_at
+
+
+class Poller(Protocol):
+    """Whoever asks the routers."""
+
+    def watch(self, namespace: str, name: str, revisions: Collection[str], *, quick: bool) -> None: ...
+    def forget(self, namespace: str, name: str) -> None: ...
+
+
+class DirectRouters:
+    """A DirectSource: a poller fills the samples, and readings are made of them."""
+
+    def __init__(self, samples: RouterSamples, poller: Poller) -> None:
+        self._samples, self._poller = samples, poller
+
+    def watch(self, namespace: str, name: str, revisions: Collection[str], *, quick: bool) -> None:
+        """See DirectSource."""
+        self._poller.watch(namespace, name, revisions, quick=quick)
+
+    def forget(self, namespace: str, name: str) -> None:
+        """See DirectSource."""
+        self._poller.forget(namespace, name)
+
+    def since(self, namespace: str, name: str, after: datetime) -> DirectReadings | None:
+        """See DirectSource."""
+        view = self._samples.view((namespace, name), after.timestamp())
+        if not view.anybody:
+            return None
+        instants = [datetime.fromtimestamp(at, UTC) for at in view.rounds]
+        return DirectReadings(instants, _readings(view, namespace, name, instants), view.still, view.known_as)
+
+
+def _readings(view: ModelView, namespace: str, name: str, instants: list[datetime]) -> Readings:
+    if not instants:
+        return Readings([])
+    query = RouterCounters(namespace, name, ("[^/]+",), preview=True, latency=True)
+    found = read_at(view, query, instants)
+    return Readings(
+        [_with_starts(sample, view.started_at) for sample in found.samples], found.newest, found.interval, found.doubt
+    )
+
+
+def _with_starts(sample: Sample, started_at: Mapping[Process, float]) -> Sample:
+    """Each counter knows when its process began: whoever has read it before, by another way, may not."""
+    return {
+        key: counted._replace(restarted=max(counted.restarted or 0.0, started_at.get(key.owner, 0.0)))
+        for key, counted in sample.items()
+    }

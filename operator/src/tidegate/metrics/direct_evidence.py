@@ -1,0 +1,142 @@
+"""A rollout's evidence from routers that are asked themselves, and from Prometheus where one of them is silent.
+
+Once a router has been read directly, all is folded reading by reading. Prometheus is one more reader of the same
+counters then: what it has above the value that was counted last is new, and nothing counts twice.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from tidegate.judge.overdispersion import ENOUGH_BAD, LARGEST
+from tidegate.judge.sampling import JUST_BEFORE, Segment
+from tidegate.metrics.accumulate import Comparison, Reading, ReadyPods, accumulate_readings
+from tidegate.metrics.baseline import Baseline, reference_from
+from tidegate.metrics.fold import Fold
+from tidegate.metrics.increments import DURATION, Process, Sample, counts_of
+from tidegate.metrics.lateness import LATEST
+from tidegate.metrics.merging import later_than, named_as_here, of, without_latency
+from tidegate.metrics.provider import STALE, DirectReadings, Readings
+from tidegate.metrics.record import PROMETHEUS, ROUTERS
+from tidegate.model.evidence import NO_DURATIONS, MetricsGap, Overdispersion
+from tidegate.model.reasons import Reason
+from tidegate.model.spec import Analysis
+
+SHARE_SPAN = timedelta(seconds=5)
+"""Over which a share is told where routers are read directly."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What doesn't change while readings are folded: both arms, the times of constant split, and the pods."""
+
+    comparison: Comparison
+    grid: Sequence[Segment]
+    span: timedelta
+    """How far back a share may have to reach."""
+    pods: ReadyPods
+
+
+def begins(fold: Fold, read: DirectReadings, frame: Frame, analysis: Analysis) -> None:
+    """The first direct readings of a rollout. Its latency is the routers' if nothing has been judged before them."""
+    fold.is_direct = True
+    if fold.test.increments or fold.traffic.last or fold.baseline:
+        return
+    before = [
+        sample
+        for at, sample in zip(read.instants, read.readings.samples, strict=True)
+        if at <= frame.comparison.began + JUST_BEFORE
+    ]
+    (sample,) = before[-1:] or read.readings.samples[:1] or [{}]
+    stable = _of(sample, frame.comparison.arms.stable)
+    fold.latency_by_routers = any(key.measure == DURATION for key in stable)
+    fold.provisional = _provisional(stable, frame.comparison.arms.stable, analysis, known=fold.latency_by_routers)
+
+
+def _of(sample: Sample, revision: str) -> Sample:
+    return {key: counted for key, counted in sample.items() if key.revision == revision}
+
+
+def _provisional(stable: Sample, name: str, analysis: Analysis, *, known: bool) -> Baseline:
+    """What the routers' own counters tell of stable since they began; of clumps the most careful that there is.
+
+    Where fewer failed than an estimate needs, there is nothing to clump, as it is where Prometheus knows all of it.
+    """
+    counts = counts_of(name, {key: round(counted.value) for key, counted in stable.items()}).traffic
+    reference = reference_from(stable).durations if known else NO_DURATIONS
+    clumps = analysis.overdispersion
+    errors = clumps or (1.0 if counts.failed < ENOUGH_BAD else LARGEST)
+    quantiles = (*analysis.latency.quantiles, *dict(analysis.latency.ceiling))
+    return Baseline(reference, Overdispersion(errors, dict.fromkeys(quantiles, clumps or LARGEST)), counts)
+
+
+def take_direct(fold: Fold, read: DirectReadings, frame: Frame) -> None:
+    """Folds what came directly."""
+    fold.traffic_doubt = read.readings.doubt
+    readings = []
+    for at, sample in zip(read.instants, read.readings.samples, strict=True):
+        fold.agreement.note(sample)
+        readings.append(Reading(at, sample))
+    _take(fold, readings, frame, ROUTERS)
+
+
+def take_from_prometheus(
+    fold: Fold,
+    told: Readings,
+    read: DirectReadings | None,
+    silent: Collection[Process] | None,
+    frame: Frame,
+    at: datetime,
+) -> None:
+    """Compares what Prometheus knew at `at`, and folds it for the `silent` routers; for all where that is None."""
+    named = named_as_here(told.samples[-1], read.known_as if read else {})
+    fold.agreement.compare(named)
+    if told.doubt or (silent is not None and not silent):
+        return
+    known = {key: counted for key, counted in fold.traffic.latest.items() if counted.at > (at - STALE).timestamp()}
+    merged = {**known, **of(later_than(named, known), silent)}
+    _take(fold, [Reading(max(at, fold.traffic.at or at), merged)], frame, PROMETHEUS)
+
+
+def _take(fold: Fold, readings: Sequence[Reading], frame: Frame, source: str) -> None:
+    if not fold.latency_by_routers:
+        readings = [Reading(each.at, without_latency(each.sample)) for each in readings]
+    fold.traffic, increments = accumulate_readings(
+        fold.traffic, frame.comparison, frame.grid, readings, span=frame.span, pods=frame.pods
+    )
+    for increment in increments:
+        if fold.latency_by_routers:
+            fold.take_whole(source, increment)
+        else:
+            fold.take_traffic(source, increment)
+
+
+def covered(told: Readings, read: DirectReadings, at: datetime, propagation_delay: timedelta) -> frozenset[str]:
+    """The silent routers that Prometheus has read not long before `at`."""
+    oldest = (at - propagation_delay - LATEST).timestamp()
+    named = named_as_here(told.samples[-1], read.known_as)
+    fresh = {key.owner.pod for key, counted in named.items() if counted.at >= oldest}
+    return frozenset(read.silent) & fresh
+
+
+def silence(silent: Mapping[str, str]) -> MetricsGap | None:
+    """What to say of routers that nobody knows the counters of; None where there are none."""
+    if not silent:
+        return None
+    name, why = min(silent.items())
+    more = f" (and {len(silent) - 1} more)" if len(silent) > 1 else ""
+    return MetricsGap(
+        Reason.ROUTER_SILENT,
+        f"the counters of router {name}{more} aren't known: {why}; what the others count may roll the candidate back, "
+        "and nothing is promoted until all live routers are read",
+    )
+
+
+def nobody() -> MetricsGap:
+    """What to say where `source` is Routers and none of them answers."""
+    return MetricsGap(
+        Reason.ROUTER_SILENT,
+        "no router tells its counters to the operator, and spec.analysis.source is Routers; check that routers run, "
+        "that they and the operator are of one release, and that no NetworkPolicy keeps the operator from their port "
+        "9903, or set source to Auto",
+    )

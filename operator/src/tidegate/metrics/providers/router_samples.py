@@ -1,0 +1,256 @@
+"""What routers answered that were asked directly: the last minute of it, by the operator's own clock.
+
+A RawStore for each ModelDeployment answers from it as Prometheus would, so that births, restarts, counters that went
+back and requests that were given up are told in the same way. Nothing in it grows while a rollout lasts.
+"""
+
+import math
+import threading
+from array import array
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
+
+from tidegate.metrics.falls import DISTRUST, Labels, Scraped
+from tidegate.metrics.increments import Process
+from tidegate.metrics.provider import STALE
+from tidegate.metrics.providers.exposition import ExpositionReader
+
+MOST_READINGS = 60
+"""Of a cluster at one router, about a minute of them."""
+STILL = 3.0
+"""Seconds after which what a router counts isn't known any more: it is asked each second, or more often."""
+MAY_FALL = ("envoy_cluster_upstream_rq_active", "envoy_cluster_upstream_cx_active")
+"""Gauges."""
+UPTIME = "envoy_server_uptime"
+Model = tuple[str, str]
+
+
+class RouterPod(NamedTuple):
+    """A router as the operator knows it, and where it is asked: host:port, empty where it doesn't say."""
+
+    namespace: str
+    name: str
+    address: str = ""
+
+    @property
+    def full_name(self) -> str:
+        """Its pod, as an answer names it."""
+        return f"{self.namespace}/{self.name}"
+
+    @property
+    def host(self) -> str:
+        """Its address without the port."""
+        return self.address.rpartition(":")[0].strip("[]")
+
+    @property
+    def process(self) -> Process:
+        """Who counts, as Prometheus would have it too."""
+        return Process(self.namespace, self.name)
+
+
+class Reading(NamedTuple):
+    """The series of one cluster when a router was asked; NaN for one that it didn't tell then."""
+
+    at: float
+    values: "array[float]"
+
+
+@dataclass
+class ClusterReadings:
+    """All that is kept of a cluster at one router. `falls` are the readings before and after a counter fell."""
+
+    heads: dict[str, int] = field(default_factory=dict)
+    labels: list[Labels] = field(default_factory=list)
+    readings: deque[Reading] = field(default_factory=lambda: deque(maxlen=MOST_READINGS))
+    falls: list[tuple[Reading, Reading]] = field(default_factory=list)
+
+    def add(self, at: float, told: Mapping[str, float], labels_of: Callable[[str], Labels]) -> None:
+        """One reading more; one that is no newer than the last is none."""
+        before = self.readings[-1] if self.readings else None
+        if before and at <= before.at:
+            return
+        for head in told.keys() - self.heads.keys():
+            self.heads[head] = len(self.heads)
+            self.labels.append(labels_of(head))
+        after = Reading(at, array("d", [told.get(head, math.nan) for head in self.heads]))
+        self.falls = [fall for fall in self.falls if fall[1].at > at - DISTRUST.total_seconds()]
+        if before and self._fell(before, after):
+            self.falls.append((before, after))
+        self.readings.append(after)
+
+    def _fell(self, before: Reading, after: Reading) -> bool:
+        return any(
+            new < old and not head.startswith(MAY_FALL)
+            for head, old, new in zip(self.heads, before.values, after.values, strict=False)
+        )
+
+    def between(self, after: float, until: float) -> list[Reading]:
+        """Those later than `after`, two from before it, and those around a fall: all that the next look needs."""
+        first = max(0, bisect_right(self.readings, after, key=lambda reading: reading.at) - 2)
+        wanted = {reading.at: reading for fall in self.falls for reading in fall}
+        wanted |= {reading.at: reading for reading in list(self.readings)[first:] if reading.at <= until}
+        return [wanted[at] for at in sorted(wanted) if at > until - STALE.total_seconds()]
+
+
+@dataclass
+class Router:
+    """What is known of one router. `why` says why its last answer was none; '' where it was one."""
+
+    pod: RouterPod
+    started: float | None = None
+    """By its own clock, only to be held against itself."""
+    started_at: float = 0.0
+    """By ours."""
+    answered_at: float | None = None
+    asked_since: float | None = None
+    why: str = ""
+    reader: ExpositionReader = field(default_factory=ExpositionReader)
+    clusters: dict[str, ClusterReadings] = field(default_factory=dict)
+
+    def labels_of(self, head: str) -> Labels:
+        """A series' labels, its process' among them."""
+        return {**self.reader.name_of(head).labels, "namespace": self.pod.namespace, "pod": self.pod.name}
+
+    def is_still(self, now: float) -> bool:
+        """Whether what it counts isn't known now, though it was asked."""
+        heard = self.answered_at if self.answered_at is not None else self.asked_since
+        return heard is not None and now - heard > STILL
+
+
+class RouterSamples:
+    """The buffer. Safe to use from several threads. `clock` is ours, in seconds since 1970."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.clock = clock
+        self._lock = threading.RLock()
+        self._routers: dict[str, Router] = {}
+        self._rounds: dict[Model, deque[float]] = {}
+
+    def live(self, pods: Iterable[RouterPod]) -> None:
+        """These routers live, and no others."""
+        with self._lock:
+            known = {pod.full_name: pod for pod in pods}
+            for name in self._routers.keys() - known.keys():
+                del self._routers[name]
+            for name, pod in known.items():
+                router = self._routers.setdefault(name, Router(pod))
+                router.pod = pod
+                if router.asked_since is None and not pod.address:
+                    router.asked_since, router.why = self.clock(), "it doesn't say where it can be asked"
+
+    def take(self, pod: RouterPod, asked: Collection[str], at: float, uptime: float, started: float, text: str) -> None:
+        """An answer, as of `at` by our clock. Raises NotEvidence where it can't be read; nothing of it is kept then."""
+        with self._lock:
+            router = self._routers.get(pod.full_name)
+            if router is None:
+                return
+            told = router.reader.read(text, asked)
+            if started != router.started:
+                router.started, router.started_at = started, at - max(0.0, uptime)
+            router.answered_at, router.why = at, ""
+            for cluster, values in told.items():
+                router.clusters.setdefault(cluster, ClusterReadings()).add(at, values, router.labels_of)
+
+    def failed(self, pod: RouterPod, why: str) -> None:
+        """It was asked, and there is no answer that counts."""
+        with self._lock:
+            router = self._routers.get(pod.full_name)
+            if router is not None:
+                router.why = why
+                router.asked_since = router.asked_since if router.asked_since is not None else self.clock()
+
+    def round_over(self, models: Iterable[Model]) -> None:
+        """All who were asked about these models have answered, or are waited for no more: that is a point of time."""
+        with self._lock:
+            now = self.clock()
+            for model in models:
+                rounds = self._rounds.setdefault(model, deque(maxlen=MOST_READINGS))
+                if rounds and now < rounds[-1]:
+                    self._forget(model)  # the clock was set back
+                    rounds = self._rounds.setdefault(model, deque(maxlen=MOST_READINGS))
+                rounds.append(now)
+
+    def forget(self, model: Model) -> None:
+        """Nobody asks for it any more."""
+        with self._lock:
+            self._forget(model)
+
+    def _forget(self, model: Model) -> None:
+        self._rounds.pop(model, None)
+        prefix = _prefix(model)
+        for router in self._routers.values():
+            for cluster in [each for each in router.clusters if each.startswith(prefix)]:
+                del router.clusters[cluster]
+
+    def view(self, model: Model, after: float) -> "ModelView":
+        """What is known of one model, later than `after`."""
+        with self._lock:
+            rounds = [at for at in self._rounds.get(model, ()) if at > after]
+            routers = list(self._routers.values())
+            series = {
+                router.pod.full_name: list(self._series(router, _prefix(model), after, rounds)) for router in routers
+            }
+            now = self.clock()
+            return ModelView(
+                rounds,
+                {router.pod.process: router.started_at for router in routers if router.started is not None},
+                {router.pod.name: router.why or "it hasn't answered" for router in routers if router.is_still(now)},
+                any(router.answered_at is not None and not router.is_still(now) for router in routers),
+                {name: router.pod.process for router in routers for name in (router.pod.name, router.pod.host) if name},
+                series,
+            )
+
+    def _series(self, router: Router, prefix: str, after: float, rounds: Sequence[float]) -> Iterator[Scraped]:
+        if not rounds:
+            return
+        for cluster, kept in router.clusters.items():
+            if not cluster.startswith(prefix):
+                continue
+            readings = kept.between(after, rounds[-1])
+            for index, labels in enumerate(kept.labels):
+                samples = [
+                    (reading.at, reading.values[index])
+                    for reading in readings
+                    if index < len(reading.values) and reading.values[index] == reading.values[index]
+                ]
+                if samples:
+                    yield Scraped(labels, samples)
+
+
+@dataclass(frozen=True)
+class ModelView:
+    """One model's part of the buffer, a RawStore: `rounds` are the times at which all who answer had been asked."""
+
+    rounds: Sequence[float]
+    started_at: Mapping[Process, float]
+    """When each router's Envoy began, by our clock."""
+    still: Mapping[str, str]
+    """The live routers that aren't heard of now, and why."""
+    anybody: bool
+    """Whether at least one is."""
+    known_as: Mapping[str, Process]
+    """The routers by their pods' names and addresses, by one of which anybody else knows them."""
+    _series: Mapping[str, Sequence[Scraped]]
+
+    def raw(self, promql: str, since: datetime, until: datetime) -> list[Scraped]:
+        """See RawStore. Of a selector only the gauge's name and the pod are looked at: the rest was asked for."""
+        if promql.startswith(UPTIME):
+            now = until.timestamp()
+            return [
+                Scraped(_labels(process), [(now, now - started)])
+                for process, started in self.started_at.items()
+                if f'pod="{process.pod}"' in promql
+            ]
+        return [scraped for series in self._series.values() for scraped in series]
+
+
+def _labels(process: Process) -> Labels:
+    return {"__name__": UPTIME, "namespace": process.namespace, "pod": process.pod}
+
+
+def _prefix(model: Model) -> str:
+    return "/".join(model) + "/"

@@ -1,0 +1,281 @@
+"""Routers that are read directly: a bad model goes in seconds at any scrape interval, and nothing counts twice."""
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.operator.directly import DirectWorld
+from tests.operator.world import Behaviour
+from tidegate.errors import MetricsUnavailable, NotEvidence, TidegateError
+
+MODELS = {
+    "http://models/1": Behaviour(),
+    "http://models/2": Behaviour(),
+    "http://models/failing": Behaviour(error_rate=0.2),
+    "http://models/slow": Behaviour(latency=0.104),
+}
+SILENT = MetricsUnavailable("it can't be asked")
+
+
+def release(world: DirectWorld, uri: str, weight: int = 10, *, lasting: str = "0s", **analysis: Any) -> None:
+    steps = {"canary": {"steps": [{"weight": weight, "minDuration": lasting}, {"weight": 50}]}}
+    world.kubectl_apply(model={"uri": uri}, strategy=steps, analysis=analysis)
+
+
+@pytest.fixture
+def world(spec_schema: Mapping[str, Any]) -> DirectWorld:
+    """v1 has been live for a while, scraped each 30 s."""
+    return settled(DirectWorld(spec_schema, MODELS))
+
+
+def settled(world: DirectWorld, **analysis: Any) -> DirectWorld:
+    release(world, "http://models/1", **analysis)
+    world.run(90)
+    return world
+
+
+def seconds_exposed(world: DirectWorld) -> int:
+    """From the candidate's first share of the requests to its last."""
+    return world.second_of("event RolledBack") - world.second_of("event CanaryStep")
+
+
+def turns(world: DirectWorld, uri: str) -> None:
+    """The candidate behaves as another model from now on."""
+    world.models = {**world.models, "http://models/2": MODELS[uri]}
+
+
+def why(world: DirectWorld) -> str:
+    """Why the newest rollout ended."""
+    newest = world.status["history"][0]
+    return f"{newest['outcome']}: {newest['reason']}"
+
+
+def says(world: DirectWorld) -> tuple[str, str]:
+    analysis = world.status["analysis"]
+    return str(analysis["reason"]), analysis["message"]
+
+
+def test_a_failing_canary_goes_back_in_three_seconds_at_a_scrape_interval_of_30(world: DirectWorld) -> None:
+    release(world, "http://models/failing")
+    world.run(30)
+
+    assert seconds_exposed(world) <= 3
+    assert "read directly from the routers" in world.status["history"][0]["message"]
+
+
+def test_a_slow_canary_of_five_percent_goes_back_in_five_seconds(world: DirectWorld) -> None:
+    release(world, "http://models/slow", 5)
+    world.run(30)
+
+    assert why(world) == "RolledBack: LatencyWorse"
+    assert seconds_exposed(world) <= 5
+
+
+def test_a_failing_canary_goes_back_as_fast_while_prometheus_is_away(world: DirectWorld) -> None:
+    world.prometheus_up = False
+    release(world, "http://models/failing")
+    world.run(30)
+
+    assert seconds_exposed(world) <= 3
+
+
+def test_a_promotion_waits_for_prometheus_and_says_so(world: DirectWorld) -> None:
+    world.prometheus_up = False
+    release(world, "http://models/2")
+    world.run(300)
+    assert world.status["traffic"]["candidate"] == 10
+    assert says(world) == ("MetricsUnavailable", "Prometheus at http://prometheus can't be reached")
+
+    world.prometheus_up = True
+    world.run(300)
+    assert why(world) == "Promoted: EvidenceAcceptable"
+
+
+def promoted_at(world: DirectWorld) -> int:
+    release(world, "http://models/2")
+    world.run(400)
+    return world.second_of("event Promoted")
+
+
+def test_equal_models_are_promoted_no_later_than_by_prometheus(spec_schema: Mapping[str, Any]) -> None:
+    directly, scraped = (settled(DirectWorld(spec_schema, MODELS), source=source) for source in ("Auto", "Prometheus"))
+
+    assert promoted_at(directly) <= promoted_at(scraped)
+
+
+def test_prometheus_goes_on_where_no_router_answers_any_more_and_nothing_counts_twice(world: DirectWorld) -> None:
+    release(world, "http://models/2", lasting="10m")
+    world.run(60)
+    silence(world, SILENT)
+    world.run(100)
+    assert says(world)[1].count("read from Prometheus, as no router answers") == 1
+    silence(world, None)
+    world.run(10)
+
+    assert exposed(world) == world.counted(candidate(world))
+    turns(world, "http://models/failing")
+    silence(world, SILENT)
+    world.run(75)
+    assert why(world).startswith("RolledBack: ErrorRate")
+
+
+def test_both_may_come_and_go_and_nothing_counts_twice(world: DirectWorld) -> None:
+    release(world, "http://models/2", lasting="20m")
+    for each in range(12):
+        silence(world, SILENT if each % 3 == 1 else None)
+        world.prometheus_up = each % 4 != 2
+        world.run(17 + each % 5)
+    silence(world, None)
+    world.run(5)
+
+    assert world.status["traffic"]["candidate"] == 10
+    assert exposed(world) == world.counted(candidate(world))
+
+
+def test_an_operator_that_restarts_goes_on_and_nothing_counts_twice(world: DirectWorld) -> None:
+    release(world, "http://models/2", lasting="10m")
+    world.run(95)
+    world.restart()
+    world.run(10)
+
+    assert exposed(world) == world.counted(candidate(world))
+    turns(world, "http://models/failing")
+    world.run(20)
+    assert why(world).startswith("RolledBack: ErrorRate")
+
+
+def silence(world: DirectWorld, error: TidegateError | None) -> None:
+    for router in world.behind.values():
+        router.fails_with = error
+
+
+def candidate(world: DirectWorld) -> str:
+    return str(world.status["candidate"]["revision"])
+
+
+def exposed(world: DirectWorld) -> int:
+    """Requests of the candidate that have been counted by now, once or more."""
+    world.reconcile()
+    return world.judge.collector.exposed("shop", "digits").requests
+
+
+@pytest.mark.parametrize("ahead", [10, -10])
+def test_clocks_that_are_apart_do_not_matter(world: DirectWorld, spec_schema: Mapping[str, Any], ahead: int) -> None:
+    other = settled(DirectWorld(spec_schema, MODELS))
+    other.behind["router-a"].clock = timedelta(seconds=ahead)
+    for each in (world, other):
+        release(each, "http://models/failing")
+        each.run(30)
+
+    assert other.transcript == world.transcript
+
+
+def test_a_router_that_restarts_between_two_reads_counts_on(world: DirectWorld) -> None:
+    release(world, "http://models/2", lasting="10m")
+    world.run(60)
+    before = exposed(world)
+    world.restart_router("router-a")
+    world.run(20)
+
+    assert exposed(world) - before == 10 * 20
+    assert says(world)[0] == "NoWorse"
+    turns(world, "http://models/failing")
+    world.run(10)
+    assert why(world).startswith("RolledBack: ErrorRate")
+
+
+def one_is_silent(world: DirectWorld) -> None:
+    world.behind["router-b"].fails_with = SILENT
+
+
+def one_is_not_signed(world: DirectWorld) -> None:
+    world.behind["router-b"].fails_with = NotEvidence("the answer isn't signed with the key of this installation")
+
+
+def one_is_of_another_version(world: DirectWorld) -> None:
+    world.behind["router-b"].fails_with = NotEvidence("it answers in version 2, not in 1")
+
+
+def one_tells_of_what_was_not_asked(world: DirectWorld) -> None:
+    world.behind["router-b"].adds = 'envoy_cluster_upstream_rq_completed{envoy_cluster_name="shop/digits/liar"} 7\n'
+
+
+def one_is_cut(world: DirectWorld) -> None:
+    world.behind["router-b"].adds = "envoy_cluster_upstream_rq_completed{envoy_cluster_na"
+
+
+UNTRUSTED = [one_is_silent, one_is_not_signed, one_is_of_another_version, one_tells_of_what_was_not_asked, one_is_cut]
+
+
+@pytest.mark.parametrize("happens", UNTRUSTED)
+def test_a_failing_canary_goes_back_by_what_the_other_router_tells(
+    world: DirectWorld, happens: Callable[[DirectWorld], None]
+) -> None:
+    happens(world)
+    release(world, "http://models/failing")
+    world.run(30)
+
+    assert seconds_exposed(world) <= 6
+
+
+@pytest.mark.parametrize("happens", UNTRUSTED)
+def test_what_a_router_does_not_tell_withholds_a_promotion_where_only_routers_are_believed(
+    spec_schema: Mapping[str, Any], happens: Callable[[DirectWorld], None]
+) -> None:
+    world = settled(DirectWorld(spec_schema, MODELS), source="Routers")
+    happens(world)
+    release(world, "http://models/2", source="Routers")
+    world.run(200)
+
+    assert world.status["traffic"]["candidate"] == 10
+    reason, message = says(world)
+    assert reason == "RouterSilent"
+    assert message.startswith("the counters of router router-b aren't known: ")
+
+
+def test_prometheus_tells_what_a_silent_router_counts(world: DirectWorld) -> None:
+    one_is_silent(world)
+    release(world, "http://models/2")
+    world.run(400)
+
+    assert why(world) == "Promoted: EvidenceAcceptable"
+
+
+def test_without_a_router_that_answers_a_rollout_that_wants_one_holds_before_its_first_traffic(
+    spec_schema: Mapping[str, Any],
+) -> None:
+    world = settled(DirectWorld(spec_schema, MODELS), source="Routers")
+    silence(world, SILENT)
+    release(world, "http://models/2", source="Routers")
+    world.run(60)
+
+    assert world.status["traffic"]["candidate"] == 0
+    reason, message = says(world)
+    assert reason == "RouterSilent"
+    assert message.startswith("no router tells its counters to the operator, and spec.analysis.source is Routers; ")
+
+
+def test_a_rollout_by_prometheus_asks_no_router(spec_schema: Mapping[str, Any]) -> None:
+    world = settled(DirectWorld(spec_schema, MODELS), source="Prometheus")
+    silence(world, AssertionError())  # type: ignore[arg-type]
+    release(world, "http://models/failing", source="Prometheus")
+    world.run(90)
+
+    assert why(world).startswith("RolledBack: ErrorRate")
+
+
+def test_what_prometheus_and_the_routers_tell_is_compared_and_a_difference_holds(world: DirectWorld) -> None:
+    release(world, "http://models/2", lasting="3m")
+    world.run(60)
+    world.prometheus_share = 0.5
+    world.run(180)
+    assert world.status["traffic"]["candidate"] == 10
+    reason, message = says(world)
+    assert reason == "SourcesDiffer"
+    assert "itself counted" in message
+
+    world.prometheus_share = 1.0
+    world.run(700)
+    assert why(world) == "Promoted: EvidenceAcceptable"
