@@ -31,7 +31,7 @@ from tidegate.metrics.increments import (
 )
 from tidegate.metrics.lateness import LATEST
 from tidegate.metrics.replicas import vanished
-from tidegate.model.evidence import NO_DURATIONS, Counts, Durations, Increment, Load
+from tidegate.model.evidence import NO_DURATIONS, Counts, Durations, Increment, Load, PodTraffic
 from tidegate.model.traffic import Arms, Share
 from tidegate.resources.names import PREVIEW_SUFFIX
 
@@ -273,8 +273,13 @@ def _between(
     stable, candidate = (counts_of(arm, gained) for arm in (comparison.arms.stable, comparison.arms.candidate))
     load = Load.of(segment.weight, pods.stable, len(pods.candidate))
     named = dict.fromkeys(pods.candidate, Counts())
-    traffic = traffic_of_a_pod(comparison.arms.candidate, first.sample, last.sample)
+    traffic = _of_a_pod(candidate.durations.total, last.at - first.at, len(pods.candidate))
     return Increment(last.at, stable, candidate, named, segment.concurrent, load, first.at, traffic)
+
+
+def _of_a_pod(requests: int, lasted: timedelta, pods: int) -> PodTraffic | None:
+    """What each of the pods answered on average: who counts are routers, and stable's past is told pod by pod."""
+    return PodTraffic(lasted.total_seconds(), requests / pods) if requests and pods else None
 
 
 def _known_latency(

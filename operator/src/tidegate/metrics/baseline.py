@@ -9,6 +9,7 @@ from tidegate.judge.latency import boundaries_of
 from tidegate.judge.latency_history import BLOCK, overdispersion_at_equal_load
 from tidegate.judge.metric import LATENCY_TOLERANCE
 from tidegate.judge.overdispersion import (
+    LARGEST,
     Block,
     Noisy,
     estimate_overdispersion,
@@ -136,6 +137,34 @@ def overdispersion_from(
             took = f"took more than {bounds[quantile] * 1000:.3g} ms"
             return replace(learned, noisy=_sentence(noisy, took))
     return learned
+
+
+def as_routers_tell(
+    learned: Overdispersion,
+    routers: Sequence[Sample],
+    servers: Sequence[Sample],
+    stable: str,
+    bounds: Mapping[int, float],
+    analysis: Analysis,
+) -> Overdispersion:
+    """What was learned from the servers, with slow requests at each of the bounds as the routers counted them.
+
+    How pods differ is the servers' to tell, and how much each of them had to do: a router knows no pods.
+    """
+    blocks = [counts_by_pod(stable, counter_increases(*pair)) for pair in itertools.pairwise(routers)]
+    slow = {quantile: _tallied(blocks, _slower_than(bound)) for quantile, bound in bounds.items()}
+    traffic = [traffic_of_a_pod(stable, before, after) for before, after in itertools.pairwise(servers)]
+    by_load = _latency_blocks(traffic, slow)
+    latency = {
+        quantile: analysis.overdispersion
+        or max(learned.latency.get(quantile, LARGEST), estimate_overdispersion(tallied))
+        for quantile, tallied in slow.items()
+    }
+    over_time = {
+        quantile: analysis.overdispersion or max(phi, overdispersion_at_equal_load(by_load, quantile))
+        for quantile, phi in latency.items()
+    }
+    return replace(learned, latency=latency, latency_over_time=over_time, latency_blocks=by_load)
 
 
 def _latency_blocks(

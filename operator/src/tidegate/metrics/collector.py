@@ -212,8 +212,8 @@ class MetricsCollector:
         if self._direct is None:
             return None
         began = look.rollout.shifts[0].at
-        after = max(fold.traffic.at or began, began) if fold.is_direct else began
-        read = self._direct.since(look.arms.namespace, look.arms.name, after - BEFORE_THE_FIRST)
+        after = fold.traffic.at if fold.is_direct else None
+        read = self._direct.since(look.arms.namespace, look.arms.name, after or began - BEFORE_THE_FIRST)
         if read is None or not (read.instants or fold.is_direct):
             return None
         if not fold.is_direct:

@@ -162,10 +162,7 @@ def pods_of(revision: str, gained: Mapping[SeriesKey, int]) -> int:
 
 
 def traffic_of_a_pod(revision: str, before: Sample, after: Sample) -> PodTraffic | None:
-    """What a pod of the revision answered on average, by the times at which each was counted; None where none was.
-
-    Where routers count latency it is what a router got answered, which says as much of the load.
-    """
+    """What a pod of the revision answered on average, by the times at which each was counted; None where none was."""
     answered = [
         PodTraffic(counted.at - past.at, counted.value - past.value)
         for key, counted in after.items()

@@ -1,14 +1,14 @@
 """What is asked about stable right before a rollout: whether it is counted, how often, and how its traffic was."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from tidegate.judge.latency_history import BLOCK
-from tidegate.judge.overdispersion import LARGEST
 from tidegate.metrics.baseline import (
     SPAN,
     Baseline,
     Reference,
+    as_routers_tell,
     baseline_traffic,
     compared_bounds,
     counts_before,
@@ -66,11 +66,17 @@ def overdispersion_of(
     sources: Sources, arms: Arms, reference: Reference, analysis: Analysis, at: datetime
 ) -> Overdispersion:
     """From stable's pods over the half hour before `at`. Raises MetricsUnavailable."""
+    history = history_of(sources, arms, reference, analysis, at)
+    bounds = compared_bounds(reference.durations, analysis)
+    return overdispersion_from(history.samples, arms.stable, bounds, analysis)
+
+
+def history_of(sources: Sources, arms: Arms, reference: Reference, analysis: Analysis, at: datetime) -> Readings:
+    """What stable's pods did in the half hour before `at`, up to the compared bounds. Raises MetricsUnavailable."""
     bounds = compared_bounds(reference.durations, analysis)
     texts = tuple(dict.fromkeys(reference.texts[bound] for bound in bounds.values()))
     wanted = Selection(arms.namespace, arms.name, (arms.stable,), texts)
-    readings = sources.detail_readings(wanted, at - SPAN, BLOCK, SPAN // BLOCK + 1)
-    return overdispersion_from(readings.samples, arms.stable, bounds, analysis)
+    return sources.detail_readings(wanted, at - SPAN, BLOCK, SPAN // BLOCK + 1)
 
 
 def baseline_of(
@@ -81,17 +87,19 @@ def baseline_of(
     `latency` is stable's as the routers told it, where theirs is judged; how it clumps is told by the servers' own.
     """
     reference = reference_of(sources, arms, began)
-    overdispersion = overdispersion_of(sources, arms, reference, analysis, began)
-    if latency is not None and not reference.durations.total:
-        overdispersion = replace(overdispersion, latency=_most_careful(analysis))
+    history = history_of(sources, arms, reference, analysis, began)
+    overdispersion = overdispersion_from(
+        history.samples, arms.stable, compared_bounds(reference.durations, analysis), analysis
+    )
     before = before_of(sources, arms, reference, began)
-    return Baseline(reference.durations if latency is None else latency, overdispersion, before)
-
-
-def _most_careful(analysis: Analysis) -> dict[int, float]:
-    """φ of slow requests, by percentile, where no model server tells any."""
-    quantiles = (*analysis.latency.quantiles, *dict(analysis.latency.ceiling))
-    return dict.fromkeys(quantiles, analysis.overdispersion or LARGEST)
+    if latency is None:
+        return Baseline(reference.durations, overdispersion, before)
+    wanted = Selection(arms.namespace, arms.name, (arms.stable,), latency=True)
+    routers = sources.traffic.readings(wanted, began - SPAN, BLOCK, SPAN // BLOCK + 1)
+    by_routers = as_routers_tell(
+        overdispersion, routers.samples, history.samples, arms.stable, compared_bounds(latency, analysis), analysis
+    )
+    return Baseline(latency, by_routers, before)
 
 
 def before_of(sources: Sources, arms: Arms, reference: Reference, at: datetime) -> Counts:
