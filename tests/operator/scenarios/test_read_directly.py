@@ -21,7 +21,7 @@ SILENT = MetricsUnavailable("it can't be asked")
 
 def release(world: DirectWorld, uri: str, weight: int = 10, *, lasting: str = "0s", **analysis: Any) -> None:
     steps = {"canary": {"steps": [{"weight": weight, "minDuration": lasting}, {"weight": 50}]}}
-    world.kubectl_apply(model={"uri": uri}, strategy=steps, analysis=analysis)
+    world.kubectl_apply(model={"uri": uri}, strategy=steps, analysis={"bake": "5s", **analysis})
 
 
 @pytest.fixture
@@ -84,18 +84,18 @@ def test_a_failing_canary_goes_back_as_fast_while_prometheus_is_away(world: Dire
 def test_a_promotion_waits_for_prometheus_and_says_so(world: DirectWorld) -> None:
     world.prometheus_up = False
     release(world, "http://models/2")
-    world.run(300)
+    world.run(90)
     assert world.status["traffic"]["candidate"] == 10
     assert says(world) == ("MetricsUnavailable", "Prometheus at http://prometheus can't be reached")
 
     world.prometheus_up = True
-    world.run(300)
+    world.run(90)
     assert why(world) == "Promoted: EvidenceAcceptable"
 
 
 def promoted_at(world: DirectWorld) -> int:
     release(world, "http://models/2")
-    world.run(400)
+    world.run(250)
     return world.second_of("event Promoted")
 
 
@@ -227,7 +227,7 @@ def test_what_a_router_does_not_tell_withholds_a_promotion_where_only_routers_ar
     world = settled(DirectWorld(spec_schema, MODELS), source="Routers")
     happens(world)
     release(world, "http://models/2", source="Routers")
-    world.run(200)
+    world.run(60)
 
     assert world.status["traffic"]["candidate"] == 10
     reason, message = says(world)
@@ -238,7 +238,7 @@ def test_what_a_router_does_not_tell_withholds_a_promotion_where_only_routers_ar
 def test_prometheus_tells_what_a_silent_router_counts(world: DirectWorld) -> None:
     one_is_silent(world)
     release(world, "http://models/2")
-    world.run(400)
+    world.run(250)
 
     assert why(world) == "Promoted: EvidenceAcceptable"
 
@@ -267,15 +267,15 @@ def test_a_rollout_by_prometheus_asks_no_router(spec_schema: Mapping[str, Any]) 
 
 
 def test_what_prometheus_and_the_routers_tell_is_compared_and_a_difference_holds(world: DirectWorld) -> None:
-    release(world, "http://models/2", lasting="3m")
+    release(world, "http://models/2", lasting="2m")
     world.run(60)
     world.prometheus_share = 0.5
-    world.run(180)
+    world.run(130)
     assert world.status["traffic"]["candidate"] == 10
     reason, message = says(world)
     assert reason == "SourcesDiffer"
     assert "itself counted" in message
 
     world.prometheus_share = 1.0
-    world.run(700)
+    world.run(150)
     assert why(world) == "Promoted: EvidenceAcceptable"

@@ -31,6 +31,7 @@ class Recording:
     kinds = (RECORDED_ROUTE,)
     can = Capabilities()
     requests_source = "Servers"
+    tells_counters = False
 
     def __init__(self) -> None:
         self.splits: list[TrafficSplit] = []

@@ -81,8 +81,9 @@ BEFORE_THE_FIRST = timedelta(seconds=3)
 STEADY = timedelta(seconds=5)
 """A reading that is so much later than now was made before the clock was set back."""
 SECOND = timedelta(seconds=1)
-RISING, FIRST_LOOKS = 1.0, 10
-"""Evidence, as a logarithm, and increments since a candidate's first request, by which routers are asked more often."""
+RISING, FIRST_LOOKS = 1.0, 20
+"""Evidence, as a logarithm, and increments since a candidate's first request, by which routers are asked more often.
+So they are before it: what a bad candidate does first is seen soonest."""
 STILL_TO_COME = MetricsGap(Reason.METRICS_UNAVAILABLE, "Prometheus' answer is still to come")
 NONSENSE = (ValueError, LookupError, TypeError, ArithmeticError, AttributeError)
 """What reading an answer of an unforeseen shape raises."""
@@ -154,7 +155,7 @@ class MetricsCollector:
             return
         if revisions and self._sources(spec).may_be_read_directly:
             fold = self._folds.get((namespace, name))
-            self._direct.watch(namespace, name, revisions, quick=fold is not None and _rises(fold))
+            self._direct.watch(namespace, name, revisions, quick=fold is None or _rises(fold))
         else:
             self._direct.forget(namespace, name)
 
