@@ -5,7 +5,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from random import uniform
-from typing import Any
+from typing import Any, Protocol
 
 import kopf
 
@@ -14,7 +14,6 @@ from tidegate.controller.workqueue import WorkQueue
 from tidegate.kube.cluster import KubernetesCluster
 from tidegate.kube.leader_election import LeaderElection
 from tidegate.kube.sampling_key import SamplingKey
-from tidegate.metrics.providers.routers import RouterPoller
 from tidegate.model.reasons import Phase
 from tidegate.settings import Settings
 
@@ -29,6 +28,13 @@ LEASE_SILENCE_SECONDS = 300
 log = logging.getLogger(__name__)
 
 
+class Poller(Protocol):
+    """Whoever asks the routers for their counters."""
+
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+
+
 @dataclass
 class Parts:
     """The shells that handlers wire together."""
@@ -39,7 +45,7 @@ class Parts:
     leader_election: LeaderElection
     operator_metrics: OperatorMetrics
     sampling_key: SamplingKey
-    poller: RouterPoller
+    poller: Poller
 
 
 class NoDiffs(kopf.DiffBaseStorage):
