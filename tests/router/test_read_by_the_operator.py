@@ -1,0 +1,86 @@
+"""What a real Envoy counts arrives at the operator's fold: by the agent, over HTTP, signed, by the operator's clock."""
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.router.conftest import Bench, Router
+from tests.router.test_sampling_envoy import KEY, NAME, NEW, OLD, Well, send
+from tidegate.metrics.direct import DirectRouters
+from tidegate.metrics.increments import Sample, counter_increases, counts_of
+from tidegate.metrics.providers.router_client import HttpRouterClient
+from tidegate.metrics.providers.router_samples import RouterPod, RouterSamples
+from tidegate.metrics.providers.routers import RouterPoller
+from tidegate.model.evidence import Counts
+from tidegate.router.sampling_server import serve
+
+pytestmark = pytest.mark.router
+
+
+@pytest.fixture
+def router(bench: Bench) -> Router:
+    """Half of the requests go to a revision that answers, half to one that fails."""
+    old, new = bench.server(OLD), bench.server(NEW, behaviour="fail")
+    router = bench.router()
+    router.start([bench.route((OLD, 50), (NEW, 50))], bench.endpoints(old, new))
+    return router
+
+
+@pytest.fixture
+def pod(router: Router, tmp_path: Path) -> Iterator[RouterPod]:
+    (tmp_path / "key").write_bytes(KEY)
+    server = serve(0, Well(), NAME, tmp_path, router.admin_port)
+    namespace, name = NAME.split("/")
+    yield RouterPod(namespace, name, f"127.0.0.1:{server.server_port}")
+    server.shutdown()
+    server.server_close()
+
+
+class Operator:
+    """Asks one router, round by round."""
+
+    def __init__(self, pod: RouterPod) -> None:
+        samples = RouterSamples(time.time)  # noqa: TID251 - a real one
+        client = HttpRouterClient(lambda: KEY, lambda: None)
+        self.poller = RouterPoller(samples, lambda: [pod], client, lambda namespace, name: None)
+        self.direct = DirectRouters(samples, self.poller)
+        self.direct.watch("shop", "sentiment", (OLD, NEW), quick=True)
+
+    def read(self) -> Sample:
+        self.poller.round()
+        told = self.direct.since("shop", "sentiment", datetime.now(UTC) - timedelta(minutes=1))  # noqa: TID251
+        assert told is not None
+        assert told.silent == {}
+        assert told.readings.doubt is None
+        return told.readings.samples[-1]
+
+    def gained(self, before: Sample, revision: str) -> Counts:
+        return counts_of(revision, counter_increases(before, self.read()))
+
+
+def test_requests_failures_and_latency_arrive(router: Router, pod: RouterPod) -> None:
+    operator = Operator(pod)
+    before = operator.read()
+    statuses = send(router, 200)
+    sent = {OLD: statuses["200"], NEW: statuses["500"]}
+    time.sleep(1.5)  # histograms are those of Envoy's last flush
+
+    after = {revision: operator.gained(before, revision) for revision in (OLD, NEW)}
+    assert {revision: counts.requests for revision, counts in after.items()} == sent
+    assert {revision: counts.failed for revision, counts in after.items()} == {OLD: 0, NEW: sent[NEW]}
+    assert {revision: counts.durations.total for revision, counts in after.items()} == sent
+    assert after[OLD].durations.bounds == after[NEW].durations.bounds
+    assert len(after[OLD].durations.bounds) > 30
+
+
+def test_an_envoy_that_began_anew_is_known_as_such(bench: Bench, router: Router, pod: RouterPod) -> None:
+    operator = Operator(pod)
+    send(router, 100)
+    before = operator.read()
+    router.restart()
+    sent = send(router, 20)
+
+    assert operator.gained(before, OLD).requests + operator.gained(before, NEW).requests == sum(sent.values())
