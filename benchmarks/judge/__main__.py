@@ -2,12 +2,14 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 
 from benchmarks.command import MISSED, SUCCEEDED, Report, add_output_options, positive, run_command
 from benchmarks.judge.cost import Cost, cost_of_a_poll, cost_report
 from benchmarks.judge.goals import judge
+from benchmarks.judge.reaction import ReactionRow, reaction_report, reactions
 from benchmarks.judge.report import report
 from benchmarks.judge.results import Results
 from benchmarks.judge.scenarios import all_scenarios, chosen
@@ -17,6 +19,8 @@ from benchmarks.progress import Progress
 from benchmarks.report_page import DOCS, ReportSection
 
 FULL, QUICK = Effort(runs=80, tuning=4000), Effort(runs=10, tuning=1500)
+REACTIONS, REACTIONS_QUICK = 100, 20
+"""Bad releases for each row of the table of reactions."""
 SEED = 20260101
 SECTION = ReportSection("judge", DOCS / "judge-benchmark.md")
 
@@ -32,7 +36,7 @@ def exit_code(results: Results) -> int:
     return SUCCEEDED if all(goal.met for goal in judge(results)) else MISSED
 
 
-def document(results: Results, cost: Cost) -> dict[str, object]:
+def document(results: Results, cost: Cost, reacted: Sequence[ReactionRow] = ()) -> dict[str, object]:
     """Every figure, for programs."""
     scenarios = [
         {
@@ -43,13 +47,20 @@ def document(results: Results, cost: Cost) -> dict[str, object]:
         for result in results.scenarios
     ]
     goals = [asdict(goal) for goal in judge(results)]
-    return {"seed": results.seed, "runs": results.runs, "cells": scenarios, "goals": goals, "poll": asdict(cost)}
+    return {"seed": results.seed, "runs": results.runs, "cells": scenarios, "goals": goals, "poll": asdict(cost)} | {
+        "reactions": [asdict(row) for row in reacted]
+    }
 
 
 def _measure(options: argparse.Namespace) -> Report:
     cost, results = cost_of_a_poll(), _results(options)
-    text = f"{report(results)}\n### The cost of a poll\n\n{cost_report(cost)}\n"
-    return Report(text, document(results, cost), exit_code(results))
+    reacted = reactions(results.analysis, REACTIONS_QUICK if options.quick else REACTIONS, options.seed)
+    text = (
+        f"{report(results)}\n### How long a bad model answers\n\n{reaction_report(reacted)}\n\n"
+        f"### The cost of a poll\n\n{cost_report(cost)}\n"
+    )
+    code = exit_code(results) if all(row.is_good for row in reacted) else MISSED
+    return Report(text, document(results, cost, reacted), code)
 
 
 def _results(options: argparse.Namespace) -> Results:
@@ -58,8 +69,9 @@ def _results(options: argparse.Namespace) -> Results:
     effort = QUICK if options.quick else FULL
     if options.runs:
         effort = Effort(options.runs, effort.tuning)
+    plan = Plan(scenarios, analysis, effort, options.seed, options.ours)
     with ProcessPoolExecutor() as pool:
-        return run(Plan(scenarios, analysis, effort, options.seed), pool, Progress(len(scenarios)))
+        return run(plan, pool, Progress(len(scenarios)))
 
 
 def _options() -> argparse.Namespace:
@@ -74,6 +86,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--seed", type=positive, default=SEED, help=f"the same seed draws the same traffic ({SEED})")
     parser.add_argument("--quick", action="store_true", help=f"{QUICK.runs} runs: figures to look at, not to quote")
+    parser.add_argument("--ours", action="store_true", help="without the other rules, which take most of the time")
     add_output_options(parser, SECTION)
     return parser.parse_args()
 

@@ -13,7 +13,8 @@ from benchmarks.judge.scenarios import Scenario, Table
 from benchmarks.judge.tidegate_defaults import strict
 from tidegate.model.spec import Analysis
 
-OURS = (Rule.TIDEGATE, Rule.TIDEGATE_STRICT)
+STRICT = (Rule.TIDEGATE_STRICT, Rule.TIDEGATE_STRICT_DIRECT)
+OURS = (Rule.TIDEGATE, Rule.TIDEGATE_DIRECT, *STRICT)
 UNLIKELY = 0.01
 BEHIND = 0.10
 """How much less than an oracle finds is as good."""
@@ -45,14 +46,14 @@ def judge(results: Results) -> list[Goal]:
     found = (
         *(_false_rollbacks(results, rule, *where) for rule in OURS for where in PLACES),
         *(_detection(results, *of) for table in (Table.ERRORS, Table.LATENCY) for of in _comparisons(table)),
-        _false_promotions(results),
+        *(_false_promotions(results, rule) for rule in (Rule.TIDEGATE, Rule.TIDEGATE_DIRECT)),
     )
     return [goal for goal in found if goal is not None]
 
 
 def is_harmless(scenario: Scenario, rule: str, analysis: Analysis) -> bool:
     """Whether this rule of ours promises to leave such a candidate."""
-    return scenario.is_tolerated(strict(analysis) if rule == Rule.TIDEGATE_STRICT else analysis)
+    return scenario.is_tolerated(strict(analysis) if rule in STRICT else analysis)
 
 
 def exempt(scenario: Scenario, analysis: Analysis) -> str:
@@ -78,17 +79,19 @@ def _false_rollbacks(results: Results, rule: str, where: str, tables: tuple[Tabl
     harmless = [
         result
         for result in results.of(*tables)
-        if is_harmless(result.scenario, rule, results.analysis) and not exempt(result.scenario, results.analysis)
+        if rule in result.figures
+        and is_harmless(result.scenario, rule, results.analysis)
+        and not exempt(result.scenario, results.analysis)
     ]
     words = f"{rule}: false rollbacks at most {bound:.0%} in every cell without a difference{where}"
     return _bounded(words, harmless, rule, bound, lambda figures: figures.rolled_back + figures.early)
 
 
-def _false_promotions(results: Results) -> Goal | None:
+def _false_promotions(results: Results, rule: str) -> Goal | None:
     bound = results.analysis.false_promotion
     beyond = [result for result in results.of(Table.PROMOTION) if not result.scenario.is_equal]
-    words = f"{Rule.TIDEGATE}: false promotions at most {bound:.0%} exactly at what is acceptable"
-    return _bounded(words, beyond, Rule.TIDEGATE, bound, lambda figures: figures.promoted)
+    words = f"{rule}: false promotions at most {bound:.0%} exactly at what is acceptable"
+    return _bounded(words, beyond, rule, bound, lambda figures: figures.promoted)
 
 
 def _bounded(
@@ -117,7 +120,9 @@ def _detection(results: Results, rule: str, oracle: str, table: Table) -> Goal |
     harmful = [
         result
         for result in results.of(table)
-        if result.scenario.rate >= ENOUGH_TRAFFIC and not is_harmless(result.scenario, rule, results.analysis)
+        if oracle in result.figures
+        and result.scenario.rate >= ENOUGH_TRAFFIC
+        and not is_harmless(result.scenario, rule, results.analysis)
     ]
     if not harmful:
         return None

@@ -5,7 +5,10 @@ from enum import StrEnum
 
 
 class Rule(StrEnum):
-    """As it is called in reports. `TIDEGATE_STRICT` is the product's judge where no difference is tolerated."""
+    """As it is called in reports. `STRICT` is the product's judge where no difference is tolerated.
+
+    `DIRECT` is one whose increments last for a second, as where routers are asked and not Prometheus.
+    """
 
     ARGO = "Argo-style"
     FLAGGER = "Flagger-style"
@@ -15,6 +18,8 @@ class Rule(StrEnum):
     TIDEGATE_STRICT = "ours, strict"
     ORACLE_TOLERANCE = "oracle at the tolerance"
     TIDEGATE = "ours"
+    TIDEGATE_STRICT_DIRECT = "ours, strict, each second"
+    TIDEGATE_DIRECT = "ours, each second"
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from benchmarks.judge.goals import exempt, is_harmless, is_refuted, judge, percent
+from benchmarks.judge.goals import OURS, exempt, is_harmless, is_refuted, judge, percent
 from benchmarks.judge.outcomes import Rule
 from benchmarks.judge.results import Figures, Results, ScenarioResult
 from benchmarks.judge.scenarios import Table
@@ -10,8 +10,10 @@ from benchmarks.judge.traffic import HORIZON, WEIGHT
 from benchmarks.markdown import UNKNOWN, table
 
 BASELINES = (Rule.ARGO, Rule.FLAGGER, Rule.KAYENTA)
-FEWER = (*BASELINES, Rule.ORACLE_60, Rule.TIDEGATE_STRICT, Rule.TIDEGATE)
+DIRECT = (Rule.TIDEGATE_STRICT_DIRECT, Rule.TIDEGATE_DIRECT)
+FEWER = (*BASELINES, Rule.ORACLE_60, Rule.TIDEGATE_STRICT, Rule.TIDEGATE, *DIRECT)
 ALL = tuple(Rule)
+PROMOTED = (Rule.TIDEGATE, Rule.TIDEGATE_DIRECT)
 
 
 def report(results: Results) -> str:
@@ -42,13 +44,19 @@ def _section(title: str, body: str) -> str:
 
 
 def _rollbacks(results: Results, which: Table, rules: Sequence[str]) -> str:
-    rows = [[result.scenario.name, *(_found(results, result, rule) for rule in rules)] for result in results.of(which)]
-    return table([["", *rules], *rows], labels=1)
+    of_table = results.of(which)
+    tried = [rule for rule in rules if any(rule in result.figures for result in of_table)]
+    rows = [[result.scenario.name, *(_found(results, result, rule) for rule in tried)] for result in of_table]
+    return table([["", *tried], *rows], labels=1)
 
 
 def _promotion(results: Results) -> str:
-    head = ["", "promoted", "after", "rolled back", "undecided"]
-    rows = [[result.scenario.name, *_ends(results, result)] for result in results.of(Table.PROMOTION)]
+    ends = ["promoted", "after", "rolled back", "undecided"]
+    head = ["", *ends, *(f"{end}, each second" for end in ends)]
+    rows = [
+        [result.scenario.name, *(end for rule in PROMOTED for end in _ends(results, result, rule))]
+        for result in results.of(Table.PROMOTION)
+    ]
     return table([head, *rows], labels=1)
 
 
@@ -61,7 +69,7 @@ def _found(results: Results, result: ScenarioResult, rule: str) -> str:
     figures = result.figures.get(rule)
     if figures is None:
         return UNKNOWN
-    if rule in (Rule.TIDEGATE, Rule.TIDEGATE_STRICT) and is_harmless(result.scenario, rule, results.analysis):
+    if rule in OURS and is_harmless(result.scenario, rule, results.analysis):
         beyond_table_1 = not result.scenario.is_equal and result.scenario.table is not Table.SAME
         return _tidegate(results, result, rule) + (" (tolerated)" if beyond_table_1 else "")
     if result.scenario.table is Table.SAME:
@@ -86,8 +94,10 @@ def _marked(mistakes: int, figures: Figures, bound: float) -> str:
     return " **missed**" if is_refuted(mistakes, figures.runs, bound) else " (by chance)"
 
 
-def _ends(results: Results, result: ScenarioResult) -> list[str]:
-    figures = result.figures[Rule.TIDEGATE]
+def _ends(results: Results, result: ScenarioResult, rule: str) -> list[str]:
+    figures = result.figures.get(rule)
+    if figures is None:
+        return [UNKNOWN] * 4
     marked = "" if result.scenario.is_equal else _marked(figures.promoted, figures, results.analysis.false_promotion)
     undecided = figures.runs - figures.promoted - figures.rolled_back
     return [

@@ -55,7 +55,7 @@ class Results:
 def summarize(scenario: Scenario, analysis: Analysis, outcomes: Mapping[str, Sequence[Outcome]]) -> ScenarioResult:
     """One scenario's figures. Of the oracles only the best are kept: nobody could choose them beforehand."""
     figures = {rule: figures_of(scenario, of_rule) for rule, of_rule in outcomes.items()}
-    oracles = oracles_for(scenario, analysis)
+    oracles = [oracle for oracle in oracles_for(scenario, analysis) if oracle.name in figures]
     measured = {oracle: figures.pop(oracle.name) for oracle in oracles}
     for column, eligible in _oracles_by_column(scenario, analysis, oracles):
         figures[column] = max((measured[oracle] for oracle in eligible), key=_rank)

@@ -63,6 +63,14 @@ class Pods:
 
 
 @dataclass(frozen=True)
+class Stalls:
+    """A pod answers nothing right for so many seconds, once in so many on average, each pod by itself."""
+
+    every: int
+    last: int
+
+
+@dataclass(frozen=True)
 class Scraping:
     """Each arm's counters are read every so many seconds, at a time of its own, and polled every so many."""
 
@@ -87,6 +95,8 @@ class Scenario:
     slower: float | None = None
     begins: int = 0
     burst_size: float = 1.0
+    burst_lasts: int = 0
+    stalls: Stalls | None = None
     pods: Pods = Pods()
     rate_shape: RateShape = constant
     scraping: Scraping | None = None
@@ -115,6 +125,11 @@ class Scenario:
             overdispersion=self.overdispersion or analysis.overdispersion,
             error_rate=replace(errors, ceiling=self.ceiling or errors.ceiling),
         )
+
+    @property
+    def takes_time(self) -> bool:
+        """Whether failures drag others along that come later."""
+        return bool(self.burst_lasts or self.stalls)
 
     @property
     def is_for_tidegate_alone(self) -> bool:
@@ -176,6 +191,7 @@ def _stress() -> Iterator[Scenario]:
         yield Scenario(Table.STRESS, f"{rate}/s, no errors", rate, 0)
     for rate in (10, 100):
         yield from _stress_at(rate)
+        yield from _clumps_that_last(rate)
     for spread in (0.3, 0.6):
         for pods in (1, 3):
             name = f"lucky and unlucky pods (σ {spread}), {pods} of the candidate, 100/s"
@@ -203,6 +219,17 @@ def _stress_at(rate: int) -> Iterator[Scenario]:
     )
     yield Scenario(Table.STRESS, f"errors in clumps, ×5, {rate}/s", rate, base, times=5, burst_size=bursts)
     yield Scenario(Table.STRESS, f"×5 after 15 minutes, {rate}/s", rate, base, times=5, begins=int(MIDDLE))
+
+
+def _clumps_that_last(rate: int) -> Iterator[Scenario]:
+    base = 0.005
+    for times, said in ((1, ""), (5, "×5, ")):
+        name = f"errors in clumps of 8 s, {said}{rate}/s"
+        yield Scenario(Table.STRESS, name, rate, base, times=times, burst_size=3.0, burst_lasts=8)
+    for candidate in (1, 3):
+        pods, stalls = Pods(candidate=candidate), Stalls(every=300, last=3)
+        name = f"each pod stalls for 3 s every 5 minutes, {candidate} of the candidate, {rate}/s"
+        yield Scenario(Table.STRESS, name, rate, base, pods=pods, stalls=stalls)
 
 
 def _scraped_apart(scraping: Scraping) -> Iterator[Scenario]:

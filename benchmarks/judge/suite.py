@@ -20,10 +20,13 @@ from benchmarks.judge.results import Results, summarize
 from benchmarks.judge.scenarios import Scenario, Table
 from benchmarks.judge.tidegate_defaults import strict
 from benchmarks.judge.tidegate_judge import judge_recording, learned
+from benchmarks.judge.traffic import Recording
 from benchmarks.judge.traffic_generator import generate
 from benchmarks.progress import Progress
 from tidegate.model.spec import Analysis
 
+EACH_SECOND = 1
+"""Seconds between two readings of routers that are asked directly."""
 TOGETHER = 20
 """Runs that one process simulates before it reports."""
 CHEAP, RARE = 2, 4
@@ -51,6 +54,8 @@ class Plan:
     analysis: Analysis
     effort: Effort
     seed: int
+    ours_alone: bool = False
+    """Whether the other rules, which take most of the time, are left out."""
 
     def runs_of(self, scenario: Scenario) -> int:
         """More where a rollback would be false, as those are rare."""
@@ -68,12 +73,14 @@ class Batch:
     seed: int
     numbers: range
     thresholds: Thresholds
+    ours_alone: bool = False
 
 
 def run(plan: Plan, pool: Executor, progress: Progress) -> Results:
     """Takes minutes."""
-    progress.note("tuning the oracles")
-    thresholds = _tuned(plan, pool)
+    if not plan.ours_alone:
+        progress.note("tuning the oracles")
+    thresholds = {} if plan.ours_alone else _tuned(plan, pool)
     batches = [batch for scenario in plan.scenarios for batch in _batches(plan, scenario, thresholds)]
     simulated = _simulated(batches, pool, progress)
     found = (summarize(scenario, plan.analysis, _by_rule(simulated[scenario.title])) for scenario in plan.scenarios)
@@ -83,29 +90,67 @@ def run(plan: Plan, pool: Executor, progress: Progress) -> Results:
 def simulate(batch: Batch) -> list[Run]:
     """One after the other."""
     return [
-        one_run(batch.scenario, batch.analysis, batch.thresholds, _generator(batch.seed, batch.scenario.title, number))
+        one_run(
+            batch.scenario,
+            batch.analysis,
+            batch.thresholds,
+            _generator(batch.seed, batch.scenario.title, number),
+            _generator(batch.seed, batch.scenario.title, number, "each second"),
+            ours_alone=batch.ours_alone,
+        )
         for number in batch.numbers
     ]
 
 
-def one_run(scenario: Scenario, analysis: Analysis, thresholds: Thresholds, random: Generator) -> Run:
-    """Every rule on the same traffic; where promotions are counted, one ends it."""
+def one_run(
+    scenario: Scenario,
+    analysis: Analysis,
+    thresholds: Thresholds,
+    random: Generator,
+    again: Generator,
+    *,
+    ours_alone: bool = False,
+) -> Run:
+    """Every rule on the same traffic, second by second on other; where promotions are counted, one ends it."""
     recording, analysis = generate(scenario, _seconds(analysis), random), scenario.with_user_settings(analysis)
     overdispersion = learned(recording, analysis)
     tidegate = judge_recording(recording, analysis, overdispersion, until_promoted=scenario.table is Table.PROMOTION)
+    directly = _asked_directly(scenario, analysis, again)
     if scenario.is_for_tidegate_alone:
-        return {Rule.TIDEGATE: tidegate}
+        return {Rule.TIDEGATE: tidegate, **directly}
+    ours: dict[str, Outcome] = {
+        Rule.TIDEGATE_STRICT: judge_recording(recording, strict(analysis), overdispersion),
+        Rule.TIDEGATE: tidegate,
+        **directly,
+    }
+    return ours if ours_alone else {**_others(scenario, analysis, thresholds, recording), **ours}
+
+
+def _others(scenario: Scenario, analysis: Analysis, thresholds: Thresholds, recording: Recording) -> Run:
     outcomes: dict[str, Outcome] = {
         Rule.ARGO: Outcome(argo(recording)),
         Rule.FLAGGER: Outcome(flagger(recording)),
         Rule.KAYENTA: Outcome(kayenta(recording)),
-        Rule.TIDEGATE_STRICT: judge_recording(recording, strict(analysis), overdispersion),
-        Rule.TIDEGATE: tidegate,
     }
     for oracle in oracles_for(scenario, analysis):
         threshold = thresholds[oracle.harmless, oracle.window]
         outcomes[oracle.name] = Outcome(oracle.rolled_back(recording, threshold))
     return outcomes
+
+
+def _asked_directly(scenario: Scenario, analysis: Analysis, random: Generator) -> Run:
+    """Ours where routers are asked once a second, on traffic of its own. Nobody asks arms together that count apart."""
+    if scenario.scraping:
+        return {}
+    recording = generate(scenario, EACH_SECOND, random, asked_directly=True)
+    overdispersion = learned(recording, analysis)
+    until_promoted = scenario.table is Table.PROMOTION
+    found: dict[str, Outcome] = {
+        Rule.TIDEGATE_DIRECT: judge_recording(recording, analysis, overdispersion, until_promoted=until_promoted)
+    }
+    if not scenario.is_for_tidegate_alone:
+        found[Rule.TIDEGATE_STRICT_DIRECT] = judge_recording(recording, strict(analysis), overdispersion)
+    return found
 
 
 def _tuned(plan: Plan, pool: Executor) -> Thresholds:
@@ -124,10 +169,11 @@ def _tuned(plan: Plan, pool: Executor) -> Thresholds:
 
 def _batches(plan: Plan, scenario: Scenario, thresholds: Thresholds) -> list[Batch]:
     keys = [(oracle.harmless, oracle.window) for oracle in oracles_for(scenario, plan.analysis)]
-    needed = {key: thresholds[key] for key in keys}
+    needed = {key: thresholds[key] for key in keys if key in thresholds}
     runs = range(plan.runs_of(scenario))
     return [
-        Batch(scenario, plan.analysis, plan.seed, runs[first : first + TOGETHER], needed) for first in runs[::TOGETHER]
+        Batch(scenario, plan.analysis, plan.seed, runs[first : first + TOGETHER], needed, plan.ours_alone)
+        for first in runs[::TOGETHER]
     ]
 
 

@@ -63,7 +63,8 @@ class Recording:
     """One run. `baseline` is the part of stable that is as large as the candidate: Kayenta is told to want one.
 
     `interval` is the seconds of a poll; `before` are stable's pods before the rollout, in blocks of their own.
-    `points_apart` are the polls in which each arm is scraped once, where that isn't at the same time.
+    `points_apart` are the polls in which each arm is scraped once, where that isn't at the same time. Where the routers
+    are `asked_directly`, both arms are counted at the very time of a poll, and increments say how long they are.
     """
 
     interval: int
@@ -73,13 +74,16 @@ class Recording:
     before: tuple[Arm, ...]
     candidate_pods: int = 1
     points_apart: int = 0
+    asked_directly: bool = False
 
     def increments(self) -> Iterator[Increment]:
         """What the product's judge hears."""
         pods = {f"candidate-{number}": Counts() for number in range(self.candidate_pods)}
         both = zip(self.stable.counts(), self.candidate.counts(), strict=True)
         for number, (stable, candidate) in enumerate(both, start=1):
-            yield Increment(_BEGAN + timedelta(seconds=number * self.interval), stable, candidate, pods)
+            until = _BEGAN + timedelta(seconds=number * self.interval)
+            since = until - timedelta(seconds=self.interval) if self.asked_directly else None
+            yield Increment(until, stable, candidate, pods, since=since)
 
     def reference(self) -> Durations:
         """Stable's latency from before the rollout."""

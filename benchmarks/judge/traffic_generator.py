@@ -40,9 +40,10 @@ class _Pods:
     """How many of stable's are the baseline."""
 
 
-def generate(scenario: Scenario, interval: int, random: Generator) -> Recording:
+def generate(scenario: Scenario, interval: int, random: Generator, *, asked_directly: bool = False) -> Recording:
     """One run; `interval` is the seconds of a poll."""
-    step, polled = (1, scenario.scraping.polled) if scenario.scraping else (interval, interval)
+    polled = scenario.scraping.polled if scenario.scraping else interval
+    step = 1 if scenario.scraping or scenario.takes_time else interval
     middles = _middles(step, HORIZON)
     pods = _pods(scenario, random)
     rates = scenario.stable_rate(middles)
@@ -55,7 +56,9 @@ def generate(scenario: Scenario, interval: int, random: Generator) -> Recording:
     stable = _summed([baseline, *rest])
     before = tuple(_before(scenario, pod, random) for pod in pods.before)
     if scenario.scraping is None:
-        return Recording(polled, stable, baseline, candidate, before, scenario.pods.candidate)
+        both = _joined(stable, polled // step), _joined(baseline, polled // step)
+        candidate = _joined(candidate, polled // step)
+        return Recording(polled, *both, candidate, before, scenario.pods.candidate, asked_directly=asked_directly)
     ours, theirs = random.integers(0, scenario.scraping.every, size=2).tolist()
     scraped = (_scraped(stable, ours, scenario.scraping), _scraped(baseline, ours, scenario.scraping))
     points = scenario.scraping.every // polled
@@ -70,7 +73,7 @@ def slow_shares(slower: float) -> list[float]:
 def _pods(scenario: Scenario, random: Generator) -> _Pods:
     """Pods that are all alike needn't be drawn one by one, but for the part that is the baseline."""
     pods = scenario.pods
-    if not pods.spread:
+    if not pods.spread and not scenario.stalls:
         alike = [_Pod(1 / PODS_BEFORE)] * PODS_BEFORE
         return _Pods([_Pod(WEIGHT), _Pod(1 - 2 * WEIGHT)], [_Pod(WEIGHT)], alike, baseline=1)
     rate_factor = np.exp(pods.spread * random.standard_normal(pods.stable + pods.candidate)).tolist()
@@ -86,7 +89,9 @@ def _pods(scenario: Scenario, random: Generator) -> _Pods:
 def _before(scenario: Scenario, pod: _Pod, random: Generator) -> Arm:
     """One pod of stable, for as long and in such blocks as the product learns from."""
     block, span = int(BLOCK.total_seconds()), int(SPAN.total_seconds())
-    return _part(scenario, pod, block, scenario.stable_rate(_middles(block, span) - span), 1.0, random)
+    step = 1 if scenario.takes_time else block
+    drawn = _part(scenario, pod, step, scenario.stable_rate(_middles(step, span) - span), 1.0, random)
+    return _joined(drawn, block // step)
 
 
 def _middles(step: int, seconds: int) -> Floats:
@@ -95,7 +100,11 @@ def _middles(step: int, seconds: int) -> Floats:
 
 def _part(scenario: Scenario, pod: _Pod, step: int, rates: Floats, slower: float, random: Generator) -> Arm:
     requests = random.poisson(scenario.rate * pod.share * step, size=len(rates))
-    failed = _failures(requests, np.minimum(1.0, rates * pod.rate_factor), scenario.burst_size, random)
+    rates = np.minimum(1.0, rates * pod.rate_factor)
+    if scenario.burst_lasts or (scenario.burst_size > 1 and step == 1):
+        failed = _failures_that_last(requests, rates, scenario, random)
+    else:
+        failed = _failures(requests, _with_stalls(rates, scenario, random), scenario.burst_size, random)
     if scenario.slower is None:
         nothing = np.zeros((len(rates), 0), dtype=np.int64)
         return Arm(requests, failed, nothing, nothing)
@@ -109,6 +118,41 @@ def _failures(requests: Ints, rates: Floats, burst_size: float, random: Generato
     bursts = random.binomial(requests, rates / burst_size)
     more = random.negative_binomial(np.maximum(bursts, 1), 1 / burst_size)
     return np.minimum(requests, np.where(bursts > 0, bursts + more, 0))
+
+
+def _failures_that_last(requests: Ints, rates: Floats, scenario: Scenario, random: Generator) -> Ints:
+    """Second by second: a clump's first failure, the others within so many seconds of it, or as requests come."""
+    begun = np.repeat(np.arange(len(rates)), random.binomial(requests, rates / scenario.burst_size))
+    sizes = random.geometric(1 / scenario.burst_size, size=len(begun))
+    seconds = np.repeat(begun, sizes) + random.integers(0, scenario.burst_lasts + 1, size=sizes.sum())
+    seconds[np.cumsum(sizes) - sizes] = begun
+    failed = np.bincount(seconds[seconds < len(rates)], minlength=len(rates))
+    for second in range(len(rates) - 1):
+        more_than_came = max(0, failed[second] - requests[second])
+        failed[second] -= more_than_came
+        failed[second + 1] += more_than_came
+    return np.minimum(requests, failed)
+
+
+def _with_stalls(rates: Floats, scenario: Scenario, random: Generator) -> Floats:
+    """Second by second: all requests fail in a stall."""
+    if scenario.stalls is None:
+        return rates
+    begins = random.random(len(rates)) < 1 / scenario.stalls.every
+    stalled = np.convolve(begins, np.ones(scenario.stalls.last))[: len(rates)] > 0
+    return np.where(stalled, 1.0, rates)
+
+
+def _joined(arm: Arm, many: int) -> Arm:
+    """As many rows as one."""
+    if many == 1:
+        return arm
+
+    def joined(values: Ints) -> Ints:
+        summed: Ints = values.reshape(len(values) // many, many, *values.shape[1:]).sum(axis=1)
+        return summed
+
+    return Arm(joined(arm.requests), joined(arm.failed), joined(arm.histogram), joined(arm.slow))
 
 
 def _latency(requests: Ints, slower: float, random: Generator) -> tuple[Ints, Ints]:

@@ -1,10 +1,10 @@
-"""Arms that are scraped apart."""
+"""Increments that tell too little: short ones, and those of arms that are scraped apart."""
 
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tidegate.judge.blocks import Blocks, SteadyBlocks
+from tidegate.judge.blocks import Blocks, ShortIncrements, SteadyBlocks
 from tidegate.model.evidence import Counts, Increment
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -50,3 +50,34 @@ def test_without_stable_nothing_is_waited_for() -> None:
     alone = increment(15, 0, concurrent=False)
 
     assert SteadyBlocks(1.0).settle(alone) == alone
+
+
+def short(since: float, until: float, requests: int, *, concurrent: bool = True) -> Increment:
+    """Of the candidate so many requests, of stable nine times as many."""
+    return Increment(
+        START + timedelta(seconds=until),
+        Counts(9 * requests if concurrent else 0),
+        Counts(requests),
+        concurrent=concurrent,
+        since=START + timedelta(seconds=since),
+    )
+
+
+@pytest.mark.parametrize(
+    ("increments", "expected"),
+    [
+        pytest.param([short(0, 1, 10)], [short(0, 1, 10)], id="enough requests"),
+        pytest.param([short(0, 0.5, 3), short(0.5, 0.75, 2)], [short(0, 0.75, 5)], id="enough together"),
+        pytest.param([short(0, 1, 1), short(1, 3, 1)], [], id="too few so far"),
+        pytest.param([short(0, 2, 1), short(2, 5, 0)], [short(0, 5, 1)], id="few, but for long enough"),
+        pytest.param([short(0, 1, 5, concurrent=False)], [short(0, 1, 5, concurrent=False)], id="of one arm alone"),
+        pytest.param([short(0, 1, 2), short(4, 5, 6)], [short(0, 1, 2), short(4, 5, 6)], id="a shift in between"),
+        pytest.param([short(0, 1, 2), increment(5)], [short(0, 1, 2), increment(5)], id="another source goes on"),
+    ],
+)
+def test_short_increments_are_joined_until_they_tell_something(
+    increments: list[Increment], expected: list[Increment]
+) -> None:
+    joiner = ShortIncrements(enough=5)
+
+    assert [joined for each in increments for joined in joiner.join(each)] == expected

@@ -17,6 +17,7 @@ from tidegate.judge.e_process import (
     even,
     log_e,
     log_e_ceiling,
+    log_taken_away,
 )
 
 Arms = tuple[int, int, int, int]
@@ -192,3 +193,67 @@ def test_over_the_size_of_a_clump_requests_that_fail_together_keep_the_expectati
             for bad_c, bad_s in product(range(clumps_c + 1), range(clumps_s + 1))
         )
         assert expected <= 1 + 1e-12
+
+
+PHI, BLOCK, SECONDS = 20, 15, 60
+
+
+def clumps(chance: random.Random, *, lasting: int) -> list[int]:
+    """Second by second, failures in clumps of PHI, every other second one, that are spread over some seconds."""
+    failed = [0] * (SECONDS + PHI)
+    for second in range(SECONDS):
+        if chance.random() < 0.5:
+            for number in range(PHI):
+                failed[second + number * lasting // (PHI - 1)] += 1
+    return failed
+
+
+def reaches(needed: float, seed: int, *, under_way: bool) -> bool:
+    """Whether the evidence ever does, looked at each second: both arms alike, the candidate's clumps come at once."""
+    chance = random.Random(seed)
+    candidate, stable = clumps(chance, lasting=0), clumps(chance, lasting=BLOCK - 1)
+    e_process = EProcess(((3.0, 1.0),), start_at_once=1.0)
+    for second in range(SECONDS):
+        arms = candidate[second], stable[second], 50, 50
+        e_process.add(
+            lambda kappa, arms=arms: log_e_of(arms, kappa, 1.0, 0.0) / PHI,  # type: ignore[misc]
+            under_way_at=lambda kappa, arms=arms: (  # type: ignore[misc]
+                log_taken_away(*arms, kappa=kappa, ratio=1.0) * (1 - 1 / PHI) if under_way else 0.0
+            ),
+        )
+        if (second + 1) % BLOCK == 0:
+            e_process.end_block()
+        if e_process.log_value >= math.log(needed):
+            return True
+    return False
+
+
+def test_clumps_under_way_keep_mistakes_below_alpha_at_any_second_and_without_them_they_would_not() -> None:
+    runs, needed = 500, 4.0
+
+    mistakes = [
+        sum(reaches(needed, seed, under_way=under_way) for seed in range(runs)) / runs for under_way in (True, False)
+    ]
+    assert mistakes[0] <= 1 / needed < mistakes[1]
+
+
+@pytest.mark.parametrize(
+    ("kappa", "expected"),
+    [
+        pytest.param(2.0, 2 * math.log(1000 / 1100), id="stable's speak against worse"),
+        pytest.param(0.5, 3 * math.log(0.5 * 1000 / 950), id="the candidate's against better"),
+    ],
+)
+def test_what_failures_take_away_is(kappa: float, expected: float) -> None:
+    assert log_taken_away(3, 2, 100, 900, kappa=kappa, ratio=1.0) == pytest.approx(expected)
+
+
+def test_five_increments_of_a_second_are_a_look() -> None:
+    """A regression that began at any moment is as likely, however the time is cut."""
+    cut, whole = EProcess(UPWARD), EProcess(UPWARD)
+    for _ in range(60):
+        whole.add(lambda kappa: 0.0)
+        for _ in range(5):
+            cut.add(lambda kappa: 0.0, looks=0.2)
+
+    assert cut._not_started == pytest.approx(whole._not_started, rel=0.01)

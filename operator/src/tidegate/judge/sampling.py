@@ -21,6 +21,10 @@ WARM_UP_REQUESTS = 10
 """Requests of a candidate that are no news of its latency for the same reason, however long they take to come."""
 JUST_BEFORE = timedelta(seconds=2)
 """A router that was asked last so long before a candidate's first traffic tells what stable did at about that time."""
+READ_EVERY, READ_SOON = timedelta(seconds=1), timedelta(milliseconds=250)
+"""Between two readings of routers that are asked directly; the second while evidence is rising."""
+RISING = math.log(3.0)
+"""Of evidence that the candidate is worse: of three that aren't, two never get there."""
 
 
 @dataclass(frozen=True)
@@ -84,3 +88,8 @@ def delay_points(propagation_delay: timedelta, step: timedelta) -> int:
 def until_next_point(shift: datetime, step: timedelta, now: datetime) -> timedelta:
     """How long until the grid that began at `shift` has its next point."""
     return step - (now - shift) % step
+
+
+def until_next_reading(log_worse: float) -> timedelta:
+    """How long until routers are asked again, by the evidence so far. What comes of it doesn't touch any bound."""
+    return READ_SOON if log_worse >= RISING else READ_EVERY
