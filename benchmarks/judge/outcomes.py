@@ -16,9 +16,9 @@ class Rule(StrEnum):
     ORACLE_60 = "oracle, 60 s"
     ORACLE_BEST = "oracle, best window"
     TIDEGATE_STRICT = "ours, strict"
+    TIDEGATE_STRICT_DIRECT = "ours, strict, each second"
     ORACLE_TOLERANCE = "oracle at the tolerance"
     TIDEGATE = "ours"
-    TIDEGATE_STRICT_DIRECT = "ours, strict, each second"
     TIDEGATE_DIRECT = "ours, each second"
 
 

@@ -10,8 +10,14 @@ from benchmarks.judge.traffic import HORIZON, WEIGHT
 from benchmarks.markdown import UNKNOWN, table
 
 BASELINES = (Rule.ARGO, Rule.FLAGGER, Rule.KAYENTA)
-DIRECT = (Rule.TIDEGATE_STRICT_DIRECT, Rule.TIDEGATE_DIRECT)
-FEWER = (*BASELINES, Rule.ORACLE_60, Rule.TIDEGATE_STRICT, Rule.TIDEGATE, *DIRECT)
+FEWER = (
+    *BASELINES,
+    Rule.ORACLE_60,
+    Rule.TIDEGATE_STRICT,
+    Rule.TIDEGATE_STRICT_DIRECT,
+    Rule.TIDEGATE,
+    Rule.TIDEGATE_DIRECT,
+)
 ALL = tuple(Rule)
 PROMOTED = (Rule.TIDEGATE, Rule.TIDEGATE_DIRECT)
 

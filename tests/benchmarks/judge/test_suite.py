@@ -9,6 +9,7 @@ import pytest
 from benchmarks.command import Report
 from benchmarks.judge.__main__ import document
 from benchmarks.judge.cost import Cost
+from benchmarks.judge.goals import OURS
 from benchmarks.judge.outcomes import Rule
 from benchmarks.judge.results import Results
 from benchmarks.judge.scenarios import all_scenarios, chosen
@@ -23,8 +24,8 @@ def pool() -> Iterator[Executor]:
         yield executor
 
 
-def tiny(part: str, analysis: Analysis, pool: Executor, seed: int = 1) -> Results:
-    plan = Plan(chosen(all_scenarios(analysis), part), analysis, Effort(runs=2, tuning=100), seed)
+def tiny(part: str, analysis: Analysis, pool: Executor, seed: int = 1, *, ours_alone: bool = False) -> Results:
+    plan = Plan(chosen(all_scenarios(analysis), part), analysis, Effort(runs=2, tuning=100), seed, ours_alone)
     return run(plan, pool, Progress(len(plan.scenarios)))
 
 
@@ -38,7 +39,7 @@ def test_the_same_seed_gives_the_same_figures_whatever_else_is_simulated(analysi
 def test_every_rule_judges_the_same_runs(analysis: Analysis, pool: Executor) -> None:
     (result,) = tiny("errors: 2 %, 100/s, ×20", analysis, pool).scenarios
 
-    rules = set(Rule)
+    rules = set(Rule)  # those that look each second, too
     assert {rule: figures.rolled_back for rule, figures in result.figures.items()} == dict.fromkeys(rules, 2 * CHEAP)
 
 
@@ -51,7 +52,18 @@ def test_where_mistakes_are_rare_there_are_more_runs(analysis: Analysis, pool: E
 def test_promotions_are_counted_of_ours_alone(analysis: Analysis, pool: Executor) -> None:
     (result,) = tiny("promotion: 2 %, 100/s, healthy", analysis, pool).scenarios
 
-    assert {rule: figures.promoted for rule, figures in result.figures.items()} == {Rule.TIDEGATE: 2}
+    assert {rule: figures.promoted for rule, figures in result.figures.items()} == {
+        Rule.TIDEGATE: 2,
+        Rule.TIDEGATE_DIRECT: 2,
+    }
+
+
+def test_the_other_rules_may_be_left_out_and_ours_see_the_same(analysis: Analysis, pool: Executor) -> None:
+    part = "errors: 2 %, 100/s, ×20"
+    alone, beside = (tiny(part, analysis, pool, ours_alone=alone) for alone in (True, False))
+
+    assert set(alone.scenarios[0].figures) == set(OURS)
+    assert alone.scenarios[0].figures == {rule: beside.scenarios[0].figures[rule] for rule in OURS}
 
 
 def test_progress_names_each_cell(analysis: Analysis, pool: Executor, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,10 +1,12 @@
 """Traffic that is drawn is what its scenario says."""
 
+from datetime import timedelta
+
 import numpy as np
 import pytest
 
 from benchmarks.errors import BenchmarkError
-from benchmarks.judge.scenarios import Pods, Scenario, Scraping, Table, all_scenarios, chosen, incident, wave
+from benchmarks.judge.scenarios import Pods, Scenario, Scraping, Stalls, Table, all_scenarios, chosen, incident, wave
 from benchmarks.judge.tidegate_defaults import strict
 from benchmarks.judge.traffic import HORIZON, Recording
 from benchmarks.judge.traffic_generator import generate
@@ -69,6 +71,34 @@ def test_arms_that_are_scraped_show_in_different_polls_what_happened_at_once() -
 
     busy = [arm.requests.nonzero()[0] % 3 for arm in (seen.stable, seen.candidate)]
     assert [len(set(at.tolist())) for at in busy] == [1, 1]
+
+
+@pytest.mark.parametrize("step", [1, 5])
+def test_clumps_may_last_for_seconds_and_fail_no_more_for_it(step: int) -> None:
+    scenario = Scenario(Table.STRESS, "anything", 100, 0.01, burst_size=3.0, burst_lasts=8)
+    seen = generate(scenario, step, np.random.default_rng(1), asked_directly=step == 1)
+
+    assert len(seen.stable.failed) == 1800 / step
+    assert seen.stable.failed.sum() / seen.stable.requests.sum() == pytest.approx(0.01, rel=0.1)
+    assert (seen.stable.failed <= seen.stable.requests).all()
+
+
+def test_a_pod_that_stalls_fails_all_for_as_long_and_no_other_does() -> None:
+    scenario = Scenario(Table.STRESS, "anything", 100, 0.0, stalls=Stalls(every=300, last=3))
+    seen = generate(scenario, 1, np.random.default_rng(3), asked_directly=True)
+
+    (stalled,) = seen.candidate.failed.nonzero()
+    assert seen.candidate.failed[stalled].tolist() == seen.candidate.requests[stalled].tolist()
+    assert len(stalled) % 3 == 0
+    assert seen.stable.failed.max() < 0.5 * seen.stable.requests.max()
+
+
+def test_increments_of_routers_that_are_asked_say_how_long_they_are() -> None:
+    scenario = Scenario(Table.STRESS, "anything", 100, 0.01)
+    first, second, *_ = generate(scenario, 1, np.random.default_rng(1), asked_directly=True).increments()
+
+    assert second.since == first.until
+    assert second.lasted == timedelta(seconds=1)
 
 
 def test_unlucky_pods_fail_for_the_whole_run_and_before_it() -> None:

@@ -229,7 +229,7 @@ class LatencyMetric(Metric):
     def _alone(self, increment: Increment) -> None:
         """Where the load of its pods is known, block by block."""
         if not increment.pod_traffic or not self._heeds_load:
-            self._against_the_past(Stretch(increment.candidate.durations), load=0.0)
+            self._against_the_past(Stretch(increment.candidate.durations), 0.0, increment.lasted)
             return
         self._stretch = self._stretch.with_increment(increment)
         if self._stretch.is_a_block:
@@ -241,15 +241,15 @@ class LatencyMetric(Metric):
     def _heeds_load(self) -> bool:
         return self._latency.on_load_differs == Policy.HOLD and len(self._overdispersion.latency_blocks) > 1
 
-    def _against_the_past(self, block: Stretch, load: float) -> None:
+    def _against_the_past(self, block: Stretch, load: float, lasted: timedelta | None = None) -> None:
         for index, boundary in enumerate(self.boundaries):
             past = self._past(boundary, load)
             if past is None:
                 continue
             line, phi = self._line(boundary, past), self._phi_over_time(boundary)
             arm = block.durations.slower_than(boundary.accept), block.durations.total
-            add_ceiling(self.worse[index], line, arm, phi)
-            add_ceiling(self.acceptable[index], line, arm, phi)
+            add_ceiling(self.worse[index], line, arm, phi, lasted)
+            add_ceiling(self.acceptable[index], line, arm, phi, lasted)
 
     def _past(self, boundary: Boundary, load: float) -> Tally | None:
         """Stable's slow requests of all, where a pod had as much to do; None where none ever had."""
