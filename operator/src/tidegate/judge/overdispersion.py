@@ -8,7 +8,7 @@ models (an A/A test); with a single pod, one block is held against the next.
 """
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -97,19 +97,25 @@ def noisy_pod(blocks: Sequence[Block], margin: Margin, phi: float, false_rollbac
     pods = sorted({pod for block in blocks for pod in block})
     if len(pods) < 2:
         return None
-    tested = [_against_the_others(pod, blocks, margin, phi) for pod in pods]
+    sums = [_sum(block.values()) for block in blocks]
+    # Nothing that is bad is no evidence of being worse.
+    bad = [pod for pod in pods if any(block[pod].bad for block in blocks if pod in block)]
+    tested = [_against_the_others(pod, blocks, sums, margin, phi) for pod in bad]
+    if not tested:
+        return None
     worst = max(tested, key=lambda noisy: noisy.evidence)
     # One chance for all of them together: several pods are tested.
     return worst if worst.evidence >= len(pods) / false_rollback else None
 
 
-def _against_the_others(pod: str, blocks: Sequence[Block], margin: Margin, phi: float) -> Noisy:
+def _against_the_others(pod: str, blocks: Sequence[Block], sums: Sequence[Tally], margin: Margin, phi: float) -> Noisy:
+    """`sums` are those of all pods of each block: adding up the others for each pod grows with its square."""
     e_process, highest = EProcess(UPWARD), 0.0
     own_total, others_total = Tally(0, 0), Tally(0, 0)
-    for block in blocks:
+    for block, everybody in zip(blocks, sums, strict=True):
         own = block.get(pod, Tally(0, 0))
-        others = _sum([tally for name, tally in block.items() if name != pod])
-        own_total, others_total = _sum([own_total, own]), _sum([others_total, others])
+        others = Tally(everybody.bad - own.bad, everybody.requests - own.requests)
+        own_total, others_total = _sum((own_total, own)), _sum((others_total, others))
         e_process.add(
             lambda kappa, own=own, others=others: (  # type: ignore[misc]
                 log_e(
@@ -128,5 +134,5 @@ def _against_the_others(pod: str, blocks: Sequence[Block], margin: Margin, phi: 
     return Noisy(pod, e_value(highest), own_total, others_total)
 
 
-def _sum(tallies: Sequence[Tally]) -> Tally:
+def _sum(tallies: Collection[Tally]) -> Tally:
     return Tally(sum(tally.bad for tally in tallies), sum(tally.requests for tally in tallies))
