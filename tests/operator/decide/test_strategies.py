@@ -1,6 +1,7 @@
 """What each strategy does next, from one Observation to one Decision."""
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -24,7 +25,7 @@ from tidegate.model.decision import Decision
 from tidegate.model.observation import Observation
 from tidegate.model.reasons import Outcome, Phase, Reason
 from tidegate.model.revision import PodFailure
-from tidegate.model.status import Shift, Status
+from tidegate.model.status import Rollout, Shift, Status
 from tidegate.model.traffic import Share, TrafficSplit
 
 HOUR_AGO = (Shift(NOW - 61 * MINUTE, 10),)
@@ -296,3 +297,26 @@ def test_an_adopted_revision_without_a_workload_gets_one_and_traffic_stays_until
 
     assert adopted.status.stable == STABLE
     assert [type(action) for action in adopted.actions] == [EnsureRevision, RecordStatus]
+
+
+def test_what_is_new_is_recorded_before_its_pods() -> None:
+    new = decide(a_canary(None, recorded=Status(), desired=STABLE, split=None, revisions={}))
+
+    assert [type(action) for action in new.actions][:2] == [RecordStatus, EnsureRevision]
+
+
+def test_the_first_route_is_recorded_in_one_write_when_the_routers_have_it() -> None:
+    began = Status(rollout=Rollout(CANDIDATE, NOW - MINUTE, 0, NOW - MINUTE))
+    seen = a_canary(None, recorded=began, split=None)
+    routed = decide(seen)
+
+    assert ShiftTraffic(TrafficSplit.only(CANDIDATE)) in routed.actions
+    assert not any(isinstance(action, RecordStatus) for action in routed.actions)
+    assert [event.reason for event in routed.events] == [Reason.LIVE]
+    assert routed.requeue_after == timedelta(seconds=1)
+
+    recorded = decide(replace(seen, route=replace(seen.route, split=TrafficSplit.only(CANDIDATE))))
+
+    assert RecordStatus(recorded.status) in recorded.actions
+    assert recorded.status.stable == CANDIDATE
+    assert recorded.events == ()

@@ -213,6 +213,23 @@ def test_a_status_of_an_object_that_is_gone_makes_it_forgotten(
     assert cluster.model_deployment(namespace, "digits") is None
 
 
+def test_nobody_asks_whether_an_object_is_there_whose_status_was_just_taken(
+    cluster: KubernetesCluster, api: KubernetesApi, digits: Manifest, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster.record_status(namespace, "digits", {"phase": "Starting"}, version_of(cluster, namespace))
+    asked: list[str] = []
+    monkeypatch.setattr(api, "get", lambda *what: asked.append(what[-1]))
+    monkeypatch.setattr(cluster, "_api", api)
+
+    cluster.confirm(namespace, "digits", digits["metadata"]["uid"])
+    assert asked == []
+
+    monkeypatch.setattr("tidegate.kube.cluster.CONFIRMED_SECONDS", 0.0)
+    with pytest.raises(ObjectGone):
+        cluster.confirm(namespace, "digits", digits["metadata"]["uid"])
+    assert asked == ["digits"]
+
+
 def test_an_object_is_there_by_its_uid(
     cluster: KubernetesCluster, api: KubernetesApi, digits: Manifest, namespace: str, changes: Changes
 ) -> None:

@@ -132,7 +132,7 @@ def _first_release(seen: Observation) -> Transition:
             replace(seen.recorded, stable=seen.desired, rollout=None, rejected=None),
             TrafficSplit.only(seen.desired),
             Phase.LIVE,
-            events=(Event(Reason.LIVE, message),),
+            events=() if seen.split == TrafficSplit.only(seen.desired) else (Event(Reason.LIVE, message),),
             traffic_first=True,
             requeue_after=PODS_STARTING,
         )

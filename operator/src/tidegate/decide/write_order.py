@@ -5,6 +5,9 @@
 * The status before the route when traffic grows: after a crash the recorded step is carried out.
 * The route before the status when traffic returns: seconds matter, and after a crash the judge says the same again.
 * Nothing is deleted before the routers have been seen to send it nothing.
+* What is new is recorded before its pods: people and tools see at once that it isn't ready, and a write that is taken
+  shows that the object is still there.
+* Its first route is recorded once the routers have it, which is some milliseconds later and makes one write of two.
 """
 
 from collections.abc import Iterator
@@ -24,6 +27,9 @@ from tidegate.model.status import Rollout, Shift, Status
 ROUTERS_STARTING = timedelta(seconds=15)
 """Routers say what they have taken; this is only for one that says nothing any more."""
 
+ROUTERS_TAKE = timedelta(seconds=1)
+"""In which they have a first route; they say so, too."""
+
 
 NUMBERS_EACH = timedelta(seconds=30)
 """The status tells numbers so often while nothing but numbers changes: each write goes to whoever watches."""
@@ -33,16 +39,20 @@ def to_decision(seen: Observation, transition: Transition, status: Status, befor
     """Puts a transition's writes in order. `status` is its own, completed for people; `before` is what is recorded."""
     differs = transition.split is not None and (transition.split != seen.split or not seen.route_settings_match)
     shifting = differs and not transition.keeps_route
-    record: tuple[Action, ...] = (actions.RecordStatus(status),) if _is_news(seen, status, before) else ()
+    waits = shifting and seen.split is None and before.stable is None and transition.status.rollout is None
+    is_news = not waits and _is_news(seen, status, before)
+    record: tuple[Action, ...] = (actions.RecordStatus(status),) if is_news else ()
     shift: tuple[Action, ...] = (actions.ShiftTraffic(transition.split),) if shifting and transition.split else ()
     pods = tuple(_pods(seen, transition))
     written = shift + record if transition.traffic_first else record + shift
+    is_new = before == Status() and seen.split is None and not shift
+    first = shift + record if _takes_away(seen, transition) else record if is_new else ()
     ordered = (
-        *(shift + record + pods if _takes_away(seen, transition) else pods + written),
+        *(first + pods if first else pods + written),
         *_pins(seen),
         *_deletions(seen, transition),
     )
-    return Decision(status, ordered, transition.events, _requeue_after(seen, transition))
+    return Decision(status, ordered, transition.events, ROUTERS_TAKE if waits else _requeue_after(seen, transition))
 
 
 def _is_news(seen: Observation, status: Status, before: Status) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from time import monotonic
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from tidegate.errors import ClusterUnavailable, LeadershipLost, ObjectChanged, ObjectGone
@@ -38,6 +39,8 @@ POD = Kind(PODS, parse_pod, owned=False)
 # All of them, as Kubernetes evicts no pod that has two; rollouts need none.
 BUDGET = Kind(POD_DISRUPTION_BUDGETS, parse_budget, selector=None, owned=False, needed=False)
 
+CONFIRMED_SECONDS = 5.0
+"""For so long after its status was taken nobody asks whether an object is still there."""
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 """Where `kubectl apply` keeps a copy of what it was given."""
 
@@ -142,6 +145,8 @@ class KubernetesCluster:
         self._routers = routers
         routers.reported = self._routers_reported
         self._not_applied: dict[Key, str] = {}
+        self._recorded: dict[Key, tuple[str, float]] = {}
+        """The uid of each ModelDeployment whose status was taken last, and when."""
         self._changed = changed
         self._model_deployments = Store[Manifest]()
         self._informers: dict[tuple[Resource, str | None], Informer[Any]] = {
@@ -173,6 +178,7 @@ class KubernetesCluster:
         """Takes in a ModelDeployment that was seen elsewhere. Whether it was news: our own writes come back, too."""
         item = Item.parse(manifest, _kept)
         if deleted:
+            self._recorded.pop(item.key, None)
             return bool(self._model_deployments.remove(item.key, item.uid, item.version))
         return bool(self._model_deployments.put(item))
 
@@ -207,6 +213,9 @@ class KubernetesCluster:
         return self._routers.live()
 
     def confirm(self, namespace: str, name: str, uid: str) -> None:
+        recorded, at = self._recorded.get((namespace, name), ("", 0.0))
+        if recorded == uid and monotonic() - at < CONFIRMED_SECONDS:
+            return
         found = self._api.get(MODEL_DEPLOYMENTS, namespace, name)
         if found is not None and found["metadata"]["uid"] == uid and not is_deleting(found):
             return
@@ -284,6 +293,7 @@ class KubernetesCluster:
             if error.status not in (404, 409):
                 raise
             raise self._overtaken(namespace, name) from error
+        self._recorded[(namespace, name)] = (written["metadata"]["uid"], monotonic())
         self.seen(written, deleted=False)
 
     def _overtaken(self, namespace: str, name: str) -> ObjectGone | ObjectChanged:
@@ -346,6 +356,7 @@ class KubernetesCluster:
     def _gone(self, namespace: str, name: str, successor: Manifest | None) -> ObjectGone:
         """Forgets an object whose deletion wasn't heard of; what has its name now is another, to be looked at anew."""
         self._model_deployments.forget(namespace, name)
+        self._recorded.pop((namespace, name), None)
         if successor is not None:
             self.seen(successor, deleted=False)
             self._changed(namespace, name)
