@@ -17,7 +17,7 @@ from numpy.random import Generator
 from benchmarks.judge.tidegate_defaults import MEDIAN
 from benchmarks.judge.traffic import Bools, Floats, Ints
 from benchmarks.markdown import met, table
-from tidegate.judge.sampling import INGESTION_LAG, segments, until_next_reading
+from tidegate.judge.sampling import INGESTION_LAG, READ_EVERY, READ_SOON, is_urgent, segments
 from tidegate.judge.sequential_test import SequentialTest, SequentialTestParameters
 from tidegate.metrics.accumulate import (
     Comparison,
@@ -201,7 +201,7 @@ def _read_directly(bad: Bad, arms: dict[str, _Arm], analysis: Analysis, random: 
     owner, test, fold = Process(pod="router"), _test(analysis), TrafficFold()
     comparison = Comparison(ARMS, BEGAN, test.parameters.reference)
     grid = segments((Shift(BEGAN, bad.weight),), timedelta(seconds=1), timedelta(seconds=1), BEGAN)
-    asked = float(random.uniform(-1, 0))
+    asked = float(random.uniform(-READ_SOON.total_seconds(), 0))
     while asked < HORIZON:
         sample = dict(
             each
@@ -215,7 +215,8 @@ def _read_directly(bad: Bad, arms: dict[str, _Arm], analysis: Analysis, random: 
             test.update(increment)
         if test.rejected_at:
             return asked + ANSWERED
-        asked += until_next_reading(test.last.log_worse).total_seconds()
+        soon = is_urgent(test.last.log_worse, test.increments)
+        asked += (READ_SOON if soon else READ_EVERY).total_seconds()
     return None
 
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tidegate.judge.sampling import Segment, segments, until_next_point
+from tidegate.judge.sampling import FIRST_INCREMENTS, RISING, Segment, is_urgent, segment_at, segments, until_next_point
 from tidegate.model.status import Shift
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -51,3 +51,24 @@ def test_a_segments_points_lie_a_step_apart() -> None:
 @pytest.mark.parametrize(("now", "expected"), [(0, 5), (1, 4), (4, 1), (5, 5), (12, 3)])
 def test_the_next_point_comes_after(now: int, expected: int) -> None:
     assert until_next_point(START, STEP, at(now)) == timedelta(seconds=expected)
+
+
+@pytest.mark.parametrize(
+    ("log_worse", "increments", "expected"),
+    [
+        pytest.param(0.0, 0, True, id="a candidate that is new"),
+        pytest.param(0.0, FIRST_INCREMENTS, False, id="one that does well"),
+        pytest.param(RISING + 0.1, 500, True, id="one that may soon be shown worse"),
+    ],
+)
+def test_routers_are_asked_more_often_where_it_is_urgent(log_worse: float, increments: int, expected: bool) -> None:
+    assert is_urgent(log_worse, increments) is expected
+
+
+@pytest.mark.parametrize(("second", "expected"), [(-0.1, None), (0, 10), (9.9, 10), (10, 50), (99, 50)])
+def test_a_reading_is_of_the_segment_that_began_last(second: float, expected: int | None) -> None:
+    grid = segments([Shift(at(0), 10), Shift(at(10), 50)], STEP, STEP, at(20))
+
+    found = segment_at(grid, at(second))
+
+    assert (found.weight if found else None) == expected

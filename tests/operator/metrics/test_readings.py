@@ -68,9 +68,7 @@ def test_an_increment_is_as_long_as_the_time_between_two_readings() -> None:
 
     load = Load(0.1, 0.1)
     assert increments == (
-        Increment(
-            at(0.7), Counts(100), Counts(10, 2), NAMED, load=load, since=at(-0.5)
-        ),
+        Increment(at(0.7), Counts(100), Counts(10, 2), NAMED, load=load, since=at(-0.5)),
         Increment(at(1.0), Counts(30), Counts(2), NAMED, load=load, since=at(0.7)),
     )
 

@@ -21,10 +21,10 @@ WARM_UP_REQUESTS = 10
 """Requests of a candidate that are no news of its latency for the same reason, however long they take to come."""
 JUST_BEFORE = timedelta(seconds=2)
 """A router that was asked last so long before a candidate's first traffic tells what stable did at about that time."""
-READ_EVERY, READ_SOON = timedelta(seconds=1), timedelta(milliseconds=250)
-"""Between two readings of routers that are asked directly; the second while evidence is rising."""
-RISING = math.log(3.0)
-"""Of evidence that the candidate is worse: of three that aren't, two never get there."""
+READ_EVERY, READ_SOON = timedelta(seconds=1), timedelta(milliseconds=500)
+"""Between two readings of routers that are asked directly; the second where it is urgent."""
+RISING, FIRST_INCREMENTS = 1.0, 20
+"""Evidence that the candidate is worse, as a logarithm, and increments since its first request."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,9 @@ def until_next_point(shift: datetime, step: timedelta, now: datetime) -> timedel
     return step - (now - shift) % step
 
 
-def until_next_reading(log_worse: float) -> timedelta:
-    """How long until routers are asked again, by the evidence so far. What comes of it doesn't touch any bound."""
-    return READ_SOON if log_worse >= RISING else READ_EVERY
+def is_urgent(log_worse: float, increments: int) -> bool:
+    """Whether routers are asked twice as often: a candidate is new, or may soon be shown worse. No bound depends on it.
+
+    How long an increment is follows from the evidence before it, and an e-value holds for any such length.
+    """
+    return log_worse > RISING or increments < FIRST_INCREMENTS

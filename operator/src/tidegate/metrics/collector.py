@@ -18,7 +18,7 @@ from tidegate.errors import MetricsUnavailable
 from tidegate.judge.case import Criteria
 from tidegate.judge.overdispersion import LARGEST
 from tidegate.judge.query_limits import unusable_query
-from tidegate.judge.sampling import Segment, delay_points, segments
+from tidegate.judge.sampling import Segment, delay_points, is_urgent, segments
 from tidegate.judge.sequential_test import SequentialTest, SequentialTestParameters
 from tidegate.metrics.accumulate import (
     Comparison,
@@ -81,9 +81,6 @@ BEFORE_THE_FIRST = timedelta(seconds=3)
 STEADY = timedelta(seconds=5)
 """A reading that is so much later than now was made before the clock was set back."""
 SECOND = timedelta(seconds=1)
-RISING, FIRST_LOOKS = 1.0, 20
-"""Evidence, as a logarithm, and increments since a candidate's first request, by which routers are asked more often.
-So they are before it: what a bad candidate does first is seen soonest."""
 STILL_TO_COME = MetricsGap(Reason.METRICS_UNAVAILABLE, "Prometheus' answer is still to come")
 NONSENSE = (ValueError, LookupError, TypeError, ArithmeticError, AttributeError)
 """What reading an answer of an unforeseen shape raises."""
@@ -428,7 +425,8 @@ def _read_from(fold: Fold, read: DirectReadings | None) -> str:
 
 def _rises(fold: Fold) -> bool:
     """Whether there is evidence that the candidate is worse, or might be by the next look."""
-    return fold.test.rejected_at is None and (fold.test.last.log_worse > RISING or fold.test.increments < FIRST_LOOKS)
+    test = fold.test
+    return test.rejected_at is None and is_urgent(test.last.log_worse, test.increments)
 
 
 def _newer(read: DirectReadings, than: datetime | None) -> DirectReadings:

@@ -14,12 +14,13 @@ from time import monotonic
 from typing import Protocol
 
 from tidegate.errors import MetricsUnavailable, NotEvidence
+from tidegate.judge.sampling import READ_SOON
 from tidegate.metrics.providers.router_samples import Model, RouterPod, RouterSamples
 from tidegate.resources.names import PREVIEW_SUFFIX, router_cluster
 from tidegate.resources.sampling import MOST_CLUSTERS, SamplesAnswer
 
-TICK = 0.5
-"""Seconds between two rounds; those in between are about models whose evidence rises."""
+TICK = READ_SOON.total_seconds()
+"""Seconds between two rounds; those in between are about models for which it is urgent."""
 LIMIT = 0.8
 """Seconds after which an answer is too late to say when it was."""
 FAILURES = 3
