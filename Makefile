@@ -98,6 +98,10 @@ bench-memory: setup ## The memory of what the operator follows; BASELINE=COMMIT 
 bench-scale: setup ## Operator and router with 100, 300, 1,000 models; BASELINE=COMMIT to compare, QUICK=1 for a look
 	@UV="$(UV)" $(BIN)/python -m benchmarks.scale $(if $(BASELINE),--baseline $(BASELINE)) $(if $(QUICK),--quick) $(ARGS)
 
+.PHONY: bench-router
+bench-router: setup ## The router's cost beside a direct connection, also while it is read; ARGS="--rounds 2" for a look
+	@$(BIN)/python -m benchmarks.router $(ARGS)
+
 .PHONY: bench-held
 bench-held: setup ## A rollout held for a day: its memory, and judging again after a restart; ARGS=2 for two hours
 	@$(BIN)/python -m benchmarks.operator.held $(ARGS)

@@ -1,0 +1,1 @@
+"""What the router costs a request: the real Envoy as it is run, beside a direct connection."""

@@ -1,0 +1,210 @@
+"""A router as it is run, an upstream that answers at once, and whoever reads the router's counters meanwhile."""
+
+import http.client
+import json
+import secrets
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks.errors import BenchmarkError
+from benchmarks.router.open_loop import Outcome, Plan
+from tidegate.resources.model_route import Backend, Route
+from tidegate.resources.sampling import (
+    KEY_BYTES,
+    KEY_ENTRY,
+    NONCE_BYTES,
+    PATH,
+    SIGNATURE,
+    SamplesRequest,
+    read_answer,
+    request_body,
+    sign_request,
+)
+from tidegate.router.bootstrap import RouterSettings
+from tidegate.router.draining import DrainPlan
+from tidegate.router.envoy import EnvoySettings, envoy_command, find_envoy
+from tidegate.router.envoy_admin import EnvoyAdmin
+from tidegate.router.files import XdsDirectory
+from tidegate.router.objects import Endpoint, Service
+from tidegate.router.sampling_server import serve
+from tidegate.router.xds import CLUSTERS_FILE, ROUTES_FILE, cluster_keys, clusters_response, routes_response
+
+STARTS_WITHIN_SECONDS = 60.0
+ROUTER = "tidegate/router"
+
+
+@dataclass(frozen=True)
+class Stand:
+    """What is measured: two ports that answer alike, and Envoy's process between them."""
+
+    upstream_port: int
+    router_port: int
+    admin_port: int
+    router_pid: int
+    rollouts: int
+
+
+@contextmanager
+def standing(models: int, rollouts: int) -> Iterator[Stand]:
+    """A router with so many models, of which the first `rollouts` have two revisions. Raises BenchmarkError."""
+    upstream, upstream_admin, port, admin, metrics = _free_ports(5)
+    with ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        _write_files(directory, models, rollouts, Endpoint("127.0.0.1", upstream))
+        settings = EnvoySettings(
+            RouterSettings(str(directory), "127.0.0.1", port, admin, metrics),
+            concurrency=2,
+            drain=DrainPlan(1, 10),
+            log_level="error",
+        )
+        stack.enter_context(_running([find_envoy(), *_upstream_options(upstream, upstream_admin)]))
+        router = stack.enter_context(_running(envoy_command(settings, find_envoy())))
+        _wait_for(EnvoyAdmin(upstream_admin).is_ready, "the upstream")
+        _wait_for(EnvoyAdmin(admin).is_ready, "the router")
+        yield Stand(upstream, port, admin, router.pid, rollouts)
+
+
+def ask(stand: Stand, plan: Plan) -> Outcome:
+    """Lets the client run in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.router.open_loop", json.dumps(asdict(plan))]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise BenchmarkError(f"the client failed: {done.stderr.strip().splitlines()[-1]}")
+    return Outcome(**json.loads(done.stdout))
+
+
+@dataclass
+class Readings:
+    """How long each took, in milliseconds, and how many bytes the last had."""
+
+    took_ms: list[float] = field(default_factory=list)
+    bytes: int = 0
+
+
+@contextmanager
+def being_read(stand: Stand, readings: Readings) -> Iterator[None]:
+    """Inside, an agent is asked once a second for the counters of all rollouts, as the operator does."""
+    key, stopped = secrets.token_bytes(KEY_BYTES), threading.Event()
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / KEY_ENTRY).write_bytes(key)
+        server = serve(0, _Healthy(), ROUTER, Path(folder), stand.admin_port)
+        thread = threading.Thread(target=_read_until, args=(stopped, server.server_port, key, stand.rollouts, readings))
+        thread.start()
+        try:
+            yield
+        finally:
+            stopped.set()
+            thread.join()
+            server.shutdown()
+            server.server_close()
+
+
+class _Healthy:
+    def report(self) -> str:
+        return ""
+
+    def is_healthy(self) -> bool:
+        return True
+
+
+def _read_until(stopped: threading.Event, port: int, key: bytes, rollouts: int, readings: Readings) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    clusters = tuple(
+        f"shop/{name}/{revision}{kind}"
+        for name in _names(rollouts)
+        for revision in _revisions(name, is_rolling=True)
+        for kind in ("", "/preview")
+    )
+    while not stopped.wait(1.0):
+        began = time.perf_counter()
+        readings.bytes = _read(connection, key, clusters)
+        readings.took_ms.append((time.perf_counter() - began) * 1e3)
+    connection.close()
+
+
+def _read(connection: http.client.HTTPConnection, key: bytes, clusters: tuple[str, ...]) -> int:
+    nonce = secrets.token_hex(NONCE_BYTES)
+    body = request_body(SamplesRequest(clusters, nonce))
+    connection.request("POST", PATH, body, {SIGNATURE: sign_request(key, ROUTER, body)})
+    response = connection.getresponse()
+    answer = response.read()
+    read_answer(key, answer, response.headers.get(SIGNATURE, ""), router=ROUTER, nonce=nonce)
+    return len(answer)
+
+
+def _names(models: int) -> list[str]:
+    return [f"model-{number:04d}" for number in range(models)]
+
+
+def _revisions(name: str, *, is_rolling: bool) -> list[str]:
+    return [f"{name}-6f9c1d2e", *([f"{name}-81aa0b3c"] if is_rolling else [])]
+
+
+def _write_files(directory: Path, models: int, rollouts: int, endpoint: Endpoint) -> None:
+    routes = [
+        Route(
+            "shop", name, "x-tidegate-revision", 60, tuple(Backend(revision, 100 // len(listed)) for revision in listed)
+        )
+        for number, name in enumerate(_names(models))
+        for listed in [_revisions(name, is_rolling=number < rollouts)]
+    ]
+    endpoints = {Service("shop", backend.revision): (endpoint,) for route in routes for backend in route.backends}
+    files = XdsDirectory(directory)
+    files.write(CLUSTERS_FILE, clusters_response(cluster_keys(routes), (), endpoints, str(directory)))
+    files.write(ROUTES_FILE, routes_response(routes))
+
+
+def _upstream_options(port: int, admin_port: int) -> list[str]:
+    kind = "type.googleapis.com/envoy.extensions.filters."
+    route = {"match": {"prefix": "/"}, "direct_response": {"status": 200, "body": {"inline_string": "ok"}}}
+    manager: dict[str, Any] = {
+        "@type": f"{kind}network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": "upstream",
+        "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [route]}]},
+        "http_filters": [
+            {"name": "envoy.filters.http.router", "typed_config": {"@type": f"{kind}http.router.v3.Router"}}
+        ],
+    }
+    chain = {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}
+    listener = {"name": "upstream", "address": _address(port), "filter_chains": [chain]}
+    document = {"admin": {"address": _address(admin_port)}, "static_resources": {"listeners": [listener]}}
+    options = ["--concurrency", "1", "--disable-hot-restart", "--log-level", "error"]
+    return ["--config-yaml", json.dumps(document), *options]
+
+
+def _address(port: int) -> dict[str, Any]:
+    return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
+
+
+@contextmanager
+def _running(command: list[str]) -> "Iterator[subprocess.Popen[bytes]]":
+    with subprocess.Popen(command) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+
+
+def _wait_for(is_ready: Callable[[], bool], what: str) -> None:
+    until = time.monotonic() + STARTS_WITHIN_SECONDS
+    while not is_ready():
+        if time.monotonic() > until:
+            raise BenchmarkError(f"{what} isn't ready after {STARTS_WITHIN_SECONDS:g} s")
+        time.sleep(0.1)
+
+
+def _free_ports(number: int) -> list[int]:
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(number)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [int(one.getsockname()[1]) for one in sockets]
