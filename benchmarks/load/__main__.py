@@ -90,8 +90,7 @@ def _spec() -> ModelDeploymentSpec:
 def report(figures: Sequence[Figures], seed: int) -> str:
     """The tables: rollbacks of equal models, and of a slower one."""
     return (
-        f"Seed {seed}; {figures[0].runs:,} rollouts a cell of equal models, {figures[-1].runs:,} of slower ones, "
-        f"default steps. A pod bears {PER_POD:.0f} requests a "
+        f"Seed {seed}; each cell with its number of rollouts, all default steps. A pod bears {PER_POD:.0f} requests a "
         f"second, latency is {SERVICE * 1000:.0f} ms / (1 - ρ); pods differ by {LUCK:.0%}, traffic from block to block "
         f"by {BURSTS:.0%}.\n\n#### Equal models that are rolled back\n\n{_table(figures, 1.0)}\n\n"
         f"#### Models of {SLOWER[1]:g} times the service time that are rolled back\n\n{_table(figures, SLOWER[1])}\n\n"
@@ -100,17 +99,17 @@ def report(figures: Sequence[Figures], seed: int) -> str:
 
 
 def _table(figures: Sequence[Figures], slower: float) -> str:
-    found = {each.cell: each.share(Outcome.ROLLED_BACK) for each in figures}
+    found = {each.cell: each for each in figures}
     head = ["pods", *(f"{utilisation} %" for utilisation in UTILISATIONS)]
     rows = [
-        [str(pods), *(_percent(found.get(Cell(utilisation, pods, slower))) for utilisation in UTILISATIONS)]
+        [str(pods), *(_rolled_back(found.get(Cell(utilisation, pods, slower))) for utilisation in UTILISATIONS)]
         for pods in REPLICAS
     ]
     return table([head, *rows])
 
 
-def _percent(share: float | None) -> str:
-    return "–" if share is None else f"{share * 100:.1f} %"
+def _rolled_back(figures: Figures | None) -> str:
+    return "–" if figures is None else f"{figures.share(Outcome.ROLLED_BACK) * 100:.1f} % of {figures.runs:,}"
 
 
 def _is_met(figures: Sequence[Figures]) -> bool:
@@ -118,7 +117,7 @@ def _is_met(figures: Sequence[Figures]) -> bool:
 
 
 def _measure(options: argparse.Namespace) -> Report:
-    cells = [Cell(u, pods, slower) for slower in SLOWER for pods in REPLICAS for u in UTILISATIONS]
+    cells = [Cell(u, pods, slower) for slower in SLOWER for pods in REPLICAS for u in options.only]
     progress, figures = Progress(len(cells)), []
     with ProcessPoolExecutor(options.processes) as pool:
         for cell in cells:
@@ -141,6 +140,9 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.load", description=__doc__)
     parser.add_argument("--runs", type=positive, default=RUNS, help=f"of equal models in a cell ({RUNS})")
     parser.add_argument("--seed", type=positive, default=SEED, help=f"the same seed draws the same traffic ({SEED})")
+    parser.add_argument(
+        "--only", type=int, nargs="+", default=UTILISATIONS, choices=UTILISATIONS, help="percent of what pods can bear"
+    )
     parser.add_argument("--processes", type=positive, help="at the same time (one for each core)")
     add_output_options(parser, SECTION)
     return parser.parse_args()
