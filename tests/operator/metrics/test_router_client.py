@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import free_port
+from tests.conftest import free_port, until
 from tidegate.errors import MetricsUnavailable, NotEvidence
-from tidegate.metrics.providers.router_client import READ, HttpRouterClient
+from tidegate.metrics.providers import router_client
+from tidegate.metrics.providers.router_client import READ, HeldKey, HttpRouterClient
 from tidegate.metrics.providers.router_samples import RouterPod
 from tidegate.resources.sampling import KEY_ENTRY, SamplesRequest, answer_body, read_request, sign_answer
 from tidegate.resources.sampling import SamplesAnswer as Answer
@@ -177,3 +178,22 @@ def test_an_answer_that_comes_in_drops_is_given_up(impostor: Listen) -> None:
     with pytest.raises(NotEvidence, match="takes too long"):
         client().ask(impostor(lambda asked: response(answered(asked) + b" " * 4096), 0.05), CLUSTERS)
     assert time.monotonic() - began < 2 * READ
+
+
+def test_the_key_is_looked_at_only_while_somebody_asks_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(router_client, "KEY_SECONDS", 0.01)
+    reads: list[float] = []
+
+    def read() -> bytes:
+        reads.append(time.monotonic())
+        return KEY
+
+    held = HeldKey(read)
+    until(lambda: held() == KEY)
+    time.sleep(0.1)
+    after_the_last_question = len(reads)
+    time.sleep(0.2)
+
+    assert len(reads) == after_the_last_question
+    held()
+    until(lambda: len(reads) > after_the_last_question)

@@ -37,15 +37,20 @@ log = logging.getLogger(__name__)
 
 
 class HeldKey:
-    """The key as `read` gave it last. `read` may take long, so a thread of its own waits for it, and no question."""
+    """The key as `read` gave it last. `read` may take long, so a thread of its own waits for it, and no question.
+
+    While nobody asks, nothing is read: an operator without a rollout asks the API server for nothing but its Lease.
+    """
 
     def __init__(self, read: Callable[[], bytes | None]) -> None:
         self._read = read
         self._key: bytes | None = None
         self._reading: threading.Thread | None = None
         self._lock = threading.Lock()
+        self._wanted = threading.Event()
 
     def __call__(self) -> bytes | None:
+        self._wanted.set()
         with self._lock:
             if self._reading is None:
                 self._reading = threading.Thread(target=self._run, name="held-key", daemon=True)
@@ -53,7 +58,8 @@ class HeldKey:
         return self._key
 
     def _run(self) -> None:
-        while True:
+        while self._wanted.wait():
+            self._wanted.clear()
             try:
                 self._key = self._read()
             except Exception:
