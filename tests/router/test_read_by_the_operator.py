@@ -9,7 +9,7 @@ import pytest
 
 from tests.router.conftest import Bench, Router
 from tests.router.test_sampling_envoy import KEY, NAME, NEW, OLD, Well, send
-from tidegate.metrics.direct import DirectRouters
+from tidegate.metrics.direct import DirectRouters, key_of
 from tidegate.metrics.increments import Sample, counter_increases, counts_of
 from tidegate.metrics.providers.router_client import HttpRouterClient
 from tidegate.metrics.providers.router_samples import RouterPod, RouterSamples
@@ -43,7 +43,7 @@ class Operator:
     """Asks one router, round by round."""
 
     def __init__(self, pod: RouterPod) -> None:
-        samples = RouterSamples(time.time)  # noqa: TID251 - a real one
+        samples = RouterSamples(time.time, key_of)  # noqa: TID251 - a real one
         client = HttpRouterClient(lambda: KEY, lambda: None)
         self.poller = RouterPoller(samples, lambda: [pod], client, lambda namespace, name: None)
         self.direct = DirectRouters(samples, self.poller)

@@ -63,6 +63,7 @@ def test_a_failing_canary_goes_back_in_three_seconds_at_a_scrape_interval_of_30(
 
     assert seconds_exposed(world) <= 3
     assert "read directly from the routers" in world.status["history"][0]["message"]
+    assert not world.poller.is_asking
 
 
 def test_a_slow_canary_of_five_percent_goes_back_in_five_seconds(world: DirectWorld) -> None:

@@ -226,11 +226,18 @@ def _of_interest(observation: Observation) -> tuple[str, ...]:
     recorded = observation.recorded
     if recorded.stable is None:
         return ()
-    candidate = recorded.rollout.candidate if recorded.rollout else observation.desired
-    if candidate == recorded.stable and not _asks_for_share(observation):
+    if not (recorded.rollout or _may_begin(observation) or _asks_for_share(observation)):
         return ()
+    candidate = recorded.rollout.candidate if recorded.rollout else observation.desired
     there = {state.name for state in observation.revisions.values() if state.replicas is not None}
     return tuple(sorted({recorded.stable, candidate, *there}))
+
+
+def _may_begin(observation: Observation) -> bool:
+    """Whether a rollout may begin with this look: then its routers are asked in time."""
+    rejected, desired = observation.recorded.rejected, observation.desired
+    is_new = desired != observation.recorded.stable and (rejected is None or rejected.revision != desired)
+    return is_new and observation.spec.replicas > 0
 
 
 def _needs_counters(observation: Observation) -> bool:

@@ -81,6 +81,8 @@ BEFORE_THE_FIRST = timedelta(seconds=3)
 STEADY = timedelta(seconds=5)
 """A reading that is so much later than now was made before the clock was set back."""
 SECOND = timedelta(seconds=1)
+COMPARED_EVERY = timedelta(seconds=15)
+"""The shortest time from one comparison of Prometheus' counts with the routers' own to the next."""
 STILL_TO_COME = MetricsGap(Reason.METRICS_UNAVAILABLE, "Prometheus' answer is still to come")
 NONSENSE = (ValueError, LookupError, TypeError, ArithmeticError, AttributeError)
 """What reading an answer of an unforeseen shape raises."""
@@ -495,9 +497,11 @@ def _missing(fold: Fold, look: Look, sources: Sources, read: DirectReadings | No
 def _take_beside(fold: Fold, look: Look, sources: Sources, read: DirectReadings | None) -> MetricsGap | None:
     """What Prometheus has of routers that are read directly: to compare, and instead of those that are silent."""
     only_directly = look.spec.analysis.source is CounterSource.ROUTERS
-    everybody = Selection(look.arms.namespace, look.arms.name, latency=fold.latency_by_routers)
-    told = sources.traffic.readings(everybody, look.until, SECOND, 1)
+    if read and not read.silent and _was_compared(fold, look):
+        return fold.agreement.gap(look.until)
+    told = sources.traffic.readings(_beside(fold, look, read), look.until, SECOND, 1)
     with fold.lock:
+        fold.compared_at = look.until
         silent = frozenset(read.known_as[name] for name in read.silent) if read else None
         take_from_prometheus(fold, told, read, frozenset() if only_directly else silent, _frame(fold, look), look.until)
         fold.covered = frozenset()
@@ -506,6 +510,20 @@ def _take_beside(fold: Fold, look: Look, sources: Sources, read: DirectReadings 
         if not only_directly:
             fold.covered = covered(told, read, look.until, look.propagation_delay)
         return fold.agreement.gap(look.until)
+
+
+def _was_compared(fold: Fold, look: Look) -> bool:
+    """Whether Prometheus can hardly have anything new to compare."""
+    since = None if fold.compared_at is None else look.until - fold.compared_at
+    return since is not None and timedelta() <= since < max(look.propagation_delay, COMPARED_EVERY)
+
+
+def _beside(fold: Fold, look: Look, read: DirectReadings | None) -> Selection:
+    """All where Prometheus is to tell what a router doesn't; else the newest counts of requests, to compare."""
+    arms = look.arms
+    if read is None or read.silent:
+        return Selection(arms.namespace, arms.name, latency=fold.latency_by_routers)
+    return Selection(arms.namespace, arms.name, looks_back=min(STALE, 2 * look.propagation_delay + COMPARED_EVERY))
 
 
 def _instead(told: Readings, look: Look, sources: Sources) -> MetricsGap | None:

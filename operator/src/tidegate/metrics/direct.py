@@ -4,11 +4,17 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Protocol
 
-from tidegate.metrics.increments import Process, Sample
+from tidegate.metrics.increments import Process, Sample, SeriesKey
 from tidegate.metrics.observers.envoy import RouterCounters
 from tidegate.metrics.provider import DirectReadings, Readings
 from tidegate.metrics.providers.router_samples import ModelView, RouterSamples
 from tidegate.metrics.raw_series import read_at
+
+
+def key_of(labels: Mapping[str, str]) -> SeriesKey | None:
+    """What a series of any ModelDeployment's counts."""
+    namespace, name, *_ = (*labels.get("envoy_cluster_name", "").split("/"), "", "")
+    return RouterCounters(namespace, name, ()).key(labels)
 
 
 class Poller(Protocol):
@@ -46,9 +52,11 @@ def _readings(view: ModelView, namespace: str, name: str, instants: list[datetim
         return Readings([])
     query = RouterCounters(namespace, name, ("[^/]+",), preview=True, latency=True)
     found = read_at(view, query, instants)
-    return Readings(
-        [_with_starts(sample, view.started_at) for sample in found.samples], found.newest, found.interval, found.doubt
-    )
+    samples = [
+        {**_with_starts(sample, view.started_at), **latency}
+        for sample, latency in zip(found.samples, view.latency, strict=True)
+    ]
+    return Readings(samples, found.newest, found.interval, found.doubt)
 
 
 def _with_starts(sample: Sample, started_at: Mapping[Process, float]) -> Sample:

@@ -82,6 +82,8 @@ class Fold:
     by_prometheus: ByPrometheus | None = None
     covered: frozenset[str] = frozenset()
     """The silent routers whose counters Prometheus has."""
+    compared_at: datetime | None = None
+    """When Prometheus' counts were held against the routers' own."""
     agreement: Agreement = field(default_factory=Agreement)
     lock: AbstractContextManager[object] = field(default_factory=nullcontext)
     """Held while anything of it is changed, and never while somebody is asked."""

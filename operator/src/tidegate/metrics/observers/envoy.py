@@ -1,6 +1,7 @@
 """What the routers' Envoys count: one cluster for each revision, and one more for what came by the preview header."""
 
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from functools import cache
 
 from tidegate.metrics.increments import (
@@ -55,11 +56,18 @@ class RouterCounters:
     """
 
     start = StartGauge("envoy_server_uptime", counts_up=True)
-    looks_back = STALE
 
     def __init__(
-        self, namespace: str, name: str, revisions: Iterable[str], *, preview: bool = False, latency: bool = False
+        self,
+        namespace: str,
+        name: str,
+        revisions: Iterable[str],
+        *,
+        preview: bool = False,
+        latency: bool = False,
+        looks_back: timedelta = STALE,
     ) -> None:
+        self.looks_back = looks_back
         self._prefix = router_cluster(namespace, name, "")
         clusters = [self._prefix + revision for revision in revisions]
         if preview:
@@ -96,7 +104,14 @@ def router_traffic(provider: MetricsProvider) -> ScrapedSource:
 
 def _query(wanted: Selection) -> RouterCounters:
     revisions = ("[^/]+",) if wanted.revisions is None else wanted.revisions
-    return RouterCounters(wanted.namespace, wanted.name, revisions, preview=True, latency=wanted.latency)
+    return RouterCounters(
+        wanted.namespace,
+        wanted.name,
+        revisions,
+        preview=True,
+        latency=wanted.latency,
+        looks_back=wanted.looks_back,
+    )
 
 
 @cache

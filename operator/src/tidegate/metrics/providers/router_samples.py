@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from tidegate.metrics.falls import DISTRUST, Labels, Scraped
-from tidegate.metrics.increments import Process
+from tidegate.metrics.increments import DURATION, Counted, Process, Sample, SeriesKey
 from tidegate.metrics.provider import STALE
 from tidegate.metrics.providers.exposition import ExpositionReader
 
@@ -27,6 +27,7 @@ MAY_FALL = ("envoy_cluster_upstream_rq_active", "envoy_cluster_upstream_cx_activ
 """Gauges."""
 UPTIME = "envoy_server_uptime"
 Model = tuple[str, str]
+KeyOf = Callable[[Labels], SeriesKey | None]
 
 
 class RouterPod(NamedTuple):
@@ -65,17 +66,26 @@ class ClusterReadings:
 
     heads: dict[str, int] = field(default_factory=dict)
     labels: list[Labels] = field(default_factory=list)
+    latency: dict[int, SeriesKey] = field(default_factory=dict)
+    """The buckets of latency among them: most of all series, and each as plain as another."""
+    traffic: list[int] = field(default_factory=list)
+    """All others that are counted."""
     readings: deque[Reading] = field(default_factory=lambda: deque(maxlen=MOST_READINGS))
     falls: list[tuple[Reading, Reading]] = field(default_factory=list)
 
-    def add(self, at: float, told: Mapping[str, float], labels_of: Callable[[str], Labels]) -> None:
+    def add(self, at: float, told: Mapping[str, float], labels_of: Callable[[str], Labels], key_of: KeyOf) -> None:
         """One reading more; one that is no newer than the last is none."""
         before = self.readings[-1] if self.readings else None
         if before and at <= before.at:
             return
         for head in told.keys() - self.heads.keys():
-            self.heads[head] = len(self.heads)
+            index = self.heads[head] = len(self.heads)
             self.labels.append(labels_of(head))
+            key = key_of(self.labels[index])
+            if key and key.measure == DURATION:
+                self.latency[index] = key
+            elif key:
+                self.traffic.append(index)
         after = Reading(at, array("d", [told.get(head, math.nan) for head in self.heads]))
         self.falls = [fall for fall in self.falls if fall[1].at > at - DISTRUST.total_seconds()]
         if before and self._fell(before, after):
@@ -87,6 +97,18 @@ class ClusterReadings:
             new < old and not head.startswith(MAY_FALL)
             for head, old, new in zip(self.heads, before.values, after.values, strict=False)
         )
+
+    def latency_at(self, instant: float, started_at: float) -> Sample:
+        """The buckets as they were last told by then, where nothing has fallen of late."""
+        index = bisect_right(self.readings, instant, key=lambda reading: reading.at) - 1
+        if index < 0 or not self.latency or self.readings[index].at <= instant - STALE.total_seconds():
+            return {}
+        at, values = self.readings[index]
+        return {
+            key: Counted(values[index], at, started_at)
+            for index, key in self.latency.items()
+            if index < len(values) and values[index] == values[index]
+        }
 
     def between(self, after: float, until: float) -> list[Reading]:
         """Those later than `after`, two from before it, and those around a fall: all that the next look needs."""
@@ -115,6 +137,10 @@ class Router:
         """A series' labels, its process' among them."""
         return {**self.reader.name_of(head).labels, "namespace": self.pod.namespace, "pod": self.pod.name}
 
+    def of_model(self, prefix: str) -> list[ClusterReadings]:
+        """What is kept of the clusters of one ModelDeployment."""
+        return [kept for cluster, kept in self.clusters.items() if cluster.startswith(prefix)]
+
     def is_still(self, now: float) -> bool:
         """Whether what it counts isn't known now, though it was asked."""
         heard = self.answered_at if self.answered_at is not None else self.asked_since
@@ -124,8 +150,9 @@ class Router:
 class RouterSamples:
     """The buffer. Safe to use from several threads. `clock` is ours, in seconds since 1970."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self.clock = clock
+    def __init__(self, clock: Callable[[], float], key_of: KeyOf) -> None:
+        """`key_of` says what a series counts; None for one that isn't wanted."""
+        self.clock, self._key_of = clock, key_of
         self._lock = threading.RLock()
         self._routers: dict[str, Router] = {}
         self._rounds: dict[Model, deque[float]] = {}
@@ -153,7 +180,7 @@ class RouterSamples:
                 router.started, router.started_at = started, at - max(0.0, uptime)
             router.answered_at, router.why = at, ""
             for cluster, values in told.items():
-                router.clusters.setdefault(cluster, ClusterReadings()).add(at, values, router.labels_of)
+                router.clusters.setdefault(cluster, ClusterReadings()).add(at, values, router.labels_of, self._key_of)
 
     def failed(self, pod: RouterPod, why: str) -> None:
         """It was asked, and there is no answer that counts."""
@@ -191,11 +218,11 @@ class RouterSamples:
         with self._lock:
             rounds = [at for at in self._rounds.get(model, ()) if at > after]
             routers = list(self._routers.values())
-            series = {
-                router.pod.full_name: list(self._series(router, _prefix(model), after, rounds)) for router in routers
-            }
+            prefix = _prefix(model)
+            series = [scraped for router in routers for scraped in _series(router, prefix, after, rounds)]
             now = self.clock()
             return ModelView(
+                [_latency(routers, prefix, at) for at in rounds],
                 rounds,
                 {router.pod.process: router.started_at for router in routers if router.started is not None},
                 {router.pod.name: router.why or "it hasn't answered" for router in routers if router.is_still(now)},
@@ -204,27 +231,42 @@ class RouterSamples:
                 series,
             )
 
-    def _series(self, router: Router, prefix: str, after: float, rounds: Sequence[float]) -> Iterator[Scraped]:
-        if not rounds:
-            return
-        for cluster, kept in router.clusters.items():
-            if not cluster.startswith(prefix):
-                continue
-            readings = kept.between(after, rounds[-1])
-            for index, labels in enumerate(kept.labels):
-                samples = [
-                    (reading.at, reading.values[index])
-                    for reading in readings
-                    if index < len(reading.values) and reading.values[index] == reading.values[index]
-                ]
-                if samples:
-                    yield Scraped(labels, samples)
+
+def _latency(routers: Iterable[Router], prefix: str, at: float) -> Sample:
+    """The buckets at an instant of each router of which nothing has fallen of late."""
+    found: dict[SeriesKey, Counted] = {}
+    for router in routers:
+        of_model = router.of_model(prefix)
+        if not any(kept.falls for kept in of_model):
+            for kept in of_model:
+                found |= kept.latency_at(at, router.started_at)
+    return found
+
+
+def _series(router: Router, prefix: str, after: float, rounds: Sequence[float]) -> Iterator[Scraped]:
+    """Raw series since `after`, without the buckets that are as plain as they look."""
+    if not rounds:
+        return
+    of_model = router.of_model(prefix)
+    has_fallen = any(kept.falls for kept in of_model)
+    for kept in of_model:
+        readings = kept.between(after, rounds[-1])
+        for index in [*kept.traffic, *kept.latency] if has_fallen else kept.traffic:
+            samples = [
+                (reading.at, reading.values[index])
+                for reading in readings
+                if index < len(reading.values) and reading.values[index] == reading.values[index]
+            ]
+            if samples:
+                yield Scraped(kept.labels[index], samples)
 
 
 @dataclass(frozen=True)
 class ModelView:
     """One model's part of the buffer, a RawStore: `rounds` are the times at which all who answer had been asked."""
 
+    latency: Sequence[Sample]
+    """The buckets of latency at each of them, of which nothing has fallen of late: nobody needs to look for it."""
     rounds: Sequence[float]
     started_at: Mapping[Process, float]
     """When each router's Envoy began, by our clock."""
@@ -234,7 +276,7 @@ class ModelView:
     """Whether at least one is."""
     known_as: Mapping[str, Process]
     """The routers by their pods' names and addresses, by one of which anybody else knows them."""
-    _series: Mapping[str, Sequence[Scraped]]
+    _series: Sequence[Scraped]
 
     def raw(self, promql: str, since: datetime, until: datetime) -> list[Scraped]:
         """See RawStore. Of a selector only the gauge's name and the pod are looked at: the rest was asked for."""
@@ -245,7 +287,7 @@ class ModelView:
                 for process, started in self.started_at.items()
                 if f'pod="{process.pod}"' in promql
             ]
-        return [scraped for series in self._series.values() for scraped in series]
+        return list(self._series)
 
 
 def _labels(process: Process) -> Labels:
