@@ -268,10 +268,10 @@ def test_a_rollout_by_prometheus_asks_no_router(spec_schema: Mapping[str, Any]) 
 
 
 def test_what_prometheus_and_the_routers_tell_is_compared_and_a_difference_holds(world: DirectWorld) -> None:
-    release(world, "http://models/2", lasting="2m")
+    release(world, "http://models/2", lasting="4m")
     world.run(60)
     world.prometheus_share = 0.5
-    world.run(130)
+    world.run(190)
     assert world.status["traffic"]["candidate"] == 10
     reason, message = says(world)
     assert reason == "SourcesDiffer"
