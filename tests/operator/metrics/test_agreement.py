@@ -33,9 +33,9 @@ def test_a_difference_that_lasts_is_told_with_both_counts() -> None:
 
     assert gap is not None
     assert gap.reason == Reason.SOURCES_DIFFER
-    assert "for 2m" in gap.message
-    assert "router router-a itself counted 11,9" in gap.message
-    assert "Prometheus has 5,9" in gap.message
+    assert "for 3m15s" in gap.message
+    assert "router router-a itself counted 11,820 requests" in gap.message
+    assert "Prometheus has 5,925" in gap.message
 
 
 def test_a_difference_of_one_scrape_is_none() -> None:
