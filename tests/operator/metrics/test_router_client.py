@@ -190,7 +190,8 @@ def test_the_key_is_looked_at_only_while_somebody_asks_with_it(monkeypatch: pyte
 
     held = HeldKey(read)
     until(lambda: held() == KEY)
-    time.sleep(0.1)
+    until(lambda: not held._wanted.is_set())
+    time.sleep(0.3)
     after_the_last_question = len(reads)
     time.sleep(0.2)
 
