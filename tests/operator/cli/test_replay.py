@@ -291,8 +291,8 @@ def test_the_json_document_has_everything(released: Released, replayed: Replayed
     document = json.loads(written(replayed(released("2"), changes=["analysis.deadline=2h"]), output="json"))
 
     assert set(document) == {
-        "namespace", "name", "stable", "candidate", "recorded", "settings", "warnings", "polls", "findings", "outcome",
-        "same", "conclusion",
+        "namespace", "name", "stable", "candidate", "recorded", "settings", "record", "warnings", "polls", "findings",
+        "outcome", "same", "conclusion",
     }  # fmt: skip
     assert document["settings"]["set"] == ["analysis.deadline=2h"]
     assert (document["outcome"], document["recorded"]["outcome"], document["same"]) == ("Promoted", "Promoted", True)
@@ -323,7 +323,8 @@ def test_the_picture_is_written_where_it_is_wanted(released: Released, replayed:
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        pytest.param(["digits"], USAGE, "--prometheus is missing", id="no Prometheus"),
+        pytest.param([], USAGE, "NAME is missing, or --record FILE", id="no name"),
+        pytest.param(["--record", "/nowhere"], USAGE, "/nowhere can't be read: ", id="no record"),
         pytest.param(
             ["digits", "--prometheus", "http://p", "--scrape-interval", "soon"],
             USAGE,

@@ -5,8 +5,8 @@ import math
 import random
 import zlib
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields, is_dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -133,6 +133,27 @@ def test_whatever_is_recorded_is_read_back_exactly(analysis: Analysis, seed: int
     record = Record(replace(HEADER, ended=ended), tuple(entries(analysis, seed)))
 
     assert decode(encode(record)) == record
+
+
+def test_whatever_an_increment_has_is_recorded() -> None:
+    chance = random.Random(5)
+    some = [increment(chance, BEGAN + number * SECOND) for number in range(200)]
+
+    for kind in (Increment, Counts, Predictions, Durations):
+        values = [part for each in some for part in parts_of(each) if isinstance(part, kind)]
+        for each in fields(kind):
+            assert len({repr(getattr(value, each.name)) for value in values}) > 1, each.name
+
+
+def parts_of(value: object) -> Iterator[object]:
+    """The value, and all dataclasses within."""
+    if isinstance(value, Mapping):
+        for part in value.values():
+            yield from parts_of(part)
+    if is_dataclass(value):
+        yield value
+        for each in fields(value):
+            yield from parts_of(getattr(value, each.name))
 
 
 def test_an_empty_record_is_one() -> None:

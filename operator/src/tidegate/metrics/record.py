@@ -424,7 +424,7 @@ class _Lines:
         load = 0 if increment.load is None else 1 + self._number(increment.load)
         pods = [[self._number(pod), *self._counts(counts)] for pod, counts in increment.pods.items()]
         arms = self._counts(increment.stable), self._counts(increment.candidate)
-        traffic = list(increment.pod_traffic) if increment.pod_traffic else None
+        traffic = list(increment.pod_traffic or ())
         return [self._number(source), clock.tick(increment.until), since, *arms, int(differs), load, pods, traffic]
 
     def _increment(self, kind: str, told: Sequence[Any]) -> tuple[str, Increment]:

@@ -4,7 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TextIO
@@ -17,17 +17,21 @@ from tidegate.cli.common.output import wants_colour, write_file, write_line
 from tidegate.cli.common.parsing import span
 from tidegate.cli.common.progress import progress_message
 from tidegate.cli.common.set_option import patched
+from tidegate.cli.replay.by_record import by_record, report_of_record, whose
 from tidegate.cli.replay.engine import replay
 from tidegate.cli.replay.history import fetch_history
 from tidegate.cli.replay.json_report import json_of
+from tidegate.cli.replay.kept import ConfigMaps, export_record, kept_record, read_record
 from tidegate.cli.replay.recorded import recorded_in, spec_then
 from tidegate.cli.replay.report import ReplayReport
 from tidegate.cli.replay.svg import svg_of
 from tidegate.cli.replay.table import text_of
-from tidegate.kube.api import MODEL_DEPLOYMENTS
+from tidegate.errors import ClusterUnavailable
+from tidegate.kube.api import CONFIG_MAPS, MODEL_DEPLOYMENTS
 from tidegate.metrics.provider import MetricsProvider
 from tidegate.metrics.providers.prometheus import PrometheusMetrics
 from tidegate.metrics.providers.prometheus_auth import PrometheusAccess
+from tidegate.metrics.record import Record, decode
 from tidegate.model.spec import ModelDeploymentSpec
 from tidegate.model.status import Status
 from tidegate.model.traffic import Arms
@@ -37,9 +41,11 @@ SAME, OTHER = 0, 3
 """Exit codes: the recorded verdict or none yet; another verdict."""
 
 DESCRIPTION = """
-Reads a ModelDeployment's rollout, asks Prometheus for the counters that the judge was given, and lets the judge and the
-operator's own decisions go through them again, increment by increment. With --set it says what other settings would
-have made of the same traffic. Nothing is written to the cluster.
+Reads a ModelDeployment's rollout and the increments that the operator recorded of it, and lets the judge and the
+operator's own decisions go through them again, one by one: each verdict and each digit of its evidence has to be what
+it was. Then it says how far Prometheus agrees. Where there is no record (of the last three rollouts there is one),
+Prometheus is asked for the counters. With --set it says what other settings would have made of the same traffic.
+Nothing is written to the cluster.
 """.strip()
 EPILOG = """
 exit codes: 0 the same verdict as recorded, or the rollout is under way; 3 another verdict than recorded;
@@ -68,28 +74,67 @@ def main(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> int:
 
 
 def _run(arguments: argparse.Namespace, queries: QuerySettings) -> int:
-    if not arguments.prometheus:
-        raise Unusable("--prometheus is missing: the address that the operator reads Prometheus at")
-    namespace = arguments.namespace or default_namespace(arguments.kubeconfig, arguments.context)
-    request = Request(
-        namespace, arguments.name, arguments.rollout, span(arguments.scrape_interval), tuple(arguments.set)
-    )
-    with progress_message(f"reading {namespace}/{arguments.name}, then Prometheus at {arguments.prometheus} …"):
-        api = connect(arguments.kubeconfig, arguments.context)
-        # In the operator's pod this is its own account, which may list them and has no need to get one.
-        listed = api.list(MODEL_DEPLOYMENTS, namespace, None)["items"]
-        manifest = next((each for each in listed if each["metadata"]["name"] == arguments.name), None)
-        access = PrometheusAccess.of(arguments.prometheus_secret)
-        provider = PrometheusMetrics(arguments.prometheus.rstrip("/"), access, queries)
-        now = datetime.now(UTC)  # noqa: TID251 - the one clock read
-        report = replay_report(manifest, provider, request, now)
+    if not arguments.name and not arguments.record:
+        raise Unusable("NAME is missing, or --record FILE")
+    now = datetime.now(UTC)  # noqa: TID251 - the one clock read
+    interval, changes = span(arguments.scrape_interval), tuple(arguments.set)
+    provider = _provider(arguments, queries)
+    with progress_message(f"reading {arguments.name or arguments.record}, then Prometheus …"):
+        if arguments.record and not arguments.name:
+            text = read_record(arguments.record)
+            report = report_of_record(decode(text), provider, interval, changes, now)
+        else:
+            namespace = arguments.namespace or default_namespace(arguments.kubeconfig, arguments.context)
+            request = Request(namespace, arguments.name, arguments.rollout, interval, changes)
+            api = connect(arguments.kubeconfig, arguments.context)
+            # In the operator's pod this is its own account, which may list them and has no need to get one.
+            listed = api.list(MODEL_DEPLOYMENTS, namespace, None)["items"]
+            manifest = next((each for each in listed if each["metadata"]["name"] == arguments.name), None)
+            text = _text(arguments, manifest, request, lambda name: api.get(CONFIG_MAPS, namespace, name), now)
+            report = replay_report(manifest, provider, request, now, decode(text) if text else None)
+    if arguments.export:
+        export_record(text, arguments.export)
     return write_report(report, sys.stdout, output=arguments.output, picture=arguments.picture)
 
 
+def _provider(arguments: argparse.Namespace, queries: QuerySettings) -> MetricsProvider | None:
+    if not arguments.prometheus:
+        return None
+    access = PrometheusAccess.of(arguments.prometheus_secret)
+    return PrometheusMetrics(arguments.prometheus.rstrip("/"), access, queries)
+
+
+def _text(
+    arguments: argparse.Namespace,
+    manifest: Mapping[str, Any] | None,
+    request: Request,
+    config_map: ConfigMaps,
+    now: datetime,
+) -> str:
+    """The record as text; '' where there is none, or none is wanted."""
+    if arguments.record:
+        return read_record(arguments.record)
+    if arguments.no_record or manifest is None:
+        return ""
+    recorded = recorded_in(Status.parse(manifest.get("status", {})), request.number, now.replace(microsecond=0))
+    try:
+        return kept_record(recorded, config_map)
+    except ClusterUnavailable as error:
+        sys.stderr.write(f"tidegate replay: the operator's record can't be read, so Prometheus is asked: {error}\n")
+        return ""
+
+
 def replay_report(
-    manifest: Mapping[str, Any] | None, provider: MetricsProvider, request: Request, now: datetime
+    manifest: Mapping[str, Any] | None,
+    provider: MetricsProvider | None,
+    request: Request,
+    now: datetime,
+    record: Record | None = None,
 ) -> ReplayReport:
-    """The replay of what is asked for. Raises CannotReplay, Unusable, MetricsUnavailable or InvalidSpec."""
+    """The replay of what is asked for, by its record where there is one.
+
+    Raises CannotReplay, Unusable, MetricsUnavailable or InvalidSpec.
+    """
     case = f"{request.namespace}/{request.name}"
     if manifest is None:
         raise CannotReplay(f"there is no ModelDeployment {case}")
@@ -99,8 +144,20 @@ def replay_report(
         recorded = recorded_in(status, request.number, now.replace(microsecond=0))
     except CannotReplay as error:
         raise CannotReplay(f"{case} can't be replayed: {error}") from error
-    then = spec_then(spec, recorded.shifts)
     arms = Arms(request.namespace, request.name, recorded.stable, recorded.candidate)
+    view = status.analysis if recorded.outcome is None else None
+    if record is not None:
+        if record.header.identity != (*astuple(arms), recorded.started_at):
+            raise CannotReplay(
+                f"that is the record of another rollout: {whose(record)}, and not {case}'s {arms.candidate}"
+            )
+        return replace(by_record(record, recorded, spec, provider, request.scrape_interval, request.changes), now=view)
+    if provider is None:
+        raise Unusable(
+            f"--prometheus is missing: of {arms.candidate} the operator has no record, so Prometheus has to tell; give "
+            "the address that the operator reads it at"
+        )
+    then = spec_then(spec, recorded.shifts)
     propagation_delay = max(spec.analysis.interval, request.scrape_interval)
     history = fetch_history(provider, arms, recorded, then, propagation_delay)
     return ReplayReport(
@@ -113,7 +170,7 @@ def replay_report(
         measurements=history.measurements,
         missing=history.missing,
         replay=replay(history.measurements, recorded, then, history.answers),
-        now=status.analysis if recorded.outcome is None else None,
+        now=view,
     )
 
 
@@ -132,7 +189,7 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("name", metavar="NAME", help="of the ModelDeployment")
+    parser.add_argument("name", metavar="NAME", nargs="?", help="of the ModelDeployment; not needed with --record")
     parser.add_argument(
         "--rollout", type=int, metavar="K", help="of status.history, 1 the newest; else the one under way, or else 1"
     )
@@ -153,5 +210,8 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     )
     add_cluster_options(parser)
     add_shared_options(parser, "other than the spec has it, such as analysis.errorRate.tolerate.ratio=1.0")
+    parser.add_argument("--record", type=Path, metavar="FILE", help="replay this record, which --export has saved")
+    parser.add_argument("--export", type=Path, metavar="FILE", help="save the operator's record of the rollout")
+    parser.add_argument("--no-record", action="store_true", help="ask Prometheus for the counters, record or not")
     parser.add_argument("--picture", type=Path, metavar="FILE.svg", help="draw the evidence")
     return parser

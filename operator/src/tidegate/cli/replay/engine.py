@@ -102,10 +102,10 @@ def replay(
 
     `answers` are those of the user's own queries by the point at which they were asked, increment or not.
     """
-    course = _Course(_without_waits(spec), recorded, measurements, answers or {})
+    course = _Course(spec, recorded, measurements, answers or {})
     for at in course.points():
         course.take(at)
-    return Replay(course.steps, tuple(course.rows), tuple(course.findings))
+    return Replay(course.decisions.steps, tuple(course.rows), tuple(course.decisions.findings))
 
 
 def _without_waits(spec: ModelDeploymentSpec) -> ModelDeploymentSpec:
@@ -117,53 +117,41 @@ def _without_waits(spec: ModelDeploymentSpec) -> ModelDeploymentSpec:
     return replace(spec, paused=False, strategy=strategy, analysis=analysis)
 
 
-class _Course:
-    """How far the rollout has come, point by point. Steps are numbered from the first that has traffic."""
+class Decisions:
+    """What decide() makes of verdicts, look by look. Steps are numbered from the first that has traffic."""
 
-    def __init__(
-        self,
-        spec: ModelDeploymentSpec,
-        recorded: Recorded,
-        measurements: Measurements,
-        answers: Mapping[datetime, Answers],
-    ) -> None:
-        self._spec, self._recorded, self._measurements, self._answers = spec, recorded, measurements, answers
-        self._increments = {increment.until: increment for increment in measurements.increments}
-        self._test = SequentialTest(parameters_of(measurements, criteria_for(spec, self._rollout(1))))
-        self._granted = 1
+    def __init__(self, spec: ModelDeploymentSpec, recorded: Recorded, first: datetime | None) -> None:
+        """`first` is the first look, which may be in a later step than the first."""
+        self.spec, self._recorded = _without_waits(spec), recorded
         self.steps = spec.strategy.steps_with_traffic
-        self.rows: list[Row] = []
         self.findings: list[Finding] = []
+        self._granted = 1 if first is None else self._step_at(first)
 
-    def points(self) -> list[datetime]:
-        """The operator's own, in order."""
-        return sorted({*self._increments, *self._answers})
+    def rollout_at(self, at: datetime) -> Rollout:
+        """As it stands by what was granted and came to be."""
+        return self._rollout(min(self._granted, self._step_at(at)))
 
-    def take(self, at: datetime) -> None:
-        """The next point: what the judge says, and what decide() makes of it."""
-        increment = self._increments.get(at)
-        if increment:
-            self._test.update(increment)
-        rollout = self._rollout(min(self._granted, self._step_at(at)))
-        measured = replace(self._measurements, answers=self._answers.get(at, ()))
-        criteria = criteria_for(self._spec, rollout)
-        verdict = answer(self._test, criteria, measured)
-        if increment or verdict.reason == Reason.QUERY_BEYOND_LIMIT:
-            self.rows.append(self._row(increment or Increment(at, Counts(), Counts()), criteria, verdict))
+    def weight_at(self, at: datetime) -> int:
+        """The candidate's percent."""
+        return [shift.weight for shift in self._recorded.shifts if shift.at < at][-1]
+
+    def take(self, rollout: Rollout, now: datetime, verdict: Verdict) -> bool:
+        """What decide() makes of a verdict; whether that moves the rollout."""
         # Once it was taken back, whatever comes later decides nothing.
         if self.findings and self.findings[-1].step == 0:
-            return
-        step = self._decided(rollout, at + INGESTION_LAG, verdict)
-        if step == 0 or step > self._granted:
-            self._granted = max(step, self._granted)
-            since = at + INGESTION_LAG - self._recorded.began
-            self.findings.append(
-                Finding(since, verdict.answer, step, verdict.reason, verdict.message, self._recorded_at(step))
-            )
+            return False
+        step = self._decided(rollout, now, verdict)
+        if 0 < step <= self._granted:
+            return False
+        self._granted = max(step, self._granted)
+        since = now - self._recorded.began
+        self.findings.append(
+            Finding(since, verdict.answer, step, verdict.reason, verdict.message, self._recorded_at(step))
+        )
+        return True
 
     def _rollout(self, step: int) -> Rollout:
-        """As it stands in a step that was granted and came to be."""
-        recorded, strategy = self._recorded, self._spec.strategy
+        recorded, strategy = self._recorded, self.spec.strategy
         number = step if strategy.moves_in_steps else BLUE_GREEN_SWITCHED
         weights = [strategy.weight_at(each) for each in range(1, number + 1)]
         shifts = tuple(Shift(recorded.began, weight) for weight in weights if weight)
@@ -171,10 +159,10 @@ class _Course:
 
     def _decided(self, rollout: Rollout, now: datetime, verdict: Verdict) -> int:
         """The step that decide() wants: 0 takes the traffic back, `steps` + 1 gives all of it for good."""
-        recorded, pods = self._recorded, self._spec.replicas
+        recorded, pods = self._recorded, self.spec.replicas
         split = TrafficSplit.between(recorded.stable, recorded.candidate, rollout.shifts[-1].weight)
         deployment = SimulatedDeployment(
-            self._spec,
+            self.spec,
             recorded.candidate,
             Status(stable=recorded.stable, rollout=rollout),
             split,
@@ -185,15 +173,12 @@ class _Course:
         status = decide(deployment.observed(now, verdict, followed, timedelta())).status
         if status.rollout is None:
             return 0 if status.history[0].outcome == Outcome.ROLLED_BACK else self.steps + 1
-        return status.rollout.step if self._spec.strategy.moves_in_steps else 1
-
-    def _weight_at(self, at: datetime) -> int:
-        return [shift.weight for shift in self._recorded.shifts if shift.at < at][-1]
+        return status.rollout.step if self.spec.strategy.moves_in_steps else 1
 
     def _step_at(self, at: datetime) -> int:
         """The step whose weight the candidate had; of a weight that is no step's, more than all of them."""
         weights = [self._rollout(step).shifts[-1].weight for step in range(1, self.steps + 1)]
-        weight = self._weight_at(at)
+        weight = self.weight_at(at)
         return weights.index(weight) + 1 if weight in weights else self.steps + 1
 
     def _recorded_at(self, step: int) -> timedelta | None:
@@ -202,22 +187,63 @@ class _Course:
         if step == 0 or step > self.steps:
             outcome = Outcome.ROLLED_BACK if step == 0 else Outcome.PROMOTED
             return recorded.ended_after if recorded.outcome == outcome else None
-        weight = self._spec.strategy.weight_at(step)
+        weight = self.spec.strategy.weight_at(step)
         return next((shift.at - recorded.began for shift in recorded.shifts if shift.weight == weight), None)
 
-    def _row(self, increment: Increment, criteria: Criteria, verdict: Verdict) -> Row:
-        test, weakest = self._test, self._test.weakest()
-        return Row(
-            at=increment.until + INGESTION_LAG - self._recorded.began,
-            weight=self._weight_at(increment.until),
-            candidate=increment.candidate,
-            stable=increment.stable,
-            worse=e_value(test.last.log_worse),
-            heaviest=test.last.heaviest,
-            acceptable=e_value(weakest.log_acceptable()),
-            acceptable_needed=1 / criteria.false_promotion,
-            weakest=weakest.name,
-            low=test.confidence_sequence.low,
-            high=test.confidence_sequence.high,
-            verdict=verdict,
-        )
+
+class _Course:
+    """A rollout by increments alone, point by point."""
+
+    def __init__(
+        self,
+        spec: ModelDeploymentSpec,
+        recorded: Recorded,
+        measurements: Measurements,
+        answers: Mapping[datetime, Answers],
+    ) -> None:
+        self._recorded, self._measurements, self._answers = recorded, measurements, answers
+        self._increments = {increment.until: increment for increment in measurements.increments}
+        self.decisions = Decisions(spec, recorded, next(iter(self.points()), None))
+        criteria = criteria_for(self.decisions.spec, recorded.rollout())
+        self._test = SequentialTest(parameters_of(measurements, criteria))
+        self.rows: list[Row] = []
+
+    def points(self) -> list[datetime]:
+        """The operator's own, in order."""
+        return sorted({*self._increments, *self._answers})
+
+    def take(self, at: datetime) -> None:
+        """The next point: what the judge says, and what decide() makes of it."""
+        increment = self._increments.get(at)
+        if increment:
+            self._test.update(increment)
+        rollout = self.decisions.rollout_at(at)
+        measured = replace(self._measurements, answers=self._answers.get(at, ()))
+        criteria = criteria_for(self.decisions.spec, rollout)
+        verdict = answer(self._test, criteria, measured)
+        if increment or verdict.reason == Reason.QUERY_BEYOND_LIMIT:
+            counted = increment or Increment(at, Counts(), Counts())
+            since, weight = at + INGESTION_LAG - self._recorded.began, self.decisions.weight_at(at)
+            self.rows.append(row_of(self._test, criteria, verdict, (since, weight), counted))
+        self.decisions.take(rollout, at + INGESTION_LAG, verdict)
+
+
+def row_of(
+    test: SequentialTest, criteria: Criteria, verdict: Verdict, when: tuple[timedelta, int], counted: Increment
+) -> Row:
+    """A test's evidence as a row. `when` is the time since the candidate's first request, and its weight then."""
+    weakest, (at, weight) = test.weakest(), when
+    return Row(
+        at=at,
+        weight=weight,
+        candidate=counted.candidate,
+        stable=counted.stable,
+        worse=e_value(test.last.log_worse),
+        heaviest=test.last.heaviest,
+        acceptable=e_value(weakest.log_acceptable()),
+        acceptable_needed=1 / criteria.false_promotion,
+        weakest=weakest.name,
+        low=test.confidence_sequence.low,
+        high=test.confidence_sequence.high,
+        verdict=verdict,
+    )

@@ -8,9 +8,10 @@ import math
 from typing import Any
 
 from tidegate.cli.replay import report as sentences
+from tidegate.cli.replay.agreement import Agreement
 from tidegate.cli.replay.engine import Finding, Row
 from tidegate.cli.replay.recorded import Recorded
-from tidegate.cli.replay.report import ReplayReport
+from tidegate.cli.replay.report import RecordUsed, ReplayReport
 from tidegate.judge.latency import quantile_seconds
 from tidegate.model.evidence import Answer, Counts
 from tidegate.model.spec import Analysis
@@ -26,6 +27,7 @@ def json_of(report: ReplayReport) -> str:
         "candidate": report.arms.candidate,
         "recorded": _recorded(report.recorded),
         "settings": _settings(report),
+        "record": _record(report.record),
         "warnings": sentences.warnings(report),
         "polls": [_row(row, report.analysis) for row in report.replay.rows],
         "findings": [_finding(finding) for finding in report.replay.findings],
@@ -47,6 +49,34 @@ def _recorded(recorded: Recorded) -> dict[str, Any]:
         "endedAfter": recorded.ended_after.total_seconds() if recorded.outcome else None,
         "shifts": [{"at": format_instant(shift.at), "weight": shift.weight} for shift in recorded.shifts],
     }
+
+
+def _record(record: RecordUsed | None) -> dict[str, Any] | None:
+    if record is None:
+        return None
+    return {
+        "sources": list(record.sources),
+        "verdicts": record.said,
+        "differs": record.differs or None,
+        "begins": format_instant(record.begins) if record.begins else None,
+        "ends": format_instant(record.ends),
+        "cut": record.is_cut,
+        "prometheus": {"sentence": record.agreement, **(_agreement(record.counted) if record.counted else {})},
+    }
+
+
+def _agreement(counted: Agreement) -> dict[str, Any]:
+    return {
+        arm: {"recorded": _both(recorded), "prometheus": _both(seen)}
+        for arm, recorded, seen in (
+            ("candidate", counted.candidate, counted.candidate_seen),
+            ("stable", counted.stable, counted.stable_seen),
+        )
+    }
+
+
+def _both(counts: Counts) -> dict[str, int]:
+    return {"requests": counts.requests, "failed": counts.failed}
 
 
 def _settings(report: ReplayReport) -> dict[str, Any]:

@@ -1,9 +1,10 @@
 """A replay in sentences: which rollout it is, what was recorded of it, and what comes of it now. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+from tidegate.cli.replay.agreement import Agreement
 from tidegate.cli.replay.engine import Finding, Replay
 from tidegate.cli.replay.recorded import Recorded
 from tidegate.judge.rules import REASONS
@@ -25,6 +26,25 @@ OUTCOMES: Mapping[str, str] = {
 
 
 @dataclass(frozen=True)
+class RecordUsed:
+    """The operator's own record, as far as people want to know of it.
+
+    `sources` are whom it was made from. `said` is how many of its verdicts were held against what was said then, and
+    `differs` the first that isn't that. Before `begins` increments have been dropped; None where none have. `is_cut`
+    says whether it ends before the rollout did. `agreement` is a sentence about what Prometheus has of the same time.
+    """
+
+    sources: tuple[str, ...]
+    said: int
+    differs: str
+    begins: datetime | None
+    ends: datetime
+    is_cut: bool
+    agreement: str
+    counted: Agreement | None = None
+
+
+@dataclass(frozen=True)
 class ReplayReport:
     """Everything that a report is made of. `changes` are what `--set` changed, as it was written."""
 
@@ -39,11 +59,15 @@ class ReplayReport:
     replay: Replay
     now: AnalysisView | None = None
     """What the status says of a rollout under way."""
+    record: RecordUsed | None = None
+    """What the operator itself kept, where that was replayed."""
 
     @property
     def same(self) -> bool:
         """Whether the replay ends as it was recorded."""
-        return agrees(self.recorded, self.replay)
+        if self.record and self.record.differs:
+            return False
+        return bool(self.record and self.record.is_cut) or agrees(self.recorded, self.replay)
 
 
 def agrees(recorded: Recorded, replay: Replay) -> bool:
@@ -59,7 +83,10 @@ def agrees(recorded: Recorded, replay: Replay) -> bool:
 
 def title(report: ReplayReport) -> str:
     """Which rollout this is."""
-    which = "under way" if report.recorded.number is None else f"number {report.recorded.number} of its history"
+    recorded = report.recorded
+    which = "ended" if recorded.outcome else "under way"
+    if recorded.number is not None:
+        which = f"number {recorded.number} of its history"
     return f"{report.arms.namespace}/{report.arms.name}, {which}: {report.arms.candidate} beside {report.arms.stable}"
 
 
@@ -74,11 +101,19 @@ def judged_by(report: ReplayReport) -> str:
     """Whose settings these are."""
     if report.changes:
         return f"spec.analysis as it is now, but with {', '.join(report.changes)}"
+    if report.record:
+        return "the settings of that time, which the operator recorded with the increments"
     return "spec.analysis as it is now; the settings of that time aren't stored"
 
 
 def sampling(report: ReplayReport) -> str:
     """How often counters were read, and what was left out."""
+    if report.record:
+        return (
+            f"{len(report.measurements.increments):,}, recorded by the operator as it read them from "
+            f"{' and '.join(report.record.sources)}; overdispersion of failures "
+            f"{report.measurements.overdispersion.errors:.2g}"
+        )
     return (
         f"every {format_duration(report.analysis.interval)}; after a later shift of traffic none for "
         f"{format_duration(report.propagation_delay)}; overdispersion of failures "
@@ -88,7 +123,7 @@ def sampling(report: ReplayReport) -> str:
 
 def warnings(report: ReplayReport) -> list[str]:
     """Why the verdict may be another one than that of then."""
-    found = []
+    found = list(_about_the_record(report.record)) if report.record else []
     if report.missing > 0:
         there = len(report.replay.rows)
         found.append(
@@ -103,6 +138,18 @@ def warnings(report: ReplayReport) -> list[str]:
     if report.measurements.overdispersion.noisy:
         found.append(report.measurements.overdispersion.noisy)
     return found
+
+
+def _about_the_record(record: RecordUsed) -> Iterator[str]:
+    if record.differs:
+        yield f"{record.differs}: another version of the judge wrote the record, or it was edited"
+    if record.begins:
+        yield (
+            f"the record begins at {format_instant(record.begins)}, what was before it has been dropped, and the test "
+            "goes on from what it knew then"
+        )
+    if record.is_cut:
+        yield f"the record goes up to {format_instant(record.ends)}, as its operator ended before the rollout did"
 
 
 def findings(replay: Replay) -> list[str]:
@@ -126,13 +173,17 @@ def conclusion(report: ReplayReport) -> str:
     recorded, replay = report.recorded, report.replay
     replayed = f"{'With these settings' if report.changes else 'The replay'}: {outcome_of(replay)}"
     if recorded.outcome is None:
-        return f"{replayed} so far.{_status_now(report.now)}"
+        return f"{replayed} so far.{_repeated(report)}{_status_now(report.now)}"
     then = f"{_outcome(recorded)} at {format_duration(recorded.ended_after)}"
+    if not report.same and report.record and agrees(recorded, replay):
+        return f"{replayed}. The same end was recorded, {then}, but not the same evidence."
     if not report.same:
         return f"{replayed}. Another verdict was recorded: {then}."
+    if report.record and report.record.is_cut:
+        return f"{replayed}, where its record ends. The rollout ended later: {then}.{_repeated(report)}"
     if _without_the_judge(recorded):
-        return f"{replayed}. Recorded: {then}, in which the judge had no part."
-    return f"{replayed}. The same verdict was recorded: {then}."
+        return f"{replayed}. Recorded: {then}, in which the judge had no part.{_repeated(report)}"
+    return f"{replayed}. The same verdict was recorded: {then}.{_repeated(report)}"
 
 
 def outcome_of(replay: Replay) -> str:
@@ -150,6 +201,15 @@ def _sentence(finding: Finding, replay: Replay) -> str:
     if finding.step == 0:
         return f"rolled back at {at}{then}: {finding.reason}: {finding.message}"
     return f"acceptable for {goal(finding, replay)} at {at}{then}: {finding.message}"
+
+
+def _repeated(report: ReplayReport) -> str:
+    """How many verdicts were repeated exactly."""
+    record = report.record
+    if record is None or record.differs or not record.said:
+        return ""
+    verdicts = "The verdict that was recorded is" if record.said == 1 else f"All {record.said} recorded verdicts are"
+    return f" {verdicts} repeated, to the last digit of the evidence."
 
 
 def _outcome(recorded: Recorded) -> str:

@@ -25,6 +25,7 @@ def text_of(report: ReplayReport, *, colour: bool) -> str:
             "",
             *sentences.findings(report.replay),
             summary,
+            *([report.record.agreement + "."] if report.record else []),
         ]
     )
 
