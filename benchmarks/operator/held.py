@@ -18,7 +18,6 @@ from tidegate.metrics.collector import Look, Measured, MetricsCollector
 from tidegate.metrics.increments import DURATION, FAILED, REQUESTS, Counted, Process, SeriesKey
 from tidegate.metrics.observers.envoy import RouterCounters
 from tidegate.metrics.provider import CounterQuery, Readings
-from tidegate.metrics.record import Header
 from tidegate.model.evidence import MetricsGap
 from tidegate.model.reasons import Reason
 from tidegate.model.status import Rollout, Shift
@@ -38,7 +37,6 @@ LONGEST_RESTART = 5.0
 SPEC = default_spec()
 INTERVAL = int(SPEC.analysis.interval.total_seconds())
 ROLLOUT = Rollout(ARMS.candidate, BEGAN, 1, BEGAN, (Shift(BEGAN, 10),))
-HEADER = Header.of(ARMS, ROLLOUT)
 
 
 class Growing:
@@ -77,8 +75,7 @@ def main(hours: int = 24) -> None:
     tracemalloc.start()
     for hour in range(1, hours + 1):
         for second in range(3600 * (hour - 1), 3600 * hour, INTERVAL):
-            if checkpoint := _look(collector, second).checkpoint:
-                kept = Kept(checkpoint, collector.record(HEADER) or "")
+            kept = _look(collector, second).checkpoint or kept
         gc.collect()
         held.append(tracemalloc.get_traced_memory()[0] / 2**20)
         sys.stdout.write(f"{hour} h: {held[-1]:.2f} MiB\n")

@@ -45,7 +45,8 @@ class Restarted:
         criteria = Criteria(self.spec.analysis, 1e-9)
         found = self._collector.measure(Look(ARMS, rollout, self.spec, criteria, STEP, BEGAN + point * STEP))
         assert isinstance(found, Measured)
-        self.kept = found.checkpoint or self.kept
+        if found.checkpoint:
+            self.kept, self.record = found.checkpoint
         return found
 
 

@@ -11,6 +11,7 @@ from tidegate.judge.case import Criteria
 from tidegate.judge.sampling import INGESTION_LAG
 from tidegate.judge.verdict import NOTHING_TO_JUDGE, answer, cannot_see
 from tidegate.metrics.accumulate import ReadyPods
+from tidegate.metrics.checkpoint import Kept
 from tidegate.metrics.collector import Look, Measured, MetricsCollector
 from tidegate.metrics.query_pool import AtOnce, Pool
 from tidegate.metrics.record import Header
@@ -46,7 +47,7 @@ class RolloutJudge:
     collector: MetricsCollector
     pool: Pool = field(default_factory=AtOnce)
     _last: dict[tuple[str, str], Judged] = field(default_factory=dict)
-    _checkpoints: dict[tuple[str, str], str] = field(default_factory=dict)
+    _checkpoints: dict[tuple[str, str], Kept] = field(default_factory=dict)
 
     def judge(self, observation: Observation) -> Observation | None:
         """The same observation with its `verdict` and `share`; None while nothing can be said yet.
@@ -63,27 +64,33 @@ class RolloutJudge:
             if rollout is not None or not _asks_for_share(observation):
                 return observation
         directly = self._by_routers(observation)
-        if directly and (directly.judged.verdict.answer is Answer.WORSE or not self._needs_prometheus(observation)):
-            return self._noted(directly)
+        if directly and (directly.verdict.answer is Answer.WORSE or not self._needs_prometheus(observation)):
+            return self._remembered(directly)
         try:
             measured = self.pool.ask(key, lambda: self._measured(observation))
         except MetricsUnavailable as error:
             unseen = cannot_see(MetricsGap(Reason.METRICS_UNAVAILABLE, str(error)))
-            return self._noted(directly) if directly else replace(observation, verdict=unseen)
+            return self._remembered(directly) if directly else replace(observation, verdict=unseen)
         if measured is None or measured.rollout != _identity(observation):
             return self._said_last(observation)
+        if isinstance(measured.measured, Measured) and measured.measured.checkpoint:
+            self._checkpoints[key] = measured.measured.checkpoint
         if directly := self._by_routers(observation):
-            if isinstance(measured.measured, Measured) and measured.measured.checkpoint:
-                self._checkpoints[key] = measured.measured.checkpoint
-            return self._noted(directly)
-        verdict = self._verdict(observation, measured.measured)
-        return self._noted(_Said(replace(observation, verdict=verdict, share=measured.share), measured.measured))
+            return self._remembered(directly)
+        return self._remembered(self._judged(observation, measured.measured, measured.share))
 
-    def _noted(self, said: "_Said") -> Observation:
-        """What was said, which is recorded, and holds for a moment where an answer is still to come."""
-        judged = said.judged
-        if isinstance(said.measured, Measured):
-            self._note(judged, said.measured)
+    def _judged(
+        self, observation: Observation, measured: Measured | MetricsGap | None, share: Share | None
+    ) -> Observation:
+        """With the verdict, which is recorded as one on all that had been counted then: nobody counts meanwhile."""
+        with self.collector.holding(observation.namespace, observation.name):
+            judged = replace(observation, verdict=self._verdict(observation, measured), share=share)
+            if isinstance(measured, Measured) and (look := _look(judged)):
+                self.collector.say(look, measured, judged.verdict, judged.now)
+        return judged
+
+    def _remembered(self, judged: Observation) -> Observation:
+        """What was said holds for a moment where an answer is still to come."""
         if rollout := judged.recorded.rollout:
             criteria = criteria_for(judged.spec, rollout)
             self._last[judged.namespace, judged.name] = Judged(
@@ -91,7 +98,7 @@ class RolloutJudge:
             )
         return judged
 
-    def _by_routers(self, observation: Observation) -> "_Said | None":
+    def _by_routers(self, observation: Observation) -> Observation | None:
         """What follows from all that routers have told themselves by now; None where none of them does.
 
         Nobody is asked: what comes from Prometheus is as it was told last.
@@ -101,7 +108,7 @@ class RolloutJudge:
         if measured is None:
             return None
         share = self.collector.share_so_far(observation.namespace, observation.name)
-        return _Said(replace(observation, verdict=self._verdict(observation, measured), share=share), measured)
+        return self._judged(observation, measured, share)
 
     def _needs_prometheus(self, observation: Observation) -> bool:
         """Whether Prometheus is to be asked as well: no more often than without routers that are read directly."""
@@ -120,20 +127,13 @@ class RolloutJudge:
         self._last.pop((namespace, name), None)
         self._checkpoints.pop((namespace, name), None)
 
-    def checkpoint(self, namespace: str, name: str) -> str | None:
-        """The evidence as it is to be kept, where that is due; handed out once."""
+    def checkpoint(self, namespace: str, name: str) -> Kept | None:
+        """The evidence and its record as they are to be kept, where that is due; handed out once."""
         return self._checkpoints.pop((namespace, name), None)
 
     def record(self, header: Header) -> str | None:
         """What a rollout's verdicts were made from; None where there is nothing, or it can't be kept."""
         return self.collector.record(header)
-
-    def _note(self, judged: Observation, measured: Measured) -> None:
-        if measured.checkpoint:
-            self._checkpoints[judged.namespace, judged.name] = measured.checkpoint
-        if look := _look(judged):
-            with self.collector.holding(judged.namespace, judged.name):
-                self.collector.say(look, measured, judged.verdict, judged.now)
 
     def _said_last(self, observation: Observation) -> Observation | None:
         last, rollout = self._last.get((observation.namespace, observation.name)), observation.recorded.rollout
@@ -160,8 +160,7 @@ class RolloutJudge:
             return cannot_see(measured)
         nodes = observation.state(rollout.candidate).nodes
         criteria = criteria_for(observation.spec, rollout)
-        with self.collector.holding(observation.namespace, observation.name):
-            return answer(measured.test, criteria, measured.measurements, nodes)
+        return answer(measured.test, criteria, measured.measurements, nodes)
 
     def _share(self, observation: Observation) -> Share | None:
         if not _asks_for_share(observation):
@@ -173,14 +172,6 @@ class RolloutJudge:
             observation.propagation_delay,
             observation.now - INGESTION_LAG,
         )
-
-
-@dataclass(frozen=True)
-class _Said:
-    """An observation with its verdict, and what that rests on."""
-
-    judged: Observation
-    measured: Measured | MetricsGap | None
 
 
 @dataclass(frozen=True)

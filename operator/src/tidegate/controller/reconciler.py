@@ -21,7 +21,6 @@ from tidegate.decide.unreadable_spec import held, told, without_deadlines
 from tidegate.errors import ClusterUnavailable, InvalidSpec, LeadershipLost, ObjectGone, WriteRefused
 from tidegate.kube.api import Manifest
 from tidegate.kube.cluster import Cluster
-from tidegate.metrics.checkpoint import Kept
 from tidegate.model.decision import Decision, Event
 from tidegate.model.observation import Observation
 from tidegate.model.reasons import ConditionType, Phase, Reason
@@ -153,13 +152,12 @@ class Reconciler:
         """Writes down how far the evidence goes and what it was made from, and drops what isn't needed any more."""
         metadata, rollout = manifest["metadata"], decision.status.rollout
         owner = Owner(metadata["namespace"], metadata["name"], metadata["uid"])
-        evidence, header = self.judge.checkpoint(owner.namespace, owner.name), record_header(seen, decision)
-        record = self.judge.record(header) if header and (evidence or header.ended) else None
-        refused = None
-        if header and header.ended and record:
-            self.checkpoints.end(owner, header, record)
-        elif header and rollout and evidence:
-            refused = self.checkpoints.keep(owner, rollout.candidate, Kept(evidence, record or ""))
+        kept, header, refused = self.judge.checkpoint(owner.namespace, owner.name), record_header(seen, decision), None
+        if header and header.ended:
+            if record := self.judge.record(header):
+                self.checkpoints.end(owner, header, record)
+        elif header and rollout and kept:
+            refused = self.checkpoints.keep(owner, rollout.candidate, kept)
         refused = self.checkpoints.tidy(owner, rollout.candidate if rollout else None) or refused
         if refused:
             self._tell_hints(manifest, [Event(refused.reason, refused.message, warning=True)], seen)

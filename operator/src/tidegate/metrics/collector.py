@@ -114,7 +114,7 @@ class Measured(NamedTuple):
 
     test: SequentialTest
     measurements: Measurements
-    checkpoint: str | None = None
+    checkpoint: Kept | None = None
     """To be kept for an operator that is restarted, once in a while; it is given back to `MetricsCollector`."""
 
 
@@ -391,14 +391,15 @@ def _resumed(kept: Kept | None, look: Look) -> Fold | None:
         return None
 
 
-def _checkpoint(fold: Fold, look: Look) -> str | None:
-    """The fold as text, where it wasn't written for a while."""
+def _checkpoint(fold: Fold, look: Look) -> Kept | None:
+    """The fold as text, and its record as of the same moment, where they weren't written for a while."""
     if fold.written_at is None or fold.written_at > look.until:
         fold.written_at = look.until
     if look.until - fold.written_at < WRITTEN_EVERY:
         return None
     fold.written_at = look.until
-    return to_text(fold, look.arms, look.rollout)
+    evidence = to_text(fold, look.arms, look.rollout)
+    return Kept(evidence, fold.recorder.text(Header.of(look.arms, look.rollout)) or "") if evidence else None
 
 
 def _measurements(fold: Fold, read: DirectReadings | None) -> Measurements:
