@@ -4,14 +4,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import groupby, pairwise
+from itertools import accumulate, groupby, pairwise
 
 from tidegate.errors import MetricsUnavailable
 from tidegate.metrics.increments import Counted, Sample, counter_increases, counts_of, never_back
 from tidegate.metrics.provider import MetricSource, Selection
-from tidegate.metrics.record import PROMETHEUS
+from tidegate.metrics.record import PROMETHEUS, Header
 from tidegate.model.evidence import Counts, Increment, total
-from tidegate.model.status import Shift
+from tidegate.model.reasons import Outcome
 from tidegate.model.traffic import Arms
 
 POINTS = 200
@@ -47,14 +47,17 @@ class _Span:
 
 
 def agreement(
-    source: MetricSource, arms: Arms, recorded: Recorded, shifts: Sequence[Shift], between: tuple[timedelta, timedelta]
+    source: MetricSource, header: Header, recorded: Recorded, between: tuple[timedelta, timedelta]
 ) -> Agreement:
     """`between`: the time between two points of the judge's grid, and the most between two scrapes."""
     interval, scrape = between
+    arms = Arms(header.namespace, header.name, header.stable, header.candidate)
     late = timedelta() if all(who == PROMETHEUS for who, _ in recorded) else scrape + STORED
     seen = {arms.candidate: Counts(), arms.stable: Counts()}
     try:
-        for span in _spans([increment for _, increment in recorded], shifts, interval):
+        spans = _spans([increment for _, increment in recorded], header, interval)
+        # Between two scrapes counters grow evenly only where no shift is: so at the two ends, and not at each shift.
+        for span in spans if not late else [_Span(spans[0].start, spans[-1].end, spans[-1].ends)]:
             for arm in seen:
                 seen[arm] += _seen(source, arms, arm, span, late)
     except MetricsUnavailable as error:
@@ -86,8 +89,9 @@ def _beside(seen: int, recorded: int) -> str:
     return f"{seen:,} (recorded {recorded:,}{part})"
 
 
-def _spans(increments: Sequence[Increment], shifts: Sequence[Shift], interval: timedelta) -> list[_Span]:
+def _spans(increments: Sequence[Increment], header: Header, interval: timedelta) -> list[_Span]:
     """One for each split."""
+    shifts, went_back = header.shifts, header.ended is not None and header.ended.outcome != Outcome.PROMOTED
 
     def split(increment: Increment) -> int:
         return sum(shift.at < increment.until for shift in shifts) - 1
@@ -96,8 +100,7 @@ def _spans(increments: Sequence[Increment], shifts: Sequence[Shift], interval: t
     for index, of_split in groupby(increments, key=split):
         first, *later = list(of_split)
         start = first.since or max(shifts[max(index, 0)].at, first.until - interval)
-        ends = index + 1 < len(shifts) and shifts[index + 1].weight == 0
-        spans.append(_Span(start, (later or [first])[-1].until, ends or index + 1 == len(shifts)))
+        spans.append(_Span(start, (later or [first])[-1].until, went_back and index + 1 == len(shifts)))
     return spans
 
 
@@ -109,8 +112,8 @@ def _seen(source: MetricSource, arms: Arms, arm: str, span: _Span, late: timedel
     """
     over = span.ends and arm == arms.candidate
     last = _at(source, arms, span.end + late) if over else _known(source, arms, span.end, late)
-    samples = [_known(source, arms, span.start, late), *_inside(source, arms, span), last]
-    gained = [counter_increases(one, never_back(one, other)) for one, other in pairwise(samples)]
+    known = (_known(source, arms, span.start, late), *_inside(source, arms, span), last)
+    gained = [counter_increases(one, other) for one, other in pairwise(accumulate(known, never_back))]
     return total([counts_of(arm, each) for each in gained]).traffic
 
 

@@ -59,7 +59,7 @@ def by_record(
     header = record.header
     arms = Arms(header.namespace, header.name, header.stable, header.candidate)
     increments = measurements.increments
-    counted, said = _agreement(provider, arms, spec, record, scrape_interval)
+    counted, said = _agreement(provider, spec, record, scrape_interval)
     return ReplayReport(
         arms=arms,
         recorded=recorded,
@@ -84,14 +84,14 @@ def by_record(
 
 
 def _agreement(
-    provider: MetricsProvider | None, arms: Arms, spec: ModelDeploymentSpec, record: Record, scrape_interval: timedelta
+    provider: MetricsProvider | None, spec: ModelDeploymentSpec, record: Record, scrape_interval: timedelta
 ) -> tuple[Agreement | None, str]:
     """What Prometheus has of the same times, and a sentence about it."""
     if provider is None:
         return None, "Prometheus wasn't asked how far it agrees: --prometheus is missing"
     source = SourceRegistry(provider).sources(spec.router, spec.analysis.requests_from).traffic
     between = spec.analysis.interval, scrape_interval
-    found = agreement(source, arms, traffic_of(record), record.header.shifts, between)
+    found = agreement(source, record.header, traffic_of(record), between)
     return (None if found.failure else found), sentence(found)
 
 
