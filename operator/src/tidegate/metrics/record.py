@@ -38,7 +38,7 @@ PROMETHEUS, ROUTERS = "Prometheus", "Routers"
 """Who was asked for an increment, in the words of `analysis.source`: Prometheus, or the routers themselves."""
 VERSION = 1
 """To be raised whenever the same text would mean something else."""
-LARGEST = 128 * 1024
+LARGEST = 256 * 1024
 """Characters of all parts together; what is beyond costs the oldest part."""
 PART = 32 * 1024
 """Characters after which a new part begins."""
