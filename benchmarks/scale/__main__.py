@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _measure(options: argparse.Namespace) -> Report:
     codes = (this_code(), *([baseline_code(options.baseline)] if options.baseline else []))
     sizes = options.models or (QUICK_SIZES if options.quick else SIZES)
-    everything = run(Plan(codes, sizes, options.only, options.quick))
+    everything = run(Plan(codes, sizes, options.only, options.quick, options.go_on))
     judged = judge(everything)
     failed = any(each.trouble for each in everything if not each.code) or not all(goal.met for goal in judged)
     return Report(
@@ -58,6 +58,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--baseline", default="", metavar="COMMIT", help="also measure the code of this commit")
     parser.add_argument("--quick", action="store_true", help="a look in a few minutes, at 20 and 60")
     add_choice(parser, "--only", PARTS)
+    parser.add_argument("--go-on", action="store_true", help="add to what the last run found")
     add_output_options(parser, SECTION)
     return parser.parse_args(arguments)
 

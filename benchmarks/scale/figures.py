@@ -1,6 +1,10 @@
-"""What is measured, of one code at one size. Pure. Seconds, bytes and counts; None where nothing was seen."""
+"""What is measured, of one code at one size. Seconds, bytes and counts; None where nothing was seen."""
 
-from dataclasses import dataclass
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -95,3 +99,37 @@ class Measured:
     operator: OperatorFigures | None = None
     router: RouterFigures | None = None
     trouble: str = ""
+
+
+def save_results(path: Path, found: Iterable[Measured]) -> None:
+    """For `load_results`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps([asdict(measured) for measured in found]))
+
+
+def load_results(path: Path) -> dict[tuple[str, int], Measured]:
+    """What was saved, by code and size; nothing where nothing was, or by another version of this."""
+    try:
+        found = [_read(document) for document in json.loads(path.read_text())]
+    except (OSError, ValueError, TypeError, KeyError):
+        return {}
+    return {(measured.code, measured.models): measured for measured in found}
+
+
+def _read(document: Mapping[str, Any]) -> Measured:
+    operator, router = document["operator"], document["router"]
+    return Measured(
+        document["code"],
+        document["models"],
+        OperatorFigures(**_spreads(operator)) if operator else None,
+        RouterFigures(**_spreads(router)) if router else None,
+        document["trouble"],
+    )
+
+
+def _spreads(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """What has a p50 is a spread; the API calls are the other mappings."""
+    return {
+        name: Spread(**value) if isinstance(value, dict) and "p50" in value else value
+        for name, value in figures.items()
+    }

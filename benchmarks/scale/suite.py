@@ -12,7 +12,7 @@ from benchmarks.progress import Progress
 from benchmarks.scale import operator_trial, router_trial
 from benchmarks.scale.code import Code
 from benchmarks.scale.control_plane import BENCHMARK, ControlPlane, Etcd, control_plane
-from benchmarks.scale.figures import Measured
+from benchmarks.scale.figures import Measured, load_results, save_results
 from benchmarks.scale.objects import namespaces
 from benchmarks.scale.operator_trial import NAMESPACES, OperatorTrial
 from benchmarks.scale.router_trial import RouterTrial, RouterWorld
@@ -37,24 +37,33 @@ class Plan:
     sizes: Sequence[int]
     parts: Sequence[str]
     quick: bool
+    go_on: bool = False
+    """Whether what was measured before is kept, as far as it isn't measured anew."""
 
 
 def run(plan: Plan) -> tuple[Measured, ...]:
     """Takes some twenty minutes with a baseline. Raises BenchmarkError when nothing can be measured at all."""
     progress = Progress(planned=len(plan.codes) * len(plan.sizes) * len(plan.parts))
-    found: list[Measured] = []
+    found = load_results(_results()) if plan.go_on else {}
     for turn, size in enumerate(sorted(plan.sizes)):
         codes = plan.codes if turn % 2 == 0 else tuple(reversed(plan.codes))
         for_operator, for_router = SMALLER if plan.quick or size < max(plan.sizes) else LARGEST
-        at_size = {code.name: Measured(code.name, size) for code in codes}
+        at_size = {
+            code.name: replace(found.get((code.name, size), Measured(code.name, size)), trouble="") for code in codes
+        }
         if ROUTER_PART in plan.parts:
             _routers(codes, size, for_router, at_size, progress)
         if OPERATOR_PART in plan.parts:
             _operators(codes, size, for_operator, at_size, progress)
-        found += at_size.values()
-    if all(each.operator is None and each.router is None for each in found):
-        raise BenchmarkError("; ".join(each.trouble for each in found))
-    return tuple(found)
+        found |= {(name, size): measured for name, measured in at_size.items()}
+        save_results(_results(), found.values())
+    if all(each.operator is None and each.router is None for each in found.values()):
+        raise BenchmarkError("; ".join(each.trouble for each in found.values()))
+    return tuple(found[key] for key in sorted(found, key=lambda key: (key[1], key[0])))
+
+
+def _results() -> Path:
+    return folder() / "results.json"
 
 
 def folder() -> Path:
