@@ -120,6 +120,8 @@ proto: setup ## Generate the gRPC messages from their .proto anew
 	  tidegate_server/rpc/open_inference.proto
 	@# In a pool of their own: a client of the same protocol, in the same process, registers the same names.
 	sed -i 's/_descriptor_pool\.Default()/_descriptor_pool.DescriptorPool()/' server/src/tidegate_server/rpc/open_inference_pb2.py
+	$(BIN)/python -m grpc_tools.protoc --proto_path=operator/src --python_out=operator/src --pyi_out=operator/src \
+	  tidegate/router/xds.proto
 
 .PHONY: images
 images: setup ## Build both images: with Docker where it works, else as archives with buildah

@@ -181,20 +181,19 @@ def test_the_operator_can_read_its_environment(render: Render) -> None:
 @pytest.mark.parametrize(
     ("flags", "expected"),
     [
-        pytest.param((), (36, 3630.0, None, 3645), id="by default"),
+        pytest.param((), (3630.0, None, 3645), id="by default"),
         pytest.param(
             (
-                "--set=router.watchedRevisions=20",
                 "--set=router.drainLimitSeconds=100",
                 "--set=router.envoy.maxHeapBytes=400000000",
             ),
-            (20, 100.0, 400_000_000, 115),
+            (100.0, 400_000_000, 115),
             id="as given",
         ),
     ],
 )
 def test_the_router_can_read_its_environment(
-    flags: tuple[str, ...], expected: tuple[int, float, int | None, int], render: Render
+    flags: tuple[str, ...], expected: tuple[float, int | None, int], render: Render
 ) -> None:
     spec = pods(render(*flags))["tidegate-router"]
     environment = {
@@ -203,20 +202,12 @@ def test_the_router_can_read_its_environment(
     }
     envoy, agent = EnvoySettings.from_env(environment["envoy"]), AgentSettings.from_env(environment["agent"])
 
+    assert str(agent.xds_directory) == envoy.router.xds_directory
     assert (
-        agent.watched_limit,
         envoy.drain.limit_seconds,
         envoy.router.max_heap_bytes,
         spec["terminationGracePeriodSeconds"],
     ) == expected
-
-
-def test_three_routers_on_a_node_have_inotify_instances_enough(render: Render) -> None:
-    (agent,) = [each for each in pods(render())["tidegate-router"]["containers"] if each["name"] == "agent"]
-    environment = {each["name"]: each.get("value", "") for each in agent["env"]}
-    own = 3  # Envoy's, beside one for each revision
-
-    assert 3 * (AgentSettings.from_env(environment).watched_limit + own) <= 128
 
 
 @pytest.mark.parametrize("plural", ["modeldeployments", "modelroutes"])
@@ -277,7 +268,6 @@ def test_every_binding_names_a_role_and_an_account_that_are_there(kind: str, ren
         pytest.param("router.accessLog=all", "/router/accessLog", id="an unknown access log"),
         pytest.param("router.agent.port=80", "/router/agent/port", id="a port that only root may have"),
         pytest.param("router.networkPolicy.ingress=all", "/router/networkPolicy/ingress", id="a rule in words"),
-        pytest.param("router.watchedRevisions=0", "/router/watchedRevisions", id="no revision to watch"),
         pytest.param("router.drainLimitSeconds=30", "/router/drainLimitSeconds", id="a drain that is cut short"),
         pytest.param("router.envoy.maxHeapBytes=1000", "/router/envoy/maxHeapBytes", id="a heap that holds nothing"),
         pytest.param("namespaces={Shop}", "/namespaces/0", id="a namespace in capitals"),

@@ -19,14 +19,14 @@ from pathlib import Path
 import pytest
 
 from tidegate.resources.model_route import Backend, Route
+from tidegate.resources.router_report import Applied
 from tidegate.router.bootstrap import RouterSettings
-from tidegate.router.cluster_lifecycle import RoutingSnapshot
+from tidegate.router.control_plane import ControlPlane
 from tidegate.router.draining import DrainPlan
 from tidegate.router.envoy import EnvoySettings, envoy_command, find_envoy
 from tidegate.router.envoy_admin import EnvoyAdmin
-from tidegate.router.files import XdsDirectory
-from tidegate.router.objects import Endpoint, Service
-from tidegate.router.publisher import Published, Publisher
+from tidegate.router.objects import Answering, Endpoint, Service
+from tidegate.router.routing_cache import Changes
 
 STARTS_WITHIN_SECONDS = 10.0
 
@@ -90,11 +90,80 @@ class ModelServer:
             self._thread.join()
 
 
-class Router:
-    """An Envoy, and the publisher that writes its files."""
+class Cluster:
+    """What the agent follows, as a test wants it: `take` gives what changed since the last time."""
 
-    def __init__(self, directory: Path, watched_limit: int) -> None:
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._routes: list[Route] = []
+        self.services: dict[Service, Answering] = {}
+        self._changed: dict[Service, Answering] = {}
+        self.version = 0
+        self._taken = 0
+
+    def put(self, routes: list[Route], endpoints: Mapping[Service, tuple[Endpoint, ...]]) -> int:
+        """This is so now. Gives the version of it."""
+        services = {service: Answering(found) for service, found in endpoints.items()}
+        with self._lock:
+            gone = {service: Answering() for service in self.services.keys() - services.keys()}
+            self._changed |= gone | {
+                each: found for each, found in services.items() if self.services.get(each) != found
+            }
+            self._routes, self.services = routes, services
+            self.version += 1
+            return self.version
+
+    def take(self) -> Changes | None:
+        """None before the first `put`."""
+        with self._lock:
+            if not self.version:
+                return None
+            changed, self._changed = self._changed, {}
+            taken, self._taken = self._taken, self.version
+            routes = {"": [(route, self.version) for route in self._routes]}
+            return Changes(routes if taken < self.version else None, changed)
+
+    def as_new(self) -> Cluster:
+        """The same as an agent sees it that starts now."""
+        fresh = Cluster()
+        if self.version:
+            fresh.put(self._routes, {service: found.endpoints for service, found in self.services.items()})
+            fresh.version = self.version
+        return fresh
+
+
+class Agent:
+    """The agent's own loop in a thread, and what it said that Envoy works with."""
+
+    def __init__(self, directory: Path, cluster: Cluster) -> None:
+        self.applied = Applied()
+        self._news = threading.Condition()
+        self.control_plane = ControlPlane(directory, cluster.take, self._hear)
+        self._thread = threading.Thread(target=self.control_plane.run, daemon=True)
+        self._thread.start()
+
+    def _hear(self, applied: Applied) -> None:
+        with self._news:
+            self.applied = applied
+            self._news.notify_all()
+
+    def has(self, version: int, seconds: float = 5.0) -> bool:
+        """Waits until Envoy works with all routes up to this version."""
+        with self._news:
+            return self._news.wait_for(lambda: self.applied.versions.get("", -1) >= version, seconds)
+
+    def stop(self) -> None:
+        """Ends as on SIGKILL: nothing is said to Envoy."""
+        self.control_plane.stop()
+        self._thread.join(10)
+
+
+class Router:
+    """An Envoy, and the agent that serves it."""
+
+    def __init__(self, directory: Path) -> None:
         self.port, self.admin_port, self.metrics_port = free_ports(3)
+        self.directory = directory
         self.settings = EnvoySettings(
             router=RouterSettings(str(directory), "127.0.0.1", self.port, self.admin_port, self.metrics_port),
             concurrency=2,
@@ -102,27 +171,43 @@ class Router:
             log_level="critical",
         )
         self.admin = EnvoyAdmin(self.admin_port)
-        self.files = XdsDirectory(directory)
-        self.publisher = Publisher(
-            self.files, self.admin, clock=time.monotonic, sleep=time.sleep, watched_limit=watched_limit
-        )
+        self.cluster = Cluster()
+        self.agent = Agent(directory, self.cluster)
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, routes: list[Route], endpoints: Mapping[Service, tuple[Endpoint, ...]]) -> None:
-        """Writes the first files and starts Envoy; returns when it is ready."""
-        self.publish(routes, endpoints)
-        self._process = subprocess.Popen(envoy_command(self.settings, find_envoy()))
+        """Starts Envoy with these routes; returns when it is ready."""
+        self.put(routes, endpoints)
+        self.start_envoy()
         until(self.admin.is_ready, "Envoy is ready")
 
     def restart(self) -> None:
-        """Another Envoy in the place of the one that ran, with the same files."""
-        self.stop()
-        self._process = subprocess.Popen(envoy_command(self.settings, find_envoy()))
+        """Another Envoy in the place of the one that ran."""
+        self.stop_envoy()
+        self.start_envoy()
         until(self.admin.is_ready, "Envoy is ready again")
 
-    def publish(self, routes: list[Route], endpoints: Mapping[Service, tuple[Endpoint, ...]]) -> Published:
-        """Brings Envoy to these routes and endpoints."""
-        return self.publisher.publish(RoutingSnapshot(tuple(routes), {}, endpoints))
+    def start_envoy(self) -> None:
+        """Starts Envoy, and waits for nothing. What it doesn't know of the API, it refuses."""
+        self._process = subprocess.Popen(
+            [*envoy_command(self.settings, find_envoy()), "--reject-unknown-dynamic-fields"]
+        )
+
+    def restart_agent(self, *, knows_cluster: bool = True) -> None:
+        """Kills the agent and starts another, which sees the cluster, or for now only its disk."""
+        self.agent.stop()
+        self.cluster = self.cluster.as_new() if knows_cluster else Cluster()
+        self.agent = Agent(self.directory, self.cluster)
+
+    def put(self, routes: list[Route], endpoints: Mapping[Service, tuple[Endpoint, ...]]) -> int:
+        """Tells the agent of these routes and endpoints, and waits for nothing. Gives their version."""
+        version = self.cluster.put(routes, endpoints)
+        self.agent.control_plane.wake()
+        return version
+
+    def publish(self, routes: list[Route], endpoints: Mapping[Service, tuple[Endpoint, ...]]) -> bool:
+        """Brings Envoy to these routes and endpoints; whether it has taken them."""
+        return self.agent.has(self.put(routes, endpoints))
 
     @property
     def pid(self) -> int:
@@ -131,6 +216,11 @@ class Router:
         return self._process.pid
 
     def stop(self) -> None:
+        """Ends Envoy and the agent at once."""
+        self.stop_envoy()
+        self.agent.stop()
+
+    def stop_envoy(self) -> None:
         """Ends Envoy at once."""
         if self._process is not None:
             self._process.terminate()
@@ -250,8 +340,8 @@ class Bench:
 def bench(tmp_path: Path) -> Iterator[Bench]:
     with contextlib.ExitStack() as cleanup:
 
-        def router(watched_limit: int = 50) -> Router:
-            made = Router(tmp_path / "xds", watched_limit)
+        def router() -> Router:
+            made = Router(tmp_path / "xds")
             cleanup.callback(made.stop)
             return made
 
@@ -267,7 +357,7 @@ def environment(router: Router) -> dict[str, str]:
     """The environment in which `tidegate router-envoy` runs on this router's ports."""
     return {
         **os.environ,
-        "TIDEGATE_XDS_DIR": router.files.path,
+        "TIDEGATE_XDS_DIR": str(router.directory),
         "TIDEGATE_LISTEN_ADDRESS": "127.0.0.1",
         "TIDEGATE_ROUTER_PORT": str(router.port),
         "TIDEGATE_ADMIN_PORT": str(router.admin_port),

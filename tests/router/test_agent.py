@@ -16,14 +16,17 @@ from tidegate.errors import ClusterUnavailable
 from tidegate.kube.api import ENDPOINT_SLICES, LEASES, MODEL_ROUTES, Resource
 from tidegate.kube.api import Manifest as Body
 from tidegate.kube.informer import Informer
-from tidegate.resources.router_report import RouterIdentity, report_manifest
+from tidegate.resources.model_route import read_route
+from tidegate.resources.router_report import Applied, RouterIdentity, report_manifest
 from tidegate.router.heartbeat import Heartbeat
-from tidegate.router.objects import Endpoint, Service
-from tidegate.router.routing_cache import RoutingCache
+from tidegate.router.objects import Answering, Endpoint, Service
+from tidegate.router.routing_cache import Changes, RoutingCache
 from tidegate.router.sampling_server import serve
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 REVISION = "sentiment-aaaaaaaa"
+SERVICE = Service("shop", REVISION)
+SERVED = {SERVICE: Answering((Endpoint("10.0.0.1", 8080),))}
 ROUTER = RouterIdentity("tidegate", "router-1", "uid-1", "tidegate-router")
 
 
@@ -93,6 +96,10 @@ def listed(version: str, *items: Body) -> Body:
     return {"metadata": {"resourceVersion": version}, "items": list(items)}
 
 
+def versioned(body: Body, version: str) -> Body:
+    return {**body, "metadata": {**body["metadata"], "resourceVersion": version}}
+
+
 def event(kind: str, body: Body) -> Body:
     return {"type": kind, "object": body}
 
@@ -110,7 +117,7 @@ class Followed:
 
     def __post_init__(self) -> None:
         self.cache = RoutingCache(self.kube, self.namespaces, self._tell)  # type: ignore[arg-type]
-        self._routes, self._slices = self.cache.informers[0], self.cache.informers[-1]
+        self._routes, self.slices = self.cache.informers[0], self.cache.informers[-1]
 
     def _tell(self) -> None:
         self.told += 1
@@ -123,15 +130,16 @@ class Followed:
         """The endpoints are there, and nothing is said of them any more."""
         lists, watches = self.kube.lists, self.kube.watches
         self.kube.lists, self.kube.watches = [listed("1", a_slice("10.0.0.1"))], [[]]
-        self._slices.follow_once()
+        self.slices.follow_once()
         self.kube.lists, self.kube.watches = lists, watches
         self.kube.asked.clear()
 
     @property
     def names(self) -> list[str]:
-        snapshot = self.cache.snapshot()
-        assert snapshot is not None
-        return [route.name for route in snapshot.routes]
+        changes = self.cache.take()
+        assert changes is not None
+        assert changes.routes is not None
+        return sorted(route.name for listed in changes.routes.values() for route, _ in listed)
 
 
 def following(lists: Sequence[Body], *watches: Sequence[Body | ClusterUnavailable]) -> Followed:
@@ -149,12 +157,9 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_half_a_world_is_no_world() -> None:
     followed = following([listed("5", a_route())], [])
-    assert followed.cache.snapshot() is None
+    assert followed.cache.take() is None
     followed.follow_routes()
-    snapshot = followed.cache.snapshot()
-    assert snapshot is not None
-    assert snapshot.endpoints == {Service("shop", REVISION): (Endpoint("10.0.0.1", 8080),)}
-    assert snapshot.versions == {"": 1}
+    assert followed.cache.take() == Changes({"": [(read_route(a_route()), 1)]}, SERVED)
 
 
 def test_a_world_without_a_route_is_told_too() -> None:
@@ -177,19 +182,19 @@ def test_a_bad_slice_is_skipped_and_the_others_go_on(caplog: pytest.LogCaptureFi
     followed.cache.informers[-1].follow_once()
     followed.kube.lists, followed.kube.watches = [listed("5", a_route())], [[]]
     followed.follow_routes()
-    snapshot = followed.cache.snapshot()
-    assert snapshot is not None
-    assert snapshot.endpoints == {Service("shop", REVISION): (Endpoint("10.0.0.1", 8080),)}
+    changes = followed.cache.take()
+    assert changes is not None
+    assert changes.services == SERVED
     assert [message.split(":")[0] for message in caplog.messages] == ["EndpointSlice shop/bad is skipped"]
 
 
 def test_a_route_that_turns_bad_stays_as_it_was() -> None:
     followed = following([listed("5", a_route())], [], [event("MODIFIED", a_route(weight=7, version="6"))])
     followed.follow_routes()
-    before = followed.cache.snapshot()
+    assert followed.names == ["sentiment"]
     followed.follow_routes()
     assert followed.kube.asked == ["list", "watch from 5", "watch from 5"]
-    assert followed.cache.snapshot() == before
+    assert followed.cache.take() == Changes(None, {})
 
 
 def test_a_list_of_one_namespace_says_nothing_of_another() -> None:
@@ -219,10 +224,40 @@ def test_a_write_that_changes_nothing_is_applied_too() -> None:
     rewritten["metadata"] = {**rewritten["metadata"], "resourceVersion": "7"}
     followed.kube.watches = [[event("MODIFIED", rewritten)]]
     followed.follow_routes()
-    snapshot = followed.cache.snapshot()
 
-    assert snapshot is not None
-    assert (followed.told, snapshot.versions) == (told + 1, {"": 7})
+    assert followed.told == told + 1
+    assert followed.cache.take() == Changes({"": [(read_route(a_route()), 7)]}, SERVED)
+
+
+def test_only_what_changed_is_taken_in_anew() -> None:
+    followed = following([listed("5", a_route())], [])
+    followed.follow_routes()
+    followed.cache.take()
+    other = a_slice("10.0.0.2", name="y")
+    followed.kube.watches = [
+        [event("ADDED", versioned(other, "6")), event("DELETED", versioned(a_slice("10.0.0.1"), "7"))]
+    ]
+    followed.slices.follow_once()
+
+    assert followed.cache.take() == Changes(None, {SERVICE: Answering((Endpoint("10.0.0.2", 8080),))})
+    assert followed.cache.take() == Changes(None, {})
+
+    followed.kube.watches = [[event("DELETED", versioned(other, "8"))]]
+    followed.slices.follow_once()
+    assert followed.cache.take() == Changes(None, {SERVICE: Answering()})
+
+
+def test_a_slice_that_moves_to_another_service_leaves_its_own() -> None:
+    followed = following([listed("5", a_route())], [])
+    followed.follow_routes()
+    followed.cache.take()
+    moved = versioned(a_slice("10.0.0.1"), "6")
+    moved["metadata"]["labels"] = {"kubernetes.io/service-name": "sentiment-bbbbbbbb"}
+    followed.kube.watches = [[event("MODIFIED", moved)]]
+    followed.slices.follow_once()
+
+    there = Service("shop", "sentiment-bbbbbbbb")
+    assert followed.cache.take() == Changes(None, {SERVICE: Answering(), there: SERVED[SERVICE]})
 
 
 def test_a_watch_goes_on_from_where_it_was() -> None:
@@ -327,17 +362,17 @@ def ended(heartbeat: Heartbeat, thread: threading.Thread, stop: threading.Event)
 
 
 def reported(*applied: Mapping[str, int]) -> list[Body]:
-    return [report_manifest(ROUTER, each, AT) for each in applied]
+    return [report_manifest(ROUTER, Applied(each), AT) for each in applied]
 
 
 def test_what_is_applied_is_reported_once_and_at_once() -> None:
     kube = FakeKube()
     heartbeat, thread, stop = a_heartbeat(kube)
     until(lambda: kube.applied == reported({}))
-    heartbeat.applied({"": 1})
+    heartbeat.applied(Applied({"": 1}))
     until(lambda: kube.applied == reported({}, {"": 1}))
-    heartbeat.applied({"": 1})
-    heartbeat.applied({"": 2})
+    heartbeat.applied(Applied({"": 1}))
+    heartbeat.applied(Applied({"": 2}))
     until(lambda: len(kube.applied) == 3)
     ended(heartbeat, thread, stop)
 
@@ -349,7 +384,7 @@ def test_a_thousand_routes_are_one_report() -> None:
     heartbeat, thread, stop = a_heartbeat(kube)
     until(lambda: len(kube.applied) == 1)
     for version in range(1000):
-        heartbeat.applied({"": version})
+        heartbeat.applied(Applied({"": version}))
     until(lambda: kube.applied[-1:] == reported({"": 999}))
     ended(heartbeat, thread, stop)
 
@@ -375,7 +410,7 @@ def test_a_report_that_fails_is_tried_again(refusal: Exception, monkeypatch: pyt
     monkeypatch.setattr("tidegate.router.heartbeat.RETRY_SECONDS", 0.01)
     kube = FakeKube(refuse=refusal)
     heartbeat, thread, stop = a_heartbeat(kube)
-    heartbeat.applied({"": 1})
+    heartbeat.applied(Applied({"": 1}))
     until(lambda: kube.refused >= 2)
     kube.refuse = None
     until(lambda: kube.applied == reported({"": 1}))

@@ -1,25 +1,18 @@
-"""Which clusters stay, for how long, and which get a file of their own."""
-
-from hypothesis import given
-from hypothesis import strategies as st
+"""Which clusters stay, and for how long."""
 
 from tidegate.resources.model_route import Backend, Route
 from tidegate.router.cluster_lifecycle import (
     DRAIN_SECONDS,
     UNKNOWN_SECONDS,
     DrainingCluster,
-    choose_eds_clusters,
     confirmed,
     draining_clusters,
     next_end,
     timeouts_of,
 )
-from tidegate.router.xds import ClusterKey, cluster_keys
+from tidegate.router.xds import ClusterKey
 
 A, B, C = (ClusterKey("shop", "sentiment", f"sentiment-{letter * 8}") for letter in "abc")
-IDLE = Route("shop", "idle", "h", 60, (Backend("idle-00000001", 100),))
-SPLIT = Route("shop", "split", "h", 60, (Backend("split-00000001", 90), Backend("split-00000002", 10)))
-KEYS = cluster_keys([IDLE, SPLIT])
 
 
 def test_a_cluster_no_route_names_starts_to_leave() -> None:
@@ -55,20 +48,3 @@ def test_one_that_is_routed_again_is_no_departure() -> None:
 def test_the_next_end_is_the_first_one() -> None:
     assert next_end((DrainingCluster(A, 7.0, 9.0), DrainingCluster(B, 3.0, 20.0), DrainingCluster(C))) == 16.0
     assert next_end((DrainingCluster(A),)) is None
-
-
-def test_splits_get_files_before_idle_models() -> None:
-    assert choose_eds_clusters((), KEYS, [IDLE, SPLIT], limit=2) == cluster_keys([SPLIT])
-
-
-def test_who_has_a_file_keeps_it_while_no_split_needs_it() -> None:
-    keys = frozenset({A, B, C})
-    assert choose_eds_clusters({C}, keys, [], limit=1) == {C}
-
-
-@given(st.frozensets(st.sampled_from(sorted(KEYS))), st.integers(0, 4))
-def test_never_more_files_than_the_limit(before: frozenset[ClusterKey], limit: int) -> None:
-    chosen = choose_eds_clusters(before, KEYS, [IDLE, SPLIT], limit)
-    assert chosen <= KEYS
-    assert len(chosen) == min(limit, len(KEYS))
-    assert choose_eds_clusters(chosen, KEYS, [IDLE, SPLIT], limit) == chosen

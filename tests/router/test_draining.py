@@ -51,8 +51,7 @@ def test_sigterm_loses_no_request_and_hands_connections_back(bench: Bench) -> No
     slow = bench.server(REVISION, slow_seconds=2.0)
     router = bench.router()
     with subprocess.Popen(SUPERVISOR, env=bench.environment(router), stderr=subprocess.DEVNULL) as supervisor:
-        # It waits for the agent's files, then starts.
-        router.publish([bench.route((REVISION, 100))], bench.endpoints(slow))
+        router.put([bench.route((REVISION, 100))], bench.endpoints(slow))
         bench.until(router.admin.is_ready, "Envoy is ready")
         answers: list[Answer] = []
         early = threading.Thread(target=lambda: answers.append(router.get()))
@@ -70,7 +69,7 @@ def test_sigterm_loses_no_request_and_hands_connections_back(bench: Bench) -> No
 @pytest.mark.router
 def test_an_envoy_that_dies_takes_its_supervisor_along(bench: Bench) -> None:
     router = bench.router()
-    router.publish([], {})
+    router.put([], {})
     with subprocess.Popen(SUPERVISOR, env=bench.environment(router), stderr=subprocess.DEVNULL) as supervisor:
         bench.until(router.admin.is_ready, "Envoy is ready")
         assert bench.ask(router.admin_port, "POST", "/quitquitquit", {}).status == 200

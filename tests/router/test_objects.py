@@ -6,7 +6,7 @@ import pytest
 
 from tidegate.errors import MalformedObject
 from tidegate.resources.model_route import Backend, Route, read_route
-from tidegate.router.objects import Endpoint, Service, Slice, endpoints_by_service, leaving_services, read_slice
+from tidegate.router.objects import Answering, Endpoint, Service, Slice, answering, read_slice
 
 SHOP = Service("shop", "sentiment-aaaaaaaa")
 
@@ -107,13 +107,11 @@ def test_a_slice_without_its_service_is_refused() -> None:
 
 def test_several_slices_of_a_service_are_one() -> None:
     one, two = Endpoint("10.0.0.1", 8080), Endpoint("10.0.0.2", 8080)
-    merged = endpoints_by_service([Slice(SHOP, (two, one), ()), Slice(SHOP, (one,), ())])
-    assert merged == {SHOP: (one, two)}
+    assert answering([Slice(SHOP, (two, one), ()), Slice(SHOP, (one,), ())]) == Answering((one, two))
 
 
 def test_pods_that_end_are_used_only_where_no_ready_one_is_left() -> None:
     ready, leaving = Endpoint("10.0.0.1", 8080), Endpoint("10.0.0.2", 8080)
-    assert endpoints_by_service([Slice(SHOP, (ready,), ()), Slice(SHOP, (), (leaving,))]) == {SHOP: (ready,)}
-    assert endpoints_by_service([Slice(SHOP, (), (leaving,))]) == {SHOP: (leaving,)}
-    assert leaving_services([Slice(SHOP, (ready,), ()), Slice(SHOP, (), (leaving,))]) == frozenset()
-    assert leaving_services([Slice(SHOP, (), (leaving,))]) == {SHOP}
+    assert answering([Slice(SHOP, (ready,), ()), Slice(SHOP, (), (leaving,))]) == Answering((ready,))
+    assert answering([Slice(SHOP, (), (leaving,))]) == Answering((leaving,), leaving=True)
+    assert answering([Slice(SHOP, (), ())]) == Answering()

@@ -1,4 +1,4 @@
-"""What Envoy is told, as whole files and as promises over generated worlds."""
+"""What Envoy is told, as whole resources and as promises over generated worlds."""
 
 import json
 import random
@@ -8,22 +8,27 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tidegate.resources.model_route import Backend, Route
-from tidegate.router.objects import Endpoint, Service
+from tidegate.router import xds_pb2 as pb
+from tidegate.router.objects import Answering, Endpoint, Service
+from tidegate.router.splits import weights_of
+from tidegate.router.subscription import Resource
 from tidegate.router.xds import (
     ClusterKey,
-    KnownClusters,
     answerable,
     cluster_keys,
-    clusters_response,
-    endpoints_response,
+    cluster_resources,
+    endpoints_resource,
     hosts,
-    longest_timeout,
-    read_clusters,
-    routes_response,
+    read_cluster_name,
+    routes_resource,
+    shape_of,
+    splits_resource,
 )
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -63,7 +68,7 @@ routes = st.lists(
 def golden(name: str, content: dict[str, Any]) -> None:
     """Compares with a reviewed file. To renew it, delete it and run the test."""
     path = GOLDEN / name
-    text = json.dumps(content, indent=1) + "\n"
+    text = json.dumps(content, indent=1, sort_keys=True) + "\n"
     if not path.exists():
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
@@ -71,81 +76,110 @@ def golden(name: str, content: dict[str, Any]) -> None:
     assert text == path.read_text()
 
 
+def decoded(resource: Resource, kind: type[Message]) -> dict[str, Any]:
+    """A resource as Envoy reads it."""
+    return {
+        "version": resource.version,
+        **MessageToDict(kind.FromString(resource.body), preserving_proto_field_name=True),
+    }
+
+
 def test_clusters_are_as_reviewed() -> None:
-    keys = cluster_keys([SENTIMENT, DIGITS])
-    watched = cluster_keys([SENTIMENT])
-    golden("clusters.json", clusters_response(keys, watched, ENDPOINTS, "/var/run/tidegate/xds"))
+    keys = sorted(cluster_keys([SENTIMENT, DIGITS]))
+    clusters = [decoded(each, pb.Cluster) for key in keys for each in cluster_resources(key)]
+    golden("clusters.json", {"clusters": clusters})
 
 
 def test_endpoints_are_as_reviewed() -> None:
     service = Service("shop", "sentiment-aaaaaaaa")
-    golden("endpoints.json", endpoints_response(service, ENDPOINTS[service]))
+    golden("endpoints.json", decoded(endpoints_resource(service, ENDPOINTS[service]), pb.ClusterLoadAssignment))
 
 
 def test_routes_are_as_reviewed() -> None:
-    golden("routes.json", routes_response([SENTIMENT, DIGITS]))
+    golden("routes.json", decoded(routes_resource(map(shape_of, [SENTIMENT, DIGITS])), pb.RouteConfiguration))
 
 
-def virtual_hosts(response: dict[str, Any]) -> list[dict[str, Any]]:
-    listed: list[dict[str, Any]] = response["resources"][0]["virtual_hosts"]
+def test_weights_are_as_reviewed() -> None:
+    layer = splits_resource("splits-07", {**weights_of(SENTIMENT), **weights_of(DIGITS)})
+    golden("splits.json", decoded(layer, pb.Runtime))
+
+
+def configuration(known: list[Route]) -> dict[str, Any]:
+    return decoded(routes_resource(map(shape_of, known)), pb.RouteConfiguration)
+
+
+def virtual_hosts(known: list[Route]) -> list[dict[str, Any]]:
+    listed: list[dict[str, Any]] = configuration(known)["virtual_hosts"]
     return listed
 
 
-def entries(response: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for virtual_host in virtual_hosts(response):
+def entries(known: list[Route]) -> Iterator[dict[str, Any]]:
+    for virtual_host in virtual_hosts(known):
         yield from virtual_host["routes"]
 
 
+@settings(deadline=None)
 @given(routes)
-def test_weights_are_kept(known: list[Route]) -> None:
-    found = virtual_hosts(routes_response(known))
+def test_every_share_has_its_weight_in_the_runtime(known: list[Route]) -> None:
+    weights = {name: weight for route in known for name, weight in weights_of(route).items()}
+    fields = pb.Runtime.FromString(splits_resource("splits-00", weights).body).layer.fields
+    found = {one["name"]: one for one in virtual_hosts(known)}
     for route in known:
-        [own] = [one for one in found if one["name"] == f"{route.namespace}/{route.name}"]
-        shares = own["routes"][-1]["route"]["weighted_clusters"]["clusters"]
-        assert {share["name"]: share["weight"] for share in shares} == {
-            f"{route.namespace}/{route.name}/{backend.revision}": backend.weight
+        own = found[f"{route.namespace}/{route.name}"]
+        split = own["routes"][-1]["route"]["weighted_clusters"]
+        prefix = split["runtime_key_prefix"]
+        assert {share["name"]: fields[f"{prefix}.{share['name']}"].number_value for share in split["clusters"]} == {
+            f"{route.namespace}/{route.name}/{backend.revision}": backend.weight * 1_000_000
             for backend in route.backends
-            if backend.weight
         }
 
 
+@settings(deadline=None)
+@given(routes)
+def test_routes_are_the_same_whatever_the_weights(known: list[Route]) -> None:
+    equal = [
+        replace(route, backends=tuple(backend._replace(weight=7) for backend in reversed(route.backends)))
+        for route in known
+    ]
+    assert routes_resource(map(shape_of, equal)) == routes_resource(map(shape_of, known))
+
+
+@settings(deadline=None)
 @given(routes)
 def test_every_host_belongs_to_one_model(known: list[Route]) -> None:
-    domains = [domain for one in virtual_hosts(routes_response(known)) for domain in one["domains"]]
+    domains = [domain for one in virtual_hosts(known) for domain in one["domains"]]
     assert len(domains) == len(set(domains))
     names = {route.name for route in known}
     assert set(domains) == {"*", *names, *(host for route in known for host in hosts(route))}
 
 
+@settings(deadline=None)
 @given(routes)
 def test_every_request_is_marked_by_how_it_came(known: list[Route]) -> None:
-    for entry in entries(routes_response(known)):
+    """An entry's own mark comes after that of all, and overwrites it."""
+    found = configuration(known)
+    assert found["most_specific_header_mutations_wins"] is True
+    for entry in entries(known):
         if "route" not in entry:
             continue
-        (mark,) = entry["request_headers_to_add"]
+        (mark,) = entry.get("request_headers_to_add", found["request_headers_to_add"])
         came = "preview" if "cluster" in entry["route"] else "live"
         assert mark["header"] == {"key": "x-tidegate-traffic", "value": came}
         assert mark["append_action"] == "OVERWRITE_IF_EXISTS_OR_ADD"
 
 
 def test_without_a_preview_header_nobody_reaches_a_revision_by_its_name() -> None:
-    found = entries(routes_response([replace(SENTIMENT, preview_header="")]))
+    found = list(entries([replace(SENTIMENT, preview_header="")]))
 
     assert all("weighted_clusters" in entry["route"] for entry in found if "route" in entry)
     assert all("headers" not in entry["match"] for entry in found)
 
 
-def test_the_longest_timeout_is_read_back() -> None:
-    written = routes_response([replace(SENTIMENT, timeout_seconds=5), replace(DIGITS, timeout_seconds=600)])
-
-    assert (longest_timeout(written), longest_timeout(routes_response([])), longest_timeout({})) == (600.0, 0.0, 0.0)
-
-
+@settings(deadline=None)
 @given(routes)
 def test_every_cluster_that_a_route_names_exists(known: list[Route]) -> None:
-    written = clusters_response(cluster_keys(known), (), {}, "/xds")
-    existing = {cluster["name"] for cluster in written["resources"]}
-    for entry in entries(routes_response(known)):
+    existing = {cluster.name for key in cluster_keys(known) for cluster in cluster_resources(key)}
+    for entry in entries(known):
         action = entry.get("route", {})
         named = {share["name"] for share in action.get("weighted_clusters", {}).get("clusters", [])}
         assert named | ({action["cluster"]} if "cluster" in action else set()) <= existing
@@ -168,9 +202,10 @@ def _holds(condition: dict[str, Any], named: str | None) -> bool:
     return holds is not condition.get("invert_match", False)
 
 
+@settings(deadline=None)
 @given(routes, labels)
 def test_a_named_revision_is_reached_or_nobody(known: list[Route], named: str) -> None:
-    found = {one["name"]: one for one in virtual_hosts(routes_response(known))}
+    found = {one["name"]: one for one in virtual_hosts(known)}
     for route in known:
         own = f"{route.namespace}/{route.name}"
         for virtual_host, path in ((found[own], "/v2"), (found["paths"], f"/{own}/v2")):
@@ -181,20 +216,30 @@ def test_a_named_revision_is_reached_or_nobody(known: list[Route], named: str) -
                 assert entry["direct_response"]["status"] == 404
 
 
+@settings(deadline=None)
 @given(routes, st.randoms())
 def test_order_of_arrival_changes_no_byte(known: list[Route], chance: random.Random) -> None:
     shuffled = chance.sample(known, len(known))
-    assert routes_response(shuffled) == routes_response(known)
-    keys = cluster_keys(known)
-    assert clusters_response(chance.sample(sorted(keys), len(keys)), keys, {}, "/x") == clusters_response(
-        keys, keys, {}, "/x"
-    )
+    assert routes_resource(map(shape_of, shuffled)) == routes_resource(map(shape_of, known))
 
 
-@given(st.frozensets(st.builds(ClusterKey, labels, labels, labels)), st.data())
-def test_clusters_can_be_read_back(keys: frozenset[ClusterKey], data: st.DataObject) -> None:
-    watched = data.draw(st.frozensets(st.sampled_from(sorted(keys)))) if keys else frozenset()
-    assert read_clusters(clusters_response(keys, watched, {}, "/x")) == KnownClusters(keys, watched)
+@settings(deadline=None)
+@given(st.builds(ClusterKey, labels, labels, labels))
+def test_a_live_cluster_is_told_by_its_name(key: ClusterKey) -> None:
+    assert (read_cluster_name(key.live), read_cluster_name(key.preview)) == (key, None)
+
+
+def test_one_message_tells_live_and_preview_of_a_pod() -> None:
+    names = {
+        pb.Cluster.FromString(each.body).eds_cluster_config.service_name
+        for each in cluster_resources(ClusterKey("shop", "sentiment", "sentiment-aaaaaaaa"))
+    }
+    assert names == {endpoints_resource(Service("shop", "sentiment-aaaaaaaa"), ()).name}
+
+
+def test_a_change_of_pods_is_a_few_hundred_bytes() -> None:
+    pods = [Endpoint(f"10.244.10.{number}", 8080) for number in range(20)]
+    assert len(endpoints_resource(Service("recommendations", "product-ranking-large-6f9c1d2e"), pods).body) < 1000
 
 
 @pytest.mark.parametrize(
@@ -211,9 +256,9 @@ def test_clusters_can_be_read_back(keys: frozenset[ClusterKey], data: st.DataObj
     ],
 )
 def test_a_revision_without_pods_gives_its_share_away(endpoints: set[str], expected: tuple[int, int]) -> None:
-    known = {Service("shop", revision): (Endpoint("10.0.0.1", 8080),) for revision in endpoints}
+    known = {Service("shop", revision): Answering((Endpoint("10.0.0.1", 8080),)) for revision in endpoints}
 
-    [route] = answerable([SENTIMENT], known)
+    route = answerable(SENTIMENT, known)
 
     assert tuple(backend.weight for backend in route.backends) == expected
 
@@ -228,8 +273,11 @@ def test_a_revision_without_pods_gives_its_share_away(endpoints: set[str], expec
 def test_a_revision_whose_pods_are_all_ending_gives_its_share_away(
     leaving: set[str], expected: tuple[int, int]
 ) -> None:
-    known = {Service("shop", backend.revision): (Endpoint("10.0.0.1", 8080),) for backend in SENTIMENT.backends}
+    known = {
+        Service("shop", backend.revision): Answering((Endpoint("10.0.0.1", 8080),), backend.revision in leaving)
+        for backend in SENTIMENT.backends
+    }
 
-    [route] = answerable([SENTIMENT], known, {Service("shop", revision) for revision in leaving})
+    route = answerable(SENTIMENT, known)
 
     assert tuple(backend.weight for backend in route.backends) == expected

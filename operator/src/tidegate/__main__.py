@@ -22,9 +22,7 @@ class Command:
 
 COMMANDS = {
     "operator": Command("tidegate.controller.startup", "decide and write, in the cluster", is_service=True),
-    "router-agent": Command(
-        "tidegate.router.agent", "keep Envoy's files up to date, beside each Envoy", is_service=True
-    ),
+    "router-agent": Command("tidegate.router.agent", "tell Envoy what to do, beside each Envoy", is_service=True),
     "router-envoy": Command(
         "tidegate.router.envoy", "start Envoy, and let it end without losing a request", is_service=True
     ),

@@ -11,7 +11,7 @@ from tests.conftest import until
 from tidegate.kube import routers as module
 from tidegate.kube.api import LEASES, KubernetesApi
 from tidegate.kube.routers import Routers
-from tidegate.resources.router_report import RouterIdentity, RouterReport
+from tidegate.resources.router_report import Applied, RouterIdentity, RouterReport
 from tidegate.router.heartbeat import Heartbeat
 
 pytestmark = pytest.mark.apiserver
@@ -30,7 +30,7 @@ def routers(connect: Callable[[], KubernetesApi], namespace: str) -> Iterator[Ro
 def beating(api: KubernetesApi, namespace: str, pod: str, service: str = "tidegate-router") -> Heartbeat:
     """A router that has sent one report."""
     heartbeat = Heartbeat(api, RouterIdentity(namespace, pod, "", service), threading.Event(), lambda: AT)
-    heartbeat.applied({"": 7})
+    heartbeat.applied(Applied({"": 7}))
     assert heartbeat._send()
     return heartbeat
 
@@ -45,7 +45,7 @@ def test_what_a_router_reports_is_known_and_told_until_it_ends(
     until(lambda: routers.live() == [RouterReport("router-1", {"": 7})])
     assert len(told) == 1
 
-    heartbeat.applied({"": 8})
+    heartbeat.applied(Applied({"": 8}))
     assert heartbeat._send()
     until(lambda: routers.live() == [RouterReport("router-1", {"": 8})])
     assert len(told) == 2

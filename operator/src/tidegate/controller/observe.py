@@ -48,7 +48,7 @@ def observe(cluster: Cluster, settings: Settings, manifest: Manifest, now: datet
     owner = Owner(namespace, name, metadata["uid"])
     spec = ModelDeploymentSpec.parse(manifest["spec"])
     backend = backend_for(spec.router)
-    route = backend.read(namespace, lambda kind: cluster.children(kind, owner), cluster.routers())
+    route = backend.read(owner, lambda kind: cluster.children(kind, owner), cluster.routers())
     services = frozenset(cluster.children(SERVICE, owner))
     recorded, revisions = Status.parse(manifest.get("status", {})), _revisions(cluster, owner, services)
     return Observation(

@@ -121,6 +121,8 @@ class RouteState:
     """The live routers that work with it as it is now."""
     awaited: frozenset[str] = frozenset()
     """The live routers that don't yet. One that isn't heard of any more is waited for by nobody."""
+    refused_by: Mapping[str, str] = field(default_factory=dict)
+    """Of those, the routers whose Envoy won't have it as it is now, with its sentence: there all stays as it was."""
     version: str = field(default="", compare=False)
     """Its resourceVersion, with which a write of it is fenced; empty where there is no route."""
     writer: Writer | None = None

@@ -6,7 +6,7 @@ are. Versions of one kind grow with each write, so one number tells of all route
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -17,10 +17,28 @@ from tidegate.resources.revision import Manifest
 ROUTER = f"{GROUP}/router"
 """A label: the Service that the router stands behind."""
 APPLIED = f"{GROUP}/applied-versions"
+REFUSED = f"{GROUP}/refused"
 ADDRESS = f"{GROUP}/samples-address"
 EVERY_NAMESPACE = ""
 LIFETIME_SECONDS = 30
 """A router that hasn't renewed its Lease for so long is gone: nobody waits for it."""
+LONGEST_SENTENCE = 300
+"""Letters that are told of each refusal."""
+
+Name = tuple[str, str]
+"""Namespace and name of a route."""
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What a router's Envoy works with.
+
+    `versions`: by namespace that is followed, it has all routes up to this resourceVersion but those in `refused`.
+    `refused`: Envoy's sentence on what it won't have of a model, which stays as it was.
+    """
+
+    versions: Mapping[str, int] = field(default_factory=dict)
+    refused: Mapping[Name, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -37,7 +55,7 @@ class RouterIdentity:
 
 @dataclass(frozen=True)
 class RouterReport:
-    """`applied`: the version up to which its Envoy has all routes, by the namespace that is followed, or ''.
+    """`applied`: the version up to which its Envoy has all routes but the `refused`, by the namespace followed, or ''.
 
     `address` is where it is asked for its counters, as host:port; empty for a router that can't be asked.
     """
@@ -45,14 +63,17 @@ class RouterReport:
     name: str
     applied: Mapping[str, int]
     address: str = ""
+    refused: Mapping[Name, str] = field(default_factory=dict)
 
-    def has(self, namespace: str, version: str) -> bool:
+    def has(self, namespace: str, name: str, version: str) -> bool:
         """Whether it works with a route of that version, or with a later one."""
+        if (namespace, name) in self.refused:
+            return False
         upto = self.applied.get(namespace, self.applied.get(EVERY_NAMESPACE, -1))
         return upto >= (int(version) if version.isdecimal() else 0)
 
 
-def report_manifest(router: RouterIdentity, applied: Mapping[str, int], now: datetime) -> Manifest:
+def report_manifest(router: RouterIdentity, applied: Applied, now: datetime) -> Manifest:
     """What `read_report` reads. `now` is aware, in UTC."""
     owner = {"apiVersion": "v1", "kind": "Pod", "name": router.pod, "uid": router.uid}
     return {
@@ -63,7 +84,8 @@ def report_manifest(router: RouterIdentity, applied: Mapping[str, int], now: dat
             "namespace": router.namespace,
             "labels": {ROUTER: router.service},
             "annotations": {
-                APPLIED: json.dumps(dict(applied), sort_keys=True),
+                APPLIED: json.dumps(dict(applied.versions), sort_keys=True),
+                **({REFUSED: _refusals(applied)} if applied.refused else {}),
                 **({ADDRESS: router.address} if router.address else {}),
             },
             **({"ownerReferences": [owner]} if router.uid else {}),
@@ -76,6 +98,11 @@ def report_manifest(router: RouterIdentity, applied: Mapping[str, int], now: dat
     }
 
 
+def _refusals(applied: Applied) -> str:
+    told = {"/".join(name): sentence[:LONGEST_SENTENCE] for name, sentence in applied.refused.items()}
+    return json.dumps(told, sort_keys=True)
+
+
 def read_report(lease: Mapping[str, Any]) -> RouterReport:
     """Parses a router's Lease. Raises MalformedObject."""
     metadata = lease["metadata"]
@@ -83,14 +110,26 @@ def read_report(lease: Mapping[str, Any]) -> RouterReport:
         annotations = metadata.get("annotations") or {}
         applied = json.loads(annotations.get(APPLIED, "{}"))
         versions = {str(where): int(version) for where, version in applied.items()}
-        return RouterReport(metadata["name"], versions, annotations.get(ADDRESS, ""))
+        refused = json.loads(annotations.get(REFUSED, "{}"))
+        sentences = {_name(str(route)): str(sentence) for route, sentence in refused.items()}
+        return RouterReport(metadata["name"], versions, annotations.get(ADDRESS, ""), sentences)
     except (ValueError, TypeError, AttributeError) as error:
-        raise MalformedObject(f"metadata.annotations: {APPLIED} is unreadable: {error}") from error
+        raise MalformedObject(f"metadata.annotations: {APPLIED} or {REFUSED} is unreadable: {error}") from error
+
+
+def _name(route: str) -> Name:
+    namespace, _, name = route.partition("/")
+    return namespace, name
 
 
 def split_by_applied(
-    routers: Sequence[RouterReport], namespace: str, version: str
+    routers: Sequence[RouterReport], namespace: str, name: str, version: str
 ) -> tuple[frozenset[str], frozenset[str]]:
     """The routers that work with a route of this version, and those that don't yet."""
-    has = frozenset(router.name for router in routers if router.has(namespace, version))
+    has = frozenset(router.name for router in routers if router.has(namespace, name, version))
     return has, frozenset(router.name for router in routers) - has
+
+
+def refusals(routers: Sequence[RouterReport], namespace: str, name: str) -> Mapping[str, str]:
+    """The sentences of those routers whose Envoy won't have a route as it is now."""
+    return {router.name: router.refused[namespace, name] for router in routers if (namespace, name) in router.refused}

@@ -1,1 +1,1 @@
-"""The router: an Envoy, and beside it an agent that writes what Envoy should do into files."""
+"""The router: an Envoy, and beside it an agent that tells Envoy what to do."""

@@ -1,6 +1,6 @@
-"""`tidegate router-agent`: follows ModelRoutes and EndpointSlices, and keeps Envoy's files up to date.
+"""`tidegate router-agent`: follows ModelRoutes and EndpointSlices, and serves them to the Envoy beside it.
 
-It is Envoy's only source of change, and Envoy doesn't need it to go on: an agent that is away leaves the last files.
+It is Envoy's only source of change, and Envoy doesn't need it to go on: while it is away, all stays as it is.
 """
 
 import argparse
@@ -19,18 +19,14 @@ from tidegate.kube.api import KubernetesApi, load_config
 from tidegate.resources.model_route import LONGEST_TIMEOUT_SECONDS
 from tidegate.resources.router_report import RouterIdentity
 from tidegate.router.bootstrap import RouterSettings
+from tidegate.router.control_plane import ControlPlane
 from tidegate.router.envoy_admin import EnvoyAdmin
-from tidegate.router.files import XdsDirectory
 from tidegate.router.heartbeat import Heartbeat
-from tidegate.router.publisher import Published, Publisher
 from tidegate.router.routing_cache import RoutingCache
 from tidegate.router.sampling_server import serve
 
 logger = logging.getLogger(__name__)
 
-GATHER_SECONDS = 0.005
-"""Changes that come together are written together."""
-DISK_RETRY_SECONDS = 1.0
 LAST_REPORT_SECONDS = 5.0
 FAREWELL_SECONDS = LONGEST_TIMEOUT_SECONDS + 120.0
 """How long the agent outlives SIGTERM at most, for an Envoy that still drains."""
@@ -46,7 +42,6 @@ class AgentSettings:
     router: RouterIdentity
     admin_port: int
     health_port: int
-    watched_limit: int
     key_folder: Path
     """Where the key is mounted that is asked of whoever reads the counters."""
 
@@ -67,7 +62,6 @@ class AgentSettings:
             ),
             admin_port=int(environ.get("TIDEGATE_ADMIN_PORT", RouterSettings.admin_port)),
             health_port=port,
-            watched_limit=int(environ.get("TIDEGATE_WATCHED_REVISIONS", "36")),
             key_folder=Path(environ.get("TIDEGATE_SAMPLING_KEY_DIR", "/var/run/tidegate/sampling")),
         )
 
@@ -83,20 +77,12 @@ class Agent:
     def __init__(self, settings: AgentSettings, kube: KubernetesApi) -> None:
         self._settings = settings
         self._stop = threading.Event()
-        self._changed = threading.Event()
-        self._cache = RoutingCache(kube, settings.namespaces, self._changed.set)
-        self._admin = EnvoyAdmin(settings.admin_port)
+        self._cache = RoutingCache(kube, settings.namespaces, lambda: self._control_plane.wake())
         self._heartbeat = Heartbeat(kube, settings.router, self._stop, _utc_now)
-        self._publisher = Publisher(
-            XdsDirectory(settings.xds_directory),
-            self._admin,
-            clock=time.monotonic,
-            sleep=time.sleep,
-            watched_limit=settings.watched_limit,
-        )
+        self._control_plane = ControlPlane(settings.xds_directory, self._cache.take, self._heartbeat.applied)
 
     def run(self) -> None:
-        """Publishes until stopped."""
+        """Serves Envoy until stopped."""
         self._cache.start()
         reporting = threading.Thread(target=self._heartbeat.run, daemon=True)
         reporting.start()
@@ -104,7 +90,7 @@ class Agent:
         pod = f"{router.namespace}/{router.pod}"
         server = serve(settings.health_port, self._cache, pod, settings.key_folder, settings.admin_port)
         try:
-            self._publish_until_stopped()
+            self._control_plane.run()
         finally:
             server.shutdown()
             server.server_close()
@@ -116,36 +102,14 @@ class Agent:
         self._stop.set()
         self._cache.stop()
         self._heartbeat.wake()
-        self._changed.set()
+        self._control_plane.stop()
 
     def stop_after_envoy(self) -> None:
         """An Envoy that drains still needs to know which pods leave: the agent goes last."""
-        deadline = time.monotonic() + FAREWELL_SECONDS
-        while time.monotonic() < deadline and self._admin.state() is not None:
+        deadline, admin = time.monotonic() + FAREWELL_SECONDS, EnvoyAdmin(self._settings.admin_port)
+        while time.monotonic() < deadline and admin.active_requests() is not None:
             time.sleep(0.25)
         self.stop()
-
-    def _publish_until_stopped(self) -> None:
-        again_at: float | None = None
-        while not self._stop.is_set():
-            left = None if again_at is None else max(0.0, again_at - time.monotonic())
-            if self._changed.wait(left):
-                time.sleep(GATHER_SECONDS)
-                self._changed.clear()
-            again_at = self._publish_once()
-
-    def _publish_once(self) -> float | None:
-        snapshot = self._cache.snapshot()
-        if snapshot is None:
-            return None
-        try:
-            published: Published = self._publisher.publish(snapshot)
-        except OSError as error:
-            logger.error("cannot write Envoy's files: %s", error)
-            return time.monotonic() + DISK_RETRY_SECONDS
-        if published.confirmed:
-            self._heartbeat.applied(snapshot.versions)
-        return published.again_at
 
 
 def _utc_now() -> datetime:

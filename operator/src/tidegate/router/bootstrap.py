@@ -1,17 +1,19 @@
 """Envoy's own configuration: listeners, admin, limits and what is counted. Pure.
 
 The listeners never change while Envoy runs: a change of listeners would make Envoy close its clients' connections.
-Everything that moves (clusters, endpoints, routes) comes from files.
+Everything that moves (clusters, endpoints, routes) comes from the agent, over a Unix socket.
 """
 
 from dataclasses import dataclass
 from typing import Any
 
 from tidegate.resources.names import GROUP
-from tidegate.router.xds import CLUSTERS_FILE, ROUTES_FILE, ROUTES_NAME
+from tidegate.router.resource_names import ROUTES_NAME, layer_names
 
 Json = dict[str, Any]
 
+AGENT = "tidegate-agent"
+SOCKET = "ads.sock"
 _TYPE = "type.googleapis.com/envoy."
 
 # Steps of 1.2 up to 1 s, as the model servers count: what is 20 % slower is in another bucket. Envoy counts whole
@@ -37,10 +39,13 @@ _COUNTED = [
     r"cluster\.([^./]+/){2}[^./]+\.upstream_rq_(timeout|retry_success)",
     r"cluster\.([^./]+/){2}[^./]+\.upstream_cx_(active|total|connect_fail|connect_timeout)",
     r"cluster\.([^./]+/){2}[^./]+\.(membership_(healthy|total)|update_rejected)",
-    r"cluster_manager\.(warming_clusters|active_clusters|cds\.(version_text|update_(success|rejected|failure)))",
+    r"cluster_manager\.(warming_clusters|active_clusters|cds\.update_(success|rejected|failure))",
+    # Whether the agent is there, and what it sends.
+    r"control_plane\.connected_state",
+    rf"cluster\.{AGENT}\.upstream_cx_(rx|tx)_bytes_total",
     r"http\.router\.downstream_(cx_active|cx_total|rq_active|rq_total|rq_completed|rq_[1-5]xx|rq_time)",
     r"http\.router\.no_(route|cluster)",
-    r"http\.router\.rds\..*\.(version_text|update_(success|rejected|failure))",
+    r"http\.router\.rds\..*\.update_(success|rejected|failure)",
     r"listener\.0\.0\.0\.0_\d+\.downstream_cx_(active|overflow|overload_reject)",
     r"server\.(live|state|uptime|memory_allocated|total_connections)",
     r"overload\..*",
@@ -73,10 +78,11 @@ def bootstrap(settings: RouterSettings, started: float) -> Json:
             "address": _address("127.0.0.1", settings.admin_port),
             "ignore_global_conn_limit": True,
         },
-        "dynamic_resources": {"cds_config": _file(settings, CLUSTERS_FILE)},
+        "dynamic_resources": {"ads_config": _agent(), "cds_config": FROM_AGENT},
+        "layered_runtime": {"layers": [*map(_layer, layer_names()), {"name": "admin", "admin_layer": {}}]},
         "static_resources": {
             "listeners": [_traffic_listener(settings), _metrics_listener(settings)],
-            "clusters": [_admin_cluster(settings)],
+            "clusters": [_admin_cluster(settings), _agent_cluster(settings)],
         },
         "stats_flush_interval": _FLUSH,
         "stats_config": {
@@ -87,8 +93,41 @@ def bootstrap(settings: RouterSettings, started: float) -> Json:
     }
 
 
-def _file(settings: RouterSettings, name: str) -> Json:
-    return {"resource_api_version": "V3", "path_config_source": {"path": f"{settings.xds_directory}/{name}"}}
+# Without a first answer Envoy waits, not ready, rather than go on with nothing to route.
+FROM_AGENT: Json = {"resource_api_version": "V3", "ads": {}, "initial_fetch_timeout": "0s"}
+
+
+def _layer(name: str) -> Json:
+    return {"name": name, "rtds_layer": {"name": name, "rtds_config": FROM_AGENT}}
+
+
+def _agent() -> Json:
+    # An agent that starts again is found again within a second; by itself Envoy would wait up to 30.
+    backoff = {"base_interval": "0.1s", "max_interval": "1s"}
+    service = {"envoy_grpc": {"cluster_name": AGENT, "retry_policy": {"retry_back_off": backoff}}}
+    return {
+        "api_type": "DELTA_GRPC",
+        "transport_api_version": "V3",
+        "set_node_on_first_message_only": True,
+        "grpc_services": [service],
+    }
+
+
+def _agent_cluster(settings: RouterSettings) -> Json:
+    endpoint = {"endpoint": {"address": {"pipe": {"path": f"{settings.xds_directory}/{SOCKET}"}}}}
+    # An agent that hangs is no agent: the stream ends, and the next one is asked for all that changed.
+    keepalive = {"connection_keepalive": {"interval": "30s", "timeout": "10s"}}
+    protocol = {
+        "@type": _TYPE + "extensions.upstreams.http.v3.HttpProtocolOptions",
+        "explicit_http_config": {"http2_protocol_options": keepalive},
+    }
+    return {
+        "name": AGENT,
+        "type": "STATIC",
+        "connect_timeout": "1s",
+        "load_assignment": {"cluster_name": AGENT, "endpoints": [{"lb_endpoints": [endpoint]}]},
+        "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": protocol},
+    }
 
 
 def _address(address: str, port: int) -> Json:
@@ -98,7 +137,7 @@ def _address(address: str, port: int) -> Json:
 def _traffic_listener(settings: RouterSettings) -> Json:
     manager: Json = {
         "stat_prefix": "router",
-        "rds": {"route_config_name": ROUTES_NAME, "config_source": _file(settings, ROUTES_FILE)},
+        "rds": {"route_config_name": ROUTES_NAME, "config_source": FROM_AGENT},
         "strip_trailing_host_dot": True,
         # Clients are strangers: their x-envoy-* headers must not change timeouts or retries.
         "use_remote_address": True,

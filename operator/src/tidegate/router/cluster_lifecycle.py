@@ -1,4 +1,4 @@
-"""Which clusters Envoy must know beyond those that routes name, and which get an endpoints file of their own. Pure.
+"""Which clusters Envoy must know beyond those that routes name. Pure.
 
 Times are seconds of one steady clock.
 """
@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from tidegate.resources.model_route import LONGEST_TIMEOUT_SECONDS, Route
-from tidegate.router.objects import Endpoint, Service
 from tidegate.router.xds import ClusterKey, cluster_keys
 
 DRAIN_SECONDS = 30.0
@@ -17,18 +16,6 @@ GRACE_SECONDS = 10.0
 """Beyond the longest time that one of its requests may take."""
 UNKNOWN_SECONDS = float(LONGEST_TIMEOUT_SECONDS) + GRACE_SECONDS
 """For a cluster of an agent that ran here before: its requests may have been given the longest time that there is."""
-
-
-@dataclass(frozen=True)
-class RoutingSnapshot:
-    """What should be routed: complete, or not here at all."""
-
-    routes: tuple[Route, ...]
-    versions: Mapping[str, int]
-    """By namespace that is followed, or '' for all: `routes` has every ModelRoute up to this resourceVersion."""
-    endpoints: Mapping[Service, tuple[Endpoint, ...]]
-    leaving: frozenset[Service] = frozenset()
-    """Those whose endpoints are all of pods that are ending."""
 
 
 @dataclass(frozen=True)
@@ -79,16 +66,3 @@ def next_end(leaving: Iterable[DrainingCluster]) -> float | None:
     """When the first departure is over, or None when nothing waits for that."""
     ends = [one.since + one.seconds for one in leaving if one.since is not None]
     return min(ends, default=None)
-
-
-def choose_eds_clusters(
-    before: Collection[ClusterKey], known: Collection[ClusterKey], routes: Iterable[Route], limit: int
-) -> frozenset[ClusterKey]:
-    """At most `limit` clusters that get an endpoints file of their own, so that their counts survive.
-
-    Clusters of a split come first, because the judge reads them; then those that have a file already, because moving
-    a cluster between the two forms costs the very counts this is about; then the rest, by name.
-    """
-    split = cluster_keys(route for route in routes if len(route.backends) > 1)
-    ordered = sorted(known, key=lambda key: (key not in split, key not in before, key))
-    return frozenset(ordered[:limit])

@@ -1,4 +1,4 @@
-"""`tidegate router-envoy`: starts Envoy once its files are there, and lets it end without losing a request.
+"""`tidegate router-envoy`: starts Envoy, and lets it end without losing a request.
 
 Envoy itself stops at once on SIGTERM. This parent stays, hands the connections back first, and only then stops it.
 """
@@ -17,15 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tidegate.router.bootstrap import RouterSettings, bootstrap
+from tidegate.router.disk_copy import longest_timeout
 from tidegate.router.draining import DrainPlan, DrainStep
 from tidegate.router.envoy_admin import EnvoyAdmin
-from tidegate.router.files import XdsDirectory
-from tidegate.router.xds import CLUSTERS_FILE, ROUTES_FILE, longest_timeout
 
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.1
-REMINDER_SECONDS = 30.0
 KILL_SECONDS = 5.0
 
 
@@ -86,7 +84,7 @@ def find_envoy() -> str:
 
 
 class EnvoySupervisor:
-    """Waits for the files, runs Envoy, drains it on `stop`. `run` returns Envoy's exit code, 0 after a drain."""
+    """Runs Envoy, drains it on `stop`. `run` returns Envoy's exit code, 0 after a drain."""
 
     def __init__(self, settings: EnvoySettings, program: str) -> None:
         self._settings, self._program = settings, program
@@ -99,9 +97,6 @@ class EnvoySupervisor:
 
     def run(self) -> int:
         """Blocks until Envoy has ended, by itself or by `stop`."""
-        self._wait_for_files()
-        if self._stop.is_set():
-            return 0
         with subprocess.Popen(envoy_command(self._settings, self._program)) as envoy:
             while envoy.poll() is None and not self._stop.is_set():
                 time.sleep(POLL_SECONDS)
@@ -111,23 +106,13 @@ class EnvoySupervisor:
             self._drain(envoy)
             return 0
 
-    def _wait_for_files(self) -> None:
-        wanted = [Path(self._settings.router.xds_directory) / name for name in (CLUSTERS_FILE, ROUTES_FILE)]
-        remind_at = time.monotonic()
-        while not self._stop.is_set() and not all(path.exists() for path in wanted):
-            if time.monotonic() >= remind_at:
-                logger.info("waiting for the agent's first files in %s", self._settings.router.xds_directory)
-                remind_at += REMINDER_SECONDS
-            time.sleep(POLL_SECONDS)
-
     def _drain(self, envoy: "subprocess.Popen[bytes]") -> None:
         self._admin.fail_health()
         started = time.monotonic()
         plan, closed = self._drain_plan(), False
         logger.info("draining: no longer ready, going on for %.0f s", self._settings.drain.settle_seconds)
         while envoy.poll() is None:
-            state = self._admin.state()
-            step = plan.step(time.monotonic() - started, state.active_requests if state else None)
+            step = plan.step(time.monotonic() - started, self._admin.active_requests())
             if step is DrainStep.STOP:
                 break
             if step is DrainStep.CLOSE and not closed:
@@ -137,8 +122,8 @@ class EnvoySupervisor:
 
     def _drain_plan(self) -> DrainPlan:
         """Nothing that is under way can take longer than the longest timeout of all routes."""
-        routes = XdsDirectory(Path(self._settings.router.xds_directory)).read(ROUTES_FILE) or {}
-        return self._settings.drain.within(longest_timeout(routes))
+        longest = longest_timeout(Path(self._settings.router.xds_directory))
+        return self._settings.drain if longest is None else self._settings.drain.within(longest)
 
 
 def _end(envoy: "subprocess.Popen[bytes]") -> None:

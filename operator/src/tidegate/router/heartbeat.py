@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from tidegate.errors import ClusterUnavailable
 from tidegate.kube.api import LEASES, Manifest, Resource
-from tidegate.resources.router_report import RouterIdentity, report_manifest
+from tidegate.resources.router_report import Applied, RouterIdentity, report_manifest
 
 logger = logging.getLogger(__name__)
 
@@ -32,13 +32,13 @@ class Heartbeat:
         self, kube: Leases, router: RouterIdentity, stop: threading.Event, now: Callable[[], datetime]
     ) -> None:
         self._kube, self._router, self._stop, self._now = kube, router, stop, now
-        self._applied: Mapping[str, int] = {}
+        self._applied = Applied()
         self._changed = threading.Event()
 
-    def applied(self, versions: Mapping[str, int]) -> None:
-        """Envoy works with all routes up to these versions, since now."""
-        if versions != self._applied:
-            self._applied = dict(versions)
+    def applied(self, applied: Applied) -> None:
+        """Envoy works with this, since now."""
+        if applied != self._applied:
+            self._applied = applied
             self._changed.set()
 
     def wake(self) -> None:

@@ -39,6 +39,14 @@ class Slice:
     leaving: tuple[Endpoint, ...]
 
 
+@dataclass(frozen=True)
+class Answering:
+    """Who answers for a Service, sorted and without doubles. `leaving`: all of them are of pods that are ending."""
+
+    endpoints: tuple[Endpoint, ...] = ()
+    leaving: bool = False
+
+
 def read_slice(body: Mapping[str, Any]) -> Slice:
     """Parses an EndpointSlice. Ready is true or unset; leaving is serving, terminating and not ready."""
     metadata = mapping_at(body, "metadata")
@@ -67,22 +75,13 @@ def _http_port(ports: Iterable[Mapping[str, Any]]) -> int | None:
     return numbers[0] if numbers else None
 
 
-def endpoints_by_service(slices: Iterable[Slice]) -> dict[Service, tuple[Endpoint, ...]]:
-    """Every Service's endpoints, sorted and without doubles.
+def answering(slices: Iterable[Slice]) -> Answering:
+    """Who answers for one Service by all of its slices.
 
     Pods that are ending are used only where no ready one is left: they answer until they are gone, and the
     alternative is a refused request.
     """
-    ready: dict[Service, set[Endpoint]] = {}
-    leaving: dict[Service, set[Endpoint]] = {}
-    for found in slices:
-        ready.setdefault(found.service, set()).update(found.ready)
-        leaving.setdefault(found.service, set()).update(found.leaving)
-    return {service: tuple(sorted(ready[service] or leaving[service])) for service in ready}
-
-
-def leaving_services(slices: Iterable[Slice]) -> frozenset[Service]:
-    """The Services whose every pod that still answers is ending."""
     listed = list(slices)
-    ready = {found.service for found in listed if found.ready}
-    return frozenset(found.service for found in listed if found.leaving and found.service not in ready)
+    ready = {endpoint for found in listed for endpoint in found.ready}
+    leaving = {endpoint for found in listed for endpoint in found.leaving}
+    return Answering(tuple(sorted(ready or leaving)), leaving=bool(leaving) and not ready)

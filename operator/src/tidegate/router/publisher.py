@@ -1,162 +1,345 @@
-"""Brings Envoy from what it does to what it should do, in an order that loses no request.
+"""Brings Envoy from what it has to what it should have, in an order that loses no request. Pure.
 
-    endpoints of new clusters → clusters, old and new → taken? → routes → taken? → 30 s → old clusters go
+    new clusters → their endpoints → weights → routes → taken? → as long as requests may take → old clusters go
 
-Nothing is written that is already there. Nothing here reads Kubernetes.
+Endpoints that change travel at once and alone, and so do weights among revisions that Envoy's routes name already. Each
+model is a case of its own: one whose clusters aren't there yet, or whose routes Envoy refuses, stays as it was, and the
+others go on. Times are seconds of one steady clock.
 """
 
-import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 
-from tidegate.router.cluster_lifecycle import (
-    RoutingSnapshot,
-    choose_eds_clusters,
-    confirmed,
-    draining_clusters,
-    next_end,
-    timeouts_of,
-)
-from tidegate.router.envoy_admin import EnvoyState
+from tidegate.resources.model_route import Backend, Route
+from tidegate.resources.router_report import Applied
+from tidegate.router import xds_pb2 as pb
+from tidegate.router.cluster_lifecycle import DrainingCluster, confirmed, draining_clusters, next_end, timeouts_of
+from tidegate.router.objects import Answering, Service
+from tidegate.router.resource_names import ROUTES_NAME, layer_of
+from tidegate.router.route_set import Name, RouteSet
+from tidegate.router.routing_table import RoutingTable, Versioned, drawn_from, name_of
+from tidegate.router.splits import Splits, blended, weights_of
+from tidegate.router.subscription import Outcome, Subscription
 from tidegate.router.xds import (
-    CLUSTERS_FILE,
-    ENDPOINTS_PREFIX,
-    ROUTES_FILE,
+    CLUSTERS,
+    ENDPOINTS,
+    ROUTES,
+    SPLITS,
     ClusterKey,
-    KnownClusters,
-    answerable,
+    assignment_name,
     cluster_keys,
-    clusters_response,
-    endpoints_file,
-    endpoints_response,
-    read_clusters,
-    routes_response,
-    version_of,
+    cluster_resources,
+    endpoints_resource,
+    read_cluster_name,
+    routes_resource,
+    shape_of,
 )
 
-logger = logging.getLogger(__name__)
-
-SETTLE_SECONDS = 2.0
-"""How long Envoy is given to take a file before the next one is written all the same."""
-POLL_SECONDS = 0.004
-UNCONFIRMED_SECONDS = 0.5
-"""When to ask again whether Envoy has taken the routes."""
-
-
-class Files(Protocol):
-    """The directory that Envoy watches."""
-
-    @property
-    def path(self) -> str: ...
-    def names(self) -> list[str]: ...
-    def read(self, name: str) -> dict[str, Any] | None: ...
-    def write(self, name: str, content: Mapping[str, Any]) -> None: ...
-    def remove(self, name: str) -> None: ...
-
-
-class Admin(Protocol):
-    """The Envoy beside us."""
-
-    def state(self) -> EnvoyState | None: ...
-
-
-@dataclass(frozen=True)
-class Published:
-    """`confirmed`: Envoy routes by exactly this world. `again_at`: when to publish again even if nothing changes."""
-
-    confirmed: bool
-    again_at: float | None
+FIRST_ROUTES_SECONDS = 10.0
+"""How long an Envoy whose routes aren't known waits for the last model's clusters: then the others begin without it."""
+LAST_POD_SECONDS = 0.5
+"""How long a revision's last endpoint stays for the weights to change first, so that no request finds nobody there."""
+MAX_REFUSED = 20
+"""Models whose refusal is told. Where there are more, the rest counts as not applied, and the versions stay behind."""
 
 
 class Publisher:
-    """Writes one world after another. One thread only."""
+    """Is told what should be, and what Envoy says; gives what to send. One thread only."""
 
-    def __init__(
-        self,
-        files: Files,
-        admin: Admin,
-        *,
-        clock: Callable[[], float],
-        sleep: Callable[[float], None],
-        watched_limit: int,
-    ) -> None:
-        self._files, self._admin, self._clock, self._sleep = files, admin, clock, sleep
-        self._limit = watched_limit
-        found = {name: files.read(name) for name in files.names()}
-        self._written = {name: version_of(content) for name, content in found.items() if content is not None}
-        before = found.get(CLUSTERS_FILE)
-        # Clusters of an agent that ran here before may still have requests: they leave in order too.
-        self._known = read_clusters(before) if before else KnownClusters()
-        self._leaving = draining_clusters(self._known.keys, (), (), clock())
+    def __init__(self) -> None:
+        self._layers = Subscription(SPLITS)
+        self._clusters = Subscription(CLUSTERS, wildcard=True)
+        self._endpoints = Subscription(ENDPOINTS)
+        self._routes = Subscription(ROUTES)
+        self._table = RoutingTable()
+        self._set = RouteSet()
+        self._splits = Splits(self._layers)
+        self._open: set[Name] = set()
+        """The routes that Envoy doesn't work with yet as they should be."""
+        self._has: dict[Name, int] = {}
+        """The version of each route that Envoy worked with last."""
+        self._keys: frozenset[ClusterKey] = frozenset()
+        self._services: frozenset[Service] = frozenset()
         self._timeouts: dict[ClusterKey, float] = {}
+        self._leaving: tuple[DrainingCluster, ...] = ()
+        self._held: dict[Service, float] = {}
+        self._first_by: float | None = None
+        self._knows = False
+        self._is_confirmed = False
+        self.applied: Applied | None = None
+        """None while Envoy hasn't taken anything."""
+        self._told_taken: set[Name] = set()
 
-    def publish(self, world: RoutingSnapshot) -> Published:
-        """Writes what differs and waits, within bounds, until Envoy has it. Raises OSError when the disk refuses."""
-        now = self._clock()
-        routed = cluster_keys(world.routes)
-        self._leaving = draining_clusters(self._known.keys, self._leaving, routed, now, self._timeouts)
-        self._timeouts = timeouts_of(world.routes)
-        keys = routed | {draining.key for draining in self._leaving}
-        watched = choose_eds_clusters(self._known.watched, keys, world.routes, self._limit)
-        for key in sorted(watched):
-            self._write(
-                endpoints_file(key.service), endpoints_response(key.service, world.endpoints.get(key.service, ()))
-            )
-        clusters = clusters_response(keys, watched, world.endpoints, self._files.path)
-        routes = routes_response(answerable(world.routes, world.endpoints, world.leaving))
-        clusters_taken = self._put(
-            CLUSTERS_FILE, clusters, lambda state: state.clusters_version == version_of(clusters)
+    @property
+    def _subscriptions(self) -> tuple[Subscription, ...]:
+        """In the order in which their responses go."""
+        return self._clusters, self._endpoints, self._layers, self._routes
+
+    # What should be
+
+    def recall(self, routes: Iterable[Route], endpoints: Mapping[Service, Answering], now: float) -> None:
+        """What an agent here told Envoy before: for an Envoy that has nothing, until `settle`."""
+        listed = list(routes)
+        self._set.assume({name_of(route): shape_of(route) for route in listed})
+        for route in listed:
+            self._splits.tell(name_of(route), weights_of(route))
+        self.set_answering(endpoints, now)
+        self.set_routes({"": [(route, 0) for route in listed]}, now)
+
+    def settle(self, now: float) -> None:
+        """What was set last tells of the cluster as it is: from now on what Envoy has is changed too."""
+        if self._first_by is not None:
+            self._first_by = now + FIRST_ROUTES_SECONDS
+        for each in self._subscriptions:
+            each.settle()
+        self._note_applied()
+
+    def set_routes(self, listed: Mapping[str, Collection[Versioned]], now: float) -> None:
+        """All routes that there are, by the namespace that is followed."""
+        self._knows = True
+        changed = self._table.set_routes(listed)
+        self._timeouts |= timeouts_of(route for name in changed if (route := self._table.routes.get(name)))
+        if self._want(changed):
+            self._choose_clusters(now)
+        self._note_applied()
+
+    def set_answering(self, changed: Mapping[Service, Answering], now: float) -> None:
+        """Who answers for these Services from now on."""
+        self._want(self._table.set_answering(changed))
+        for service, found in changed.items():
+            self._held.pop(service, None)
+            if not found.endpoints and self._is_about_to_go(service):
+                self._held[service] = now + LAST_POD_SECONDS
+            elif service in self._services:
+                self._put_endpoints(service)
+
+    def _want(self, names: Iterable[Name]) -> bool:
+        """Whether other revisions are named than before, or anything but weights is new."""
+        is_news = False
+        for name in names:
+            route = self._table.routes.get(name)
+            is_news |= self._set.want(name, shape_of(route) if route else None)
+            self._open.add(name)
+        return is_news
+
+    def _is_about_to_go(self, service: Service) -> bool:
+        """Whether Envoy may still draw a Service that it is about to be told not to."""
+        return any(
+            name in self._open and service not in drawn_from(self._table.wanted(name))
+            for name in self._table.users(service)
         )
-        self._known = KnownClusters(keys, watched)
-        routes_taken = self._put(ROUTES_FILE, routes, lambda state: state.routes_version == version_of(routes))
-        return self._conclude(clusters_taken, routes_taken)
 
-    def _conclude(self, clusters_taken: bool, routes_taken: bool) -> Published:
-        now = self._clock()
-        if clusters_taken:
-            self._remove_stale_files()
-        if not (clusters_taken and routes_taken):
-            return Published(False, now + UNCONFIRMED_SECONDS)
+    def _put_endpoints(self, service: Service) -> None:
+        self._endpoints.put(endpoints_resource(service, self._table.answering(service).endpoints))
+
+    def _choose_clusters(self, now: float) -> None:
+        """Those that a route names, those that Envoy still sends to, and those whose requests may not have ended."""
+        routed = self._routed()
+        known = self._keys | {key for name in self._clusters.known if (key := read_cluster_name(name))}
+        self._leaving = draining_clusters(known, self._leaving, routed, now, self._timeouts)
+        self._take_keys(routed | {draining.key for draining in self._leaving})
+
+    def _routed(self) -> frozenset[ClusterKey]:
+        return cluster_keys(self._table.routes.values()) | cluster_keys(self._set.taken.values())
+
+    def _take_keys(self, keys: frozenset[ClusterKey]) -> None:
+        before, self._keys = self._keys, keys
+        for key in keys - before:
+            for cluster in cluster_resources(key):
+                self._clusters.put(cluster)
+        for key in before - keys:
+            self._timeouts.pop(key, None)
+            for name in (key.live, key.preview):
+                self._clusters.drop(name)
+        self._choose_services()
+
+    def _choose_services(self) -> None:
+        before, self._services = self._services, frozenset(key.service for key in self._keys)
+        for service in self._services - before:
+            self._put_endpoints(service)
+        for service in before - self._services:
+            self._endpoints.drop(assignment_name(service))
+
+    # What Envoy says
+
+    def close(self) -> None:
+        """Envoy, or its stream, is gone. It goes on with what it has."""
+        for each in self._subscriptions:
+            each.close()
+        self._routes.drop(ROUTES_NAME)
+        self._set.abandon()
+        self._release(tuple(self._held))
+
+    def hear(self, request: pb.DeltaDiscoveryRequest, now: float) -> None:
+        """Takes in one request of the stream. Those of another type are nobody's."""
+        if request.type_url == CLUSTERS:
+            self._hear_of_clusters(request, now)
+        elif request.type_url == ROUTES:
+            self._hear_of_routes(request, now)
+        elif request.type_url in (ENDPOINTS, SPLITS):
+            self._note_refused((self._endpoints if request.type_url == ENDPOINTS else self._layers).hear(request))
+
+    def _hear_of_clusters(self, request: pb.DeltaDiscoveryRequest, now: float) -> None:
+        is_first = not self._clusters.is_open
+        self._note_refused(self._clusters.hear(request))
+        if is_first and self._clusters.is_fresh:
+            self._leaving = ()
+            self._take_keys(self._routed())  # of the last Envoy's requests none is under way any more
+        elif is_first:
+            self._choose_clusters(now)
+
+    def _hear_of_routes(self, request: pb.DeltaDiscoveryRequest, now: float) -> None:
+        is_first = not self._routes.is_open
+        outcome = self._routes.hear(request)
+        if is_first:
+            self._resume(now)
+        elif outcome.accepted:
+            self._set.accept()
+            self._confirm(now)
+        elif outcome.refused:
+            self._set.refuse(self._routes.refused[ROUTES_NAME].message)
+            self._routes.drop(ROUTES_NAME)
+            self._note_applied()
+
+    def _resume(self, now: float) -> None:
+        """Envoy works with the routes that it took last, or else has to be told all of them."""
+        if self._routes.is_fresh:
+            self._set.assume({})
+            self._open |= self._table.routes.keys()
+            self._has, self._is_confirmed, self.applied = {}, False, None
+        known = self._routes.known.get(ROUTES_NAME)
+        if known == routes_resource(self._set.taken.values()).version:
+            self._confirm(now)
+        else:
+            self._first_by = now + FIRST_ROUTES_SECONDS
+
+    def _confirm(self, now: float) -> None:
+        """Envoy works with the routes in `taken`: what they don't name gets no new requests."""
+        self._choose_clusters(now)
         self._leaving = confirmed(self._leaving, now)
-        return Published(True, next_end(self._leaving))
+        self._is_confirmed = True
+        self._note_applied()
 
-    def _put(self, name: str, content: Mapping[str, Any], has_it: Callable[[EnvoyState], bool]) -> bool:
-        """True when Envoy works with `content`; False when it refused it, or didn't say in time."""
-        before = self._admin.state()
-        if not self._write(name, content):
-            # Written earlier: ask once, don't wait again.
-            return before is not None and has_it(before)
-        if before is None:
-            # No Envoy yet: it will read all files when it starts, so their order doesn't matter.
+    # What to send
+
+    def respond(self, now: float) -> list[pb.DeltaDiscoveryResponse]:
+        """What to send now, in this order."""
+        if not self._knows:
+            return []
+        ends = next_end(self._leaving)
+        if ends is not None and ends <= now:
+            self._choose_clusters(now)
+        self._advance()
+        self._release([each for each, until in self._held.items() if until <= now or not self._is_about_to_go(each)])
+        self._splits.flush()
+        self._try_routes(now)
+        responses = (each.respond() for each in self._subscriptions)
+        return [response for response in responses if response]
+
+    def again_at(self) -> float | None:
+        """When to ask again although nothing was heard."""
+        times = [next_end(self._leaving), self._first_by, *self._held.values()]
+        return min((time for time in times if time is not None), default=None)
+
+    def _advance(self) -> None:
+        """Tells the weights of those that may have them now, and closes what Envoy has as it should be."""
+        done = {name for name in self._open if self._is_done(name)}
+        if done:
+            self._open -= done
+            self._told_taken |= done
+            self._note_applied()
+
+    def _is_done(self, name: Name) -> bool:
+        wanted, shape = self._table.wanted(name), self._set.taken.get(name)
+        if wanted is None or shape is None or self._is_ready(wanted):
+            self._splits.tell(name, blended(wanted, shape, self._splits.told(name)))
+        if name in self._set.pending or not self._splits.is_taken(name):
             return False
-        return self._settle(name, before, has_it)
+        return self._splits.told(name) == (weights_of(wanted) if wanted else {})
 
-    def _settle(self, name: str, before: EnvoyState, has_it: Callable[[EnvoyState], bool]) -> bool:
-        deadline = self._clock() + SETTLE_SECONDS
-        while self._clock() < deadline:
-            state = self._admin.state()
-            if state is None:
-                return False
-            if has_it(state) and state.warming_clusters == 0:
-                return True
-            if state.refused_updates > before.refused_updates:
-                logger.error("Envoy refused %s and goes on with what it has", name)
-                return False
-            self._sleep(POLL_SECONDS)
-        logger.warning("Envoy has not taken %s within %.0f s", name, SETTLE_SECONDS)
-        return False
+    def _try_routes(self, now: float) -> None:
+        if not self._routes.is_open or self._routes.waits or not (self._routes.authoritative or self._routes.is_fresh):
+            return
+        is_first = self._first_by is not None
+        if self._first_by is not None and now < self._first_by and not self._set.all_may_go(self._may_go):
+            return
+        self._first_by = None
+        tried = self._set.next_try(self._may_go)
+        if tried is None and not is_first:
+            return
+        self._routes.put(routes_resource(self._set.taken.values() if tried is None else tried))
+        if self._routes.known.get(ROUTES_NAME) == self._routes.version_wanted(ROUTES_NAME):
+            self._set.accept()  # back to what Envoy has
+            self._confirm(now)
 
-    def _write(self, name: str, content: Mapping[str, Any]) -> bool:
-        if self._written.get(name) == version_of(content):
-            return False
-        self._files.write(name, content)
-        self._written[name] = version_of(content)
-        return True
+    def _may_go(self, name: Name) -> bool:
+        """Whether Envoy has all that the model's routes need: its clusters and its weights."""
+        wanted = self._table.wanted(name)
+        return wanted is None or (self._is_ready(wanted) and self._splits.is_taken(name))
 
-    def _remove_stale_files(self) -> None:
-        wanted = {endpoints_file(key.service) for key in self._known.watched}
-        for name in sorted(self._written.keys() - wanted):
-            if name.startswith(ENDPOINTS_PREFIX):
-                self._files.remove(name)
-                del self._written[name]
+    def _is_ready(self, route: Route) -> bool:
+        """Whether Envoy can send to each revision that the route names."""
+        return all(map(self._has_clusters, cluster_keys([route]))) and all(map(self._can_draw, drawn_from(route)))
+
+    def _has_clusters(self, key: ClusterKey) -> bool:
+        name = assignment_name(key.service)
+        is_settled = name in self._endpoints.known or name in self._endpoints.refused
+        return is_settled and key.live in self._clusters.known and key.preview in self._clusters.known
+
+    def _can_draw(self, service: Service) -> bool:
+        """Envoy has the newest endpoints, or at least some."""
+        name = assignment_name(service)
+        known = self._endpoints.known.get(name)
+        if known is None or known == self._endpoints.version_wanted(name):
+            return known is not None
+        return known != endpoints_resource(service, ()).version
+
+    def _release(self, services: Collection[Service]) -> None:
+        for service in services:
+            del self._held[service]
+            if service in self._services:
+                self._put_endpoints(service)
+
+    # What to tell of it
+
+    def take_taken(self) -> dict[Name, Route | None]:
+        """The routes with which Envoy has come to work since the last time, as it does; None where there is none."""
+        names, self._told_taken = self._told_taken, set()
+        return {name: self._with_weights(name) for name in names}
+
+    def _with_weights(self, name: Name) -> Route | None:
+        shape, told = self._set.taken.get(name), self._splits.told(name)
+        if shape is None:
+            return None
+        weights = ((key.revision, told.get(key.live, 0)) for key in sorted(cluster_keys([shape])))
+        return replace(shape, backends=tuple(Backend(revision, weight) for revision, weight in weights))
+
+    def _note_refused(self, outcome: Outcome) -> None:
+        told = self.applied is not None and self.applied.refused
+        if outcome.refused or (told and outcome.accepted):
+            self._note_applied()
+
+    def _note_applied(self) -> None:
+        for found in self._table.versions.values():
+            self._has |= {name: version for name, version in found.items() if name not in self._open}
+        if not (self._is_confirmed and self._routes.authoritative):
+            return
+        refused = dict(sorted(self._refusals().items())[:MAX_REFUSED])
+        versions = {where: self._upto(found, refused) for where, found in self._table.versions.items()}
+        self.applied = Applied(versions, refused)
+
+    def _upto(self, versions: Mapping[Name, int], refused: Collection[Name]) -> int:
+        missing = [at for name, at in versions.items() if name not in refused and self._has.get(name, -1) < at]
+        return min(missing) - 1 if missing else max(versions.values(), default=0)
+
+    def _refusals(self) -> dict[Name, str]:
+        found = {
+            (key.namespace, key.route): refusal.message
+            for name, refusal in self._clusters.refused.items()
+            if (key := read_cluster_name(name.removesuffix("/preview")))
+        }
+        for layer, refusal in self._layers.refused.items():
+            found |= dict.fromkeys((name for name in self._open if layer_of(*name) == layer), refusal.message)
+        for name, refusal in self._endpoints.refused.items():
+            found |= dict.fromkeys(self._table.users(Service(*name.split("/"))), refusal.message)
+        return {name: said for name, said in {**found, **self._set.refused()}.items() if name in self._table.routes}

@@ -1,14 +1,16 @@
-"""What the router follows of the cluster, put together: complete, or not here at all."""
+"""What the router follows of the cluster, put together: complete, or not here at all, and then by what is news."""
 
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from tidegate.kube.api import ENDPOINT_SLICES, MODEL_ROUTES, KubernetesApi
-from tidegate.kube.informer import Informer, Item, Kind
+from tidegate.kube.informer import Informer, Item, Key, Kind
 from tidegate.resources.model_route import Route, read_route
 from tidegate.resources.router_report import EVERY_NAMESPACE
-from tidegate.router.cluster_lifecycle import RoutingSnapshot
-from tidegate.router.objects import endpoints_by_service, leaving_services, read_slice
+from tidegate.router.objects import Answering, Service, Slice, answering, read_slice
+from tidegate.router.routing_table import Versioned
 
 SILENCE_SECONDS = 300.0
 """A watch that says nothing for this long is dead: the server ends and reopens it every minute."""
@@ -25,6 +27,14 @@ SLICE = Kind(ENDPOINT_SLICES, read_slice)
 """Only the endpoints of Tidegate's own Services."""
 
 
+@dataclass(frozen=True)
+class Changes:
+    """What is news since the last time. `routes`: all that there are, by the namespace that is followed, or None."""
+
+    routes: Mapping[str, Collection[Versioned]] | None
+    services: Mapping[Service, Answering]
+
+
 class RoutingCache:
     """Follows routes and endpoints in each of `namespaces` (None: in all of them).
 
@@ -32,11 +42,14 @@ class RoutingCache:
     """
 
     def __init__(self, api: KubernetesApi, namespaces: Sequence[str | None], changed: Callable[[], None]) -> None:
-        def news(_: Sequence[Item[Any]]) -> None:
-            changed()
-
-        self._routes = [Informer(api, ROUTE, news, namespace=namespace) for namespace in namespaces]
-        self._slices = [Informer(api, SLICE, news, namespace=namespace) for namespace in namespaces]
+        self._changed = changed
+        self._lock = threading.Lock()
+        self._routes_changed = False
+        self._by_service: dict[Service, dict[Key, Slice]] = {}
+        self._services_of: dict[Key, Service] = {}
+        self._services_changed: set[Service] = set()
+        self._routes = [Informer(api, ROUTE, self._hear_routes, namespace=namespace) for namespace in namespaces]
+        self._slices = [Informer(api, SLICE, self._hear_slices, namespace=namespace) for namespace in namespaces]
 
     @property
     def informers(self) -> Sequence[Informer[Any]]:
@@ -53,20 +66,42 @@ class RoutingCache:
         for informer in self.informers:
             informer.stop()
 
-    def snapshot(self) -> RoutingSnapshot | None:
-        """Everything, or None while a first list is still missing: half of it would take endpoints away."""
+    def _hear_routes(self, _: Sequence[Item[Any]]) -> None:
+        with self._lock:
+            self._routes_changed = True
+        self._changed()
+
+    def _hear_slices(self, news: Sequence[Item[Slice]]) -> None:
+        with self._lock:
+            for key in {item.key for item in news}:
+                self._enter(key)
+        self._changed()
+
+    def _enter(self, key: Key) -> None:
+        """What is news may be of an object that is gone, or already another: the stores know what is."""
+        current = next((found for each in self._slices if (found := each.store.get(*key))), None)
+        before = self._services_of.pop(key, None)
+        if before:
+            del self._by_service[before][key]
+            self._services_changed.add(before)
+        if current:
+            self._services_of[key] = current.service
+            self._by_service.setdefault(current.service, {})[key] = current
+            self._services_changed.add(current.service)
+
+    def take(self) -> Changes | None:
+        """What is news, or None while a first list is still missing: half of it would take endpoints away."""
         if not all(informer.complete for informer in self.informers):
             return None
-        found = {informer.namespace or EVERY_NAMESPACE: informer.store.all() for informer in self._routes}
-        routes = [route for listed in found.values() for route, _ in listed]
-        slices = [each for informer in self._slices for each in informer.store.all()]
-        return RoutingSnapshot(
-            routes=tuple(sorted(routes, key=lambda route: (route.namespace, route.name))),
-            # Changes come in the order of their versions: whoever has the newest has all before it.
-            versions={where: max((version for _, version in listed), default=0) for where, listed in found.items()},
-            endpoints=endpoints_by_service(slices),
-            leaving=leaving_services(slices),
-        )
+        with self._lock:
+            routes_changed, self._routes_changed = self._routes_changed, False
+            services = {service: answering(self._by_service[service].values()) for service in self._services_changed}
+            self._services_changed.clear()
+            for service in [service for service in services if not self._by_service[service]]:
+                del self._by_service[service]
+        if not routes_changed:
+            return Changes(None, services)
+        return Changes({each.namespace or EVERY_NAMESPACE: each.store.all() for each in self._routes}, services)
 
     def is_healthy(self) -> bool:
         """False when a thread has died, or has heard nothing for long."""

@@ -53,7 +53,7 @@ class RouterBackend(Protocol):
     def settings(self, wanted: RouteSettings) -> RouteSettings | None:
         """The settings as far as this router can carry them, as `read` gives them back; None where it carries none."""
 
-    def read(self, namespace: str, children: Children, routers: Sequence[RouterReport]) -> RouteState:
+    def read(self, owner: Owner, children: Children, routers: Sequence[RouterReport]) -> RouteState:
         """The route as it is: split, settings, and who has taken it. NO_ROUTE where there is none.
 
         `routers` are Tidegate's own, those that live.

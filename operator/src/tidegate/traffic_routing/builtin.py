@@ -12,7 +12,7 @@ from tidegate.resources.model_route import bounded, read_editor, read_route, rea
 from tidegate.resources.names import PORT_NAME, labels
 from tidegate.resources.ownership import Owner
 from tidegate.resources.revision import owner as owner_reference
-from tidegate.resources.router_report import RouterReport, split_by_applied
+from tidegate.resources.router_report import RouterReport, refusals, split_by_applied
 from tidegate.traffic_routing.backend import Children, RouteWrite
 
 
@@ -41,12 +41,13 @@ class Builtin:
     def settings(self, wanted: RouteSettings) -> RouteSettings:
         return bounded(wanted)
 
-    def read(self, namespace: str, children: Children, routers: Sequence[RouterReport]) -> RouteState:
+    def read(self, owner: Owner, children: Children, routers: Sequence[RouterReport]) -> RouteState:
         route = next(iter(children(MODEL_ROUTE)), None)
         if route is None:
             return NO_ROUTE
-        applied_by, awaited = split_by_applied(routers, namespace, route.version)
-        return replace(route, applied_by=applied_by, awaited=awaited)
+        applied_by, awaited = split_by_applied(routers, owner.namespace, owner.name, route.version)
+        refused_by = refusals(routers, owner.namespace, owner.name)
+        return replace(route, applied_by=applied_by, awaited=awaited, refused_by=refused_by)
 
     def writes(
         self, owner: Owner, split: TrafficSplit, wanted: RouteSettings, seen: RouteState

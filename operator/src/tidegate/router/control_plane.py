@@ -1,0 +1,131 @@
+"""The loop in the middle of the agent: what the cluster says and what Envoy says go in, responses go out.
+
+One thread decides; whoever has news puts it into its queue. It needs neither the API server nor the operator to go on.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from time import monotonic
+
+from tidegate.resources.router_report import Applied
+from tidegate.router import xds_pb2 as pb
+from tidegate.router.ads import AdsServer, Stream
+from tidegate.router.bootstrap import SOCKET
+from tidegate.router.disk_copy import DiskCopy
+from tidegate.router.objects import Answering, Service
+from tidegate.router.publisher import Publisher
+from tidegate.router.routing_cache import Changes
+
+logger = logging.getLogger(__name__)
+
+LONGEST_WAIT_SECONDS = 60.0
+
+News = tuple[Stream, pb.DeltaDiscoveryRequest | None] | None
+
+
+class ControlPlane:
+    """`take` gives what is news in the cluster, `applied` is told what Envoy works with, when that changes."""
+
+    def __init__(self, directory: Path, take: Callable[[], Changes | None], applied: Callable[[Applied], None]) -> None:
+        self._take, self._applied = take, applied
+        self._disk = DiskCopy(directory)
+        self._news: SimpleQueue[News] = SimpleQueue()
+        self._server = AdsServer(directory / SOCKET, lambda stream, request: self._news.put((stream, request)))
+        self._publisher = Publisher()
+        self._stream: Stream | None = None
+        self._recalled: dict[Service, Answering] = {}
+        self._is_settled = False
+        self._stopped = False
+        self._told: Applied | None = None
+
+    def wake(self) -> None:
+        """The cluster has news. From any thread."""
+        self._news.put(None)
+
+    def stop(self) -> None:
+        """Ends `run`. From any thread."""
+        self._stopped = True
+        self.wake()
+
+    def run(self) -> None:
+        """Serves until stopped. Raises RuntimeError when it can't listen."""
+        self._recall()
+        self._server.start()
+        try:
+            self._step()
+            while not self._stopped:
+                self._wait()
+                self._step()
+        finally:
+            self._server.stop()
+
+    def _recall(self) -> None:
+        recalled = self._disk.read()
+        if recalled.routes:
+            logger.info("%d routes are as Envoy had them, until the API server answers", len(recalled.routes))
+            self._recalled = recalled.services
+            self._publisher.recall(recalled.routes.values(), recalled.services, monotonic())
+
+    def _wait(self) -> None:
+        """Takes in what came, and what came with it."""
+        again_at = self._publisher.again_at()
+        left = LONGEST_WAIT_SECONDS if again_at is None else again_at - monotonic()
+        try:
+            self._hear(self._news.get(timeout=max(0.0, min(left, LONGEST_WAIT_SECONDS))))
+            while True:
+                self._hear(self._news.get_nowait())
+        except Empty:
+            return
+
+    def _hear(self, news: News) -> None:
+        if news is None:
+            return
+        stream, request = news
+        if stream is not self._stream:
+            if request is None or stream.is_closed:
+                return
+            if self._stream is not None:
+                self._stream.close()
+                self._publisher.close()
+            self._stream = stream
+        if request is None:
+            self._stream = None
+            self._publisher.close()
+        else:
+            self._publisher.hear(request, monotonic())
+
+    def _step(self) -> None:
+        changes = self._take()
+        services = self._change(changes) if changes is not None else {}
+        for response in self._publisher.respond(monotonic()):
+            if self._stream is not None:
+                self._stream.send(response)
+        if self._publisher.applied is not None and self._publisher.applied != self._told:
+            self._told = self._publisher.applied
+            self._applied(self._told)
+        self._keep_copy(services)
+
+    def _change(self, changes: Changes) -> Mapping[Service, Answering]:
+        """The Services of which something is news."""
+        now = monotonic()
+        services = {**dict.fromkeys(self._recalled, Answering()), **changes.services}
+        self._recalled.clear()
+        if services:
+            self._publisher.set_answering(services, now)
+        if changes.routes is not None:
+            self._publisher.set_routes(changes.routes, now)
+        if not self._is_settled:
+            self._is_settled = True
+            self._publisher.settle(now)
+        return services
+
+    def _keep_copy(self, services: Mapping[Service, Answering]) -> None:
+        routes = self._publisher.take_taken()
+        if not routes and not services:
+            return
+        try:
+            self._disk.write(routes, services)
+        except OSError as error:
+            logger.error("the copy on the disk isn't up to date: %s", error)

@@ -1,0 +1,138 @@
+"""What Envoy was told last, on the disk that it shares with the agent: for when everything else is away.
+
+One line for each change, so a change costs what it is; the file is written anew when most of its lines are outdated.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tidegate.resources.model_route import Backend, Route
+from tidegate.router.objects import Answering, Endpoint, Service
+from tidegate.router.route_set import Name
+
+FILE = "routing.jsonl"
+OUTDATED_LINES = 2000
+"""How many there may be beside one for each route and Service."""
+UNREADABLE = (ValueError, LookupError, TypeError, AttributeError)
+
+
+@dataclass
+class Recalled:
+    """Routes as Envoy worked with them, and who answered."""
+
+    routes: dict[Name, Route] = field(default_factory=dict)
+    services: dict[Service, Answering] = field(default_factory=dict)
+
+    def size(self) -> int:
+        """How many there are."""
+        return len(self.routes) + len(self.services)
+
+    def lines(self) -> list[list[object]]:
+        """One for each."""
+        return [
+            *(_route_line(name, route) for name, route in self.routes.items()),
+            *(_service_line(service, found) for service, found in self.services.items()),
+        ]
+
+
+class DiskCopy:
+    """One file in a directory, which is made if it isn't there.
+
+    Without fsync: a node that fails takes the pod along, and the copy with it.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self._path = directory / FILE
+        self._is_whole = False
+        """Whether the file is one that was written here, and has all its lines."""
+        self._lines = 0
+        self._now = Recalled()
+
+    def read(self) -> Recalled:
+        """What is there; empty where nothing is. A line that makes no sense, as the last of a full disk, is skipped."""
+        try:
+            lines = self._path.read_text(encoding="utf-8", errors="replace").splitlines()
+        except OSError:
+            return Recalled()
+        for line in lines:
+            _take(self._now, line)
+        self._lines = len(lines)
+        return Recalled(dict(self._now.routes), dict(self._now.services))
+
+    def write(self, routes: Mapping[Name, Route | None], services: Mapping[Service, Answering]) -> None:
+        """These are so now; a route that is None is gone. Raises OSError when the disk refuses."""
+        lines = [
+            *(_route_line(name, route) for name, route in routes.items()),
+            *(_service_line(service, found) for service, found in services.items()),
+        ]
+        text = _text(lines)
+        for line in text.splitlines():
+            _take(self._now, line)
+        self._lines += len(lines)
+        is_appended = self._is_whole and self._lines <= self._now.size() + OUTDATED_LINES
+        self._is_whole = False
+        if is_appended:
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(text)
+        else:
+            self._write_anew()
+        self._is_whole = True
+
+    def _write_anew(self) -> None:
+        unfinished = self._path.with_suffix(".unfinished")
+        lines = self._now.lines()
+        unfinished.write_text(_text(lines), encoding="utf-8")
+        unfinished.replace(self._path)
+        self._lines = len(lines)
+
+
+def longest_timeout(directory: Path) -> float | None:
+    """Seconds that a request may take at most by the routes there; None where nothing is known of them."""
+    if not (directory / FILE).exists():
+        return None
+    return max((float(route.timeout_seconds) for route in DiskCopy(directory).read().routes.values()), default=0.0)
+
+
+def _text(lines: Iterable[list[object]]) -> str:
+    return "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
+
+
+def _route_line(name: Name, route: Route | None) -> list[object]:
+    if route is None:
+        return ["route", *name]
+    return ["route", *name, route.preview_header, route.timeout_seconds, [list(each) for each in route.backends]]
+
+
+def _service_line(service: Service, found: Answering) -> list[object]:
+    pods = [[each.address, each.port] for each in found.endpoints]
+    return ["service", service.namespace, service.name, found.leaving, pods]
+
+
+def _take(recalled: Recalled, line: str) -> None:
+    try:
+        kind, namespace, name, *rest = json.loads(line)
+        if kind == "route":
+            _take_route(recalled.routes, (namespace, name), rest)
+        else:
+            _take_service(recalled.services, Service(namespace, name), *rest)
+    except UNREADABLE:
+        return
+
+
+def _take_route(routes: dict[Name, Route], name: Name, rest: list[Any]) -> None:
+    if not rest:
+        routes.pop(name, None)
+        return
+    header, timeout, backends = rest
+    routes[name] = Route(*name, header, int(timeout), tuple(Backend(each, int(weight)) for each, weight in backends))
+
+
+def _take_service(services: dict[Service, Answering], service: Service, leaving: bool, pods: list[Any]) -> None:
+    if pods:
+        services[service] = Answering(tuple(Endpoint(address, int(port)) for address, port in pods), leaving)
+    else:
+        services.pop(service, None)

@@ -1,0 +1,21 @@
+"""Names that Envoy is given when it starts, and under which the agent then serves it. Pure."""
+
+import zlib
+
+ROUTES_NAME = "tidegate"
+LAYERS = 64
+"""Layers of weights in Envoy's runtime."""
+
+
+def layer_names() -> list[str]:
+    """All layers."""
+    return [_layer(number) for number in range(LAYERS)]
+
+
+def layer_of(namespace: str, name: str) -> str:
+    """The layer that has a model's weights: the same one always and everywhere."""
+    return _layer(zlib.crc32(f"{namespace}/{name}".encode()) % LAYERS)
+
+
+def _layer(number: int) -> str:
+    return f"splits-{number:02}"

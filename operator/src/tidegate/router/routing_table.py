@@ -1,0 +1,97 @@
+"""What should be routed, and who answers: kept up to date change by change, at the cost of the change. Pure."""
+
+from collections.abc import Collection, Mapping, Set
+
+from tidegate.resources.model_route import Route
+from tidegate.router.objects import Answering, Service
+from tidegate.router.route_set import Name
+from tidegate.router.xds import answerable
+
+NOBODY = Answering()
+
+Versioned = tuple[Route, int]
+"""A route and its resourceVersion."""
+
+
+class RoutingTable:
+    """Routes as the cluster has them, and the endpoints of their revisions."""
+
+    def __init__(self) -> None:
+        self._routes: dict[Name, Route] = {}
+        self._versions: Mapping[str, Mapping[Name, int]] = {}
+        self._services: dict[Service, Answering] = {}
+        self._users: dict[Service, set[Name]] = {}
+
+    @property
+    def routes(self) -> Mapping[Name, Route]:
+        """As they were asked for."""
+        return self._routes
+
+    @property
+    def versions(self) -> Mapping[str, Mapping[Name, int]]:
+        """The resourceVersion of each, by the namespace that is followed."""
+        return self._versions
+
+    def wanted(self, name: Name) -> Route | None:
+        """The route as far as somebody can answer, or None."""
+        route = self._routes.get(name)
+        return answerable(route, self._services) if route else None
+
+    def answering(self, service: Service) -> Answering:
+        """Who answers for it."""
+        return self._services.get(service, NOBODY)
+
+    def users(self, service: Service) -> Set[Name]:
+        """The routes that name it."""
+        return self._users.get(service, frozenset())
+
+    def set_routes(self, listed: Mapping[str, Collection[Versioned]]) -> Set[Name]:
+        """These are all. Gives the names that changed."""
+        before = self._routes
+        self._routes = {name_of(route): route for found in listed.values() for route, _ in found}
+        self._versions = {
+            where: {name_of(route): version for route, version in found} for where, found in listed.items()
+        }
+        names = before.keys() | self._routes.keys()
+        changed = {name for name in names if before.get(name) != self._routes.get(name)}
+        for name in changed:
+            self._enter(name, before.get(name))
+        return changed
+
+    def _enter(self, name: Name, before: Route | None) -> None:
+        for service in services_of(before):
+            self._users[service].discard(name)
+            if not self._users[service]:
+                del self._users[service]
+        for service in services_of(self._routes.get(name)):
+            self._users.setdefault(service, set()).add(name)
+
+    def set_answering(self, changed: Mapping[Service, Answering]) -> Set[Name]:
+        """These answer from now on. Gives the names whose `wanted` that may change."""
+        concerned: set[Name] = set()
+        for service, found in changed.items():
+            before = self.answering(service)
+            if (bool(before.endpoints), before.leaving) != (bool(found.endpoints), found.leaving):
+                concerned |= self.users(service)
+            if found == NOBODY:
+                self._services.pop(service, None)
+            else:
+                self._services[service] = found
+        return concerned
+
+
+def name_of(route: Route) -> Name:
+    """Under which a route is known."""
+    return route.namespace, route.name
+
+
+def services_of(route: Route | None) -> Set[Service]:
+    """The Services of all its revisions."""
+    return frozenset(Service(route.namespace, each.revision) for each in route.backends) if route else frozenset()
+
+
+def drawn_from(route: Route | None) -> Set[Service]:
+    """The Services of those that have a share."""
+    if route is None:
+        return frozenset()
+    return frozenset(Service(route.namespace, each.revision) for each in route.backends if each.weight > 0)

@@ -1,0 +1,64 @@
+"""The weights that Envoy was told, model by model, and the layers in which they go. Pure."""
+
+from collections.abc import Mapping
+
+from tidegate.resources.model_route import Route
+from tidegate.router.resource_names import layer_names, layer_of
+from tidegate.router.route_set import Name
+from tidegate.router.subscription import Subscription
+from tidegate.router.xds import ClusterKey, splits_resource
+
+Weights = Mapping[str, int]
+"""Percent by live cluster."""
+
+
+class Splits:
+    """`tell` says what weights should be, `flush` puts the layers that changed."""
+
+    def __init__(self, layers: Subscription) -> None:
+        self._layers = layers
+        self._told: dict[str, dict[Name, Weights]] = {layer: {} for layer in layer_names()}
+        self._changed = set(self._told)
+
+    def told(self, name: Name) -> Weights:
+        """What was told last of a model; empty where nothing was."""
+        return self._told[layer_of(*name)].get(name, {})
+
+    def tell(self, name: Name, weights: Weights) -> None:
+        """These are the model's weights from now on; none where it is empty."""
+        if weights == self.told(name):
+            return
+        layer = layer_of(*name)
+        self._told[layer].pop(name, None)
+        if weights:
+            self._told[layer][name] = weights
+        self._changed.add(layer)
+
+    def flush(self) -> None:
+        """What was told goes out with the next response."""
+        for layer in self._changed:
+            told = self._told[layer].values()
+            self._layers.put(splits_resource(layer, {name: weight for each in told for name, weight in each.items()}))
+        self._changed.clear()
+
+    def is_taken(self, name: Name) -> bool:
+        """Whether Envoy draws by what was told last."""
+        layer = layer_of(*name)
+        return layer not in self._changed and self._layers.known.get(layer) == self._layers.version_wanted(layer)
+
+
+def weights_of(route: Route) -> dict[str, int]:
+    """The weights of a route as it stands."""
+    return {ClusterKey(route.namespace, route.name, each.revision).live: each.weight for each in route.backends}
+
+
+def blended(wanted: Route | None, shape: Route | None, told: Weights) -> Weights:
+    """Weights that are right while Envoy's routes name other revisions (`shape`) than those wanted, and afterwards.
+
+    Who is no longer wanted gets nothing, unless nobody else is there yet: then all goes on as told.
+    """
+    weights = weights_of(wanted) if wanted else {}
+    there = weights_of(shape) if shape else {}
+    if any(weights.get(cluster) for cluster in there):
+        return {**there, **weights}
+    return {**weights, **{cluster: told.get(cluster, 1) for cluster in there}}

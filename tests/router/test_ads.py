@@ -1,0 +1,159 @@
+"""A real Envoy and its agent over the socket: killed, cold, refused, counted."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tidegate.router.disk_copy import FILE
+from tidegate.router.objects import Endpoint, Service
+
+if TYPE_CHECKING:
+    from tests.router.conftest import Bench, Router
+
+pytestmark = pytest.mark.router
+
+OLD, NEW = "sentiment-aaaaaaaa", "sentiment-bbbbbbbb"
+LIVE_OLD = f"shop/sentiment/{OLD}"
+SENT = "envoy_cluster_upstream_cx_rx_bytes_total"
+SAYS_HELLO = 300
+"""Bytes that a stream takes without a resource."""
+
+
+@pytest.fixture
+def served(bench: Bench) -> Router:
+    """All requests go to the old revision; the new one has weight 0."""
+    old, new = bench.server(OLD, "127.0.0.2"), bench.server(NEW, "127.0.0.3")
+    router = bench.router()
+    router.start([bench.route((OLD, 100), (NEW, 0))], bench.endpoints(old, new))
+    return router
+
+
+def received(router: Router) -> float:
+    """Bytes that Envoy has from its agent."""
+    return router.count(SENT, "tidegate-agent") or 0.0
+
+
+def test_an_agent_that_is_killed_under_load_costs_no_request_and_sends_nothing_again(
+    served: Router, bench: Bench
+) -> None:
+    load = bench.load(served.port)
+    load.start(clients=4, pause_seconds=0.005)
+    version = served.cluster.version
+    before = received(served)
+    for _ in range(3):
+        served.restart_agent()
+        assert served.agent.has(version)
+    assert received(served) - before < 3 * SAYS_HELLO
+    split = [bench.route((OLD, 50), (NEW, 50))]
+    endpoints = {service: found.endpoints for service, found in served.cluster.services.items()}
+    assert served.publish(split, endpoints)
+    outcomes = load.stop()
+
+    assert set(outcomes) == {"200"}
+    assert outcomes["200"] > 100
+
+
+def test_what_is_asked_for_while_the_agent_is_away_comes_when_it_is_back(served: Router, bench: Bench) -> None:
+    endpoints = {service: found.endpoints for service, found in served.cluster.services.items()}
+    served.agent.stop()
+    version = served.cluster.put([bench.route((OLD, 0), (NEW, 100))], endpoints)
+    assert served.get().headers["x-tidegate-served-by"] == OLD
+
+    served.restart_agent()
+    assert served.agent.has(version)
+    assert served.get().headers["x-tidegate-served-by"] == NEW
+
+
+def test_a_router_starts_from_its_disk_while_the_api_server_is_away(served: Router, bench: Bench) -> None:
+    endpoints = {service: found.endpoints for service, found in served.cluster.services.items()}
+    assert served.publish([bench.route((OLD, 0), (NEW, 100))], endpoints)
+    bench.until(lambda: f'["{NEW}",100]' in (served.directory / FILE).read_text(), "it is on the disk")
+    served.stop_envoy()
+    served.restart_agent(knows_cluster=False)
+    served.start_envoy()
+    bench.until(served.admin.is_ready, "Envoy is ready")
+
+    answer = served.get()
+    assert (answer.status, answer.headers["x-tidegate-served-by"]) == (200, NEW)
+
+
+def test_an_envoy_whose_agent_is_away_waits_and_is_not_ready(bench: Bench) -> None:
+    router = bench.router()
+    router.agent.stop()
+    router.start_envoy()
+    bench.until(lambda: bench.ask(router.admin_port, "GET", "/ready", {}).status == 503, "it answers")
+    time.sleep(0.5)
+    assert not router.admin.is_ready()
+
+    router.restart_agent()
+    router.put([bench.route((OLD, 100))], bench.endpoints(bench.server(OLD)))
+    bench.until(router.admin.is_ready, "Envoy is ready")
+    assert router.get().status == 200
+
+
+def test_a_rejected_resource_leaves_its_split_and_all_other_models_alone(served: Router, bench: Bench) -> None:
+    endpoints = {service: found.endpoints for service, found in served.cluster.services.items()}
+    digits = bench.server("digits-00000001", "127.0.0.4")
+    nonsense = {Service("shop", "fraud-00000001"): (Endpoint("nonsense", 80),)}
+    known = {**endpoints, **bench.endpoints(digits), **nonsense}
+    bad = replace(bench.route((OLD, 50), (NEW, 50)), preview_header="bad\nheader")
+    others = [bench.route(("digits-00000001", 100), name="digits"), bench.route(("fraud-00000001", 100), name="fraud")]
+
+    assert served.publish([bad, *others], known)
+    assert served.agent.applied.refused.keys() == {("shop", "sentiment"), ("shop", "fraud")}
+    assert "nonsense" in served.agent.applied.refused["shop", "fraud"]
+    assert "header" in served.agent.applied.refused["shop", "sentiment"]
+    assert served.get(host="digits.shop").status == 200
+    assert served.get(x_tidegate_revision=NEW).headers["x-tidegate-served-by"] == NEW
+
+    assert served.publish([bench.route((OLD, 0), (NEW, 100)), others[0]], known)
+    assert served.agent.applied.refused == {}
+    assert served.get().headers["x-tidegate-served-by"] == NEW
+
+
+def test_counts_of_a_revision_outlive_any_change_of_its_pods(bench: Bench) -> None:
+    failing, other = bench.server(OLD, "127.0.0.2", behaviour="fail"), bench.server(OLD, "127.0.0.3")
+    names = [f"model-{number}" for number in range(40)]
+    many = [bench.route((f"{name}-a", 50), (f"{name}-b", 50), name=name) for name in names]
+    routes = [bench.route((OLD, 100)), *many]
+    router = bench.router()
+    router.start(routes, bench.endpoints(failing))
+    assert router.get().status == 500
+    assert router.get(x_tidegate_revision=OLD).status == 500
+    for _ in range(3):
+        router.put(routes, bench.endpoints(other))
+        bench.until(lambda: router.get().status == 200, "the new pod answers")
+        router.put(routes, {})
+        bench.until(lambda: router.get().status == 503, "there is no pod")
+
+    assert (router.count("envoy_cluster_upstream_rq_xx", LIVE_OLD, envoy_response_code_class="5") or 0) >= 4
+    assert router.count("envoy_cluster_upstream_rq_xx", f"{LIVE_OLD}/preview", envoy_response_code_class="5") == 1
+
+
+def test_envoy_watches_no_file(served: Router) -> None:
+    assert not any("inotify" in target for target in _open_files(served.pid))
+
+
+def _open_files(pid: int) -> Iterator[str]:
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        # A connection may end while we look.
+        with contextlib.suppress(FileNotFoundError):
+            yield str(link.readlink())
+
+
+def test_workers_draw_by_a_split_when_it_is_said_to_be_taken(served: Router, bench: Bench) -> None:
+    """Envoy says so when its workers have been told; one that is busy may draw by the old one for a moment still."""
+    endpoints = {service: found.endpoints for service, found in served.cluster.services.items()}
+    late = 0
+    for turn in range(60):
+        expected = (OLD, NEW)[turn % 2]
+        assert served.publish([bench.route((OLD, 100 * (expected == OLD)), (NEW, 100 * (expected == NEW)))], endpoints)
+        late += served.get().headers["x-tidegate-served-by"] != expected
+    assert late <= 3
