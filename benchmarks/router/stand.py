@@ -30,13 +30,13 @@ from tidegate.resources.sampling import (
     sign_request,
 )
 from tidegate.router.bootstrap import RouterSettings
+from tidegate.router.control_plane import ControlPlane
 from tidegate.router.draining import DrainPlan
 from tidegate.router.envoy import EnvoySettings, envoy_command, find_envoy
 from tidegate.router.envoy_admin import EnvoyAdmin
-from tidegate.router.files import XdsDirectory
-from tidegate.router.objects import Endpoint, Service
+from tidegate.router.objects import Answering, Endpoint, Service
+from tidegate.router.routing_cache import Changes
 from tidegate.router.sampling_server import serve
-from tidegate.router.xds import CLUSTERS_FILE, ROUTES_FILE, cluster_keys, clusters_response, routes_response
 
 STARTS_WITHIN_SECONDS = 60.0
 ROUTER = "tidegate/router"
@@ -59,7 +59,7 @@ def standing(models: int, rollouts: int) -> Iterator[Stand]:
     upstream, upstream_admin, port, admin, metrics = _free_ports(5)
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        _write_files(directory, models, rollouts, Endpoint("127.0.0.1", upstream))
+        stack.enter_context(_served(directory, _changes(models, rollouts, Endpoint("127.0.0.1", upstream))))
         settings = EnvoySettings(
             RouterSettings(str(directory), "127.0.0.1", port, admin, metrics),
             concurrency=2,
@@ -149,7 +149,7 @@ def _revisions(name: str, *, is_rolling: bool) -> list[str]:
     return [f"{name}-6f9c1d2e", *([f"{name}-81aa0b3c"] if is_rolling else [])]
 
 
-def _write_files(directory: Path, models: int, rollouts: int, endpoint: Endpoint) -> None:
+def _changes(models: int, rollouts: int, endpoint: Endpoint) -> Changes:
     routes = [
         Route(
             "shop", name, "x-tidegate-revision", 60, tuple(Backend(revision, 100 // len(listed)) for revision in listed)
@@ -157,10 +157,23 @@ def _write_files(directory: Path, models: int, rollouts: int, endpoint: Endpoint
         for number, name in enumerate(_names(models))
         for listed in [_revisions(name, is_rolling=number < rollouts)]
     ]
-    endpoints = {Service("shop", backend.revision): (endpoint,) for route in routes for backend in route.backends}
-    files = XdsDirectory(directory)
-    files.write(CLUSTERS_FILE, clusters_response(cluster_keys(routes), (), endpoints, str(directory)))
-    files.write(ROUTES_FILE, routes_response(routes))
+    pods = Answering((endpoint,))
+    services = {Service("shop", backend.revision): pods for route in routes for backend in route.backends}
+    return Changes({"": [(route, 1) for route in routes]}, services)
+
+
+@contextmanager
+def _served(directory: Path, changes: Changes) -> Iterator[None]:
+    """Inside, an agent's loop serves these, and nothing changes any more."""
+    once = iter([changes])
+    agent = ControlPlane(directory, lambda: next(once, None), lambda _: None)
+    thread = threading.Thread(target=agent.run, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        agent.stop()
+        thread.join()
 
 
 def _upstream_options(port: int, admin_port: int) -> list[str]:

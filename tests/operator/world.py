@@ -109,6 +109,8 @@ class World(SimulatedWorld):
         self._history: dict[datetime, dict[tuple[str, str], float]] = {}
         self.applied: dict[str, int | None] = {"router": None}
         """The live routers, and up to which version each has taken the routes; None for whatever is written."""
+        self.refusing_routers: dict[str, str] = {}
+        """The live routers that won't have the route as it is now, and what their Envoy says."""
         self._writes = 0
         self._versions = 1
         self._crash_at: int | None = None
@@ -220,7 +222,8 @@ class World(SimulatedWorld):
 
     def routers(self) -> list[RouterReport]:
         found = {name: NEWEST if version is None else version for name, version in self.applied.items()}
-        return [RouterReport(name, {"": version}) for name, version in found.items()]
+        refused = {name: {("shop", "digits"): said} for name, said in self.refusing_routers.items()}
+        return [RouterReport(name, {"": version}, refused=refused.get(name, {})) for name, version in found.items()]
 
     def confirm(self, namespace: str, name: str, uid: str) -> None:
         if self._deployment is None or self._deployment["metadata"]["uid"] != uid:

@@ -85,3 +85,32 @@ def test_more_replicas_are_no_lost_pods(world: Disturbed) -> None:
 
     assert world.condition("Reconciling") == ("True", "ScalingUp")
     assert not [line for line in world.transcript if "event PodsNotReady" in line]
+
+
+def test_a_release_holds_while_a_router_refuses_its_route_and_says_what_envoy_says(world: Disturbed) -> None:
+    world.refusing_routers = {"router": "malformed IP address: x"}
+    release(world, "2", strategy={"canary": {"steps": [{"weight": 10}]}})
+    world.run(300)
+    said = "router refuses the route and goes on with the last one that it took: malformed IP address: x"
+    assert condition(world, "Stalled") == ("True", "RouteRefused", said)
+    assert world.status["traffic"]["candidate"] == 0
+    assert condition(world, "Ready")[0] == "True"
+
+    world.refusing_routers = {}
+    world.run(900)
+    assert condition(world, "Stalled")[0] == "False"
+    assert world.status["traffic"]["candidate"] == 10
+
+
+def test_a_rollback_asks_no_router_whether_it_takes_routes(world: Disturbed) -> None:
+    release(world, "failing")
+    world.run_until(lambda: world.split is not None and 10 in dict(world.split).values())
+    world.refusing_routers = {"router": "malformed IP address: x"}
+    world.run(120)
+
+    assert world.status["history"][0]["outcome"] == "RolledBack"
+
+
+def condition(world: Disturbed, kind: str) -> tuple[str, str, str]:
+    (found,) = [each for each in world.status["conditions"] if each["type"] == kind]
+    return found["status"], found["reason"], found["message"]

@@ -223,6 +223,10 @@ def _late(seen: Observation) -> str:
     return f"; {late} hasn't taken the route" if late else "; all routers have taken the route"
 
 
+def _routers_take_the_route(seen: Observation, _: Proposal) -> Hold | None:
+    return Hold(seen.route_refusal) if seen.route_refusal else None
+
+
 def _has_capacity(seen: Observation, proposal: Proposal) -> Hold | None:
     ready = seen.state(proposal.rollout.candidate).ready
     if ready >= proposal.pods:
@@ -259,6 +263,7 @@ GATES = (
     Gate("evidence", MORE, _evidence_suffices),
     Gate("pause", MORE, _is_not_paused),
     Gate("minDuration", MORE, _step_has_lasted),
+    Gate("routers", FIRST | MORE | LATE | KEEP | LAST, _routers_take_the_route),
     Gate("share", MORE, _share_is_as_wanted),
     Gate("capacity", MORE | LATE, _has_capacity),
     Gate("drained", LAST | RETURNED, _old_is_drained),

@@ -17,7 +17,9 @@ from tidegate.model.status import Rollout, Since, Status
 from tidegate.model.units import format_duration
 
 PODS = frozenset({Reason.PODS_STARTING, Reason.PODS_NOT_READY, Reason.SCALING_UP, Reason.REPLICA_FAILURE})
-ROUTERS = frozenset({Reason.SHARE_NOT_SEEN, Reason.SHARE_UNLIKE_WEIGHT, Reason.WAITING_FOR_ZERO_TRAFFIC})
+ROUTERS = frozenset(
+    {Reason.SHARE_NOT_SEEN, Reason.SHARE_UNLIKE_WEIGHT, Reason.WAITING_FOR_ZERO_TRAFFIC, Reason.ROUTE_REFUSED}
+)
 
 
 def limited(seen: Observation, transition: Transition) -> Transition:

@@ -48,7 +48,7 @@ def _reconciling(seen: Observation, transition: Transition) -> Condition:
 
 def _stalled(seen: Observation, transition: Transition) -> Condition:
     free = Reason.PROGRESSING if transition.reconciling else Reason.IDLE
-    message = transition.stalled
+    message = transition.stalled or seen.route_refusal
     nothing = StatusMessage(free, "nothing is in the way")
     return _condition(seen, ConditionType.STALLED, message is not None, message or nothing)
 
@@ -79,7 +79,7 @@ def _ready(seen: Observation, transition: Transition, status: Status) -> tuple[b
         return False, seen.refusal
     if (transition.split != seen.split or not seen.route_applied) and not _was_ready(status):
         message = "no router has taken the route yet; is the router running?"
-        return False, StatusMessage(Reason.ROUTE_NOT_APPLIED, message)
+        return False, seen.route_refusal or StatusMessage(Reason.ROUTE_NOT_APPLIED, message)
     wanted = state.replicas if state.replicas is not None else seen.spec.replicas
     if state.ready < wanted:
         message = f"{serving} serves with {state.ready} of {wanted} pods{why}"

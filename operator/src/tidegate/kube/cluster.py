@@ -145,6 +145,7 @@ class KubernetesCluster:
         self._routers = routers
         routers.reported = self._routers_reported
         self._not_applied: dict[Key, str] = {}
+        self._refused: set[tuple[Key, str]] = set()
         self._recorded: dict[Key, tuple[str, float]] = {}
         """The uid of each ModelDeployment whose status was taken last, and when."""
         self._changed = changed
@@ -363,10 +364,14 @@ class KubernetesCluster:
         return ObjectGone(f"ModelDeployment {namespace}/{name} was deleted")
 
     def _routers_reported(self) -> None:
-        """Wakes those whose last write of a route all routers work with by now."""
+        """Wakes those whose last write of a route all routers work with by now, or which one refuses, or no longer."""
         live = self._routers.live()
+        refused = {(key, sentence) for router in live for key, sentence in router.refused.items()}
+        before, self._refused = self._refused, refused
+        for key in {key for key, _ in refused ^ before}:
+            self._changed(*key)
         for key, version in list(self._not_applied.items()):
-            if live and all(router.has(key[0], version) for router in live):
+            if live and all(router.has(*key, version) for router in live):
                 self._not_applied.pop(key, None)
                 self._changed(*key)
 

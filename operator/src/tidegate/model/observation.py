@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from tidegate.model.disruption import DisruptionBudgets
 from tidegate.model.evidence import Verdict
-from tidegate.model.reasons import StatusMessage
+from tidegate.model.reasons import Reason, StatusMessage
 from tidegate.model.revision import RevisionState
 from tidegate.model.spec import ModelDeploymentSpec
 from tidegate.model.status import Status
@@ -57,6 +57,15 @@ class Observation:
     def route_applied(self) -> bool:
         """Whether all routers that live work with the route as it is now, and there is one."""
         return bool(self.route.applied_by) and not self.route.awaited
+
+    @property
+    def route_refusal(self) -> StatusMessage | None:
+        """What a router's Envoy says against the route as it is now."""
+        if not self.route.refused_by:
+            return None
+        router, sentence = min(self.route.refused_by.items())
+        message = f"{router} refuses the route and goes on with the last one that it took: {sentence}"
+        return StatusMessage(Reason.ROUTE_REFUSED, message)
 
     def state(self, revision: str | None) -> RevisionState:
         """A revision's state; an empty one where the cluster has nothing of it."""

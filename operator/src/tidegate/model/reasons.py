@@ -65,6 +65,7 @@ class Reason(StrEnum):
     STABLE_DEGRADED = "StableDegraded"
     NO_PODS_READY = "NoPodsReady"
     ROUTE_NOT_APPLIED = "RouteNotApplied"
+    ROUTE_REFUSED = "RouteRefused"
     NO_REVISION = "NoRevision"
     SCALED_TO_ZERO = "ScaledToZero"
     # nothing under way, or nothing in the way
