@@ -15,10 +15,10 @@ from tidegate.controller.judging import RolloutJudge
 from tidegate.controller.reconciler import Reconciler
 from tidegate.errors import MetricsUnavailable, TidegateError
 from tidegate.metrics.collector import MetricsCollector
-from tidegate.metrics.direct import DirectRouters, key_of
+from tidegate.metrics.direct import DirectRouters, no_samples
 from tidegate.metrics.falls import Scraped
 from tidegate.metrics.provider import CounterQuery, Readings
-from tidegate.metrics.providers.router_samples import RouterPod, RouterSamples
+from tidegate.metrics.providers.router_samples import RouterPod
 from tidegate.metrics.providers.routers import RouterPoller
 from tidegate.metrics.raw_series import read
 from tidegate.resources.router_report import RouterReport
@@ -60,7 +60,7 @@ class DirectWorld(World):
         self.applied = dict.fromkeys(self.behind)
 
     def restart(self) -> None:
-        self.samples = RouterSamples(lambda: self.now.timestamp(), key_of)
+        self.samples = no_samples(lambda: self.now.timestamp())
         self.poller = RouterPoller(
             self.samples, self._pods_of_routers, self, lambda namespace, name: None, steady=self.steady
         )

@@ -9,10 +9,10 @@ import pytest
 
 from tests.router.conftest import Bench, Router
 from tests.router.test_sampling_envoy import KEY, NAME, NEW, OLD, Well, send
-from tidegate.metrics.direct import DirectRouters, key_of
+from tidegate.metrics.direct import DirectRouters, no_samples
 from tidegate.metrics.increments import Sample, counter_increases, counts_of
 from tidegate.metrics.providers.router_client import HttpRouterClient
-from tidegate.metrics.providers.router_samples import RouterPod, RouterSamples
+from tidegate.metrics.providers.router_samples import RouterPod
 from tidegate.metrics.providers.routers import RouterPoller
 from tidegate.model.evidence import Counts
 from tidegate.router.sampling_server import serve
@@ -43,7 +43,7 @@ class Operator:
     """Asks one router, round by round."""
 
     def __init__(self, pod: RouterPod) -> None:
-        samples = RouterSamples(time.time, key_of)  # noqa: TID251 - a real one
+        samples = no_samples(time.time)  # noqa: TID251 - a real one
         client = HttpRouterClient(lambda: KEY, lambda: None)
         self.poller = RouterPoller(samples, lambda: [pod], client, lambda namespace, name: None)
         self.direct = DirectRouters(samples, self.poller)

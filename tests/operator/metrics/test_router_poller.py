@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from tidegate.errors import MetricsUnavailable
-from tidegate.metrics.direct import DirectRouters, key_of
+from tidegate.metrics.direct import DirectRouters, no_samples
 from tidegate.metrics.providers.router_samples import RouterPod, RouterSamples
 from tidegate.metrics.providers.routers import FAILURES, LIMIT, PAUSE, RouterPoller
 from tidegate.resources.sampling import MOST_CLUSTERS, SamplesAnswer
@@ -62,7 +62,7 @@ def pods() -> list[RouterPod]:
 
 @pytest.fixture
 def samples(clock: Clock) -> RouterSamples:
-    return RouterSamples(clock, key_of)
+    return no_samples(clock)
 
 
 @pytest.fixture

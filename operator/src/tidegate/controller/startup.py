@@ -26,11 +26,11 @@ from tidegate.kube.sampling_key import SamplingKey
 from tidegate.metrics.checkpoint import Kept
 from tidegate.metrics.circuit_breaker import CircuitBreaker
 from tidegate.metrics.collector import MetricsCollector
-from tidegate.metrics.direct import DirectRouters, key_of
+from tidegate.metrics.direct import DirectRouters, no_samples
 from tidegate.metrics.providers.prometheus import PrometheusMetrics
 from tidegate.metrics.providers.prometheus_auth import PrometheusAccess
 from tidegate.metrics.providers.router_client import HeldKey, HttpRouterClient
-from tidegate.metrics.providers.router_samples import RouterPod, RouterSamples
+from tidegate.metrics.providers.router_samples import RouterPod
 from tidegate.metrics.providers.routers import RouterPoller
 from tidegate.metrics.query_pool import QueryPool
 from tidegate.model.traffic import Arms
@@ -91,7 +91,7 @@ def build(settings: Settings) -> Parts:
     access = PrometheusAccess.of(settings.prometheus_secret)
     prometheus = PrometheusMetrics(settings.prometheus_url, access, settings.prometheus_queries)
     sampling_key = SamplingKey(api, settings.namespace, settings.sampling_secret)
-    samples = RouterSamples(_seconds_now, key_of)
+    samples = no_samples(_seconds_now)
     poller = RouterPoller(
         samples,
         lambda: [RouterPod(settings.namespace, router.name, router.address) for router in cluster.routers()],

@@ -1,20 +1,19 @@
 """Routers that are asked themselves, as a source of readings: their answers go through the merge of raw samples."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from typing import Protocol
 
-from tidegate.metrics.increments import Process, Sample, SeriesKey
-from tidegate.metrics.observers.envoy import RouterCounters
+from tidegate.metrics.increments import Process, Sample
+from tidegate.metrics.observers.envoy import RouterCounters, key_of
 from tidegate.metrics.provider import DirectReadings, Readings
 from tidegate.metrics.providers.router_samples import ModelView, RouterSamples
 from tidegate.metrics.raw_series import read_at
 
 
-def key_of(labels: Mapping[str, str]) -> SeriesKey | None:
-    """What a series of any ModelDeployment's counts."""
-    namespace, name, *_ = (*labels.get("envoy_cluster_name", "").split("/"), "", "")
-    return RouterCounters(namespace, name, ()).key(labels)
+def no_samples(clock: Callable[[], float]) -> RouterSamples:
+    """What a poller is to fill; `clock` gives the operator's time in seconds since 1970."""
+    return RouterSamples(clock, key_of)
 
 
 class Poller(Protocol):

@@ -117,3 +117,9 @@ def _query(wanted: Selection) -> RouterCounters:
 @cache
 def _in_seconds(bound: str) -> str:
     return bound if bound == "+Inf" else str(float(bound) / 1000)
+
+
+def key_of(labels: Mapping[str, str]) -> SeriesKey | None:
+    """What a series of any ModelDeployment's counts."""
+    namespace, name, *_ = (*labels.get("envoy_cluster_name", "").split("/"), "", "")
+    return RouterCounters(namespace, name, ()).key(labels)
