@@ -18,8 +18,8 @@ import kubernetes
 from benchmarks.scale.kubelet import Follower
 from benchmarks.scale.promql import RangeQuery, parse
 from benchmarks.scale.traffic import (
+    ROUTER_SHARES,
     ROUTERS,
-    SERVER_SHARES,
     Counter,
     Traffic,
     router_series,
@@ -160,9 +160,8 @@ def _exposed(cluster: str, answered: float) -> Iterator[str]:
         more = "".join(f',{label}="{text}"' for label, text in labels.items())
         yield f'{series}{{envoy_cluster_name="{cluster}"{more}}} {value}\n'
     done = int(answered / len(ROUTERS))
-    for bound, share in SERVER_SHARES:
-        milliseconds = bound if bound == "+Inf" else f"{1000 * float(bound):g}"
-        labelled = f'envoy_cluster_name="{cluster}",le="{milliseconds}"'
+    for bound, share in ROUTER_SHARES:
+        labelled = f'envoy_cluster_name="{cluster}",le="{bound}"'
         yield f"envoy_cluster_upstream_rq_time_bucket{{{labelled}}} {int(done * share)}\n"
     yield f'envoy_cluster_upstream_rq_time_count{{envoy_cluster_name="{cluster}"}} {done}\n'
 
