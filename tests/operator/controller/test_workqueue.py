@@ -238,6 +238,19 @@ def test_the_pause_is_no_shorter_than_the_server_asks_for() -> None:
     assert queue._reconcile_one(("shop", "digits")) == 7.0
 
 
+def test_what_fails_each_second_for_hours_is_still_looked_at_again() -> None:
+    def refuses(namespace: str, name: str, now: datetime) -> None:
+        raise ClusterUnavailable("PATCH modelroutes: an admission webhook doesn't answer", 500)
+
+    queue = WorkQueue(refuses, workers=1, may_work=lambda: True)
+    queue._failures["shop", "digits"] = 2000
+
+    pause = queue._reconcile_one(("shop", "digits"))
+
+    assert pause is not None
+    assert pause <= 1.2 * workqueue.LONGEST_PAUSE
+
+
 def is_rollout(namespace: str, name: str) -> bool:
     return name.startswith("rollout")
 

@@ -23,6 +23,8 @@ Urgent = Callable[[str, str], bool]
 Began = Callable[[bool, float], None]
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
+MOST_DOUBLINGS = 16
+"""Of a pause. What fails each second for hours would otherwise come to a number that no float holds."""
 OVERTAKEN_PAUSE = 0.05
 """After a write that came second: what was written first is known by now, and a rollback may be what is to be done."""
 
@@ -178,6 +180,6 @@ class WorkQueue:
         """A growing one, and no shorter than the API server asked for."""
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
-        pause: float = max(asked, min(first * 2**failures, LONGEST_PAUSE) * uniform(0.8, 1.2))
+        pause: float = max(asked, min(first * 2 ** min(failures, MOST_DOUBLINGS), LONGEST_PAUSE) * uniform(0.8, 1.2))
         log.warning("%s; trying again in %.1f s", why, pause)
         return pause
