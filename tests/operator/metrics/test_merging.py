@@ -55,6 +55,14 @@ def test_a_stranger_keeps_its_name() -> None:
     assert named_as_here(stranger, KNOWN_AS) == stranger
 
 
+def test_a_router_that_has_never_answered_begins_with_what_prometheus_has_of_it() -> None:
+    other = Process("tidegate", "router-b")
+    told, known = sample(4000, 90, other), sample(100, 100)
+
+    assert later_than(told, known) == {}
+    assert later_than(told, known, [ROUTER, other]) == sample(4000, 90 - CLOCKS, other)
+
+
 def test_a_stranger_begins_after_all_that_was_counted() -> None:
     stranger = Process(instance="10.0.0.9:9902")
 

@@ -1,14 +1,15 @@
 """Routers that are read directly: a bad model goes in seconds at any scrape interval, and nothing counts twice."""
 
-from collections.abc import Callable, Mapping
-from datetime import timedelta
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from tests.operator.directly import DirectWorld
-from tests.operator.world import Behaviour
+from tests.operator.world import START, Behaviour
 from tidegate.errors import MetricsUnavailable, NotEvidence, TidegateError
+from tidegate.metrics.falls import Scraped
 
 MODELS = {
     "http://models/1": Behaviour(),
@@ -242,6 +243,77 @@ def test_prometheus_tells_what_a_silent_router_counts(world: DirectWorld) -> Non
     world.run(250)
 
     assert why(world) == "Promoted: EvidenceAcceptable"
+
+
+def test_prometheus_tells_what_a_router_counts_that_has_never_answered(world: DirectWorld) -> None:
+    one_is_silent(world)
+    release(world, "http://models/2", lasting="20m")
+    world.run(300)
+
+    assert world.counted(candidate(world)) - exposed(world) < 10 * (2 * world.scrape + 5) / 2
+    world.behind["router-b"].fails_with = None
+    world.run(10)
+    one_is_silent(world)
+    missed = world.counted(candidate(world)) - exposed(world)
+    world.run(400)  # for longer than what it told itself is kept
+    world.behind["router-b"].fails_with = None
+    world.run(10)
+    assert world.counted(candidate(world)) - exposed(world) == missed
+
+
+def test_what_prometheus_is_in_doubt_of_covers_no_silent_router(world: DirectWorld) -> None:
+    release(world, "http://models/2", lasting="60s")
+    one_is_silent(world)
+    world.run(30)
+    lose_counts(world, "router-a")
+    world.run(120)
+
+    assert world.status["traffic"]["candidate"] == 10
+    assert says(world)[0] in ("CountersWentBack", "RouterSilent")
+
+
+def test_counters_that_went_back_are_doubted_in_every_look(world: DirectWorld) -> None:
+    release(world, "http://models/2", lasting="60s")
+    world.run(20)
+    lose_counts(world, "router-a")
+    world.run(150)
+
+    assert world.status["traffic"]["candidate"] == 10
+    assert says(world)[0] == "CountersWentBack"
+    assert "event MetricsSeen" not in "".join(world.transcript)
+
+
+def lose_counts(world: DirectWorld, name: str) -> None:
+    """All counters of a router fall, and it doesn't say that it began anew."""
+    world.restart_router(name)
+    world.behind[name].started = START - timedelta(hours=1)
+
+
+class ByAddress(DirectWorld):
+    """Prometheus knows routers by their addresses, and by nothing else."""
+
+    def _scraped(self, promql: str, since: datetime, until: datetime) -> Iterator[Scraped]:
+        addresses = {name: f"10.0.0.{number}:9902" for number, name in enumerate(self.applied, 1)}
+        for found in super()._scraped(promql, since, until):
+            labels = dict(found.labels)
+            if (pod := labels.pop("pod", "")) and labels.pop("namespace"):
+                labels["instance"] = addresses[pod]
+            yield Scraped(labels, found.samples)
+
+
+def test_nothing_counts_twice_where_prometheus_knows_routers_by_their_addresses(
+    spec_schema: Mapping[str, Any],
+) -> None:
+    world = settled(ByAddress(spec_schema, MODELS))
+    release(world, "http://models/2", lasting="10m")
+    world.run(60)
+    silence(world, SILENT)
+    world.run(100)
+    assert exposed(world) > 10 * 100
+    silence(world, None)
+    world.run(10)
+
+    assert exposed(world) == world.counted(candidate(world))
 
 
 def test_without_a_router_that_answers_a_rollout_that_wants_one_holds_before_its_first_traffic(

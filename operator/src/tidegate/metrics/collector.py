@@ -216,6 +216,7 @@ class MetricsCollector:
         read = self._direct.since(look.arms.namespace, look.arms.name, after or began - BEFORE_THE_FIRST)
         if read is None or not (read.instants or fold.is_direct):
             return None
+        fold.known_as = read.known_as
         if not fold.is_direct:
             begins(fold, read, _frame(fold, look), look.criteria.analysis)
             if fold.provisional:
@@ -504,11 +505,11 @@ def _take_beside(fold: Fold, look: Look, sources: Sources, read: DirectReadings 
     with fold.lock:
         fold.compared_at = look.until
         silent = frozenset(read.known_as[name] for name in read.silent) if read else None
-        take_from_prometheus(fold, told, read, frozenset() if only_directly else silent, _frame(fold, look), look.until)
+        take_from_prometheus(fold, told, frozenset() if only_directly else silent, _frame(fold, look), look.until)
         fold.covered = frozenset()
         if read is None:
             return nobody() if only_directly else _instead(told, look, sources)
-        if not only_directly:
+        if not only_directly and not told.doubt:
             fold.covered = covered(told, read, look.until, look.propagation_delay)
         return fold.agreement.gap(look.until)
 

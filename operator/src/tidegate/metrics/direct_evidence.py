@@ -71,30 +71,43 @@ def _provisional(stable: Sample, name: str, analysis: Analysis, *, known: bool) 
 
 
 def take_direct(fold: Fold, read: DirectReadings, frame: Frame) -> None:
-    """Folds what came directly."""
-    fold.traffic_doubt = read.readings.doubt
+    """Folds what came directly. Where nothing new did, what was doubted is as doubtful as it was."""
+    if read.instants:
+        fold.traffic_doubt = read.readings.doubt
     readings = []
     for at, sample in zip(read.instants, read.readings.samples, strict=True):
         fold.agreement.note(sample)
-        readings.append(Reading(at, sample))
+        readings.append(Reading(at, {**_by_prometheus_alone(fold, read, at), **sample}))
     _take(fold, readings, frame, ROUTERS)
+
+
+def _by_prometheus_alone(fold: Fold, read: DirectReadings, at: datetime) -> Sample:
+    """What was counted last of the live routers; of those that answer, their own readings take its place.
+
+    One whose counters are in doubt is left out of its readings, and has to stay out.
+    """
+    routers = {read.known_as[name] for name in (read.silent if read.readings.doubt else read.known_as)}
+    return of(_not_stale(fold.traffic.latest, at), routers)
+
+
+def _not_stale(sample: Sample, at: datetime) -> Sample:
+    return {key: counted for key, counted in sample.items() if counted.at > (at - STALE).timestamp()}
 
 
 def take_from_prometheus(
     fold: Fold,
     told: Readings,
-    read: DirectReadings | None,
     silent: Collection[Process] | None,
     frame: Frame,
     at: datetime,
 ) -> None:
     """Compares what Prometheus knew at `at`, and folds it for the `silent` routers; for all where that is None."""
-    named = named_as_here(told.samples[-1], read.known_as if read else {})
+    named = named_as_here(told.samples[-1], fold.known_as)
     fold.agreement.compare(named)
     if told.doubt or (silent is not None and not silent):
         return
-    known = {key: counted for key, counted in fold.traffic.latest.items() if counted.at > (at - STALE).timestamp()}
-    merged = {**known, **of(later_than(named, known), silent)}
+    known = _not_stale(fold.traffic.latest, at)
+    merged = {**known, **of(later_than(named, known, fold.known_as.values()), silent)}
     _take(fold, [Reading(max(at, fold.traffic.at or at), merged)], frame, PROMETHEUS)
 
 

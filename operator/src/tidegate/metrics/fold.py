@@ -1,5 +1,6 @@
 """All that is kept of one rollout's evidence. Nothing of it grows while the rollout lasts. PURE."""
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -10,6 +11,7 @@ from tidegate.judge.sequential_test import SequentialTest, SequentialTestParamet
 from tidegate.metrics.accumulate import DetailsFold, TrafficFold
 from tidegate.metrics.agreement import Agreement
 from tidegate.metrics.baseline import Baseline
+from tidegate.metrics.increments import Process
 from tidegate.metrics.record import Asked, Recorder, Said
 from tidegate.model.evidence import Increment, MetricsGap, QueryAnswer
 
@@ -80,6 +82,8 @@ class Fold:
     kept: list[Kept] = field(default_factory=list)
     """All increments since its evidence began, while they may have to be judged again."""
     by_prometheus: ByPrometheus | None = None
+    known_as: Mapping[str, Process] = field(default_factory=dict)
+    """The routers by their pods' names and addresses, as it was when one of them answered last."""
     covered: frozenset[str] = frozenset()
     """The silent routers whose counters Prometheus has."""
     compared_at: datetime | None = None

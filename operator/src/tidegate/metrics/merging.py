@@ -15,12 +15,13 @@ def named_as_here(told: Sample, known_as: Mapping[str, Process]) -> Sample:
     return {key._replace(owner=_who(key.owner, known_as)): counted for key, counted in told.items()}
 
 
-def later_than(told: Sample, known: Sample) -> Sample:
+def later_than(told: Sample, known: Sample, routers: Collection[Process] = ()) -> Sample:
     """What is certainly later than `known`, which was counted last: its times as if its clock were as fast as may be.
 
-    Counters of a process that isn't known begin after all that is: they may be those of one that has been counted.
+    Counters of a process that isn't known begin after all that is: they may be those of one that has been counted. One
+    of the `routers` is known by its name, whether or not it has been counted.
     """
-    here = {key.owner for key in known}
+    here = {*routers, *(key.owner for key in known)}
     until = max((counted.at for counted in known.values()), default=NEVER)
     found = {}
     for key, counted in told.items():
