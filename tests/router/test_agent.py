@@ -162,6 +162,25 @@ def test_half_a_world_is_no_world() -> None:
     assert followed.cache.take() == Changes({"": [(read_route(a_route()), 1)]}, SERVED)
 
 
+def test_a_list_that_is_there_and_not_entered_yet_is_half_a_world_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Changes | None] = []
+    kube = FakeKube([listed("5", a_route())], [[]])
+    followed = Followed(kube)
+    followed.follow_routes()
+    kube.lists, kube.watches = [listed("1", a_slice("10.0.0.1"))], [[]]
+    slices, complete = followed.slices, followed.slices._complete
+
+    def complete_and_take() -> None:
+        complete.set()
+        seen.append(followed.cache.take())
+
+    monkeypatch.setattr(slices, "_complete", Mock(wraps=complete, set=complete_and_take))
+    slices.follow_once()
+
+    assert seen == [None]
+    assert followed.cache.take() == Changes({"": [(read_route(a_route()), 1)]}, SERVED)
+
+
 def test_a_world_without_a_route_is_told_too() -> None:
     followed = following([listed("5")], [])
     told = followed.told

@@ -3,9 +3,10 @@
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from tidegate.kube.api import ENDPOINT_SLICES, MODEL_ROUTES, KubernetesApi
+from tidegate.kube.api import ENDPOINT_SLICES, MODEL_ROUTES, KubernetesApi, Resource
 from tidegate.kube.informer import Informer, Item, Key, Kind
 from tidegate.resources.model_route import Route, read_route
 from tidegate.resources.router_report import EVERY_NAMESPACE
@@ -45,11 +46,19 @@ class RoutingCache:
         self._changed = changed
         self._lock = threading.Lock()
         self._routes_changed = False
+        self._unheard: set[tuple[Resource, str | None]] = {
+            (kind.resource, namespace) for kind in (ROUTE, SLICE) for namespace in namespaces
+        }
+        """Whose first list isn't entered here yet. The stores may have it already."""
         self._by_service: dict[Service, dict[Key, Slice]] = {}
         self._services_of: dict[Key, Service] = {}
         self._services_changed: set[Service] = set()
-        self._routes = [Informer(api, ROUTE, self._hear_routes, namespace=namespace) for namespace in namespaces]
-        self._slices = [Informer(api, SLICE, self._hear_slices, namespace=namespace) for namespace in namespaces]
+        self._routes = [
+            Informer(api, ROUTE, partial(self._hear_routes, namespace), namespace=namespace) for namespace in namespaces
+        ]
+        self._slices = [
+            Informer(api, SLICE, partial(self._hear_slices, namespace), namespace=namespace) for namespace in namespaces
+        ]
 
     @property
     def informers(self) -> Sequence[Informer[Any]]:
@@ -66,13 +75,15 @@ class RoutingCache:
         for informer in self.informers:
             informer.stop()
 
-    def _hear_routes(self, _: Sequence[Item[Any]]) -> None:
+    def _hear_routes(self, namespace: str | None, _: Sequence[Item[Any]]) -> None:
         with self._lock:
+            self._unheard.discard((MODEL_ROUTES, namespace))
             self._routes_changed = True
         self._changed()
 
-    def _hear_slices(self, news: Sequence[Item[Slice]]) -> None:
+    def _hear_slices(self, namespace: str | None, news: Sequence[Item[Slice]]) -> None:
         with self._lock:
+            self._unheard.discard((ENDPOINT_SLICES, namespace))
             for key in {item.key for item in news}:
                 self._enter(key)
         self._changed()
@@ -91,9 +102,9 @@ class RoutingCache:
 
     def take(self) -> Changes | None:
         """What is news, or None while a first list is still missing: half of it would take endpoints away."""
-        if not all(informer.complete for informer in self.informers):
-            return None
         with self._lock:
+            if self._unheard:
+                return None
             routes_changed, self._routes_changed = self._routes_changed, False
             services = {service: answering(self._by_service[service].values()) for service in self._services_changed}
             self._services_changed.clear()
