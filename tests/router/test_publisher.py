@@ -202,6 +202,14 @@ def test_a_write_of_a_route_that_changes_nothing_is_applied_too(router: Router) 
     assert router.publisher.applied == Applied({"": 2})
 
 
+def test_a_rollback_waits_for_no_cluster_of_a_revision_that_gets_nothing(router: Router) -> None:
+    router.put(a_route((OLD, 50), (NEW, 50)), sentiment_bbbbbbbb=pods("10.0.0.2"))
+    router.envoy.refuse = refusing(CLUSTERS, {"sentiment-cccccccc": "not now"})
+    router.put(a_route((OLD, 100), (NEW, 0), ("sentiment-cccccccc", 0)))
+
+    assert router.envoy.shares(MODEL) == {OLD: 100, NEW: 0}
+
+
 def test_a_revision_gets_no_weight_before_envoy_has_one_of_its_pods(router: Router) -> None:
     router.put(a_route((OLD, 100), (NEW, 0)))
     router.envoy.refuse = refusing(ENDPOINTS, {"10.0.0.2": "not now"})
@@ -348,6 +356,14 @@ def test_endpoints_that_envoy_refuses_leave_those_that_it_has(router: Router) ->
     assert router.publisher.applied == Applied({"": 1})
 
 
+def test_endpoints_that_are_back_to_what_envoy_has_are_refused_no_more(router: Router) -> None:
+    router.envoy.refuse = refusing(ENDPOINTS, {"nonsense": "malformed IP address: nonsense"})
+    router.answer(sentiment_aaaaaaaa=pods("nonsense"))
+    router.answer(sentiment_aaaaaaaa=pods("10.0.0.1"))
+
+    assert router.publisher.applied == Applied({"": 1})
+
+
 def test_what_is_told_of_refusals_is_bounded_and_the_versions_stay_behind_the_rest(router: Router) -> None:
     router.envoy.refuse = refusing(ROUTES, {"x-bad": "no"})
     bad = [
@@ -412,6 +428,25 @@ def test_an_agent_that_knows_only_its_disk_changes_nothing_that_envoy_has(router
 
     assert router.envoy.since() == []
     assert router.envoy.shares(MODEL) == {OLD: 100, NEW: 0}
+
+
+def test_an_agent_whose_copy_is_outdated_takes_back_no_rollback(router: Router) -> None:
+    router.put(a_route((OLD, 50), (NEW, 50)), sentiment_bbbbbbbb=pods("10.0.0.2"))
+    router.keep()
+    rolled_back = a_route((OLD, 100), (NEW, 0))
+    router.put(rolled_back)
+    router.publisher = Publisher()
+    router.publisher.recall(router.kept.values(), router.answering, router.now)
+    router.publisher.set_routes({"": [(rolled_back, 4)]}, router.now)
+    router.publisher.settle(router.now)
+
+    seen = [router.envoy.shares(MODEL)]
+    for request in router.envoy.connect():
+        router.publisher.hear(request, router.now)
+        router.pump()
+        seen.append(router.envoy.shares(MODEL))
+    assert seen == [{OLD: 100, NEW: 0}] * 5
+    assert router.publisher.applied == Applied({"": 4})
 
 
 def test_a_new_envoy_starts_from_the_disk(router: Router) -> None:

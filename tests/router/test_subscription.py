@@ -120,6 +120,23 @@ def test_what_it_asks_for_anew_is_sent_anew() -> None:
     assert sent(subscription) == (["a"], [])
 
 
+@pytest.mark.parametrize("is_said_at_once", [True, False])
+def test_what_it_gave_up_and_asks_for_anew_while_a_response_is_under_way_is_sent_anew(is_said_at_once: bool) -> None:
+    subscription = a_subscription("a", "b")
+    subscription.hear(asks("a", "b"))
+    response = subscription.respond()
+    assert response is not None
+    subscription.hear(asks(gives_up=["a"]))
+    again = asks("a")
+    if is_said_at_once:
+        again.response_nonce = response.nonce
+    subscription.hear(again)
+    subscription.hear(answer(response))
+
+    assert sent(subscription) == (["a"], [])
+    assert sent(subscription) is None
+
+
 def test_what_it_has_given_up_is_not_sent() -> None:
     subscription = a_subscription("a")
     subscription.hear(asks("a"))

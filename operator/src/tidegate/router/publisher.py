@@ -90,7 +90,7 @@ class Publisher:
         """What was set last tells of the cluster as it is: from now on what Envoy has is changed too."""
         if self._first_by is not None:
             self._first_by = now + FIRST_ROUTES_SECONDS
-        for each in self._subscriptions:
+        for each in (self._clusters, self._endpoints, self._routes):
             each.settle()
         self._note_applied()
 
@@ -112,6 +112,8 @@ class Publisher:
                 self._held[service] = now + LAST_POD_SECONDS
             elif service in self._services:
                 self._put_endpoints(service)
+        if self.applied is not None and self.applied.refused:
+            self._note_applied()  # what is back to what Envoy has is refused no more
 
     def _want(self, names: Iterable[Name]) -> bool:
         """Whether other revisions are named than before, or anything but weights is new."""
@@ -229,6 +231,7 @@ class Publisher:
         ends = next_end(self._leaving)
         if ends is not None and ends <= now:
             self._choose_clusters(now)
+        self._settle_layers()
         self._advance()
         self._release([each for each, until in self._held.items() if until <= now or not self._is_about_to_go(each)])
         self._splits.flush()
@@ -241,6 +244,12 @@ class Publisher:
         times = [next_end(self._leaving), self._first_by, *self._held.values()]
         return min((time for time in times if time is not None), default=None)
 
+    def _settle_layers(self) -> None:
+        """Before Envoy has said which pods it has, the weights may still be those of an outdated copy."""
+        has_said = self._clusters.is_open and (self._endpoints.is_open or not self._clusters.known)
+        if has_said and self._clusters.authoritative:
+            self._layers.settle()
+
     def _advance(self) -> None:
         """Tells the weights of those that may have them now, and closes what Envoy has as it should be."""
         done = {name for name in self._open if self._is_done(name)}
@@ -251,7 +260,7 @@ class Publisher:
 
     def _is_done(self, name: Name) -> bool:
         wanted, shape = self._table.wanted(name), self._set.taken.get(name)
-        if wanted is None or shape is None or self._is_ready(wanted):
+        if wanted is None or shape is None or self._can_draw_all(wanted):
             self._splits.tell(name, blended(wanted, shape, self._splits.told(name)))
         if name in self._set.pending or not self._splits.is_taken(name):
             return False
@@ -279,7 +288,11 @@ class Publisher:
 
     def _is_ready(self, route: Route) -> bool:
         """Whether Envoy can send to each revision that the route names."""
-        return all(map(self._has_clusters, cluster_keys([route]))) and all(map(self._can_draw, drawn_from(route)))
+        return all(map(self._has_clusters, cluster_keys([route]))) and self._can_draw_all(route)
+
+    def _can_draw_all(self, route: Route) -> bool:
+        """Whether Envoy can send to each revision that has a share. No rollback waits for a revision that has none."""
+        return all(map(self._can_draw, drawn_from(route)))
 
     def _has_clusters(self, key: ClusterKey) -> bool:
         name = assignment_name(key.service)

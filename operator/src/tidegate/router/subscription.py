@@ -39,7 +39,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class _Batch:
-    versions: Mapping[str, str]
+    versions: dict[str, str]
     removed: frozenset[str]
 
 
@@ -120,12 +120,19 @@ class Subscription:
             self._due |= self._known.keys()
         for name in request.resource_names_subscribe:
             if name not in request.initial_resource_versions:
-                self._known.pop(name, None)  # asked for anew, it has to be sent anew
+                self._lose(name)  # asked for anew, it has to be sent anew
             self._names.add(name)
             self._due.add(name)
-        self._names.difference_update(request.resource_names_unsubscribe)
-        self._forget(request.resource_names_unsubscribe)
+        for name in request.resource_names_unsubscribe:
+            self._names.discard(name)
+            self._lose(name)
         return self._concluded(request)
+
+    def _lose(self, name: str) -> None:
+        """Envoy doesn't have this, whatever it says of a response that was under way meanwhile."""
+        self._known.pop(name, None)
+        if self._under_way is not None:
+            self._under_way.versions.pop(name, None)
 
     def _concluded(self, request: pb.DeltaDiscoveryRequest) -> Outcome:
         batch = self._under_way
