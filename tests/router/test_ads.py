@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import socket
+import struct
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import pytest
 
+from tidegate.router.ads import AdsServer
 from tidegate.router.disk_copy import FILE
 from tidegate.router.objects import Endpoint, Service
 
@@ -156,3 +159,33 @@ def test_workers_draw_by_a_split_when_it_is_said_to_be_taken(served: Router, ben
         assert served.publish([bench.route((OLD, 100 * (expected == OLD)), (NEW, 100 * (expected == NEW)))], endpoints)
         late += served.get().headers["x-tidegate-served-by"] != expected
     assert late <= 3
+
+
+def test_an_envoy_that_asks_whether_its_agent_lives_while_nothing_changes_keeps_its_stream(tmp_path: Path) -> None:
+    preface, settings_kind, ping_kind, pings = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 4, 6, 10
+    server = AdsServer(tmp_path / "ads.sock", lambda stream, request: None)
+    server.start()
+    answered = 0
+    with contextlib.closing(socket.socket(socket.AF_UNIX)) as envoy:
+        envoy.settimeout(5)
+        envoy.connect(str(tmp_path / "ads.sock"))
+        envoy.sendall(preface + a_frame(settings_kind))
+        with envoy.makefile("rb") as frames, contextlib.suppress(BrokenPipeError):
+            for _ in range(pings):
+                envoy.sendall(a_frame(ping_kind, b"alive?!?"))
+                answered += ping_kind in iter(lambda: kind_of_next(frames), None)
+    server.stop()
+
+    assert answered == pings
+
+
+def kind_of_next(frames: BinaryIO) -> int | None:
+    """The kind of the next frame of HTTP/2; None after the last."""
+    head = frames.read(9)
+    frames.read(int.from_bytes(head[:3]))
+    return head[3] if head else None
+
+
+def a_frame(kind: int, content: bytes = b"") -> bytes:
+    """A frame of HTTP/2 on the connection's own stream: length, kind, no flags, stream 0."""
+    return len(content).to_bytes(3) + struct.pack(">BBI", kind, 0, 0) + content

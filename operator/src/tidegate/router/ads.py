@@ -18,6 +18,13 @@ METHOD = "DeltaAggregatedResources"
 SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 MAX_STREAMS = 4
 """One Envoy has one; one that has just died may leave another for a moment."""
+OPTIONS = (
+    # Envoy asks every 30 s whether the agent lives. By default the third of these in a row that no response came
+    # between is taken for an attack, and ends the connection: every two minutes, where nothing changes.
+    ("grpc.http2.max_ping_strikes", 0),
+    # Envoy names all that it has when it connects, which takes more than the default 4 MiB with many thousand models.
+    ("grpc.max_receive_message_length", -1),
+)
 
 
 class Stream:
@@ -50,7 +57,7 @@ class AdsServer:
 
     def __init__(self, socket: Path, heard: Requests) -> None:
         self._socket, self._heard = socket, heard
-        self._server = grpc.server(ThreadPoolExecutor(MAX_STREAMS, thread_name_prefix="ads"))
+        self._server = grpc.server(ThreadPoolExecutor(MAX_STREAMS, thread_name_prefix="ads"), options=OPTIONS)
         handler = grpc.stream_stream_rpc_method_handler(
             self._serve,
             request_deserializer=pb.DeltaDiscoveryRequest.FromString,
