@@ -31,11 +31,15 @@ class Network:
         self.clock = clock
         self.takes: dict[str, float] = {}
         self.silent: set[str] = set()
+        self.fails_from = 1_000_000
+        """The question from which on nothing comes."""
+        self.most = 1000
+        """Clusters about which an answer still comes in time."""
         self.asked: list[tuple[str, int]] = []
 
     def ask(self, pod: RouterPod, clusters: Sequence[str]) -> SamplesAnswer:
         self.asked.append((pod.name, len(clusters)))
-        if pod.name in self.silent:
+        if pod.name in self.silent or len(clusters) > self.most or len(self.asked) >= self.fails_from:
             raise MetricsUnavailable("it can't be asked")
         self.clock.now += self.takes.get(pod.name, 0.0)
         count = self.clock.now - 999_000
@@ -166,6 +170,36 @@ def test_a_router_that_does_not_answer_is_asked_again_after_a_pause(
     clock.now += PAUSE[1]
     poller.round()
     assert [name for name, _ in network.asked].count("router-b") == FAILURES + 1
+
+
+def test_a_router_that_answers_in_between_is_silent_about_whom_it_never_tells(
+    poller: RouterPoller, network: Network, pods: list[RouterPod], samples: RouterSamples, clock: Clock
+) -> None:
+    pods[:] = [A]
+    poller.watch("shop", "digits", ["digits-1"], quick=False)
+    poller.watch("bank", "fraud", ["fraud-1"], quick=True)
+    poller.round()
+    network.most = 2
+    for tick in range(12):
+        clock.now += 0.5
+        poller.round(quick_only=tick % 2 == 0)
+
+    fraud = DirectRouters(samples, poller).since("bank", "fraud", at(0))
+    assert fraud is not None
+    assert not fraud.silent
+    assert silent(samples, poller) is None
+
+
+def test_half_of_what_a_router_counts_is_not_taken(
+    poller: RouterPoller, network: Network, pods: list[RouterPod], samples: RouterSamples
+) -> None:
+    pods[:] = [A]
+    network.fails_from = 2
+    poller.watch("shop", "digits", [f"digits-{number}" for number in range(300)], quick=False)
+    poller.round()
+
+    assert len(network.asked) == 2
+    assert silent(samples, poller) is None
 
 
 def test_a_router_that_does_not_say_where_it_is_asked_is_silent(

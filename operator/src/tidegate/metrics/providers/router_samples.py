@@ -127,7 +127,8 @@ class Router:
     """By its own clock, only to be held against itself."""
     started_at: float = 0.0
     """By ours."""
-    answered_at: float | None = None
+    heard: dict[Model, float] = field(default_factory=dict)
+    """When it answered last about each model: an answer about one says nothing of another."""
     asked_since: float | None = None
     why: str = ""
     reader: ExpositionReader = field(default_factory=ExpositionReader)
@@ -141,10 +142,9 @@ class Router:
         """What is kept of the clusters of one ModelDeployment."""
         return [kept for cluster, kept in self.clusters.items() if cluster.startswith(prefix)]
 
-    def is_still(self, now: float) -> bool:
-        """Whether what it counts isn't known now, though it was asked."""
-        heard = self.answered_at if self.answered_at is not None else self.asked_since
-        return heard is not None and now - heard > STILL
+    def is_still(self, model: Model, asked_since: float, now: float) -> bool:
+        """Whether what it counts of a model isn't known now, though it was asked."""
+        return now - self.heard.get(model, max(asked_since, self.asked_since or asked_since)) > STILL
 
 
 class RouterSamples:
@@ -178,7 +178,8 @@ class RouterSamples:
             told = router.reader.read(text, asked)
             if started != router.started:
                 router.started, router.started_at = started, at - max(0.0, uptime)
-            router.answered_at, router.why = at, ""
+            router.why = ""
+            router.heard |= dict.fromkeys(map(_model_of, asked), at)
             for cluster, values in told.items():
                 router.clusters.setdefault(cluster, ClusterReadings()).add(at, values, router.labels_of, self._key_of)
 
@@ -210,6 +211,7 @@ class RouterSamples:
         self._rounds.pop(model, None)
         prefix = _prefix(model)
         for router in self._routers.values():
+            router.heard.pop(model, None)
             for cluster in [each for each in router.clusters if each.startswith(prefix)]:
                 del router.clusters[cluster]
 
@@ -221,15 +223,21 @@ class RouterSamples:
             prefix = _prefix(model)
             series = [scraped for router in routers for scraped in _series(router, prefix, after, rounds)]
             now = self.clock()
+            still = self._still(model, now)
             return ModelView(
                 [_latency(routers, prefix, at) for at in rounds],
                 rounds,
                 {router.pod.process: router.started_at for router in routers if router.started is not None},
-                {router.pod.name: router.why or "it hasn't answered" for router in routers if router.is_still(now)},
-                any(router.answered_at is not None and not router.is_still(now) for router in routers),
+                still,
+                any(model in router.heard and router.pod.name not in still for router in routers),
                 {name: router.pod.process for router in routers for name in (router.pod.name, router.pod.host) if name},
                 series,
             )
+
+    def _still(self, model: Model, now: float) -> dict[str, str]:
+        since = next(iter(self._rounds.get(model, ())), now)
+        still = [router for router in self._routers.values() if router.is_still(model, since, now)]
+        return {router.pod.name: router.why or "it hasn't answered" for router in still}
 
 
 def _latency(routers: Iterable[Router], prefix: str, at: float) -> Sample:
@@ -292,6 +300,11 @@ class ModelView:
 
 def _labels(process: Process) -> Labels:
     return {"__name__": UPTIME, "namespace": process.namespace, "pod": process.pod}
+
+
+def _model_of(cluster: str) -> Model:
+    namespace, _, rest = cluster.partition("/")
+    return namespace, rest.partition("/")[0]
 
 
 def _prefix(model: Model) -> str:

@@ -161,8 +161,10 @@ class RouterPoller:
 
     def _ask(self, pod: RouterPod, clusters: Sequence[str], patience: _Patience) -> None:
         try:
-            for first in range(0, len(clusters), MOST_CLUSTERS):
-                self._ask_for(pod, clusters[first : first + MOST_CLUSTERS])
+            parts = range(0, len(clusters), MOST_CLUSTERS)
+            answers = [self._ask_for(pod, clusters[first : first + MOST_CLUSTERS]) for first in parts]
+            for take in answers:  # only where all have come: a model may be in two
+                take()
         except (NotEvidence, MetricsUnavailable) as error:
             self._failed(pod, patience, str(error), counts=isinstance(error, NotEvidence))
         except Exception as error:
@@ -175,7 +177,8 @@ class RouterPoller:
         finally:
             patience.busy = False
 
-    def _ask_for(self, pod: RouterPod, clusters: Sequence[str]) -> None:
+    def _ask_for(self, pod: RouterPod, clusters: Sequence[str]) -> Callable[[], None]:
+        """Takes the answer in, once it is called."""
         before, began = self._samples.clock(), self._steady()
         answer = self._client.ask(pod, clusters)
         took, after = self._steady() - began, self._samples.clock()
@@ -184,7 +187,8 @@ class RouterPoller:
         if not 0 <= after - before <= 2 * LIMIT:
             raise NotEvidence("the operator's clock was set while it answered")
         uptime = answer.time - answer.started
-        self._samples.take(pod, set(clusters), (before + after) / 2, uptime, answer.started, answer.metrics)
+        at, text = (before + after) / 2, answer.metrics
+        return lambda: self._samples.take(pod, set(clusters), at, uptime, answer.started, text)
 
     def _failed(self, pod: RouterPod, patience: _Patience, why: str, *, counts: bool) -> None:
         why = why.removeprefix(f"router {pod.full_name}: ")
