@@ -56,6 +56,14 @@ def test_a_router_that_began_anew_is_compared_from_then_on() -> None:
     assert agreement.gap(at(1200)) is None
 
 
+def test_a_router_that_is_gone_differs_no_more() -> None:
+    agreement = told(200, 0.5)
+    agreement.keep([Process("tidegate", "router-b")])
+
+    assert agreement.gap(at(1200)) is None
+    assert agreement == Agreement(_latest=agreement._latest)
+
+
 def test_what_is_kept_does_not_grow() -> None:
     (kept,) = told(2000, 1.0)._read.values()
 

@@ -9,6 +9,7 @@ import pytest
 from tests.operator.directly import DirectWorld
 from tests.operator.world import START, Behaviour
 from tidegate.errors import MetricsUnavailable, NotEvidence, TidegateError
+from tidegate.judge.overdispersion import LARGEST
 from tidegate.metrics.falls import Scraped
 
 MODELS = {
@@ -93,6 +94,19 @@ def test_a_promotion_waits_for_prometheus_and_says_so(world: DirectWorld) -> Non
     world.prometheus_up = True
     world.run(90)
     assert why(world) == "Promoted: EvidenceAcceptable"
+
+
+def test_a_percentile_that_is_added_meanwhile_is_judged_as_carefully_while_prometheus_is_away(
+    world: DirectWorld,
+) -> None:
+    world.prometheus_up = False
+    release(world, "http://models/2", lasting="10m")
+    world.run(30)
+    release(world, "http://models/2", lasting="10m", latency={"quantiles": [75]})
+    world.run(10)
+
+    fold = world.judge.collector._folds["shop", "digits"]
+    assert fold.test.parameters.overdispersion.latency == {75: LARGEST}
 
 
 def promoted_at(world: DirectWorld) -> int:

@@ -5,13 +5,13 @@ it. Nothing is fitted and no rates are compared: two who read the same counters 
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from tidegate.metrics.falls import CLOCKS
-from tidegate.metrics.increments import FAILED, REQUESTS, Sample, SeriesKey
+from tidegate.metrics.increments import FAILED, REQUESTS, Process, Sample, SeriesKey
 from tidegate.model.evidence import MetricsGap
 from tidegate.model.reasons import Reason
 from tidegate.model.units import format_duration
@@ -56,6 +56,12 @@ class Agreement:
             if not kept or counted.at > kept[-1][0]:
                 kept.append((counted.at, counted.value))
             del kept[: bisect_left(kept, (counted.at - KEPT, 0.0))]
+
+    def keep(self, routers: Collection[Process]) -> None:
+        """Forgets all but these: of one that is gone nobody can do anything about a difference."""
+        for of_each in (self._read, self._differs_since, self._compared):
+            for key in [key for key in of_each if key.owner not in routers]:
+                del of_each[key]
 
     def compare(self, told: Sample) -> None:
         """What Prometheus has, by the names that the processes have here, and its own times."""

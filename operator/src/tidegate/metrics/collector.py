@@ -43,6 +43,7 @@ from tidegate.metrics.direct_evidence import (
     silence,
     take_direct,
     take_from_prometheus,
+    without_clumps,
 )
 from tidegate.metrics.fold import ByPrometheus, Fold
 from tidegate.metrics.lateness import LATEST, points_known, too_old
@@ -464,6 +465,8 @@ def _follow_edits(fold: Fold, look: Look, sources: Sources) -> None:
         fold.edit(parameters)
     elif fold.test.rejected_at is None:
         fold.baseline, fold.since = None, (fold.traffic, fold.details)
+        if known := fold.provisional:
+            fold.provisional = without_clumps(known.reference, known.before, look.criteria.analysis)
         fold.since_to_reread = fold.traffic_to_reread or fold.details_to_reread
         fold.begin(_parameters(look, sources, fold))
 

@@ -18,7 +18,7 @@ from tidegate.metrics.lateness import LATEST
 from tidegate.metrics.merging import later_than, named_as_here, of, without_latency
 from tidegate.metrics.provider import STALE, DirectReadings, Readings
 from tidegate.metrics.record import PROMETHEUS, ROUTERS
-from tidegate.model.evidence import NO_DURATIONS, MetricsGap, Overdispersion
+from tidegate.model.evidence import NO_DURATIONS, Counts, Durations, MetricsGap, Overdispersion
 from tidegate.model.reasons import Reason
 from tidegate.model.spec import Analysis
 
@@ -58,12 +58,16 @@ def _of(sample: Sample, revision: str) -> Sample:
 
 
 def _provisional(stable: Sample, name: str, analysis: Analysis, *, known: bool) -> Baseline:
-    """What the routers' own counters tell of stable since they began; of clumps the most careful that there is.
+    """What the routers' own counters tell of stable since they began."""
+    counts = counts_of(name, {key: round(counted.value) for key, counted in stable.items()}).traffic
+    return without_clumps(reference_from(stable).durations if known else NO_DURATIONS, counts, analysis)
+
+
+def without_clumps(reference: Durations, counts: Counts, analysis: Analysis) -> Baseline:
+    """What is known of stable without its clumps, which are taken as the most careful that there are.
 
     Where fewer failed than an estimate needs, there is nothing to clump, as it is where Prometheus knows all of it.
     """
-    counts = counts_of(name, {key: round(counted.value) for key, counted in stable.items()}).traffic
-    reference = reference_from(stable).durations if known else NO_DURATIONS
     clumps = analysis.overdispersion
     errors = clumps or (1.0 if counts.failed < ENOUGH_BAD else LARGEST)
     quantiles = (*analysis.latency.quantiles, *dict(analysis.latency.ceiling))
@@ -74,6 +78,7 @@ def take_direct(fold: Fold, read: DirectReadings, frame: Frame) -> None:
     """Folds what came directly. Where nothing new did, what was doubted is as doubtful as it was."""
     if read.instants:
         fold.traffic_doubt = read.readings.doubt
+    fold.agreement.keep(frozenset(read.known_as.values()))
     readings = []
     for at, sample in zip(read.instants, read.readings.samples, strict=True):
         fold.agreement.note(sample)
