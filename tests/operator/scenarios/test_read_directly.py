@@ -202,6 +202,18 @@ def test_a_router_that_restarts_between_two_reads_counts_on(world: DirectWorld) 
     assert why(world).startswith("RolledBack: ErrorRate")
 
 
+def test_a_router_that_restarts_again_and_again_counts_on(world: DirectWorld) -> None:
+    release(world, "http://models/2", lasting="10m")
+    world.run(60)
+    before = exposed(world)
+    for _ in range(4):
+        world.restart_router("router-a")
+        world.run(20)
+
+    assert exposed(world) - before == 10 * 80
+    assert says(world)[0] == "NoWorse"
+
+
 def one_is_silent(world: DirectWorld) -> None:
     world.behind["router-b"].fails_with = SILENT
 

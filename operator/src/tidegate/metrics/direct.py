@@ -1,6 +1,6 @@
 """Routers that are asked themselves, as a source of readings: their answers go through the merge of raw samples."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -52,15 +52,16 @@ def _readings(view: ModelView, namespace: str, name: str, instants: list[datetim
     query = RouterCounters(namespace, name, ("[^/]+",), preview=True, latency=True)
     found = read_at(view, query, instants)
     samples = [
-        {**_with_starts(sample, view.started_at), **latency}
+        {**_with_starts(sample, view.starts), **latency}
         for sample, latency in zip(found.samples, view.latency, strict=True)
     ]
     return Readings(samples, found.newest, found.interval, found.doubt)
 
 
-def _with_starts(sample: Sample, started_at: Mapping[Process, float]) -> Sample:
+def _with_starts(sample: Sample, starts: Mapping[Process, Sequence[float]]) -> Sample:
     """Each counter knows when its process began: whoever has read it before, by another way, may not."""
+    newest = {owner: of_owner[-1] for owner, of_owner in starts.items()}
     return {
-        key: counted._replace(restarted=max(counted.restarted or 0.0, started_at.get(key.owner, 0.0)))
+        key: counted._replace(restarted=max(counted.restarted or 0.0, newest.get(key.owner, 0.0)))
         for key, counted in sample.items()
     }

@@ -125,14 +125,27 @@ class Router:
     pod: RouterPod
     started: float | None = None
     """By its own clock, only to be held against itself."""
-    started_at: float = 0.0
-    """By ours."""
+    starts: list[float] = field(default_factory=list)
+    """By ours, the newest last: those after which a fall may still be seen, and the last."""
     heard: dict[Model, float] = field(default_factory=dict)
     """When it answered last about each model: an answer about one says nothing of another."""
     asked_since: float | None = None
     why: str = ""
     reader: ExpositionReader = field(default_factory=ExpositionReader)
     clusters: dict[str, ClusterReadings] = field(default_factory=dict)
+
+    @property
+    def started_at(self) -> float:
+        """When its Envoy began, by our clock."""
+        return self.starts[-1] if self.starts else 0.0
+
+    def began(self, started: float, at: float, uptime: float) -> None:
+        """Takes in when it says that it began."""
+        if started == self.started:
+            return
+        self.started = started
+        of_late = [start for start in self.starts if start > at - 2 * DISTRUST.total_seconds()]
+        self.starts = [*of_late[-MOST_READINGS:], at - max(0.0, uptime)]
 
     def labels_of(self, head: str) -> Labels:
         """A series' labels, its process' among them."""
@@ -176,8 +189,7 @@ class RouterSamples:
             if router is None:
                 return
             told = router.reader.read(text, asked)
-            if started != router.started:
-                router.started, router.started_at = started, at - max(0.0, uptime)
+            router.began(started, at, uptime)
             router.why = ""
             router.heard |= dict.fromkeys(map(_model_of, asked), at)
             for cluster, values in told.items():
@@ -227,7 +239,7 @@ class RouterSamples:
             return ModelView(
                 [_latency(routers, prefix, at) for at in rounds],
                 rounds,
-                {router.pod.process: router.started_at for router in routers if router.started is not None},
+                {router.pod.process: tuple(router.starts) for router in routers if router.starts},
                 still,
                 any(model in router.heard and router.pod.name not in still for router in routers),
                 {name: router.pod.process for router in routers for name in (router.pod.name, router.pod.host) if name},
@@ -276,8 +288,8 @@ class ModelView:
     latency: Sequence[Sample]
     """The buckets of latency at each of them, of which nothing has fallen of late: nobody needs to look for it."""
     rounds: Sequence[float]
-    started_at: Mapping[Process, float]
-    """When each router's Envoy began, by our clock."""
+    starts: Mapping[Process, Sequence[float]]
+    """When each router's Envoy began of late, by our clock, the newest last."""
     still: Mapping[str, str]
     """The live routers that aren't heard of now, and why."""
     anybody: bool
@@ -291,8 +303,8 @@ class ModelView:
         if promql.startswith(UPTIME):
             now = until.timestamp()
             return [
-                Scraped(_labels(process), [(now, now - started)])
-                for process, started in self.started_at.items()
+                Scraped(_labels(process), [(now, now - started) for started in starts])
+                for process, starts in self.starts.items()
                 if f'pod="{process.pod}"' in promql
             ]
         return list(self._series)
