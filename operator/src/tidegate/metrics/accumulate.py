@@ -35,6 +35,7 @@ from tidegate.model.evidence import NO_DURATIONS, Counts, Durations, Increment, 
 from tidegate.model.traffic import Arms, Share
 from tidegate.resources.names import PREVIEW_SUFFIX
 
+_ARE_REQUESTS = (REQUESTS, ANSWERED, ABANDONED)
 READINGS_OF_A_SHARE = 8
 """How many of a source's readings are kept to tell a share by: each has all counters."""
 
@@ -182,11 +183,11 @@ def share_between(before: Reading, after: Reading, span: timedelta) -> Share | N
         return None
     live: dict[str, int] = {}
     preview: dict[str, int] = {}
-    for key, gain in counter_increases(before.sample, after.sample).items():
-        if key.measure in (REQUESTS, ANSWERED, ABANDONED):
-            revision = key.revision.removesuffix(PREVIEW_SUFFIX)
-            requests = live if revision == key.revision else preview
-            requests[revision] = requests.get(revision, 0) + gain
+    requests_after = {key: counted for key, counted in after.sample.items() if key.measure in _ARE_REQUESTS}
+    for key, gain in counter_increases(before.sample, requests_after).items():
+        revision = key.revision.removesuffix(PREVIEW_SUFFIX)
+        requests = live if revision == key.revision else preview
+        requests[revision] = requests.get(revision, 0) + gain
     return Share(*counted, live, preview)
 
 
@@ -257,7 +258,9 @@ def _take_in(state: TrafficFold, comparison: Comparison, reading: Reading, span:
     counted = {key: value for key, value in sample.items() if key.revision in (arms.stable, arms.candidate)}
     if not counted:
         return replace(state, has_gap=True)
-    gained = counter_increases(state.last.sample, counted) if state.last else {}
+    # Its buckets of latency are most of its counters, and none of them is a request more.
+    answered = {k: value for k, value in counted.items() if k.revision == arms.candidate and k.measure != DURATION}
+    gained = counter_increases(state.last.sample, answered) if state.last else {}
     exposed = state.exposed + counts_of(arms.candidate, gained).traffic
     return replace(state, last=Reading(reading.at, counted), exposed=exposed, has_gap=False)
 

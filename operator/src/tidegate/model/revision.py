@@ -192,19 +192,25 @@ def _identity(model: Model, server: Server) -> dict[str, Any]:
 
 
 def _means(snapshot: Snapshot | None, spec: ModelDeploymentSpec) -> bool:
-    """Whether a snapshot is what a spec asks for. Mostly they are alike, letter by letter, and nothing is reckoned."""
+    """Whether a snapshot is what a spec asks for. Mostly they are alike, letter by letter, or of another model."""
     if snapshot is None:
         return False
     if (snapshot.model, snapshot.server) == (spec.model, spec.server):
         return True
+    if _plain(snapshot.model, snapshot.server) != _plain(spec.model, spec.server):
+        return False
     return _meaning(snapshot.model, snapshot.server) == _meaning(spec.model, spec.server)
 
 
+def _plain(model: Model, server: Server) -> tuple[object, ...]:
+    """What has one spelling only."""
+    return replace(model, fetch_env=()), replace(server, resources={}, env=())
+
+
 def _meaning(model: Model, server: Server) -> tuple[object, ...]:
-    """What is the same for two spellings of one revision."""
+    """What is the same for two spellings of the rest of a revision."""
     resources = {kind: {what: _amount(amount) for what, amount in of.items()} for kind, of in server.resources.items()}
-    plain = replace(model, fetch_env=()), replace(server, resources={}, env=())
-    return *plain, {kind: of for kind, of in resources.items() if of}, _set(model.fetch_env), _set(server.env)
+    return {kind: of for kind, of in resources.items() if of}, _set(model.fetch_env), _set(server.env)
 
 
 def _amount(amount: str | int) -> object:
