@@ -205,7 +205,7 @@ def test_more_than_a_config_map_should_hold_is_not_kept(
 
 def test_whatever_is_kept_of_a_rollout_is_written_down_or_made_anew() -> None:
     made_anew = {"identity", "traffic_to_reread", "details_to_reread", "since_to_reread", "written_at", "behind"}
-    made_anew |= {"lock", "kept", "by_prometheus", "covered", "compared_at", "agreement"}
+    made_anew |= {"lock", "kept", "by_prometheus", "covered", "compared_at", "agreement", "known_as"}
     recorded = {"recorder"}
     parts = {"test", "traffic", "details", "since"}
 
