@@ -250,3 +250,14 @@ def test_what_is_kept_does_not_grow(
 
     assert told is not None
     assert len(told.instants) == 60
+
+
+def test_of_rollouts_that_have_ended_nothing_is_kept(poller: RouterPoller, samples: RouterSamples) -> None:
+    for number in range(20):
+        poller.watch("shop", "digits", ["digits-0", f"digits-{number}"], quick=False)
+        poller.round()
+        poller.forget("shop", "digits")
+
+    for router in samples._routers.values():
+        assert router.reader._heads == {}
+        assert (router.clusters, router.heard) == ({}, {})

@@ -48,6 +48,10 @@ class ExpositionReader:
         """What a text that has been read is the name of."""
         return self._heads.get(head) or self._learn(head)
 
+    def forget(self, prefix: str) -> None:
+        """Drops the names of the clusters that begin with this: nobody asks for them any more."""
+        self._heads = {head: each for head, each in self._heads.items() if not each.cluster.startswith(prefix)}
+
     def _learn(self, head: str) -> SeriesName:
         if len(self._heads) >= MOST_HEADS:
             self._heads.clear()

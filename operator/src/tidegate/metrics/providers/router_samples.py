@@ -224,6 +224,7 @@ class RouterSamples:
         prefix = _prefix(model)
         for router in self._routers.values():
             router.heard.pop(model, None)
+            router.reader.forget(prefix)
             for cluster in [each for each in router.clusters if each.startswith(prefix)]:
                 del router.clusters[cluster]
 
