@@ -44,6 +44,7 @@ class Router:
     version: int = 0
     kept: dict[tuple[str, str], Route] = field(default_factory=dict)
     answering: dict[Service, Answering] = field(default_factory=dict)
+    held: list[pb.DeltaDiscoveryRequest] | None = None
 
     def put(self, *routes: Route, **services: Answering) -> None:
         """All routes, and who answers for these Services in 'shop' from now on (`_` stands for a hyphen)."""
@@ -98,13 +99,29 @@ class Router:
         self.now += seconds
         self.pump()
 
+    def hold_answers_on_routes(self) -> None:
+        """Envoy takes routes, and its answer doesn't come before `release_answers` or a new stream."""
+        self.held = []
+
+    def release_answers(self) -> None:
+        """What was held comes now."""
+        held, self.held = self.held or [], None
+        self._exchange(held)
+
+    def _heard(self, request: pb.DeltaDiscoveryRequest) -> bool:
+        is_held = self.held is not None and request.type_url == ROUTES
+        if self.held is not None and is_held:
+            self.held.append(request)
+        return not is_held
+
     def _exchange(self, requests: list[pb.DeltaDiscoveryRequest]) -> None:
         waiting = list(requests)
         for _ in range(1000):
             for request in waiting:
                 self.publisher.hear(request, self.now)
             responses = self.publisher.respond(self.now)
-            waiting = [request for response in responses for request in self.envoy.take(response)]
+            answers = [request for response in responses for request in self.envoy.take(response)]
+            waiting = [answer for answer in answers if self._heard(answer)]
             if not waiting:
                 return
         pytest.fail("they never fall silent")
@@ -259,6 +276,30 @@ def test_a_revision_that_replaces_all_others_is_drawn_only_when_the_routes_name_
     router.envoy.refuse = lambda _: ""
     router.reconnect()
     assert router.envoy.shares(MODEL) == {NEW: 100}
+
+
+@pytest.mark.parametrize("stream_breaks", [False, True])
+def test_a_rollback_while_routes_without_its_revision_are_under_way_leaves_nobody_without_an_answer(
+    router: Router, stream_breaks: bool
+) -> None:
+    router.put(a_route((OLD, 0), (NEW, 100)), sentiment_bbbbbbbb=pods("10.0.0.2"))
+    router.hold_answers_on_routes()
+    router.put(a_route((NEW, 100)))
+    router.put(a_route((OLD, 100), (NEW, 0)))
+    assert router.envoy.shares(MODEL) == {NEW: 100}
+    assert router.publisher.applied == Applied({"": 3})
+
+    if stream_breaks:
+        router.publisher.close()
+        router.held = None
+        for request in router.envoy.connect():
+            router.publisher.hear(request, router.now)
+            router.pump()
+            assert sum(router.envoy.shares(MODEL).values()) == 100
+    else:
+        router.release_answers()
+    assert router.envoy.shares(MODEL) == {OLD: 100, NEW: 0}
+    assert router.publisher.applied == Applied({"": 4})
 
 
 def test_a_revision_that_is_no_longer_routed_keeps_its_cluster_until_its_requests_can_have_ended(

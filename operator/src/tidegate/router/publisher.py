@@ -210,6 +210,7 @@ class Publisher:
             self._open |= self._table.routes.keys()
             self._has, self._is_confirmed, self.applied = {}, False, None
         known = self._routes.known.get(ROUTES_NAME)
+        self._set.resume(has_tried=known == routes_resource(self._set.with_tried()).version)
         if known == routes_resource(self._set.taken.values()).version:
             self._confirm(now)
         else:
@@ -259,10 +260,10 @@ class Publisher:
             self._note_applied()
 
     def _is_done(self, name: Name) -> bool:
-        wanted, shape = self._table.wanted(name), self._set.taken.get(name)
-        if wanted is None or shape is None or self._can_draw_all(wanted):
-            self._splits.tell(name, blended(wanted, shape, self._splits.told(name)))
-        if name in self._set.pending or not self._splits.is_taken(name):
+        wanted, shapes = self._table.wanted(name), self._set.shapes(name)
+        if wanted is None or not shapes or self._can_draw_all(wanted):
+            self._splits.tell(name, blended(wanted, shapes, self._splits.told(name)))
+        if name in self._set.pending or name in self._set.tried or not self._splits.is_taken(name):
             return False
         return self._splits.told(name) == (weights_of(wanted) if wanted else {})
 

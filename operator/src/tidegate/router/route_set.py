@@ -36,6 +36,20 @@ class RouteSet:
         """Those that Envoy doesn't work with as they should be, the refused ones too."""
         return self._pending
 
+    @property
+    def tried(self) -> Mapping[Name, Route | None]:
+        """Those on which Envoy hasn't answered yet: it may work with them as they were, or as they are here."""
+        return self._trying
+
+    def shapes(self, name: Name) -> list[Route]:
+        """The routes with which Envoy may work: none, one, or two."""
+        found = self._taken.get(name), self._trying.get(name)
+        return [route for route in found if route is not None]
+
+    def with_tried(self) -> Collection[Route]:
+        """All routes with which Envoy works if it has taken the last try."""
+        return [route for route in {**self._taken, **self._trying}.values() if route is not None]
+
     def wanted(self, name: Name) -> Route | None:
         """As it should be; None where there should be none."""
         return self._wanted.get(name)
@@ -66,16 +80,22 @@ class RouteSet:
     def assume(self, taken: Mapping[Name, Route]) -> None:
         """Envoy works with these, so far as anybody knows."""
         self._taken = dict(taken)
+        self._trying = {}
         self.abandon()
         self._pending = {
             name for name in self._wanted.keys() | taken.keys() if self._wanted.get(name) != taken.get(name)
         }
 
     def abandon(self) -> None:
-        """Nobody will answer the last try. What was refused is tried again by whoever comes next."""
-        self._trying = {}
+        """The stream broke: `resume` tells of the last try. What was refused is tried again by whoever comes next."""
         self._refused.clear()
         self._suspects.clear()
+
+    def resume(self, *, has_tried: bool) -> None:
+        """Whether Envoy had taken the last try when the stream broke."""
+        if has_tried:
+            self.accept()
+        self._trying = {}
 
     def all_may_go(self, may_go: Callable[[Name], bool]) -> bool:
         """Whether nothing that isn't refused waits."""
@@ -90,8 +110,7 @@ class RouteSet:
         if not chosen:
             return None
         self._trying = {name: self._wanted.get(name) for name in chosen}
-        tried = {**self._taken, **self._trying}
-        return [route for route in tried.values() if route is not None]
+        return self.with_tried()
 
     def accept(self) -> Set[Name]:
         """Envoy works with the last try; gives the names that it was about."""

@@ -1,6 +1,6 @@
 """The weights that Envoy was told, model by model, and the layers in which they go. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from tidegate.resources.model_route import Route
 from tidegate.router.resource_names import layer_names, layer_of
@@ -52,13 +52,17 @@ def weights_of(route: Route) -> dict[str, int]:
     return {ClusterKey(route.namespace, route.name, each.revision).live: each.weight for each in route.backends}
 
 
-def blended(wanted: Route | None, shape: Route | None, told: Weights) -> Weights:
-    """Weights that are right while Envoy's routes name other revisions (`shape`) than those wanted, and afterwards.
+def blended(wanted: Route | None, shapes: Iterable[Route], told: Weights) -> Weights:
+    """Weights that are right while Envoy's routes name other revisions than those wanted, and afterwards.
 
-    Who is no longer wanted gets nothing, unless nobody else is there yet: then all goes on as told.
+    `shapes`: the routes that Envoy may work with. Who is no longer wanted gets nothing, unless one of these names
+    nobody else: then all of that one goes on as told. Where all weights are 0, Envoy has no answer.
     """
     weights = weights_of(wanted) if wanted else {}
-    there = weights_of(shape) if shape else {}
-    if any(weights.get(cluster) for cluster in there):
-        return {**there, **weights}
-    return {**weights, **{cluster: told.get(cluster, 1) for cluster in there}}
+    others: dict[str, int] = {}
+    kept: dict[str, int] = {}
+    for there in map(weights_of, shapes):
+        others |= there
+        if not any(weights.get(cluster) for cluster in there):
+            kept |= {cluster: told.get(cluster, 1) for cluster in there}
+    return {**others, **weights, **kept}
