@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from tidegate.router import xds_pb2 as pb
 from tidegate.router.resource_names import ROUTES_NAME, layer_names
-from tidegate.router.xds import CLUSTERS, ENDPOINTS, ROUTES, SPLITS, UNIT
+from tidegate.router.xds import CLUSTERS, ENDPOINTS, ROUTES, SPLITS
 
 SHORT = {CLUSTERS: "clusters", ENDPOINTS: "endpoints", SPLITS: "weights", ROUTES: "routes"}
 Refuse = Callable[[pb.Resource], str]
@@ -113,9 +113,11 @@ class EnvoyDouble:
         weights = self._weights()
         split = host.routes[-1].route.weighted_clusters
         keys = {each.name: f"{split.runtime_key_prefix}.{each.name}" for each in split.clusters}
-        total = sum(weights.get(key, 0) for key in keys.values())
-        return {name.rpartition("/")[2]: round(100 * weights.get(key, 0) / total) for name, key in keys.items()}
+        drawn = {
+            name.rpartition("/")[2]: weights.get(key, 1) for name, key in keys.items()
+        }  # by default one, as in Envoy
+        return {revision: round(100 * weight / sum(drawn.values())) for revision, weight in drawn.items()}
 
     def _weights(self) -> dict[str, int]:
         layers = (pb.Runtime.FromString(each.resource.value) for each in self.resources[SPLITS].values())
-        return {key: round(each.number_value) // UNIT for layer in layers for key, each in layer.layer.fields.items()}
+        return {key: round(each.number_value) for layer in layers for key, each in layer.layer.fields.items()}

@@ -490,6 +490,31 @@ def test_an_agent_whose_copy_is_outdated_takes_back_no_rollback(router: Router) 
     assert router.publisher.applied == Applied({"": 4})
 
 
+def test_an_agent_whose_copy_is_of_other_routes_leaves_nobody_without_an_answer(router: Router) -> None:
+    router.put(a_route((OLD, 100), (NEW, 0)), sentiment_bbbbbbbb=pods("10.0.0.2"))
+    router.keep()
+    router.put(a_route((NEW, 100)))
+    wanted = a_route((OLD, 100), (NEW, 0))
+    router.publisher = Publisher()
+    router.publisher.recall(router.kept.values(), router.answering, router.now)
+    router.publisher.set_routes({"": [(wanted, 4)]}, router.now)
+    router.publisher.settle(router.now)
+
+    router.hold_answers_on_routes()
+    refuse, router.envoy.refuse = router.envoy.refuse, refusing(ROUTES, {"": "not yet"})
+    for request in router.envoy.connect():
+        router.publisher.hear(request, router.now)
+        router.pump()
+        assert router.envoy.shares(MODEL) == {NEW: 100}
+        assert router.publisher.applied is None
+    router.envoy.refuse = refuse
+    router.held = None
+    router.reconnect()
+    assert router.envoy.shares(MODEL) == {OLD: 100, NEW: 0}
+    assert router.envoy.since()[-2:] == ["routes tidegate", WEIGHTS]
+    assert router.publisher.applied == Applied({"": 4})
+
+
 def test_a_new_envoy_starts_from_the_disk(router: Router) -> None:
     router.put(a_route((OLD, 90), (NEW, 10)), sentiment_bbbbbbbb=pods("10.0.0.2"))
     router.restart_agent()

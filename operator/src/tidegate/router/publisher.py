@@ -215,9 +215,11 @@ class Publisher:
             self._confirm(now)
         else:
             self._first_by = now + FIRST_ROUTES_SECONDS
+            self._splits.hedge(not self._routes.is_fresh)
 
     def _confirm(self, now: float) -> None:
         """Envoy works with the routes in `taken`: what they don't name gets no new requests."""
+        self._splits.hedge(False)
         self._choose_clusters(now)
         self._leaving = confirmed(self._leaving, now)
         self._is_confirmed = True
@@ -246,8 +248,8 @@ class Publisher:
         return min((time for time in times if time is not None), default=None)
 
     def _settle_layers(self) -> None:
-        """Before Envoy has said which pods it has, the weights may still be those of an outdated copy."""
-        has_said = self._clusters.is_open and (self._endpoints.is_open or not self._clusters.known)
+        """Before Envoy has said which pods and routes it has, the weights may still be those of an outdated copy."""
+        has_said = self._routes.is_open and (self._endpoints.is_open or not self._clusters.known)
         if has_said and self._clusters.authoritative:
             self._layers.settle()
 
@@ -263,7 +265,9 @@ class Publisher:
         wanted, shapes = self._table.wanted(name), self._set.shapes(name)
         if wanted is None or not shapes or self._can_draw_all(wanted):
             self._splits.tell(name, blended(wanted, shapes, self._splits.told(name)))
-        if name in self._set.pending or name in self._set.tried or not self._splits.is_taken(name):
+        if name in self._set.pending or name in self._set.tried:
+            return False
+        if self._splits.is_hedged or not self._splits.is_taken(name):
             return False
         return self._splits.told(name) == (weights_of(wanted) if wanted else {})
 

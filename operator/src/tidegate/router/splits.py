@@ -19,6 +19,21 @@ class Splits:
         self._layers = layers
         self._told: dict[str, dict[Name, Weights]] = {layer: {} for layer in layer_names()}
         self._changed = set(self._told)
+        self._is_hedged = False
+
+    @property
+    def is_hedged(self) -> bool:
+        """See `hedge`."""
+        return self._is_hedged
+
+    def hedge(self, is_hedged: bool) -> None:
+        """While it isn't known which routes Envoy works with, none of them may have weights that are all 0.
+
+        Who gets nothing is left out then: Envoy takes one for that, against the millions of the others.
+        """
+        if is_hedged != self._is_hedged:
+            self._is_hedged = is_hedged
+            self._changed |= self._told.keys()
 
     def told(self, name: Name) -> Weights:
         """What was told last of a model; empty where nothing was."""
@@ -37,8 +52,9 @@ class Splits:
     def flush(self) -> None:
         """What was told goes out with the next response."""
         for layer in self._changed:
-            told = self._told[layer].values()
-            self._layers.put(splits_resource(layer, {name: weight for each in told for name, weight in each.items()}))
+            told = (one for each in self._told[layer].values() for one in each.items())
+            weights = {name: weight for name, weight in told if weight or not self._is_hedged}
+            self._layers.put(splits_resource(layer, weights))
         self._changed.clear()
 
     def is_taken(self, name: Name) -> bool:
