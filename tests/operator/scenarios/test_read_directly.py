@@ -334,7 +334,9 @@ def test_nothing_counts_twice_where_prometheus_knows_routers_by_their_addresses(
     release(world, "http://models/2", lasting="10m")
     world.run(60)
     silence(world, SILENT)
-    world.run(100)
+    world.run(10)
+    world.restart()
+    world.run(90)
     assert exposed(world) > 10 * 100
     silence(world, None)
     world.run(10)

@@ -16,7 +16,7 @@ from tidegate.judge.checkpoint import taken_up, written_down
 from tidegate.metrics.accumulate import DetailsFold, Reading, TrafficFold
 from tidegate.metrics.baseline import Baseline
 from tidegate.metrics.fold import Fold
-from tidegate.metrics.increments import Counted, Sample, SeriesKey, never_back
+from tidegate.metrics.increments import Counted, Process, Sample, SeriesKey, never_back
 from tidegate.metrics.provider import Readings
 from tidegate.metrics.record import Header, Recorder
 from tidegate.model.evidence import MetricsGap
@@ -24,7 +24,7 @@ from tidegate.model.plain import from_plain, plain
 from tidegate.model.status import Rollout
 from tidegate.model.traffic import Arms
 
-VERSION = 4
+VERSION = 5
 """To be raised whenever the same text would mean something else, as with other alternatives of an e-process."""
 LARGEST = 256 * 1024
 """Characters of a checkpoint; a ConfigMap holds 1 MiB, and lists of them are read whole."""
@@ -40,6 +40,7 @@ OF_FOLD: Mapping[str, Any] = {
     "is_direct": bool,
     "latency_by_routers": bool,
     "provisional": Baseline | None,
+    "known_as": dict[str, Process],
 }
 """What is written of a fold besides its test and its cursors, and its types."""
 INSTANTS: Mapping[str, Any] = {"last": datetime | None, "recent": tuple[datetime, ...]}
