@@ -323,7 +323,6 @@ def test_the_picture_is_written_where_it_is_wanted(released: Released, replayed:
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        pytest.param([], USAGE, "NAME is missing, or --record FILE", id="no name"),
         pytest.param(["--record", "/nowhere"], USAGE, "/nowhere can't be read: ", id="no record"),
         pytest.param(
             ["digits", "--prometheus", "http://p", "--scrape-interval", "soon"],

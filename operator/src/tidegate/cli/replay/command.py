@@ -22,7 +22,7 @@ from tidegate.cli.replay.engine import replay
 from tidegate.cli.replay.history import fetch_history
 from tidegate.cli.replay.json_report import json_of
 from tidegate.cli.replay.kept import ConfigMaps, export_record, kept_record, read_record
-from tidegate.cli.replay.recorded import recorded_in, spec_then
+from tidegate.cli.replay.recorded import Recorded, recorded_in, spec_then
 from tidegate.cli.replay.report import ReplayReport
 from tidegate.cli.replay.svg import svg_of
 from tidegate.cli.replay.table import text_of
@@ -69,13 +69,14 @@ class Request:
 
 def main(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> int:
     """The exit code."""
-    arguments = _parser(environ).parse_args(argv)
+    parser = _parser(environ)
+    arguments = parser.parse_args(argv)
+    if not arguments.name and not arguments.record:
+        parser.error("NAME is missing, or --record FILE")
     return exit_code("tidegate replay", lambda: _run(arguments, QuerySettings.from_env(environ)))
 
 
 def _run(arguments: argparse.Namespace, queries: QuerySettings) -> int:
-    if not arguments.name and not arguments.record:
-        raise Unusable("NAME is missing, or --record FILE")
     now = datetime.now(UTC)  # noqa: TID251 - the one clock read
     interval, changes = span(arguments.scrape_interval), tuple(arguments.set)
     provider = _provider(arguments, queries)
@@ -116,7 +117,7 @@ def _text(
         return read_record(arguments.record)
     if arguments.no_record or manifest is None:
         return ""
-    recorded = recorded_in(Status.parse(manifest.get("status", {})), request.number, now.replace(microsecond=0))
+    recorded = _recorded(manifest, request, now)
     try:
         return kept_record(recorded, config_map)
     except ClusterUnavailable as error:
@@ -140,10 +141,7 @@ def replay_report(
         raise CannotReplay(f"there is no ModelDeployment {case}")
     spec = ModelDeploymentSpec.parse(patched(manifest["spec"], spec_schema(), request.changes))
     status = Status.parse(manifest.get("status", {}))
-    try:
-        recorded = recorded_in(status, request.number, now.replace(microsecond=0))
-    except CannotReplay as error:
-        raise CannotReplay(f"{case} can't be replayed: {error}") from error
+    recorded = _recorded(manifest, request, now)
     arms = Arms(request.namespace, request.name, recorded.stable, recorded.candidate)
     view = status.analysis if recorded.outcome is None else None
     if record is not None:
@@ -172,6 +170,13 @@ def replay_report(
         replay=replay(history.measurements, recorded, then, history.answers),
         now=view,
     )
+
+
+def _recorded(manifest: Mapping[str, Any], request: Request, now: datetime) -> Recorded:
+    try:
+        return recorded_in(Status.parse(manifest.get("status", {})), request.number, now.replace(microsecond=0))
+    except CannotReplay as error:
+        raise CannotReplay(f"{request.namespace}/{request.name} can't be replayed: {error}") from error
 
 
 def write_report(report: ReplayReport, out: TextIO, *, output: str = "table", picture: Path | None = None) -> int:
