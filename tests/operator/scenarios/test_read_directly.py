@@ -1,13 +1,15 @@
 """Routers that are read directly: a bad model goes in seconds at any scrape interval, and nothing counts twice."""
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from tests.operator.directly import DirectWorld
-from tests.operator.world import START, Behaviour
+from tests.operator.disturbed import Disturbed
+from tests.operator.world import START, Behaviour, World
 from tidegate.errors import MetricsUnavailable, NotEvidence, TidegateError
 from tidegate.judge.overdispersion import LARGEST
 from tidegate.metrics.falls import Scraped
@@ -148,6 +150,53 @@ def test_both_may_come_and_go_and_nothing_counts_twice(world: DirectWorld) -> No
 
     assert world.status["traffic"]["candidate"] == 10
     assert exposed(world) == world.counted(candidate(world))
+
+
+def test_a_look_that_waited_for_prometheus_counts_nothing_twice(world: DirectWorld) -> None:
+    release(world, "http://models/2", lasting="10m")
+    world.run(60)
+    waiting: list[Callable[[], Any]] = []
+    world.judge = replace(world.judge, pool=Waiting(waiting))
+    world._reconciler = replace(world._reconciler, judge=world.judge)
+    world.run(20)
+    assert exposed(world) == world.counted(candidate(world))
+    waiting[0]()
+
+    assert exposed(world) == world.counted(candidate(world))
+
+
+class Waiting:
+    """A pool whose threads are all busy."""
+
+    def __init__(self, jobs: list[Callable[[], Any]]) -> None:
+        self.jobs = jobs
+
+    def ask(self, key: tuple[str, str], job: Callable[[], Any]) -> Any:
+        self.jobs.append(job)
+        return None
+
+
+@pytest.mark.parametrize("interval", ["5s", "30s"])
+def test_a_clock_that_is_set_back_hides_no_failure(spec_schema: Mapping[str, Any], interval: str) -> None:
+    world = SetBack(spec_schema, MODELS)
+    settled(world)
+    release(world, "http://models/2", lasting="10m", interval=interval)
+    world.run(60)
+    world.set_clocks(timedelta(seconds=-20))
+    turns(world, "http://models/failing")
+    world.run(8)
+
+    assert why(world).startswith("RolledBack: ErrorRate")
+
+
+class SetBack(DirectWorld, Disturbed):
+    """A world whose clocks may be set."""
+
+    def run(self, seconds: float) -> None:
+        World.run(self, seconds)
+
+    def steady(self) -> float:
+        return Disturbed.steady(self)
 
 
 def test_an_operator_that_restarts_goes_on_and_nothing_counts_twice(world: DirectWorld) -> None:

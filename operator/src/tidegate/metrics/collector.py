@@ -199,7 +199,7 @@ class MetricsCollector:
                 return self._before_traffic(look, sources)
             except MetricsUnavailable as error:
                 return MetricsGap(Reason.METRICS_UNAVAILABLE, str(error))
-        fold = self._fold_of(look, sources)
+        fold = self._fold_of(look, sources, may_be_late=True)
         with fold.lock:
             read = self._take_direct(fold, look, sources) if sources.may_be_read_directly else None
         missing = tuple(dict.fromkeys(gap for gap in _missing(fold, look, sources, read) if gap))
@@ -222,7 +222,7 @@ class MetricsCollector:
             begins(fold, read, _frame(fold, look), look.criteria.analysis)
             if fold.provisional:
                 fold.begin(_parameters(look, sources, fold))
-        take_direct(fold, _newer(read, fold.traffic.at), _frame(fold, look))
+        take_direct(fold, _between(read, fold.traffic.at, look.until + STEADY), _frame(fold, look))
         return read
 
     def say(self, look: Look, measured: Measured, verdict: Verdict, at: datetime) -> None:
@@ -294,7 +294,7 @@ class MetricsCollector:
             return replace(sources, may_be_read_directly=False)
         return sources
 
-    def _fold_of(self, look: Look, sources: Sources) -> Fold:
+    def _fold_of(self, look: Look, sources: Sources, *, may_be_late: bool = False) -> Fold:
         key, identity = (look.arms.namespace, look.arms.name), (look.rollout.candidate, look.rollout.started_at)
         fold = self._folds.get(key)
         if fold is None or fold.identity != identity:
@@ -306,6 +306,9 @@ class MetricsCollector:
                 held = self._folds.get(key)
                 fold = self._folds[key] = held if held and held.identity == identity else fold
         with fold.lock:
+            # A look that has waited for Prometheus is older than what was read directly meanwhile, by any clock.
+            if not (may_be_late and fold.is_direct and sources.may_be_read_directly):
+                _follow_the_clock(fold, look)
             _follow_edits(fold, look, sources)
         return fold
 
@@ -434,17 +437,24 @@ def _rises(fold: Fold) -> bool:
     return test.rejected_at is None and is_urgent(test.last.log_worse, test.increments)
 
 
-def _newer(read: DirectReadings, than: datetime | None) -> DirectReadings:
-    """Without the readings that have been folded."""
-    if than is None:
-        return read
-    first = bisect_right(read.instants, than)
-    samples = read.readings.samples[first:]
-    return replace(read, instants=read.instants[first:], readings=replace(read.readings, samples=samples))
+def _between(read: DirectReadings, done: datetime | None, most: datetime) -> DirectReadings:
+    """Without the readings that have been folded, and those of a time whose split the look knows nothing of."""
+    first = 0 if done is None else bisect_right(read.instants, done)
+    told = slice(first, bisect_right(read.instants, most))
+    samples = read.readings.samples[told]
+    return replace(read, instants=read.instants[told], readings=replace(read.readings, samples=samples))
 
 
 def _frame(fold: Fold, look: Look) -> Frame:
     return Frame(_comparison(fold, look), look.segments, look.propagation_delay, look.pods)
+
+
+def _follow_the_clock(fold: Fold, look: Look) -> None:
+    """Where it was set back, what comes now is counted from here on."""
+    ahead = STEADY if fold.is_direct else max(look.criteria.analysis.interval, STEADY)
+    if fold.traffic.at and fold.traffic.at > look.until + ahead:
+        fold.traffic = TrafficFold(at=look.until, exposed=fold.traffic.exposed)
+        fold.details = replace(fold.details, at=look.until, last=None, warm_from={})
 
 
 def _follow_edits(fold: Fold, look: Look, sources: Sources) -> None:
@@ -455,11 +465,6 @@ def _follow_edits(fold: Fold, look: Look, sources: Sources) -> None:
     if fold.counted_by not in ("", sources.traffic.name):
         fold.traffic = TrafficFold(at=fold.traffic.at, exposed=fold.traffic.exposed)
     fold.counted_by = sources.traffic.name
-    ahead = max(look.criteria.analysis.interval, STEADY)
-    if fold.traffic.at and fold.traffic.at > look.until + ahead:
-        # The clock was set back: what comes now is counted from here on.
-        fold.traffic = TrafficFold(at=look.until, exposed=fold.traffic.exposed)
-        fold.details = replace(fold.details, at=look.until, last=None, warm_from={})
     parameters = _parameters(look, sources, fold)
     if parameters.is_same_test(fold.test.parameters):
         fold.edit(parameters)
