@@ -100,6 +100,18 @@ def test_an_envoy_whose_agent_is_away_waits_and_is_not_ready(bench: Bench) -> No
     assert router.get().status == 200
 
 
+def test_a_route_that_names_another_ones_revision_keeps_nobody_from_new_clusters(served: Router, bench: Bench) -> None:
+    endpoints = {service: found.endpoints for service, found in served.cluster.services.items()}
+    sentiment, copy = bench.route((OLD, 50), (NEW, 50)), bench.route((OLD, 100), name="copy")
+    digits = bench.server("digits-00000001", "127.0.0.4")
+    known = {**endpoints, **bench.endpoints(digits)}
+
+    assert served.publish([sentiment, copy], known)
+    assert served.get(host="copy.shop").headers["x-tidegate-served-by"] == OLD
+    assert served.publish([sentiment, copy, bench.route(("digits-00000001", 100), name="digits")], known)
+    assert served.get(host="digits.shop").status == 200
+
+
 def test_a_rejected_resource_leaves_its_split_and_all_other_models_alone(served: Router, bench: Bench) -> None:
     endpoints = {service: found.endpoints for service, found in served.cluster.services.items()}
     digits = bench.server("digits-00000001", "127.0.0.4")

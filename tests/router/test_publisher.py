@@ -205,6 +205,13 @@ def test_a_change_of_pods_is_their_endpoints_and_nothing_else(router: Router) ->
     assert router.envoy.hosts(PODS_OF_OLD) == ["10.0.0.1", "10.0.0.2"]
 
 
+def test_a_new_cluster_with_endpoints_that_envoy_has_gets_them_once_more(router: Router) -> None:
+    router.put(a_route((OLD, 100)), a_route((OLD, 100), name="copy"))
+
+    assert router.envoy.since().count(f"endpoints {PODS_OF_OLD}") == 1
+    assert router.publisher.applied == Applied({"": 2})
+
+
 def test_nothing_is_sent_twice(router: Router) -> None:
     router.put(a_route((OLD, 100)), sentiment_aaaaaaaa=pods("10.0.0.1"))
     router.wait(3600)

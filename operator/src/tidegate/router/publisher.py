@@ -239,8 +239,16 @@ class Publisher:
         self._release([each for each, until in self._held.items() if until <= now or not self._is_about_to_go(each)])
         self._splits.flush()
         self._try_routes(now)
-        responses = (each.respond() for each in self._subscriptions)
-        return [response for response in responses if response]
+        clusters = self._clusters.respond()
+        self._repeat_endpoints(clusters)
+        rest = (each.respond() for each in self._subscriptions if each is not self._clusters)
+        return [response for response in (clusters, *rest) if response]
+
+    def _repeat_endpoints(self, clusters: pb.DeltaDiscoveryResponse | None) -> None:
+        """A new cluster waits for its endpoints, and all clusters for it: those that another one has come again."""
+        for resource in clusters.resources if clusters else ():
+            if key := read_cluster_name(resource.name.removesuffix("/preview")):
+                self._endpoints.repeat(assignment_name(key.service))
 
     def again_at(self) -> float | None:
         """When to ask again although nothing was heard."""

@@ -67,6 +67,7 @@ class Subscription:
         self._refused.clear()
         self._under_way: _Batch | None = None
         self._suspects: deque[frozenset[str]] = deque()
+        self._repeated: set[str] = set()
         self._due = set(self._wanted)
 
     @property
@@ -97,6 +98,12 @@ class Subscription:
             return
         self._refused.pop(resource.name, None)
         self._due.add(resource.name)
+
+    def repeat(self, name: str) -> None:
+        """Sends it once more although Envoy has it: somebody new in Envoy waits for it, and Envoy doesn't ask again."""
+        if name in self._known:
+            self._repeated.add(name)
+            self._due.add(name)
 
     def drop(self, name: str) -> None:
         """This is no longer wanted."""
@@ -192,7 +199,7 @@ class Subscription:
         if wanted is None or not (self._wildcard or name in self._names) or name in self._refused:
             return False
         known = self._known.get(name)
-        return known is None or (self.authoritative and known != wanted.version)
+        return known is None or name in self._repeated or (self.authoritative and known != wanted.version)
 
     def _is_gone(self, name: str) -> bool:
         # Endpoints and routes need no removal: Envoy forgets them with the cluster or listener that names them.
@@ -201,6 +208,7 @@ class Subscription:
     def _sent(self, batch: _Batch) -> pb.DeltaDiscoveryResponse:
         self._owes_first = False
         self._under_way = batch
+        self._repeated -= batch.versions.keys()
         self._nonce += 1
         return pb.DeltaDiscoveryResponse(
             type_url=self.type_url,
