@@ -70,6 +70,15 @@ def test_pauses_grow_while_nothing_is_answered(monkeypatch: pytest.MonkeyPatch) 
     assert pauses == [RENEW_SECONDS, RENEW_SECONDS, 2 * RENEW_SECONDS, 4 * RENEW_SECONDS, LONGEST_PAUSE, LONGEST_PAUSE]
 
 
+def test_after_hours_without_an_answer_it_asks_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leader_election, "uniform", lambda low, high: 1.0)
+    election, _ = asking(ClusterUnavailable("it doesn't answer"))
+    for _ in range(2000):
+        election.ask_once()
+
+    assert election._pause() == LONGEST_PAUSE
+
+
 def test_who_holds_the_lease_goes_on_asking_as_often(monkeypatch: pytest.MonkeyPatch) -> None:
     election, _ = asking({"metadata": METADATA, "spec": {}}, ClusterUnavailable("it doesn't answer"))
     for _ in range(3):

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from tidegate.errors import ClusterUnavailable, NameTaken, PredecessorRemains, WriteRefused
 from tidegate.kube.informer import Key
+from tidegate.model.back_off import doubled
 from tidegate.model.reasons import Reason, StatusMessage
 
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=2), timedelta(minutes=1)
@@ -136,8 +137,7 @@ class Attempts:
 
 
 def _pause(times: int, asked: float | None) -> timedelta:
-    pause = min(timedelta(seconds=FIRST_PAUSE.total_seconds() * 2.0 ** min(times - 1, 10)), LONGEST_PAUSE)
-    return max(pause, timedelta(seconds=asked or 0.0))
+    return max(doubled(FIRST_PAUSE, times - 1, LONGEST_PAUSE), timedelta(seconds=asked or 0.0))
 
 
 def _reason(error: ClusterUnavailable) -> Reason:

@@ -16,6 +16,7 @@ from random import uniform
 from time import monotonic
 
 from tidegate.errors import ClusterUnavailable, LeadershipLost, ObjectChanged
+from tidegate.model.back_off import doubled
 
 Key = tuple[str, str]
 Reconcile = Callable[[str, str, datetime], timedelta | None]
@@ -23,8 +24,6 @@ Urgent = Callable[[str, str], bool]
 Began = Callable[[bool, float], None]
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
-MOST_DOUBLINGS = 16
-"""Of a pause. What fails each second for hours would otherwise come to a number that no float holds."""
 OVERTAKEN_PAUSE = 0.05
 """After a write that came second: what was written first is known by now, and a rollback may be what is to be done."""
 
@@ -180,6 +179,6 @@ class WorkQueue:
         """A growing one, and no shorter than the API server asked for."""
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
-        pause: float = max(asked, min(first * 2 ** min(failures, MOST_DOUBLINGS), LONGEST_PAUSE) * uniform(0.8, 1.2))
+        pause = max(asked, doubled(first, failures, LONGEST_PAUSE) * uniform(0.8, 1.2))
         log.warning("%s; trying again in %.1f s", why, pause)
         return pause

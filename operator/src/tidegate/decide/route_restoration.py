@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from tidegate.decide.transition import Transition
+from tidegate.model.back_off import doubled
 from tidegate.model.decision import Event
 from tidegate.model.observation import Observation
 from tidegate.model.reasons import Reason, StatusMessage
@@ -57,8 +58,7 @@ def _pause(seen: Observation) -> timedelta:
     if not times:
         return timedelta()
     longest = LONGEST_PAUSE_UNGRANTED if _sends_ungranted(seen) else LONGEST_PAUSE
-    pause: timedelta = FIRST_PAUSE * 2 ** min(times - 1, 10)
-    return min(pause, longest)
+    return doubled(FIRST_PAUSE, times - 1, longest)
 
 
 def _sends_ungranted(seen: Observation) -> bool:

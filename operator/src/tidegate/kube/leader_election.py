@@ -14,6 +14,7 @@ from typing import Any
 
 from tidegate.errors import ClusterUnavailable
 from tidegate.kube.api import LEASES, KubernetesApi, Manifest
+from tidegate.model.back_off import doubled
 from tidegate.model.traffic import Writer
 
 DURATION_SECONDS = 15
@@ -103,8 +104,7 @@ class LeaderElection:
         """As usual while it is held: it may run out before another answer would."""
         if not self._failures or self.held():
             return RENEW_SECONDS
-        pause: float = min(RENEW_SECONDS * 2 ** (self._failures - 1), LONGEST_PAUSE) * uniform(0.8, 1.2)
-        return pause
+        return doubled(RENEW_SECONDS, self._failures - 1, LONGEST_PAUSE) * uniform(0.8, 1.2)
 
     def _take_or_renew(self) -> bool:
         lease = self._api.get(LEASES, self._namespace, self._name)
