@@ -115,7 +115,7 @@ golden: setup ## Write the golden files anew, for the difference to be reviewed
 	TIDEGATE_WRITE_GOLDEN=1 $(BIN)/pytest -q tests/operator
 
 .PHONY: proto
-proto: setup ## Generate the gRPC messages from their .proto anew
+proto: setup ## Generate the messages of gRPC and xDS from their .proto anew
 	$(BIN)/python -m grpc_tools.protoc --proto_path=server/src --python_out=server/src --pyi_out=server/src \
 	  tidegate_server/rpc/open_inference.proto
 	@# In a pool of their own: a client of the same protocol, in the same process, registers the same names.

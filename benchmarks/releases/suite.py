@@ -70,7 +70,7 @@ class Plan:
 
 
 def run(plan: Plan) -> tuple[Measured, ...]:
-    """Takes about an hour. Raises BenchmarkError when nothing can be measured at all."""
+    """Takes hours. Raises BenchmarkError when nothing can be measured at all."""
     turns = plan.turns
     progress = Progress(planned=sum(scenario.releases for turn in turns for scenario in turn))
     progress.note("preparing the models")
