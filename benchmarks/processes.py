@@ -9,7 +9,12 @@ _GROUP, _USER, _SYSTEM = 2, 11, 12  # fields of /proc/PID/stat after the name in
 
 def resident_bytes(pid: int) -> int:
     """Memory of the process and all that it started; 0 for one that has ended."""
-    return sum(_resident(process) for process in (pid, *_descendants(pid)))
+    return sum(_memory(process, "VmRSS:") for process in (pid, *_descendants(pid)))
+
+
+def peak_bytes(pid: int) -> int:
+    """The most memory that the process itself has had; 0 for one that has ended."""
+    return _memory(pid, "VmHWM:")
 
 
 def cpu_seconds(pid: int) -> float:
@@ -44,16 +49,20 @@ def _ticks(fields: list[str]) -> int:
     return int(fields[_USER]) + int(fields[_SYSTEM])
 
 
-def _resident(pid: int) -> int:
+def _memory(pid: int, name: str) -> int:
     for line in _read(pid, "status").splitlines():
-        if line.startswith("VmRSS:"):
+        if line.startswith(name):
             return int(line.split()[1]) * 1024
     return 0
 
 
+def children(pid: int) -> list[int]:
+    """The processes that a process has started; none of one that has ended."""
+    return [int(child) for child in _read(pid, f"task/{pid}/children").split()]
+
+
 def _descendants(pid: int) -> list[int]:
-    children = [int(child) for child in _read(pid, f"task/{pid}/children").split()]
-    return [one for child in children for one in (child, *_descendants(child))]
+    return [one for child in children(pid) for one in (child, *_descendants(child))]
 
 
 def _read(pid: int, name: str) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 
 from benchmarks.baseline import ROOT
 from benchmarks.errors import BenchmarkError
-from benchmarks.processes import cpu_seconds, resident_bytes
+from benchmarks.processes import cpu_seconds, peak_bytes, resident_bytes
 from benchmarks.scale.audit import Call, calls, counted
 from benchmarks.scale.code import Code
 from benchmarks.scale.control_plane import BENCHMARK, OPERATOR, ControlPlane, Etcd
@@ -169,7 +169,7 @@ class OperatorTrial:
         created, live, live_cpu = self._go_live(pid, seen, names)
         time.sleep(self.lengths.settle)
         idle = self._span(pid, self.lengths.idle)
-        resident, peak = resident_bytes(pid), _peak(pid)
+        resident, peak = resident_bytes(pid), peak_bytes(pid)
         rolling = names[:ROLLING]
         self._begin_rollouts(seen, kubelets, rolling)
         busy = self._span(pid, self.lengths.rolling)
@@ -317,10 +317,3 @@ def _secret() -> dict[str, Any]:
         "metadata": {"name": SECRET, "namespace": "tidegate"},
         "data": {"key": base64.b64encode(KEY).decode()},
     }
-
-
-def _peak(pid: int) -> int:
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    return 0

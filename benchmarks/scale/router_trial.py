@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks.baseline import ROOT
 from benchmarks.errors import BenchmarkError
-from benchmarks.processes import cpu_seconds, resident_bytes
+from benchmarks.processes import children, cpu_seconds, resident_bytes
 from benchmarks.scale.code import Code
 from benchmarks.scale.control_plane import ROUTER, ControlPlane, Etcd
 from benchmarks.scale.figures import RouterFigures, Spread, spread
@@ -338,8 +338,3 @@ def bytes_received(admin: int) -> int | None:
         return None
     values = [each["value"] for each in json.loads(answer[1])["stats"] if "value" in each]
     return int(sum(values)) if values else None
-
-
-def children(pid: int) -> list[int]:
-    """The processes that a process has started."""
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
