@@ -61,7 +61,7 @@ def _results(options: argparse.Namespace) -> Results:
 def _phase(name: str, stand: Stand, rate: float) -> Phase:
     plan = Plan((stand.upstream_port, stand.router_port), ROLLOUTS, rate, WARM_UP_SECONDS, SECONDS)
     before = cpu_seconds(stand.router_pid)
-    outcome = ask(stand, plan)
+    outcome = ask(plan)
     used = cpu_seconds(stand.router_pid) - before
     direct, routed = outcome.took
     return Phase(name, direct, routed, outcome.late, outcome.failed, used, WARM_UP_SECONDS + SECONDS)

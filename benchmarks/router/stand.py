@@ -3,20 +3,20 @@
 import http.client
 import json
 import secrets
-import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from benchmarks.errors import BenchmarkError
+from benchmarks.programs import free_ports, running, wait_until
 from benchmarks.router.open_loop import Outcome, Plan
+from benchmarks.scale.upstream import upstream
 from tidegate.resources.model_route import Backend, Route
 from tidegate.resources.sampling import (
     KEY_BYTES,
@@ -56,24 +56,24 @@ class Stand:
 @contextmanager
 def standing(models: int, rollouts: int) -> Iterator[Stand]:
     """A router with so many models, of which the first `rollouts` have two revisions. Raises BenchmarkError."""
-    upstream, upstream_admin, port, admin, metrics = _free_ports(5)
+    port, admin, metrics = free_ports(3)
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        stack.enter_context(_served(directory, _changes(models, rollouts, Endpoint("127.0.0.1", upstream))))
+        answering = stack.enter_context(upstream(directory))
+        stack.enter_context(_served(directory, _changes(models, rollouts, Endpoint("127.0.0.1", answering))))
         settings = EnvoySettings(
             RouterSettings(str(directory), "127.0.0.1", port, admin, metrics),
             concurrency=2,
             drain=DrainPlan(1, 10),
             log_level="error",
         )
-        stack.enter_context(_running([find_envoy(), *_upstream_options(upstream, upstream_admin)]))
-        router = stack.enter_context(_running(envoy_command(settings, find_envoy())))
-        _wait_for(EnvoyAdmin(upstream_admin).is_ready, "the upstream")
-        _wait_for(EnvoyAdmin(admin).is_ready, "the router")
-        yield Stand(upstream, port, admin, router.pid, rollouts)
+        router = stack.enter_context(running(envoy_command(settings, find_envoy()), directory, "router"))
+        is_ready, log = EnvoyAdmin(admin).is_ready, directory / "router.log"
+        wait_until(is_ready, "the router is ready", STARTS_WITHIN_SECONDS, router, log)
+        yield Stand(answering, port, admin, router.pid, rollouts)
 
 
-def ask(stand: Stand, plan: Plan) -> Outcome:
+def ask(plan: Plan) -> Outcome:
     """Lets the client run in a process of its own."""
     command = [sys.executable, "-m", "benchmarks.router.open_loop", json.dumps(asdict(plan))]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -174,50 +174,3 @@ def _served(directory: Path, changes: Changes) -> Iterator[None]:
     finally:
         agent.stop()
         thread.join()
-
-
-def _upstream_options(port: int, admin_port: int) -> list[str]:
-    kind = "type.googleapis.com/envoy.extensions.filters."
-    route = {"match": {"prefix": "/"}, "direct_response": {"status": 200, "body": {"inline_string": "ok"}}}
-    manager: dict[str, Any] = {
-        "@type": f"{kind}network.http_connection_manager.v3.HttpConnectionManager",
-        "stat_prefix": "upstream",
-        "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [route]}]},
-        "http_filters": [
-            {"name": "envoy.filters.http.router", "typed_config": {"@type": f"{kind}http.router.v3.Router"}}
-        ],
-    }
-    chain = {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}
-    listener = {"name": "upstream", "address": _address(port), "filter_chains": [chain]}
-    document = {"admin": {"address": _address(admin_port)}, "static_resources": {"listeners": [listener]}}
-    options = ["--concurrency", "1", "--disable-hot-restart", "--log-level", "error"]
-    return ["--config-yaml", json.dumps(document), *options]
-
-
-def _address(port: int) -> dict[str, Any]:
-    return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
-
-
-@contextmanager
-def _running(command: list[str]) -> "Iterator[subprocess.Popen[bytes]]":
-    with subprocess.Popen(command) as process:
-        try:
-            yield process
-        finally:
-            process.terminate()
-
-
-def _wait_for(is_ready: Callable[[], bool], what: str) -> None:
-    until = time.monotonic() + STARTS_WITHIN_SECONDS
-    while not is_ready():
-        if time.monotonic() > until:
-            raise BenchmarkError(f"{what} isn't ready after {STARTS_WITHIN_SECONDS:g} s")
-        time.sleep(0.1)
-
-
-def _free_ports(number: int) -> list[int]:
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(number)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [int(one.getsockname()[1]) for one in sockets]

@@ -18,7 +18,7 @@ import urllib3
 import yaml
 
 from benchmarks.errors import BenchmarkError
-from benchmarks.scale.programs import end_of, free_ports, running, wait_until
+from benchmarks.programs import end_of, free_ports, running, wait_until
 from tidegate_demo.cluster.errors import ClusterError
 from tidegate_demo.cluster.programs import ETCD, KUBERNETES, obtain
 
@@ -108,10 +108,8 @@ def control_plane(folder: Path, crds: Path) -> Iterator[ControlPlane]:
     ):
         certificate = folder / "certificates" / "apiserver.crt"
         found = ControlPlane(folder, url, etcd_url, certificate, server.pid)
-        try:
-            wait_until(lambda: _answers(found), "the API server is ready", STARTS_WITHIN, server)
-        except BenchmarkError as error:
-            raise BenchmarkError(f"{error}; its last words:\n{end_of(folder / 'kube-apiserver.log')}") from error
+        log = folder / "kube-apiserver.log"
+        wait_until(lambda: _answers(found), "the API server is ready", STARTS_WITHIN, server, log)
         if store.poll() is not None:
             raise BenchmarkError(f"etcd has ended:\n{end_of(folder / 'etcd.log')}")
         _kubectl(found, "apply", "--server-side", "-f", str(crds))

@@ -16,6 +16,7 @@ from typing import Any
 from benchmarks.baseline import ROOT
 from benchmarks.errors import BenchmarkError
 from benchmarks.processes import cpu_seconds, peak_bytes, resident_bytes
+from benchmarks.programs import free_ports, running, wait_until
 from benchmarks.scale.audit import Call, calls, counted
 from benchmarks.scale.code import Code
 from benchmarks.scale.control_plane import BENCHMARK, OPERATOR, ControlPlane, Etcd
@@ -29,7 +30,6 @@ from benchmarks.scale.objects import (
     Name,
     model_deployment,
 )
-from benchmarks.scale.programs import end_of, free_ports, running, wait_until
 from benchmarks.scale.synthetic import router_address
 from benchmarks.scale.traffic import ROUTERS
 from tidegate.kube.api import LEASES, MODEL_DEPLOYMENTS, KubernetesApi, Resource
@@ -149,10 +149,7 @@ class OperatorTrial:
         command = [self.code.python, "-m", "benchmarks.scale.operator_probe", str(self._looks)]
         self._looks.unlink(missing_ok=True)
         process = stack.enter_context(running(command, self.plane.folder, "operator", environment))
-        try:
-            wait_until(self._leads, "the operator leads", 60, process)
-        except BenchmarkError as error:
-            raise BenchmarkError(f"{error}; its last words:\n{end_of(self.plane.folder / 'operator.log')}") from error
+        wait_until(self._leads, "the operator leads", 60, process, self.plane.folder / "operator.log")
         time.sleep(2.0)
         return process.pid
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from benchmarks.baseline import ROOT
-from benchmarks.errors import BenchmarkError
 from benchmarks.processes import children, cpu_seconds, resident_bytes
+from benchmarks.programs import free_ports, running, wait_until
 from benchmarks.scale.code import Code
 from benchmarks.scale.control_plane import ROUTER, ControlPlane, Etcd
 from benchmarks.scale.figures import RouterFigures, Spread, spread
@@ -26,7 +26,6 @@ from benchmarks.scale.objects import (
     revision_of,
     route,
 )
-from benchmarks.scale.programs import end_of, free_ports, running, wait_until
 from benchmarks.scale.steady import Steady, steady_load
 from benchmarks.scale.upstream import ASKED_AT
 from tidegate.kube.api import MODEL_ROUTES, KubernetesApi
@@ -167,11 +166,8 @@ class RouterTrial:
         agent = running(self.code.tidegate("router-agent"), folder, "agent", environment)
         with agent as agent_process, envoy as envoy_process:
             found = Router(port, admin, agent_process.pid, envoy_process.pid)
-            last = self.world.names[-1]
-            try:
-                wait_until(lambda: found.routes(last), "the last model is routed", STARTS_WITHIN, agent_process)
-            except BenchmarkError as error:
-                raise BenchmarkError(f"{error}; its last words:\n{end_of(folder / 'agent.log')}") from error
+            last, log = self.world.names[-1], folder / "agent.log"
+            wait_until(lambda: found.routes(last), "the last model is routed", STARTS_WITHIN, agent_process, log)
             self.say(f"      all is routed after {time.monotonic() - began:.1f} s")
             yield found.begun(time.monotonic() - began)
 

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from benchmarks.programs import free_ports, running, wait_until
 from benchmarks.scale.http import ask
-from benchmarks.scale.programs import free_ports, running, wait_until
 from tidegate.router.envoy import find_envoy
 
 ASKED_AT = "x-asked-at"

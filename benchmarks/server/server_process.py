@@ -7,12 +7,13 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
 
 from benchmarks.errors import BenchmarkError
+from benchmarks.programs import free_ports
 from benchmarks.server.protocols import InferenceRequest, Prediction, Protocol
 from benchmarks.server.setups import LaunchContext, ServerSetup, quiet_environment
 
@@ -75,7 +76,7 @@ class ServerProcess:
 def start_server(setup: ServerSetup, name: str, model: Path) -> Iterator[ServerProcess]:
     """The server, listening. Raises BenchmarkError when it ends instead or never listens."""
     with tempfile.TemporaryDirectory(prefix="tidegate-bench-") as folder:
-        port, *more = _free_ports(3)
+        port, *more = free_ports(3)
         context = LaunchContext(name, model, port, (more[0], more[1]), Path(folder))
         launch = setup.launch(context)
         log = Path(folder) / "server.log"
@@ -161,12 +162,3 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-
-
-def _free_ports(count: int) -> list[int]:
-    """Different ones, because all are held until the last is known."""
-    with ExitStack() as held:
-        probes = [held.enter_context(closing(socket.socket())) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]

@@ -12,6 +12,7 @@ from benchmarks.errors import BenchmarkError
 
 END_SECONDS = 10.0
 LAST_LINES = 12
+PAUSE = 0.05
 
 
 @contextmanager
@@ -44,18 +45,20 @@ def wait_until(
     what: str,
     seconds: float,
     process: "subprocess.Popen[bytes] | None" = None,
-    *,
-    pause: float = 0.05,
-) -> float:
-    """The seconds that it took. Raises BenchmarkError when it takes longer, or the process has ended."""
+    log: Path | None = None,
+) -> None:
+    """Raises BenchmarkError when it takes longer, or the process has ended; with the end of its log."""
     began = time.monotonic()
     while not true():
         if process is not None and process.poll() is not None:
-            raise BenchmarkError(f"{what}: {process.args!r} has ended with code {process.returncode}")
+            raise _failure(f"{what}: {process.args!r} has ended with code {process.returncode}", log)
         if time.monotonic() - began > seconds:
-            raise BenchmarkError(f"not within {seconds:.0f} s: {what}")
-        time.sleep(pause)
-    return time.monotonic() - began
+            raise _failure(f"not within {seconds:.0f} s: {what}", log)
+        time.sleep(PAUSE)
+
+
+def _failure(trouble: str, log: Path | None) -> BenchmarkError:
+    return BenchmarkError(f"{trouble}; its last words:\n{end_of(log)}" if log else trouble)
 
 
 def free_ports(number: int) -> list[int]:
