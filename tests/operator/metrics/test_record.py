@@ -247,7 +247,7 @@ class Rollout:
             self.seconds += 1
             counted = second(self.seconds, self.chance)
             self.test.update_traffic(counted)
-            self.recorder.traffic(ROUTERS, counted, self.test)
+            self.recorder.counted(Traffic(ROUTERS, counted), self.test)
             self.given.append(Traffic(ROUTERS, counted))
         return self
 
@@ -355,7 +355,8 @@ def test_without_its_own_record_it_begins_with_what_the_test_knows(analysis: Ana
 
 def test_what_can_not_be_written_down_costs_the_record_and_nothing_else(analysis: Analysis) -> None:
     rollout = Rollout(analysis).run(3)
-    rollout.recorder.traffic(ROUTERS, replace(second(4, rollout.chance), load=Load([], 1.0)), rollout.test)  # type: ignore[arg-type]
+    counted = replace(second(4, rollout.chance), load=Load([], 1.0))  # type: ignore[arg-type]
+    rollout.recorder.counted(Traffic(ROUTERS, counted), rollout.test)
     rollout.run(3)
 
     assert rollout.recorder.text(HEADER) is None

@@ -50,7 +50,7 @@ from tidegate.metrics.lateness import LATEST, points_known, too_old
 from tidegate.metrics.preflight import baseline_of, slower_scrape, stable_now
 from tidegate.metrics.provider import STALE, DirectReadings, DirectSource, MetricsProvider, Readings, Selection, Sources
 from tidegate.metrics.query_pool import AtOnce, Pool
-from tidegate.metrics.record import PROMETHEUS, Asked, Header, Said
+from tidegate.metrics.record import PROMETHEUS, Asked, Details, Header, Said, Traffic
 from tidegate.metrics.registry import SourceRegistry
 from tidegate.metrics.replicas import replicas_differ
 from tidegate.metrics.user_queries import ask
@@ -599,7 +599,7 @@ def _take_points(fold: Fold, look: Look, sources: Sources, segment: Segment, fir
     comparison = _comparison(fold, look)
     fold.traffic, counted = accumulate_traffic(fold.traffic, comparison, segment, first, read.samples[:known])
     for increment in counted:
-        fold.take_traffic(PROMETHEUS, increment)
+        fold.take(Traffic(PROMETHEUS, increment))
     fold.traffic_doubt = _doubt(read, sources.traffic.name, look) or _still(fold.differed, look.until)
     return known
 
@@ -616,7 +616,7 @@ def _take_details(fold: Fold, look: Look, sources: Sources) -> MetricsGap | None
                 fold.details_doubt = read.doubt
                 for increment in detailed:
                     judged = _without_latency(increment) if fold.latency_by_routers else increment
-                    fold.take_details(PROMETHEUS, judged)
+                    fold.take(Details(PROMETHEUS, judged))
             parts += 1
             if parts == PARTS_OF_A_LOOK or fold.test.rejected_at:
                 return _behind(fold.details.at, segment.blocks.step, look.until)

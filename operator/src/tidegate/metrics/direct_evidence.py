@@ -17,7 +17,7 @@ from tidegate.metrics.increments import DURATION, Process, Sample, counts_of
 from tidegate.metrics.lateness import LATEST
 from tidegate.metrics.merging import later_than, named_as_here, of, without_latency
 from tidegate.metrics.provider import STALE, DirectReadings, Readings
-from tidegate.metrics.record import PROMETHEUS, ROUTERS
+from tidegate.metrics.record import PROMETHEUS, ROUTERS, Traffic, Whole
 from tidegate.model.evidence import NO_DURATIONS, Counts, Durations, MetricsGap, Overdispersion
 from tidegate.model.reasons import Reason
 from tidegate.model.spec import Analysis
@@ -122,11 +122,9 @@ def _take(fold: Fold, readings: Sequence[Reading], frame: Frame, source: str) ->
     fold.traffic, increments = accumulate_readings(
         fold.traffic, frame.comparison, frame.grid, readings, span=frame.span, pods=frame.pods
     )
+    kind = Whole if fold.latency_by_routers else Traffic
     for increment in increments:
-        if fold.latency_by_routers:
-            fold.take_whole(source, increment)
-        else:
-            fold.take_traffic(source, increment)
+        fold.take(kind(source, increment))
 
 
 def covered(told: Readings, read: DirectReadings, at: datetime, propagation_delay: timedelta) -> frozenset[str]:

@@ -4,35 +4,17 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from enum import Enum, auto
-from typing import NamedTuple
 
 from tidegate.judge.sequential_test import SequentialTest, SequentialTestParameters
 from tidegate.metrics.accumulate import DetailsFold, TrafficFold
 from tidegate.metrics.agreement import Agreement
 from tidegate.metrics.baseline import Baseline
 from tidegate.metrics.increments import Process
-from tidegate.metrics.record import Asked, Recorder, Said
-from tidegate.model.evidence import Increment, MetricsGap, QueryAnswer
+from tidegate.metrics.record import Asked, Counted, Recorder, Said
+from tidegate.model.evidence import MetricsGap, QueryAnswer
 
 MOST_KEPT = 240
 """Increments that are kept until stable's baseline is known; of a rollout that is older, the newest."""
-
-
-class Part(Enum):
-    """What of the test an increment goes to."""
-
-    TRAFFIC = auto()
-    DETAILS = auto()
-    WHOLE = auto()
-
-
-class Kept(NamedTuple):
-    """An increment that may have to be judged again."""
-
-    part: Part
-    source: str
-    increment: Increment
 
 
 @dataclass(frozen=True)
@@ -79,7 +61,7 @@ class Fold:
     """Whose latency is judged, from the rollout's begin to its end: the routers', or the model servers'."""
     provisional: Baseline | None = None
     """What is known of stable without Prometheus, once routers have been read directly."""
-    kept: list[Kept] = field(default_factory=list)
+    kept: list[Counted] = field(default_factory=list)
     """All increments since its evidence began, while they may have to be judged again."""
     by_prometheus: ByPrometheus | None = None
     known_as: Mapping[str, Process] = field(default_factory=dict)
@@ -108,8 +90,8 @@ class Fold:
         """A test with these parameters takes the place of its test, with all that was kept."""
         kept = self.kept
         self.begin(parameters)
-        for part, source, increment in kept:
-            self._give(part, source, increment)
+        for counted in kept:
+            self._give(counted)
 
     def edit(self, parameters: SequentialTestParameters) -> None:
         """Its test goes on with these, which differ in nothing that it tests."""
@@ -117,35 +99,17 @@ class Fold:
             self.test.parameters = parameters
             self.recorder.edited(self.test)
 
-    def take_traffic(self, source: str, increment: Increment) -> None:
-        """Gives its test what was counted, and records that it was. `source` is `record.PROMETHEUS` or `ROUTERS`."""
-        self._take(Part.TRAFFIC, source, increment)
-
-    def take_details(self, source: str, increment: Increment) -> None:
-        """The same for the details."""
-        self._take(Part.DETAILS, source, increment)
-
-    def take_whole(self, source: str, increment: Increment) -> None:
-        """The same for traffic and details that were counted at one time."""
-        self._take(Part.WHOLE, source, increment)
+    def take(self, counted: Counted) -> None:
+        """Gives its test what was counted, and records that it was."""
+        self._give(counted)
+        if self.baseline is None:
+            self.kept.append(counted)
+            del self.kept[:-MOST_KEPT]
 
     def say(self, at: datetime, asked: Asked, said: Said) -> None:
         """Records what was said of all that its test was given."""
         self.recorder.looked(at, asked, said, self.test)
 
-    def _take(self, part: Part, source: str, increment: Increment) -> None:
-        self._give(part, source, increment)
-        if self.baseline is None:
-            self.kept.append(Kept(part, source, increment))
-            del self.kept[:-MOST_KEPT]
-
-    def _give(self, part: Part, source: str, increment: Increment) -> None:
-        if part is Part.TRAFFIC:
-            self.test.update_traffic(increment)
-            self.recorder.traffic(source, increment, self.test)
-        elif part is Part.DETAILS:
-            self.test.update_details(increment)
-            self.recorder.details(source, increment, self.test)
-        else:
-            self.test.update(increment)
-            self.recorder.whole(source, increment, self.test)
+    def _give(self, counted: Counted) -> None:
+        counted.give_to(self.test)
+        self.recorder.counted(counted, self.test)

@@ -134,6 +134,10 @@ class Traffic(NamedTuple):
     source: str
     increment: Increment
 
+    def give_to(self, test: SequentialTest) -> None:
+        """A test takes it in."""
+        test.update_traffic(self.increment)
+
 
 class Details(NamedTuple):
     """Latency, predictions and pods."""
@@ -141,12 +145,20 @@ class Details(NamedTuple):
     source: str
     increment: Increment
 
+    def give_to(self, test: SequentialTest) -> None:
+        """The same."""
+        test.update_details(self.increment)
+
 
 class Whole(NamedTuple):
     """Traffic and details that were counted at one time."""
 
     source: str
     increment: Increment
+
+    def give_to(self, test: SequentialTest) -> None:
+        """The same."""
+        test.update(self.increment)
 
 
 class Looked(NamedTuple):
@@ -231,17 +243,9 @@ class Recorder:
         """Its parameters are others."""
         self._add(Edited(test.parameters), test)
 
-    def traffic(self, source: str, increment: Increment, test: SequentialTest) -> None:
+    def counted(self, entry: Counted, test: SequentialTest) -> None:
         """An increment, which the test has taken in."""
-        self._add(Traffic(source, increment), test)
-
-    def details(self, source: str, increment: Increment, test: SequentialTest) -> None:
-        """The same."""
-        self._add(Details(source, increment), test)
-
-    def whole(self, source: str, increment: Increment, test: SequentialTest) -> None:
-        """The same."""
-        self._add(Whole(source, increment), test)
+        self._add(entry, test)
 
     def looked(self, at: datetime, asked: Asked, said: Said, test: SequentialTest) -> None:
         """A verdict on all that the test has taken in."""

@@ -145,15 +145,8 @@ class _Course:
 
     def _count(self, entry: Counted) -> None:
         """Gives the test an increment as the operator did."""
-        increment = entry.increment
-        match entry:
-            case Traffic():
-                self.test.update_traffic(increment)
-            case Details():
-                self.test.update_details(increment)
-            case Whole():
-                self.test.update(increment)
-        self._counted = _sum(self._counted, increment)
+        entry.give_to(self.test)
+        self._counted = _sum(self._counted, entry.increment)
 
     def _look(self, at: datetime, asked: Asked, said: Said | None) -> None:
         """What the judge says now, beside what it said, and what decide() makes of it."""
