@@ -153,7 +153,8 @@ def accumulate_readings(
     """
     increments: list[Increment] = []
     for reading in readings:
-        before, state = state, _take_in(state, comparison, reading, span)
+        newest = Reading(reading.at, never_back(state.latest, reading.sample))
+        before, state = state, _take_in(state, comparison, newest, _reaching_back(state.recent, newest, span))
         segment = segment_at(grid, reading.at)
         if segment and before.last and state.last and not state.has_gap:
             is_warm = before.last.at >= segment.start + WARM_UP and before.exposed.requests >= WARM_UP_REQUESTS
@@ -226,22 +227,13 @@ def _counted_at(sample: Sample, since: float = NEVER) -> dict[Process, float]:
 def _fold_traffic(
     state: TrafficFold, comparison: Comparison, segment: Segment, at: datetime, sample: Sample
 ) -> tuple[TrafficFold, Increment | None]:
-    sample = never_back(state.latest, sample)
-    recent = (*state.recent, Reading(at, sample))[-(segment.delay_points + 2) :]
-    state = replace(state, at=at, recent=recent)
-    arms = (comparison.arms.stable, comparison.arms.candidate)
-    counted = {key: value for key, value in sample.items() if key.revision in arms}
-    if not counted:
-        return replace(state, has_gap=True), None
-    before = state.last
-    gained = counter_increases(before.sample, counted) if before else {}
-    candidate = counts_of(comparison.arms.candidate, gained)
-    exposed = state.exposed + candidate.traffic
-    state = replace(state, last=Reading(at, counted), exposed=exposed, has_gap=False)
-    if before is None or not _is_after_settling(comparison, segment, before.at):
+    newest = Reading(at, never_back(state.latest, sample))
+    recent = (*state.recent, newest)[-(segment.delay_points + 2) :]
+    before, state = state.last, _take_in(state, comparison, newest, recent)
+    if state.has_gap or not before or not state.last or not _is_after_settling(comparison, segment, before.at):
         return state, None
-    judged = counter_increases(before.sample, counted, _split_since(comparison, segment))
-    stable, candidate = (counts_of(revision, judged) for revision in arms)
+    judged = counter_increases(before.sample, state.last.sample, _split_since(comparison, segment))
+    stable, candidate = (counts_of(arm, judged) for arm in (comparison.arms.stable, comparison.arms.candidate))
     return state, Increment(at, stable, candidate, concurrent=segment.concurrent)
 
 
@@ -250,12 +242,11 @@ def _split_since(comparison: Comparison, segment: Segment) -> float:
     return NEVER if segment.start == comparison.began else segment.start.timestamp()
 
 
-def _take_in(state: TrafficFold, comparison: Comparison, reading: Reading, span: timedelta) -> TrafficFold:
-    """The state with one reading more."""
-    sample = never_back(state.latest, reading.sample)
-    state = replace(state, at=reading.at, recent=_reaching_back(state.recent, Reading(reading.at, sample), span))
+def _take_in(state: TrafficFold, comparison: Comparison, reading: Reading, recent: tuple[Reading, ...]) -> TrafficFold:
+    """The state with one reading more. `recent` are those that a share needs, with this one."""
+    state = replace(state, at=reading.at, recent=recent)
     arms = comparison.arms
-    counted = {key: value for key, value in sample.items() if key.revision in (arms.stable, arms.candidate)}
+    counted = {key: value for key, value in reading.sample.items() if key.revision in (arms.stable, arms.candidate)}
     if not counted:
         return replace(state, has_gap=True)
     # Its buckets of latency are most of its counters, and none of them is a request more.
