@@ -1,7 +1,6 @@
 """One operator, one size: everything goes live, then nothing happens, then fifty roll at once."""
 
 import base64
-import json
 import sys
 import threading
 import time
@@ -32,10 +31,11 @@ from benchmarks.scale.objects import (
 )
 from benchmarks.scale.synthetic import router_address
 from benchmarks.scale.traffic import ROUTERS
-from tidegate.kube.api import LEASES, MODEL_DEPLOYMENTS, KubernetesApi, Resource
+from tidegate.kube.api import LEASES, MODEL_DEPLOYMENTS, SECRETS, KubernetesApi, Resource
+from tidegate.resources.router_report import EVERY_NAMESPACE, Applied, RouterIdentity, report_manifest
+from tidegate.resources.sampling import KEY_ENTRY
 
 NAMESPACES = Resource("v1", "Namespace", "namespaces")
-SECRETS = Resource("v1", "Secret", "secrets")
 SECRET = "tidegate-sampling-key"  # noqa: S105 - the Secret's name
 KEY = b"0123456789abcdef0123456789abcdef"
 CREATORS = 4
@@ -289,22 +289,9 @@ def _routers_alive(api: KubernetesApi, port: int) -> Iterator[None]:
 
 
 def _lease(router: str, address: str) -> dict[str, Any]:
-    annotations = {
-        "tidegate.dev/applied-versions": json.dumps({"": LONG_AGO_APPLIED}),
-        "tidegate.dev/samples-address": address,
-    }
-    renewed = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")  # noqa: TID251 - the router's clock
-    return {
-        "apiVersion": "coordination.k8s.io/v1",
-        "kind": "Lease",
-        "metadata": {
-            "name": router,
-            "namespace": "tidegate",
-            "labels": {"tidegate.dev/router": "tidegate-router"},
-            "annotations": annotations,
-        },
-        "spec": {"holderIdentity": router, "leaseDurationSeconds": 30, "renewTime": renewed},
-    }
+    identity = RouterIdentity("tidegate", router, "", "tidegate-router", address)
+    now = datetime.now(UTC)  # noqa: TID251 - the router's clock
+    return report_manifest(identity, Applied({EVERY_NAMESPACE: LONG_AGO_APPLIED}), now)
 
 
 def _secret() -> dict[str, Any]:
@@ -312,5 +299,5 @@ def _secret() -> dict[str, Any]:
         "apiVersion": "v1",
         "kind": "Secret",
         "metadata": {"name": SECRET, "namespace": "tidegate"},
-        "data": {"key": base64.b64encode(KEY).decode()},
+        "data": {KEY_ENTRY: base64.b64encode(KEY).decode()},
     }
