@@ -9,18 +9,15 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from tidegate.router.bootstrap import LATENCY_MS
+from tidegate_server.metrics.histogram import latency_buckets
+
 RATE = 100.0
 """Requests a second of each ModelDeployment."""
 FAILING = 0.001
 ROUTERS = ("router-0", "router-1")
 TYPICAL_SECONDS = 0.02
-SERVER_BOUNDS = (*(f"{0.0005 * 1.2**k:.6g}" for k in range(56)), "+Inf")
-"""As the model server has them."""
-ROUTER_BOUNDS_MS = (
-    *(0.5, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 18, 22, 27, 33, 39, 47, 56, 68, 82, 100),
-    *(120, 150, 180, 220, 270, 330, 390, 470, 560, 680, 820, 1000, 1500, 2200, 3300, 4700, 6800, 10000),
-)
-"""As the router's Envoy has them."""
+SERVER_BOUNDS = (*(f"{bound:.6g}" for bound in latency_buckets()), "+Inf")
 _SPREAD = 0.25
 
 
@@ -57,7 +54,7 @@ def within(seconds: float) -> float:
 
 
 SERVER_SHARES = tuple((bound, within(float(bound))) for bound in SERVER_BOUNDS)
-ROUTER_SHARES = (*((f"{bound:g}", within(bound / 1000)) for bound in ROUTER_BOUNDS_MS), ("+Inf", 1.0))
+ROUTER_SHARES = (*((f"{bound:g}", within(bound / 1000)) for bound in LATENCY_MS), ("+Inf", 1.0))
 
 
 class Traffic:

@@ -19,7 +19,7 @@ _TYPE = "type.googleapis.com/envoy."
 # Steps of 1.2 up to 1 s, as the model servers count: what is 20 % slower is in another bucket. Envoy counts whole
 # milliseconds, so below there is nothing to be told apart. Above 1 s the steps are wider: each bucket is one line more
 # of each revision in every scrape.
-_LATENCY_MS = [
+LATENCY_MS = [
     *(0.5, 1, 2, 3, 4, 5, 6, 7, 8, 10),
     *(12, 15, 18, 22, 27, 33, 39, 47, 56, 68, 82, 100),
     *(120, 150, 180, 220, 270, 330, 390, 470, 560, 680, 820, 1000),
@@ -87,7 +87,7 @@ def bootstrap(settings: RouterSettings, started: float) -> Json:
         "stats_flush_interval": _FLUSH,
         "stats_config": {
             "stats_matcher": {"inclusion_list": {"patterns": [{"safe_regex": {"regex": one}} for one in _COUNTED]}},
-            "histogram_bucket_settings": [{"match": {"suffix": "rq_time"}, "buckets": _LATENCY_MS}],
+            "histogram_bucket_settings": [{"match": {"suffix": "rq_time"}, "buckets": LATENCY_MS}],
         },
         "overload_manager": _overload(settings),
     }
