@@ -4,7 +4,7 @@ One line for each change, so a change costs what it is; the file is written anew
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,12 +30,18 @@ class Recalled:
         """How many there are."""
         return len(self.routes) + len(self.services)
 
-    def lines(self) -> list[list[object]]:
-        """One for each."""
-        return [
-            *(_route_line(name, route) for name, route in self.routes.items()),
-            *(_service_line(service, found) for service, found in self.services.items()),
-        ]
+    def put(self, routes: Mapping[Name, Route | None], services: Mapping[Service, Answering]) -> None:
+        """These are so now; a route that is None is gone, and so is a Service for which nobody answers."""
+        for name, route in routes.items():
+            if route is None:
+                self.routes.pop(name, None)
+            else:
+                self.routes[name] = route
+        for service, found in services.items():
+            if found.endpoints:
+                self.services[service] = found
+            else:
+                self.services.pop(service, None)
 
 
 class DiskCopy:
@@ -65,29 +71,22 @@ class DiskCopy:
 
     def write(self, routes: Mapping[Name, Route | None], services: Mapping[Service, Answering]) -> None:
         """These are so now; a route that is None is gone. Raises OSError when the disk refuses."""
-        lines = [
-            *(_route_line(name, route) for name, route in routes.items()),
-            *(_service_line(service, found) for service, found in services.items()),
-        ]
-        text = _text(lines)
-        for line in text.splitlines():
-            _take(self._now, line)
-        self._lines += len(lines)
+        self._now.put(routes, services)
+        self._lines += len(routes) + len(services)
         is_appended = self._is_whole and self._lines <= self._now.size() + OUTDATED_LINES
         self._is_whole = False
         if is_appended:
             with self._path.open("a", encoding="utf-8") as file:
-                file.write(text)
+                file.write(_text(routes, services))
         else:
             self._write_anew()
         self._is_whole = True
 
     def _write_anew(self) -> None:
         unfinished = self._path.with_suffix(".unfinished")
-        lines = self._now.lines()
-        unfinished.write_text(_text(lines), encoding="utf-8")
+        unfinished.write_text(_text(self._now.routes, self._now.services), encoding="utf-8")
         unfinished.replace(self._path)
-        self._lines = len(lines)
+        self._lines = self._now.size()
 
 
 def longest_timeout(directory: Path) -> float | None:
@@ -97,7 +96,11 @@ def longest_timeout(directory: Path) -> float | None:
     return max((float(route.timeout_seconds) for route in DiskCopy(directory).read().routes.values()), default=0.0)
 
 
-def _text(lines: Iterable[list[object]]) -> str:
+def _text(routes: Mapping[Name, Route | None], services: Mapping[Service, Answering]) -> str:
+    lines = [
+        *(_route_line(name, route) for name, route in routes.items()),
+        *(_service_line(service, found) for service, found in services.items()),
+    ]
     return "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
 
 
@@ -116,23 +119,16 @@ def _take(recalled: Recalled, line: str) -> None:
     try:
         kind, namespace, name, *rest = json.loads(line)
         if kind == "route":
-            _take_route(recalled.routes, (namespace, name), rest)
+            recalled.put({(namespace, name): _route((namespace, name), *rest) if rest else None}, {})
         else:
-            _take_service(recalled.services, Service(namespace, name), *rest)
+            recalled.put({}, {Service(namespace, name): _answering(*rest)})
     except UNREADABLE:
         return
 
 
-def _take_route(routes: dict[Name, Route], name: Name, rest: list[Any]) -> None:
-    if not rest:
-        routes.pop(name, None)
-        return
-    header, timeout, backends = rest
-    routes[name] = Route(*name, header, int(timeout), tuple(Backend(each, int(weight)) for each, weight in backends))
+def _route(name: Name, header: str, timeout: int, backends: list[Any]) -> Route:
+    return Route(*name, header, int(timeout), tuple(Backend(each, int(weight)) for each, weight in backends))
 
 
-def _take_service(services: dict[Service, Answering], service: Service, leaving: bool, pods: list[Any]) -> None:
-    if pods:
-        services[service] = Answering(tuple(Endpoint(address, int(port)) for address, port in pods), leaving)
-    else:
-        services.pop(service, None)
+def _answering(leaving: bool, pods: list[Any]) -> Answering:
+    return Answering(tuple(Endpoint(address, int(port)) for address, port in pods), leaving)
