@@ -3,11 +3,12 @@
 One line for each change, so a change costs what it is; the file is written anew when most of its lines are outdated.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import orjson
 
 from tidegate.resources.model_route import Backend, Route
 from tidegate.router.objects import Answering, Endpoint, Service
@@ -61,7 +62,7 @@ class DiskCopy:
     def read(self) -> Recalled:
         """What is there; empty where nothing is. A line that makes no sense, as the last of a full disk, is skipped."""
         try:
-            lines = self._path.read_text(encoding="utf-8", errors="replace").splitlines()
+            lines = self._path.read_bytes().splitlines()
         except OSError:
             return Recalled()
         for line in lines:
@@ -76,7 +77,7 @@ class DiskCopy:
         is_appended = self._is_whole and self._lines <= self._now.size() + OUTDATED_LINES
         self._is_whole = False
         if is_appended:
-            with self._path.open("a", encoding="utf-8") as file:
+            with self._path.open("ab") as file:
                 file.write(_text(routes, services))
         else:
             self._write_anew()
@@ -84,7 +85,7 @@ class DiskCopy:
 
     def _write_anew(self) -> None:
         unfinished = self._path.with_suffix(".unfinished")
-        unfinished.write_text(_text(self._now.routes, self._now.services), encoding="utf-8")
+        unfinished.write_bytes(_text(self._now.routes, self._now.services))
         unfinished.replace(self._path)
         self._lines = self._now.size()
 
@@ -96,12 +97,12 @@ def longest_timeout(directory: Path) -> float | None:
     return max((float(route.timeout_seconds) for route in DiskCopy(directory).read().routes.values()), default=0.0)
 
 
-def _text(routes: Mapping[Name, Route | None], services: Mapping[Service, Answering]) -> str:
+def _text(routes: Mapping[Name, Route | None], services: Mapping[Service, Answering]) -> bytes:
     lines = [
         *(_route_line(name, route) for name, route in routes.items()),
         *(_service_line(service, found) for service, found in services.items()),
     ]
-    return "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
+    return b"".join(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE) for line in lines)
 
 
 def _route_line(name: Name, route: Route | None) -> list[object]:
@@ -115,9 +116,9 @@ def _service_line(service: Service, found: Answering) -> list[object]:
     return ["service", service.namespace, service.name, found.leaving, pods]
 
 
-def _take(recalled: Recalled, line: str) -> None:
+def _take(recalled: Recalled, line: bytes) -> None:
     try:
-        kind, namespace, name, *rest = json.loads(line)
+        kind, namespace, name, *rest = orjson.loads(line)
         if kind == "route":
             recalled.put({(namespace, name): _route((namespace, name), *rest) if rest else None}, {})
         else:
