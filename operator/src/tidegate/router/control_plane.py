@@ -26,7 +26,7 @@ News = tuple[Stream, pb.DeltaDiscoveryRequest | None] | None
 
 
 class ControlPlane:
-    """`take` gives what is news in the cluster, `applied` is told what Envoy works with, when that changes."""
+    """`take` gives what is news in the cluster, `applied` is told what Envoy works with."""
 
     def __init__(self, directory: Path, take: Callable[[], Changes | None], applied: Callable[[Applied], None]) -> None:
         self._take, self._applied = take, applied
@@ -38,7 +38,6 @@ class ControlPlane:
         self._recalled: dict[Service, Answering] = {}
         self._is_settled = False
         self._stopped = False
-        self._told: Applied | None = None
 
     def wake(self) -> None:
         """The cluster has news. From any thread."""
@@ -102,9 +101,8 @@ class ControlPlane:
         for response in self._publisher.respond(monotonic()):
             if self._stream is not None:
                 self._stream.send(response)
-        if self._publisher.applied is not None and self._publisher.applied != self._told:
-            self._told = self._publisher.applied
-            self._applied(self._told)
+        if self._publisher.applied is not None:
+            self._applied(self._publisher.applied)
         self._keep_copy(services)
 
     def _change(self, changes: Changes) -> Mapping[Service, Answering]:
