@@ -18,6 +18,7 @@ from pathlib import Path
 from tidegate.kube.api import KubernetesApi, load_config
 from tidegate.resources.model_route import LONGEST_TIMEOUT_SECONDS
 from tidegate.resources.router_report import RouterIdentity
+from tidegate.resources.sampling import PORT
 from tidegate.router.bootstrap import RouterSettings
 from tidegate.router.control_plane import ControlPlane
 from tidegate.router.envoy_admin import EnvoyAdmin
@@ -49,7 +50,7 @@ class AgentSettings:
     def from_env(cls, environ: Mapping[str, str]) -> "AgentSettings":
         """Raises ValueError when a number isn't one."""
         listed = environ.get("TIDEGATE_NAMESPACES", "")
-        port = int(environ.get("TIDEGATE_AGENT_HEALTH_PORT", "9903"))
+        port = int(environ.get("TIDEGATE_AGENT_HEALTH_PORT", PORT))
         return cls(
             xds_directory=Path(environ.get("TIDEGATE_XDS_DIR", RouterSettings.xds_directory)),
             namespaces=tuple(sorted({name.strip() for name in listed.split(",")} - {""})) or (None,),
