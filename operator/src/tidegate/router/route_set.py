@@ -50,10 +50,6 @@ class RouteSet:
         """All routes with which Envoy works if it has taken the last try."""
         return [route for route in {**self._taken, **self._trying}.values() if route is not None]
 
-    def wanted(self, name: Name) -> Route | None:
-        """As it should be; None where there should be none."""
-        return self._wanted.get(name)
-
     def refused(self) -> dict[Name, str]:
         """Envoy's sentence on each that it won't have as it should be."""
         return {name: message for name, (_, message) in self._refused.items()}
@@ -112,8 +108,8 @@ class RouteSet:
         self._trying = {name: self._wanted.get(name) for name in chosen}
         return self.with_tried()
 
-    def accept(self) -> Set[Name]:
-        """Envoy works with the last try; gives the names that it was about."""
+    def accept(self) -> None:
+        """Envoy works with the last try."""
         tried, self._trying = self._trying, {}
         for name, route in tried.items():
             if route is None:
@@ -121,7 +117,6 @@ class RouteSet:
             else:
                 self._taken[name] = route
             self._compare(name)
-        return tried.keys()
 
     def refuse(self, message: str) -> None:
         """Envoy won't have the last try, and goes on with what it has."""

@@ -33,7 +33,6 @@ class Outcome:
     """What Envoy said of the last response. Neither where it said nothing of it."""
 
     accepted: frozenset[str] = frozenset()
-    removed: frozenset[str] = frozenset()
     refused: frozenset[str] = frozenset()
 
 
@@ -152,7 +151,7 @@ class Subscription:
             if self._wildcard or name in self._names:
                 self._known[name] = version
         self._forget(batch.removed)
-        return Outcome(accepted=frozenset(batch.versions), removed=batch.removed)
+        return Outcome(accepted=frozenset(batch.versions))
 
     def _forget(self, names: Iterable[str]) -> None:
         for name in names:
@@ -163,7 +162,7 @@ class Subscription:
         names = sorted(batch.versions)
         if not names:
             self._forget(batch.removed)  # there is no other way to say it: what it didn't let go stays with it
-            return Outcome(removed=batch.removed)
+            return Outcome()
         self._due |= batch.removed
         if len(names) == 1 and not batch.removed:
             [name] = names
