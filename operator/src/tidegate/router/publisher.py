@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from tidegate.resources.model_route import Backend, Route
+from tidegate.resources.names import PREVIEW_SUFFIX
 from tidegate.resources.router_report import Applied
 from tidegate.router import xds_pb2 as pb
 from tidegate.router.cluster_lifecycle import DrainingCluster, confirmed, draining_clusters, next_end, timeouts_of
@@ -247,7 +248,7 @@ class Publisher:
     def _repeat_endpoints(self, clusters: pb.DeltaDiscoveryResponse | None) -> None:
         """A new cluster waits for its endpoints, and all clusters for it: those that another one has come again."""
         for resource in clusters.resources if clusters else ():
-            if key := read_cluster_name(resource.name.removesuffix("/preview")):
+            if key := read_cluster_name(resource.name.removesuffix(PREVIEW_SUFFIX)):
                 self._endpoints.repeat(assignment_name(key.service))
 
     def again_at(self) -> float | None:
@@ -362,7 +363,7 @@ class Publisher:
         found = {
             (key.namespace, key.route): refusal.message
             for name, refusal in self._clusters.refused.items()
-            if (key := read_cluster_name(name.removesuffix("/preview")))
+            if (key := read_cluster_name(name.removesuffix(PREVIEW_SUFFIX)))
         }
         for layer, refusal in self._layers.refused.items():
             found |= dict.fromkeys((name for name in self._open if layer_of(*name) == layer), refusal.message)

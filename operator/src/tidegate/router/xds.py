@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from tidegate.resources.model_route import Backend, Route
+from tidegate.resources.names import PREVIEW_SUFFIX, router_cluster
 from tidegate.router import xds_pb2 as pb
 from tidegate.router.objects import Answering, Endpoint, Service
 from tidegate.router.resource_names import ROUTES_NAME
@@ -50,11 +51,11 @@ class ClusterKey:
 
     @property
     def live(self) -> str:
-        return f"{self.namespace}/{self.route}/{self.revision}"
+        return router_cluster(self.namespace, self.route, self.revision)
 
     @property
     def preview(self) -> str:
-        return f"{self.live}/preview"
+        return self.live + PREVIEW_SUFFIX
 
     @property
     def service(self) -> Service:
