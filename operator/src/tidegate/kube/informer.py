@@ -71,7 +71,7 @@ class Item(Generic[T]):
         metadata = manifest["metadata"]
         owner = sys.intern((metadata.get("labels") or {}).get(MODEL_DEPLOYMENT, ""))
         key, uid, controller = _key(metadata), metadata.get("uid", ""), controller_of(manifest)
-        return cls(key, uid, _version(metadata), owner, controller, parse(manifest))
+        return cls(key, uid, version_of(metadata), owner, controller, parse(manifest))
 
 
 class Store(Generic[T]):
@@ -257,7 +257,7 @@ class Informer(Generic[T]):
             fresh += self._unknown(page.pop("items", None) or (), listed)
             token = page["metadata"].get("continue") or None
         version = str(page["metadata"]["resourceVersion"])
-        news = self.store.replace(listed, fresh, _version(page["metadata"]))
+        news = self.store.replace(listed, fresh, version_of(page["metadata"]))
         self._complaints = {key: said for key, said in list(self._complaints.items()) if key in listed}
         if news or not self.complete:
             self._complete.set()
@@ -270,7 +270,7 @@ class Informer(Generic[T]):
             metadata = _metadata(manifest)
             held = self.store.item(_key(metadata))
             listed.add(held.key if held else _key(metadata))
-            if held and (held.uid, held.version) == (metadata.get("uid", ""), _version(metadata) or -1):
+            if held and (held.uid, held.version) == (metadata.get("uid", ""), version_of(metadata) or -1):
                 continue
             if item := self._parsed(manifest):
                 yield item
@@ -289,7 +289,7 @@ class Informer(Generic[T]):
     def _news(self, kind: str, manifest: Manifest, metadata: Mapping[str, Any]) -> list[Item[T]]:
         if kind == "DELETED":
             self._complaints.pop(_key(metadata), None)
-            return self.store.remove(_key(metadata), metadata.get("uid", ""), _version(metadata))
+            return self.store.remove(_key(metadata), metadata.get("uid", ""), version_of(metadata))
         item = self._parsed(manifest)
         return self.store.put(item) if item else []
 
@@ -317,7 +317,8 @@ def _key(metadata: Mapping[str, Any]) -> Key:
     return sys.intern(str(metadata.get("namespace", ""))), str(metadata.get("name", ""))
 
 
-def _version(metadata: Mapping[str, Any]) -> int:
+def version_of(metadata: Mapping[str, Any]) -> int:
+    """The resourceVersion; 0 where the server gave none that can be compared."""
     # Ordered within one kind, which Kubernetes has promised since 1.35 and etcd has always given.
     text = str(metadata.get("resourceVersion", "0"))
     return int(text) if text.isdigit() else 0

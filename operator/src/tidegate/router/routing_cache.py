@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from tidegate.kube.api import ENDPOINT_SLICES, MODEL_ROUTES, KubernetesApi, Resource
-from tidegate.kube.informer import Informer, Item, Key, Kind
+from tidegate.kube.informer import Informer, Item, Key, Kind, version_of
 from tidegate.resources.model_route import Route, read_route
 from tidegate.resources.router_report import EVERY_NAMESPACE
 from tidegate.router.objects import Answering, Service, Slice, answering, read_slice
@@ -18,8 +18,7 @@ SILENCE_SECONDS = 300.0
 
 
 def _route_and_version(body: Mapping[str, Any]) -> tuple[Route, int]:
-    version = str(body["metadata"].get("resourceVersion", ""))
-    return read_route(body), int(version) if version.isdecimal() else 0
+    return read_route(body), version_of(body["metadata"])
 
 
 ROUTE = Kind(MODEL_ROUTES, _route_and_version, selector=None)
