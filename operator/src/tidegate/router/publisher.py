@@ -347,8 +347,8 @@ class Publisher:
             self._note_applied()
 
     def _note_applied(self) -> None:
-        for found in self._table.versions.values():
-            self._has |= {name: version for name, version in found.items() if name not in self._open}
+        listed = (one for found in self._table.versions.values() for one in found.items())
+        self._has = {name: self._has.get(name, -1) if name in self._open else version for name, version in listed}
         if not (self._is_confirmed and self._routes.authoritative):
             return
         refused = dict(sorted(self._refusals().items())[:MAX_REFUSED])
@@ -356,7 +356,7 @@ class Publisher:
         self.applied = Applied(versions, refused)
 
     def _upto(self, versions: Mapping[Name, int], refused: Collection[Name]) -> int:
-        missing = [at for name, at in versions.items() if name not in refused and self._has.get(name, -1) < at]
+        missing = [at for name, at in versions.items() if name not in refused and self._has[name] < at]
         return min(missing) - 1 if missing else max(versions.values(), default=0)
 
     def _refusals(self) -> dict[Name, str]:
