@@ -30,6 +30,7 @@ from tidegate.metrics.increments import (
     traffic_of_a_pod,
 )
 from tidegate.metrics.lateness import LATEST
+from tidegate.metrics.merging import without_latency
 from tidegate.metrics.replicas import vanished
 from tidegate.model.evidence import NO_DURATIONS, Counts, Durations, Increment, Load, PodTraffic
 from tidegate.model.traffic import Arms, Share
@@ -178,6 +179,7 @@ def share_between(before: Reading, after: Reading, span: timedelta) -> Share | N
     It says when they were counted, not when they were read: samples come late. None too where one of the processes
     hasn't been counted anew in between, for that says nothing of it.
     """
+    before, after = (each._replace(sample=without_latency(each.sample)) for each in (before, after))
     if not before.sample or not after.sample or vanished(before.sample, after.sample, after.at):
         return None
     if (counted := _counted_between(before, after, span)) is None:

@@ -96,7 +96,8 @@ def _by_prometheus_alone(fold: Fold, read: DirectReadings, at: datetime) -> Samp
 
 
 def _not_stale(sample: Sample, at: datetime) -> Sample:
-    return {key: counted for key, counted in sample.items() if counted.at > (at - STALE).timestamp()}
+    since = (at - STALE).timestamp()
+    return {key: counted for key, counted in sample.items() if counted.at > since}
 
 
 def take_from_prometheus(
