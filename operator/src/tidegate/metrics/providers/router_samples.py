@@ -132,7 +132,7 @@ class Router:
     asked_since: float | None = None
     why: str = ""
     reader: ExpositionReader = field(default_factory=ExpositionReader)
-    clusters: dict[str, ClusterReadings] = field(default_factory=dict)
+    clusters: dict[Model, dict[str, ClusterReadings]] = field(default_factory=dict)
 
     @property
     def started_at(self) -> float:
@@ -151,9 +151,9 @@ class Router:
         """A series' labels, its process' among them."""
         return {**self.reader.name_of(head).labels, "namespace": self.pod.namespace, "pod": self.pod.name}
 
-    def of_model(self, prefix: str) -> list[ClusterReadings]:
+    def of_model(self, model: Model) -> Collection[ClusterReadings]:
         """What is kept of the clusters of one ModelDeployment."""
-        return [kept for cluster, kept in self.clusters.items() if cluster.startswith(prefix)]
+        return self.clusters.get(model, {}).values()
 
     def is_still(self, model: Model, asked_since: float, now: float) -> bool:
         """Whether what it counts of a model isn't known now, though it was asked."""
@@ -193,7 +193,8 @@ class RouterSamples:
             router.why = ""
             router.heard |= dict.fromkeys(map(_model_of, asked), at)
             for cluster, values in told.items():
-                router.clusters.setdefault(cluster, ClusterReadings()).add(at, values, router.labels_of, self._key_of)
+                of_model = router.clusters.setdefault(_model_of(cluster), {})
+                of_model.setdefault(cluster, ClusterReadings()).add(at, values, router.labels_of, self._key_of)
 
     def failed(self, pod: RouterPod, why: str) -> None:
         """It was asked, and there is no answer that counts."""
@@ -221,24 +222,21 @@ class RouterSamples:
 
     def _forget(self, model: Model) -> None:
         self._rounds.pop(model, None)
-        prefix = _prefix(model)
         for router in self._routers.values():
             router.heard.pop(model, None)
-            router.reader.forget(prefix)
-            for cluster in [each for each in router.clusters if each.startswith(prefix)]:
-                del router.clusters[cluster]
+            router.reader.forget(_prefix(model))
+            router.clusters.pop(model, None)
 
     def view(self, model: Model, after: float) -> "ModelView":
         """What is known of one model, later than `after`."""
         with self._lock:
             rounds = [at for at in self._rounds.get(model, ()) if at > after]
             routers = list(self._routers.values())
-            prefix = _prefix(model)
-            series = [scraped for router in routers for scraped in _series(router, prefix, after, rounds)]
+            series = [scraped for router in routers for scraped in _series(router, model, after, rounds)]
             now = self.clock()
             still = self._still(model, now)
             return ModelView(
-                [_latency(routers, prefix, at) for at in rounds],
+                [_latency(routers, model, at) for at in rounds],
                 rounds,
                 {router.pod.process: tuple(router.starts) for router in routers if router.starts},
                 still,
@@ -253,22 +251,22 @@ class RouterSamples:
         return {router.pod.name: router.why or "it hasn't answered" for router in still}
 
 
-def _latency(routers: Iterable[Router], prefix: str, at: float) -> Sample:
+def _latency(routers: Iterable[Router], model: Model, at: float) -> Sample:
     """The buckets at an instant of each router of which nothing has fallen of late."""
     found: dict[SeriesKey, Counted] = {}
     for router in routers:
-        of_model = router.of_model(prefix)
+        of_model = router.of_model(model)
         if not any(kept.falls for kept in of_model):
             for kept in of_model:
                 found |= kept.latency_at(at, router.started_at)
     return found
 
 
-def _series(router: Router, prefix: str, after: float, rounds: Sequence[float]) -> Iterator[Scraped]:
+def _series(router: Router, model: Model, after: float, rounds: Sequence[float]) -> Iterator[Scraped]:
     """Raw series since `after`, without the buckets that are as plain as they look."""
     if not rounds:
         return
-    of_model = router.of_model(prefix)
+    of_model = router.of_model(model)
     has_fallen = any(kept.falls for kept in of_model)
     for kept in of_model:
         readings = kept.between(after, rounds[-1])
