@@ -13,7 +13,7 @@ import pytest
 from tests.operator.judge.test_checkpoint import state
 from tests.operator.metrics.test_collector import ARMS, BEGAN, STEP, Recorded, requests_of
 from tidegate.judge.case import Criteria
-from tidegate.metrics import checkpoint
+from tidegate.metrics import checkpoint, record
 from tidegate.metrics.checkpoint import OF_FOLD, Kept, from_text, to_text
 from tidegate.metrics.collector import Look, Measured, MetricsCollector
 from tidegate.metrics.fold import Fold
@@ -176,7 +176,7 @@ def test_what_is_kept_of_another_rollout_is_not_taken_up(
 def test_what_makes_no_sense_is_as_if_nothing_had_been_kept(spec: ModelDeploymentSpec) -> None:
     text = kept_by(spec)
     expected = Restarted(spec, Recorded()).look(60)
-    bomb = b64encode(zlib.compress(b" " * (checkpoint.LARGEST_UNPACKED + 1))).decode()
+    bomb = b64encode(zlib.compress(b" " * (record.LARGEST_UNPACKED + 1))).decode()
     deep = b64encode(zlib.compress(b"[" * 10**6)).decode()
     for other in (
         "",

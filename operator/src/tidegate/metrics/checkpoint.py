@@ -6,7 +6,7 @@ Those of routers that were read directly are: nobody can be asked for them again
 
 import json
 import zlib
-from base64 import b64decode, b64encode
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import datetime, timedelta
@@ -18,7 +18,7 @@ from tidegate.metrics.baseline import Baseline
 from tidegate.metrics.fold import Fold
 from tidegate.metrics.increments import Counted, Process, Sample, SeriesKey, never_back
 from tidegate.metrics.provider import Readings
-from tidegate.metrics.record import Header, Recorder
+from tidegate.metrics.record import Header, Recorder, unpacked
 from tidegate.model.evidence import MetricsGap
 from tidegate.model.plain import from_plain, plain
 from tidegate.model.status import Rollout
@@ -28,9 +28,6 @@ VERSION = 5
 """To be raised whenever the same text would mean something else, as with other alternatives of an e-process."""
 LARGEST = 256 * 1024
 """Characters of a checkpoint; a ConfigMap holds 1 MiB, and lists of them are read whole."""
-LARGEST_UNPACKED = 16 * 2**20
-MALFORMED = (ValueError, LookupError, TypeError, ArithmeticError, AttributeError, RecursionError, zlib.error)
-"""What reading a text of another shape raises."""
 OF_FOLD: Mapping[str, Any] = {
     "counted_by": str,
     "baseline": Baseline | None,
@@ -82,9 +79,9 @@ def to_text(fold: Fold, arms: Arms, rollout: Rollout) -> str | None:
 def from_text(text: str, arms: Arms, rollout: Rollout) -> Fold | None:
     """The fold, its counters still to be read again; None for another rollout's, or another version's.
 
-    Raises any of MALFORMED.
+    Raises any of `record.MALFORMED`.
     """
-    told = json.loads(_unpacked(text))
+    told = json.loads(unpacked(text))
     if (told["version"], told["about"]) != (VERSION, _about(arms, rollout)):
         return None
     fold = Fold((rollout.candidate, rollout.started_at), taken_up(told["test"]))
@@ -102,7 +99,7 @@ def from_text(text: str, arms: Arms, rollout: Rollout) -> Fold | None:
 
 
 def resumed(kept: Kept, arms: Arms, rollout: Rollout) -> Fold | None:
-    """The same with its record, to which more is to be added. Raises any of MALFORMED."""
+    """The same with its record, to which more is to be added. Raises any of `record.MALFORMED`."""
     fold = from_text(kept.evidence, arms, rollout)
     if fold:
         fold.recorder = Recorder.resumed(fold.test, kept.record, Header.of(arms, rollout))
@@ -128,14 +125,6 @@ def _about(arms: Arms, rollout: Rollout) -> Any:
     return [
         plain(each) for each in (arms.namespace, arms.name, arms.stable, rollout.candidate, rollout.started_at, began)
     ]
-
-
-def _unpacked(text: str) -> bytes:
-    unpacking = zlib.decompressobj()
-    found = unpacking.decompress(b64decode(text, validate=True), LARGEST_UNPACKED)
-    if not unpacking.eof:
-        raise ValueError(f"it is cut off, or larger than {LARGEST_UNPACKED} bytes")
-    return found
 
 
 def _cursor(cursor: TrafficFold | DetailsFold) -> dict[str, Any]:

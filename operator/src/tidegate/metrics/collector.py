@@ -33,7 +33,7 @@ from tidegate.metrics.accumulate import (
     share_of,
 )
 from tidegate.metrics.baseline import Baseline
-from tidegate.metrics.checkpoint import MALFORMED, Kept, reread_details, reread_traffic, resumed, to_text
+from tidegate.metrics.checkpoint import Kept, reread_details, reread_traffic, resumed, to_text
 from tidegate.metrics.direct_evidence import (
     SHARE_SPAN,
     Frame,
@@ -50,7 +50,7 @@ from tidegate.metrics.lateness import LATEST, points_known, too_old
 from tidegate.metrics.preflight import baseline_of, slower_scrape, stable_now
 from tidegate.metrics.provider import STALE, DirectReadings, DirectSource, MetricsProvider, Readings, Selection, Sources
 from tidegate.metrics.query_pool import AtOnce, Pool
-from tidegate.metrics.record import PROMETHEUS, Asked, Details, Header, Said, Traffic
+from tidegate.metrics.record import MALFORMED, PROMETHEUS, Asked, Details, Header, Said, Traffic
 from tidegate.metrics.registry import SourceRegistry
 from tidegate.metrics.replicas import replicas_differ
 from tidegate.metrics.user_queries import ask

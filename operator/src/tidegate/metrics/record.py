@@ -11,7 +11,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from tidegate.errors import TidegateError
@@ -30,7 +30,7 @@ from tidegate.model.evidence import (
     Predictions,
     QueryAnswer,
 )
-from tidegate.model.plain import from_plain, plain
+from tidegate.model.plain import MICROSECOND, from_plain, plain
 from tidegate.model.status import Rollout, Shift
 from tidegate.model.traffic import Arms
 
@@ -48,7 +48,6 @@ WINDOW_BITS, MEMORY_LEVEL = 13, 6
 MALFORMED = (ValueError, LookupError, TypeError, ArithmeticError, AttributeError, RecursionError, zlib.error)
 """What reading a text of another shape raises."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MICROSECOND = timedelta(microseconds=1)
 
 
 class RecordUnusable(TidegateError):
@@ -208,6 +207,15 @@ def decode(text: str) -> Record:
     return Record(header, entries)
 
 
+def unpacked(text: str) -> bytes:
+    """What was compressed to a text. Raises any of MALFORMED."""
+    unpacking = zlib.decompressobj()
+    found = unpacking.decompress(b64decode(text, validate=True), LARGEST_UNPACKED)
+    if not unpacking.eof:
+        raise ValueError(f"it is cut off, or larger than {LARGEST_UNPACKED} bytes")
+    return found
+
+
 class Recorder:
     """Keeps the record of one rollout while it is under way. Nothing that it is given makes it raise.
 
@@ -345,18 +353,10 @@ def _opened(text: str) -> tuple[Header, Sequence[str]]:
 
 def _entries(part: str) -> Iterator[Entry]:
     lines = _Lines()
-    for line in _unpacked(part).splitlines():
+    for line in unpacked(part).splitlines():
         entry = lines.entry(json.loads(line))
         if entry is not None:
             yield entry
-
-
-def _unpacked(part: str) -> bytes:
-    unpacking = zlib.decompressobj()
-    found = unpacking.decompress(b64decode(part, validate=True), LARGEST_UNPACKED)
-    if not unpacking.eof:
-        raise ValueError(f"a part is cut off, or larger than {LARGEST_UNPACKED} bytes")
-    return found
 
 
 def _why(error: Exception) -> str:
