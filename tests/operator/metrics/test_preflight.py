@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.operator.world import Behaviour, World
-from tidegate.metrics.preflight import before_of, overdispersion_of, reference_of, slower_scrape, stable_now
+from tidegate.metrics.preflight import baseline_of, before_of, reference_of, slower_scrape, stable_now
 from tidegate.metrics.provider import Readings, Sources
 from tidegate.metrics.registry import SourceRegistry
 from tidegate.model.evidence import LatencyBlock
@@ -67,8 +67,7 @@ def test_what_nobody_counts_has_no_pace(world: World, sources: Sources) -> None:
 def test_even_failures_are_no_clumps(
     world: World, sources: Sources, arms: Arms, a_spec: Callable[..., ModelDeploymentSpec]
 ) -> None:
-    reference = reference_of(sources, arms, world.now)
-    overdispersion = overdispersion_of(sources, arms, reference, a_spec().analysis, world.now)
+    overdispersion = baseline_of(sources, arms, a_spec().analysis, world.now).overdispersion
 
     assert (overdispersion.errors, overdispersion.noisy) == (1.0, "")
     assert set(overdispersion.latency) == {50, 90, 95, 99}
@@ -77,8 +76,7 @@ def test_even_failures_are_no_clumps(
 def test_what_a_pod_of_stables_had_to_do_is_learned_block_by_block(
     world: World, sources: Sources, arms: Arms, a_spec: Callable[..., ModelDeploymentSpec]
 ) -> None:
-    reference = reference_of(sources, arms, world.now)
-    blocks = overdispersion_of(sources, arms, reference, a_spec().analysis, world.now).latency_blocks
+    blocks = baseline_of(sources, arms, a_spec().analysis, world.now).overdispersion.latency_blocks
 
     assert blocks == (LatencyBlock(100.0, 1500, {50: 514, 90: 83, 95: 29, 99: 10}),) * 7
 
@@ -86,8 +84,7 @@ def test_what_a_pod_of_stables_had_to_do_is_learned_block_by_block(
 def test_a_number_of_the_users_takes_the_place_of_what_is_learned(
     world: World, sources: Sources, arms: Arms, a_spec: Callable[..., ModelDeploymentSpec]
 ) -> None:
-    reference = reference_of(sources, arms, world.now)
-    given = overdispersion_of(sources, arms, reference, a_spec(analysis={"dispersion": "4"}).analysis, world.now)
+    given = baseline_of(sources, arms, a_spec(analysis={"dispersion": "4"}).analysis, world.now).overdispersion
 
     assert given.errors == 4.0
     assert set(given.latency.values()) == {4.0}

@@ -43,8 +43,6 @@ from tidegate.model.units import format_duration
 
 SPAN = timedelta(minutes=30)
 """How much of stable's past overdispersion is learned from."""
-LATE = 1.3
-"""A scrape may be that much later than it should be."""
 
 
 @dataclass(frozen=True)
@@ -121,10 +119,7 @@ def overdispersion_from(
     learned = Overdispersion(
         errors,
         latency,
-        {
-            quantile: analysis.overdispersion or max(phi, overdispersion_at_equal_load(by_load, quantile))
-            for quantile, phi in latency.items()
-        },
+        _over_time(latency, by_load, analysis),
         estimate_spread(failures, errors),
         {quantile: estimate_spread(tallied, latency[quantile]) for quantile, tallied in slow.items()},
         latency_blocks=by_load,
@@ -160,11 +155,15 @@ def as_routers_tell(
         or max(learned.latency.get(quantile, LARGEST), estimate_overdispersion(tallied))
         for quantile, tallied in slow.items()
     }
-    over_time = {
+    over_time = _over_time(latency, by_load, analysis)
+    return replace(learned, latency=latency, latency_over_time=over_time, latency_blocks=by_load)
+
+
+def _over_time(latency: Mapping[int, float], by_load: Sequence[LatencyBlock], analysis: Analysis) -> dict[int, float]:
+    return {
         quantile: analysis.overdispersion or max(phi, overdispersion_at_equal_load(by_load, quantile))
         for quantile, phi in latency.items()
     }
-    return replace(learned, latency=latency, latency_over_time=over_time, latency_blocks=by_load)
 
 
 def _latency_blocks(

@@ -1,6 +1,7 @@
 """What is asked about stable right before a rollout: whether it is counted, how often, and how its traffic was."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from tidegate.judge.latency_history import BLOCK
@@ -15,8 +16,9 @@ from tidegate.metrics.baseline import (
     overdispersion_from,
     reference_from,
 )
+from tidegate.metrics.increments import Sample
 from tidegate.metrics.provider import Readings, Selection, Sources
-from tidegate.model.evidence import BaselineTraffic, Counts, Durations, Overdispersion
+from tidegate.model.evidence import BaselineTraffic, Counts, Durations
 from tidegate.model.spec import Analysis
 from tidegate.model.traffic import Arms
 
@@ -62,23 +64,6 @@ def slower_scrape(readings: Readings, propagation_delay: timedelta) -> float | N
     return readings.interval
 
 
-def overdispersion_of(
-    sources: Sources, arms: Arms, reference: Reference, analysis: Analysis, at: datetime
-) -> Overdispersion:
-    """From stable's pods over the half hour before `at`. Raises MetricsUnavailable."""
-    history = history_of(sources, arms, reference, analysis, at)
-    bounds = compared_bounds(reference.durations, analysis)
-    return overdispersion_from(history.samples, arms.stable, bounds, analysis)
-
-
-def history_of(sources: Sources, arms: Arms, reference: Reference, analysis: Analysis, at: datetime) -> Readings:
-    """What stable's pods did in the half hour before `at`, up to the compared bounds. Raises MetricsUnavailable."""
-    bounds = compared_bounds(reference.durations, analysis)
-    texts = tuple(dict.fromkeys(reference.texts[bound] for bound in bounds.values()))
-    wanted = Selection(arms.namespace, arms.name, (arms.stable,), texts)
-    return sources.detail_readings(wanted, at - SPAN, BLOCK, SPAN // BLOCK + 1)
-
-
 def baseline_of(
     sources: Sources, arms: Arms, analysis: Analysis, began: datetime, latency: Durations | None = None
 ) -> Baseline:
@@ -87,25 +72,30 @@ def baseline_of(
     `latency` is stable's as the routers told it, where theirs is judged; how it clumps is told by the servers' own.
     """
     reference = reference_of(sources, arms, began)
-    history = history_of(sources, arms, reference, analysis, began)
-    overdispersion = overdispersion_from(
-        history.samples, arms.stable, compared_bounds(reference.durations, analysis), analysis
-    )
+    bounds = compared_bounds(reference.durations, analysis)
+    texts = tuple(dict.fromkeys(reference.texts[bound] for bound in bounds.values()))
+    servers = _history(sources.detail_readings, replace(_stable(arms), bounds=texts), began)
+    overdispersion = overdispersion_from(servers, arms.stable, bounds, analysis)
     before = before_of(sources, arms, reference, began)
     if latency is None:
         return Baseline(reference.durations, overdispersion, before)
-    wanted = Selection(arms.namespace, arms.name, (arms.stable,), latency=True)
-    routers = sources.traffic.readings(wanted, began - SPAN, BLOCK, SPAN // BLOCK + 1)
+    routers = _history(sources.traffic.readings, replace(_stable(arms), latency=True), began)
     by_routers = as_routers_tell(
-        overdispersion, routers.samples, history.samples, arms.stable, compared_bounds(latency, analysis), analysis
+        overdispersion, routers, servers, arms.stable, compared_bounds(latency, analysis), analysis
     )
     return Baseline(latency, by_routers, before)
 
 
 def before_of(sources: Sources, arms: Arms, reference: Reference, at: datetime) -> Counts:
     """What stable answered in the half hour before `at`. Raises MetricsUnavailable."""
-    readings = sources.traffic.readings(_stable(arms), at - SPAN, BLOCK, SPAN // BLOCK + 1)
-    return counts_before(readings.samples, arms.stable, reference)
+    return counts_before(_history(sources.traffic.readings, _stable(arms), at), arms.stable, reference)
+
+
+def _history(
+    read: Callable[[Selection, datetime, timedelta, int], Readings], wanted: Selection, at: datetime
+) -> Sequence[Sample]:
+    """The half hour before `at`, block by block."""
+    return read(wanted, at - SPAN, BLOCK, SPAN // BLOCK + 1).samples
 
 
 def _stable(arms: Arms) -> Selection:
