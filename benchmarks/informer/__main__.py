@@ -4,8 +4,9 @@ import argparse
 import sys
 from dataclasses import asdict
 
+from benchmarks.baseline import fetched
 from benchmarks.command import MISSED, SUCCEEDED, Report, add_output_options, positive, run_command
-from benchmarks.informer.measuring import footprint, worktree
+from benchmarks.informer.measuring import footprint
 from benchmarks.informer.report import Results, goals, report
 from benchmarks.machine import described
 from benchmarks.progress import Progress
@@ -36,8 +37,7 @@ def _results(pods: int, commit: str) -> Results:
     if not commit:
         return Results(pods, present, None, commit)
     progress.step(commit)
-    with worktree(commit) as tree:
-        return Results(pods, present, footprint(pods, tree), commit)
+    return Results(pods, present, footprint(pods, fetched(commit).tree), commit)
 
 
 def _options() -> argparse.Namespace:

@@ -5,8 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks.errors import BenchmarkError
-from benchmarks.informer.measuring import footprint, worktree
+from benchmarks.informer.measuring import footprint
 from benchmarks.informer.pods import pod, pods
 from benchmarks.informer.report import Footprint, Memory, Results, goals, report
 from tidegate.resources.pod_status import parse_pod
@@ -62,11 +61,6 @@ def test_a_goal_is_missed_by(memory: Memory, missed: list[int]) -> None:
     results = Results(5000, Footprint(memory, SMALL), Footprint(LARGE, LARGE), "abc1234")
 
     assert [index for index, goal in enumerate(goals(results)) if not goal.met] == missed
-
-
-def test_a_commit_that_there_is_not_is_named() -> None:
-    with pytest.raises(BenchmarkError, match="no-such-commit"), worktree("no-such-commit"):
-        pass
 
 
 def test_a_real_process_is_measured() -> None:
