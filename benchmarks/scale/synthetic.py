@@ -27,6 +27,7 @@ from benchmarks.scale.traffic import (
 )
 from tidegate.kube.api import DEPLOYMENTS, MODEL_ROUTES, KubernetesApi
 from tidegate.resources.sampling import SIGNATURE, SamplesAnswer, answer_body, read_request, sign_answer
+from tidegate_demo.files import running
 
 SCRAPE_SECONDS = 15
 ROUTER_LABELS = "envoy_cluster_name"
@@ -166,14 +167,6 @@ def _exposed(cluster: str, answered: float) -> Iterator[str]:
     yield f'envoy_cluster_upstream_rq_time_count{{envoy_cluster_name="{cluster}"}} {done}\n'
 
 
-def serve(stack: ExitStack, port: int, handler: type[BaseHTTPRequestHandler], address: str = "127.0.0.1") -> None:
-    """Answers in threads until the stack is left."""
-    server = ThreadingHTTPServer((address, port), handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    stack.callback(server.shutdown)
-
-
 def _prometheus_handler(prometheus: Prometheus) -> type[BaseHTTPRequestHandler]:
     class Handler(_Quiet):
         def do_POST(self) -> None:
@@ -216,11 +209,12 @@ def main(kubeconfig: str, prometheus_port: str, router_port: str, key: str) -> N
     kubernetes.config.load_kube_config(kubeconfig)  # type: ignore[no-untyped-call]
     api, world = KubernetesApi(), World()
     with ExitStack() as stack:
-        serve(stack, int(prometheus_port), _prometheus_handler(Prometheus(world)))
+        prometheus = ThreadingHTTPServer(("127.0.0.1", int(prometheus_port)), _prometheus_handler(Prometheus(world)))
+        stack.enter_context(running(prometheus))
         routers = Routers(world, bytes.fromhex(key))
         for number, router in enumerate(ROUTERS):
             handler = _router_handler(routers, f"tidegate/{router}")
-            serve(stack, int(router_port), handler, router_address(number))
+            stack.enter_context(running(ThreadingHTTPServer((router_address(number), int(router_port)), handler)))
         for resource, seen in ((MODEL_ROUTES, world.take_route), (DEPLOYMENTS, world.take_deployment)):
             stack.enter_context(Follower(api, resource, seen).running())
         threading.Event().wait()
