@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from tidegate.errors import MalformedObject
+from tidegate.resources.model_route import Name
 from tidegate.resources.names import GROUP
 from tidegate.resources.revision import Manifest
 
@@ -24,9 +25,6 @@ LIFETIME_SECONDS = 30
 """A router that hasn't renewed its Lease for so long is gone: nobody waits for it."""
 LONGEST_SENTENCE = 300
 """Letters that are told of each refusal."""
-
-Name = tuple[str, str]
-"""Namespace and name of a route."""
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,8 @@ from typing import Any
 
 import orjson
 
-from tidegate.resources.model_route import Backend, Route
+from tidegate.resources.model_route import Backend, Name, Route
 from tidegate.router.objects import Answering, Endpoint, Service
-from tidegate.router.route_set import Name
 
 FILE = "routing.jsonl"
 OUTDATED_LINES = 2000

@@ -10,14 +10,14 @@ others go on. Times are seconds of one steady clock.
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
-from tidegate.resources.model_route import Backend, Route
+from tidegate.resources.model_route import Backend, Name, Route
 from tidegate.resources.names import PREVIEW_SUFFIX
 from tidegate.resources.router_report import Applied
 from tidegate.router import xds_pb2 as pb
 from tidegate.router.cluster_lifecycle import DrainingCluster, confirmed, draining_clusters, next_end, timeouts_of
 from tidegate.router.objects import Answering, Service
 from tidegate.router.resource_names import ROUTES_NAME, layer_of
-from tidegate.router.route_set import Name, RouteSet
+from tidegate.router.route_set import RouteSet
 from tidegate.router.routing_table import RoutingTable, Versioned, drawn_from, name_of
 from tidegate.router.splits import Splits, blended, weights_of
 from tidegate.router.subscription import Outcome, Subscription

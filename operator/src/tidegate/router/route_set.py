@@ -9,10 +9,7 @@ is about is alone: that one stays as Envoy has it, and the others go on. A chang
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Set
 
-from tidegate.resources.model_route import Route
-
-Name = tuple[str, str]
-"""Namespace and name of a route."""
+from tidegate.resources.model_route import Name, Route
 
 
 class RouteSet:

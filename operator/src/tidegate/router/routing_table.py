@@ -2,9 +2,8 @@
 
 from collections.abc import Collection, Mapping, Set
 
-from tidegate.resources.model_route import Route
+from tidegate.resources.model_route import Name, Route
 from tidegate.router.objects import Answering, Service
-from tidegate.router.route_set import Name
 from tidegate.router.xds import answerable
 
 NOBODY = Answering()
