@@ -29,6 +29,8 @@ from tidegate.router.objects import Answering, Endpoint, Service
 from tidegate.router.routing_cache import Changes
 
 STARTS_WITHIN_SECONDS = 10.0
+OLD, NEW = "sentiment-aaaaaaaa", "sentiment-bbbbbbbb"
+LIVE_OLD, LIVE_NEW = f"shop/sentiment/{OLD}", f"shop/sentiment/{NEW}"
 
 
 @dataclass(frozen=True)
@@ -156,6 +158,16 @@ class Agent:
         """Ends as on SIGKILL: nothing is said to Envoy."""
         self.control_plane.stop()
         self._thread.join(10)
+
+
+class Well:
+    """An agent that is healthy."""
+
+    def report(self) -> str:
+        return "all is followed"
+
+    def is_healthy(self) -> bool:
+        return True
 
 
 class Router:
@@ -351,6 +363,15 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
             return made
 
         yield Bench(router, server, a_route, endpoints_of, Load, ask, until, environment)
+
+
+@pytest.fixture
+def served(bench: Bench) -> Router:
+    """All requests go to the old revision; the new one has weight 0."""
+    old, new = bench.server(OLD, "127.0.0.2"), bench.server(NEW, "127.0.0.3")
+    router = bench.router()
+    router.start([bench.route((OLD, 100), (NEW, 0))], bench.endpoints(old, new))
+    return router
 
 
 def environment(router: Router) -> dict[str, str]:

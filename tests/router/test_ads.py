@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import pytest
 
+from tests.router.conftest import LIVE_OLD, NEW, OLD
 from tidegate.router.ads import AdsServer
 from tidegate.router.disk_copy import FILE
 from tidegate.router.objects import Endpoint, Service
@@ -22,20 +23,9 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.router
 
-OLD, NEW = "sentiment-aaaaaaaa", "sentiment-bbbbbbbb"
-LIVE_OLD = f"shop/sentiment/{OLD}"
 SENT = "envoy_cluster_upstream_cx_rx_bytes_total"
 SAYS_HELLO = 300
 """Bytes that a stream takes without a resource."""
-
-
-@pytest.fixture
-def served(bench: Bench) -> Router:
-    """All requests go to the old revision; the new one has weight 0."""
-    old, new = bench.server(OLD, "127.0.0.2"), bench.server(NEW, "127.0.0.3")
-    router = bench.router()
-    router.start([bench.route((OLD, 100), (NEW, 0))], bench.endpoints(old, new))
-    return router
 
 
 def received(router: Router) -> float:

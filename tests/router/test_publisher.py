@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from tests.router.conftest import LIVE_NEW, LIVE_OLD, NEW, OLD
 from tests.router.envoy_double import EnvoyDouble, Refuse
 from tidegate.resources.model_route import Backend, Route
 from tidegate.resources.router_report import Applied
@@ -17,8 +18,6 @@ from tidegate.router.publisher import FIRST_ROUTES_SECONDS, LAST_POD_SECONDS, MA
 from tidegate.router.resource_names import layer_of
 from tidegate.router.xds import CLUSTERS, ENDPOINTS, ROUTES
 
-OLD, NEW = "sentiment-aaaaaaaa", "sentiment-bbbbbbbb"
-LIVE_OLD, LIVE_NEW = f"shop/sentiment/{OLD}", f"shop/sentiment/{NEW}"
 PODS_OF_OLD, PODS_OF_NEW = f"shop/{OLD}", f"shop/{NEW}"
 WEIGHTS = f"weights {layer_of('shop', 'sentiment')}"
 MODEL = "shop/sentiment"

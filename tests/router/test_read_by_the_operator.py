@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.router.conftest import Bench, Router
-from tests.router.test_sampling_envoy import KEY, NAME, NEW, OLD, Well, send
+from tests.router.conftest import NEW, OLD, Bench, Router, Well
+from tests.router.test_sampling_envoy import KEY, NAME, send
 from tidegate.metrics.direct import DirectRouters, no_samples
 from tidegate.metrics.increments import Sample, counter_increases, counts_of
 from tidegate.metrics.providers.router_client import HttpRouterClient

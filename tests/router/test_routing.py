@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.router.conftest import LIVE_OLD, NEW, OLD
 from tidegate.resources.model_route import Route
 from tidegate.router.objects import Endpoint, Service
 from tidegate.router.xds import AMBIGUOUS
@@ -21,18 +22,6 @@ if TYPE_CHECKING:
     from tests.router.conftest import Answer, Bench, ModelServer, Router
 
 pytestmark = pytest.mark.router
-
-OLD, NEW = "sentiment-aaaaaaaa", "sentiment-bbbbbbbb"
-LIVE_OLD = f"shop/sentiment/{OLD}"
-
-
-@pytest.fixture
-def served(bench: Bench) -> Router:
-    """All requests go to the old revision; the new one has weight 0."""
-    old, new = bench.server(OLD, "127.0.0.2"), bench.server(NEW, "127.0.0.3")
-    router = bench.router()
-    router.start([bench.route((OLD, 100), (NEW, 0))], bench.endpoints(old, new))
-    return router
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.router.conftest import Bench, Router, until
+from tests.router.conftest import LIVE_NEW, LIVE_OLD, NEW, OLD, Bench, Router, Well, until
 from tidegate.resources.sampling import (
     PATH,
     SIGNATURE,
@@ -24,18 +24,6 @@ from tidegate.router.sampling_server import SamplingServer, serve
 
 pytestmark = pytest.mark.router
 KEY, NAME = b"k" * 32, "tidegate/tidegate-router-x"
-OLD, NEW = "sentiment-aaaaaaaa", "sentiment-bbbbbbbb"
-LIVE_OLD, LIVE_NEW = f"shop/sentiment/{OLD}", f"shop/sentiment/{NEW}"
-
-
-class Well:
-    """An agent that is healthy."""
-
-    def report(self) -> str:
-        return ""
-
-    def is_healthy(self) -> bool:
-        return True
 
 
 @dataclass

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.router.conftest import until
+from tests.router.conftest import Well, until
 from tidegate.errors import NotEvidence
 from tidegate.resources.sampling import (
     MOST_REQUEST_BYTES,
@@ -34,16 +34,6 @@ KEY, OTHER_KEY = b"k" * 32, b"o" * 32
 ROUTER, NONCE = "tidegate/tidegate-router-x", "0123456789abcdef" * 2
 CLUSTERS = ("shop/sentiment/sentiment-6f9c1d2e", "shop/sentiment/sentiment-81aa0b3c")
 BODY = request_body(SamplesRequest(CLUSTERS, NONCE))
-
-
-class Well:
-    """An agent that is healthy."""
-
-    def report(self) -> str:
-        return "all is followed"
-
-    def is_healthy(self) -> bool:
-        return True
 
 
 class FakeCounters:
