@@ -59,17 +59,24 @@ class Publisher:
         """The routes that Envoy doesn't work with yet as they should be."""
         self._has: dict[Name, int] = {}
         """The version of each route that Envoy worked with last."""
+        self._done: set[Name] = set()
+        """Those with which it has come to work since `take_taken` was asked last."""
         self._keys: frozenset[ClusterKey] = frozenset()
+        """The revisions that should have clusters."""
         self._services: frozenset[Service] = frozenset()
+        """Those that should have endpoints: the same revisions'."""
         self._timeouts: dict[ClusterKey, float] = {}
         self._leaving: tuple[DrainingCluster, ...] = ()
         self._held: dict[Service, float] = {}
+        """Those that have lost their last endpoint, and until when Envoy isn't told."""
         self._first_by: float | None = None
-        self._knows = False
+        """Until when the first routes wait for the last model; None where Envoy's routes are known."""
+        self._has_routes = False
+        """Whether anybody has said which routes there should be."""
         self._is_confirmed = False
+        """Whether this Envoy has taken routes."""
         self.applied: Applied | None = None
         """None while Envoy hasn't taken anything."""
-        self._told_taken: set[Name] = set()
 
     @property
     def _subscriptions(self) -> tuple[Subscription, ...]:
@@ -97,7 +104,7 @@ class Publisher:
 
     def set_routes(self, listed: Mapping[str, Collection[Versioned]], now: float) -> None:
         """All routes that there are, by the namespace that is followed."""
-        self._knows = True
+        self._has_routes = True
         changed = self._table.set_routes(listed)
         self._timeouts |= timeouts_of(route for name in changed if (route := self._table.routes.get(name)))
         if self._want(changed):
@@ -230,7 +237,7 @@ class Publisher:
 
     def respond(self, now: float) -> list[pb.DeltaDiscoveryResponse]:
         """What to send now, in this order."""
-        if not self._knows:
+        if not self._has_routes:
             return []
         ends = next_end(self._leaving)
         if ends is not None and ends <= now:
@@ -267,7 +274,7 @@ class Publisher:
         done = {name for name in self._open if self._is_done(name)}
         if done:
             self._open -= done
-            self._told_taken |= done
+            self._done |= done
             self._note_applied()
 
     def _is_done(self, name: Name) -> bool:
@@ -331,7 +338,7 @@ class Publisher:
 
     def take_taken(self) -> dict[Name, Route | None]:
         """The routes with which Envoy has come to work since the last time, as it does; None where there is none."""
-        names, self._told_taken = self._told_taken, set()
+        names, self._done = self._done, set()
         return {name: self._with_weights(name) for name in names}
 
     def _with_weights(self, name: Name) -> Route | None:
