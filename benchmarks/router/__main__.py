@@ -13,7 +13,7 @@ from benchmarks.progress import Progress
 from benchmarks.report_page import DOCS, ReportSection
 from benchmarks.router.open_loop import Plan
 from benchmarks.router.report import Phase, Results, goals, report, too_busy
-from benchmarks.router.stand import Readings, Stand, ask, being_read, standing
+from benchmarks.router.testbed import Readings, Testbed, ask, being_read, testbed_running
 
 SECTION = ReportSection("router", DOCS / "router.md")
 MODELS, ROLLOUTS, RATE = 1000, 50, 1000
@@ -48,21 +48,21 @@ def _results(options: argparse.Namespace) -> Results:
     """Both ways in turn, so that whatever else the machine does meets both."""
     progress, readings = Progress(2 * options.rounds), Readings()
     rounds: dict[str, list[Phase]] = {ALONE: [], READ: []}
-    with standing(options.models, ROLLOUTS) as stand:
+    with testbed_running(options.models, ROLLOUTS) as testbed:
         for _ in range(options.rounds):
             for name, found in rounds.items():
                 progress.step(name)
-                with being_read(stand, readings) if name == READ else nullcontext():
-                    found.append(_phase(name, stand, options.rate))
+                with being_read(testbed, readings) if name == READ else nullcontext():
+                    found.append(_phase(name, testbed, options.rate))
     phases = [_together(found) for found in rounds.values()]
     return Results(options.rate, options.models, ROLLOUTS, phases, sorted(readings.took_ms), readings.bytes)
 
 
-def _phase(name: str, stand: Stand, rate: float) -> Phase:
-    plan = Plan((stand.upstream_port, stand.router_port), ROLLOUTS, rate, WARM_UP_SECONDS, SECONDS)
-    before = cpu_seconds(stand.router_pid)
+def _phase(name: str, testbed: Testbed, rate: float) -> Phase:
+    plan = Plan((testbed.upstream_port, testbed.router_port), ROLLOUTS, rate, WARM_UP_SECONDS, SECONDS)
+    before = cpu_seconds(testbed.router_pid)
     outcome = ask(plan)
-    used = cpu_seconds(stand.router_pid) - before
+    used = cpu_seconds(testbed.router_pid) - before
     direct, routed = outcome.took
     return Phase(name, direct, routed, outcome.late, outcome.failed, used, WARM_UP_SECONDS + SECONDS)
 

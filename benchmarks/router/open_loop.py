@@ -1,4 +1,4 @@
-"""A client that sends when it is time, whatever is still unanswered: `python -m` this module, from `stand`.
+"""A client that sends when it is time, whatever is still unanswered: `python -m` this module, from `testbed`.
 
 When an answer came is told by the kernel, so that it doesn't matter when this process gets to read it.
 """

@@ -43,7 +43,7 @@ ROUTER = "tidegate/router"
 
 
 @dataclass(frozen=True)
-class Stand:
+class Testbed:
     """What is measured: two ports that answer alike, and Envoy's process between them."""
 
     upstream_port: int
@@ -54,7 +54,7 @@ class Stand:
 
 
 @contextmanager
-def standing(models: int, rollouts: int) -> Iterator[Stand]:
+def testbed_running(models: int, rollouts: int) -> Iterator[Testbed]:
     """A router with so many models, of which the first `rollouts` have two revisions. Raises BenchmarkError."""
     port, admin, metrics = free_ports(3)
     with ExitStack() as stack:
@@ -70,7 +70,7 @@ def standing(models: int, rollouts: int) -> Iterator[Stand]:
         router = stack.enter_context(running(envoy_command(settings, find_envoy()), directory, "router"))
         is_ready, log = EnvoyAdmin(admin).is_ready, directory / "router.log"
         wait_until(is_ready, "the router is ready", STARTS_WITHIN_SECONDS, router, log)
-        yield Stand(answering, port, admin, router.pid, rollouts)
+        yield Testbed(answering, port, admin, router.pid, rollouts)
 
 
 def ask(plan: Plan) -> Outcome:
@@ -91,13 +91,15 @@ class Readings:
 
 
 @contextmanager
-def being_read(stand: Stand, readings: Readings) -> Iterator[None]:
+def being_read(testbed: Testbed, readings: Readings) -> Iterator[None]:
     """Inside, an agent is asked once a second for the counters of all rollouts, as the operator does."""
     key, stopped = secrets.token_bytes(KEY_BYTES), threading.Event()
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / KEY_ENTRY).write_bytes(key)
-        server = serve(0, _Healthy(), ROUTER, Path(folder), stand.admin_port)
-        thread = threading.Thread(target=_read_until, args=(stopped, server.server_port, key, stand.rollouts, readings))
+        server = serve(0, _Healthy(), ROUTER, Path(folder), testbed.admin_port)
+        thread = threading.Thread(
+            target=_read_until, args=(stopped, server.server_port, key, testbed.rollouts, readings)
+        )
         thread.start()
         try:
             yield
