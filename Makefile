@@ -87,7 +87,7 @@ findings: ## What surprised about real libraries, run anew; a table of what stil
 	@failed=0; for script in findings/*.sh; do \
 	  start=$$SECONDS; answer="as described"; \
 	  told=$$(bash "$$script" 2>&1) || { failed=1; answer="FAILED, $$(tail -n 1 <<<"$$told")"; }; \
-	  printf '%-32s %4d s  %s\n' "$$(basename "$$script" .sh)" $$((SECONDS - start)) "$$answer"; \
+	  printf '%-34s %4d s  %s\n' "$$(basename "$$script" .sh)" $$((SECONDS - start)) "$$answer"; \
 	done; exit "$$failed"
 
 .PHONY: bench-memory

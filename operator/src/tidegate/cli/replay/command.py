@@ -48,8 +48,8 @@ Prometheus is asked for the counters. With --set it says what other settings wou
 Nothing is written to the cluster.
 """.strip()
 EPILOG = """
-exit codes: 0 the same verdict as recorded, or the rollout is under way; 3 another verdict than recorded;
-1 it can't be replayed; 2 the command line makes no sense.
+exit codes: 0 the same verdict as recorded, or the rollout is under way; 3 another verdict or other evidence
+than recorded; 1 it can't be replayed; 2 the command line makes no sense.
 
 In the operator's pod, where the address of Prometheus is known already:
   kubectl exec -n tidegate deploy/tidegate-operator -- tidegate replay NAME -n NAMESPACE
