@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import numpy as np
@@ -106,6 +107,27 @@ def test_a_long_text_has_the_tokens_of_its_beginning(sentiment: Predictor, text:
     (request,) = sentiment.read(text, ROBERTA, Limits()).requests
     tokenizer = Tokenizer.from_file(str(SENTIMENT / "tokenizer.json"))
     assert request.arrays["input"].tolist() == [tokenizer.encode(text).ids]
+
+
+def test_others_run_while_a_long_text_is_cut_into_tokens(sentiment: Predictor) -> None:
+    """In one call of the library, which takes some 100 ms for this word."""
+    turns = 0
+    is_over = Event()
+
+    def count() -> None:
+        nonlocal turns
+        while not is_over.wait(0.0005):
+            turns += 1
+
+    other = Thread(target=count)
+    other.start()
+    try:
+        before = turns
+        sentiment.read({"texts": ["a" * MAX_TEXT_BYTES] * 4}, ROBERTA, Limits())
+        assert turns - before > 20
+    finally:
+        is_over.set()
+        other.join()
 
 
 @pytest.mark.parametrize(

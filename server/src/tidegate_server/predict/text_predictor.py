@@ -27,7 +27,7 @@ from tidegate_server.protocol.tensors import Outputs, json_ready
 MAX_TEXTS = 256
 MAX_TEXT_BYTES = 64 * 1024  # far more than a model reads, and little enough to be tokenized within milliseconds
 MAX_REQUEST_BYTES = 1024 * 1024
-MAX_LOOP_TEXT_BYTES = 4096  # tokenized within two milliseconds
+MAX_LOOP_TEXT_BYTES = 2048  # one word of so many letters is cut into tokens within two milliseconds
 
 _TEXT: Schema = {"type": "string", "maxLength": MAX_TEXT_BYTES}
 _TEXTS: Schema = {"type": "array", "minItems": 1, "maxItems": MAX_TEXTS, "items": _TEXT}
