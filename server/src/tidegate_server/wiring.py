@@ -108,7 +108,7 @@ def _inference(prepared: Prepared, settings: Settings, loop: asyncio.AbstractEve
     metrics.run_plan = RunPlan(layout.threads_per_run, layout.runs_at_once, plan.max_rows, plan.inline)
     limits = EngineLimits(QueueLimits(settings.max_queue, settings.max_queue_bytes), settings.request_seconds)
     engine = Engine(prepared.model, plan, limits, metrics, loop)
-    metrics.callbacks.queue_length = lambda: len(engine.queue)
+    metrics.callbacks.queue_length = lambda: engine.queue_length
     return Inference(
         signature=signature,
         name=settings.model_name,

@@ -146,6 +146,15 @@ def test_more_than_may_wait_are_turned_away(linear: Path, plan: ExecutionPlan) -
     assert recorded.failures == ["queue_full"] * len(refused)
 
 
+def test_large_requests_among_small_ones_wait_and_are_bounded(linear: Path) -> None:
+    limits = EngineLimits(QueueLimits(requests=4, bytes=2**20), request_seconds=20)
+    large, small = ask([[0, 5, 1, 0]] * 64), ask([[0, 5, 1, 0]])
+    results, _ = answers(linear, INLINE, *[large, small] * 200, limits=limits)
+    # One large request runs at once, and four wait; the small ones of one turn have places of their own.
+    assert [sum(isinstance(one, Overloaded) for one in results[kind::2]) for kind in (0, 1)] == [195, 196]
+    assert {len(one["label"]) for one in results if isinstance(one, dict)} == {64, 1}
+
+
 def test_a_model_that_is_often_slow_leaves_the_event_loop(
     slow_rows: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from tidegate_server.inference.queue import InferenceQueue, QueuedRequest, QueueLimits, total_rows
+from tidegate_server.inference.queue import HeldBytes, InferenceQueue, QueuedRequest, QueueLimits, total_rows
 from tidegate_server.protocol.request import InferRequest
 
 NOTHING = InferRequest({}, ())
@@ -38,7 +38,7 @@ def test_the_oldest_leads_the_batch(items: list[tuple[int, Any]], batches: list[
     taken = []
     while len(queue):
         taken.append([everyone.index(item) for item in queue.take(4)])
-    assert (taken, queue.bytes) == (batches, 0)
+    assert (taken, queue.held.count) == (batches, 0)
 
 
 @pytest.mark.parametrize(
@@ -54,12 +54,20 @@ def test_the_queue_is_bounded(limits: QueueLimits, accepted: list[bool]) -> None
     assert [queue.offer(waiting()) for _ in range(3)] == accepted
 
 
+def test_two_queues_can_share_the_bound_on_bytes() -> None:
+    held, limits = HeldBytes(), QueueLimits(requests=9, bytes=25)
+    small, large = InferenceQueue(limits, held), InferenceQueue(limits, held)
+    assert [small.offer(waiting()), large.offer(waiting()), small.offer(waiting())] == [True, True, False]
+    large.take(1)
+    assert (small.offer(waiting()), held.count) == (True, 20)
+
+
 def test_who_gives_up_frees_his_place() -> None:
     first, second = waiting(), waiting()
     queue = queue_of(first, second)
     queue.remove(first)
     queue.remove(first)
-    assert (len(queue), queue.bytes, queue.oldest) == (1, 10, second)
+    assert (len(queue), queue.held.count, queue.oldest) == (1, 10, second)
 
 
 @pytest.mark.parametrize(
@@ -88,4 +96,4 @@ def test_everyone_is_served_once_and_no_batch_is_too_large(items: list[tuple[int
         assert len(batch) == 1 or (total_rows(batch) <= most and len({item.batch_key for item in batch}) == 1)
         served += batch
     assert sorted(map(id, served)) == sorted(map(id, everyone))
-    assert queue.bytes == 0
+    assert queue.held.count == 0

@@ -21,6 +21,7 @@ from tidegate_server.inference.model import CancelToken, Model
 from tidegate_server.inference.queue import (
     BatchKey,
     DoneCallback,
+    HeldBytes,
     InferenceQueue,
     QueuedRequest,
     QueueLimits,
@@ -79,7 +80,10 @@ class Engine:
         self._slow_runs = 0
         self._last_outputs: tuple[RequestedOutput, ...] = ()
         self._last_names: tuple[str, ...] = ()
-        self.queue = InferenceQueue(limits.queue)
+        held = HeldBytes()
+        self._queue = InferenceQueue(limits.queue, held)
+        self._inline_queue = InferenceQueue(limits.queue, held)
+        """What has come in this turn of the loop. Large ones never stand before small ones, nor take their places."""
         self._flush_scheduled = False
         self._linger_timer: asyncio.TimerHandle | None = None
         # Where batches gain nothing, every run finds the next one queued already.
@@ -97,15 +101,22 @@ class Engine:
             done(NotReady(), 0.0, 0.0)
             return
         item = self._waiting(request, done, traffic)
-        if not self.queue.offer(item):
+        is_inline = item.rows <= self._inline_rows and (item.batch_key is not None or self._inline_rows == 1)
+        queue = self._inline_queue if is_inline else self._queue
+        if not queue.offer(item):
             self._metrics.request_failed("queue_full")
             done(Overloaded(self._retry_after_seconds()), 0.0, 0.0)
             return
-        if item.rows <= self._inline_rows and (item.batch_key is not None or self._inline_rows == 1):
+        if is_inline:
             self._schedule_flush()
             return
         item.timer = self._loop.call_at(self._loop.time() + item.deadline - item.arrived, self._expire, item)
         self._dispatch()
+
+    @property
+    def queue_length(self) -> int:
+        """Requests that wait for a run."""
+        return len(self._queue) + len(self._inline_queue)
 
     @property
     def is_running(self) -> bool:
@@ -154,7 +165,7 @@ class Engine:
 
     def _retry_after_seconds(self) -> int:
         """An estimate of when the queue will have emptied."""
-        batches = len(self.queue) / self._plan.max_rows / self._plan.layout.runs_at_once
+        batches = len(self._queue) / self._plan.max_rows / self._plan.layout.runs_at_once
         return min(30, max(1, ceil(batches * self._plan.run_seconds)))
 
     # --- in this thread
@@ -167,12 +178,8 @@ class Engine:
 
     def _flush(self) -> None:
         self._flush_scheduled = False
-        while len(self.queue):
-            batch = self.queue.take(self._plan.max_rows)
-            if batch[0].timer is not None:
-                # A large one among small ones; it goes where its size belongs.
-                self._run_in_thread(batch)
-                continue
+        while len(self._inline_queue):
+            batch = self._inline_queue.take(self._plan.max_rows)
             names = _all_names(batch)
             started = perf_counter()
             result = run_batch(self._model, batch, names, None)
@@ -194,17 +201,17 @@ class Engine:
         if self._linger_timer is not None:
             self._linger_timer.cancel()
             self._linger_timer = None
-        while self._free_slots and len(self.queue):
+        while self._free_slots > 0 and len(self._queue):
             if self._free_slots < self._slots and not self._batch_window_over():
                 return
-            self._run_in_thread(self.queue.take(self._plan.max_rows))
+            self._run_in_thread(self._queue.take(self._plan.max_rows))
 
     def _batch_window_over(self) -> bool:
         """Whether the next batch runs now. Starts the timer where it is worth waiting for more requests."""
         plan = self._plan
-        if not plan.linger_seconds or self.queue.has_full_batch(plan.max_rows):
+        if not plan.linger_seconds or self._queue.has_full_batch(plan.max_rows):
             return True
-        left = plan.linger_seconds - (perf_counter() - self.queue.oldest.arrived)
+        left = plan.linger_seconds - (perf_counter() - self._queue.oldest.arrived)
         if left <= 0:
             return True
         self._linger_timer = self._loop.call_later(left, self._dispatch)
@@ -246,7 +253,7 @@ class Engine:
         if item.completed:
             return
         item.completed = True
-        self.queue.remove(item)
+        self._queue.remove(item)
         self._metrics.request_failed("deadline")
         seconds = item.deadline - item.arrived
         item.done(DeadlinePassed(seconds), seconds, 0.0)

@@ -48,13 +48,21 @@ class QueueLimits:
     bytes: int
 
 
+@dataclass(slots=True)
+class HeldBytes:
+    """What all queues together hold."""
+
+    count: int = 0
+
+
 @dataclass
 class InferenceQueue:
     """First in, first out, but for requests that fit into an earlier batch."""
 
     limits: QueueLimits
+    held: HeldBytes = field(default_factory=HeldBytes)
+    """Queues that share it share the bound on bytes."""
     _waiting: deque[QueuedRequest] = field(default_factory=deque)
-    bytes: int = 0
 
     def __len__(self) -> int:
         """Requests that wait."""
@@ -69,10 +77,11 @@ class InferenceQueue:
         """False when the queue is full: more than one request must not wait over either limit."""
         if len(self._waiting) >= self.limits.requests:
             return False
-        if self._waiting and self.bytes + item.bytes > self.limits.bytes:
+        held = self.held.count
+        if held and held + item.bytes > self.limits.bytes:
             return False
         self._waiting.append(item)
-        self.bytes += item.bytes
+        self.held.count = held + item.bytes
         return True
 
     def take(self, max_rows: int) -> list[QueuedRequest]:
@@ -87,7 +96,7 @@ class InferenceQueue:
             else:
                 passed_over.append(item)
         self._waiting.extendleft(reversed(passed_over))
-        self.bytes -= sum(item.bytes for item in batch)
+        self.held.count -= sum([item.bytes for item in batch])
         return batch
 
     def has_full_batch(self, max_rows: int) -> bool:
@@ -109,7 +118,7 @@ class InferenceQueue:
             self._waiting.remove(item)
         except ValueError:
             return
-        self.bytes -= item.bytes
+        self.held.count -= item.bytes
 
 
 def total_rows(batch: Sequence[QueuedRequest]) -> int:
