@@ -9,6 +9,7 @@ ServerError
     ├── InvalidRequest  can't be answered; 400 or another 4xx
     ├── NotAllowed      no key or token that is good for this; 401 or 403
     ├── Overloaded      too much waits already; `retry_after_seconds` says when to try again; 429
+    ├── CallerLeft      nobody waits for the outputs any more; 499, which nobody reads
     ├── DeadlinePassed  the outputs weren't there in time; 504
     ├── NotReady        the server is ending; 503
     └── NotFiniteOutput the model gave NaN or infinity, which JSON can't carry; 500
@@ -86,10 +87,20 @@ class Overloaded(RequestError):
 
     status = 429
 
-    def __init__(self, retry_after_seconds: int) -> None:
+    def __init__(self, retry_after_seconds: int, why: str = "too many requests wait already") -> None:
         """How long until it's worth trying again."""
-        super().__init__(f"too many requests wait already; try again in {retry_after_seconds} s")
+        super().__init__(f"{why}; try again in {retry_after_seconds} s")
         self.retry_after_seconds: int = retry_after_seconds
+
+
+class CallerLeft(RequestError):
+    """Nobody has to act."""
+
+    status = 499
+
+    def __init__(self) -> None:
+        """Always the same sentence."""
+        super().__init__("the client has gone, so the run was given up")
 
 
 class DeadlinePassed(RequestError):

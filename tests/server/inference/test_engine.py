@@ -4,14 +4,14 @@ import asyncio
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import Any
 
 import numpy as np
 import pytest
 import uvloop
 
-from tidegate_server.errors import DeadlinePassed, ModelFailed, NotReady, Overloaded
+from tidegate_server.errors import CallerLeft, DeadlinePassed, ModelFailed, NotReady, Overloaded
 from tidegate_server.inference import engine
 from tidegate_server.inference.engine import Engine, EngineLimits
 from tidegate_server.inference.execution_plan import ExecutionPlan, ThreadLayout
@@ -19,8 +19,10 @@ from tidegate_server.inference.model import Model
 from tidegate_server.inference.queue import QueueLimits
 from tidegate_server.metrics import Identity, ServerMetrics
 from tidegate_server.protocol.request import InferRequest, RequestedOutput
+from tidegate_server.protocol.signature import Signature, TensorSpec
 from tidegate_server.protocol.tensors import Outputs
 
+ROOM = EngineLimits(QueueLimits(requests=250, bytes=2**20), request_seconds=20)
 LIMITS = EngineLimits(QueueLimits(requests=50, bytes=2**20), request_seconds=20)
 IN_THREADS = ExecutionPlan(ThreadLayout(1, 1), max_rows=8, linger_seconds=0.0, inline=False, run_seconds=0.001)
 INLINE = ExecutionPlan(ThreadLayout(1, 1), max_rows=8, linger_seconds=0.0, inline=True, run_seconds=0.001)
@@ -153,6 +155,115 @@ def test_large_requests_among_small_ones_wait_and_are_bounded(linear: Path) -> N
     # One large request runs at once, and four wait; the small ones of one turn have places of their own.
     assert [sum(isinstance(one, Overloaded) for one in results[kind::2]) for kind in (0, 1)] == [195, 196]
     assert {len(one["label"]) for one in results if isinstance(one, dict)} == {64, 1}
+
+
+class Sleeper(Model):
+    """x FP32 [N] -> y FP32 [N]; a run takes as long as it's told, whatever the machine does."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.rows_run = 0
+        spec = TensorSpec("x", "FP32", ("N",))
+        self.signature = Signature((spec,), (TensorSpec("y", "FP32", ("N",)),))
+
+    def run(self, arrays: dict[str, Any], outputs: Sequence[str], cancel_token: Any = None) -> list[Any]:
+        self.rows_run += len(arrays["x"])
+        sleep(self.seconds)
+        return [arrays["x"]]
+
+
+def sleeper_plan(max_rows: int = 1) -> ExecutionPlan:
+    return ExecutionPlan(ThreadLayout(1, 1), max_rows, linger_seconds=0.0, inline=False, run_seconds=0.0)
+
+
+def row(**more: Any) -> InferRequest:
+    return ask([1.0], name="x", outputs=("y",), **more)
+
+
+@pytest.mark.parametrize("max_rows", [1, 8])
+def test_nothing_is_computed_for_clients_that_have_gone(max_rows: int) -> None:
+    model, recorded, results = Sleeper(0.05), Recorded(), []
+
+    async def go() -> None:
+        tested = Engine(model, sleeper_plan(max_rows), ROOM, recorded, asyncio.get_running_loop())
+        cancels = [tested.submit(row(), lambda result, *_: results.append(result)) for _ in range(100)]
+        for cancel in cancels:
+            assert cancel is not None
+            cancel()
+            cancel()
+        await asyncio.sleep(0.2)
+        assert (tested.queue_length, tested.is_running) == (0, False)
+        tested.stop()
+
+    asyncio.run(go())
+    assert model.rows_run <= 2  # what a thread had begun already
+    assert [type(result) for result in results] == [CallerLeft] * 100
+    assert recorded.failures == ["cancelled"] * 100
+
+
+def test_a_request_that_could_not_be_answered_in_its_time_is_refused_at_once() -> None:
+    model, recorded = Sleeper(0.1), Recorded()
+
+    async def go() -> tuple[Any, float]:
+        loop = asyncio.get_running_loop()
+        tested = Engine(model, sleeper_plan(), ROOM, recorded, loop)
+        futures = [loop.create_future() for _ in range(22)]
+        tested.submit(row(), partial(_keep, futures[0]))
+        await futures[0]  # a run has taken 0.1 s
+        for future in futures[1:-1]:
+            tested.submit(row(), partial(_keep, future))
+        began = perf_counter()
+        tested.submit(row(timeout_seconds=0.5), partial(_keep, futures[-1]))
+        result = await futures[-1]
+        tested.stop()
+        return result, perf_counter() - began
+
+    result, seconds = asyncio.run(go())
+    assert seconds < 0.05
+    assert isinstance(result, Overloaded)
+    assert result.retry_after_seconds == 2 or result.retry_after_seconds == 3
+    assert "it may wait 0.5 s; try again in" in str(result)
+    assert recorded.failures == ["queue_full"]
+
+
+def test_under_overload_those_are_served_who_still_wait() -> None:
+    """Four times as many come as can be run, and each waits 0.25 s; the queue has room for 5 s."""
+    model = Sleeper(0.02)
+
+    async def go() -> list[Any]:
+        loop = asyncio.get_running_loop()
+        tested = Engine(model, sleeper_plan(), ROOM, Recorded(), loop)
+        futures = []
+        for _ in range(100):
+            for _ in range(4):
+                futures.append(loop.create_future())
+                tested.submit(row(timeout_seconds=0.25), partial(_keep, futures[-1]))
+            await asyncio.sleep(0.02)
+        results = await asyncio.wait_for(asyncio.gather(*futures), 15)
+        tested.stop()
+        return results
+
+    results = asyncio.run(go())
+    served = sum(isinstance(result, dict) for result in results)
+    # Nearly all that was run was for somebody.
+    assert served > 0.8 * model.rows_run > 40
+
+
+def test_an_answer_that_cannot_be_given_keeps_no_other_back() -> None:
+    def fail(*_: Any) -> None:
+        raise ArithmeticError
+
+    async def go() -> Any:
+        loop = asyncio.get_running_loop()
+        tested = Engine(Sleeper(0.01), sleeper_plan(8), ROOM, Recorded(), loop)
+        future = loop.create_future()
+        for done in (fail, fail, partial(_keep, future)):
+            tested.submit(row(), done)
+        result = await asyncio.wait_for(future, 5)
+        tested.stop()
+        return result
+
+    assert lists(asyncio.run(go())) == {"y": [1.0]}
 
 
 def test_a_model_that_is_often_slow_leaves_the_event_loop(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from tidegate_server.inference.queue import HeldBytes, InferenceQueue, QueuedRequest, QueueLimits, total_rows
+from tidegate_server.inference.queue import InferenceQueue, QueuedBytes, QueuedRequest, QueueLimits, total_rows
 from tidegate_server.protocol.request import InferRequest
 
 NOTHING = InferRequest({}, ())
@@ -55,7 +55,7 @@ def test_the_queue_is_bounded(limits: QueueLimits, accepted: list[bool]) -> None
 
 
 def test_two_queues_can_share_the_bound_on_bytes() -> None:
-    held, limits = HeldBytes(), QueueLimits(requests=9, bytes=25)
+    held, limits = QueuedBytes(), QueueLimits(requests=9, bytes=25)
     small, large = InferenceQueue(limits, held), InferenceQueue(limits, held)
     assert [small.offer(waiting()), large.offer(waiting()), small.offer(waiting())] == [True, True, False]
     large.take(1)

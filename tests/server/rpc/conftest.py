@@ -12,6 +12,7 @@ import pytest
 from tidegate_server.access.authenticator import Authenticator
 from tidegate_server.access.principal import ANONYMOUS, Principal
 from tidegate_server.errors import NotAllowed
+from tidegate_server.inference.caller import Caller
 from tidegate_server.inference.failure_log import FailureLog
 from tidegate_server.inference.service import Inference
 from tidegate_server.metrics import Identity, ServerMetrics
@@ -86,7 +87,7 @@ class Doubler(Inference):
         )
         vars(self).update(outputs=outputs, up=up)
 
-    def run(self, request: InferRequest) -> Outputs:
+    def run(self, request: InferRequest, caller: Caller | None = None) -> Outputs:
         return self.outputs(request)
 
     def drain(self) -> None:

@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import ceil
 from queue import SimpleQueue
 from threading import Thread
@@ -15,18 +16,20 @@ from time import perf_counter
 
 import numpy as np
 
-from tidegate_server.errors import DeadlinePassed, ModelFailed, NotReady, Overloaded
+from tidegate_server.errors import CallerLeft, DeadlinePassed, ModelFailed, NotReady, Overloaded, RequestError
+from tidegate_server.inference.caller import Cancel
 from tidegate_server.inference.execution_plan import ExecutionPlan
 from tidegate_server.inference.model import CancelToken, Model
 from tidegate_server.inference.queue import (
     BatchKey,
     DoneCallback,
-    HeldBytes,
     InferenceQueue,
+    QueuedBytes,
     QueuedRequest,
     QueueLimits,
     total_rows,
 )
+from tidegate_server.inference.run_speed import RunSpeed
 from tidegate_server.metrics import ServerMetrics
 from tidegate_server.protocol.request import InferRequest, RequestedOutput
 from tidegate_server.protocol.tensors import Array, Outputs
@@ -53,6 +56,7 @@ class _Run:
     """A batch on its way through another thread."""
 
     batch: list[QueuedRequest]
+    rows: int
     names: tuple[str, ...]
     cancel_token: CancelToken
     started: float = 0.0
@@ -80,7 +84,7 @@ class Engine:
         self._slow_runs = 0
         self._last_outputs: tuple[RequestedOutput, ...] = ()
         self._last_names: tuple[str, ...] = ()
-        held = HeldBytes()
+        held = QueuedBytes()
         self._queue = InferenceQueue(limits.queue, held)
         self._inline_queue = InferenceQueue(limits.queue, held)
         """What has come in this turn of the loop. Large ones never stand before small ones, nor take their places."""
@@ -89,29 +93,49 @@ class Engine:
         # Where batches gain nothing, every run finds the next one queued already.
         self._slots = plan.layout.runs_at_once * (2 if plan.max_rows == 1 else 1)
         self._free_slots = self._slots
+        self._running_rows = 0
+        self._speed = RunSpeed(plan.run_seconds, plan.layout.runs_at_once)
         self._runs: SimpleQueue[_Run | None] = SimpleQueue()
         self._threads: list[Thread] = []
         self._stopped = False
 
     # --- requests
 
-    def submit(self, request: InferRequest, done: DoneCallback, traffic: str = "") -> None:
-        """`done` is called once, later or at once, in this thread. `traffic` as the metrics call it."""
+    def submit(self, request: InferRequest, done: DoneCallback, traffic: str = "") -> Cancel | None:
+        """`done` is called once, later or at once, in this thread. `traffic` as the metrics call it.
+
+        What is returned gives the request up. None: there is nothing to give up, or it runs before anybody could leave.
+        """
         if self._stopped:
             done(NotReady(), 0.0, 0.0)
-            return
+            return None
         item = self._waiting(request, done, traffic)
-        is_inline = item.rows <= self._inline_rows and (item.batch_key is not None or self._inline_rows == 1)
-        queue = self._inline_queue if is_inline else self._queue
-        if not queue.offer(item):
-            self._metrics.request_failed("queue_full")
-            done(Overloaded(self._retry_after_seconds()), 0.0, 0.0)
-            return
-        if is_inline:
-            self._schedule_flush()
-            return
+        if item.rows <= self._inline_rows and (item.batch_key is not None or self._inline_rows == 1):
+            if self._inline_queue.offer(item):
+                self._schedule_flush()
+            else:
+                self._refuse(item, Overloaded(self._retry_after_seconds()))
+            return None
+        if refusal := self._refusal(item):
+            self._refuse(item, refusal)
+            return None
         item.timer = self._loop.call_at(self._loop.time() + item.deadline - item.arrived, self._expire, item)
         self._dispatch()
+        return partial(self._cancel, item)
+
+    def _refusal(self, item: QueuedRequest) -> Overloaded | None:
+        """Why it isn't queued; None when it is."""
+        if len(self._queue):  # else it's the next one, and its run says how long runs take now
+            seconds = self._speed.seconds(self._running_rows + self._queue.rows + item.rows)
+            allowed = item.deadline - item.arrived
+            if seconds > allowed:
+                why = f"the requests before this one take {seconds:.3g} s, and it may wait {allowed:.3g} s"
+                return Overloaded(self._retry_after_seconds(), why)
+        return None if self._queue.offer(item) else Overloaded(self._retry_after_seconds())
+
+    def _refuse(self, item: QueuedRequest, refusal: Overloaded) -> None:
+        self._metrics.request_failed("queue_full")
+        item.done(refusal, 0.0, 0.0)
 
     @property
     def queue_length(self) -> int:
@@ -165,8 +189,7 @@ class Engine:
 
     def _retry_after_seconds(self) -> int:
         """An estimate of when the queue will have emptied."""
-        batches = len(self._queue) / self._plan.max_rows / self._plan.layout.runs_at_once
-        return min(30, max(1, ceil(batches * self._plan.run_seconds)))
+        return min(30, max(1, ceil(self._speed.seconds(self._running_rows + self._queue.rows))))
 
     # --- in this thread
 
@@ -221,7 +244,8 @@ class Engine:
         if not self._threads:
             self._start_threads()
         self._free_slots -= 1
-        run = _Run(batch, _all_names(batch), CancelToken())
+        run = _Run(batch, total_rows(batch), _all_names(batch), CancelToken())
+        self._running_rows += run.rows
         for item in batch:
             item.run = run
         self._runs.put(run)
@@ -234,8 +258,8 @@ class Engine:
 
     def _work(self) -> None:
         while (run := self._runs.get()) is not None:
-            if all(item.completed for item in run.batch):
-                run.cancel_token.cancel()  # nobody waits for it any more
+            # Some may have left, or have been told that it took too long, while the run before went on.
+            run.batch = [item for item in run.batch if not item.completed]
             run.started = perf_counter()
             result = run_batch(self._model, run.batch, run.names, run.cancel_token)
             run.seconds = perf_counter() - run.started
@@ -246,20 +270,30 @@ class Engine:
 
     def _on_run_done(self, run: _Run, result: "BatchResult") -> None:
         self._free_slots += 1
+        self._running_rows -= run.rows
+        if run.batch and not run.cancel_token.is_cancelled:
+            self._speed.ran(total_rows(run.batch), run.seconds)
         self._deliver(run.batch, run.started, run.seconds, result)
         self._dispatch()
 
     def _expire(self, item: QueuedRequest) -> None:
+        self._give_up(item, DeadlinePassed(item.deadline - item.arrived), "deadline")
+
+    def _cancel(self, item: QueuedRequest) -> None:
+        self._give_up(item, CallerLeft(), "cancelled")
+
+    def _give_up(self, item: QueuedRequest, error: RequestError, reason: str) -> None:
         if item.completed:
             return
         item.completed = True
-        self._queue.remove(item)
-        self._metrics.request_failed("deadline")
-        seconds = item.deadline - item.arrived
-        item.done(DeadlinePassed(seconds), seconds, 0.0)
+        item.timer.cancel()
+        self._metrics.request_failed(reason)
         run = item.run
-        if run is not None and all(member.completed for member in run.batch):
+        if run is None:
+            self._queue.remove(item)
+        elif all(member.completed for member in run.batch):
             run.cancel_token.cancel()
+        item.done(error, perf_counter() - item.arrived, 0.0)
 
     # --- both
 
@@ -271,9 +305,12 @@ class Engine:
             if item.completed:
                 continue
             item.completed = True
-            if isinstance(outputs, ModelFailed):
-                self._metrics.request_failed("model")
-            item.done(outputs, started - item.arrived, seconds)
+            try:
+                if isinstance(outputs, ModelFailed):
+                    self._metrics.request_failed("model")
+                item.done(outputs, started - item.arrived, seconds)
+            except Exception:
+                log.exception("a request couldn't be answered")  # those beside it are, all the same
 
     def _record(self, batch: list[QueuedRequest], started: float, seconds: float, result: "BatchResult") -> None:
         queued = [started - item.arrived for item in batch]
@@ -318,7 +355,7 @@ def run_batch(
     model: Model, batch: Sequence[QueuedRequest], names: tuple[str, ...], cancel_token: CancelToken | None
 ) -> BatchResult:
     """Where the run fails, its members run one by one: a bad row fails alone."""
-    if len(batch) == 1:
+    if len(batch) <= 1:
         return _run_one_by_one(model, batch, cancel_token)
     try:
         arrays = {

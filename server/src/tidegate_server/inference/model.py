@@ -38,9 +38,11 @@ class CancelToken:
     def __init__(self) -> None:
         """For one run."""
         self.options = onnxruntime.RunOptions()
+        self.is_cancelled = False
 
     def cancel(self) -> None:
         """The run raises ModelFailed."""
+        self.is_cancelled = True
         self.options.terminate = True
 
 

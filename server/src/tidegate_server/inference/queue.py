@@ -49,7 +49,7 @@ class QueueLimits:
 
 
 @dataclass(slots=True)
-class HeldBytes:
+class QueuedBytes:
     """What all queues together hold."""
 
     count: int = 0
@@ -60,8 +60,10 @@ class InferenceQueue:
     """First in, first out, but for requests that fit into an earlier batch."""
 
     limits: QueueLimits
-    held: HeldBytes = field(default_factory=HeldBytes)
+    held: QueuedBytes = field(default_factory=QueuedBytes)
     """Queues that share it share the bound on bytes."""
+    rows: int = 0
+    """Of all that wait."""
     _waiting: deque[QueuedRequest] = field(default_factory=deque)
 
     def __len__(self) -> int:
@@ -82,6 +84,7 @@ class InferenceQueue:
             return False
         self._waiting.append(item)
         self.held.count = held + item.bytes
+        self.rows += item.rows
         return True
 
     def take(self, max_rows: int) -> list[QueuedRequest]:
@@ -97,6 +100,7 @@ class InferenceQueue:
                 passed_over.append(item)
         self._waiting.extendleft(reversed(passed_over))
         self.held.count -= sum([item.bytes for item in batch])
+        self.rows -= rows
         return batch
 
     def has_full_batch(self, max_rows: int) -> bool:
@@ -119,6 +123,7 @@ class InferenceQueue:
         except ValueError:
             return
         self.held.count -= item.bytes
+        self.rows -= item.rows
 
 
 def total_rows(batch: Sequence[QueuedRequest]) -> int:

@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 
-from tidegate_server.errors import InvalidRequest, ModelFailed, NotReady
+from tidegate_server.errors import CallerLeft, InvalidRequest, ModelFailed, NotReady
+from tidegate_server.inference.caller import Caller, Cancel
 from tidegate_server.inference.engine import Engine
 from tidegate_server.inference.failure_log import FailureLog
 from tidegate_server.inference.queue import DoneCallback
@@ -39,38 +41,61 @@ class Inference:
         """Whether it is the model of that name and, where one is given, of that version."""
         return name == self.name and version in (None, "", self.revision)
 
-    def submit(self, request: InferRequest, done: DoneCallback, traffic: str) -> None:
-        """In the loop's thread. `done` is called once, with outputs or with an error of errors.py."""
+    def submit(self, request: InferRequest, done: DoneCallback, traffic: str) -> Cancel | None:
+        """In the loop's thread. `done` is called once, with outputs or with an error of errors.py.
+
+        What is returned gives the request up; None: there is nothing to give up.
+        """
 
         def explained_done(result: Outputs | Exception, queue_seconds: float, run_seconds: float) -> None:
             if isinstance(result, ModelFailed):
                 result = self._explained(request, result)
             done(result, queue_seconds, run_seconds)
 
-        self.engine.submit(request, explained_done, traffic)
+        return self.engine.submit(request, explained_done, traffic)
 
-    def run(self, request: InferRequest) -> Outputs:
+    def run(self, request: InferRequest, caller: Caller | None = None) -> Outputs:
         """In any thread but the loop's; waits. Raises the errors that `submit` hands to `done`.
 
         No router has marked it.
         """
-        return self.run_timed(request, self.unmarked)[0]
+        return self.run_timed(request, self.unmarked, caller)[0]
 
-    def run_timed(self, request: InferRequest, traffic: str) -> tuple[Outputs, float, float]:
+    def run_timed(
+        self, request: InferRequest, traffic: str, caller: Caller | None = None
+    ) -> tuple[Outputs, float, float]:
         """As `run`, with the seconds in the queue and in the run."""
         future: Future[tuple[Outputs, float, float]] = Future()
+        asking = caller or Caller()
+        asking.waits = True
 
         def done(result: Outputs | Exception, queue_seconds: float, run_seconds: float) -> None:
+            asking.answered()
             if isinstance(result, Exception):
                 future.set_exception(result)
             else:
                 future.set_result((result, queue_seconds, run_seconds))
 
         try:
-            self.loop.call_soon_threadsafe(self.submit, request, done, traffic)
+            self.loop.call_soon_threadsafe(self._submit_for, asking, request, done, traffic)
         except RuntimeError:
             raise NotReady from None
         return future.result()
+
+    def left(self, caller: Caller) -> None:
+        """Says so from any thread."""
+        if caller.waits:
+            with suppress(RuntimeError):  # the loop has ended
+                self.loop.call_soon_threadsafe(caller.leave)
+
+    def _submit_for(self, caller: Caller, request: InferRequest, done: DoneCallback, traffic: str) -> None:
+        if caller.has_left:
+            self.metrics.request_failed("cancelled")
+            done(CallerLeft(), 0.0, 0.0)
+            return
+        cancel = self.submit(request, done, traffic)
+        if caller.waits:
+            caller.when_left(cancel)
 
     def _explained(self, request: InferRequest, error: ModelFailed) -> Exception:
         # Only now: some models name dimensions carelessly and run all the same.

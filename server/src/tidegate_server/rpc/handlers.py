@@ -11,6 +11,7 @@ from google.protobuf.message import DecodeError, Message
 from grpc_health.v1 import health_pb2
 
 from tidegate_server.errors import InvalidRequest, Overloaded, ServerError
+from tidegate_server.inference.caller import Caller
 from tidegate_server.inference.service import Inference
 from tidegate_server.protocol.request import InferRequest
 from tidegate_server.rpc import open_inference_pb2 as pb
@@ -112,26 +113,35 @@ class RpcHandlers:
         return self._unary_handler(handle)
 
     def _infer(self, body: bytes, context: grpc.ServicerContext) -> bytes:
-        response = self._recorded(body, context)
+        response = self._recorded(body, context, self._caller(context))
         self._responses_released.wait(MAX_HOLD_SECONDS)
         if isinstance(response, ErrorStatus):
             _abort(context, response)
         return response.SerializeToString()
 
     def _stream(self, messages: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
+        caller = self._caller(context)
         try:
             with self._stream_limiter.slot():
                 while (body := self._stream_limiter.next_message(messages, context)) is not None:
-                    yield _stream_response(self._recorded(body, context)).SerializeToString()
+                    yield _stream_response(self._recorded(body, context, caller)).SerializeToString()
         except Overloaded as error:
             _abort(context, status_of(error))
 
-    def _recorded(self, body: bytes, context: grpc.ServicerContext) -> pb.ModelInferResponse | ErrorStatus:
+    def _caller(self, context: grpc.ServicerContext) -> Caller:
+        """Leaves when the call is cancelled, or past the client's deadline."""
+        caller = Caller()
+        context.add_callback(lambda: self._inference.left(caller))
+        return caller
+
+    def _recorded(
+        self, body: bytes, context: grpc.ServicerContext, caller: Caller
+    ) -> pb.ModelInferResponse | ErrorStatus:
         metrics = self._inference.metrics
         started = perf_counter()
         metrics.request_started()
         record = None if self._telemetry is None else self._telemetry.begin(context)
-        response, http_status, encode_seconds = self._run(body, context, record)
+        response, http_status, encode_seconds = self._run(body, context, record, caller)
         if not context.is_active():
             http_status = CLIENT_CLOSED_REQUEST
         seconds = perf_counter() - started
@@ -142,14 +152,14 @@ class RpcHandlers:
         return response
 
     def _run(
-        self, body: bytes, context: grpc.ServicerContext, record: RpcRecord | None
+        self, body: bytes, context: grpc.ServicerContext, record: RpcRecord | None, caller: Caller
     ) -> tuple[pb.ModelInferResponse | ErrorStatus, int, float]:
         """The response, its status over HTTP, and the seconds that encoding it took."""
         try:
             request = self._parse_infer(body, context)
             if record is not None:
                 record.rows = request.rows
-            outputs = self._servicer.run(request)
+            outputs = self._servicer.run(request, caller)
             encode_started = perf_counter()
             return self._servicer.encode(request, outputs), 200, perf_counter() - encode_started
         except Exception as error:  # noqa: BLE001 - whatever it is, the client gets a status and the call is counted

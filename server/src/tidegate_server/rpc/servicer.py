@@ -6,6 +6,7 @@ from threading import BoundedSemaphore
 
 from tidegate_server import __version__
 from tidegate_server.errors import DeadlinePassed, InvalidRequest, Overloaded
+from tidegate_server.inference.caller import Caller
 from tidegate_server.inference.service import Inference
 from tidegate_server.protocol import v2
 from tidegate_server.protocol.request import InferRequest
@@ -75,13 +76,13 @@ class Servicer:
         timeout = request.timeout_seconds
         return replace(request, timeout_seconds=seconds_left if timeout is None else min(timeout, seconds_left))
 
-    def run(self, request: InferRequest) -> Mapping[str, Array]:
+    def run(self, request: InferRequest, caller: Caller) -> Mapping[str, Array]:
         """Waits for the outputs by name. Raises Overloaded where too many wait already."""
         if not self._slots.acquire(blocking=False):
             self._inference.metrics.request_failed("queue_full")
             raise Overloaded(RETRY_AFTER_SECONDS)
         try:
-            return self._inference.run(request)
+            return self._inference.run(request, caller)
         finally:
             self._slots.release()
 

@@ -11,7 +11,7 @@ from time import perf_counter
 from typing import Any
 
 from tidegate_server.access.authenticator import Authenticator
-from tidegate_server.errors import InvalidRequest, NotAllowed, NotFiniteOutput, NotReady, ServerError
+from tidegate_server.errors import CallerLeft, InvalidRequest, NotAllowed, NotFiniteOutput, NotReady, ServerError
 from tidegate_server.inference.service import Inference
 from tidegate_server.protocol import v2
 from tidegate_server.protocol.json_codec import parse_json
@@ -115,7 +115,7 @@ class InferenceHandler:
             record.queue_seconds, record.run_seconds = queue_seconds, run_seconds
             finish(self._write(parsed, (result,), record))
 
-        self._inference.submit(parsed.requests[0], done, record.traffic)
+        request.caller.when_left(self._inference.submit(parsed.requests[0], done, record.traffic))
 
     # --- in a thread
 
@@ -124,11 +124,12 @@ class InferenceHandler:
         record = self._telemetry.begin(protocol, request)
         try:
             self._authenticate(record)
+            self._require_caller(request)
             parsed = self._parse(protocol, request, self._decompressed_body(request))
             record.rows = parsed.rows
             results = []
             for one in parsed.requests:
-                outputs, queue_seconds, run_seconds = self._inference.run_timed(one, record.traffic)
+                outputs, queue_seconds, run_seconds = self._inference.run_timed(one, record.traffic, request.caller)
                 record.queue_seconds += queue_seconds
                 record.run_seconds += run_seconds
                 results.append(outputs)
@@ -137,6 +138,12 @@ class InferenceHandler:
             response = self._error_response(error)
         record.end(response)
         return response
+
+    def _require_caller(self, request: Request) -> None:
+        """Raises CallerLeft: it had to wait for this thread, and others do now."""
+        if request.caller.has_left:
+            self._inference.metrics.request_failed("cancelled")
+            raise CallerLeft
 
     # --- requests that nobody parses
 
@@ -225,7 +232,7 @@ def _submit_all(
             done(results)
 
     for position, request in enumerate(requests):
-        inference.submit(request, partial(take, position), record.traffic)
+        record.request.caller.when_left(inference.submit(request, partial(take, position), record.traffic))
 
 
 def _json_bytes(request: Request) -> int | None:

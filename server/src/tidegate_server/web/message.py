@@ -1,12 +1,14 @@
 """Requests and responses of HTTP/1.1 as bytes and words. Pure."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
 
 import orjson
+
+from tidegate_server.inference.caller import Caller
 
 JSON = "application/json"
 OCTETS = "application/octet-stream"
@@ -27,6 +29,8 @@ class Request:
     keep_alive: bool
     arrived: float
     """perf_counter when its last byte had been read."""
+    caller: Caller = field(default_factory=Caller)
+    """Who is told to have left when the connection is lost before the response."""
 
     def header(self, name: bytes) -> str | None:
         """`name` in lower case."""
