@@ -143,7 +143,7 @@ def test_other_alternatives_ask_for_another_version() -> None:
             e_process.HAZARD,
         ),
     )
-    assert (VERSION, hashlib.sha256(repr(bets).encode()).hexdigest()[:12]) == (5, "18c8f768d872")
+    assert (VERSION, hashlib.sha256(repr(bets).encode()).hexdigest()[:12]) == (6, "18c8f768d872")
 
 
 @pytest.mark.parametrize(

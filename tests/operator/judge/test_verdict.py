@@ -306,6 +306,23 @@ def test_a_sick_pod_is_named_and_the_traffic_goes_back_all_the_same(
     assert told in verdict.message
 
 
+def coarse(requests: int, slow: int) -> Counts:
+    """A pod's own latency, in fewer buckets than it is judged by: slow ones took more than 20 ms."""
+    return Counts(requests, 0, Durations((0.02, math.inf), (requests - slow, requests)))
+
+
+def test_a_slow_pod_is_named_by_its_own_buckets_where_the_routers_have_others(criteria: Criteria) -> None:
+    seen = measurements((arm(1100, slow=400), arm(9900, slow=1)))
+    pods = {"b-1": coarse(500, 400), "b-2": coarse(600, 0)}
+    seen = replace(seen, increments=(replace(seen.increments[0], pods=pods),))
+    test = SequentialTest(parameters_of(seen, criteria))
+    test.update(seen.increments[0])
+    verdict = answer(test, criteria, seen)
+
+    assert (verdict.answer, verdict.reason) == (Answer.WORSE, "OnePodWorse")
+    assert "b-1, 400 of 500 requests slow, 0 of 600 on the candidate's other pods" in verdict.message
+
+
 def test_clumps_of_five_make_the_same_failures_a_fifth_of_the_evidence(criteria: Criteria) -> None:
     seen = measurements((arm(100, 10), arm(900, 2)))
     clumped = replace(seen, overdispersion=Overdispersion(errors=5.0))

@@ -4,11 +4,12 @@ import re
 
 import pytest
 
-from tidegate.metrics.observers.model_server import ServerCounters, ServerRequests, StableHistory
+from tidegate.metrics.observers.model_server import PodCounters, PredictionCounters, ServerCounters, ServerRequests
 
 QUERIES = {
     "latency, predictions and pods": ServerCounters("shop", "digits", ("digits-a", "digits-b")).promql,
-    "the time before": StableHistory("shop", "digits", "digits-a", ("0.005",)).promql,
+    "failures and latency of pods": PodCounters("shop", "digits", ("digits-a",), ("0.005",)).promql,
+    "predictions": PredictionCounters("shop", "digits", ("digits-a",)).promql,
     "requestsFrom Servers": ServerRequests("shop", "digits", None).promql,
 }
 

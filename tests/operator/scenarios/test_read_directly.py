@@ -429,3 +429,27 @@ def test_what_prometheus_and_the_routers_tell_is_compared_and_a_difference_holds
     world.prometheus_share = 1.0
     world.run(150)
     assert why(world) == "Promoted: EvidenceAcceptable"
+
+
+def test_the_model_servers_tell_few_buckets_where_the_routers_latency_is_judged(
+    world: DirectWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release(world, "http://models/2", lasting="4m")
+    world.run(60)
+    told: list[Mapping[str, str]] = []
+    asked = world.raw
+
+    def raw(promql: str, since: datetime, until: datetime) -> list[Scraped]:
+        found = asked(promql, since, until)
+        told.extend(each.labels for each in found if each.labels["__name__"].startswith("tidegate_server"))
+        return found
+
+    monkeypatch.setattr(world, "raw", raw)
+    world.run(60)
+
+    buckets = {
+        labels["le"] for labels in told if labels["__name__"] == "tidegate_server_request_duration_seconds_bucket"
+    }
+    assert "+Inf" in buckets
+    assert len(buckets) == 3  # one more for each percentile that is judged
+    assert {labels["revision"] for labels in told} == {each.revision for each in world.split or ()}

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from tidegate.judge import explain
 from tidegate.judge.case import Case
 from tidegate.judge.drift import constant_answer, largest_shift
+from tidegate.judge.latency import bucket_from
 from tidegate.judge.load import differs, explain_difference, explain_overload
 from tidegate.judge.metric import LATENCY_TOLERANCE
 from tidegate.judge.pods import SickPod, Tally, sick_pod
 from tidegate.judge.query_limits import beyond_limits, unusable_query
-from tidegate.model.evidence import Answer, Verdict
+from tidegate.model.evidence import Answer, Durations, Verdict
 from tidegate.model.reasons import Policy, Reason
 
 WATCHFUL = 10.0
@@ -205,12 +206,17 @@ def _sick_pod(case: Case, blamed: str) -> SickPod | None:
         return None
     boundary = test.latency.heaviest()
     pods = {
-        pod: Tally(counts.durations.slower_than(boundary.tolerate), counts.durations.total)
+        pod: Tally(_slower_than(counts.durations, durations.bounds[boundary.tolerate]), counts.durations.total)
         for pod, counts in test.pods.items()
         if counts.durations.bounds
     }
     slow = durations.slower_than(boundary.stable) / durations.total
     return sick_pod(pods, slow, LATENCY_TOLERANCE)
+
+
+def _slower_than(durations: Durations, seconds: float) -> int:
+    """Pods tell their latency themselves, by bounds of their own where the routers' is judged."""
+    return durations.slower_than(bucket_from(durations.bounds, seconds))
 
 
 def _difference(case: Case) -> str:

@@ -58,6 +58,8 @@ class Comparison:
     arms: Arms
     began: datetime
     reference: Durations
+    pod_bounds: tuple[str, ...] | None = None
+    """Those of the servers' bounds of latency that are read; None for all."""
 
 
 class ReadyPods(NamedTuple):

@@ -1,11 +1,12 @@
 """What samples of stable say about the time before a rollout. PURE."""
 
 import itertools
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from tidegate.judge.latency import boundaries_of
+from tidegate.judge.latency import boundaries_of, bucket_from
 from tidegate.judge.latency_history import BLOCK, overdispersion_at_equal_load
 from tidegate.judge.metric import LATENCY_TOLERANCE
 from tidegate.judge.overdispersion import (
@@ -18,6 +19,7 @@ from tidegate.judge.overdispersion import (
 from tidegate.judge.pods import Tally
 from tidegate.judge.spread import estimate_spread
 from tidegate.metrics.increments import (
+    ALL,
     CLASS,
     DURATION,
     SCORE,
@@ -61,6 +63,11 @@ class Baseline:
     reference: Durations
     overdispersion: Overdispersion
     before: Counts
+    pod_bounds: tuple[str, ...] | None = None
+    """Where the routers' latency is judged: the bounds of the servers' own at which pods are held against each other.
+
+    None where the servers' latency is judged, and all of it is read.
+    """
 
 
 def reference_from(sample: Sample) -> Reference:
@@ -100,6 +107,14 @@ def compared_bounds(reference: Durations, analysis: Analysis) -> dict[int, float
     quantiles = {*latency.quantiles, *(quantile for quantile, _ in latency.ceiling)}
     boundaries = boundaries_of(reference, replace(latency, quantiles=tuple(quantiles)))
     return {boundary.quantile: reference.bounds[boundary.stable] for boundary in boundaries}
+
+
+def pod_bounds(latency: Durations, texts: Mapping[float, str], analysis: Analysis) -> tuple[str, ...]:
+    """Of the servers' bounds, as they write them, the next to each at which too slow a candidate shows."""
+    bounds = (*sorted(bound for bound in texts if math.isfinite(bound)), math.inf)
+    shows = (latency.bounds[boundary.tolerate] for boundary in boundaries_of(latency, analysis.latency))
+    wanted = {bounds[bucket_from(bounds, seconds)] for seconds in shows}
+    return (*(texts[bound] for bound in sorted(wanted) if math.isfinite(bound)), ALL)
 
 
 def overdispersion_from(

@@ -24,7 +24,7 @@ from tidegate.model.plain import from_plain, plain
 from tidegate.model.status import Rollout
 from tidegate.model.traffic import Arms
 
-VERSION = 5
+VERSION = 6
 """To be raised whenever the same text would mean something else, as with other alternatives of an e-process."""
 LARGEST = 256 * 1024
 """Characters of a checkpoint; a ConfigMap holds 1 MiB, and lists of them are read whole."""

@@ -48,7 +48,16 @@ from tidegate.metrics.direct_evidence import (
 from tidegate.metrics.fold import ByPrometheus, Fold
 from tidegate.metrics.lateness import LATEST, points_known, too_old
 from tidegate.metrics.preflight import baseline_of, slower_scrape, stable_now
-from tidegate.metrics.provider import STALE, DirectReadings, DirectSource, MetricsProvider, Readings, Selection, Sources
+from tidegate.metrics.provider import (
+    STALE,
+    DirectReadings,
+    DirectSource,
+    MetricsProvider,
+    Readings,
+    Selection,
+    Sources,
+    together,
+)
 from tidegate.metrics.query_pool import AtOnce, Pool
 from tidegate.metrics.record import MALFORMED, PROMETHEUS, Asked, Details, Header, Said, Traffic
 from tidegate.metrics.registry import SourceRegistry
@@ -620,7 +629,8 @@ def _take_details(fold: Fold, look: Look, sources: Sources) -> MetricsGap | None
             parts += 1
             if parts == PARTS_OF_A_LOOK or fold.test.rejected_at:
                 return _behind(fold.details.at, segment.blocks.step, look.until)
-    return _histograms_differ() if fold.details.histograms_differ else fold.details_doubt
+    differ = fold.details.histograms_differ and not fold.latency_by_routers
+    return _histograms_differ() if differ else fold.details_doubt
 
 
 def _without_latency(details: Increment) -> Increment:
@@ -641,11 +651,9 @@ def _reread_traffic(fold: Fold, look: Look, sources: Sources) -> None:
 
 
 def _reread_details(fold: Fold, look: Look, sources: Sources) -> None:
-    arms = look.arms
-    looks_back = _at_most(look.segments[0].blocks)
-    both = Selection(arms.namespace, arms.name, (arms.stable, arms.candidate), looks_back=looks_back)
+    both = _of_both(_comparison(fold, look), _at_most(look.segments[0].blocks))
     fold.details, answer = reread_details(
-        fold.details, look.arms, lambda start, step, count: sources.detail_readings(both, start, step, count)
+        fold.details, look.arms, lambda start, step, count: _read_details(sources, both, start, step, count)
     )
     fold.details_to_reread = False
     if answer and answer.doubt:
@@ -654,7 +662,8 @@ def _reread_details(fold: Fold, look: Look, sources: Sources) -> None:
 
 def _comparison(fold: Fold, look: Look, *, of_servers: bool = False) -> Comparison:
     reference = NO_DURATIONS if of_servers and fold.latency_by_routers else fold.test.parameters.reference
-    return Comparison(look.arms, look.rollout.shifts[0].at, reference)
+    pod_bounds = fold.baseline.pod_bounds if fold.baseline else None
+    return Comparison(look.arms, look.rollout.shifts[0].at, reference, pod_bounds)
 
 
 def _points_of(
@@ -697,9 +706,21 @@ def _new_blocks_of(
 def _details_of(
     sources: Sources, comparison: Comparison, blocks: Segment, part: tuple[int, int], looks_back: timedelta
 ) -> Readings:
-    arms, (first, count) = comparison.arms, part
-    both = Selection(arms.namespace, arms.name, (arms.stable, arms.candidate), looks_back=looks_back)
-    return sources.detail_readings(both, blocks.instant(first), blocks.step, count)
+    first, count = part
+    return _read_details(sources, _of_both(comparison, looks_back), blocks.instant(first), blocks.step, count)
+
+
+def _of_both(comparison: Comparison, looks_back: timedelta) -> Selection:
+    arms = comparison.arms
+    return Selection(
+        arms.namespace, arms.name, (arms.stable, arms.candidate), comparison.pod_bounds, looks_back=looks_back
+    )
+
+
+def _read_details(sources: Sources, both: Selection, start: datetime, step: timedelta, count: int) -> Readings:
+    """All of the details; what was answered by itself where only a few bounds of latency are read."""
+    wanted = [both] if both.bounds is None else [both, replace(both, bounds=None, only_predictions=True)]
+    return together([sources.detail_readings(each, start, step, count) for each in wanted], count)
 
 
 def _at_most(blocks: Segment) -> timedelta:

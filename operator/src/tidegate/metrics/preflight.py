@@ -14,6 +14,7 @@ from tidegate.metrics.baseline import (
     compared_bounds,
     counts_before,
     overdispersion_from,
+    pod_bounds,
     reference_from,
 )
 from tidegate.metrics.increments import Sample
@@ -83,7 +84,7 @@ def baseline_of(
     by_routers = as_routers_tell(
         overdispersion, routers, servers, arms.stable, compared_bounds(latency, analysis), analysis
     )
-    return Baseline(latency, by_routers, before)
+    return Baseline(latency, by_routers, before, pod_bounds(latency, reference.texts, analysis))
 
 
 def before_of(sources: Sources, arms: Arms, reference: Reference, at: datetime) -> Counts:

@@ -29,14 +29,15 @@ class Signal(StrEnum):
 class Selection:
     """Which counters of one ModelDeployment are wanted.
 
-    `revisions` is None for every revision that it has had. With `bounds`, one revision is named, and only its failures
-    are wanted, and its requests up to these bounds of latency, written as the source writes them.
+    `revisions` is None for every revision that it has had. With `bounds`, only failures are wanted, and requests up to
+    these bounds of latency, written as the source writes them; with `only_predictions`, nothing but what was answered.
     """
 
     namespace: str
     name: str
     revisions: tuple[str, ...] | None = None
     bounds: tuple[str, ...] | None = None
+    only_predictions: bool = False
     looks_back: timedelta = STALE
     """For how long a value is its process'. What is read grows with it."""
     latency: bool = False

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
-from tidegate.metrics.increments import ANSWERED, CLASS, DURATION, FAILED_IN_POD, SCORE, Process, SeriesKey
+from tidegate.metrics.increments import ALL, ANSWERED, CLASS, DURATION, FAILED_IN_POD, SCORE, Process, SeriesKey
 from tidegate.metrics.observers.scraped import ScrapedSource
 from tidegate.metrics.provider import STALE, CounterQuery, MetricsProvider, Selection, Signal, StartGauge
 from tidegate.model.evidence import MetricsGap
@@ -20,48 +20,56 @@ LIVE = 'traffic=""'
 _START = StartGauge("process_start_time_seconds", counts_up=False)
 
 
+_NAMES: Mapping[str, tuple[str, str]] = {
+    "tidegate_server_request_duration_seconds_bucket": (DURATION, "le"),
+    "tidegate_server_requests_total": (FAILED_IN_POD, "code"),
+    "tidegate_server_predictions_total": (CLASS, "class"),
+    "tidegate_server_prediction_score_bucket": (SCORE, "le"),
+}
+_OF_PODS, _OF_PREDICTIONS = list(_NAMES)[:2], list(_NAMES)[2:]
+
+
 class ServerCounters:
     """Latency, failures and predictions, pod by pod. One query for all."""
 
-    _NAMES: Mapping[str, tuple[str, str]] = {
-        "tidegate_server_request_duration_seconds_bucket": (DURATION, "le"),
-        "tidegate_server_requests_total": (FAILED_IN_POD, "code"),
-        "tidegate_server_predictions_total": (CLASS, "class"),
-        "tidegate_server_prediction_score_bucket": (SCORE, "le"),
-    }
-
     start = _START
+    names: Iterable[str] = _NAMES
 
     def __init__(self, namespace: str, name: str, revisions: Iterable[str], looks_back: timedelta = STALE) -> None:
         self.looks_back = looks_back
         self.promql = (
-            f'{{__name__=~"{"|".join(self._NAMES)}",model_deployment="{namespace}/{name}",'
+            f'{{__name__=~"{"|".join(self.names)}",model_deployment="{namespace}/{name}",'
             f'revision=~"{"|".join(revisions)}",{LIVE},code=~"|429|5.."}}'
         )
 
     def key(self, labels: Mapping[str, str]) -> SeriesKey | None:
         """See CounterQuery."""
-        measure, label = self._NAMES[labels["__name__"]]
+        measure, label = _NAMES[labels["__name__"]]
         return SeriesKey(Process.of(labels), labels["revision"], measure, labels[label])
 
 
-class StableHistory:
-    """What stable's pods did before a rollout: failures, and requests up to a few bounds of latency."""
+class PredictionCounters(ServerCounters):
+    """What was answered, and nothing else."""
 
-    start = _START
-    looks_back = STALE
+    names = _OF_PREDICTIONS
 
-    def __init__(self, namespace: str, name: str, stable: str, bounds: Iterable[str]) -> None:
-        self._counters = ServerCounters(namespace, name, (stable,))
-        wanted = "|".join(bound.replace("+", r"\\+") for bound in (*bounds, "+Inf"))
-        self.promql = (
-            '{__name__=~"tidegate_server_request_duration_seconds_bucket|tidegate_server_requests_total",'
-            f'model_deployment="{namespace}/{name}",revision="{stable}",{LIVE},code=~"|429|5..",le=~"|{wanted}"}}'
-        )
 
-    def key(self, labels: Mapping[str, str]) -> SeriesKey | None:
-        """See CounterQuery."""
-        return self._counters.key(labels)
+class PodCounters(ServerCounters):
+    """What pods did: failures, and requests up to a few bounds of latency."""
+
+    names = _OF_PODS
+
+    def __init__(
+        self,
+        namespace: str,
+        name: str,
+        revisions: Iterable[str],
+        bounds: Iterable[str],
+        looks_back: timedelta = STALE,
+    ) -> None:
+        super().__init__(namespace, name, revisions, looks_back)
+        wanted = "|".join(bound.replace("+", r"\\+") for bound in dict.fromkeys((*bounds, ALL)))
+        self.promql = f'{self.promql.removesuffix("}")},le=~"|{wanted}"}}'
 
 
 class ServerRequests:
@@ -99,6 +107,6 @@ def _requests(wanted: Selection) -> CounterQuery:
 def _details(wanted: Selection) -> CounterQuery:
     revisions = (".+",) if wanted.revisions is None else wanted.revisions
     if wanted.bounds is not None:
-        (revision,) = revisions
-        return StableHistory(wanted.namespace, wanted.name, revision, wanted.bounds)
-    return ServerCounters(wanted.namespace, wanted.name, revisions, wanted.looks_back)
+        return PodCounters(wanted.namespace, wanted.name, revisions, wanted.bounds, wanted.looks_back)
+    kind = PredictionCounters if wanted.only_predictions else ServerCounters
+    return kind(wanted.namespace, wanted.name, revisions, wanted.looks_back)
