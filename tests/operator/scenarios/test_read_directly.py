@@ -123,6 +123,18 @@ def test_equal_models_are_promoted_no_later_than_by_prometheus(spec_schema: Mapp
     assert promoted_at(directly) <= promoted_at(scraped)
 
 
+@pytest.mark.parametrize("seconds", [1, 2, 5, 15, 60])
+def test_an_equal_model_is_promoted_at_any_scrape_interval(spec_schema: Mapping[str, Any], seconds: int) -> None:
+    world = DirectWorld(spec_schema, MODELS)
+    world.scrape = seconds
+    world.restart()
+    settled(world, interval=f"{seconds}s")
+    release(world, "http://models/2", interval=f"{seconds}s")
+    world.run(300)
+
+    assert why(world) == "Promoted: EvidenceAcceptable"
+
+
 def test_prometheus_goes_on_where_no_router_answers_any_more_and_nothing_counts_twice(world: DirectWorld) -> None:
     release(world, "http://models/2", lasting="10m")
     world.run(60)

@@ -455,7 +455,8 @@ def _between(read: DirectReadings, done: datetime | None, most: datetime) -> Dir
 
 
 def _frame(fold: Fold, look: Look) -> Frame:
-    return Frame(_comparison(fold, look), look.segments, look.propagation_delay, look.pods)
+    span = max(look.propagation_delay, SHARE_SPAN)
+    return Frame(_comparison(fold, look), look.segments, span, look.pods)
 
 
 def _follow_the_clock(fold: Fold, look: Look) -> None:
