@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from time import perf_counter, sleep
@@ -10,7 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 import uvloop
+from onnx import TensorProto, helper
 
+from tests.server.conftest import save, tensor
 from tidegate_server.errors import CallerLeft, DeadlinePassed, ModelFailed, NotReady, Overloaded
 from tidegate_server.inference import engine
 from tidegate_server.inference.engine import Engine, EngineLimits
@@ -247,6 +250,123 @@ def test_under_overload_those_are_served_who_still_wait() -> None:
     served = sum(isinstance(result, dict) for result in results)
     # Nearly all that was run was for somebody.
     assert served > 0.8 * model.rows_run > 40
+
+
+CUT = replace(IN_THREADS, rows_are_independent=True)
+"""In parts of 10 rows, since a run of 10 ms would have so many."""
+
+
+def wide(count: int) -> list[list[int]]:
+    return [[number % 3 == 0, number % 3 == 1, number % 3 == 2, 0] for number in range(count)]
+
+
+def test_many_rows_run_in_parts_and_come_back_in_their_order(linear: Path) -> None:
+    results, recorded = answers(linear, CUT, ask(wide(1234)), ask(wide(10)))
+    assert list(map(lists, results)) == [
+        {"label": [number % 3 for number in range(count)], "scores": [row[:3] for row in wide(count)]}
+        for count in (1234, 10)
+    ]
+    assert sorted(recorded.batches) == [(1, 4)] + [(1, 10)] * 124
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        pytest.param(IN_THREADS, id="where they could change one another"),
+        pytest.param(replace(CUT, run_seconds=1e-6), id="where they take no time"),
+    ],
+)
+def test_many_rows_run_together(linear: Path, plan: ExecutionPlan) -> None:
+    results, recorded = answers(linear, plan, ask(wide(1234)))
+    assert (len(results[0]["label"]), recorded.batches) == (1234, [(1, 1234)])
+
+
+def test_a_bad_row_of_many_fails_the_request_and_runs_no_further(lookup: Path) -> None:
+    results, recorded = answers(lookup, CUT, index(*[0] * 25, 7, *[0] * 1000), index(1))
+    assert list(map(lists, results)) == [ModelFailed, {"value": [20]}]
+    assert recorded.failures == ["model"]
+    assert sum(rows for _, rows in recorded.batches) < 60
+
+
+def test_others_have_their_turn_between_the_parts_of_a_large_request() -> None:
+    plan = replace(sleeper_plan(), rows_are_independent=True)
+    order: list[str] = []
+
+    async def go() -> None:
+        loop = asyncio.get_running_loop()
+        tested = Engine(Sleeper(0.005), plan, ROOM, Recorded(), loop)
+        ended = [loop.create_future() for _ in range(2)]
+
+        def done(name: str, future: asyncio.Future[None], *_: Any) -> None:
+            order.append(name)
+            future.set_result(None)
+
+        tested.submit(ask([1.0] * 50, name="x", outputs=("y",)), partial(done, "large", ended[0]))
+        tested.submit(row(), partial(done, "small", ended[1]))
+        await asyncio.wait_for(asyncio.gather(*ended), 10)
+        tested.stop()
+
+    asyncio.run(go())
+    assert order == ["small", "large"]
+
+
+@pytest.mark.parametrize("how", ["it is cancelled", "its time is over"])
+def test_a_large_request_ends_with_all_its_parts_when(how: str) -> None:
+    model, recorded, results = Sleeper(0.01), Recorded(), []
+    plan = replace(sleeper_plan(), rows_are_independent=True)
+    patience = 20 if how == "it is cancelled" else 0.1
+
+    async def go() -> None:
+        tested = Engine(model, plan, ROOM, recorded, asyncio.get_running_loop())
+        request = ask([1.0] * 200, name="x", outputs=("y",), timeout_seconds=patience)
+        cancel = tested.submit(request, lambda result, *_: results.append(result))
+        await asyncio.sleep(0.2)
+        assert cancel is not None
+        cancel()
+        await asyncio.sleep(0.05)
+        assert (tested.queue_length, tested.is_running) == (0, False)
+        rows_run = model.rows_run
+        await asyncio.sleep(0.1)
+        assert model.rows_run == rows_run < 100
+        tested.stop()
+
+    asyncio.run(go())
+    error, reason = (CallerLeft, "cancelled") if patience == 20 else (DeadlinePassed, "deadline")
+    assert (list(map(type, results)), recorded.failures) == ([error], [reason])
+
+
+def test_a_large_request_counts_once_and_whole_until_it_ends() -> None:
+    limits = EngineLimits(QueueLimits(requests=2, bytes=1000), request_seconds=20)
+    plan = replace(sleeper_plan(), rows_are_independent=True)
+
+    async def go() -> tuple[list[bool], Any]:
+        loop = asyncio.get_running_loop()
+        tested = Engine(Sleeper(0.001), plan, limits, Recorded(), loop)
+        futures = [loop.create_future() for _ in range(3)]
+        large = ask([1.0] * 200, name="x", outputs=("y",))
+        for future in futures[:2]:
+            tested.submit(large, partial(_keep, future))
+        refused = isinstance(await futures[1], Overloaded)
+        await futures[0]
+        tested.submit(large, partial(_keep, futures[2]))
+        last = await futures[2]
+        tested.stop()
+        return [refused, tested.queue_length == 0], last
+
+    facts, last = asyncio.run(go())
+    assert (facts, len(last["y"])) == ([True, True], 200)
+
+
+def test_outputs_that_are_not_by_row_are_those_of_one_run(folder: Path) -> None:
+    path = save(
+        folder / "sum.onnx",
+        [helper.make_node("ReduceSum", ["x"], ["y"], keepdims=0)],
+        [tensor("x", TensorProto.FLOAT, ["N"])],
+        [tensor("y", TensorProto.FLOAT, ["M"])],
+        {},
+    )
+    results, _ = answers(path, CUT, ask([1.0] * 100, name="x", outputs=("y",)))
+    assert list(map(lists, results)) == [{"y": 100.0}]
 
 
 def test_an_answer_that_cannot_be_given_keeps_no_other_back() -> None:

@@ -13,12 +13,13 @@ from math import ceil
 from queue import SimpleQueue
 from threading import Thread
 from time import perf_counter
-
-import numpy as np
+from typing import Any
 
 from tidegate_server.errors import CallerLeft, DeadlinePassed, ModelFailed, NotReady, Overloaded, RequestError
+from tidegate_server.inference.batch_run import BatchResult, all_names, run_batch
 from tidegate_server.inference.caller import Cancel
-from tidegate_server.inference.execution_plan import ExecutionPlan
+from tidegate_server.inference.cut_request import PARTS_AT_ONCE_PER_RUN, CutRequest, PartDone
+from tidegate_server.inference.execution_plan import ExecutionPlan, part_rows
 from tidegate_server.inference.model import CancelToken, Model
 from tidegate_server.inference.queue import (
     BatchKey,
@@ -79,8 +80,8 @@ class Engine:
         self._inputs = tuple(spec.name for spec in model.signature.inputs)
         self._only_input = self._inputs[0] if len(self._inputs) == 1 else None
         self._has_fixed_row_shape = model.signature.elements_per_row is not None
-        self._shared_key: BatchKey | None = None if plan.max_rows == 1 else ANY_SHAPE
         self._inline_rows = plan.max_rows if plan.inline else -1
+        self._part_rows = part_rows(plan)
         self._slow_runs = 0
         self._last_outputs: tuple[RequestedOutput, ...] = ()
         self._last_names: tuple[str, ...] = ()
@@ -120,7 +121,11 @@ class Engine:
             self._refuse(item, refusal)
             return None
         item.timer = self._loop.call_at(self._loop.time() + item.deadline - item.arrived, self._expire, item)
-        self._dispatch()
+        if self._part_rows is not None and item.rows > self._part_rows and item.batch_key is not None:
+            self._wait_in_parts(item, self._part_rows)
+        else:
+            self._queue.put(item)
+            self._dispatch()
         return partial(self._cancel, item)
 
     def _refusal(self, item: QueuedRequest) -> Overloaded | None:
@@ -131,7 +136,7 @@ class Engine:
             if seconds > allowed:
                 why = f"the requests before this one take {seconds:.3g} s, and it may wait {allowed:.3g} s"
                 return Overloaded(self._retry_after_seconds(), why)
-        return None if self._queue.offer(item) else Overloaded(self._retry_after_seconds())
+        return None if self._queue.has_room(item.bytes) else Overloaded(self._retry_after_seconds())
 
     def _refuse(self, item: QueuedRequest, refusal: Overloaded) -> None:
         self._metrics.request_failed("queue_full")
@@ -163,22 +168,22 @@ class Engine:
         return QueuedRequest(request, names, rows, batch_key, size, now, now + seconds, done, traffic)
 
     def _batching_of(self, arrays: Mapping[str, Array]) -> tuple[int, BatchKey | None, int]:
-        """Rows, batch key and bytes."""
+        """Rows, batch key and bytes. No key where the inputs don't all begin with the same number of rows."""
         if self._only_input is not None:
             # By far the most models have one input, and by far the most requests are small: this is their path.
             array = arrays[self._only_input]
             shape = array.shape
             if self._has_fixed_row_shape:
-                return shape[0], self._shared_key, array.nbytes
+                return shape[0], ANY_SHAPE, array.nbytes
             if not shape:
                 return 1, None, array.nbytes
-            return shape[0], self._shared_key and shape[1:], array.nbytes
+            return shape[0], shape[1:], array.nbytes
         size = sum([array.nbytes for array in arrays.values()])
         shapes = [arrays[name].shape for name in self._inputs]
         rows = shapes[0][0] if shapes and shapes[0] else 1
         if any(not shape or shape[0] != rows for shape in shapes):
             return rows, None, size
-        return rows, self._shared_key and tuple([shape[1:] for shape in shapes]), size
+        return rows, tuple([shape[1:] for shape in shapes]), size
 
     def _names_of(self, outputs: tuple[RequestedOutput, ...]) -> tuple[str, ...]:
         # Most requests name no outputs, and the protocol's reader gives them the same tuple.
@@ -190,6 +195,43 @@ class Engine:
     def _retry_after_seconds(self) -> int:
         """An estimate of when the queue will have emptied."""
         return min(30, max(1, ceil(self._speed.seconds(self._running_rows + self._queue.rows))))
+
+    # --- requests of many rows
+
+    def _wait_in_parts(self, item: QueuedRequest, rows: int) -> None:
+        self._queue.reserve(item.bytes)
+        submit, done = partial(self._submit_part, item), partial(self._parts_done, item)
+        item.cut = CutRequest(item.request.arrays, item.rows, rows, submit, done)
+        item.cut.begin(PARTS_AT_ONCE_PER_RUN * self._plan.layout.runs_at_once)
+
+    def _submit_part(self, whole: QueuedRequest, arrays: dict[str, Array], rows: int, done: PartDone) -> Cancel:
+        request = InferRequest(arrays, whole.request.outputs)
+        key, now = whole.batch_key, perf_counter()
+        part = QueuedRequest(request, whole.names, rows, key, 0, now, whole.deadline, done, whole.traffic)
+        self._queue.put(part)
+        self._dispatch()
+        return partial(self._drop, part)
+
+    def _parts_done(self, item: QueuedRequest, result: Any, queue_seconds: float, run_seconds: float) -> None:
+        self._queue.release(item.bytes)
+        item.cut = None
+        if result is None:  # outputs that aren't by row after all
+            self._queue.put(item)
+            self._dispatch()
+            return
+        item.timer.cancel()
+        item.completed = True
+        item.done(result, queue_seconds, run_seconds)
+
+    def _drop(self, item: QueuedRequest) -> None:
+        """Nobody is told."""
+        if item.completed:
+            return
+        item.completed = True
+        if item.run is None:
+            self._queue.remove(item)
+        elif all(member.completed for member in item.run.batch):
+            item.run.cancel_token.cancel()
 
     # --- in this thread
 
@@ -203,7 +245,7 @@ class Engine:
         self._flush_scheduled = False
         while len(self._inline_queue):
             batch = self._inline_queue.take(self._plan.max_rows)
-            names = _all_names(batch)
+            names = all_names(batch)
             started = perf_counter()
             result = run_batch(self._model, batch, names, None)
             seconds = perf_counter() - started
@@ -244,7 +286,7 @@ class Engine:
         if not self._threads:
             self._start_threads()
         self._free_slots -= 1
-        run = _Run(batch, total_rows(batch), _all_names(batch), CancelToken())
+        run = _Run(batch, total_rows(batch), all_names(batch), CancelToken())
         self._running_rows += run.rows
         for item in batch:
             item.run = run
@@ -268,7 +310,7 @@ class Engine:
             except RuntimeError:  # the loop has ended: the drain's deadline came first
                 return
 
-    def _on_run_done(self, run: _Run, result: "BatchResult") -> None:
+    def _on_run_done(self, run: _Run, result: BatchResult) -> None:
         self._free_slots += 1
         self._running_rows -= run.rows
         if run.batch and not run.cancel_token.is_cancelled:
@@ -285,19 +327,19 @@ class Engine:
     def _give_up(self, item: QueuedRequest, error: RequestError, reason: str) -> None:
         if item.completed:
             return
-        item.completed = True
         item.timer.cancel()
         self._metrics.request_failed(reason)
-        run = item.run
-        if run is None:
-            self._queue.remove(item)
-        elif all(member.completed for member in run.batch):
-            run.cancel_token.cancel()
+        if item.cut is not None:
+            item.completed = True
+            item.cut.abandon()
+            self._queue.release(item.bytes)
+        else:
+            self._drop(item)
         item.done(error, perf_counter() - item.arrived, 0.0)
 
     # --- both
 
-    def _deliver(self, batch: list[QueuedRequest], started: float, seconds: float, result: "BatchResult") -> None:
+    def _deliver(self, batch: list[QueuedRequest], started: float, seconds: float, result: BatchResult) -> None:
         self._record(batch, started, seconds, result)
         for item, outputs in zip(batch, result.parts, strict=True):
             if item.timer is not None:
@@ -312,7 +354,7 @@ class Engine:
             except Exception:
                 log.exception("a request couldn't be answered")  # those beside it are, all the same
 
-    def _record(self, batch: list[QueuedRequest], started: float, seconds: float, result: "BatchResult") -> None:
+    def _record(self, batch: list[QueuedRequest], started: float, seconds: float, result: BatchResult) -> None:
         queued = [started - item.arrived for item in batch]
         try:
             if result.whole is not None:
@@ -341,61 +383,3 @@ class Engine:
         for item, outputs in zip(batch, parts, strict=True):
             if not isinstance(outputs, Exception):
                 self._metrics.predicted(item.rows, outputs, item.traffic)
-
-
-@dataclass(frozen=True, slots=True)
-class BatchResult:
-    """Each member's outputs, or why there are none; and the outputs of the whole batch, where it ran as one."""
-
-    parts: "Sequence[Outputs | ModelFailed]"
-    whole: Outputs | None
-
-
-def run_batch(
-    model: Model, batch: Sequence[QueuedRequest], names: tuple[str, ...], cancel_token: CancelToken | None
-) -> BatchResult:
-    """Where the run fails, its members run one by one: a bad row fails alone."""
-    if len(batch) <= 1:
-        return _run_one_by_one(model, batch, cancel_token)
-    try:
-        arrays = {
-            name: np.concatenate([item.request.arrays[name] for item in batch]) for name in batch[0].request.arrays
-        }
-        results = model.run(arrays, names, cancel_token)
-    except (ModelFailed, MemoryError, ValueError):
-        return _run_one_by_one(model, batch, cancel_token)
-    rows = total_rows(batch)
-    if any(result.ndim == 0 or result.shape[0] != rows for result in results):
-        return _run_one_by_one(model, batch, cancel_token)
-    outputs = dict(zip(names, results, strict=True))
-    return BatchResult(_outputs_by_request(batch, outputs), outputs)
-
-
-def _run_one_by_one(model: Model, batch: Sequence[QueuedRequest], cancel_token: CancelToken | None) -> BatchResult:
-    parts: list[Outputs | ModelFailed] = []
-    for item in batch:
-        try:
-            results = model.run(item.request.arrays, item.names, cancel_token)
-        except ModelFailed as error:
-            parts.append(error)
-        else:
-            parts.append(dict(zip(item.names, results, strict=True)))
-    whole = parts[0] if len(parts) == 1 and not isinstance(parts[0], ModelFailed) else None
-    return BatchResult(parts, whole)
-
-
-def _outputs_by_request(batch: Sequence[QueuedRequest], outputs: Outputs) -> Sequence[Outputs]:
-    parts = []
-    begin = 0
-    for item in batch:
-        end = begin + item.rows
-        parts.append({name: outputs[name][begin:end] for name in item.names})
-        begin = end
-    return parts
-
-
-def _all_names(batch: Sequence[QueuedRequest]) -> tuple[str, ...]:
-    names = batch[0].names
-    if all(item.names == names for item in batch):
-        return names
-    return tuple(dict.fromkeys(name for item in batch for name in item.names))

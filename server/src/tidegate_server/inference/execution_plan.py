@@ -15,6 +15,7 @@ MAX_INLINE_SECONDS = 1e-3
 """The event loop reads and writes nothing meanwhile."""
 MIN_BATCH_GAIN = 1.1
 """A larger batch has to bring this much more than the one before it, or its latency buys nothing."""
+PART_SECONDS = 10e-3
 MIN_LAYOUT_GAIN = 1.2
 """Measurements of a few milliseconds on shared cores are noisy; the default wins unless it's clear."""
 MAX_LINGER_SECONDS = 2e-3
@@ -56,6 +57,18 @@ class ExecutionPlan:
     """Small requests run in the event loop's own thread."""
     run_seconds: float
     """Of one row; 0 where nothing could be measured."""
+    rows_are_independent: bool = False
+    """Shown: a row's answer is the same in any company, so a request's rows may be cut into several runs too."""
+
+
+def part_rows(plan: ExecutionPlan) -> int | None:
+    """The most rows of one run of a request that has more; None where all of its rows have to run together.
+
+    A run of so few milliseconds can't touch much memory, and to cut it finer would cost more than it's worth.
+    """
+    if not plan.rows_are_independent:
+        return None
+    return max(plan.max_rows, int(PART_SECONDS / plan.run_seconds) if plan.run_seconds else 1)
 
 
 def candidate_layouts(cpus: int) -> tuple[ThreadLayout, ...]:

@@ -38,6 +38,8 @@ class QueuedRequest:
     """Ends the wait at the deadline; None for those that never wait for long."""
     run: Any = None
     """The run that it is part of, in another thread."""
+    cut: Any = None
+    """The parts that it waits as."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ class InferenceQueue:
     rows: int = 0
     """Of all that wait."""
     _waiting: deque[QueuedRequest] = field(default_factory=deque)
+    _reserved: int = 0
 
     def __len__(self) -> int:
         """Requests that wait."""
@@ -75,23 +78,41 @@ class InferenceQueue:
         """Raises IndexError when the queue is empty."""
         return self._waiting[0]
 
-    def offer(self, item: QueuedRequest) -> bool:
-        """False when the queue is full: more than one request must not wait over either limit."""
-        if len(self._waiting) >= self.limits.requests:
+    def has_room(self, size: int) -> bool:
+        """For another request of so many bytes: more than one must not wait over either limit."""
+        if len(self._waiting) + self._reserved >= self.limits.requests:
             return False
         held = self.held.count
-        if held and held + item.bytes > self.limits.bytes:
+        return not held or held + size <= self.limits.bytes
+
+    def offer(self, item: QueuedRequest) -> bool:
+        """False when the queue is full."""
+        if not self.has_room(item.bytes):
             return False
-        self._waiting.append(item)
-        self.held.count = held + item.bytes
-        self.rows += item.rows
+        self.put(item)
         return True
+
+    def put(self, item: QueuedRequest) -> None:
+        """For one that there is room for."""
+        self._waiting.append(item)
+        self.held.count += item.bytes
+        self.rows += item.rows
+
+    def reserve(self, size: int) -> None:
+        """A place for one that waits in parts, which have no bytes of their own, until `release`."""
+        self._reserved += 1
+        self.held.count += size
+
+    def release(self, size: int) -> None:
+        """Of what was reserved."""
+        self._reserved -= 1
+        self.held.count -= size
 
     def take(self, max_rows: int) -> list[QueuedRequest]:
         """The oldest request and those that fit into its run. One with more rows than `max_rows` runs alone."""
         first = self._waiting.popleft()
         batch, rows, passed_over = [first], first.rows, []
-        while self._waiting and first.batch_key is not None and rows < max_rows:
+        while self._waiting and first.batch_key is not None and rows < max_rows > 1:
             item = self._waiting.popleft()
             if item.batch_key == first.batch_key and rows + item.rows <= max_rows:
                 batch.append(item)
