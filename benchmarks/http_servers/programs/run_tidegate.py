@@ -6,6 +6,7 @@ import os
 import uvloop
 from handler import answer
 
+from tidegate_server.held_bytes import HeldBytes
 from tidegate_server.settings import Settings
 from tidegate_server.web.message import Request, Respond, Response
 from tidegate_server.web.server import HttpServer
@@ -17,7 +18,7 @@ def handle(request: Request, respond: Respond) -> None:
 
 
 async def serve() -> None:
-    server = HttpServer(handle, http_limits(Settings.from_env({})), asyncio.get_running_loop())
+    server = HttpServer(handle, http_limits(Settings.from_env({})), HeldBytes(2**30), asyncio.get_running_loop())
     await server.listen("127.0.0.1", int(os.environ["BENCH_PORT"]))
     while True:
         await asyncio.sleep(1)

@@ -1,10 +1,11 @@
 """Everything that can fail before anybody may connect: the model opened, warmed up, measured, and self-tested."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tidegate_server.access.authenticator import Authenticator
 from tidegate_server.cgroup import cpu_quota, memory_limit, usable_cpus
+from tidegate_server.held_bytes import most_held_bytes
 from tidegate_server.inference.execution_plan import ExecutionPlan, process_count
 from tidegate_server.inference.model import Model, sha256_of
 from tidegate_server.inference.warm_up import WarmUpOptions, run_once, warm_up
@@ -57,6 +58,13 @@ def count_processes(settings: Settings, plan: ExecutionPlan) -> int:
     if settings.processes is not None:
         return settings.processes
     return process_count(plan, _cpus(settings), settings.model_path.stat().st_size, resident_bytes(), memory_limit())
+
+
+def share_of_memory(settings: Settings, processes: int) -> Settings:
+    """What each of the processes may hold."""
+    given, body = settings.max_held_bytes, settings.max_body_bytes
+    share = most_held_bytes(memory_limit(), processes, body) if given is None else max(1, given // processes)
+    return replace(settings, max_held_bytes=share)
 
 
 def _prepared(settings: Settings, model: Model, plan: ExecutionPlan, package: Package) -> Prepared:

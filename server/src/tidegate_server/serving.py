@@ -17,7 +17,7 @@ from time import monotonic
 import uvloop
 
 from tidegate_server.drain import DrainPolicy
-from tidegate_server.preparation import Prepared, count_processes, prepare
+from tidegate_server.preparation import Prepared, count_processes, prepare, share_of_memory
 from tidegate_server.processes.workers import Workers
 from tidegate_server.settings import Settings
 from tidegate_server.wiring import Parts, Role, build
@@ -38,7 +38,9 @@ def serve(settings: Settings) -> int:
     itself; 0 also when requests had to be abandoned at the drain's deadline.
     """
     prepared = prepare(settings)
-    workers = Workers.start(count_processes(settings, prepared.plan) - 1, settings, prepared.plan)
+    processes = count_processes(settings, prepared.plan)
+    settings = share_of_memory(settings, processes)
+    workers = Workers.start(processes - 1, settings, prepared.plan)
     try:
         return serve_prepared(prepared, settings, Role.PRIMARY, workers)
     finally:

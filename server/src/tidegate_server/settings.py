@@ -102,6 +102,8 @@ class Settings:
     max_queue_bytes: int = _variable("MAX_QUEUE_BYTES", whole, 256 * MEBIBYTE)
     request_seconds: float = _variable("REQUEST_SECONDS", number, 30, least=0.001)
     """The longest that a request may take, queue and run; then its response is 504 and its run is ended."""
+    max_held_bytes: int | None = _variable("MAX_HELD_BYTES", auto, whole, 1)
+    """Of requests and answers in memory at once; None means: a quarter of the container's memory."""
     max_elements: int = _variable("MAX_ELEMENTS", whole, 2**24)
     """Of all tensors of a request together."""
     max_head_bytes: int = _variable("MAX_HEAD_BYTES", whole, 32 * KIBIBYTE, least=KIBIBYTE)

@@ -1,7 +1,7 @@
 """Builds the parts of a serving process from its settings. Nothing runs yet: that is `serving`."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from functools import partial
 
@@ -9,7 +9,9 @@ from tidegate_server import __version__
 from tidegate_server.access.authenticator import Authenticator
 from tidegate_server.access_log import AccessLog
 from tidegate_server.app import ServerInfo, create_admin_app, create_app
+from tidegate_server.cgroup import memory_limit
 from tidegate_server.drain import Drain, DrainPolicy
+from tidegate_server.held_bytes import HeldBytes, most_held_bytes
 from tidegate_server.inference.engine import Engine, EngineLimits
 from tidegate_server.inference.failure_log import FailureLog
 from tidegate_server.inference.queue import QueueLimits
@@ -25,14 +27,15 @@ from tidegate_server.rpc.call_log import RpcTelemetry
 from tidegate_server.rpc.server import GrpcServer
 from tidegate_server.settings import Settings
 from tidegate_server.tracing import Tracing
-from tidegate_server.web.connection import HttpLimits
 from tidegate_server.web.inference_handler import InferenceHandler
+from tidegate_server.web.request_parser import HttpLimits
 from tidegate_server.web.router import AdminRouter, PublicRouter, probes
 from tidegate_server.web.server import HttpServer
 from tidegate_server.web.telemetry import Telemetry
 from tidegate_server.web.wsgi import WsgiThreadPool
 
 ADMIN_QUEUE = 16
+ADMIN_BODY_BYTES = 2**16
 
 
 class Role(Enum):
@@ -74,6 +77,15 @@ def build(
     threads = WsgiThreadPool(app, settings.threads, settings.max_queue, loop, "flask")
     admin_threads = WsgiThreadPool(create_admin_app(inference), 1, ADMIN_QUEUE, loop, "admin")
     limits, health = http_limits(settings), probes(settings.model_name, inference.ready)
+    held = HeldBytes(settings.max_held_bytes or most_held_bytes(memory_limit(), 1, settings.max_body_bytes))
+    public = HttpServer(
+        PublicRouter(handler, health, threads).handle,
+        limits,
+        held,
+        loop,
+        check_head=None if authenticator.is_open else handler.check_head,
+        receive_failed=handler.receive_failed,
+    )
     return Parts(
         settings,
         drain,
@@ -81,8 +93,8 @@ def build(
         inference,
         telemetry,
         (threads, admin_threads),
-        HttpServer(PublicRouter(handler, health, threads).handle, limits, loop, handler.receive_failed),
-        HttpServer(AdminRouter(health, admin_threads).handle, limits, loop),
+        public,
+        HttpServer(AdminRouter(health, admin_threads).handle, replace(limits, body_bytes=ADMIN_BODY_BYTES), held, loop),
         _grpc(inference, authenticator, telemetry, settings, info),
     )
 
@@ -92,7 +104,6 @@ def http_limits(settings: Settings) -> HttpLimits:
     return HttpLimits(
         head_bytes=settings.max_head_bytes,
         body_bytes=settings.max_body_bytes,
-        all_bodies_bytes=max(settings.max_queue_bytes, 2 * settings.max_body_bytes),
         head_seconds=settings.head_timeout_seconds,
         body_seconds=settings.body_timeout_seconds,
         idle_seconds=settings.keepalive_seconds,

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 import uvloop
 
-from tidegate_server.web.connection import HttpLimits
+from tidegate_server.held_bytes import HeldBytes
+from tidegate_server.web.request_parser import CheckHead, HttpLimits
 from tidegate_server.web.server import Handler, HttpServer
 
 LIMITS = HttpLimits(
     head_bytes=4096,
     body_bytes=100_000,
-    all_bodies_bytes=250_000,
     head_seconds=1.0,
     body_seconds=1.0,
     idle_seconds=1.5,
@@ -28,16 +28,17 @@ LIMITS = HttpLimits(
 class Listening:
     """A server in a thread of its own."""
 
-    def __init__(self, handler: Handler, limits: HttpLimits) -> None:
+    def __init__(self, handler: Handler, limits: HttpLimits, held_bytes: int, check_head: CheckHead | None) -> None:
         self.loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self._thread.start()
-        self.server = self.call(self._made, handler, limits)
+        self.held = HeldBytes(held_bytes)
+        self.server: HttpServer = self.call(self._made, handler, limits, check_head)
         self.port = asyncio.run_coroutine_threadsafe(self.server.listen("127.0.0.1", 0), self.loop).result(5)
         self._ticks = asyncio.run_coroutine_threadsafe(self._tick(), self.loop)
 
-    async def _made(self, handler: Handler, limits: HttpLimits) -> HttpServer:
-        return HttpServer(handler, limits, self.loop)
+    async def _made(self, handler: Handler, limits: HttpLimits, check_head: CheckHead | None) -> HttpServer:
+        return HttpServer(handler, limits, self.held, self.loop, check_head=check_head)
 
     async def _tick(self) -> None:
         while True:
@@ -71,10 +72,10 @@ class Listening:
 
 
 def until_closed(client: socket.socket) -> bytes:
-    received = b""
+    received = bytearray()
     while piece := client.recv(65536):
         received += piece
-    return received
+    return bytes(received)
 
 
 @pytest.fixture
@@ -82,8 +83,13 @@ def listen() -> Iterator[Callable[..., Listening]]:
     """Starts servers that end with the test."""
     started: list[Listening] = []
 
-    def begin(handler: Handler, limits: HttpLimits = LIMITS) -> Listening:
-        started.append(Listening(handler, limits))
+    def begin(
+        handler: Handler,
+        limits: HttpLimits = LIMITS,
+        held_bytes: int = 100_000_000,
+        check_head: CheckHead | None = None,
+    ) -> Listening:
+        started.append(Listening(handler, limits, held_bytes, check_head))
         return started[-1]
 
     yield begin

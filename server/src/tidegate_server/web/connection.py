@@ -1,66 +1,52 @@
-"""One connection: bytes to whole requests, one response at a time, in the order of the requests.
+"""One connection: its requests one at a time and in their order, and an end that cuts no response short.
 
-llhttp (through httptools) reads the protocol and is strict about what smugglers use: a length beside chunks, two
-lengths, bare line feeds. What it leaves open is bounded here: the sizes of heads and bodies, and every wait.
+Whatever a client sends ahead, takes in slowly or leaves half sent, it costs a bounded part of the loop's time and of
+the server's memory.
 """
 
 import asyncio
 import contextlib
+import fcntl
+import struct
+import termios
 from collections import deque
-from dataclasses import dataclass
-from enum import Enum, auto
+from collections.abc import Callable
 from time import perf_counter
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
-import httptools
-
-from tidegate_server.web.message import Headers, Request, Respond, Response, encode, error_response
+from tidegate_server.web.message import Request, Respond, Response, encode_body, encode_head, error_response
+from tidegate_server.web.request_parser import (
+    BODY,
+    HEAD,
+    IDLE,
+    TOO_MANY_BYTES,
+    ParserContext,
+    Rejected,
+    RequestParser,
+)
 
 MAX_PIPELINED = 16
-"""Requests sent ahead of their responses; then the connection isn't read until one has its response."""
-MAX_HEADERS = 100
-MAX_TARGET_BYTES = 8192
+"""Requests parsed ahead of their responses; what comes after them stays bytes, and nothing more is read."""
+SLICE_BYTES = 2048
+"""Parsed at a time. The shortest requests are so short that this holds some hundred of them."""
+TURN_SECONDS = 0.001
+"""How long a connection keeps the loop with what it has sent ahead; then others have their turn."""
+HIGH_WATER_BYTES = 2**16
+"""What a client may leave untaken without being counted or waited for."""
+PACE_SECONDS = 1.0
+"""From then on a body that arrives or a response that leaves has a pace, and the slowest may have to make room."""
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-@dataclass(frozen=True)
-class HttpLimits:
-    """Most bytes, seconds and connections."""
-
-    head_bytes: int
-    body_bytes: int
-    all_bodies_bytes: int
-    """Of bodies that are being received, over all connections."""
-    head_seconds: float
-    body_seconds: float
-    """To send a body, and to take in a response."""
-    idle_seconds: float
-    connections: int
-    linger_seconds: float = 2.0
-    """How long the rest of a rejected request is read and dropped, so that its client gets to read the response."""
-
-
-class Phase(Enum):
-    """What the connection reads now. LINGERING: it has ended, and what still comes is dropped."""
-
-    IDLE = auto()
-    HEAD = auto()
-    BODY = auto()
-    LINGERING = auto()
-
-
-IDLE, HEAD, BODY, LINGERING = Phase
-
-
-class ConnectionContext(Protocol):
+class ConnectionContext(ParserContext, Protocol):
     """What a connection needs of the server that it belongs to."""
 
-    limits: HttpLimits
     is_draining: bool
     date: bytes
     """The Date header, whole."""
-    receiving_bytes: int
-    """Of bodies that aren't complete, over all connections."""
+
+    def next_turn(self, callback: Callable[[], None]) -> None:
+        """Calls it when the loop has looked after everybody else."""
 
     def handle(self, request: Request, respond: Respond) -> None:
         """Calls `respond` once, now or later, in the loop's thread."""
@@ -75,289 +61,314 @@ class ConnectionContext(Protocol):
         """The connection is gone."""
 
 
-class _Rejected(Exception):
-    def __init__(self, status: int, sentence: str, headers: Headers = ()) -> None:
-        super().__init__()
-        self.response = error_response(status, sentence, headers)
-
-
 class Connection(asyncio.Protocol):
-    """`httptools` calls the `on_*` methods while bytes are fed to it."""
+    """Belongs to the loop's thread, as all its methods do."""
 
     def __init__(self, context: ConnectionContext) -> None:
-        """Belongs to the loop's thread, as all its methods do."""
+        """Not open yet."""
         self._context, self._limits = context, context.limits
-        self._parser: Any = httptools.HttpRequestParser(self)
+        self._parser = RequestParser(context, self._take, self._ask_for_body)
         self._transport: asyncio.Transport = cast(asyncio.Transport, None)
+        self._unparsed, self._parsed_to = b"", 0
         self._pipelined: deque[Request] = deque()
-        self._in_flight = False
-        self._is_last = False
+        self._rejection: Response | None = None
+        """Goes out behind the responses that are owed before it."""
+        self._current: Request | None = None
+        """Is being answered."""
+        self._has_turn = False
         self._is_open = False
-        self._phase = IDLE
+        self._is_lingering = False
+        self._is_reading = True
         self._since = perf_counter()
+        """When the last response was taken in whole, or went out."""
         self._stalled_since: float | None = None
-        self._target = b""
-        self._headers: dict[bytes, bytes] = {}
-        self._head_bytes = 0  # of packets that held nothing but head
-        self._parsed_bytes = 0  # of the target and the headers
-        self._parts: list[bytes] = []
-        self._size = 0
-        self._method = b""
-        self._keep_alive = True
+        self._untaken = 0
+        """Bytes of a response that the client didn't take in at once."""
 
     @property
     def is_busy(self) -> bool:
-        """A request is being read or handled, or a response isn't sent yet."""
-        return (
-            self._in_flight
-            or self._phase in (HEAD, BODY)
-            or bool(self._is_open and self._transport.get_write_buffer_size())
-        )
+        """A request is being read or handled, or a response isn't taken in yet."""
+        return self._owes or self._parser.phase is not IDLE or (self._is_open and self._unsent_bytes() > 0)
+
+    @property
+    def _owes(self) -> bool:
+        """Responses to what was read."""
+        return bool(self._current or self._pipelined or self._unparsed or self._rejection)
 
     # --- asyncio
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """asyncio: open."""
         self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(HIGH_WATER_BYTES, 0)
         self._is_open = True
-        self._since = perf_counter()
+        self._since = self._parser.since = perf_counter()
         if not self._context.opened(self):
             self._reject(error_response(503, "the server has as many connections as it takes", (("retry-after", "1"),)))
 
     def connection_lost(self, _error: Exception | None) -> None:
         """asyncio: gone, whoever ended it."""
         self._is_open = False
-        self._drop_body()
-        self._pipelined.clear()
+        if self._current is not None:
+            self._current.caller.leave()
+        self._forget_input()
+        self._forget_untaken()
         self._context.closed(self)
 
     def data_received(self, data: bytes) -> None:
         """asyncio: feeds the parser."""
-        if self._phase is LINGERING:
+        if self._is_lingering or self._parser.has_ended or self._rejection is not None:
             return
-        if self._phase is IDLE:
-            self._phase, self._since = HEAD, perf_counter()
-        if self._phase is HEAD:
-            self._head_bytes += len(data)
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._ignore_upgrade(data[upgrade.args[0] :])
-        except httptools.HttpParserCallbackError as error:
-            self._reject(_response_in(error))
-        except httptools.HttpParserError:
-            # After `Connection: close`, more bytes are an error too, but the response is on its way.
-            if not self._is_last:
-                self._reject(error_response(400, "the request isn't valid HTTP"))
-        else:
-            if self._phase is HEAD and self._head_bytes > self._limits.head_bytes:
-                self._reject(self._head_too_large().response)
+        if self._unparsed or len(data) > SLICE_BYTES:
+            self._unparsed += data
+            self._proceed()
+            return
+        self._feed(data)
+        if self._pipelined:
+            self._proceed()
 
     def eof_received(self) -> bool:
-        """True keeps the other half open while a response is on its way."""
-        self._is_last = True
-        return self._in_flight
+        """False closes the connection once what was written is sent: a client that waits for more doesn't say this."""
+        return False
 
     def pause_writing(self) -> None:
         """asyncio: the client takes in less than is sent."""
         self._stalled_since = perf_counter()
-        self._transport.pause_reading()
+        self._untaken = self._transport.get_write_buffer_size()
+        self._context.held.add(self._untaken)
+        self._read_on_or_wait()
 
     def resume_writing(self) -> None:
-        """asyncio: it takes in more again."""
+        """asyncio: it has taken in everything."""
         self._stalled_since = None
-        self._resume_reading()
+        self._since = perf_counter()
+        self._forget_untaken()
+        self._proceed()
 
-    # --- httptools
+    # --- requests
 
-    def on_message_begin(self) -> None:
-        """httptools: the first byte of a request."""
-        if self._phase is not HEAD:  # pipelined behind another one
-            self._phase, self._since, self._head_bytes = HEAD, perf_counter(), 0
-        self._target, self._headers, self._parts, self._size = b"", {}, [], 0
-        self._method, self._parsed_bytes = b"", 0
+    def _proceed(self) -> None:
+        """Goes on with what was read: in a loop, since most responses come at once, and in turn with the others."""
+        if not self._has_turn:
+            self._has_turn = True
+            self._use_turn()
 
-    def on_url(self, part: bytes) -> None:
-        """httptools: a part of the target."""
-        self._target += part
-        self._parsed_bytes += len(part)
-        if self._parsed_bytes > MAX_TARGET_BYTES:
-            raise _Rejected(414, f"the request line is longer than {MAX_TARGET_BYTES} bytes")
+    def _use_turn(self) -> None:
+        until = perf_counter() + TURN_SECONDS
+        while self._take_step():
+            if perf_counter() > until:
+                self._context.next_turn(self._use_turn)
+                break
+        else:
+            self._has_turn = False
+        self._read_on_or_wait()
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """httptools: one whole header, or a trailer."""
-        if self._phase is not HEAD:  # a trailer, which no response depends on
-            return
-        name = name.lower()
-        headers = self._headers
-        if name in headers:
-            value = headers[name] + b", " + value
-        headers[name] = value
-        self._parsed_bytes += len(name) + len(value)
-        if len(headers) > MAX_HEADERS or self._parsed_bytes > self._limits.head_bytes:
-            raise self._head_too_large()
+    def _take_step(self) -> bool:
+        """False when there is nothing to do before something else happens."""
+        if not self._is_open or self._is_lingering or self._stalled_since is not None:
+            return False
+        if self._pipelined and self._current is None:
+            self._handle(self._pipelined.popleft())
+            return True
+        if self._unparsed and len(self._pipelined) < MAX_PIPELINED:
+            self._parse_slice()
+            return True
+        return self._send_rejection()
 
-    def on_headers_complete(self) -> None:
-        """httptools: the head ends; decides whether the body is taken."""
-        parser, headers = self._parser, self._headers
-        self._method = parser.get_method()
-        self._keep_alive = parser.should_keep_alive()
-        if (
-            b"host" not in headers
-            or b"transfer-encoding" in headers
-            or b"expect" in headers
-            or b"," in headers[b"host"]
-        ):
-            self._check_framing()
-        if self._method == b"CONNECT":
-            raise _Rejected(405, "this server is no proxy")
-        length = headers.get(b"content-length")
-        if length is not None and int(length) > self._limits.body_bytes:
-            raise self._body_too_large()
-        self._phase, self._since = BODY, perf_counter()
+    def _parse_slice(self) -> None:
+        begin = self._parsed_to
+        end = self._parsed_to = begin + max(SLICE_BYTES, self._parser.body_left)
+        data = self._unparsed[begin:end]
+        if end >= len(self._unparsed):
+            self._unparsed, self._parsed_to = b"", 0
+        self._feed(data)
 
-    def on_body(self, part: bytes) -> None:
-        """httptools: a part of the body, without its framing."""
-        size = len(part)
-        self._size += size
-        self._context.receiving_bytes += size
-        if self._size > self._limits.body_bytes:
-            raise self._body_too_large()
-        if self._context.receiving_bytes > self._limits.all_bodies_bytes:
-            sentence = "too many bytes are being received at once; try again in a second"
-            raise _Rejected(429, sentence, (("retry-after", "1"),))
-        self._parts.append(part)
+    def _feed(self, data: bytes) -> None:
+        try:
+            self._parser.feed(data)
+        except Rejected as rejected:
+            self._reject(rejected.response)
+        if self._parser.has_ended:
+            self._unparsed, self._parsed_to = b"", 0
 
-    def on_message_complete(self) -> None:
-        """httptools: the request is whole."""
-        if self._parser.should_upgrade():
-            return
-        body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
-        self._drop_body()
-        now = perf_counter()
-        request = Request(self._method, self._target, self._headers, body, self._keep_alive, now)
-        self._phase, self._since, self._head_bytes = IDLE, now, 0
-        if self._is_last:
-            return
-        if self._in_flight:
+    def _take(self, request: Request) -> None:
+        if self._current or self._pipelined or self._must_wait:
             self._pipelined.append(request)
-            if len(self._pipelined) >= MAX_PIPELINED:
-                self._transport.pause_reading()
-            return
-        self._handle(request)
+        else:
+            self._handle(request)
 
-    # --- responding
+    @property
+    def _must_wait(self) -> bool:
+        """Until it is known what comes behind it, or whether anything may be sent at all."""
+        return self._stalled_since is not None or self._context.is_draining
+
+    def _ask_for_body(self) -> None:
+        if self._current is None:
+            self._transport.write(CONTINUE)
 
     def _handle(self, request: Request) -> None:
-        self._in_flight = True
-        if not request.keep_alive:
-            self._is_last = True
+        self._current = request
         self._context.handle(request, lambda response: self._respond(request, response))
 
+    # --- responses
+
     def _respond(self, request: Request, response: Response) -> None:
-        self._in_flight = False
+        if self._current is not request:  # whoever handles it failed after it had responded
+            return
+        self._current = None
+        self._context.held.give_back(len(request.body))
         if not self._is_open or self._transport.is_closing():
             return
         # Decided once, right before the head goes out: a connection that was promised to stay open must not be
-        # closed under the client's next request.
-        keep_alive = request.keep_alive and not self._context.is_draining and not self._is_last
-        with_body = request.method != b"HEAD"
-        self._transport.write(encode(response, keep_alive=keep_alive, with_body=with_body, date=self._context.date))
-        self._since = perf_counter()
-        if not keep_alive:
+        # closed under the client's next request. What has been read is answered before.
+        is_last = not request.keep_alive or (self._context.is_draining and not self._owes)
+        connection = "close" if is_last else "keep-alive" if request.is_old else ""
+        self._write(response, request.method, connection)
+        if is_last:
             self._linger()
-            return
-        if self._pipelined:
-            self._handle(self._pipelined.popleft())
-            self._resume_reading()
+        elif self._owes:
+            self._proceed()
+
+    def _write(self, response: Response, method: bytes, connection: str) -> None:
+        if len(response.body) > HIGH_WATER_BYTES:
+            response = self._if_it_fits(response)
+        head = encode_head(response, connection, self._context.date)
+        body = encode_body(response, method)
+        self._since = perf_counter()
+        if len(body) > HIGH_WATER_BYTES:
+            self._transport.writelines((head, body))
+        else:
+            self._transport.write(head + body)
+
+    def _if_it_fits(self, response: Response) -> Response:
+        size, held = len(response.body), self._context.held
+        if size > held.limit:
+            sentence = f"the answer has {size} bytes, and this server holds {held.limit}; ask for less at once"
+            return error_response(413, sentence)
+        return response if held.has_room(size) or self._context.make_room(size) else TOO_MANY_BYTES
 
     def _reject(self, response: Response) -> None:
         """For what can't be read any further: the client gets a response, and the connection ends."""
-        self._drop_body()
-        self._phase = IDLE
-        if self._in_flight:
-            # The responses before it come first, and then nothing.
-            self._is_last = True
-            self._pipelined.clear()
-            return
+        self._parser.drop_body()
+        self._parser.phase = IDLE
+        self._unparsed, self._parsed_to = b"", 0
+        self._rejection = response
+        self._send_rejection()
+
+    def _send_rejection(self) -> bool:
+        """False, as nothing comes after it."""
+        response = self._rejection
+        if response is None or self._current or self._pipelined:
+            return False
+        self._rejection = None
         if self._is_open and not self._transport.is_closing():
-            response = self._context.receive_failed(self._target, response)
-            with_body = self._method != b"HEAD"
-            self._transport.write(encode(response, keep_alive=False, with_body=with_body, date=self._context.date))
+            response = self._context.receive_failed(self._parser.target, response)
+            self._write(response, self._parser.method, "close")
             self._linger()
+        return False
 
     def _linger(self) -> None:
         """Closed with unread bytes, the kernel would send a reset, and the client might never see its response."""
-        self._is_last = True
-        self._pipelined.clear()
-        self._phase, self._since = LINGERING, perf_counter()
+        self._forget_input()
+        self._is_lingering = True
         with contextlib.suppress(OSError, RuntimeError):
             self._transport.write_eof()
-        self._transport.resume_reading()
+        self._read_on_or_wait()
 
     def close(self) -> None:
         """Once what was written has been sent."""
         self._transport.close()
 
+    def abort(self) -> None:
+        """At once, whatever is on its way."""
+        self._transport.abort()
+
     # --- time
 
     def check_timeouts(self, now: float) -> None:
         """Ends what has taken too long. `now` as perf_counter."""
-        if self._stalled_since is not None and now - self._stalled_since > self._limits.body_seconds:
+        if self._stalled_since is not None:
+            if now - self._stalled_since > self._limits.body_seconds:
+                self._transport.abort()
+        elif self._is_lingering:
+            self._check_lingering(now - self._since)
+        elif self._current is None and not self._has_turn:
+            self._check_input(now)
+
+    def _check_lingering(self, waited: float) -> None:
+        """The time to read a response begins when all of it has left this machine."""
+        limits = self._limits
+        if waited > limits.body_seconds or (waited > limits.linger_seconds and not self._unsent_bytes()):
             self._transport.abort()
-            return
-        if self._in_flight:
-            return
-        waited = now - self._since
-        if self._phase is IDLE and waited > self._limits.idle_seconds:
+
+    def _check_input(self, now: float) -> None:
+        phase, waited = self._parser.phase, now - self._parser.since
+        if phase is IDLE and min(waited, now - self._since) > self._limits.idle_seconds:
             self._transport.close()
-        elif self._phase is HEAD and waited > self._limits.head_seconds:
+        elif phase is HEAD and waited > self._limits.head_seconds:
             self._reject(error_response(408, "the head took too long to arrive"))
-        elif self._phase is BODY and waited > self._limits.body_seconds:
+        elif phase is BODY and waited > self._limits.body_seconds:
             self._reject(error_response(408, "the body took too long to arrive"))
-        elif self._phase is LINGERING and waited > self._limits.linger_seconds:
-            self._transport.abort()
+
+    def pace(self, now: float) -> float | None:
+        """Bytes a second of the body or the response that is on its way; None for what has just begun, and for none."""
+        if self._untaken and self._stalled_since is not None:
+            seconds, done = now - self._stalled_since, self._untaken - self._transport.get_write_buffer_size()
+        elif self._parser.size:
+            seconds, done = now - self._parser.since, self._parser.size
+        else:
+            return None
+        return done / seconds if seconds > PACE_SECONDS else None
+
+    def give_way(self) -> None:
+        """It was slow, and others need the bytes that it holds."""
+        if self._stalled_since is None:
+            self._reject(TOO_MANY_BYTES)
+            return
+        self._forget_input()
+        self._forget_untaken()
+        self._transport.abort()
 
     # --- details
 
-    def _resume_reading(self) -> None:
-        if self._is_open and self._stalled_since is None and len(self._pipelined) < MAX_PIPELINED:
-            self._transport.resume_reading()
-
-    def _drop_body(self) -> None:
-        self._context.receiving_bytes -= self._size
-        self._size, self._parts = 0, []
-
-    def _check_framing(self) -> None:
-        headers = self._headers
-        if self._parser.get_http_version() == "1.1" and (b"host" not in headers or b"," in headers[b"host"]):
-            raise _Rejected(400, "the request has to have exactly one Host header")
-        if headers.get(b"transfer-encoding", b"chunked").lower() != b"chunked":
-            raise _Rejected(501, "this transfer coding isn't supported; send the body as it is, or in chunks")
-        expected = headers.get(b"expect")
-        if expected is None:
+    def _read_on_or_wait(self) -> None:
+        wants_more = self._is_lingering or not (
+            self._unparsed
+            or self._stalled_since is not None
+            or len(self._pipelined) >= MAX_PIPELINED
+            or (self._context.is_draining and self._owes)
+        )
+        if wants_more is self._is_reading or not self._is_open or self._transport.is_closing():
             return
-        if expected.lower() != b"100-continue":
-            raise _Rejected(417, "this expectation isn't supported")
-        if int(headers.get(b"content-length", b"0")) <= self._limits.body_bytes and not self._in_flight:
-            self._transport.write(CONTINUE)
+        self._is_reading = wants_more
+        if wants_more:
+            self._transport.resume_reading()
+        else:
+            self._transport.pause_reading()
 
-    def _head_too_large(self) -> _Rejected:
-        return _Rejected(431, f"the head of the request is larger than {self._limits.head_bytes} bytes")
+    def _forget_input(self) -> None:
+        self._rejection = None
+        self._parser.drop_body()
+        self._parser.phase = IDLE
+        self._unparsed, self._parsed_to = b"", 0
+        self._context.held.give_back(sum([len(request.body) for request in self._pipelined]))
+        self._pipelined.clear()
 
-    def _body_too_large(self) -> _Rejected:
-        return _Rejected(413, f"the body is larger than {self._limits.body_bytes} bytes")
+    def _forget_untaken(self) -> None:
+        self._context.held.give_back(self._untaken)
+        self._untaken = 0
 
-    def _ignore_upgrade(self, rest: bytes) -> None:
-        """Some clients offer HTTP/2 with every request. The offer isn't taken up; the request counts as it is."""
-        left_out = (b"upgrade", b"connection", b"http2-settings")
-        lines = [name + b": " + value for name, value in self._headers.items() if name not in left_out]
-        head = b"\r\n".join([self._method + b" " + self._target + b" HTTP/1.1", *lines, b"", b""])
-        self._parser = httptools.HttpRequestParser(self)
-        self._phase, self._head_bytes = IDLE, -len(head)
-        self.data_received(head + rest)
+    def _unsent_bytes(self) -> int:
+        """Here, and for a connection that ends also in the kernel, which may lose them together with the pod."""
+        unsent = self._transport.get_write_buffer_size()
+        return unsent or (_unsent_in_kernel(self._transport) if self._is_lingering else 0)
 
 
-def _response_in(error: BaseException) -> Response:
-    cause = error.__context__
-    return cause.response if isinstance(cause, _Rejected) else error_response(400, "the request isn't valid HTTP")
+def _unsent_in_kernel(transport: asyncio.Transport) -> int:
+    """0 where the system can't tell."""
+    try:
+        descriptor = transport.get_extra_info("socket").fileno()
+        (unsent,) = struct.unpack("i", fcntl.ioctl(descriptor, termios.TIOCOUTQ, bytes(4)))
+    except (OSError, AttributeError, ValueError):
+        return 0
+    return int(unsent)

@@ -4,13 +4,14 @@ Small requests are handled on the event loop (`handle_on_loop`); the others in a
 (`handle_blocking`). Both parse, write, count and reject with the same functions.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
 from typing import Any
 
 from tidegate_server.access.authenticator import Authenticator
+from tidegate_server.access.principal import Principal
 from tidegate_server.errors import CallerLeft, InvalidRequest, NotAllowed, NotFiniteOutput, NotReady, ServerError
 from tidegate_server.inference.service import Inference
 from tidegate_server.protocol import v2
@@ -35,6 +36,7 @@ MAX_JSON_BYTES_ON_LOOP = 2**16
 MAX_BINARY_BYTES_ON_LOOP = 2**22
 SERVED_BY = "x-tidegate-served-by"
 JSON_LENGTH = b"inference-header-content-length"
+CREDENTIALS = (b"authorization", b"x-api-key")
 V2, PREDICT = "v2", "predict"
 
 
@@ -152,6 +154,15 @@ class InferenceHandler:
         self._telemetry.begin(self._routes.get(request.target, V2), request).end(response)
         return response
 
+    def check_head(self, target: bytes, headers: dict[bytes, bytes]) -> Principal | Response:
+        """Who sends a body, or the response that goes out before it is read."""
+        try:
+            return self._authenticator.check(_credentials(headers))
+        except NotAllowed as error:
+            if target in self._routes:
+                self._inference.metrics.request_failed("not_allowed")
+            return response_for(error)
+
     def receive_failed(self, target: bytes, response: Response) -> Response:
         """Counts a request for inference that couldn't be received to its end."""
         if target in self._routes:
@@ -162,7 +173,8 @@ class InferenceHandler:
 
     def _authenticate(self, record: RequestRecord) -> None:
         if not self._authenticator.is_open:
-            record.principal = self._authenticator.check(record.request.text_headers())
+            request = record.request
+            record.principal = request.principal or self._authenticator.check(_credentials(request.headers))
 
     def _parse(self, protocol: str, request: Request, body: bytes) -> _ParsedRequest:
         return self._parse_predict(body) if protocol == PREDICT else self._parse_v2(body, _json_bytes(request))
@@ -215,6 +227,10 @@ class InferenceHandler:
         if encoding is None or encoding.strip().lower() == "identity":
             return request.body
         return decompressed(request.body, encoding, self._max_body_bytes)
+
+
+def _credentials(headers: Mapping[bytes, bytes]) -> dict[str, str]:
+    return {name.decode(): headers[name].decode("latin-1") for name in CREDENTIALS if name in headers}
 
 
 def _submit_all(

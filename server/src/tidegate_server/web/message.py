@@ -8,6 +8,7 @@ from http import HTTPStatus
 
 import orjson
 
+from tidegate_server.access.principal import Principal
 from tidegate_server.inference.caller import Caller
 
 JSON = "application/json"
@@ -29,6 +30,10 @@ class Request:
     keep_alive: bool
     arrived: float
     """perf_counter when its last byte had been read."""
+    is_old: bool = False
+    """HTTP/1.0 with a wish for the connection: to be kept, it has to be told so."""
+    principal: Principal | None = None
+    """Who sent it, where that was found out from its head."""
     caller: Caller = field(default_factory=Caller)
     """Who is told to have left when the connection is lost before the response."""
 
@@ -69,23 +74,27 @@ def error_response(status: int, sentence: str, headers: Headers = ()) -> Respons
     return json_response(status, {"error": sentence}, headers)
 
 
-def encode(response: Response, *, keep_alive: bool, with_body: bool = True, date: bytes = b"") -> bytes:
-    """The whole response. `with_body` is False for HEAD: the length is stated, the body isn't sent."""
-    head = _head(response.status, tuple(response.headers), keep_alive)
+def encode_head(response: Response, connection: str = "", date: bytes = b"") -> bytes:
+    """With the empty line at its end. `connection`: what goes into that header; it is left out when empty."""
+    head = _head(response.status, tuple(response.headers), connection)
     if response.status in _NO_BODY:
         return b"%b%b\r\n" % (head, date)
-    body = response.body
-    return b"%b%bcontent-length: %d\r\n\r\n%b" % (head, date, len(body), body if with_body else b"")
+    return b"%b%bcontent-length: %d\r\n\r\n" % (head, date, len(response.body))
+
+
+def encode_body(response: Response, method: bytes) -> bytes:
+    """Empty for HEAD: the length is stated, the body isn't sent."""
+    return b"" if method == b"HEAD" or response.status in _NO_BODY else response.body
 
 
 @lru_cache(maxsize=256)
-def _head(status: int, headers: Headers, keep_alive: bool) -> bytes:
+def _head(status: int, headers: Headers, connection: str) -> bytes:
     """Responses of one kind have the same head but for the length and the date."""
     lines = [f"HTTP/1.1 {status} {_PHRASES.get(status, 'Unknown')}\r\n"]
     # A line break in a value would begin another header.
     lines += [f"{name}: {_one_line(value)}\r\n" for name, value in headers]
-    if not keep_alive:
-        lines.append("connection: close\r\n")
+    if connection:
+        lines.append(f"connection: {connection}\r\n")
     return "".join(lines).encode("latin-1", "replace")
 
 

@@ -1,21 +1,23 @@
 """The HTTP server: listening sockets, their connections, and what all connections share."""
 
 import asyncio
-import logging
 import socket
 from collections.abc import Callable
 from time import perf_counter, time  # noqa: TID251 - an HTTP header wants the wall clock
 
-from tidegate_server.web.connection import Connection, HttpLimits
+from tidegate_server.held_bytes import HeldBytes
+from tidegate_server.inference.failure_log import FailureLog
+from tidegate_server.web.connection import Connection
 from tidegate_server.web.message import Request, Respond, Response, date_header, error_response
-
-log = logging.getLogger(__name__)
+from tidegate_server.web.request_parser import CheckHead, HttpLimits
 
 Handler = Callable[[Request, Respond], None]
 ReceiveFailed = Callable[[bytes, Response], Response]
 """Called with the target of a request that couldn't be read to its end; returns the response that goes out."""
 
 BACKLOG = 1024
+UNHURRIED = 4
+"""A body or a response is slow whose pace means more than a quarter of the time that it may take."""
 
 
 class HttpServer:
@@ -25,14 +27,18 @@ class HttpServer:
         self,
         handler: Handler,
         limits: HttpLimits,
+        held: HeldBytes,
         loop: asyncio.AbstractEventLoop,
+        *,
+        check_head: CheckHead | None = None,
         receive_failed: ReceiveFailed = lambda _target, response: response,
     ) -> None:
-        """`handler` calls its `respond` once, now or later."""
-        self.limits = limits
+        """`handler` calls its `respond` once, now or later. `held` may be shared with others."""
+        self.limits, self.held, self.check_head = limits, held, check_head
         self.is_draining = False
         self.date = b""
-        self.receiving_bytes = 0
+        self._failures = FailureLog("a request failed in the server itself")
+        self._refusals = FailureLog("not all clients could be served")
         self._handler, self._receive_failed = handler, receive_failed
         self._loop = loop
         self._connections: set[Connection] = set()
@@ -55,7 +61,13 @@ class HttpServer:
         self.date = date_header(time())
         now = perf_counter()
         for connection in tuple(self._connections):
-            connection.check_timeouts(now)
+            try:
+                connection.check_timeouts(now)
+            except Exception as error:  # noqa: BLE001 - the others' time goes on
+                self._failures.write(f"{type(error).__name__} at a timeout", now, error)
+                connection.abort()
+        if self.held.wanted:
+            self.make_room(self.held.wanted)
 
     @property
     def is_busy(self) -> bool:
@@ -80,12 +92,16 @@ class HttpServer:
 
     # --- ConnectionContext
 
+    def next_turn(self, callback: Callable[[], None]) -> None:
+        """Calls it when the loop has looked after everybody else."""
+        self._loop.call_soon(callback)
+
     def handle(self, request: Request, respond: Respond) -> None:
         """500 where the handler raises."""
         try:
             self._handler(request, respond)
-        except Exception as error:
-            log.exception("a request failed in the server itself: %s", type(error).__name__)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the client gets a response
+            self._failures.write(type(error).__name__, perf_counter(), error)
             respond(error_response(500, "the server failed on this request"))
 
     def receive_failed(self, target: bytes, response: Response) -> Response:
@@ -95,11 +111,27 @@ class HttpServer:
     def opened(self, connection: Connection) -> bool:
         """False when there are too many."""
         self._connections.add(connection)
-        return len(self._connections) <= self.limits.connections
+        if len(self._connections) <= self.limits.connections:
+            return True
+        sentence = f"there are {self.limits.connections} connections; the next one was closed"
+        self._refusals.write(sentence, perf_counter())
+        return False
 
     def closed(self, connection: Connection) -> None:
         """It counts no longer."""
         self._connections.discard(connection)
+
+    def make_room(self, size: int) -> bool:
+        """Ends the slowest bodies and responses, until `size` more bytes fit; False when that isn't enough."""
+        now = perf_counter()
+        slow = UNHURRIED * self.limits.body_bytes / self.limits.body_seconds
+        paces = [(pace, each) for each in self._connections if (pace := each.pace(now)) is not None and pace < slow]
+        for pace, connection in sorted(paces, key=lambda found: found[0]):
+            if self.held.has_room(size):
+                break
+            self._refusals.write(f"one that had {pace:.0f} bytes a second made room for others", now)
+            connection.give_way()
+        return self.held.has_room(size)
 
 
 def listening_socket(host: str, port: int, *, shared: bool) -> socket.socket:
