@@ -116,6 +116,11 @@ class RolloutJudge:
         since = None if told is None else observation.now - INGESTION_LAG - told
         return since is None or not timedelta() <= since < observation.spec.analysis.interval
 
+    @property
+    def rollouts(self) -> int:
+        """How many are judged now."""
+        return self.collector.rollouts
+
     def forget(self, namespace: str, name: str) -> None:
         """There is no such ModelDeployment any more."""
         self.collector.unwatch(namespace, name)

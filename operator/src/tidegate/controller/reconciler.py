@@ -107,7 +107,8 @@ class Reconciler:
         key = observed.namespace, observed.name
         observed = replace(observed, restorations=self.restorations.of(key, observed.now))
         jump = self.clock.jump(key, observed.now, observed.recorded)
-        judged = self.judge.judge(replace(observed, clock_jump=jump, refusal=self.refusals.told(key)))
+        refusal, rollouts = self.refusals.told(key), self.judge.rollouts
+        judged = self.judge.judge(replace(observed, clock_jump=jump, refusal=refusal, rollouts=rollouts))
         if judged is None:
             return ANSWER_TO_COME
         decision = decide(held(judged, unreadable) if unreadable else judged)

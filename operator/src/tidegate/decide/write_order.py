@@ -23,16 +23,13 @@ from tidegate.model.decision import Decision
 from tidegate.model.observation import Observation
 from tidegate.model.revision import ModelFacts, RevisionState
 from tidegate.model.status import Rollout, Shift, Status
+from tidegate.model.writing_pace import numbers_each
 
 ROUTERS_STARTING = timedelta(seconds=15)
 """Routers say what they have taken; this is only for one that says nothing any more."""
 
 ROUTERS_TAKE = timedelta(seconds=1)
 """In which they have a first route; they say so, too."""
-
-
-NUMBERS_EACH = timedelta(seconds=30)
-"""The status tells numbers so often while nothing but numbers changes: each write goes to whoever watches."""
 
 
 def to_decision(seen: Observation, transition: Transition, status: Status, before: Status) -> Decision:
@@ -62,7 +59,10 @@ def _is_news(seen: Observation, status: Status, before: Status) -> bool:
         return status != before
     if replace(status, analysis=replace(status.analysis, updated_at=told.updated_at)) == before:
         return False
-    return seen.now - told.updated_at >= NUMBERS_EACH or status.without_numbers() != before.without_numbers()
+    return (
+        seen.now - told.updated_at >= numbers_each(seen.rollouts)
+        or status.without_numbers() != before.without_numbers()
+    )
 
 
 def _requeue_after(seen: Observation, transition: Transition) -> timedelta | None:

@@ -78,11 +78,10 @@ from tidegate.model.spec import Analysis, CounterSource, ModelDeploymentSpec
 from tidegate.model.status import Rollout
 from tidegate.model.traffic import Arms, Share
 from tidegate.model.units import format_duration, format_instant
+from tidegate.model.writing_pace import numbers_each
 
 POINTS_AT_ONCE, BLOCKS_AT_ONCE = 240, 20
 """Of one answer: what is behind is read in parts, so that memory doesn't depend on how far."""
-WRITTEN_EVERY = timedelta(seconds=30)
-"""What came since is read again after a restart."""
 PARTS_OF_A_LOOK = 10
 """Answers of one source that are folded before the verdict is told; the rest comes with the next look."""
 NO_PODS = ReadyPods()
@@ -153,6 +152,11 @@ class MetricsCollector:
         self._folds: dict[tuple[str, str], Fold] = {}
         self._lock = threading.Lock()
 
+    @property
+    def rollouts(self) -> int:
+        """How many are collected now."""
+        return len(self._folds)
+
     def forget(self, namespace: str, name: str) -> None:
         """Drops what was kept of a ModelDeployment that has no rollout any more."""
         with self._lock:
@@ -215,7 +219,7 @@ class MetricsCollector:
         answers = () if fold.test.rejected_at else self._ask(look, look.arms.candidate)
         with fold.lock:
             fold.by_prometheus = ByPrometheus(look.until, missing, answers)
-            return Measured(fold.test, _measurements(fold, read), _checkpoint(fold, look))
+            return Measured(fold.test, _measurements(fold, read), _checkpoint(fold, look, numbers_each(self.rollouts)))
 
     def _take_direct(self, fold: Fold, look: Look, sources: Sources) -> DirectReadings | None:
         """Folds what the routers have told since the last time; None while none of them answers."""
@@ -405,11 +409,14 @@ def _resumed(kept: Kept | None, look: Look) -> Fold | None:
         return None
 
 
-def _checkpoint(fold: Fold, look: Look) -> Kept | None:
-    """The fold as text, and its record as of the same moment, where they weren't written for a while."""
+def _checkpoint(fold: Fold, look: Look, every: timedelta) -> Kept | None:
+    """The fold as text, and its record as of the same moment, where they weren't written for a while.
+
+    What came since is read again after a restart.
+    """
     if fold.written_at is None or fold.written_at > look.until:
         fold.written_at = look.until
-    if look.until - fold.written_at < WRITTEN_EVERY:
+    if look.until - fold.written_at < every:
         return None
     fold.written_at = look.until
     evidence = to_text(fold, look.arms, look.rollout)

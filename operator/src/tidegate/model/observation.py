@@ -47,6 +47,8 @@ class Observation:
     """A write that the API server has refused more than once; None where it takes all."""
     budgets: DisruptionBudgets | None = None
     """None where they can't be seen; then none is written or deleted."""
+    rollouts: int = 1
+    """How many are judged now, everywhere."""
 
     @property
     def split(self) -> TrafficSplit | None:
