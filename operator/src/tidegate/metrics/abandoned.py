@@ -5,7 +5,8 @@ router's own. So they are what has begun, less what was tried once more, was ans
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from tidegate.metrics.falls import Counters, Scraped
 from tidegate.metrics.increments import ABANDONED, REQUESTS, RETRIED, TRIED, TRIES, UNDER_WAY, Process, SeriesKey
@@ -14,6 +15,32 @@ _SIGNS = {TRIED: 1, RETRIED: -1, REQUESTS: -1, UNDER_WAY: -1}
 READING_SECONDS = 0.05
 """What a router may take from the first part to the last; a request that came and was answered meanwhile is in some."""
 _PARTS = frozenset({*((TRIED, of) for of in TRIES), (RETRIED, ""), (REQUESTS, ""), (UNDER_WAY, "")})
+ALL_PARTS = len(_PARTS)
+
+
+class Tries(NamedTuple):
+    """What a scrape that has all parts tells: how many tries there were, and how many of them have no answer."""
+
+    at: float
+    unanswered: float
+    tried: float
+
+    @classmethod
+    def of(cls, at: float, parts: Iterable[tuple[int, float]]) -> "Tries":
+        """Of each part's sign and value."""
+        parts = list(parts)
+        unanswered = sum(sign * value for sign, value in parts)
+        return cls(at, unanswered, sum(value for sign, value in parts if sign > 0))
+
+
+def sign_of(key: SeriesKey) -> int | None:
+    """Whether a counter's tries, or what is none of them, are told by it; None where neither is."""
+    return _SIGNS[key.measure] if (key.measure, key.of) in _PARTS else None
+
+
+def abandoned_in(scrapes: Sequence[Tries]) -> list[tuple[float, float]]:
+    """The requests that were given up by each of a life's scrapes, as `abandoned_of` has them."""
+    return list(_agreed(_less_what_came_meanwhile(scrapes)))
 
 
 def told_apart(counters: Counters) -> tuple[Counters, Counters]:
@@ -57,18 +84,22 @@ def _labels(by: Sequence[Scraped]) -> frozenset[tuple[str, str]]:
 
 
 def _sums(parts: Sequence[tuple[int, Scraped]]) -> list[tuple[float, float]]:
-    """At each scrape that has all parts, less what may have begun while they were read."""
-    sums: defaultdict[float, list[float]] = defaultdict(list)
-    tried: defaultdict[float, float] = defaultdict(float)
+    """At each scrape that has all parts."""
+    found: defaultdict[float, list[tuple[int, float]]] = defaultdict(list)
     for sign, scraped in parts:
         for at, value in scraped.samples:
-            sums[at].append(sign * value)
-            tried[at] += max(sign, 0) * value
-    scrapes = [at for at, values in sorted(sums.items()) if len(values) == len(parts)]
+            found[at].append((sign, value))
+    return _less_what_came_meanwhile(
+        [Tries.of(at, values) for at, values in sorted(found.items()) if len(values) == len(parts)]
+    )
+
+
+def _less_what_came_meanwhile(scrapes: Sequence[Tries]) -> list[tuple[float, float]]:
+    """What each scrape tells, less what may have begun while its parts were read."""
     others = [*scrapes[1:2], *scrapes]
     return [
-        (at, sum(sums[at]) - _meanwhile(tried[at] - tried[other], at - other))
-        for other, at in zip(others, scrapes, strict=False)
+        (scrape.at, scrape.unanswered - _meanwhile(scrape.tried - other.tried, scrape.at - other.at))
+        for other, scrape in zip(others, scrapes, strict=False)
     ]
 
 

@@ -33,16 +33,17 @@ class ExpositionReader:
 
     def read(self, text: str, asked: Collection[str]) -> dict[str, dict[str, float]]:
         """The values by cluster and by the series' own text, for `name_of`. Raises NotEvidence, which says why."""
-        found: dict[str, dict[str, float]] = {}
+        found: dict[str, dict[str, float]] = {cluster: {} for cluster in asked}
         for line in text.splitlines():
             if not line or line[0] == "#":
                 continue
             head, _, number = line.rpartition(" ")
             series = self._heads.get(head) or self._learn(head)
-            if series.cluster not in asked:
+            told = found.get(series.cluster)
+            if told is None:
                 raise NotEvidence(f"it tells of {series.cluster or 'no cluster'}, which it wasn't asked for")
-            found.setdefault(series.cluster, {})[head] = _number(number)
-        return found
+            told[head] = _number(number)
+        return {cluster: told for cluster, told in found.items() if told}
 
     def name_of(self, head: str) -> SeriesName:
         """What a text that has been read is the name of."""

@@ -5,6 +5,7 @@ back and requests that were given up are told in the same way. Nothing in it gro
 """
 
 import math
+import operator
 import threading
 from array import array
 from bisect import bisect_right
@@ -14,10 +15,22 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
+from tidegate.metrics.abandoned import ALL_PARTS, Tries, abandoned_in, sign_of
 from tidegate.metrics.falls import DISTRUST, Labels, Scraped
-from tidegate.metrics.increments import DURATION, Counted, Process, Sample, SeriesKey
+from tidegate.metrics.increments import (
+    ABANDONED,
+    DURATION,
+    RETRIED,
+    TRIED,
+    UNDER_WAY,
+    Counted,
+    Process,
+    Sample,
+    SeriesKey,
+)
 from tidegate.metrics.provider import STALE
 from tidegate.metrics.providers.exposition import ExpositionReader
+from tidegate.resources.names import PREVIEW_SUFFIX
 
 MOST_READINGS = 60
 """Of a cluster at one router, about a minute of them."""
@@ -25,6 +38,8 @@ STILL = 3.0
 """Seconds after which what a router counts isn't known any more: it is asked each second, or more often."""
 MAY_FALL = ("envoy_cluster_upstream_rq_active", "envoy_cluster_upstream_cx_active")
 """Gauges."""
+ONLY_PARTS = (TRIED, RETRIED, UNDER_WAY)
+"""What is no count of anything by itself."""
 UPTIME = "envoy_server_uptime"
 Model = tuple[str, str]
 KeyOf = Callable[[Labels], SeriesKey | None]
@@ -58,6 +73,8 @@ class Reading(NamedTuple):
 
     at: float
     values: "array[float]"
+    tries: Tries | None = None
+    """None where a part of them wasn't told."""
 
 
 @dataclass
@@ -70,29 +87,60 @@ class ClusterReadings:
     """The buckets of latency among them: most of all series, and each as plain as another."""
     traffic: list[int] = field(default_factory=list)
     """All others that are counted."""
+    counted: dict[int, SeriesKey] = field(default_factory=dict)
+    """Those of them that are judged as they are."""
+    parts: dict[int, int] = field(default_factory=dict)
+    """Those that tell of requests that were given up, each with its sign."""
+    names_twice: bool = False
+    """Whether two series count the same."""
     readings: deque[Reading] = field(default_factory=lambda: deque(maxlen=MOST_READINGS))
     falls: list[tuple[Reading, Reading]] = field(default_factory=list)
+    _keys_of_parts: set[SeriesKey] = field(default_factory=set)
 
     def add(self, at: float, told: Mapping[str, float], labels_of: Callable[[str], Labels], key_of: KeyOf) -> None:
         """One reading more; one that is no newer than the last is none."""
         before = self.readings[-1] if self.readings else None
         if before and at <= before.at:
             return
-        for head in told.keys() - self.heads.keys():
-            index = self.heads[head] = len(self.heads)
-            self.labels.append(labels_of(head))
-            key = key_of(self.labels[index])
-            if key and key.measure == DURATION:
-                self.latency[index] = key
-            elif key:
-                self.traffic.append(index)
-        after = Reading(at, array("d", [told.get(head, math.nan) for head in self.heads]))
+        if not told.keys() <= self.heads.keys():
+            self._learn(told.keys() - self.heads.keys(), labels_of, key_of)
+        values = array("d", [told.get(head, math.nan) for head in self.heads])
+        after = Reading(at, values, self._tries(at, values))
         self.falls = [fall for fall in self.falls if fall[1].at > at - DISTRUST.total_seconds()]
         if before and self._fell(before, after):
             self.falls.append((before, after))
         self.readings.append(after)
 
+    def _learn(self, heads: Iterable[str], labels_of: Callable[[str], Labels], key_of: KeyOf) -> None:
+        for head in heads:
+            index = self.heads[head] = len(self.heads)
+            self.labels.append(labels_of(head))
+            key = key_of(self.labels[index])
+            if key and key.measure == DURATION:
+                if not key.revision.endswith(PREVIEW_SUFFIX):  # which nobody judges
+                    self.latency[index] = key
+            elif key:
+                self.traffic.append(index)
+                self._sort_in(index, key)
+
+    def _sort_in(self, index: int, key: SeriesKey) -> None:
+        if sign := sign_of(key):
+            self.names_twice |= key in self._keys_of_parts
+            self._keys_of_parts.add(key)
+            self.parts[index] = sign
+        if key.measure not in ONLY_PARTS:
+            self.names_twice |= key in self.counted.values()
+            self.counted[index] = key
+
+    def _tries(self, at: float, values: "array[float]") -> Tries | None:
+        if len(self.parts) != ALL_PARTS:
+            return None
+        tries = Tries.of(at, [(sign, values[index]) for index, sign in self.parts.items()])
+        return None if math.isnan(tries.unanswered) else tries
+
     def _fell(self, before: Reading, after: Reading) -> bool:
+        if not any(map(operator.lt, after.values, before.values)):
+            return False
         return any(
             new < old and not head.startswith(MAY_FALL)
             for head, old, new in zip(self.heads, before.values, after.values, strict=False)
@@ -103,12 +151,49 @@ class ClusterReadings:
         index = bisect_right(self.readings, instant, key=lambda reading: reading.at) - 1
         if index < 0 or not self.latency or self.readings[index].at <= instant - STALE.total_seconds():
             return {}
-        at, values = self.readings[index]
+        at, values, _ = self.readings[index]
         return {
             key: Counted(values[index], at, started_at)
             for index, key in self.latency.items()
             if index < len(values) and values[index] == values[index]
         }
+
+    def plainly(self, after: float, rounds: Sequence[float], started_at: float) -> list[Sample] | None:
+        """All counters at each of the rounds, which are later than `after`; None where they aren't as they look.
+
+        They are where none has fallen, none is missing, and no two are the same: then there is nothing to find out.
+        """
+        if self.falls or self.names_twice:
+            return None
+        given_up = abandoned_in([each.tries for each in self.between(after, rounds[-1]) if each.tries])
+        known = [self._plainly_at(at, started_at, given_up) for at in rounds]
+        samples = [sample for sample in known if sample is not None]
+        return samples if len(samples) == len(rounds) else None
+
+    def _plainly_at(self, instant: float, started_at: float, given_up: Sequence[tuple[float, float]]) -> Sample | None:
+        index = bisect_right(self.readings, instant, key=lambda reading: reading.at) - 1
+        if index < 0 or self.readings[index].at <= instant - STALE.total_seconds():
+            return {}
+        at, values, _ = self.readings[index]
+        there = len(values)
+        sample = {
+            key: Counted(values[index], at, started_at)
+            for of_kind in (self.counted, self.latency)
+            for index, key in of_kind.items()
+            if index < there
+        }
+        if any(math.isnan(value) for value in values):
+            return None
+        known = bisect_right(given_up, instant, key=lambda scrape: scrape[0]) - 1
+        if known >= 0 and (key := self._abandoned):
+            scraped, count = given_up[known]
+            sample[key] = Counted(count, scraped, started_at)
+        return sample
+
+    @property
+    def _abandoned(self) -> SeriesKey | None:
+        key = next(iter(self._keys_of_parts), None)
+        return key and SeriesKey(key.owner, key.revision, ABANDONED)
 
     def between(self, after: float, until: float) -> list[Reading]:
         """Those later than `after`, two from before it, and those around a fall: all that the next look needs."""
@@ -232,11 +317,13 @@ class RouterSamples:
         with self._lock:
             rounds = [at for at in self._rounds.get(model, ()) if at > after]
             routers = list(self._routers.values())
-            series = [scraped for router in routers for scraped in _series(router, model, after, rounds)]
+            plain = _plainly(routers, model, after, rounds)
+            series = [] if plain else [each for router in routers for each in _series(router, model, after, rounds)]
             now = self.clock()
             still = self._still(model, now)
             return ModelView(
-                [_latency(routers, model, at) for at in rounds],
+                plain,
+                [] if plain else [_latency(routers, model, at) for at in rounds],
                 rounds,
                 {router.pod.process: tuple(router.starts) for router in routers if router.starts},
                 still,
@@ -249,6 +336,19 @@ class RouterSamples:
         since = next(iter(self._rounds.get(model, ())), now)
         still = [router for router in self._routers.values() if router.is_still(model, since, now)]
         return {router.pod.name: router.why or "it hasn't answered" for router in still}
+
+
+def _plainly(routers: Iterable[Router], model: Model, after: float, rounds: Sequence[float]) -> Sequence[Sample] | None:
+    """All counters at each of the rounds, where nobody has to find out what they mean; else None."""
+    samples: list[dict[SeriesKey, Counted]] = [{} for _ in rounds]
+    for router in routers if rounds else ():
+        for kept in router.of_model(model):
+            told = kept.plainly(after, rounds, router.started_at)
+            if told is None:
+                return None
+            for sample, more in zip(samples, told, strict=True):
+                sample |= more
+    return samples
 
 
 def _latency(routers: Iterable[Router], model: Model, at: float) -> Sample:
@@ -284,8 +384,10 @@ def _series(router: Router, model: Model, after: float, rounds: Sequence[float])
 class ModelView:
     """One model's part of the buffer, a RawStore: `rounds` are the times at which all who answer had been asked."""
 
+    plain: Sequence[Sample] | None
+    """All counters at each of them; None where it has to be found out from the series what they mean."""
     latency: Sequence[Sample]
-    """The buckets of latency at each of them, of which nothing has fallen of late: nobody needs to look for it."""
+    """Else the buckets of latency at each of them, of which nothing has fallen of late: nobody needs to look for it."""
     rounds: Sequence[float]
     starts: Mapping[Process, Sequence[float]]
     """When each router's Envoy began of late, by our clock, the newest last."""
