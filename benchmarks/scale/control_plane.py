@@ -3,8 +3,6 @@
 Every client has a user of its own, so that the API server's audit log says who asked for what.
 """
 
-import base64
-import json
 import shutil
 import subprocess
 import sys
@@ -12,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import urllib3
 import yaml
@@ -27,6 +24,8 @@ BENCHMARK, OPERATOR, ROUTER = "benchmark", "operator", "router"
 SYSTEM = ("system:apiserver", BENCHMARK)
 """Of whom the audit log says nothing."""
 STARTS_WITHIN = 90.0
+LARGE_HEAP = {"GOGC": "400"}
+"""Go collects garbage whenever the heap has doubled: these heaps are small, those of a large cluster aren't."""
 
 
 @dataclass(frozen=True)
@@ -60,36 +59,6 @@ class ControlPlane:
         return place
 
 
-class Etcd:
-    """Writes objects past the API server, which tells its watchers of them all the same.
-
-    The API server takes some 3 ms of a core for a write: kubelets' 10,000 writes would be most of what is measured.
-    """
-
-    def __init__(self, url: str) -> None:
-        self._pool = urllib3.PoolManager(maxsize=8, retries=False)
-        self._url = url
-
-    def put(self, plural: str, manifest: dict[str, Any]) -> None:
-        """Makes an object exactly this."""
-        metadata = manifest["metadata"]
-        key = _key(plural, metadata["namespace"], metadata["name"])
-        self._ask("put", {"key": key, "value": base64.b64encode(json.dumps(manifest).encode()).decode()})
-
-    def delete(self, plural: str, namespace: str, name: str) -> None:
-        """Takes it away."""
-        self._ask("deleterange", {"key": _key(plural, namespace, name)})
-
-    def _ask(self, what: str, body: dict[str, str]) -> None:
-        answer = self._pool.request("POST", f"{self._url}/v3/kv/{what}", body=json.dumps(body), timeout=10.0)
-        if answer.status != 200:
-            raise BenchmarkError(f"etcd refused a {what}: {answer.data[:300]!r}")
-
-
-def _key(plural: str, namespace: str, name: str) -> str:
-    return base64.b64encode(f"/registry/{plural}/{namespace}/{name}".encode()).decode()
-
-
 @contextmanager
 def control_plane(folder: Path, crds: Path) -> Iterator[ControlPlane]:
     """Up inside the block, and empty. Raises BenchmarkError."""
@@ -103,8 +72,8 @@ def control_plane(folder: Path, crds: Path) -> Iterator[ControlPlane]:
     except ClusterError as error:
         raise BenchmarkError(f"no API server: {error}") from error
     with (
-        running(_etcd(etcd, folder, clients, peers), folder, "etcd") as store,
-        running(_api_server(api_server, folder, clients, port), folder, "kube-apiserver") as server,
+        running(_etcd(etcd, folder, clients, peers), folder, "etcd", LARGE_HEAP) as store,
+        running(_api_server(api_server, folder, clients, port), folder, "kube-apiserver", LARGE_HEAP) as server,
     ):
         certificate = folder / "certificates" / "apiserver.crt"
         found = ControlPlane(folder, url, etcd_url, certificate, server.pid)

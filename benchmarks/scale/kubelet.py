@@ -4,9 +4,10 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.scale.control_plane import Etcd
+from benchmarks.scale.etcd import Etcd
 from benchmarks.scale.objects import pod_of
 from tidegate.errors import ClusterUnavailable
 from tidegate.kube.api import DEPLOYMENTS, KubernetesApi, Resource
@@ -15,6 +16,8 @@ WORKERS = 4
 WATCH_SECONDS = 300
 
 Seen = Callable[[str, Mapping[str, Any]], None]
+Key = tuple[str, str]
+"""Namespace and name."""
 
 
 class Follower:
@@ -53,14 +56,46 @@ class Follower:
                 self._seen(event["type"], event["object"])
 
 
+@dataclass(frozen=True)
+class Wish:
+    """A Deployment as it was seen, and how many pods it wants: none where it is gone."""
+
+    deployment: Mapping[str, Any]
+    pods: int
+    gone: bool
+
+    @classmethod
+    def of(cls, kind: str, deployment: Mapping[str, Any]) -> "Wish":
+        """By an event of that type."""
+        gone = kind == "DELETED"
+        return cls(deployment, 0 if gone else int(deployment["spec"].get("replicas", 1)), gone)
+
+    @property
+    def key(self) -> Key:
+        return self.deployment["metadata"]["namespace"], self.deployment["metadata"]["name"]
+
+    @property
+    def told(self) -> bool:
+        """Whether it says that so many pods are ready."""
+        ready = (self.deployment.get("status") or {}).get("readyReplicas", 0)
+        return self.gone or int(ready) == self.pods
+
+    def answered(self) -> dict[str, Any]:
+        """The Deployment as its controller leaves it when all pods are ready."""
+        counts = ("replicas", "readyReplicas", "availableReplicas", "updatedReplicas")
+        whose = {"apiVersion": DEPLOYMENTS.api_version, "kind": DEPLOYMENTS.kind}
+        return {**whose, **self.deployment, "status": dict.fromkeys(counts, self.pods)}
+
+
 class Kubelets:
     """Gives pods, and takes them; says in each Deployment's status how many are ready."""
 
     def __init__(self, api: KubernetesApi, etcd: Etcd) -> None:
         self._api, self._etcd = api, etcd
-        self._pods: dict[tuple[str, str], int] = {}
+        self._pods: dict[Key, int] = {}
         self._lock = threading.Lock()
-        self._busy: dict[tuple[str, str], threading.Lock] = {}
+        self._newest: dict[Key, Wish] = {}
+        self._busy: dict[Key, threading.Lock] = {}
         self._workers = ThreadPoolExecutor(WORKERS)
         self._follower = Follower(api, DEPLOYMENTS, self._seen)
 
@@ -85,40 +120,24 @@ class Kubelets:
             return self._pods.get((namespace, deployment), 0)
 
     def _seen(self, kind: str, deployment: Mapping[str, Any]) -> None:
-        wanted = 0 if kind == "DELETED" else int(deployment["spec"].get("replicas", 1))
-        metadata = deployment["metadata"]
-        key = (metadata["namespace"], metadata["name"])
+        wish = Wish.of(kind, deployment)
         with self._lock:
-            busy = self._busy.setdefault(key, threading.Lock())
-        self._workers.submit(self._grant, busy, key, deployment, wanted, kind == "DELETED")
+            self._newest[wish.key] = wish
+            busy = self._busy.setdefault(wish.key, threading.Lock())
+        if not wish.told or self.pods_of(*wish.key) != wish.pods:
+            self._workers.submit(self._grant, busy, wish.key)
 
-    def _grant(
-        self, busy: threading.Lock, key: tuple[str, str], deployment: Mapping[str, Any], wanted: int, gone: bool
-    ) -> None:
+    def _grant(self, busy: threading.Lock, key: Key) -> None:
+        """Goes by what was seen last: of a Deployment that has changed meanwhile, etcd takes no status."""
         with busy:
-            has = self.pods_of(*key)
-            if wanted == has:
-                return
-            for number in range(has, wanted):
-                self._etcd.put("pods", pod_of(deployment, number))
-            for number in range(wanted, has):
-                pod = pod_of(deployment, number)
+            wish, has = self._newest[key], self.pods_of(*key)
+            for number in range(has, wish.pods):
+                self._etcd.put("pods", pod_of(wish.deployment, number))
+            for number in range(wish.pods, has):
+                pod = pod_of(wish.deployment, number)
                 self._etcd.delete("pods", pod["metadata"]["namespace"], pod["metadata"]["name"])
             with self._lock:
-                self._pods[key] = wanted
-            if not gone:
-                self._say_ready(key, wanted)
-
-    def _say_ready(self, key: tuple[str, str], ready: int) -> None:
-        """A Deployment that has gone meanwhile has no status."""
-        status = {"replicas": ready, "readyReplicas": ready, "availableReplicas": ready, "updatedReplicas": ready}
-        manifest = {
-            "apiVersion": "apps/v1",
-            "kind": "Deployment",
-            "metadata": {"namespace": key[0], "name": key[1]},
-            "status": status,
-        }
-        try:
-            self._api.apply(DEPLOYMENTS, manifest, manager="kubelets", status=True)
-        except ClusterUnavailable:
-            return
+                self._pods[key] = wish.pods
+            if not wish.told:
+                version = wish.deployment["metadata"]["resourceVersion"]
+                self._etcd.put_over("deployments", wish.answered(), version)

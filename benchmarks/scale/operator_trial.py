@@ -18,7 +18,8 @@ from benchmarks.processes import cpu_seconds, peak_bytes, resident_bytes
 from benchmarks.programs import free_ports, running, wait_until
 from benchmarks.scale.audit import Call, calls, counted
 from benchmarks.scale.code import Code
-from benchmarks.scale.control_plane import BENCHMARK, OPERATOR, ControlPlane, Etcd
+from benchmarks.scale.control_plane import BENCHMARK, OPERATOR, ControlPlane
+from benchmarks.scale.etcd import Etcd
 from benchmarks.scale.figures import OperatorFigures, spread
 from benchmarks.scale.kubelet import Follower, Kubelets
 from benchmarks.scale.objects import (

@@ -14,7 +14,8 @@ from benchmarks.baseline import ROOT
 from benchmarks.processes import children, cpu_seconds, resident_bytes
 from benchmarks.programs import free_ports, running, wait_until
 from benchmarks.scale.code import Code
-from benchmarks.scale.control_plane import ROUTER, ControlPlane, Etcd
+from benchmarks.scale.control_plane import ROUTER, ControlPlane
+from benchmarks.scale.etcd import Etcd
 from benchmarks.scale.figures import RouterFigures, Spread, spread
 from benchmarks.scale.http import Connection, ask
 from benchmarks.scale.objects import (

@@ -11,7 +11,8 @@ from benchmarks.errors import BenchmarkError
 from benchmarks.progress import Progress
 from benchmarks.scale import operator_trial, router_trial
 from benchmarks.scale.code import Code
-from benchmarks.scale.control_plane import BENCHMARK, ControlPlane, Etcd, control_plane
+from benchmarks.scale.control_plane import BENCHMARK, ControlPlane, control_plane
+from benchmarks.scale.etcd import Etcd
 from benchmarks.scale.figures import Measured, load_results, save_results
 from benchmarks.scale.objects import namespaces
 from benchmarks.scale.operator_trial import NAMESPACES, OperatorTrial
