@@ -31,7 +31,7 @@ def prepare(settings: Settings) -> Prepared:
     """Opens, warms up and measures. Raises ModelRefused and BadSetting."""
     tune_malloc()
     model = Model.open(settings.model_path)
-    package = open_package(settings.model_path.parent, model.signature)
+    package = open_package(settings.model_path.parent, model.signature, model.metadata)
     options = WarmUpOptions(
         cpus=_cpus(settings),
         max_rows=settings.batch_max_rows,
@@ -48,7 +48,7 @@ def prepare_worker(settings: Settings, plan: ExecutionPlan) -> Prepared:
     """Opens and runs the model once; what can be measured has been measured by the primary."""
     tune_malloc()
     model = Model.open(settings.model_path, plan.layout.threads_per_run)
-    package = open_package(settings.model_path.parent, model.signature)
+    package = open_package(settings.model_path.parent, model.signature, model.metadata)
     run_once(model, package.example(model.signature, Limits(max_elements=settings.max_elements)))
     return _prepared(settings, model, plan, package)
 

@@ -155,7 +155,7 @@ def _server_info(prepared: Prepared, inference: Inference, settings: Settings) -
         example=package.predictor.example(signature),
         body_schemas=package.predictor.body_schemas,
     )
-    properties = {"sha256": prepared.sha256, "model_deployment": settings.model_deployment}
+    properties = {"sha256": prepared.sha256, "model_deployment": settings.model_deployment, **package.properties}
     selftest = partial(package.run_selftest, inference.run, signature, inference.limits)
     return ServerInfo(properties, document, selftest)
 

@@ -25,8 +25,8 @@ def test_a_graph_with_an_operator_of_the_library_is_recognised_and_runs_with_it(
     outputs = {"logits": session.run(["logits"], request.arrays)[0]}
     assert orjson.loads(parsed.write("m", "r", [outputs])) == {
         "predictions": [
-            {"label": "short", "score": 0.997527, "positive": False},
-            {"label": "long", "score": 0.999983, "positive": True},
+            {"label": "short", "score": 0.997527},
+            {"label": "long", "score": 0.999983},
         ],
         "model": "m",
         "revision": "r",

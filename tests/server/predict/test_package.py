@@ -16,7 +16,7 @@ from tidegate_server.predict.labels import Labels, parse_labels
 from tidegate_server.predict.package import Package, open_package
 from tidegate_server.predict.predictor import PlainPredictor
 from tidegate_server.predict.selftest import parse_selftest
-from tidegate_server.predict.text_predictor import TextPredictor
+from tidegate_server.predict.text_predictor import OutputReader, TextPredictor
 from tidegate_server.predict.tokenizer import open_token_encoder
 from tidegate_server.protocol.signature import Signature, TensorSpec
 
@@ -37,12 +37,11 @@ def test_labels_alone_give_labels_beside_tensors(tmp_path: Path) -> None:
     assert open_package(tmp_path, DIGITS) == Package(LabelledPredictor(classes), labels=("a", "b", "c"))
 
 
-def test_a_tokenizer_alone_makes_a_text_classifier_of_two_logits(tmp_path: Path) -> None:
+def test_a_tokenizer_alone_takes_texts_and_makes_up_no_labels(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_bytes((SENTIMENT / "tokenizer.json").read_bytes())
     found = open_package(tmp_path, ROBERTA)
     assert isinstance(found.predictor, TextPredictor)
-    assert found.predictor.classes == Classes(("negative", "positive"), 1, "output", "scores", "softmax")
-    assert found.labels == ("negative", "positive")
+    assert (found.predictor.reader, found.labels) == (OutputReader(), ())
 
 
 def test_a_graph_that_says_nothing_of_its_shapes_can_classify_texts(tmp_path: Path) -> None:
@@ -56,10 +55,18 @@ def test_a_graph_that_says_nothing_of_its_shapes_can_classify_texts(tmp_path: Pa
 @pytest.mark.parametrize(
     ("document", "expected"),
     [
-        pytest.param(["no", "yes"], Labels(("no", "yes"), 1), id="a list"),
-        pytest.param({"1": "yes", "0": "no"}, Labels(("no", "yes"), 1), id="by number"),
+        pytest.param(["no", "yes"], Labels(("no", "yes")), id="a list"),
+        pytest.param({"1": "yes", "0": "no"}, Labels(("no", "yes")), id="by number"),
         pytest.param(
-            {"id2label": {"0": "LABEL_0", "1": "LABEL_1"}, "x": 3}, Labels(("LABEL_0", "LABEL_1"), 1), id="id2label"
+            {"id2label": {"0": "LABEL_0", "1": "LABEL_1"}, "x": 3}, Labels(("LABEL_0", "LABEL_1")), id="id2label"
+        ),
+        pytest.param(
+            {"id2label": {"0": "POSITIVE", "1": "NEGATIVE"}}, Labels(("POSITIVE", "NEGATIVE"), 0), id="its own name"
+        ),
+        pytest.param(
+            {"id2label": {"0": "a", "1": "b"}, "problem_type": "multi_label_classification"},
+            Labels(("a", "b"), scores="sigmoid"),
+            id="problem_type",
         ),
         pytest.param(["a", "b", "c"], Labels(("a", "b", "c"), None), id="three classes have no positive one"),
         pytest.param(
@@ -68,7 +75,7 @@ def test_a_graph_that_says_nothing_of_its_shapes_can_classify_texts(tmp_path: Pa
         pytest.param(
             {"labels": ["ham", "spam"], "positive": None}, Labels(("ham", "spam"), None), id="no positive one"
         ),
-        pytest.param({"max_length": 64}, Labels((), 1, max_length=64), id="nothing about names"),
+        pytest.param({"max_length": 64}, Labels((), max_length=64), id="nothing about names"),
         pytest.param(
             {"labels": {"0": "a"}, "output": "p", "scores": "none"},
             Labels(("a",), None, "p", "none"),
@@ -93,7 +100,7 @@ def test_labels_are_understood(document: Any, expected: Labels) -> None:
             {"labels": ["a", "b"], "positive": "c"},
             "positive is 'c', which is no label; give one of the labels, or null",
         ),
-        ({"labels": ["a", "b"], "scores": "best"}, "scores is 'best'; give one of softmax, sigmoid, none"),
+        ({"labels": ["a", "b"], "scores": "best"}, "scores is 'best'; give one of softmax, sigmoid, none, raw"),
         ({"labels": ["a", "b"], "output": 3}, "output is 3; give the name of one of the model's outputs"),
         ({"max_length": 0}, "max_length is 0; give a whole number of tokens, 1 to 65536"),
         ({"max_length": True}, "max_length is True; give a whole number of tokens, 1 to 65536"),
@@ -122,7 +129,7 @@ def test_broken_labels_are_refused(document: Any, sentence: str) -> None:
         (
             ["a", "b", "c"],
             (DIGITS.outputs[1], TensorSpec("probabilities", "FP32", ("N", 3))),
-            'outputs scores, probabilities could all hold the classes; say which one as "output"',
+            'outputs scores, probabilities could all hold the classes; say which one as "output" in labels.json',
         ),
         (
             {"labels": ["a", "b"], "scores": "softmax"},

@@ -120,7 +120,6 @@ def test_a_graph_with_an_extension_operator_takes_text_and_cuts_it_itself(long_o
         assert server.ask("POST", "/predict", {"text": "more than ten letters"}).json == {
             "label": "long",
             "score": 0.999983,
-            "positive": True,
             "model": "digits",
             "revision": REVISION,
         }

@@ -260,6 +260,7 @@ def test_padding_never_changes_an_answer(
 ) -> None:
     padding = {"strategy": "BatchLongest", "direction": side.capitalize(), "pad_to_multiple_of": None}
     words(tmp_path, padding={**padding, "pad_id": 0, "pad_type_id": 0, "pad_token": "<pad>"})
+    (tmp_path / "labels.json").write_bytes(b'["negative", "positive"]')
     session = onnxruntime.InferenceSession(str(masked(tmp_path / "model.onnx", rows, length)))
     signature = masked_signature(rows, length)
     predictor = open_package(tmp_path, signature).predictor

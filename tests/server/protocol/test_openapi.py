@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.server.protocol.example_requests import SIGNATURES, array_of, arrays_for, infer_body
 from tidegate_server.errors import InvalidRequest
 from tidegate_server.predict.text_encoder import StringEncoder
-from tidegate_server.predict.text_predictor import TextPredictor
+from tidegate_server.predict.text_predictor import OutputReader, TextPredictor
 from tidegate_server.protocol.json_codec import dump_json, parse_json
 from tidegate_server.protocol.limits import Limits
 from tidegate_server.protocol.openapi import MAX_EXAMPLE_ELEMENTS, openapi_document, page
@@ -188,7 +188,7 @@ def test_an_example_that_is_given_stands_first() -> None:
 )
 def test_a_server_for_text_takes_what_its_document_says_and_nothing_else(body: Any) -> None:
     ids = Signature((TensorSpec("ids", "INT64", ("N", "M")),), ())
-    predictor = TextPredictor(StringEncoder(TensorSpec("text", "BYTES", ("N",))), None)
+    predictor = TextPredictor(StringEncoder(TensorSpec("text", "BYTES", ("N",))), OutputReader())
     made = openapi_document("m", "r", ids, server_version="1", secured=False, body_schemas=predictor.body_schemas)
     try:
         predictor.read(body, ids, LIMITS)

@@ -8,8 +8,18 @@ from tidegate_server.fetch.report import NOT_FOUND, UNSUPPORTED_MODEL
 
 MODEL = "model.onnx"
 SIGNATURE = "model.sig"
-COMPANION_FILES = ("tokenizer.json", "labels.json", "selftest.json")
-"""What a folder may have beside the graph and its weights."""
+COMPANION_FILES = (
+    "tokenizer.json",
+    "labels.json",
+    "selftest.json",
+    "config.json",
+    "tokenizer_config.json",
+    "modules.json",
+    "sentence_bert_config.json",
+    "config_sentence_transformers.json",
+    "1_Pooling/config.json",
+)
+"""What a folder may have beside the graph and its weights, and the server reads."""
 OPTIONAL_FILES = (*COMPANION_FILES, SIGNATURE)
 
 

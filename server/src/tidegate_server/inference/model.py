@@ -53,6 +53,8 @@ class Model:
         """`session` has been opened from `path`."""
         self.path, self._session = path, session
         self.signature = _signature(session)
+        self.metadata: dict[str, str] = dict(session.get_modelmeta().custom_metadata_map)
+        """What whoever exported the model has written into it."""
 
     @classmethod
     def open(cls, path: Path, threads_per_run: int = 1) -> "Model":

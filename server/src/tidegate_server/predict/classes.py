@@ -1,7 +1,7 @@
 """From a model's numbers to a label and a score. Pure.
 
 Which output holds the classes is decided once, from the signature, when the model is opened: a mistake in labels.json
-keeps the server from starting and never shows up in a response.
+or config.json keeps the server from starting and never shows up in a response.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,23 +11,22 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tidegate_server.errors import ModelFailed
+from tidegate_server.errors import ModelFailed, ModelRefused
 from tidegate_server.predict.labels import LABELS_FILE, Labels, Scores
 from tidegate_server.predict.package_files import unusable
 from tidegate_server.predict.predictor import MAX_LOOP_BYTES, ParsedRequest, output_writer
+from tidegate_server.predict.text_encoder import Prediction
 from tidegate_server.protocol.json_codec import dump_json
 from tidegate_server.protocol.limits import Limits
 from tidegate_server.protocol.predict_json import read_predict
 from tidegate_server.protocol.signature import Signature, TensorSpec
 from tidegate_server.protocol.tensors import Array, Outputs, require_finite
 
-Prediction = dict[str, Any]
-
 SCORE_DECIMALS = 6
 _MULTI_LABEL_THRESHOLD = 0.5  # a class that doesn't compete with the others is given from here on
 
-Kind = Literal["scores", "one score", "position"]
-"""A number per class, one number for two classes, or the number of the class itself."""
+Kind = Literal["scores", "one score", "position", "tokens"]
+"""A number per class, one number for one or two classes, the number of the class itself, or scores for each token."""
 
 
 @dataclass(frozen=True)
@@ -45,14 +44,28 @@ class Classes:
         array = outputs[self.output]
         if self.kind == "position":
             return [self._prediction(position) for position in self._positions(array)]
-        scores = self._scores(array)
-        if self.scores == "sigmoid" and self.kind == "scores":
+        return self.of_scores(self._scores(array))
+
+    def of_scores(self, scores: Array) -> list[Prediction]:
+        """One for each row of scores, a column for each label."""
+        if scores.shape[1] == 1:
+            return [{**self._only_label, "score": _rounded(row[0])} for row in scores]
+        if self.scores == "raw":
+            return [{"scores": self._by_name(row)} for row in scores]
+        if self.scores == "sigmoid" and self.kind != "one score":
             return [self._multi_label(row) for row in scores]
         best = scores.argmax(axis=1)
         return [
             {"label": self.names[position], "score": _rounded(row[position]), **self._positive_field(position)}
             for position, row in zip(best.tolist(), scores, strict=True)
         ]
+
+    @property
+    def _only_label(self) -> Prediction:
+        return {"label": self.names[0]} if self.names else {}
+
+    def _by_name(self, row: Array) -> dict[str, float]:
+        return dict(zip(self.names, map(_rounded, row), strict=True))
 
     def _prediction(self, position: int) -> Prediction:
         return {"label": self.names[position], **self._positive_field(position)}
@@ -62,7 +75,7 @@ class Classes:
 
     def _multi_label(self, row: Array) -> Prediction:
         labels = [name for name, score in zip(self.names, row, strict=True) if score >= _MULTI_LABEL_THRESHOLD]
-        return {"labels": labels, "scores": dict(zip(self.names, map(_rounded, row), strict=True))}
+        return {"labels": labels, "scores": self._by_name(row)}
 
     def _positions(self, array: Array) -> list[int]:
         positions: list[int] = array.ravel().tolist()
@@ -72,14 +85,22 @@ class Classes:
         return positions
 
     def _scores(self, array: Array) -> Array:
-        columns = len(self.names) if self.kind == "scores" else 1
+        columns = max(1, len(self.names)) if self.kind == "scores" else 1
         fits = array.ndim <= 2 and array.size % columns == 0
         if not fits or (self.kind == "scores" and array.shape[-1:] != (columns,)):
-            sentence = f"output {self.output} has shape {list(array.shape)}, and there are {len(self.names)} labels"
-            raise ModelFailed(sentence)
-        require_finite(self.output, array)
-        scores = _TO_PROBABILITIES[self.scores](array.reshape(-1, columns).astype(np.float64))
-        return scores if self.kind == "scores" else np.hstack([1 - scores, scores])
+            raise self.misfit(array)
+        scores = self.probabilities(array.reshape(-1, columns))
+        return np.hstack([1 - scores, scores]) if self.kind == "one score" and len(self.names) == 2 else scores
+
+    def misfit(self, array: Array) -> ModelFailed:
+        """The output has a shape that the signature didn't promise."""
+        sentence = f"output {self.output} has shape {list(array.shape)}, and there are {len(self.names)} labels"
+        return ModelFailed(sentence)
+
+    def probabilities(self, rows: Array) -> Array:
+        """As the labels want them, in float64. Raises NotFiniteOutput."""
+        require_finite(self.output, rows)
+        return _TO_PROBABILITIES[self.scores](rows.astype(np.float64))
 
 
 def softmax(rows: Array) -> Array:
@@ -99,39 +120,50 @@ _TO_PROBABILITIES: dict[Scores, Callable[[Array], Array]] = {
     "softmax": softmax,
     "sigmoid": sigmoid,
     "none": lambda scores: scores,
+    "raw": lambda scores: scores,
 }
 
 
 def find_classes(labels: Labels, signature: Signature) -> Classes:
-    """Raises ModelRefused with a sentence about labels.json when no output fits the labels, or more than one does."""
+    """Raises ModelRefused with a sentence about the labels' file when no output fits them, or more than one does."""
     spec, kind = _find_output(labels, signature)
-    if kind == "one score" and labels.scores == "softmax":
-        raise unusable(LABELS_FILE, f'scores is "softmax", but output {spec.name} has one column; use "sigmoid"')
-    return Classes(labels.names, labels.positive, spec.name, kind, labels.scores or _default_scores(spec, kind))
+    if labels.scores == "softmax" and (kind == "one score" or len(labels.names) == 1):
+        raise unusable(labels.file, f'scores is "softmax", but output {spec.name} has one column; use "sigmoid"')
+    if labels.scores == "raw" and kind == "one score" and len(labels.names) == 2:
+        raise unusable(labels.file, f"2 labels for the one number of output {spec.name}; give one label, or none")
+    scores = labels.scores or _default_scores(spec, kind, len(labels.names))
+    return Classes(labels.names, labels.positive, spec.name, kind, scores)
 
 
-def _default_scores(spec: TensorSpec, kind: Kind) -> Scores:
+def _default_scores(spec: TensorSpec, kind: Kind, count: int) -> Scores:
     # What exporters call "probabilities" has been through a softmax; a second one would flatten it.
     if "prob" in spec.name.lower():
         return "none"
-    return "softmax" if kind == "scores" else "sigmoid"
+    return "softmax" if kind != "one score" and count > 1 else "sigmoid"
 
 
 def _find_output(labels: Labels, signature: Signature) -> tuple[TensorSpec, Kind]:
     specs = [spec for spec in signature.outputs if labels.output in (None, spec.name)]
     if not specs:
         names = ", ".join(spec.name for spec in signature.outputs)
-        raise unusable(LABELS_FILE, f"output is {labels.output!r}, which the model hasn't; it has {names}")
-    count = len(labels.names)
+        raise unusable(labels.file, f"output is {labels.output!r}, which the model hasn't; it has {names}")
+    count = max(1, len(labels.names))  # a number that nobody has named is one column
     for fits, kind in _RULES:
         fitting = [spec for spec in specs if fits(spec, count)]
         if len(fitting) > 1:
             names = ", ".join(spec.name for spec in fitting)
-            raise unusable(LABELS_FILE, f'outputs {names} could all hold the classes; say which one as "output"')
+            sentence = f'outputs {names} could all hold the classes; say which one as "output" in {LABELS_FILE}'
+            raise unusable(labels.file, sentence)
         if fitting:
             return fitting[0], kind
+    raise misfit(labels, specs)
+
+
+def misfit(labels: Labels, specs: Sequence[TensorSpec]) -> ModelRefused:
+    """None of these outputs has a column for each label."""
     shapes = ", ".join(f"{spec.name} {list(spec.shape)}" for spec in specs)
-    raise unusable(LABELS_FILE, f"{count} labels fit no output of the model ({shapes}); give one label per column")
+    count = max(1, len(labels.names))
+    return unusable(labels.file, f"{count} labels fit no output of the model ({shapes}); give one label per column")
 
 
 def _is_float(spec: TensorSpec) -> bool:
@@ -146,7 +178,8 @@ def _is_column(spec: TensorSpec) -> bool:
 _RULES: tuple[tuple[Callable[[TensorSpec, int], bool], Kind], ...] = (
     (lambda spec, count: _is_float(spec) and len(spec.shape) in (1, 2) and spec.shape[-1] == count, "scores"),
     (lambda spec, _: _is_float(spec) and len(spec.shape) == 2 and spec.shape[-1] == -1, "scores"),
-    (lambda spec, count: _is_float(spec) and count == 2 and _is_column(spec), "one score"),
+    (lambda spec, count: _is_float(spec) and count in (1, 2) and _is_column(spec), "one score"),
+    (lambda spec, count: _is_float(spec) and len(spec.shape) == 3 and spec.shape[-1] in (count, -1), "tokens"),
     (lambda spec, _: spec.datatype in ("INT64", "INT32") and _is_column(spec), "position"),
     # Old exporters leave shapes out. If it's a single number after all, the answer to a request says so.
     (lambda spec, _: _is_float(spec) and spec.shape == (), "scores"),
@@ -165,11 +198,15 @@ class LabelledPredictor:
     def read(self, document: Any, signature: Signature, limits: Limits) -> ParsedRequest:
         """One run. Raises InvalidRequest."""
         request = read_predict(document, signature, limits)
-        return ParsedRequest((request,), partial(self._write, output_writer(document)))
+        return ParsedRequest((request,), partial(self._write, output_writer(document)), self._rows)
 
     def example(self, signature: Signature) -> Any:
         """None: only the model's owner knows one."""
         return None
+
+    def _rows(self, outputs: Sequence[Outputs]) -> list[Any]:
+        (only,) = outputs
+        return self.classes.predictions(only)
 
     def _write(
         self,

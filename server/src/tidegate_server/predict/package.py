@@ -1,16 +1,22 @@
-"""Opens what lies beside model.onnx: tokenizer.json, labels.json and selftest.json, each of them optional.
+"""Opens what lies beside model.onnx, each file of it optional: a tokenizer, names of classes, and a self-test.
 
 All of it is read, bounded and checked here, before the first request: a broken file is a ModelRefused whose sentence
-names the file and the field, and says what to do.
+names the file and the field, and says what to do. labels.json and selftest.json are written for this server, and have
+to fit. The files of transformers and sentence-transformers come along with a model: what they say is done, and where
+they aren't about this graph a line in the log says so.
 """
 
-from dataclasses import dataclass
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 
-from tidegate_server.errors import InvalidRequest
-from tidegate_server.predict.classes import LabelledPredictor, find_classes
-from tidegate_server.predict.labels import LABELS_FILE, Labels, parse_labels
-from tidegate_server.predict.package_files import parse_json, read_file
+from tidegate_server.errors import InvalidRequest, ModelRefused
+from tidegate_server.predict.classes import Classes, LabelledPredictor, find_classes, misfit
+from tidegate_server.predict.embeddings import EmbeddingReader
+from tidegate_server.predict.labels import CONFIG_FILE, LABELS_FILE, Labels, parse_config, parse_labels
+from tidegate_server.predict.package_files import PackageFolder, parse_json, read_file
 from tidegate_server.predict.predictor import PlainPredictor, Predictor
 from tidegate_server.predict.selftest import (
     MAX_SELFTEST_BYTES,
@@ -23,14 +29,21 @@ from tidegate_server.predict.selftest import (
     parse_selftest,
     run_selftest,
 )
-from tidegate_server.predict.text_encoder import StringEncoder, string_input
-from tidegate_server.predict.text_predictor import TextPredictor, text_classes
-from tidegate_server.predict.tokenizer import MAX_TOKENIZER_BYTES, TOKENIZER_FILE, open_token_encoder
+from tidegate_server.predict.sentence_transformers import Recipe, embedding_reader, read_recipe
+from tidegate_server.predict.text_encoder import StringEncoder, TextReader, string_input
+from tidegate_server.predict.text_predictor import ClassReader, OutputReader, TextPredictor
+from tidegate_server.predict.token_classes import TokenReader
+from tidegate_server.predict.tokenizer import MAX_TOKENIZER_BYTES, TOKENIZER_FILE, open_token_encoder, token_inputs
+from tidegate_server.predict.tokenizer_config import longest_text
+from tidegate_server.predict.ultralytics import image_example, image_properties, parse_metadata
 from tidegate_server.protocol.limits import Limits
 from tidegate_server.protocol.signature import Signature
 from tidegate_server.protocol.tensors import Array
 
-MAX_LABELS_BYTES = 16 * 2**20
+log = logging.getLogger(__name__)
+
+_LOGITS = "logits"
+"""What transformers' exporters call the output with the classes."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +54,13 @@ class Package:
     labels: tuple[str, ...] = ()
     """Names of the classes by position; empty when nobody named them."""
     selftest: Selftest | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    """What the graph says of itself."""
+
+    @property
+    def properties(self) -> dict[str, str]:
+        """What a client has to know of the graph to understand its numbers."""
+        return image_properties(self.metadata)
 
     def example(self, signature: Signature, limits: Limits) -> dict[str, Array] | None:
         """The inputs of a request as clients send it, where the self-test or the predictor knows one."""
@@ -48,7 +68,9 @@ class Package:
         try:
             if self.selftest is not None:
                 return parse_case(self.selftest.cases[0], self.predictor, signature, limits).requests[0].arrays
-            return None if body is None else self.predictor.read(body, signature, limits).requests[0].arrays
+            if body is None:
+                return image_example(self.metadata, signature)
+            return self.predictor.read(body, signature, limits).requests[0].arrays
         except InvalidRequest:
             return None  # the self-test says later what is wrong with it
 
@@ -59,32 +81,91 @@ class Package:
         return run_selftest(self.selftest, ModelUnderTest(run, self.predictor, signature, limits))
 
 
-def open_package(folder: Path, signature: Signature) -> Package:
-    """`folder` is where model.onnx lies. Raises ModelRefused with a sentence about the first file that is broken."""
-    predictor = _predictor(folder, signature)
+def open_package(folder: Path, signature: Signature, metadata: Mapping[str, str] = MappingProxyType({})) -> Package:
+    """`folder` is where model.onnx lies, and `metadata` what the graph says of itself.
+
+    Raises ModelRefused with a sentence about the first file that is broken.
+    """
+    files = PackageFolder(folder)
+    predictor = _predictor(files, signature, metadata)
     classes = predictor.classes if isinstance(predictor, LabelledPredictor | TextPredictor) else None
-    return Package(predictor, classes.names if classes else (), _selftest(folder, signature))
+    return Package(predictor, classes.names if classes else (), _selftest(folder, signature), metadata)
 
 
-def _labels(folder: Path) -> Labels | None:
-    content = read_file(folder / LABELS_FILE, MAX_LABELS_BYTES)
-    return None if content is None else parse_labels(parse_json(LABELS_FILE, content))
-
-
-def _predictor(folder: Path, signature: Signature) -> Predictor:
-    labels = _labels(folder)
-    tokenizer = read_file(folder / TOKENIZER_FILE, MAX_TOKENIZER_BYTES)
-    if tokenizer is not None:
-        text_labels = labels or Labels()
-        return TextPredictor(
-            open_token_encoder(tokenizer, text_labels.max_length, signature), text_classes(text_labels, signature)
-        )
+def _predictor(files: PackageFolder, signature: Signature, metadata: Mapping[str, str]) -> Predictor:
+    labels = _labels(files, signature, metadata)
+    classes = _fitting_classes(labels, signature)
+    content = files.read(TOKENIZER_FILE, MAX_TOKENIZER_BYTES) if _takes_tokens(files, signature) else None
+    if content is not None:
+        return _token_predictor(content, files, labels, classes, signature)
+    if classes is not None and classes.kind == "tokens":
+        if labels.file == LABELS_FILE:
+            raise misfit(labels, signature.outputs)
+        classes = None
     text_input = string_input(signature)
-    if text_input is not None and labels is not None:
-        return TextPredictor(StringEncoder(text_input), text_classes(labels, signature))
-    if labels is not None and labels.names:
-        return LabelledPredictor(find_classes(labels, signature))
-    return PlainPredictor()
+    if text_input is not None and (classes is not None or files.has(LABELS_FILE)):
+        return TextPredictor(StringEncoder(text_input), ClassReader(classes) if classes else OutputReader())
+    return LabelledPredictor(classes) if classes else PlainPredictor()
+
+
+def _labels(files: PackageFolder, signature: Signature, metadata: Mapping[str, str]) -> Labels:
+    """What somebody wrote for this server, then what came along with the model, then what the graph says itself."""
+    own = files.json(LABELS_FILE)
+    given = Labels() if own is None else parse_labels(own)
+    if given.names:
+        return given
+    found = parse_config(files.json(CONFIG_FILE)) or parse_metadata(metadata)
+    if found is None:
+        return given
+    output = given.output or found.output or (_LOGITS if signature.output(_LOGITS) else None)
+    return replace(found, output=output, scores=given.scores or found.scores, max_length=given.max_length)
+
+
+def _fitting_classes(labels: Labels, signature: Signature) -> Classes | None:
+    if not labels.names and labels.scores != "raw":
+        return None
+    try:
+        return find_classes(labels, signature)
+    except ModelRefused as error:
+        if labels.file == LABELS_FILE or labels.output == _LOGITS:
+            raise
+        log.warning("%s. Answers have no labels", error)
+        return None
+
+
+def _takes_tokens(files: PackageFolder, signature: Signature) -> bool:
+    if not files.has(TOKENIZER_FILE):
+        return False
+    try:
+        token_inputs(signature)
+    except ModelRefused as error:
+        log.warning("%s. It is served without it, and takes tensors", error)
+        return False
+    return True
+
+
+def _token_predictor(
+    content: bytes, files: PackageFolder, labels: Labels, classes: Classes | None, signature: Signature
+) -> TextPredictor:
+    recipe = _recipe(files)
+    reader = _reader(classes, recipe, signature)
+    encoder = open_token_encoder(content, labels.max_length or longest_text(files.json), signature)
+    prompt = recipe.prompt if recipe is not None and isinstance(reader, EmbeddingReader) else ""
+    return TextPredictor(replace(encoder, keeps_origin=isinstance(reader, TokenReader)), reader, prompt)
+
+
+def _reader(classes: Classes | None, recipe: Recipe | None, signature: Signature) -> TextReader:
+    if classes is not None:
+        return TokenReader(classes) if classes.kind == "tokens" else ClassReader(classes)
+    return embedding_reader(recipe, signature) or OutputReader()
+
+
+def _recipe(files: PackageFolder) -> Recipe | None:
+    try:
+        return read_recipe(files.json)
+    except ModelRefused as error:
+        log.warning("%s. No vector is made of a text's tokens", error)
+        return None
 
 
 def _selftest(folder: Path, signature: Signature) -> Selftest | None:

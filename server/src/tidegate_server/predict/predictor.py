@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from tidegate_server.protocol.limits import Limits
-from tidegate_server.protocol.predict_json import read_predict, wants_rows, write_predict, write_rows
+from tidegate_server.protocol.predict_json import read_predict, row_values, wants_rows, write_predict, write_rows
 from tidegate_server.protocol.request import InferRequest
 from tidegate_server.protocol.signature import Signature
 from tidegate_server.protocol.tensors import Outputs
@@ -25,6 +25,8 @@ class ParsedRequest:
 
     requests: tuple[InferRequest, ...]
     write: Callable[[str, str, Sequence[Outputs]], bytes]
+    rows: Callable[[Sequence[Outputs]], list[Any]]
+    """What `write` says of each row, ready for JSON: for whoever writes another form around it. Raises the same."""
 
 
 MAX_LOOP_BYTES = 2**16
@@ -61,11 +63,17 @@ class PlainPredictor:
 
     def read(self, document: Any, signature: Signature, limits: Limits) -> ParsedRequest:
         """One run. Raises InvalidRequest."""
-        return ParsedRequest((read_predict(document, signature, limits),), output_writer(document))
+        return ParsedRequest((read_predict(document, signature, limits),), output_writer(document), output_rows)
 
     def example(self, signature: Signature) -> Any:
         """None: only the model's owner knows one."""
         return None
+
+
+def output_rows(outputs: Sequence[Outputs]) -> list[Any]:
+    """Of a single run's tensors."""
+    (only,) = outputs
+    return row_values(only)
 
 
 def output_writer(document: Any) -> Callable[[str, str, Sequence[Outputs]], bytes]:

@@ -2,10 +2,40 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
+from tidegate_server.errors import InvalidRequest
 from tidegate_server.protocol.signature import Signature, TensorSpec
-from tidegate_server.protocol.tensors import Array, string_array
+from tidegate_server.protocol.tensors import Array, Outputs, string_array
+
+Text = str | tuple[str, str]
+"""One text, or two that a model compares."""
+Prediction = dict[str, Any]
+"""What an answer says of one text or one row."""
+
+
+class TokenizedText(Protocol):
+    """A text's tokens, one by one. `offsets` count characters: where each begins, and where it ends."""
+
+    @property
+    def ids(self) -> list[int]:
+        """Numbers."""
+        ...
+
+    @property
+    def tokens(self) -> list[str]:
+        """Words, or pieces of them."""
+        ...
+
+    @property
+    def offsets(self) -> list[tuple[int, int]]:
+        """In the text."""
+        ...
+
+    @property
+    def special_tokens_mask(self) -> list[int]:
+        """1 for those that aren't the text's own."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -14,11 +44,17 @@ class TextBatch:
 
     positions: tuple[int, ...]
     arrays: dict[str, Array]
+    pads_left: bool = False
 
     @property
     def rows(self) -> int:
         """Of every array, padding among them."""
         return len(next(iter(self.arrays.values())))
+
+    def own_tokens(self, count: int, width: int) -> slice:
+        """Where in a row of `width` tokens the `count` of a text are: the others are padding."""
+        begin = width - count if self.pads_left else 0
+        return slice(begin, begin + count)
 
 
 @dataclass(frozen=True)
@@ -28,13 +64,35 @@ class EncodedTexts:
     batches: tuple[TextBatch, ...]
     truncated: tuple[bool, ...]
     """For each text, whether the model sees only its beginning."""
+    tokenized: Sequence[TokenizedText] = ()
+    """Each text; none where the graph tokenizes."""
 
 
 class TextEncoder(Protocol):
     """Makes a graph's inputs of texts."""
 
-    def encode(self, texts: Sequence[str], *, pad: bool) -> EncodedTexts:
-        """`pad`: texts of different lengths may share a run. Raises InvalidRequest for a text without a token."""
+    def encode(self, texts: Sequence[Text], *, pad: bool) -> EncodedTexts:
+        """`pad`: texts of different lengths may share a run.
+
+        Raises InvalidRequest for a text without a token, and for two texts where the model takes one.
+        """
+        ...
+
+
+class TextReader(Protocol):
+    """Makes answers of a graph's outputs."""
+
+    @property
+    def pads(self) -> bool:
+        """Whether texts of different lengths may share a run: whether its answers don't show the padding."""
+        ...
+
+    def outputs(self, signature: Signature) -> Sequence[str]:
+        """The names of those that it reads."""
+        ...
+
+    def predictions(self, outputs: Outputs, batch: TextBatch, texts: EncodedTexts) -> list[Prediction]:
+        """One for each text of the batch. Raises NotFiniteOutput, and ModelFailed for outputs of another shape."""
         ...
 
 
@@ -44,10 +102,13 @@ class StringEncoder:
 
     input: TensorSpec
 
-    def encode(self, texts: Sequence[str], *, pad: bool) -> EncodedTexts:
+    def encode(self, texts: Sequence[Text], *, pad: bool) -> EncodedTexts:
         """As few runs as the graph's number of rows allows."""
-        rows = self.input.shape[0] if self.input.shape[0] > 0 else len(texts)
-        batches = tuple(self._batch(start, texts[start : start + rows], rows) for start in range(0, len(texts), rows))
+        single = [text for text in texts if isinstance(text, str)]
+        if len(single) != len(texts):
+            raise one_text_only()
+        rows = self.input.shape[0] if self.input.shape[0] > 0 else len(single)
+        batches = tuple(self._batch(start, single[start : start + rows], rows) for start in range(0, len(single), rows))
         return EncodedTexts(batches, (False,) * len(texts))
 
     def _batch(self, start: int, texts: Sequence[str], rows: int) -> TextBatch:
@@ -55,6 +116,11 @@ class StringEncoder:
         filled = [*texts, *[texts[-1]] * (rows - len(texts))]
         shape = (rows, 1) if len(self.input.shape) == 2 else (rows,)
         return TextBatch(tuple(range(start, start + len(texts))), {self.input.name: string_array(filled, shape)})
+
+
+def one_text_only() -> InvalidRequest:
+    """For a pair of texts that the model has no way to tell apart."""
+    return InvalidRequest("text_pair: this model takes one text and not two; leave the field out")
 
 
 def string_input(signature: Signature) -> TensorSpec | None:

@@ -3,20 +3,19 @@
     {"text": "..."}            ->  {"label": "positive", "score": 0.987123, "positive": true, "model": ..., ...}
     {"texts": ["...", "..."]}  ->  {"predictions": [{"label": ...}, {"label": ...}], "model": ..., "revision": ...}
 
-A bare string or list, and "inputs" in place of "text" and "texts", are understood as well. Token ids by the name of
-the input go through as they are, and give tensors.
+A bare string or list, and "inputs" in place of "text" and "texts", are understood as well, and a second text beside
+each one as "text_pair". Token ids by the name of the input go through as they are, and give tensors.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from tidegate_server.errors import InvalidRequest, ModelFailed
-from tidegate_server.predict.classes import Classes, LabelledPredictor, Prediction, find_classes
-from tidegate_server.predict.labels import Labels, binary_labels
+from tidegate_server.predict.classes import Classes, LabelledPredictor
 from tidegate_server.predict.predictor import ParsedRequest, PlainPredictor
-from tidegate_server.predict.text_encoder import EncodedTexts, TextBatch, TextEncoder
+from tidegate_server.predict.text_encoder import EncodedTexts, Prediction, Text, TextBatch, TextEncoder, TextReader
 from tidegate_server.protocol.json_codec import dump_json, quoted
 from tidegate_server.protocol.limits import Limits
 from tidegate_server.protocol.request import InferRequest, RequestedOutput
@@ -33,9 +32,12 @@ _TEXT: Schema = {"type": "string", "maxLength": MAX_TEXT_BYTES}
 _TEXTS: Schema = {"type": "array", "minItems": 1, "maxItems": MAX_TEXTS, "items": _TEXT}
 
 
+_PAIR: Schema = record({"text": _TEXT, "text_pair": _TEXT})
+
 _SCHEMAS: Sequence[Mapping[str, Any]] = (
     {"title": "a text", **record({"text": _TEXT})},
     {"title": "several texts", **record({"texts": _TEXTS})},
+    {"title": "a text and what it is compared with", **_PAIR},
     {"title": "one or several, as inputs", **record({"inputs": {"anyOf": [_TEXT, _TEXTS]}})},
     {"title": "one or several, bare", "anyOf": [_TEXT, _TEXTS]},
 )
@@ -43,15 +45,65 @@ _FORMS = 'give {"text": "..."}, or {"texts": ["...", "..."]} for several'
 
 
 @dataclass(frozen=True)
+class OutputReader:
+    """Each text's row of every output: for a model of which nobody has said what its numbers mean."""
+
+    pads = False
+
+    def outputs(self, signature: Signature) -> Sequence[str]:
+        """All of them."""
+        return signature.output_names
+
+    def predictions(self, outputs: Outputs, batch: TextBatch, texts: EncodedTexts) -> list[Prediction]:
+        """`outputs` of each text."""
+        rows = {array.shape[:1] for array in outputs.values()}
+        if len(rows) != 1 or () in rows:
+            raise ModelFailed("the model's outputs don't have a row for each text")
+        ((count,),) = rows
+        _require_rows(count, batch)
+        values = {name: json_ready(name, array) for name, array in outputs.items()}
+        return [{"outputs": {name: array[row] for name, array in values.items()}} for row in range(count)]
+
+
+@dataclass(frozen=True)
+class ClassReader:
+    """A label and a score of each text."""
+
+    classes: Classes
+    pads = True
+
+    def outputs(self, signature: Signature) -> Sequence[str]:
+        """The scores alone."""
+        return [self.classes.output]
+
+    def predictions(self, outputs: Outputs, batch: TextBatch, texts: EncodedTexts) -> list[Prediction]:
+        """As the classes give them."""
+        predictions = self.classes.predictions(outputs)
+        _require_rows(len(predictions), batch)
+        return predictions
+
+
+def _require_rows(count: int, batch: TextBatch) -> None:
+    if count != batch.rows:
+        raise ModelFailed(f"the model gave {count} rows for {batch.rows} texts")
+
+
+@dataclass(frozen=True)
 class TextPredictor:
-    """Texts in; a label and a score for each out."""
+    """Texts in; for each one what `reader` makes of the outputs out."""
 
     body_schemas = _SCHEMAS
     max_loop_bytes = MAX_LOOP_TEXT_BYTES
 
     encoder: TextEncoder
-    classes: Classes | None
-    """None for a model that doesn't classify: its outputs are given as they are, a row for each text."""
+    reader: TextReader
+    prompt: str = ""
+    """Goes before every text."""
+
+    @property
+    def classes(self) -> Classes | None:
+        """None for a model that doesn't classify whole texts."""
+        return self.reader.classes if isinstance(self.reader, ClassReader) else None
 
     def read(self, document: Any, signature: Signature, limits: Limits) -> ParsedRequest:
         """Texts, or tensors as for any model. Raises InvalidRequest."""
@@ -59,30 +111,32 @@ class TextPredictor:
             predictor = LabelledPredictor(self.classes) if self.classes else PlainPredictor()
             return predictor.read(document, signature, limits)
         texts, is_list = _texts(document)
+        return self._parsed(texts, is_list, signature, limits)
+
+    def read_texts(self, texts: Any, where: str, signature: Signature, limits: Limits) -> ParsedRequest:
+        """A list of texts, which a client calls `where`; each may be {"text", "text_pair"}. Raises InvalidRequest."""
+        if not isinstance(texts, list):
+            raise InvalidRequest(f"{where} must be a list of strings")
+        return self._parsed(_checked(where, texts), True, signature, limits)
+
+    def _parsed(self, texts: Sequence[Text], is_list: bool, signature: Signature, limits: Limits) -> ParsedRequest:
+        if self.prompt:
+            texts = [_with_prompt(self.prompt, text) for text in texts]
         # Outputs that are shown as they are would show the padding too.
-        encoded = self.encoder.encode(texts, pad=self.classes is not None)
+        encoded = self.encoder.encode(texts, pad=self.reader.pads)
         _check_elements(encoded.batches, limits)
-        requested = tuple(map(RequestedOutput, self._outputs(signature)))
+        requested = tuple(map(RequestedOutput, self.reader.outputs(signature)))
         requests = tuple(InferRequest(batch.arrays, requested) for batch in encoded.batches)
-        return ParsedRequest(requests, partial(_write, self.classes, encoded, is_list))
+        rows = partial(_predictions, self.reader, encoded)
+        return ParsedRequest(requests, partial(_write, rows, is_list), rows)
 
     def example(self, signature: Signature) -> Any:
         """A body with one text."""
         return {"text": "A quiet evening, good food and friendly people."}
 
-    def _outputs(self, signature: Signature) -> Sequence[str]:
-        return [self.classes.output] if self.classes else [spec.name for spec in signature.outputs]
 
-
-def text_classes(labels: Labels, signature: Signature) -> Classes | None:
-    """None when nobody named classes and no output looks like two of them. Raises ModelRefused."""
-    if labels.names:
-        return find_classes(labels, signature)
-    pairs = [spec for spec in signature.outputs if spec.datatype.startswith("FP") and spec.shape[1:] == (2,)]
-    if len(pairs) != 1 and labels.output is None:
-        return None
-    default = binary_labels().names
-    return find_classes(replace(labels, names=default), signature)
+def _with_prompt(prompt: str, text: Text) -> Text:
+    return prompt + text if isinstance(text, str) else (prompt + text[0], text[1])
 
 
 def _has_tensors(document: Any) -> bool:
@@ -90,31 +144,45 @@ def _has_tensors(document: Any) -> bool:
     value = document.get("inputs") if isinstance(document, dict) else document
     nested = isinstance(value, list) and bool(value) and isinstance(value[0], list)
     by_name = isinstance(document, dict) and (isinstance(value, dict) or "rows" in document)
-    return nested or by_name
+    return nested or (by_name and not _is_pair(value))
 
 
-def _texts(document: Any) -> tuple[list[str], bool]:
+def _is_pair(value: Any) -> bool:
+    """{"text": "...", "text_pair": "..."}, which pipelines take; an input of such a name has a list."""
+    return isinstance(value, dict) and isinstance(value.get("text"), str) and set(value) <= {"text", "text_pair"}
+
+
+def _texts(document: Any) -> tuple[Sequence[Text], bool]:
     """The texts, and whether they came as a list."""
     where, value = _field_and_value(document)
-    if isinstance(value, str):
-        _check_text(where, value)
-        return [value], False
+    if isinstance(value, str) or _is_pair(value):
+        return [_checked_text(where, value)], False
     if not isinstance(value, list):
         raise InvalidRequest(f"{where} must be a string or a list of strings; {_FORMS}")
+    return _checked(where, value), True
+
+
+def _checked(where: str, value: list[Any]) -> Sequence[Text]:
     if not 1 <= len(value) <= MAX_TEXTS:
         raise InvalidRequest(f"{where} has {len(value)} texts; give 1 to {MAX_TEXTS} in one request")
-    total = sum(_check_text(f"{where}[{position}]", text) for position, text in enumerate(value))
+    texts = [_checked_text(f"{where}[{position}]", text) for position, text in enumerate(value)]
+    total = sum(
+        len(text.encode()) if isinstance(text, str) else sum(len(one.encode()) for one in text) for text in texts
+    )
     if total > MAX_REQUEST_BYTES:
         raise InvalidRequest(f"{where} has {total} bytes of text; give at most {MAX_REQUEST_BYTES} in one request", 413)
-    return value, True
+    return texts
 
 
 def _field_and_value(document: Any) -> tuple[str, Any]:
     if not isinstance(document, dict):
         return "the body", document
-    unknown = sorted(set(document) - {"text", "texts", "inputs"})
+    unknown = sorted(set(document) - {"text", "texts", "inputs", "text_pair", "text_pairs"})
     if unknown:
         raise InvalidRequest(f"unknown field {quoted(unknown[0])}; {_FORMS}")
+    for one, pair in (("text", "text_pair"), ("texts", "text_pairs")):
+        if pair in document:
+            return one, _paired(document, one, pair)
     if len(document) != 1:
         raise InvalidRequest(f"the body needs one of text, texts and inputs; {_FORMS}")
     ((field, value),) = document.items()
@@ -125,8 +193,32 @@ def _field_and_value(document: Any) -> tuple[str, Any]:
     return field, value
 
 
-def _check_text(where: str, text: Any) -> int:
-    """Its size in bytes."""
+def _paired(document: Mapping[str, Any], one: str, pair: str) -> Any:
+    """Texts each with the one beside it."""
+    first, second = document.get(one), document[pair]
+    if set(document) != {one, pair}:
+        raise InvalidRequest(f"{pair} goes with {one} and nothing else")
+    if one == "text":
+        return {"text": first, "text_pair": second}
+    if not isinstance(first, list) or not isinstance(second, list) or len(first) != len(second):
+        raise InvalidRequest("texts and text_pairs must be lists of one length")
+    return [{"text": text, "text_pair": other} for text, other in zip(first, second, strict=True)]
+
+
+def _checked_text(where: str, value: Any) -> Text:
+    if not isinstance(value, dict):
+        _check_text(where, value)
+        return str(value)
+    if "text" not in value or set(value) - {"text", "text_pair"}:
+        raise InvalidRequest(f'{where} must be a string, or {{"text": "...", "text_pair": "..."}}')
+    _check_text(f"{where}.text", value["text"])
+    if "text_pair" not in value:
+        return str(value["text"])
+    _check_text(f"{where}.text_pair", value["text_pair"])
+    return value["text"], value["text_pair"]
+
+
+def _check_text(where: str, text: Any) -> None:
     if not isinstance(text, str):
         raise InvalidRequest(f"{where} must be a string; {_FORMS}")
     try:
@@ -135,7 +227,6 @@ def _check_text(where: str, text: Any) -> int:
         raise InvalidRequest(f"{where} has half of a surrogate pair; it isn't text") from None
     if size > MAX_TEXT_BYTES:
         raise InvalidRequest(f"{where} has {size} bytes; give at most {MAX_TEXT_BYTES} in one text", 413)
-    return size
 
 
 def _check_elements(batches: Sequence[TextBatch], limits: Limits) -> None:
@@ -147,27 +238,25 @@ def _check_elements(batches: Sequence[TextBatch], limits: Limits) -> None:
         )
 
 
-def _write(
-    classes: Classes | None, encoded: EncodedTexts, is_list: bool, model: str, revision: str, outputs: Sequence[Outputs]
-) -> bytes:
+def _predictions(reader: TextReader, encoded: EncodedTexts, outputs: Sequence[Outputs]) -> list[Prediction]:
+    """In the order of the texts."""
     predictions: list[Prediction] = [{} for _ in encoded.truncated]
     for batch, value in zip(encoded.batches, outputs, strict=True):
-        rows = classes.predictions(value) if classes else _output_rows(value)
-        if len(rows) != batch.rows:
-            raise ModelFailed(f"the model gave {len(rows)} rows for {batch.rows} texts")
+        rows = reader.predictions(value, batch, encoded)
         for position, row in zip(batch.positions, rows, strict=False):  # rows beyond the positions are padding
             predictions[position] = {**row, **({"truncated": True} if encoded.truncated[position] else {})}
+    return predictions
+
+
+def _write(
+    rows: Callable[[Sequence[Outputs]], list[Prediction]],
+    is_list: bool,
+    model: str,
+    revision: str,
+    outputs: Sequence[Outputs],
+) -> bytes:
+    predictions = rows(outputs)
     identity = {"model": model, "revision": revision}
     if is_list:
         return dump_json({"predictions": predictions, **identity})
     return dump_json({**predictions[0], **identity})
-
-
-def _output_rows(outputs: Outputs) -> list[Prediction]:
-    """Each text's row of every output."""
-    rows = {array.shape[:1] for array in outputs.values()}
-    if len(rows) != 1 or () in rows:
-        raise ModelFailed("the model's outputs don't have a row for each text")
-    ((count,),) = rows
-    values = {name: json_ready(name, array) for name, array in outputs.items()}
-    return [{"outputs": {name: array[row] for name, array in values.items()}} for row in range(count)]

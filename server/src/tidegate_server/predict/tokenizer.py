@@ -18,7 +18,7 @@ from tokenizers import Encoding, Tokenizer
 
 from tidegate_server.errors import InvalidRequest, one_line
 from tidegate_server.predict.package_files import unusable
-from tidegate_server.predict.text_encoder import EncodedTexts, TextBatch
+from tidegate_server.predict.text_encoder import EncodedTexts, Text, TextBatch, one_text_only
 from tidegate_server.protocol.signature import NUMPY_TYPES, Signature, TensorSpec
 from tidegate_server.protocol.tensors import Array
 
@@ -55,12 +55,16 @@ class TokenEncoder:
     pad_side: Literal["left", "right"]
     truncation_side: Literal["left", "right"]
     max_length: int
+    keeps_origin: bool = False
+    """Whether each token is known by its word and by where it was in the text, which costs time."""
 
-    def encode(self, texts: Sequence[str], *, pad: bool) -> EncodedTexts:
+    def encode(self, texts: Sequence[Text], *, pad: bool) -> EncodedTexts:
         """As few runs as give each text the answer that it would get alone. Without `pad`, of one length each.
 
-        Raises InvalidRequest for a text that gives no tokens.
+        Raises InvalidRequest for a text that gives no tokens, and for two texts where nothing stands between them.
         """
+        if not self.takes_pairs and not all(isinstance(text, str) for text in texts):
+            raise one_text_only()
         encodings = self._encodings(texts)
         for position, encoding in enumerate(encodings):
             if not encoding.ids:
@@ -69,9 +73,16 @@ class TokenEncoder:
         return EncodedTexts(
             batches=tuple(self._batches(encodings, pad)),
             truncated=tuple(bool(encoding.overflowing) for encoding in encodings),
+            tokenized=encodings,
         )
 
-    def _encodings(self, texts: Sequence[str]) -> list[Encoding]:
+    @property
+    def takes_pairs(self) -> bool:
+        """Whether the tokenizer puts something between two texts."""
+        added = self.tokenizer.num_special_tokens_to_add
+        return bool(added(is_pair=True) > added(is_pair=False))
+
+    def _encodings(self, texts: Sequence[Text]) -> list[Encoding]:
         """The same tokens from a text's beginning alone, where that will do: the library reads all that it is given."""
         shown = {position: self._prefix(text) or text for position, text in enumerate(texts)}
         encodings = self._encode_all(shown)
@@ -84,24 +95,31 @@ class TokenEncoder:
         encodings |= self._encode_all(short)
         return [encodings[position] for position in range(len(texts))]
 
-    def _encode_all(self, texts: Mapping[int, str]) -> dict[int, Encoding]:
+    def _encode_all(self, texts: Mapping[int, Text]) -> dict[int, Encoding]:
         """By position. One call for all lets go of Python's lock; `Tokenizer.encode` would keep it, for 100 ms."""
         if not texts:
             return {}
         try:
-            return dict(zip(texts, self.tokenizer.encode_batch_fast(list(texts.values())), strict=True))
+            return dict(zip(texts, self._encode_batch(list(texts.values())), strict=True))
         except Exception:  # noqa: BLE001 - the library's errors share no base but Exception
             return {position: self._encode_alone(position, text) for position, text in texts.items()}
 
-    def _encode_alone(self, position: int, text: str) -> Encoding:
+    def _encode_batch(self, texts: list[Text]) -> list[Encoding]:
+        encode = self.tokenizer.encode_batch if self.keeps_origin else self.tokenizer.encode_batch_fast
+        encodings: list[Encoding] = encode(texts)
+        return encodings
+
+    def _encode_alone(self, position: int, text: Text) -> Encoding:
         try:
-            return self.tokenizer.encode_batch_fast([text])[0]
+            return self._encode_batch([text])[0]
         except Exception as error:  # noqa: BLE001 - the library's errors share no base but Exception
             sentence = f"text {position + 1} can't be cut into the model's tokens ({one_line(error, 300)})"
             raise InvalidRequest(sentence) from None
 
-    def _prefix(self, text: str) -> str | None:
+    def _prefix(self, text: Text) -> Text | None:
         """So much of a long text that the model hardly reads more; None where it can't be cut between two words."""
+        if not isinstance(text, str):
+            return None
         max_characters = self.max_length * _CHARACTERS_PER_TOKEN
         end = text.rfind(" ", 0, max_characters)
         if len(text) <= max_characters or self.truncation_side == "left" or end < 1 or text[end - 1].isspace():
@@ -113,7 +131,7 @@ class TokenEncoder:
             members = [encodings[position] for position in positions]
             # A graph with a fixed number of rows wants them all: the last text is repeated, and nobody reads that.
             members += members[-1:] * ((self.inputs.rows or 0) - len(members))
-            yield TextBatch(tuple(positions), self._arrays(members))
+            yield TextBatch(tuple(positions), self._arrays(members), self.pad_side == "left")
 
     def _group_by_length(self, lengths: Sequence[int], pad: bool) -> Iterator[list[int]]:
         # Without a mask, padding would be read like words; so only texts of one length share a run.

@@ -47,12 +47,21 @@ def write_predict(model: str, revision: str, outputs: Mapping[str, Array]) -> by
 
 def write_rows(model: str, revision: str, outputs: Mapping[str, Array]) -> bytes:
     """One object of outputs for each row. Raises NotFiniteOutput, and InvalidRequest for outputs that aren't by row."""
+    return dump_json({"model": model, "revision": revision, "rows": _row_objects(outputs)})
+
+
+def row_values(outputs: Mapping[str, Array]) -> list[Any]:
+    """For each row its value where the model has one output, else an object by name. Raises as write_rows does."""
+    rows = _row_objects(outputs)
+    return [value for row in rows for value in row.values()] if len(outputs) == 1 else rows
+
+
+def _row_objects(outputs: Mapping[str, Array]) -> list[dict[str, Any]]:
     counts = {array.shape[:1] for array in outputs.values()}
     if len(counts) != 1 or () in counts:
         raise InvalidRequest("the model's outputs aren't one per row; ask with {\"inputs\": ...}")
     columns = [json_ready(name, _without_single_column(array)) for name, array in outputs.items()]
-    rows = [dict(zip(outputs, row, strict=True)) for row in zip(*columns, strict=True)]
-    return dump_json({"model": model, "revision": revision, "rows": rows})
+    return [dict(zip(outputs, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 def _arrays(document: Any, signature: Signature, limits: Limits) -> dict[str, Array]:
