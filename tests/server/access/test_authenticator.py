@@ -90,9 +90,12 @@ def test_others_are_refused(
     assert "hush" not in said
 
 
-def test_a_wrong_key_is_not_made_good_by_a_right_one_beside_it(key_authenticator: tuple[Authenticator, str]) -> None:
+def test_a_gateways_own_key_does_not_hide_what_the_caller_says_of_itself(
+    key_authenticator: tuple[Authenticator, str],
+) -> None:
     authenticator, key = key_authenticator
-    assert refusal(authenticator, {"x-api-key": "wrong", **bearer(key)})[0] == 401
+    assert authenticator.check({"x-api-key": "the gateway's", **bearer(key)}) == Principal("shop", "key")
+    assert refusal(authenticator, {"x-api-key": "wrong", **bearer("as wrong")})[0] == 401
 
 
 def test_rotated_keys_are_read_while_the_server_runs(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -236,6 +239,7 @@ def test_memory_is_bounded(make_token: MakeToken, epoch: float, monkeypatch: pyt
     [
         pytest.param({"scope": "read infer"}, True, id="among others in a text"),
         pytest.param({"scp": ["infer"]}, True, id="in a list"),
+        pytest.param({"scope": "", "scp": ["infer"]}, True, id="an empty text beside a list"),
         pytest.param({"scope": "inferior"}, False, id="a longer word"),
         pytest.param({}, False, id="none"),
         pytest.param({"scope": {"infer": True}}, False, id="in something else"),

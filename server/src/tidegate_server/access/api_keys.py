@@ -2,9 +2,8 @@
 
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping
 from hashlib import sha256
-from hmac import compare_digest
 from typing import NamedTuple
 
 from tidegate_server.errors import BadSetting
@@ -14,11 +13,8 @@ PREFIX = "tg_"
 _LINE = re.compile(r"(?P<name>[A-Za-z0-9._-]{1,64}):(?P<digest>[0-9a-fA-F]{64})")
 
 
-class ApiKeyHash(NamedTuple):
-    """`digest`: SHA-256 of the key, 32 bytes."""
-
-    name: str
-    digest: bytes
+Keys = Mapping[bytes, str]
+"""Names by the SHA-256 of the key, 32 bytes."""
 
 
 class GeneratedKey(NamedTuple):
@@ -37,12 +33,12 @@ def new_key(name: str) -> GeneratedKey:
     return GeneratedKey(key, line)
 
 
-def parse_keys(raw: bytes) -> tuple[ApiKeyHash, ...]:
+def parse_keys(raw: bytes) -> Keys:
     """Lines of `NAME:SHA256`; empty ones and those that begin with # are skipped. Raises BadSetting.
 
     What it says names the line's number, never its content: somebody may have put a plain key there.
     """
-    keys = []
+    keys: dict[bytes, str] = {}
     for number, line in enumerate(raw.decode("utf-8", "replace").splitlines(), start=1):
         text = line.strip()
         if not text or text.startswith("#"):
@@ -50,17 +46,15 @@ def parse_keys(raw: bytes) -> tuple[ApiKeyHash, ...]:
         found = _LINE.fullmatch(text)
         if found is None:
             raise BadSetting(f", line {number}, isn't NAME:SHA256; make it with 'tidegate-server new-key NAME'")
-        keys.append(ApiKeyHash(found["name"], bytes.fromhex(found["digest"])))
+        keys[bytes.fromhex(found["digest"])] = found["name"]
     if len(keys) > MAX_KEYS:
         raise BadSetting(f" holds {len(keys)} keys; use tokens for more than {MAX_KEYS} callers")
-    return tuple(keys)
+    return keys
 
 
-def key_name(key: str, known: Sequence[ApiKeyHash]) -> str | None:
-    """Whose key it is. Takes the same time whichever key fits, and when none does."""
-    digest = sha256(key.encode()).digest()
-    name = None
-    for each in known:
-        if compare_digest(each.digest, digest):
-            name = each.name
-    return name
+def key_name(key: str, known: Keys) -> str | None:
+    """Whose key it is.
+
+    How long the look-up takes tells something of a hash at most, and nobody can make a key from a hash.
+    """
+    return known.get(sha256(key.encode()).digest())

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from time import monotonic, time  # noqa: TID251 - the shell that gives everybody here their clock
 
-from tidegate_server.access.api_keys import ApiKeyHash, key_name, parse_keys
+from tidegate_server.access.api_keys import Keys, key_name, parse_keys
 from tidegate_server.access.jwks import parse_keys_file, parse_secret
 from tidegate_server.access.jwks_client import JwksClient
 from tidegate_server.access.jwt_verifier import MAX_TOKEN_BYTES, JwtVerifier, KeySource
@@ -26,9 +26,7 @@ _UNKNOWN_KEY = "the key isn't known here; ask whoever runs this server for one"
 class Authenticator:
     """Any thread may call `check`."""
 
-    def __init__(
-        self, keys: WatchedFile[tuple[ApiKeyHash, ...]] | None = None, tokens: JwtVerifier | None = None
-    ) -> None:
+    def __init__(self, keys: WatchedFile[Keys] | None = None, tokens: JwtVerifier | None = None) -> None:
         """Open to everybody when both are None."""
         self._keys, self._tokens = keys, tokens
         self.is_open = keys is None and tokens is None
@@ -69,12 +67,14 @@ class Authenticator:
         """
         if self.is_open:
             return ANONYMOUS
-        if key := headers.get("x-api-key"):
-            return self._by_key(key) or _reject(_UNKNOWN_KEY)
+        key = headers.get("x-api-key")
+        if key and (principal := self._by_key(key)) is not None:
+            return principal
+        # A gateway may have put its own key there; what the caller says of itself counts as well.
         scheme, _, credential = headers.get("authorization", "").partition(" ")
         credential = credential.strip()
         if scheme.lower() != "bearer" or not credential:
-            return _reject(_NO_CREDENTIALS)
+            return _reject(_UNKNOWN_KEY if key else _NO_CREDENTIALS)
         return self._by_key(credential) or self._by_token(credential)
 
     def close(self) -> None:

@@ -118,7 +118,7 @@ class JwtVerifier:
         wanted = self._settings.scope
         if not wanted:
             return
-        held = claims.get("scope", claims.get("scp", ""))
+        held = claims.get("scope") or claims.get("scp", "")
         scopes = held.split() if isinstance(held, str) else held
         if not isinstance(scopes, list) or wanted not in scopes:
             raise NotAllowed(f"the token lacks the scope {wanted}", 403)
