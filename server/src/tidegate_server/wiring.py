@@ -28,6 +28,7 @@ from tidegate_server.rpc.server import GrpcServer
 from tidegate_server.settings import Settings
 from tidegate_server.tracing import Tracing
 from tidegate_server.web.inference_handler import InferenceHandler
+from tidegate_server.web.large_json import LargeJson
 from tidegate_server.web.request_parser import HttpLimits
 from tidegate_server.web.router import AdminRouter, PublicRouter, probes
 from tidegate_server.web.server import HttpServer
@@ -72,7 +73,8 @@ def build(
         inference.metrics.statistics_source = partial(primary_statistics, settings.host, settings.admin_port)
     telemetry = _telemetry(inference, settings)
     authenticator, info = prepared.authenticator, _server_info(prepared, inference, settings)
-    handler = InferenceHandler(inference, authenticator, telemetry, settings.max_body_bytes)
+    large_json = LargeJson(memory_limit(), settings.threads)
+    handler = InferenceHandler(inference, authenticator, telemetry, settings.max_body_bytes, large_json)
     app = create_app(inference, handler, authenticator, info)
     threads = WsgiThreadPool(app, settings.threads, settings.max_queue, loop, "flask")
     admin_threads = WsgiThreadPool(create_admin_app(inference), 1, ADMIN_QUEUE, loop, "admin")

@@ -1,11 +1,15 @@
 """JSON documents: bytes to Python values and back; the place that knows orjson. Pure."""
 
+from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import orjson
 
 from tidegate_server.errors import InvalidRequest
 
+NUMBERS_AT_ONCE = 2**14
+"""Written within two milliseconds; nothing else of Python runs meanwhile."""
 MAX_SHOWN = 80  # characters of a client's own words in a sentence to it
 
 
@@ -17,12 +21,42 @@ def parse_json(body: bytes | memoryview) -> Any:
         raise InvalidRequest(f"the body isn't valid JSON ({error})") from None
 
 
-def dump_json(value: Any) -> bytes:
+def dump_json(value: Any, numbers: int = 0) -> bytes:
     """Takes contiguous arrays of numbers too, in which NaN and infinity become null.
 
-    Raises TypeError for half a surrogate pair.
+    `numbers`: how many its arrays have, where they may be many; these are written in pieces, between which other
+    threads have their turn. Raises TypeError for half a surrogate pair.
     """
+    if numbers > NUMBERS_AT_ONCE:
+        value = _with_pieces(value)
     return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def _with_pieces(value: Any) -> Any:
+    """The same document, but with its large arrays written already."""
+    if isinstance(value, dict):
+        return {name: _with_pieces(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_with_pieces(each) for each in value]
+    if isinstance(value, np.ndarray) and value.size > NUMBERS_AT_ONCE:
+        return orjson.Fragment(b"".join(_pieces(value)))
+    return value
+
+
+def _pieces(array: np.ndarray[Any, Any]) -> Iterator[bytes]:
+    if array.size <= NUMBERS_AT_ONCE:
+        yield orjson.dumps(array, option=orjson.OPT_SERIALIZE_NUMPY)
+        return
+    rows = max(1, NUMBERS_AT_ONCE * len(array) // array.size)
+    separator = b"["
+    for begin in range(0, len(array), rows):
+        yield separator
+        separator = b","
+        if rows > 1 or array.ndim == 1:
+            yield orjson.dumps(array[begin : begin + rows], option=orjson.OPT_SERIALIZE_NUMPY)[1:-1]
+        else:
+            yield from _pieces(array[begin])
+    yield b"]"
 
 
 def quoted(words: str) -> str:

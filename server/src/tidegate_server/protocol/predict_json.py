@@ -42,7 +42,8 @@ def wants_rows(document: Any) -> bool:
 def write_predict(model: str, revision: str, outputs: Mapping[str, Array]) -> bytes:
     """Outputs by name, nested to their shapes. Raises NotFiniteOutput."""
     ready = {name: json_ready(name, array) for name, array in outputs.items()}
-    return dump_json({"model": model, "revision": revision, "outputs": ready})
+    numbers = sum([array.size for array in outputs.values()])
+    return dump_json({"model": model, "revision": revision, "outputs": ready}, numbers)
 
 
 def write_rows(model: str, revision: str, outputs: Mapping[str, Array]) -> bytes:

@@ -204,7 +204,7 @@ def write_infer(
     document: Json = {"model_name": model, "model_version": version, "outputs": tensors}
     if request.id is not None:
         document["id"] = request.id
-    head = dump_json(document)
+    head = dump_json(document, sum([outputs[output.name].size for output in request.outputs if not output.binary]))
     # NaN became null. Nothing else does, so the numbers are looked at only when the word is there, perhaps in a name.
     if b"null" in head:
         for output in request.outputs:

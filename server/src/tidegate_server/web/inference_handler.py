@@ -5,6 +5,7 @@ Small requests are handled on the event loop (`handle_on_loop`); the others in a
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
@@ -20,6 +21,7 @@ from tidegate_server.protocol.request import InferRequest
 from tidegate_server.protocol.tensors import Outputs
 from tidegate_server.web.compression import MIN_COMPRESSED_BYTES, accepted_encoding, compressed, decompressed
 from tidegate_server.web.error_responses import response_for
+from tidegate_server.web.large_json import LargeJson
 from tidegate_server.web.message import JSON, OCTETS, Request, Respond, Response
 from tidegate_server.web.telemetry import RequestRecord, Telemetry
 
@@ -34,6 +36,8 @@ _REASONS: dict[type[Exception], str] = {
 MAX_JSON_BYTES_ON_LOOP = 2**16
 """Parsing more would keep the event loop from everybody else for longer than a small run does."""
 MAX_BINARY_BYTES_ON_LOOP = 2**22
+MAX_JSON_VALUES_ON_LOOP, MAX_JSON_VALUES_AT_ONCE = 2**14, 2**20
+"""Of a response: the first are written within two milliseconds; more than the second one at a time."""
 SERVED_BY = "x-tidegate-served-by"
 JSON_LENGTH = b"inference-header-content-length"
 CREDENTIALS = (b"authorization", b"x-api-key")
@@ -51,14 +55,28 @@ class _ParsedRequest:
     def rows(self) -> int:
         return sum([request.rows for request in self.requests])
 
+    def json_values(self, results: Sequence[Any]) -> int:
+        """How many have to be written as JSON."""
+        count = 0
+        for request, outputs in zip(self.requests, results, strict=True):
+            if not isinstance(outputs, Exception):
+                count += sum([outputs[output.name].size for output in request.outputs if not output.binary])
+        return count
+
 
 class InferenceHandler:
     """`handle_on_loop` belongs to the loop's thread, `handle_blocking` to any other."""
 
     def __init__(
-        self, inference: Inference, authenticator: Authenticator, telemetry: Telemetry, max_body_bytes: int
+        self,
+        inference: Inference,
+        authenticator: Authenticator,
+        telemetry: Telemetry,
+        max_body_bytes: int,
+        large_json: LargeJson,
     ) -> None:
         """`max_body_bytes` bounds what a compressed body becomes; the connection bounds all others."""
+        self._large_json = large_json
         self._inference, self._authenticator, self._telemetry = inference, authenticator, telemetry
         self._max_body_bytes = max_body_bytes
         self._max_predict_bytes_on_loop = inference.predictor.max_loop_bytes
@@ -108,16 +126,32 @@ class InferenceHandler:
         if len(parsed.requests) > 1:
 
             def all_done(results: list[Any]) -> None:
-                finish(self._write(parsed, results, record))
+                self._write_and_finish(parsed, results, record, finish)
 
             _submit_all(self._inference, parsed.requests, record, all_done)
             return
 
         def done(result: Any, queue_seconds: float, run_seconds: float) -> None:
             record.queue_seconds, record.run_seconds = queue_seconds, run_seconds
-            finish(self._write(parsed, (result,), record))
+            self._write_and_finish(parsed, (result,), record, finish)
 
         request.caller.when_left(self._inference.submit(parsed.requests[0], done, record.traffic))
+
+    def _write_and_finish(
+        self, parsed: _ParsedRequest, results: Sequence[Any], record: RequestRecord, finish: Respond
+    ) -> None:
+        """A large response is written in a thread: others would wait for it."""
+        if parsed.json_values(results) <= MAX_JSON_VALUES_ON_LOOP:
+            finish(self._write(parsed, results, record))
+            return
+        loop = self._inference.loop
+
+        def write() -> None:
+            response = self._write_in_turn(parsed, results, record)
+            with suppress(RuntimeError):  # the loop has ended: the drain's deadline came first
+                loop.call_soon_threadsafe(finish, response)
+
+        loop.run_in_executor(None, write)
 
     # --- in a thread
 
@@ -127,7 +161,7 @@ class InferenceHandler:
         try:
             self._authenticate(record)
             self._require_caller(request)
-            parsed = self._parse(protocol, request, self._decompressed_body(request))
+            parsed = self._parse_in_turn(protocol, request, self._decompressed_body(request))
             record.rows = parsed.rows
             results = []
             for one in parsed.requests:
@@ -135,7 +169,7 @@ class InferenceHandler:
                 record.queue_seconds += queue_seconds
                 record.run_seconds += run_seconds
                 results.append(outputs)
-            response = _compressed(self._write(parsed, results, record), request)
+            response = _compressed(self._write_in_turn(parsed, results, record), request)
         except Exception as error:  # noqa: BLE001 - whatever it is, the client gets a response
             response = self._error_response(error)
         record.end(response)
@@ -176,6 +210,14 @@ class InferenceHandler:
             request = record.request
             record.principal = request.principal or self._authenticator.check(_credentials(request.headers))
 
+    def _parse_in_turn(self, protocol: str, request: Request, body: bytes) -> _ParsedRequest:
+        json_bytes = None if protocol == PREDICT else _json_bytes(request)
+        if not self._large_json.needs_turn(body if json_bytes is None else memoryview(body)[:json_bytes]):
+            return self._parse(protocol, request, body)
+        with self._large_json.turn():
+            self._require_caller(request)
+            return self._parse(protocol, request, body)
+
     def _parse(self, protocol: str, request: Request, body: bytes) -> _ParsedRequest:
         return self._parse_predict(body) if protocol == PREDICT else self._parse_v2(body, _json_bytes(request))
 
@@ -202,6 +244,12 @@ class InferenceHandler:
             return Response(200, parsed.write(inference.name, inference.revision, outputs), self._json_headers)
 
         return _ParsedRequest(parsed.requests, write)
+
+    def _write_in_turn(self, parsed: _ParsedRequest, results: Sequence[Any], record: RequestRecord) -> Response:
+        if parsed.json_values(results) <= MAX_JSON_VALUES_AT_ONCE:
+            return self._write(parsed, results, record)
+        with self._large_json.turn():
+            return self._write(parsed, results, record)
 
     def _write(self, parsed: _ParsedRequest, results: Sequence[Any], record: RequestRecord) -> Response:
         started = perf_counter()
