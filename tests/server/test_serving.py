@@ -35,7 +35,9 @@ def test_predict_answers_plainly(server: Any, body: Any) -> None:
     )
 
 
-@pytest.mark.parametrize("path", [INFER, "/v2/models/digits/versions/digits-6f9c1d2e/infer"])
+@pytest.mark.parametrize(
+    "path", [INFER, "/v2/models/digits/versions/digits-6f9c1d2e/infer", "/v2/models/digits/versions/1/infer"]
+)
 @pytest.mark.parametrize("data", [pytest.param(ROW, id="flat"), pytest.param([ROW], id="nested")])
 def test_infer_answers_as_the_protocol_says(server: Any, path: str, data: Any) -> None:
     body = {"id": "42", **infer_body(data=data), "outputs": [{"name": "scores"}]}
@@ -111,7 +113,7 @@ def test_the_whole_body_is_rejected_once_it_is_too_large_even_without_a_declared
         pytest.param("POST", "/predict", {"inputs": {"x": 1}}, 400, "no input 'x'; it has pixels", id="unknown input"),
         pytest.param("POST", "/predict", {"inputs": {}}, 400, "input pixels is missing", id="missing input"),
         pytest.param("POST", "/v2/models/other/infer", {}, 404, "no other", id="another model"),
-        pytest.param("POST", "/v2/models/digits/versions/1/infer", {}, 404, "no other", id="another version"),
+        pytest.param("POST", "/v2/models/digits/versions/2/infer", {}, 404, "no other", id="another version"),
         pytest.param("GET", "/v2/models/other", None, 404, "no other", id="another model's metadata"),
         pytest.param("GET", "/v2/models/other/ready", None, 404, "no other", id="another model's readiness"),
         pytest.param("POST", INFER, infer_body(datatype="FP64"), 400, "must be FP32", id="another datatype"),

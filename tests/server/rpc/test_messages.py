@@ -179,6 +179,20 @@ def with_shared_memory() -> Any:
 
 WORD = b"\x01\x00\x00\x00a"
 
+
+@pytest.mark.parametrize("typed", ["x", "words"])
+def test_raw_inputs_and_typed_ones_may_come_in_one_message(typed: str) -> None:
+    """As some clients send what has no typed contents, such as half floats, beside what has."""
+    x = tensor("x", "FP32", [1, 2], fp32_contents=[1, 2]) if typed == "x" else tensor("x", "FP32", [1, 2])
+    words = tensor("words", "BYTES", [1], bytes_contents=[b"a"]) if typed == "words" else tensor("words", "BYTES", [1])
+    raw = WORD if typed == "x" else np.array([1, 2], np.float32).tobytes()
+
+    request = read_infer(asked_raw(raw, inputs=[x, words]), two_inputs(), LIMITS)
+
+    assert {name: array.tolist() for name, array in request.arrays.items()} == {"x": [[1, 2]], "words": ["a"]}
+    assert all(output.binary for output in request.outputs)
+
+
 WRONG = {
     "an unknown input": (
         infer_request(inputs=[tensor("z", "FP32", [1], fp32_contents=[1])]),
@@ -254,7 +268,8 @@ WRONG = {
     ),
     "raw contents for some inputs only": (
         asked_raw(b"12345678"),
-        "raw_input_contents has 1 items for 2 inputs; send one for each input or none",
+        "raw_input_contents has 1 items, and 2 of 2 inputs have no contents; "
+        "send one for each of these, or for every input",
     ),
     "raw contents of another length": (
         asked_raw(b"1234567", WORD),

@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2
+from grpc_reflection.v1alpha import reflection_pb2
 
 from tests.server.conftest import until
 from tests.server.rpc.conftest import MAX_MESSAGE_BYTES, SERVICE, Client, Doubler, Open, doubled, infer_request
@@ -206,20 +207,86 @@ def test_a_model_that_is_not_there_is_not_ready(opened: Open) -> None:
     assert not client.call("ModelReady", pb.ModelReadyRequest(name="tripler"), pb.ModelReadyResponse).ready
 
 
-def test_health_knows_the_service_by_name_and_no_other(opened: Open) -> None:
+@pytest.mark.parametrize("service", ["inference.GRPCInferenceService", "doubler"])
+def test_health_knows_the_service_and_the_model_by_name_and_no_other(opened: Open, service: str) -> None:
     client, _ = opened(Doubler())
-    ours = health_pb2.HealthCheckRequest(service="inference.GRPCInferenceService")
 
-    known = client.call(HEALTH, ours, health_pb2.HealthCheckResponse)
+    known = client.call(HEALTH, health_pb2.HealthCheckRequest(service=service), health_pb2.HealthCheckResponse)
 
     assert known.status == health_pb2.HealthCheckResponse.SERVING
     assert client.refusal_of(HEALTH, health_pb2.HealthCheckRequest(service="other"))[0] is CODE.NOT_FOUND
 
 
+def test_the_repository_has_the_one_model(opened: Open) -> None:
+    model = Doubler()
+    client, _ = opened(model)
+
+    def index(ready: bool = False) -> list[tuple[str, str, str]]:
+        request = pb.RepositoryIndexRequest(ready=ready)
+        listed = client.call("RepositoryIndex", request, pb.RepositoryIndexResponse).models
+        return [(one.name, one.version, one.state) for one in listed]
+
+    assert index(ready=True) == index() == [("doubler", "r1", "READY")]
+    model.drain()
+    assert (index(), index(ready=True)) == ([("doubler", "r1", "UNAVAILABLE")], [])
+
+
+def test_version_1_is_the_one_that_is_served(opened: Open) -> None:
+    client, _ = opened(Doubler())
+
+    assert client.call("ModelInfer", infer_request(3, model_version="1"), pb.ModelInferResponse).model_version == "r1"
+
+
+@pytest.mark.parametrize("version", ["v1", "v1alpha"])
+def test_tools_are_told_what_the_services_look_like(opened: Open, version: str) -> None:
+    client, _ = opened(Doubler())
+    ask = client.channel.stream_stream(f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo")
+    symbol = "inference.GRPCInferenceService"
+    asked = [
+        reflection_pb2.ServerReflectionRequest(list_services=""),
+        reflection_pb2.ServerReflectionRequest(file_containing_symbol=symbol),
+        reflection_pb2.ServerReflectionRequest(file_containing_symbol="grpc.health.v1.Health"),
+        reflection_pb2.ServerReflectionRequest(file_containing_symbol="unknown"),
+    ]
+
+    answers = ask(iter([one.SerializeToString() for one in asked]), timeout=10)
+    services, ours, health, unknown = map(reflection_pb2.ServerReflectionResponse.FromString, answers)
+
+    assert {one.name for one in services.list_services_response.service} == {
+        symbol,
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1.ServerReflection",
+        "grpc.reflection.v1alpha.ServerReflection",
+    }
+    assert ours.file_descriptor_response.file_descriptor_proto == [pb.DESCRIPTOR.serialized_pb]
+    assert health.file_descriptor_response.file_descriptor_proto == [health_pb2.DESCRIPTOR.serialized_pb]
+    assert unknown.error_response.error_code == CODE.NOT_FOUND.value[0]
+
+
+def test_what_is_no_question_about_services_is_refused(opened: Open) -> None:
+    client, _ = opened(Doubler())
+    ask = client.channel.stream_stream("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo")
+
+    with pytest.raises(grpc.RpcError) as refused:
+        list(ask(iter([b"\xff"]), timeout=10))
+
+    assert refused.value.code() is CODE.INVALID_ARGUMENT
+
+
 # --- keys
 
 
-@pytest.mark.parametrize("method", ["ModelInfer", "ModelMetadata", "ServerMetadata", "ModelStatistics"])
+@pytest.mark.parametrize(
+    "method",
+    [
+        "ModelInfer",
+        "ModelMetadata",
+        "ServerMetadata",
+        "ModelStatistics",
+        "RepositoryIndex",
+        "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+    ],
+)
 def test_without_a_key_nothing_but_health_is_answered(opened: Open, method: str) -> None:
     client, _ = opened(Doubler(), key="open sesame")
 

@@ -12,6 +12,7 @@ from tidegate_server.inference.engine import Engine
 from tidegate_server.inference.failure_log import FailureLog
 from tidegate_server.inference.queue import DoneCallback
 from tidegate_server.metrics import ServerMetrics
+from tidegate_server.metrics.statistics import VERSION
 from tidegate_server.predict.predictor import Predictor
 from tidegate_server.protocol.limits import Limits
 from tidegate_server.protocol.request import InferRequest
@@ -38,8 +39,11 @@ class Inference:
     """How a request came that no router has marked, as the metrics call it."""
 
     def knows(self, name: str, version: str | None) -> bool:
-        """Whether it is the model of that name and, where one is given, of that version."""
-        return name == self.name and version in (None, "", self.revision)
+        """Whether it is the model of that name and, where one is given, of that version.
+
+        Clients that want a number are told by the statistics that it is 1.
+        """
+        return name == self.name and version in (None, "", self.revision, VERSION)
 
     def submit(self, request: InferRequest, done: DoneCallback, traffic: str) -> Cancel | None:
         """In the loop's thread. `done` is called once, with outputs or with an error of errors.py.

@@ -37,6 +37,9 @@ EXTENSIONS = ("binary_tensor_data", "classification", "statistics")
 # The protocol lists it for ONNX; no client of ours or of others decides anything by Triton's "onnxruntime_onnx".
 PLATFORM = "onnx_onnxv1"
 
+READY = "READY"
+"""Of a model in the repository index."""
+
 _SERVER = "tidegate-server"
 LENGTH_HEADER = "Inference-Header-Content-Length"
 
@@ -240,5 +243,5 @@ def model_names(model: str) -> Json:
 
 def repository_index(model: str, version: str, *, ready: bool) -> list[Json]:
     """POST /v2/repository/index, of Triton's model repository extension."""
-    state = "READY" if ready else "UNAVAILABLE"
+    state = READY if ready else "UNAVAILABLE"
     return [{"name": model, "version": version, "state": state, "reason": "" if ready else "the server is ending"}]

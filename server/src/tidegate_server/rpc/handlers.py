@@ -9,6 +9,7 @@ from typing import Any, NoReturn, TypeAlias, TypeVar
 import grpc
 from google.protobuf.message import DecodeError, Message
 from grpc_health.v1 import health_pb2
+from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest
 
 from tidegate_server.errors import InvalidRequest, Overloaded, ServerError
 from tidegate_server.inference.caller import Caller
@@ -17,7 +18,8 @@ from tidegate_server.protocol.request import InferRequest
 from tidegate_server.rpc import open_inference_pb2 as pb
 from tidegate_server.rpc.call_log import RpcRecord, RpcTelemetry
 from tidegate_server.rpc.receive_timeouts import ReceiveTimeouts
-from tidegate_server.rpc.service_names import HEALTH_SERVICE, INFERENCE_SERVICE
+from tidegate_server.rpc.reflection import described
+from tidegate_server.rpc.service_names import HEALTH_SERVICE, INFERENCE_SERVICE, REFLECTION_SERVICES
 from tidegate_server.rpc.servicer import Servicer
 from tidegate_server.rpc.status import CLIENT_CLOSED_REQUEST, ErrorStatus, status_of
 from tidegate_server.rpc.stream_limiter import StreamLimiter
@@ -62,14 +64,17 @@ class RpcHandlers:
             "ModelMetadata": self._message_handler(pb.ModelMetadataRequest, servicer.model_metadata),
             "ModelConfig": self._message_handler(pb.ModelConfigRequest, servicer.model_config),
             "ModelStatistics": self._message_handler(pb.ModelStatisticsRequest, servicer.model_statistics),
+            "RepositoryIndex": self._message_handler(pb.RepositoryIndexRequest, servicer.repository_index),
             "ModelInfer": self._unary_handler(self._infer),
             "ModelStreamInfer": grpc.stream_stream_rpc_method_handler(self._stream),
         }
         # Watch isn't offered: clients take that for "always healthy", and watchers would pile up in memory.
         health = {"Check": self._message_handler(health_pb2.HealthCheckRequest, self._health)}
+        reflection: dict[str, Handler] = {"ServerReflectionInfo": grpc.stream_stream_rpc_method_handler(self._reflect)}
         return [
             grpc.method_handlers_generic_handler(INFERENCE_SERVICE, methods),
             grpc.method_handlers_generic_handler(HEALTH_SERVICE, health),
+            *(grpc.method_handlers_generic_handler(service, reflection) for service in REFLECTION_SERVICES),
         ]
 
     def begin_drain(self) -> None:
@@ -85,8 +90,9 @@ class RpcHandlers:
         self._responses_released.set()
 
     def _health(self, request: health_pb2.HealthCheckRequest) -> health_pb2.HealthCheckResponse:
-        if request.service not in ("", INFERENCE_SERVICE):
-            sentence = f"there is no service {request.service!r}; ask for {INFERENCE_SERVICE} or for none"
+        model = self._inference.name
+        if request.service not in ("", INFERENCE_SERVICE, model):
+            sentence = f"there is no service {request.service!r}; ask for {INFERENCE_SERVICE}, for {model} or for none"
             raise InvalidRequest(sentence, status=404)
         serving = self._inference.ready() and not self._draining
         status = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
@@ -126,6 +132,15 @@ class RpcHandlers:
                 while (body := self._stream_limiter.next_message(messages, context)) is not None:
                     yield _stream_response(self._recorded(body, context, caller)).SerializeToString()
         except Overloaded as error:
+            _abort(context, status_of(error))
+
+    def _reflect(self, messages: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
+        """What the services look like, for tools that were told nothing. A stream as any other: few, and not idle."""
+        try:
+            with self._stream_limiter.slot():
+                while (body := self._stream_limiter.next_message(messages, context)) is not None:
+                    yield described(_parse(ServerReflectionRequest, body)).SerializeToString()
+        except ServerError as error:
             _abort(context, status_of(error))
 
     def _caller(self, context: grpc.ServicerContext) -> Caller:

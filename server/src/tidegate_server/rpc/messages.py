@@ -38,11 +38,7 @@ def message_from(document: Mapping[str, Any], empty: MessageType) -> MessageType
 
 def read_infer(request: pb.ModelInferRequest, signature: Signature, limits: Limits) -> InferRequest:
     """Raises InvalidRequest with a sentence that names the tensor. Unknown parameters are ignored, as over HTTP."""
-    raw = request.raw_input_contents
-    if raw and len(raw) != len(request.inputs):
-        raise InvalidRequest(
-            f"raw_input_contents has {len(raw)} items for {len(request.inputs)} inputs; send one for each input or none"
-        )
+    raw = _raw_contents(request)
     arrays: dict[str, Array] = {}
     count = 0
     for position, given in enumerate(request.inputs):
@@ -51,7 +47,7 @@ def read_infer(request: pb.ModelInferRequest, signature: Signature, limits: Limi
         count += _count(spec, shape, limits)
         if count > limits.max_elements:
             raise too_many_elements("the inputs together have", limits)
-        arrays[spec.name] = _array(spec, shape, given, raw[position] if raw else None)
+        arrays[spec.name] = _array(spec, shape, given, raw.get(position))
     return InferRequest(
         require_all_inputs(arrays, signature),
         _requested_outputs(request, signature),
@@ -93,6 +89,18 @@ def _count(spec: TensorSpec, shape: tuple[int, ...], limits: Limits) -> int:
     if any(size < 0 for size in shape):
         raise InvalidRequest(f"input {spec.name}: a size is negative; give the sizes of the values that are sent")
     return check_shape(spec, shape, limits)
+
+
+def _raw_contents(request: pb.ModelInferRequest) -> dict[int, bytes]:
+    """By the position of the input. Some clients send raw what has no typed contents, and the other inputs typed."""
+    raw = request.raw_input_contents
+    if len(raw) == len(request.inputs):
+        return dict(enumerate(raw))
+    untyped = [position for position, given in enumerate(request.inputs) if not given.HasField("contents")]
+    if raw and len(raw) != len(untyped):
+        words = f"raw_input_contents has {len(raw)} items, and {len(untyped)} of {len(request.inputs)} inputs"
+        raise InvalidRequest(f"{words} have no contents; send one for each of these, or for every input")
+    return dict(zip(untyped, raw, strict=True)) if raw else {}
 
 
 def _array(spec: TensorSpec, shape: tuple[int, ...], given: Input, raw: bytes | None) -> Array:

@@ -64,6 +64,13 @@ class Servicer:
             self._require_model(request.name, request.version)
         return messages.message_from(self._inference.metrics.statistics(), pb.ModelStatisticsResponse())
 
+    def repository_index(self, request: pb.RepositoryIndexRequest) -> pb.RepositoryIndexResponse:
+        """The one model."""
+        inference = self._inference
+        models = v2.repository_index(inference.name, inference.revision, ready=inference.ready())
+        listed = [model for model in models if model["state"] == v2.READY or not request.ready]
+        return messages.message_from({"models": listed}, pb.RepositoryIndexResponse())
+
     def parse(self, message: pb.ModelInferRequest, seconds_left: float | None) -> InferRequest:
         """`seconds_left` until the caller's deadline; None when it has none. Raises InvalidRequest, DeadlinePassed."""
         self._require_model(message.model_name, message.model_version)

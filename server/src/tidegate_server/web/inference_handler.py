@@ -15,6 +15,7 @@ from tidegate_server.access.authenticator import Authenticator
 from tidegate_server.access.principal import Principal
 from tidegate_server.errors import CallerLeft, InvalidRequest, NotAllowed, NotFiniteOutput, NotReady, ServerError
 from tidegate_server.inference.service import Inference
+from tidegate_server.metrics.statistics import VERSION
 from tidegate_server.protocol import v2
 from tidegate_server.protocol.json_codec import parse_json
 from tidegate_server.protocol.request import InferRequest
@@ -89,6 +90,7 @@ class InferenceHandler:
             b"/predict": PREDICT,
             b"/v2/models/%b/infer" % name: V2,
             b"/v2/models/%b/versions/%b/infer" % (name, revision): V2,
+            b"/v2/models/%b/versions/%b/infer" % (name, VERSION.encode()): V2,
         }
 
     def runs_on_loop(self, request: Request) -> bool:
