@@ -1,7 +1,9 @@
 """The few verbs, against a real API server."""
 
-from collections.abc import Callable
-from typing import Any
+import http.server
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar
 
 import kubernetes
 import pytest
@@ -127,6 +129,55 @@ def test_without_an_answer_the_error_says_so_and_has_no_status(
         api.get(CONFIG_MAPS, "a", "b")
 
     assert refused.value.status is None
+
+
+class NotesRequests(http.server.BaseHTTPRequestHandler):
+    """Answers with an empty object, and notes what was asked for."""
+
+    asked: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self.asked.append(self.path)
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+@pytest.fixture
+def noting() -> Iterator[str]:
+    """The address of an API server that notes what it is asked for."""
+    NotesRequests.asked.clear()
+    with http.server.HTTPServer(("127.0.0.1", 0), NotesRequests) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_an_address_may_have_a_path_and_may_change(
+    noting: str, closed_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configuration = kubernetes.client.Configuration(host=f"http://127.0.0.1:{closed_port}")
+    monkeypatch.setattr(kubernetes.client.Configuration, "_default", configuration)
+    api = KubernetesApi()
+    with pytest.raises(ClusterUnavailable):
+        api.get(CONFIG_MAPS, "a", "b")
+
+    api._client.configuration.host = f"{noting}/k8s/clusters/c-1"
+    assert api.get(CONFIG_MAPS, "a", "b") == {}
+    assert NotesRequests.asked == ["/k8s/clusters/c-1/api/v1/namespaces/a/configmaps/b"]
+
+
+def test_a_proxy_is_asked_for_the_whole_address(noting: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    configuration = kubernetes.client.Configuration(host="http://api.example.org:6443")
+    configuration.proxy = noting
+    monkeypatch.setattr(kubernetes.client.Configuration, "_default", configuration)
+
+    assert KubernetesApi().get(CONFIG_MAPS, "a", "b") == {}
+    assert NotesRequests.asked == ["http://api.example.org:6443/api/v1/namespaces/a/configmaps/b"]
 
 
 def asking(monkeypatch: pytest.MonkeyPatch, *tokens: str) -> list[str]:

@@ -83,6 +83,7 @@ class KubernetesApi:
         configuration.connection_pool_maxsize = connections
         configuration.retries = False
         self._client = kubernetes.client.ApiClient(configuration)
+        self._connections = _Connections(self._client)
         self._credentials = _Credentials(self._client)
 
     def get(self, resource: Resource, namespace: str, name: str) -> Manifest | None:
@@ -189,15 +190,17 @@ class KubernetesApi:
             headers |= self._credentials.headers()
         except Exception as error:  # a token file that is away, a plugin that fails: the client names no type
             raise ClusterUnavailable(f"{method} {path} wasn't asked, for want of credentials: {error}") from error
+        pool, prefix = self._connections.to_host()
         try:
-            response = self._client.rest_client.pool_manager.request(
+            response = pool.urlopen(
                 method,
-                self._client.configuration.host + path,
+                prefix + path,
                 body=orjson.dumps(body) if body is not None else None,
                 headers=headers,
                 timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=read_seconds),
                 preload_content=False,
                 retries=False,
+                redirect=False,
             )
         except (urllib3.exceptions.HTTPError, ApiException, OSError) as error:
             raise ClusterUnavailable(f"{method} {path} had no answer: {error}") from error
@@ -206,6 +209,26 @@ class KubernetesApi:
         if response.status >= 400:
             raise _failure(method, path.partition("?")[0], response)
         return cast(urllib3.HTTPResponse, response)
+
+
+class _Connections:
+    """Those to the API server. The client looks them up anew for each request, which costs as much as sending it."""
+
+    def __init__(self, client: Any) -> None:
+        self._manager, self._configuration = client.rest_client.pool_manager, client.configuration
+        self._found: tuple[str, Any, str] = ("", None, "")
+
+    def to_host(self) -> tuple[Any, str]:
+        """Who sends requests, and what comes before their paths. A log-in may give another address at any time."""
+        host, pool, prefix = self._found
+        if host != self._configuration.host:
+            host = self._configuration.host
+            if self._manager.proxy is None:
+                pool, prefix = self._manager.connection_from_url(host), urllib3.util.parse_url(host).path or ""
+            else:
+                pool, prefix = self._manager, host  # it knows what its proxy is to be asked for
+            self._found = (host, pool, prefix)
+        return pool, prefix
 
 
 class _Credentials:
