@@ -40,17 +40,17 @@ def arms(world: World) -> Arms:
 
 
 def test_the_pace_is_todays_traffic(world: World, sources: Sources, arms: Arms) -> None:
-    now = stable_now(sources, arms, world.now)
+    now = stable_now(sources, arms, world.now, SETTLE)
 
     assert now.is_counted
     assert now.baseline is not None
     assert now.baseline.rate == pytest.approx(100, rel=0.02)
     assert now.baseline.failed == pytest.approx(0.02, abs=0.001)
-    assert now.baseline.durations.total == reference_of(sources, arms, world.now).durations.total
+    assert now.baseline.durations.total == reference_of(sources, arms, world.now, SETTLE).durations.total
 
 
 def test_the_time_before_tells_failures_latency_and_predictions(world: World, sources: Sources, arms: Arms) -> None:
-    reference = reference_of(sources, arms, world.now)
+    reference = reference_of(sources, arms, world.now, SETTLE)
     before = before_of(sources, arms, reference, world.now)
 
     # In blocks of 15 s; of the first one nobody can say what its counters held when it began.
@@ -61,13 +61,13 @@ def test_the_time_before_tells_failures_latency_and_predictions(world: World, so
 
 
 def test_what_nobody_counts_has_no_pace(world: World, sources: Sources) -> None:
-    assert not stable_now(sources, Arms("shop", "digits", "digits-other", "x"), world.now).is_counted
+    assert not stable_now(sources, Arms("shop", "digits", "digits-other", "x"), world.now, SETTLE).is_counted
 
 
 def test_even_failures_are_no_clumps(
     world: World, sources: Sources, arms: Arms, a_spec: Callable[..., ModelDeploymentSpec]
 ) -> None:
-    overdispersion = baseline_of(sources, arms, a_spec().analysis, world.now).overdispersion
+    overdispersion = baseline_of(sources, arms, a_spec().analysis, world.now, SETTLE).overdispersion
 
     assert (overdispersion.errors, overdispersion.noisy) == (1.0, "")
     assert set(overdispersion.latency) == {50, 90, 95, 99}
@@ -76,7 +76,7 @@ def test_even_failures_are_no_clumps(
 def test_what_a_pod_of_stables_had_to_do_is_learned_block_by_block(
     world: World, sources: Sources, arms: Arms, a_spec: Callable[..., ModelDeploymentSpec]
 ) -> None:
-    blocks = baseline_of(sources, arms, a_spec().analysis, world.now).overdispersion.latency_blocks
+    blocks = baseline_of(sources, arms, a_spec().analysis, world.now, SETTLE).overdispersion.latency_blocks
 
     assert blocks == (LatencyBlock(100.0, 1500, {50: 514, 90: 83, 95: 29, 99: 10}),) * 7
 
@@ -84,7 +84,7 @@ def test_what_a_pod_of_stables_had_to_do_is_learned_block_by_block(
 def test_a_number_of_the_users_takes_the_place_of_what_is_learned(
     world: World, sources: Sources, arms: Arms, a_spec: Callable[..., ModelDeploymentSpec]
 ) -> None:
-    given = baseline_of(sources, arms, a_spec(analysis={"dispersion": "4"}).analysis, world.now).overdispersion
+    given = baseline_of(sources, arms, a_spec(analysis={"dispersion": "4"}).analysis, world.now, SETTLE).overdispersion
 
     assert given.errors == 4.0
     assert set(given.latency.values()) == {4.0}

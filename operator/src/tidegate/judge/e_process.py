@@ -66,7 +66,10 @@ def log_e(
         return 0.0
     v = at_margin / at_alternative
     u = kappa * v
-    return failed_candidate * math.log(u) + failed_stable * math.log(v) - absolute * candidate * (u - 1)
+    # Most increments have no failures, and a logarithm is most of the work.
+    of_candidate = failed_candidate * math.log(u) if failed_candidate else 0.0
+    of_stable = failed_stable * math.log(v) if failed_stable else 0.0
+    return of_candidate + of_stable - absolute * candidate * (u - 1)
 
 
 def log_taken_away(

@@ -82,6 +82,10 @@ def _from_block_to_block(blocks: Sequence[Block]) -> float:
     return seen / expected if expected else 1.0
 
 
+TESTED = 3
+"""Pods of stable, the worst ones, that are tried in the place of a candidate: whoever stands out is among them."""
+
+
 @dataclass(frozen=True)
 class Noisy:
     """A pod of stable that an A/A test takes for worse than the other pods of stable."""
@@ -98,14 +102,19 @@ def noisy_pod(blocks: Sequence[Block], margin: Margin, phi: float, false_rollbac
     if len(pods) < 2:
         return None
     sums = [_sum(block.values()) for block in blocks]
-    # Nothing that is bad is no evidence of being worse.
-    bad = [pod for pod in pods if any(block[pod].bad for block in blocks if pod in block)]
-    tested = [_against_the_others(pod, blocks, sums, margin, phi) for pod in bad]
+    tested = [_against_the_others(pod, blocks, sums, margin, phi) for pod in _worst(blocks, pods)]
     if not tested:
         return None
     worst = max(tested, key=lambda noisy: noisy.evidence)
     # One chance for all of them together: several pods are tested.
     return worst if worst.evidence >= len(pods) / false_rollback else None
+
+
+def _worst(blocks: Sequence[Block], pods: Sequence[str]) -> list[str]:
+    """The pods that may stand out: of those with anything bad, the few with the greatest shares of it."""
+    totals = {pod: _sum([block[pod] for block in blocks if pod in block]) for pod in pods}
+    bad = [pod for pod in pods if totals[pod].bad]
+    return sorted(bad, key=lambda pod: totals[pod].bad / totals[pod].requests, reverse=True)[:TESTED]
 
 
 def _against_the_others(pod: str, blocks: Sequence[Block], sums: Sequence[Tally], margin: Margin, phi: float) -> Noisy:

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from tidegate.errors import MetricsUnavailable
 from tidegate.judge.case import Criteria
+from tidegate.judge.e_process import LOOK
 from tidegate.judge.overdispersion import LARGEST
 from tidegate.judge.query_limits import unusable_query
 from tidegate.judge.sampling import Segment, delay_points, is_urgent, segments
@@ -127,6 +128,14 @@ class Measured(NamedTuple):
     """To be kept for an operator that is restarted, once in a while; it is given back to `MetricsCollector`."""
 
 
+class BeforeTraffic(NamedTuple):
+    """What was measured last of a rollout that has no traffic yet, and of which spec."""
+
+    about: tuple[object, ...]
+    at: datetime
+    measured: Measured
+
+
 class MetricsCollector:
     """Turns sources' counters into evidence. Safe to use from several threads, one for each ModelDeployment."""
 
@@ -150,6 +159,7 @@ class MetricsCollector:
         self._queries = queries or AtOnce()
         self._registry = SourceRegistry(provider)
         self._folds: dict[tuple[str, str], Fold] = {}
+        self._before: dict[tuple[str, str], BeforeTraffic] = {}
         self._lock = threading.Lock()
 
     @property
@@ -161,6 +171,7 @@ class MetricsCollector:
         """Drops what was kept of a ModelDeployment that has no rollout any more."""
         with self._lock:
             self._folds.pop((namespace, name), None)
+            self._before.pop((namespace, name), None)
 
     def watch(self, namespace: str, name: str, spec: ModelDeploymentSpec, revisions: Collection[str]) -> None:
         """Has the routers asked about these revisions from now on; about none where there are none."""
@@ -326,7 +337,20 @@ class MetricsCollector:
         return fold
 
     def _before_traffic(self, look: Look, sources: Sources) -> Measured | MetricsGap:
-        """Whether all could be measured if the candidate had traffic, and how much stable has."""
+        """Whether all could be measured if the candidate had traffic, and how much stable has.
+
+        Each of its pods that gets ready is a look of its own, and hardly anything has changed since the last.
+        """
+        key, about = (look.arms.namespace, look.arms.name), (look.arms, look.rollout.started_at, look.spec)
+        last = self._before.get(key)
+        if last and last.about == about and timedelta() <= look.until - last.at < LOOK:
+            return last.measured
+        measured = self._asked_before_traffic(look, sources)
+        if isinstance(measured, Measured):
+            self._before[key] = BeforeTraffic(about, look.until, measured)
+        return measured
+
+    def _asked_before_traffic(self, look: Look, sources: Sources) -> Measured | MetricsGap:
         is_read = self._reads_stable(look, sources)
         if look.spec.analysis.source is CounterSource.ROUTERS and not is_read:
             return nobody()
@@ -347,7 +371,7 @@ class MetricsCollector:
 
     def _by_prometheus(self, look: Look, sources: Sources) -> Measured | MetricsGap:
         arms, propagation_delay = look.arms, look.propagation_delay
-        now = stable_now(sources, arms, look.until)
+        now = stable_now(sources, arms, look.until, propagation_delay)
         if doubt := _doubt(now.readings, sources.traffic.name, look):
             return doubt
         if not now.is_counted:
@@ -574,7 +598,8 @@ def _unseen(read: Callable[[], MetricsGap | None]) -> MetricsGap | None:
 def _learn(fold: Fold, look: Look, sources: Sources) -> MetricsGap | None:
     """Learns from stable, and begins anew with a test that rests on it."""
     latency = fold.provisional.reference if fold.provisional and fold.latency_by_routers else None
-    baseline = baseline_of(sources, look.arms, look.criteria.analysis, look.rollout.shifts[0].at, latency)
+    began, analysis = look.rollout.shifts[0].at, look.criteria.analysis
+    baseline = baseline_of(sources, look.arms, analysis, began, look.propagation_delay, latency)
     with fold.lock:
         fold.baseline = baseline
         if fold.is_direct:

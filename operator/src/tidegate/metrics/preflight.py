@@ -18,7 +18,8 @@ from tidegate.metrics.baseline import (
     reference_from,
 )
 from tidegate.metrics.increments import Sample
-from tidegate.metrics.provider import Readings, Selection, Sources
+from tidegate.metrics.lateness import LATEST
+from tidegate.metrics.provider import STALE, Readings, Selection, Sources
 from tidegate.model.evidence import BaselineTraffic, Counts, Durations
 from tidegate.model.spec import Analysis
 from tidegate.model.traffic import Arms
@@ -42,19 +43,21 @@ class StableNow:
         return bool(self.readings.samples[-1])
 
 
-def reference_of(sources: Sources, arms: Arms, at: datetime) -> Reference:
+def reference_of(sources: Sources, arms: Arms, at: datetime, propagation_delay: timedelta) -> Reference:
     """Stable's latency since its pods began, up to `at`. Raises MetricsUnavailable."""
-    (sample,) = sources.detail_readings(_stable(arms), at, _SECOND, 1).samples
+    # One value of each of thousands of series is wanted, not those of the last minutes.
+    wanted = replace(_stable(arms), looks_back=min(STALE, propagation_delay + LATEST))
+    (sample,) = sources.detail_readings(wanted, at, _SECOND, 1).samples
     return reference_from(sample)
 
 
-def stable_now(sources: Sources, arms: Arms, until: datetime) -> StableNow:
+def stable_now(sources: Sources, arms: Arms, until: datetime, propagation_delay: timedelta) -> StableNow:
     """Stable's traffic over the last minutes. Raises MetricsUnavailable."""
     points = BASELINE_SPAN // BLOCK + 1
     readings = sources.traffic.readings(_stable(arms), until - BASELINE_SPAN, BLOCK, points)
     if not readings.samples[-1] or not any(readings.samples[:-1]):
         return StableNow(readings)
-    durations = reference_of(sources, arms, until).durations
+    durations = reference_of(sources, arms, until, propagation_delay).durations
     return StableNow(readings, baseline_traffic(readings.samples, arms.stable, durations))
 
 
@@ -66,13 +69,18 @@ def slower_scrape(readings: Readings, propagation_delay: timedelta) -> float | N
 
 
 def baseline_of(
-    sources: Sources, arms: Arms, analysis: Analysis, began: datetime, latency: Durations | None = None
+    sources: Sources,
+    arms: Arms,
+    analysis: Analysis,
+    began: datetime,
+    propagation_delay: timedelta,
+    latency: Durations | None = None,
 ) -> Baseline:
     """All that is learned from stable up to the candidate's first request. Raises MetricsUnavailable.
 
     `latency` is stable's as the routers told it, where theirs is judged; how it clumps is told by the servers' own.
     """
-    reference = reference_of(sources, arms, began)
+    reference = reference_of(sources, arms, began, propagation_delay)
     bounds = compared_bounds(reference.durations, analysis)
     texts = tuple(dict.fromkeys(reference.texts[bound] for bound in bounds.values()))
     servers = _history(sources.detail_readings, replace(_stable(arms), bounds=texts), began)

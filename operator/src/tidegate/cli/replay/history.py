@@ -57,7 +57,7 @@ def _measurements(
     provider: MetricsProvider, arms: Arms, recorded: Recorded, spec: ModelDeploymentSpec, propagation_delay: timedelta
 ) -> Measurements:
     sources = SourceRegistry(provider).sources(spec.router, spec.analysis.requests_from)
-    baseline = baseline_of(sources, arms, spec.analysis, recorded.began)
+    baseline = baseline_of(sources, arms, spec.analysis, recorded.began, propagation_delay)
     until = (recorded.until - INGESTION_LAG).replace(microsecond=0)
     grid = segments(recorded.shifts, spec.analysis.interval, propagation_delay, until)
     found = tuple(increments(sources, Comparison(arms, recorded.began, baseline.reference), grid))
