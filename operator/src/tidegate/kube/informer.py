@@ -9,7 +9,7 @@ import logging
 import sys
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from random import uniform
 from time import monotonic
 from typing import Any, Generic, TypeVar
@@ -141,7 +141,7 @@ class Store(Generic[T]):
         moved = [] if held is None or held.owner == item.owner else [self._drop(held)]
         self._items[item.key] = item
         self._owned.setdefault((item.key[0], item.owner), {})[item.key] = item
-        same = held is not None and replace(held, version=item.version) == item
+        same = held is not None and _but_version(held) == _but_version(item)
         return [] if same else [*moved, item]
 
     def _drop(self, item: Item[T]) -> Item[T]:
@@ -151,6 +151,10 @@ class Store(Generic[T]):
         if not self._owned[owner]:
             del self._owned[owner]
         return item
+
+
+def _but_version(item: Item[T]) -> tuple[object, ...]:
+    return item.key, item.uid, item.owner, item.controller, item.value
 
 
 class Informer(Generic[T]):

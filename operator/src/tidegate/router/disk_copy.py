@@ -3,6 +3,8 @@
 One line for each change, so a change costs what it is; the file is written anew when most of its lines are outdated.
 """
 
+import errno
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,11 +78,20 @@ class DiskCopy:
         is_appended = self._is_whole and self._lines <= self._now.size() + OUTDATED_LINES
         self._is_whole = False
         if is_appended:
-            with self._path.open("ab") as file:
-                file.write(_text(routes, services))
+            self._append(_text(routes, services))
         else:
             self._write_anew()
         self._is_whole = True
+
+    def _append(self, text: bytes) -> None:
+        # The system's own calls: this is done for each change, and Python's files cost more than the writing.
+        file = os.open(self._path, os.O_WRONLY | os.O_APPEND)
+        try:
+            written = os.write(file, text)
+        finally:
+            os.close(file)
+        if written < len(text):
+            raise OSError(errno.ENOSPC, f"only {written} of {len(text)} bytes were taken", str(self._path))
 
     def _write_anew(self) -> None:
         unfinished = self._path.with_suffix(".unfinished")

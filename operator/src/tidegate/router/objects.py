@@ -5,7 +5,7 @@ A malformed object raises `MalformedObject` with a sentence; whoever holds the o
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from tidegate.errors import MalformedObject
 from tidegate.resources.model_route import DNS_LABEL, mapping_at, text_at
@@ -14,16 +14,14 @@ from tidegate.resources.names import PORT_NAME
 SERVICE_LABEL = "kubernetes.io/service-name"
 
 
-@dataclass(frozen=True, order=True)
-class Endpoint:
+class Endpoint(NamedTuple):
     """Where one pod of a revision answers."""
 
     address: str
     port: int
 
 
-@dataclass(frozen=True, order=True)
-class Service:
+class Service(NamedTuple):
     """A revision's Service: the key under which its endpoints are found."""
 
     namespace: str

@@ -51,8 +51,8 @@ class RoutingTable:
         self._versions = {
             where: {name_of(route): version for route, version in found} for where, found in listed.items()
         }
-        names = before.keys() | self._routes.keys()
-        changed = {name for name in names if before.get(name) != self._routes.get(name)}
+        changed = {name for name, route in self._routes.items() if _differs(route, before.get(name))}
+        changed |= before.keys() - self._routes.keys()
         for name in changed:
             self._enter(name, before.get(name))
         return changed
@@ -77,6 +77,11 @@ class RoutingTable:
             else:
                 self._services[service] = found
         return concerned
+
+
+def _differs(route: Route, before: Route | None) -> bool:
+    """What didn't change is the same object, with few exceptions."""
+    return route is not before and route != before
 
 
 def name_of(route: Route) -> Name:

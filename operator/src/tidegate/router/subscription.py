@@ -179,6 +179,8 @@ class Subscription:
         """The next response, or None while there is nothing to say, or one is under way."""
         if not self.is_open or self._under_way is not None:
             return None
+        if not (self._due or self._suspects or self._owes_first):
+            return None
         suspected = frozenset[str]().union(*self._suspects)
         batch = self._batch(self._due - suspected)
         self._due.clear()

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import NamedTuple
 
 from tidegate.resources.model_route import Backend, Route
 from tidegate.resources.names import PREVIEW_SUFFIX, router_cluster
@@ -37,12 +38,13 @@ WEIGHTS = "w"
 """The runtime's keys are this, a dot and the cluster's name."""
 UNIT = 1_000_000
 """One percent. Envoy wants some weight in each entry of a route too, and takes it where the runtime has none: one."""
+HOSTS_KEPT = 16_384
+"""Encoded pods that are kept for the next change of their revision."""
 ENTRIES_KEPT = 4096
 """Encoded entries of routes that are kept for the next change: all of a thousand models and what they were before."""
 
 
-@dataclass(frozen=True, order=True)
-class ClusterKey:
+class ClusterKey(NamedTuple):
     """One revision of one ModelDeployment. It has two clusters of the same endpoints: live and preview."""
 
     namespace: str
@@ -137,19 +139,20 @@ def assignment_name(service: Service) -> str:
 
 def endpoints_resource(service: Service, endpoints: Iterable[Endpoint]) -> Resource:
     """The endpoints of one Service."""
-    hosts = [
-        pb.LbEndpoint(
-            endpoint=pb.Endpoint(
-                address=pb.Address(socket_address=pb.SocketAddress(address=host.address, port_value=host.port))
-            )
-        )
-        for host in sorted(set(endpoints))
-    ]
+    # Messages that follow each other are one with the repeated fields of all: each pod is encoded once only.
+    locality = pb.LocalityLbEndpoints.FromString(b"".join(map(_host, sorted(set(endpoints)))))
     assignment = pb.ClusterLoadAssignment(
-        cluster_name=assignment_name(service),
-        endpoints=[pb.LocalityLbEndpoints(lb_endpoints=hosts)] if hosts else [],
+        cluster_name=assignment_name(service), endpoints=[locality] if locality.lb_endpoints else []
     )
     return _resource(assignment.cluster_name, assignment.SerializeToString())
+
+
+@lru_cache(maxsize=HOSTS_KEPT)
+def _host(endpoint: Endpoint) -> bytes:
+    """One pod's part: a locality with that pod alone."""
+    address = pb.Address(socket_address=pb.SocketAddress(address=endpoint.address, port_value=endpoint.port))
+    host = pb.LbEndpoint(endpoint=pb.Endpoint(address=address))
+    return pb.LocalityLbEndpoints(lb_endpoints=[host]).SerializeToString()
 
 
 def answerable(route: Route, services: Mapping[Service, Answering]) -> Route:
