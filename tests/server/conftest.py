@@ -68,10 +68,13 @@ class Server:
         with closing(self.connect()) as connection:
             return send_request(connection, method, path, body, **headers)
 
+    def ask_admin(self, method: str, path: str) -> Response:
+        """At the port for metrics and health."""
+        with closing(HTTPConnection("127.0.0.1", self.admin_port, timeout=20)) as connection:
+            return send_request(connection, method, path)
+
     def metrics(self) -> str:
-        connection = HTTPConnection("127.0.0.1", self.admin_port, timeout=20)
-        with closing(connection):
-            return send_request(connection, "GET", "/metrics").body.decode()
+        return self.ask_admin("GET", "/metrics").body.decode()
 
     def wait_until_ready(self) -> None:
         until(self._is_ready, START_SECONDS, lambda: f"the server isn't ready: {self.log}")

@@ -196,9 +196,21 @@ def test_a_failing_self_test_keeps_the_server_from_starting(tmp_path: Path, line
     assert "self-test case 1" in report["message"]
 
 
-def test_the_self_test_runs_again_on_demand(start: Any, tmp_path: Path, linear: Path) -> None:
+def test_the_self_test_runs_again_on_the_admin_port_and_is_nobodys_traffic(
+    start: Any, tmp_path: Path, linear: Path
+) -> None:
     (tmp_path / "model.onnx").write_bytes(linear.read_bytes())
     case = {"inputs": {"pixels": [ROW]}, "outputs": {"label": [1]}}
-    (tmp_path / "selftest.json").write_text(json.dumps({"cases": [case]}))
-    answer = start(tmp_path / "model.onnx").ask("POST", "/v2/selftest")
-    assert (answer.status, answer.json) == (200, {"passed": True, "cases": 1, "failed": 0, "failures": []})
+    (tmp_path / "selftest.json").write_text(json.dumps({"cases": [case] * 100}))
+    server = start(tmp_path / "model.onnx")
+    answer = server.ask_admin("POST", "/v2/selftest")
+    assert (answer.status, answer.json) == (200, {"passed": True, "cases": 100, "failed": 0, "failures": []})
+    seen = [line for line in server.metrics().splitlines() if line.startswith("tidegate_server_predictions_total{")]
+    live = [line for line in seen if 'traffic="' not in line]
+    assert live
+    assert all(line.endswith(" 0.0") for line in live)
+
+
+def test_a_stranger_cannot_have_the_self_test_run(server: Any) -> None:
+    answer = server.ask("POST", "/v2/selftest")
+    assert (answer.status, "admin port" in answer.json["error"]) == (403, True)

@@ -15,7 +15,7 @@ from werkzeug.exceptions import HTTPException
 
 from tidegate_server import __version__
 from tidegate_server.access.authenticator import Authenticator
-from tidegate_server.errors import ServerError
+from tidegate_server.errors import NotAllowed, ServerError
 from tidegate_server.inference.service import Inference
 from tidegate_server.predict.selftest import SelftestReport
 from tidegate_server.protocol import openapi, v2
@@ -50,7 +50,8 @@ def create_app(
     app = _bare("tidegate_server")
     _add_health(app, inference)
     _add_metadata(app, inference, info)
-    _add_extensions(app, inference, info)
+    _add_extensions(app, inference)
+    _add_selftest(app, info, is_open=authenticator.is_open)
     _add_inference(app, inference, handler)
     _add_pages(app, info)
 
@@ -69,12 +70,13 @@ def create_app(
     return app
 
 
-def create_admin_app(inference: Inference) -> Flask:
-    """Metrics and health. No inference here, and no keys needed."""
+def create_admin_app(inference: Inference, info: ServerInfo) -> Flask:
+    """Metrics, health and the self-test. No inference here, and no keys needed."""
     app = _bare("tidegate_server_admin")
     _add_health(app, inference)
     # Where the worker processes of this server find the numbers of all.
     _add(app, "/v2/models/stats", "statistics", lambda: json_response(200, inference.metrics.statistics()))
+    _add_selftest(app, info, is_open=False)
     _add(app, "/metrics", "metrics", lambda: Response(200, inference.metrics.exposition(), (METRICS_TYPE,)))
     return app
 
@@ -120,18 +122,26 @@ def _add_metadata(app: Flask, inference: Inference, info: ServerInfo) -> None:
     _add_for_model(app, inference, "/ready", "model_ready", model_ready)
 
 
-def _add_extensions(app: Flask, inference: Inference, info: ServerInfo) -> None:
-    """Of Triton: what its clients and load generators ask for. And the self-test, which is ours."""
+def _add_selftest(app: Flask, info: ServerInfo, *, is_open: bool) -> None:
+    """`is_open`: to strangers, who may not have the model asked a thousand questions."""
+
+    def selftest() -> Response:
+        if is_open:
+            raise NotAllowed("the self-test is on the admin port, and here for callers with a key only", 403)
+        report = info.selftest()
+        return json_response(200 if report.passed else 500, report.as_json())
+
+    _add(app, "/v2/selftest", "selftest", selftest, method="POST")
+
+
+def _add_extensions(app: Flask, inference: Inference) -> None:
+    """Of Triton: what its clients and load generators ask for."""
 
     def statistics() -> Response:
         return json_response(200, inference.metrics.statistics())
 
     def index() -> Response:
         return json_response(200, v2.repository_index(inference.name, inference.revision, ready=inference.ready()))
-
-    def selftest() -> Response:
-        report = info.selftest()
-        return json_response(200 if report.passed else 500, report.as_json())
 
     def config() -> Response:
         return json_response(200, model_config(inference.name, inference.signature))
@@ -140,7 +150,6 @@ def _add_extensions(app: Flask, inference: Inference, info: ServerInfo) -> None:
     _add_for_model(app, inference, "/stats", "statistics", statistics)
     _add_for_model(app, inference, "/config", "config", config)
     _add(app, "/v2/repository/index", "index", index, method="POST")
-    _add(app, "/v2/selftest", "selftest", selftest, method="POST")
 
 
 def _add_inference(app: Flask, inference: Inference, handler: InferenceHandler) -> None:

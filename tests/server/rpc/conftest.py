@@ -12,6 +12,7 @@ import pytest
 from tidegate_server.access.authenticator import Authenticator
 from tidegate_server.access.principal import ANONYMOUS, Principal
 from tidegate_server.errors import NotAllowed
+from tidegate_server.held_bytes import HeldBytes
 from tidegate_server.inference.caller import Caller
 from tidegate_server.inference.failure_log import FailureLog
 from tidegate_server.inference.service import Inference
@@ -99,7 +100,7 @@ class OneKey(Authenticator):
 
     def __init__(self, key: str | None = None) -> None:
         super().__init__()
-        self.key = key
+        self.key, self.is_open = key, key is None
 
     def check(self, headers: Mapping[str, str]) -> Principal:
         if self.key is not None and "x-api-key" not in headers:
@@ -150,14 +151,19 @@ def opened() -> Iterator[Open]:
     with ExitStack() as stack:
 
         def begin(
-            model: Doubler, key: str | None = None, threads: int = 4, body_seconds: float = 10
+            model: Doubler,
+            key: str | OneKey | None = None,
+            threads: int = 4,
+            body_seconds: float = 10,
+            held: HeldBytes | None = None,
         ) -> tuple[Client, GrpcServer]:
             server = GrpcServer(
                 model,
-                OneKey(key),
+                key if isinstance(key, OneKey) else OneKey(key),
                 "127.0.0.1",
                 0,
                 max_message_bytes=MAX_MESSAGE_BYTES,
+                held=held or HeldBytes(2**30),
                 threads=threads,
                 body_seconds=body_seconds,
                 properties=PROPERTIES,

@@ -14,6 +14,7 @@ from tests.server.conftest import until
 from tests.server.rpc.conftest import MAX_MESSAGE_BYTES, SERVICE, Client, Doubler, Open, doubled, infer_request
 from tidegate_server.access.authenticator import Authenticator
 from tidegate_server.errors import BadSetting, DeadlinePassed, InvalidRequest, ModelFailed, NotReady, Overloaded
+from tidegate_server.held_bytes import HeldBytes
 from tidegate_server.protocol.request import InferRequest
 from tidegate_server.protocol.tensors import Outputs
 from tidegate_server.rpc import open_inference_pb2 as pb
@@ -571,7 +572,9 @@ def test_a_port_that_is_taken_is_a_bad_setting() -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        server = GrpcServer(Doubler(), Authenticator(), "127.0.0.1", port, max_message_bytes=1024, threads=1)
+        server = GrpcServer(
+            Doubler(), Authenticator(), "127.0.0.1", port, max_message_bytes=1024, held=HeldBytes(1), threads=1
+        )
 
         with pytest.raises(BadSetting, match=rf"^TIDEGATE_GRPC_PORT: can't listen on 127\.0\.0\.1:{port}; "):
             server.start()

@@ -104,8 +104,6 @@ class _Paths:
         infer["requestBody"] = _body("InferRequest", self._infer, binary=True)
         predict = self._operation("predict", "Ask the model in plain JSON", _response("PredictAnswer"), *_OF_INFERENCE)
         predict["requestBody"] = _body("PredictRequest", self._predict)
-        selftest = self._operation("selftest", "Ask the stored questions again", _response("Selftest"))
-        selftest["responses"]["500"] = _response("Selftest", "Error", words="A stored question has another answer")
         return {
             "/predict": {"post": predict},
             **self._versioned("/infer", {"post": infer}),
@@ -122,10 +120,16 @@ class _Paths:
             "/v2/repository/index": {
                 "post": self._operation("index", "All models and their states", _response("Index"))
             },
-            "/v2/selftest": {"post": selftest},
+            **({"/v2/selftest": {"post": self._selftest()}} if self._secured else {}),
             "/openapi.json": {"get": self._operation("document", "This document", _response("Document"))},
             "/": {"get": self._operation("page", "A page to try the model", _page_response())},
         }
+
+    def _selftest(self) -> Json:
+        """For callers with a key; without keys it is on the admin port only."""
+        selftest = self._operation("selftest", "Ask the stored questions again", _response("Selftest"))
+        selftest["responses"]["500"] = _response("Selftest", "Error", words="A stored question has another answer")
+        return selftest
 
     def _operation(self, identifier: str, summary: str, response: Json, *codes: str) -> Json:
         known = (*codes, *(("401", "403") if self._secured else ()), "429")

@@ -11,12 +11,15 @@ from google.protobuf.message import DecodeError, Message
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest
 
-from tidegate_server.errors import InvalidRequest, Overloaded, ServerError
+from tidegate_server.access.authenticator import Authenticator
+from tidegate_server.errors import InvalidRequest, NotAllowed, Overloaded, ServerError
+from tidegate_server.held_bytes import HeldBytes
 from tidegate_server.inference.caller import Caller
 from tidegate_server.inference.service import Inference
 from tidegate_server.protocol.request import InferRequest
 from tidegate_server.rpc import open_inference_pb2 as pb
-from tidegate_server.rpc.call_log import RpcRecord, RpcTelemetry
+from tidegate_server.rpc.call_log import RpcRecord, RpcTelemetry, text_metadata
+from tidegate_server.rpc.held_messages import HeldMessages
 from tidegate_server.rpc.receive_timeouts import ReceiveTimeouts
 from tidegate_server.rpc.reflection import described
 from tidegate_server.rpc.service_names import HEALTH_SERVICE, INFERENCE_SERVICE, REFLECTION_SERVICES
@@ -41,13 +44,16 @@ class RpcHandlers:
         self,
         servicer: Servicer,
         inference: Inference,
+        authenticator: Authenticator,
         timeouts: ReceiveTimeouts,
         stream_limiter: StreamLimiter,
+        held: HeldBytes,
         body_seconds: float,
         telemetry: RpcTelemetry | None = None,
     ) -> None:
-        """`body_seconds`: how long a client may take to send a message."""
+        """`body_seconds`: how long a client may take to send a message, or to take one in."""
         self._servicer, self._inference, self._telemetry = servicer, inference, telemetry
+        self._authenticator, self._held = authenticator, HeldMessages(held, timeouts, body_seconds)
         self._timeouts, self._stream_limiter, self._body_seconds = timeouts, stream_limiter, body_seconds
         self._draining = False
         self._responses_released = Event()
@@ -102,7 +108,10 @@ class RpcHandlers:
         """A stream of one message: the library reads that of a unary call itself, and waits for it for ever."""
 
         def handle(messages: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
-            body = self._timeouts.next_message(messages, context, self._body_seconds)
+            try:
+                body = self._timeouts.first_message(messages, context, self._body_seconds)
+            except Overloaded as error:
+                _abort(context, status_of(error))
             if body is None:
                 _abort(context, status_of(InvalidRequest("the call ended without a message")))
             return handle_body(body, context)
@@ -119,19 +128,29 @@ class RpcHandlers:
         return self._unary_handler(handle)
 
     def _infer(self, body: bytes, context: grpc.ServicerContext) -> bytes:
-        response = self._recorded(body, context, self._caller(context))
-        self._responses_released.wait(MAX_HOLD_SECONDS)
-        if isinstance(response, ErrorStatus):
-            _abort(context, response)
-        return response.SerializeToString()
+        try:
+            with self._held.request(body):
+                response = self._recorded(body, context, self._caller(context))
+            self._responses_released.wait(MAX_HOLD_SECONDS)
+            if isinstance(response, ErrorStatus):
+                _abort(context, response)
+            encoded = response.SerializeToString()
+            self._held.last_response(encoded, context)
+        except Overloaded as error:
+            _abort(context, status_of(error))
+        return encoded
 
     def _stream(self, messages: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
         caller = self._caller(context)
         try:
             with self._stream_limiter.slot():
                 while (body := self._stream_limiter.next_message(messages, context)) is not None:
-                    yield _stream_response(self._recorded(body, context, caller)).SerializeToString()
-        except Overloaded as error:
+                    self._check_key(context)
+                    with self._held.request(body):
+                        response = _stream_response(self._recorded(body, context, caller)).SerializeToString()
+                    with self._held.response(response, context):
+                        yield response
+        except (Overloaded, NotAllowed) as error:
             _abort(context, status_of(error))
 
     def _reflect(self, messages: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
@@ -142,6 +161,11 @@ class RpcHandlers:
                     yield described(_parse(ServerReflectionRequest, body)).SerializeToString()
         except ServerError as error:
             _abort(context, status_of(error))
+
+    def _check_key(self, context: grpc.ServicerContext) -> None:
+        """Raises NotAllowed: a stream may last longer than the key that it was opened with."""
+        if not self._authenticator.is_open:
+            self._authenticator.check(text_metadata(context.invocation_metadata()))
 
     def _caller(self, context: grpc.ServicerContext) -> Caller:
         """Leaves when the call is cancelled, or past the client's deadline."""

@@ -19,6 +19,7 @@ import grpc
 
 from tidegate_server.access.authenticator import Authenticator
 from tidegate_server.errors import BadSetting
+from tidegate_server.held_bytes import HeldBytes
 from tidegate_server.inference.service import Inference
 from tidegate_server.rpc.auth_interceptor import AuthInterceptor
 from tidegate_server.rpc.call_log import RpcTelemetry
@@ -45,6 +46,7 @@ class GrpcServer:
         port: int,
         *,
         max_message_bytes: int,
+        held: HeldBytes,
         threads: int,
         body_seconds: float = 30.0,
         properties: Mapping[str, str] = MappingProxyType({}),
@@ -52,16 +54,20 @@ class GrpcServer:
     ) -> None:
         """`threads`: how many inference requests may wait; a quarter as many streams may be open besides.
 
+        But no more messages and streams than fit into what `held` allows, were each message as large as it may be.
         `body_seconds`: how long a client may take to send a message. `properties` go out with the model's metadata.
         """
-        max_streams = max(1, threads // 4)
+        most_messages = max(2, held.limit // max_message_bytes)
+        max_streams = max(1, min(threads // 4, most_messages))
         max_calls = threads + max_streams + EXTRA_THREADS
         self.port = port
         self._address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        self._timeouts = ReceiveTimeouts()
+        self._timeouts = ReceiveTimeouts(most_messages)
         self._stream_limiter = StreamLimiter(max_streams, self._timeouts)
         servicer = Servicer(inference, threads, properties)
-        self._handlers = RpcHandlers(servicer, inference, self._timeouts, self._stream_limiter, body_seconds, telemetry)
+        self._handlers = RpcHandlers(
+            servicer, inference, authenticator, self._timeouts, self._stream_limiter, held, body_seconds, telemetry
+        )
         self._pool = ThreadPoolExecutor(max_calls, thread_name_prefix="grpc")
         self._server = grpc.server(
             self._pool,

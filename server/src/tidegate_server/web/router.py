@@ -9,6 +9,7 @@ from tidegate_server.web.wsgi import WsgiThreadPool
 Probes = dict[bytes, Callable[[], Response]]
 """By target; GET only."""
 TOO_BUSY = error_response(429, "too many requests wait already; try again in a second", (("retry-after", "1"),))
+SELFTEST = b"/v2/selftest"
 _INFERENCE = (b"/infer", b"/predict")
 
 
@@ -48,7 +49,19 @@ class _Router:
 
 
 class AdminRouter(_Router):
-    """Metrics and health. Its one thread is shared with nobody, so a scrape waits for no inference."""
+    """Metrics and health, and the self-test. Each has a thread of its own, so a scrape waits for no inference."""
+
+    def __init__(self, probes: Probes, threads: WsgiThreadPool, selftest_threads: WsgiThreadPool) -> None:
+        """Both run the admin application."""
+        super().__init__(probes, threads)
+        self._selftest_threads = selftest_threads
+
+    def handle(self, request: Request, respond: Respond) -> None:
+        """In the event loop's thread."""
+        if request.target != SELFTEST:
+            super().handle(request, respond)
+        elif not self._selftest_threads.submit(request, respond):
+            respond(TOO_BUSY)
 
 
 class PublicRouter(_Router):
