@@ -5,7 +5,14 @@ from collections.abc import Callable
 
 import pytest
 
-from tidegate.judge.overdispersion import LARGEST, Block, estimate_overdispersion, noisy_pod, overdispersion_over_time
+from tidegate.judge.overdispersion import (
+    LARGEST,
+    Block,
+    estimate_overdispersion,
+    noisy_pod,
+    overdispersion_at_one_time,
+    overdispersion_over_time,
+)
 from tidegate.judge.pods import Tally
 from tidegate.model.spec import Margin
 
@@ -43,6 +50,46 @@ def half_of_them(draw: random.Random, pod: str) -> int:
 )
 def test_the_size_of_a_clump(bad: Bad, expected: float, pods: str) -> None:
     assert estimate_overdispersion(blocks(bad, pods)) == pytest.approx(expected, rel=0.25)
+
+
+def second_by_second(pod_luck: float = 1.0, clump: int = 1, lasts: int = 1) -> list[Block]:
+    """Half an hour of 100 requests a second on three pods, in blocks of 15 s; failures come in clumps that last."""
+    draw = random.Random(5)
+    failed = {pod: [0] * 1820 for pod in "abc"}
+    for pod, luck in zip("abc", (pod_luck, 1.0, 1 / pod_luck), strict=True):
+        for second in range(1800):
+            if draw.random() < 0.17 * luck / clump:
+                for _ in range(clump):
+                    failed[pod][second + draw.randrange(lasts)] += 1
+    return [{pod: Tally(sum(failed[pod][at : at + 15]), 500) for pod in failed} for at in range(0, 1800, 15)]
+
+
+@pytest.mark.parametrize("pods", [pytest.param(3, id="of three pods"), pytest.param(1, id="of a single pod")])
+def test_a_clump_that_lies_across_the_end_of_a_block_is_as_large_as_any_other(pods: int) -> None:
+    told = second_by_second(clump=6, lasts=12)
+    if pods == 1:
+        told = [{"all": Tally(sum(each.bad for each in block.values()), 1500)} for block in told]
+
+    assert estimate_overdispersion(told) == pytest.approx(6.0, rel=0.2)
+
+
+def test_a_pods_luck_lasts_and_is_no_clump_that_lies_across_blocks() -> None:
+    assert estimate_overdispersion(second_by_second(pod_luck=2.0)) < 2.2
+
+
+def test_what_lies_across_blocks_by_chance_makes_no_clumps() -> None:
+    assert estimate_overdispersion(second_by_second()) < 1.2
+
+
+def test_two_blocks_are_enough_to_say_something() -> None:
+    assert estimate_overdispersion([{"a": Tally(40, 500)}, {"a": Tally(10, 500)}]) > 5
+
+
+def test_a_single_one_that_counts_tells_nothing_of_one_time() -> None:
+    seen = second_by_second(clump=6)
+
+    assert overdispersion_at_one_time([{"all": each["a"]} for each in seen]) == 1.0
+    assert overdispersion_at_one_time(seen) == estimate_overdispersion(seen)
 
 
 def test_an_incident_that_all_pods_share_is_no_clump() -> None:

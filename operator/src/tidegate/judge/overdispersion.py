@@ -5,9 +5,13 @@ clumps, dividing the logarithm of each e-value by φ, the size of a clump, makes
 u^(s/φ) ≤ 1 + (s/φ)(u − 1). φ is estimated as quasi-likelihood has it: the variance that is seen over the one that
 chance has. Stable's pods are all the same revision, so what differs between them within one block is no difference of
 models (an A/A test); with a single pod, one block is held against the next.
+
+A clump that begins near the end of a block goes on in the next one, and neither shows how large it is. What two
+neighbouring blocks have in common, beyond what any two have, is the rest of it.
 """
 
 import itertools
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -27,14 +31,31 @@ LARGEST = 50.0
 """Above it, the environment and not the model is what would be judged."""
 
 
+@dataclass(frozen=True)
+class _Clumps:
+    """φ as it is seen within blocks, and what of it neighbouring blocks have in common."""
+
+    within: float
+    across: float
+
+    @property
+    def phi(self) -> float:
+        """Of both. What lies across the ends of blocks is less than half of clumps that are shorter than a block."""
+        whole = self.within + min(max(0.0, self.across), max(0.0, self.within - 1))
+        return min(LARGEST, max(1.0, whole))
+
+
 def estimate_overdispersion(blocks: Sequence[Block]) -> float:
     """φ, at least 1: between pods where there are several, else from block to block. 1 where too little is known."""
     if not _is_enough(blocks):
         return 1.0
-    estimate = _between_pods(blocks)
-    if estimate is None:
-        estimate = _from_block_to_block(blocks)
-    return min(LARGEST, max(1.0, estimate))
+    return (_between_pods(blocks) or _over_blocks(blocks)).phi
+
+
+def overdispersion_at_one_time(blocks: Sequence[Block]) -> float:
+    """φ between those that counted at one time; 1 where there never were two."""
+    seen = _between_pods(blocks) if _is_enough(blocks) else None
+    return seen.phi if seen else 1.0
 
 
 def overdispersion_over_time(blocks: Sequence[Block]) -> float:
@@ -50,18 +71,55 @@ def _is_enough(blocks: Sequence[Block]) -> bool:
     return sum(tally.bad for block in blocks for tally in block.values()) >= ENOUGH_BAD
 
 
-def _between_pods(blocks: Sequence[Block]) -> float | None:
+def _between_pods(blocks: Sequence[Block]) -> _Clumps | None:
     """Σ M·χ² / Σ M·(P − 1)·(1 − p): blocks weigh by their bad requests M, for the mean over blocks is biased."""
-    seen = expected = 0.0
+    expected = 0.0
+    apart: list[Mapping[str, float]] = []
     for block in blocks:
-        pods = [tally for tally in block.values() if tally.requests]
-        bad, requests = sum(tally.bad for tally in pods), sum(tally.requests for tally in pods)
-        if len(pods) < 2 or not bad or bad == requests:
+        pods = {pod: tally for pod, tally in block.items() if tally.requests}
+        whole = _sum(pods.values())
+        if len(pods) < 2 or not whole.bad or whole.bad == whole.requests:
+            apart.append({})
             continue
-        chi2 = sum((t.bad - bad * t.requests / requests) ** 2 / (bad * t.requests / requests) for t in pods)
-        seen += bad * chi2
-        expected += bad * (len(pods) - 1) * (1 - bad / requests)
-    return seen / expected if expected else None
+        apart.append({pod: _apart(tally, whole) for pod, tally in pods.items()})
+        expected += whole.bad * (len(pods) - 1) * (1 - whole.bad / whole.requests)
+    if not expected:
+        return None
+    seen = sum(each**2 for block in apart for each in block.values())
+    return _Clumps(seen / expected, 2 * _in_common(apart) / expected)
+
+
+def _apart(tally: Tally, whole: Tally) -> float:
+    """A pod's bad requests beyond its share of them, over the root of that share: squared, its part of M·χ²."""
+    share = tally.requests / whole.requests
+    return (tally.bad - whole.bad * share) / math.sqrt(share)
+
+
+def _in_common(apart: Sequence[Mapping[str, float]]) -> float:
+    """The products of each two neighbours, beyond those of any two: a pod's luck lasts, and is no clump."""
+    common = 0.0
+    for pod in sorted({pod for block in apart for pod in block}):
+        series = [block.get(pod, 0.0) for block in apart]
+        neighbours = sum(before * after for before, after in itertools.pairwise(series))
+        any_two = (sum(series) ** 2 - sum(each**2 for each in series)) / len(series)
+        common += neighbours - any_two
+    return common
+
+
+def _over_blocks(blocks: Sequence[Block]) -> _Clumps:
+    """From block to block: where neighbours share c, blocks show φ less 3·c, and those twice as long φ less 3/2·c."""
+    within = _from_block_to_block(blocks)
+    pairs = [_joined(blocks[first:]) for first in (0, 1)]
+    twice_as_long = [_from_block_to_block(joined) for joined in pairs if len(joined) > 1]
+    if not twice_as_long:
+        return _Clumps(within, 0.0)
+    return _Clumps(within, 2 * (sum(twice_as_long) / len(twice_as_long) - within))
+
+
+def _joined(blocks: Sequence[Block]) -> list[Block]:
+    """Each two as one, of the pods that are in both."""
+    twos = zip(blocks[::2], blocks[1::2], strict=False)
+    return [{pod: _sum((before[pod], after[pod])) for pod in before.keys() & after.keys()} for before, after in twos]
 
 
 def _from_block_to_block(blocks: Sequence[Block]) -> float:
