@@ -51,6 +51,8 @@ class DirectWorld(World):
     """shop/digits behind two routers that are asked each second; Prometheus scrapes all each `scrape` seconds."""
 
     scrape = 30
+    server_shares: Sequence[float] = (1.0,)
+    """Of a revision's requests that each of its pods answers."""
     prometheus_share = 1.0
     """What Prometheus has of each counter, where it doesn't scrape what it should."""
 
@@ -102,10 +104,21 @@ class DirectWorld(World):
 
     def _told(self, router: SimulatedRouter, cluster: str) -> Iterator[str]:
         for (revision, measure), value in self._counters.items():
-            if cluster == f"shop/digits/{revision}" and (labels := _of_router(revision, measure)):
+            if cluster == f"shop/digits/{revision}" and (labels := self.of_router(revision, measure)):
                 inside = ",".join(f'{name}="{text}"' for name, text in labels.items() if name != "__name__")
                 count = router.count((revision, measure), value)
                 yield f"{labels['__name__']}{{{inside}}} {count:.0f}\n"
+
+    def of_router(self, revision: str, measure: str, *, latency: bool = True) -> dict[str, str]:
+        """A counter's labels as an Envoy names it; none for one that no router has."""
+        cluster = {"envoy_cluster_name": f"shop/digits/{revision}"}
+        if measure in ENVOY:
+            code = {"envoy_response_code_class": "5"} if measure == "failed" else {}
+            return {"__name__": ENVOY[measure], **code, **cluster}
+        if latency and measure[0] in "0123456789+":
+            bound = measure if measure == "+Inf" else f"{float(measure) * 1000:.6g}"
+            return {"__name__": "envoy_cluster_upstream_rq_time_bucket", **cluster, "le": bound}
+        return {}
 
     # --- Prometheus -------------------------------------------------------------------------------------------------
 
@@ -122,12 +135,18 @@ class DirectWorld(World):
     def _scraped(self, promql: str, since: datetime, until: datetime) -> Iterator[Scraped]:
         instants = [at for at in self._instants(since, until) if at in self._history]
         for key in self._counters:
-            if selects(promql, self.labels(*key)) and not _of_router(*key, latency=False):
-                yield Scraped(
-                    self.labels(*key),
-                    [(at.timestamp(), self._history[at][key]) for at in instants if key in self._history[at]],
-                )
-            if (labels := _of_router(*key)) and selects(promql, labels):
+            if selects(promql, self.labels(*key)) and not self.of_router(*key, latency=False):
+                for number, share in enumerate(self.server_shares):
+                    labels = self.labels(*key)
+                    yield Scraped(
+                        {**labels, "instance": f"{labels['instance']}{number or ''}"},
+                        [
+                            (at.timestamp(), self._history[at][key] * share)
+                            for at in instants
+                            if key in self._history[at]
+                        ],
+                    )
+            if (labels := self.of_router(*key)) and selects(promql, labels):
                 for name, router in self.behind.items():
                     yield Scraped(
                         {**labels, "namespace": "tidegate", "pod": name, "instance": f"{name}:9902"},
@@ -155,15 +174,3 @@ class DirectWorld(World):
     def second_of(self, text: str) -> int:
         """When the transcript first says it, in seconds since the world began."""
         return int(next(line for line in self.transcript if text in line).split(" s ")[0])
-
-
-def _of_router(revision: str, measure: str, *, latency: bool = True) -> dict[str, str]:
-    """A counter's labels as an Envoy names it; none for one that no router has."""
-    cluster = {"envoy_cluster_name": f"shop/digits/{revision}"}
-    if measure in ENVOY:
-        code = {"envoy_response_code_class": "5"} if measure == "failed" else {}
-        return {"__name__": ENVOY[measure], **code, **cluster}
-    if latency and measure[0] in "0123456789+":
-        bound = measure if measure == "+Inf" else f"{float(measure) * 1000:.6g}"
-        return {"__name__": "envoy_cluster_upstream_rq_time_bucket", **cluster, "le": bound}
-    return {}

@@ -1,5 +1,6 @@
 """What is learned from stable before a rollout, and what keeps one from starting."""
 
+import math
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
@@ -7,10 +8,11 @@ from typing import Any
 import pytest
 
 from tests.operator.world import Behaviour, World
+from tidegate.metrics.baseline import compared_bounds
 from tidegate.metrics.preflight import baseline_of, before_of, reference_of, slower_scrape, stable_now
 from tidegate.metrics.provider import Readings, Sources
 from tidegate.metrics.registry import SourceRegistry
-from tidegate.model.evidence import LatencyBlock
+from tidegate.model.evidence import Durations, LatencyBlock
 from tidegate.model.spec import ModelDeploymentSpec
 from tidegate.model.traffic import Arms
 
@@ -79,6 +81,12 @@ def test_what_a_pod_of_stables_had_to_do_is_learned_block_by_block(
     blocks = baseline_of(sources, arms, a_spec().analysis, world.now, SETTLE).overdispersion.latency_blocks
 
     assert blocks == (LatencyBlock(100.0, 1500, {50: 514, 90: 83, 95: 29, 99: 10}),) * 7
+
+
+def test_percentiles_in_one_bucket_are_each_learned_of(a_spec: Callable[..., ModelDeploymentSpec]) -> None:
+    in_one = Durations((0.001, 0.002, math.inf), (1000, 1000, 1000))
+
+    assert compared_bounds(in_one, a_spec().analysis) == dict.fromkeys((50, 90, 95, 99), 0.001)
 
 
 def test_a_number_of_the_users_takes_the_place_of_what_is_learned(

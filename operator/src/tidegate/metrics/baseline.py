@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from tidegate.judge.latency import boundaries_of, bucket_from
+from tidegate.judge.latency import ENOUGH_TO_CHOOSE, boundaries_of, bucket_from, quantile_index
 from tidegate.judge.latency_history import BLOCK, overdispersion_at_equal_load
 from tidegate.judge.metric import LATENCY_TOLERANCE
 from tidegate.judge.overdispersion import (
@@ -15,6 +15,7 @@ from tidegate.judge.overdispersion import (
     Noisy,
     estimate_overdispersion,
     noisy_pod,
+    overdispersion_at_one_time,
 )
 from tidegate.judge.pods import Tally
 from tidegate.judge.spread import estimate_spread
@@ -102,11 +103,15 @@ def counts_before(samples: Sequence[Sample], stable: str, reference: Reference) 
 
 
 def compared_bounds(reference: Durations, analysis: Analysis) -> dict[int, float]:
-    """Per percentile, the bound in seconds at which stable will be compared."""
-    latency = analysis.latency
-    quantiles = {*latency.quantiles, *(quantile for quantile, _ in latency.ceiling)}
-    boundaries = boundaries_of(reference, replace(latency, quantiles=tuple(quantiles)))
-    return {boundary.quantile: reference.bounds[boundary.stable] for boundary in boundaries}
+    """Per percentile, the bound in seconds at which stable will be compared; some may have the same.
+
+    Others count the same requests in other buckets, and tell percentiles apart there that are one here.
+    """
+    if reference.total < ENOUGH_TO_CHOOSE:
+        return {}
+    quantiles = {*analysis.latency.quantiles, *(quantile for quantile, _ in analysis.latency.ceiling)}
+    bounds = {quantile: reference.bounds[quantile_index(reference, quantile)] for quantile in sorted(quantiles)}
+    return {quantile: bound for quantile, bound in bounds.items() if not math.isinf(bound)}
 
 
 def pod_bounds(latency: Durations, texts: Mapping[float, str], analysis: Analysis) -> tuple[str, ...]:
@@ -159,7 +164,8 @@ def as_routers_tell(
 ) -> Overdispersion:
     """What was learned from the servers, with slow requests at each of the bounds as the routers counted them.
 
-    How pods differ is the servers' to tell, and how much each of them had to do: a router knows no pods.
+    How pods differ is the servers' to tell, and how much each of them had to do: a router knows no pods. What a single
+    router tells of one time and another tells nothing of clumps: whatever slows it slows both arms, by their share.
     """
     blocks = [counts_by_pod(stable, counter_increases(*pair)) for pair in itertools.pairwise(routers)]
     slow = {quantile: _tallied(blocks, _slower_than(bound)) for quantile, bound in bounds.items()}
@@ -167,7 +173,7 @@ def as_routers_tell(
     by_load = _latency_blocks(traffic, slow)
     latency = {
         quantile: analysis.overdispersion
-        or max(learned.latency.get(quantile, LARGEST), estimate_overdispersion(tallied))
+        or max(learned.latency.get(quantile, LARGEST), overdispersion_at_one_time(tallied))
         for quantile, tallied in slow.items()
     }
     over_time = _over_time(latency, by_load, analysis)
