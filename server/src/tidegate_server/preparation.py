@@ -11,7 +11,6 @@ from tidegate_server.inference.model import Model, sha256_of
 from tidegate_server.inference.warm_up import WarmUpOptions, run_once, warm_up
 from tidegate_server.memory import resident_bytes, tune_malloc
 from tidegate_server.predict.package import Package, open_package
-from tidegate_server.protocol.limits import Limits
 from tidegate_server.selftest import require_selftest
 from tidegate_server.settings import Settings
 
@@ -38,7 +37,7 @@ def prepare(settings: Settings) -> Prepared:
         linger_seconds=settings.batch_linger_seconds,
         threads_per_run=settings.threads_per_run,
     )
-    limits = Limits(max_elements=settings.max_elements)
+    limits = settings.limits(takes_missing_values=model.takes_missing_values)
     model, plan = warm_up(model, options, package.example(model.signature, limits))
     require_selftest(model, package, limits)
     return _prepared(settings, model, plan, package)
@@ -49,7 +48,8 @@ def prepare_worker(settings: Settings, plan: ExecutionPlan) -> Prepared:
     tune_malloc()
     model = Model.open(settings.model_path, plan.layout.threads_per_run)
     package = open_package(settings.model_path.parent, model.signature, model.metadata)
-    run_once(model, package.example(model.signature, Limits(max_elements=settings.max_elements)))
+    limits = settings.limits(takes_missing_values=model.takes_missing_values)
+    run_once(model, package.example(model.signature, limits))
     return _prepared(settings, model, plan, package)
 
 

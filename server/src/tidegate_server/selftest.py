@@ -20,7 +20,7 @@ def selftest(settings: Settings, *, write: bool) -> int:
     """The exit code: 0 when all cases pass or are written, 1 otherwise. Raises ModelRefused."""
     model = Model.open(settings.model_path)
     package = open_package(settings.model_path.parent, model.signature, model.metadata)
-    limits = Limits(max_elements=settings.max_elements)
+    limits = settings.limits(takes_missing_values=model.takes_missing_values)
     return _record(model, package, limits) if write else _report(model, package, limits)
 
 

@@ -11,6 +11,7 @@ from tidegate_server.access.settings import AccessSettings
 from tidegate_server.access_log import LEVELS, Level
 from tidegate_server.environment import Environ, auto, number, one_of, text, whole
 from tidegate_server.errors import BadSetting
+from tidegate_server.protocol.limits import NOT_FINITE, Limits, NotFinite
 from tidegate_server.tracing import TraceSettings
 
 KIBIBYTE, MEBIBYTE, GIBIBYTE = 2**10, 2**20, 2**30
@@ -106,6 +107,12 @@ class Settings:
     """Of requests and answers in memory at once; None means: a quarter of the container's memory."""
     max_elements: int = _variable("MAX_ELEMENTS", whole, 2**24)
     """Of all tensors of a request together."""
+    missing_values: str = _variable("MISSING_VALUES", one_of, ("Auto", "allow", "refuse"))
+    """Whether null and NaN in JSON are let in as NaN; `Auto`: where the graph has trees, imputers or IsNaN."""
+    not_finite: NotFinite = field(
+        metadata={"read": partial(one_of, variable="TIDEGATE_NOT_FINITE", choices=NOT_FINITE)}
+    )
+    """What answers in JSON have in place of NaN and infinity."""
     max_head_bytes: int = _variable("MAX_HEAD_BYTES", whole, 32 * KIBIBYTE, least=KIBIBYTE)
     head_timeout_seconds: float = _variable("HEAD_TIMEOUT_SECONDS", number, 10, least=1)
     max_connections: int = _variable("MAX_CONNECTIONS", whole, 1000)
@@ -136,6 +143,11 @@ class Settings:
                 f"TIDEGATE_DRAIN_DEADLINE_SECONDS is {deadline:g}, less than TIDEGATE_DRAIN_SECONDS, which is {drain:g}"
             )
         return settings
+
+    def limits(self, *, takes_missing_values: bool) -> Limits:
+        """Of one request to a model that has, or hasn't, operators that expect NaN."""
+        allow_nan = takes_missing_values if self.missing_values == "Auto" else self.missing_values == "allow"
+        return Limits(max_elements=self.max_elements, allow_nan=allow_nan, not_finite=self.not_finite)
 
     @property
     def drain_deadline_seconds(self) -> float:

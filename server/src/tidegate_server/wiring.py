@@ -1,6 +1,7 @@
 """Builds the parts of a serving process from its settings. Nothing runs yet: that is `serving`."""
 
 import asyncio
+import json
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from functools import partial
@@ -21,7 +22,6 @@ from tidegate_server.metrics.server_metrics import DIRECT, LIVE
 from tidegate_server.preparation import Prepared
 from tidegate_server.processes.primary_client import primary_statistics
 from tidegate_server.processes.workers import Workers
-from tidegate_server.protocol.limits import Limits
 from tidegate_server.protocol.openapi import openapi_document
 from tidegate_server.protocol.request import InferRequest
 from tidegate_server.protocol.tensors import Outputs
@@ -137,7 +137,7 @@ def _inference(prepared: Prepared, settings: Settings, loop: asyncio.AbstractEve
         name=settings.model_name,
         revision=settings.revision,
         metrics=metrics,
-        limits=Limits(max_elements=settings.max_elements),
+        limits=settings.limits(takes_missing_values=prepared.model.takes_missing_values),
         predictor=prepared.package.predictor,
         labels=labels,
         ready=lambda: not drain.begun,
@@ -168,6 +168,7 @@ def _server_info(prepared: Prepared, inference: Inference, settings: Settings) -
         body_schemas=package.predictor.body_schemas,
     )
     properties = {"sha256": prepared.sha256, "model_deployment": settings.model_deployment, **package.properties}
+    properties |= {f"classes.{name}": json.dumps(names) for name, names in signature.output_classes.items()}
     selftest = partial(package.run_selftest, partial(_run_apart, inference), signature, inference.limits)
     return ServerInfo(properties, document, selftest)
 

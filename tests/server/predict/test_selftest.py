@@ -110,7 +110,7 @@ def test_a_model_that_fails_or_answers_nan_fails_its_case() -> None:
     ] == [
         ("self-test case 1: the model failed while running; the log says more",),
         ("self-test case 1: output y[0][0] is nan, expected 2 ± 0.002",),
-        ("self-test case 1: the model answered NaN or infinity in output y",),
+        ("self-test case 1: the answer's outputs.y[0][0] is null, expected 2",),
     ]
 
 

@@ -3,11 +3,13 @@
 import json
 import struct
 from collections.abc import Collection, Mapping
+from math import isfinite
 from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
 
+from tidegate_server.protocol.bfloat16 import bits_of, values_of
 from tidegate_server.protocol.limits import Limits
 from tidegate_server.protocol.request import InferRequest
 from tidegate_server.protocol.signature import NUMPY_TYPES, Signature, TensorSpec
@@ -28,6 +30,9 @@ SIGNATURES = [
 
 def elements(datatype: str, *, finite: bool = True) -> st.SearchStrategy[Any]:
     kind = np.dtype(NUMPY_TYPES[datatype])
+    if datatype == "BF16":
+        drawn = st.integers(0, 2**16 - 1).map(lambda bits: float(values_of(np.array([bits], np.uint16))[0]))
+        return drawn.filter(isfinite) if finite else drawn
     if kind.kind == "b":
         return st.booleans()
     if kind.kind in "iu":
@@ -47,7 +52,7 @@ def array_of(datatype: str, shape: tuple[int, ...], values: list[Any]) -> Array:
 @st.composite
 def arrays_for(draw: st.DrawFn, signature: Signature, *, finite: bool = True) -> dict[str, Array]:
     """One for each input; all variable dimensions have one size."""
-    size = draw(st.integers(1, 3))
+    size = draw(st.integers(0, 3))
     arrays = {}
     for spec in signature.inputs:
         shape = tuple(size if expected == -1 else expected for expected in spec.shape)
@@ -57,7 +62,9 @@ def arrays_for(draw: st.DrawFn, signature: Signature, *, finite: bool = True) ->
     return arrays
 
 
-def raw(array: Array) -> bytes:
+def raw(array: Array, datatype: str = "") -> bytes:
+    if datatype == "BF16":
+        return bits_of(array).tobytes()
     if array.dtype.kind != "O":
         return array.tobytes()
     encoded = [value.encode() for value in array.ravel()]
@@ -78,12 +85,12 @@ def infer_body(
         array = arrays[spec.name]
         tensor: dict[str, Any] = {"name": spec.name, "datatype": spec.datatype, "shape": list(array.shape)}
         if spec.name in binary:
-            tensor["parameters"] = {"binary_data_size": len(raw(array))}
+            tensor["parameters"] = {"binary_data_size": len(raw(array, spec.datatype))}
         else:
             tensor["data"] = (array if nested else array.ravel()).tolist()
         tensors.append(tensor)
     head = json.dumps({"inputs": tensors, **fields}, allow_nan=False).encode()
-    tail = b"".join(raw(arrays[spec.name]) for spec in signature.inputs if spec.name in binary)
+    tail = b"".join(raw(arrays[spec.name], spec.datatype) for spec in signature.inputs if spec.name in binary)
     return head + tail, len(head) if binary else None
 
 

@@ -24,6 +24,7 @@ from tests.server.protocol.example_requests import (
     same,
 )
 from tidegate_server.errors import InvalidRequest
+from tidegate_server.protocol.bfloat16 import values_of
 from tidegate_server.protocol.json_codec import dump_json, parse_json
 from tidegate_server.protocol.limits import Limits
 from tidegate_server.protocol.predict_json import read_predict, write_predict, write_rows
@@ -122,8 +123,9 @@ def test_arrays_arrive_as_they_were_sent(data: st.DataObject, nested: bool, sign
     body, json_bytes = infer_body(signature, arrays, binary, nested=nested)
     request = read_infer(body, json_bytes, signature, LIMITS)
     assert all(same(request.arrays[name], arrays[name]) for name in names)
-    if len(names) == 1 and signature.inputs[0].datatype != "BYTES" and signature.inputs[0].shape:
-        assert same(read_infer(raw(arrays["x"]), 0, signature, LIMITS).arrays["x"], arrays["x"])
+    if len(names) == 1 and signature.inputs[0].datatype != "BYTES" and arrays["x"].size and arrays["x"].ndim:
+        body = raw(arrays["x"], signature.inputs[0].datatype)
+        assert same(read_infer(body, 0, signature, LIMITS).arrays["x"], arrays["x"])
 
 
 @given(data=st.data(), signature=st.sampled_from(ONE_INPUT))
@@ -161,6 +163,8 @@ def unpacked(tensor: dict[str, Any], tail: bytes, datatype: str) -> list[Any]:
         return found
     assert tensor["parameters"] == {"binary_data_size": len(tail)}
     if datatype != "BYTES":
+        if datatype == "BF16":
+            return list(values_of(np.frombuffer(tail, np.uint16)))
         return list(np.frombuffer(tail, NUMPY_TYPES[datatype]))
     at, found = 0, []
     while at < len(tail):
@@ -176,8 +180,8 @@ def test_what_predict_answers_can_be_asked_again(data: st.DataObject, signature:
     arrays = data.draw(arrays_for(signature))
     again = parse_json(write_predict("m", "r", arrays))["outputs"]
     assert_same(read_predict({"inputs": again}, signature, LIMITS).arrays, arrays)
-    if all(spec.shape and spec.shape[0] == -1 for spec in signature.inputs):
-        rows = parse_json(write_rows("m", "r", arrays))["rows"]
+    if all(spec.shape and spec.shape[0] == -1 and len(arrays[spec.name]) for spec in signature.inputs):
+        rows = parse_json(write_rows("m", "r", arrays, len(next(iter(arrays.values())))))["rows"]
         assert_same(read_predict({"rows": rows}, signature, LIMITS).arrays, arrays)
 
 

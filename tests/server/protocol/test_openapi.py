@@ -113,7 +113,6 @@ def test_what_the_server_takes_is_valid(data: st.DataObject, signature: Signatur
         {"datatype": "FP64"},
         {"shape": [2]},
         {"shape": [1, 3]},
-        {"shape": [0, 2]},
         {"data": ["1", 2]},
         {"data": [1]},
         {"data": [[1, 2, 3]]},
@@ -154,7 +153,7 @@ def test_everything_else_that_the_server_answers_is_valid() -> None:
     }
     assert {schema: fits(made, schema, answer) for schema, answer in answers.items()} == dict.fromkeys(answers, True)
     assert fits(made, "PredictAnswer", parse_json(write_predict("m", "r", OUTPUTS)))
-    assert fits(made, "PredictAnswer", parse_json(write_rows("m", "r", OUTPUTS)))
+    assert fits(made, "PredictAnswer", parse_json(write_rows("m", "r", OUTPUTS, 1)))
 
 
 def test_callers_without_a_key_are_described_only_where_keys_are_asked_for() -> None:

@@ -9,7 +9,7 @@ import pytest
 from tests.server.protocol.example_requests import array_of, same
 from tidegate_server.errors import InvalidRequest, NotFiniteOutput
 from tidegate_server.protocol.limits import Limits
-from tidegate_server.protocol.predict_json import read_predict, wants_rows, write_predict, write_rows
+from tidegate_server.protocol.predict_json import Wording, read_predict, wants_rows, write_predict, write_rows
 from tidegate_server.protocol.request import RequestedOutput
 from tidegate_server.protocol.signature import Signature, TensorSpec
 
@@ -130,7 +130,7 @@ def test_an_answer_to_rows_has_a_row_for_each() -> None:
         "score": np.array([[0.1], [0.9]], np.float32),
         "p": np.array([[1, 2], [3, 4]]),
     }
-    assert json.loads(write_rows("m", "r", outputs)) == {
+    assert json.loads(write_rows("m", "r", outputs, 2)) == {
         "model": "m",
         "revision": "r",
         "rows": [{"label": "ja", "score": 0.1, "p": [1, 2]}, {"label": "nein", "score": 0.9, "p": [3, 4]}],
@@ -143,11 +143,31 @@ def test_an_answer_to_rows_has_a_row_for_each() -> None:
     ids=["of two lengths", "a single value", "none"],
 )
 def test_outputs_that_are_not_by_row_are_refused(outputs: Any) -> None:
-    with pytest.raises(InvalidRequest, match="the model's outputs aren't one per row; ask with"):
-        write_rows("m", "r", outputs)
+    with pytest.raises(InvalidRequest, match=r"outputs aren't one per row: .*; ask with|the model has no outputs"):
+        write_rows("m", "r", outputs, 2)
 
 
-@pytest.mark.parametrize("write", [write_predict, write_rows])
-def test_nan_is_named(write: Any) -> None:
+def test_an_output_that_is_no_number_throughout_is_named() -> None:
+    outputs = {"scores": np.array([np.nan])}
     with pytest.raises(NotFiniteOutput, match="output scores"):
-        write("m", "r", {"scores": np.array([np.inf])})
+        write_predict("m", "r", outputs)
+    with pytest.raises(NotFiniteOutput, match="output scores"):
+        write_rows("m", "r", outputs, 1)
+
+
+@pytest.mark.parametrize(
+    ("shape", "asked"), [((3,), 1), ((10, 2), 1), ((0, 4), 1), ((2,), 3)], ids=["squeezed", "more", "none", "fewer"]
+)
+def test_another_number_of_rows_than_was_asked_is_no_answer(shape: tuple[int, ...], asked: int) -> None:
+    sentence = f'gave output y the shape {list(shape)}; ask with {{"inputs": ...}}'
+    with pytest.raises(InvalidRequest) as refusal:
+        write_rows("m", "r", {"y": np.zeros(shape)}, asked)
+    assert str(refusal.value).endswith(sentence)
+
+
+def test_columns_that_have_names_are_given_by_them() -> None:
+    outputs = {"label": array_of("BYTES", (1,), ["ja"]), "p": np.array([[0.25, 0.75]], np.float32)}
+    wording = Wording({"p": ("nein", "ja")})
+    named = {"nein": 0.25, "ja": 0.75}
+    assert json.loads(write_predict("m", "r", outputs, wording))["outputs"] == {"label": ["ja"], "p": [named]}
+    assert json.loads(write_rows("m", "r", outputs, 1, wording))["rows"] == [{"label": "ja", "p": named}]

@@ -8,8 +8,9 @@ import pytest
 
 from tests.server.protocol.example_requests import array_of, same
 from tidegate_server.errors import InvalidRequest, NotFiniteOutput
+from tidegate_server.protocol.bfloat16 import bits_of, values_of
 from tidegate_server.protocol.json_codec import dump_json, parse_json
-from tidegate_server.protocol.limits import Limits
+from tidegate_server.protocol.limits import Limits, NotFinite
 from tidegate_server.protocol.signature import TensorSpec
 from tidegate_server.protocol.tensors import array_from_flat_json, array_from_json, json_ready
 
@@ -54,7 +55,14 @@ def test_values_of_the_datatypes_kind_are_taken(datatype: str, data: Any, values
         pytest.param("FP64", [10**400], "a number is out of the range of FP64", id="beyond float64"),
         pytest.param("FP16", [70000], "a number is out of the range of FP16", id="beyond float16"),
         pytest.param("FP32", ["1"], "needs numbers (FP32), found a string", id="digits in a string"),
-        pytest.param("FP32", [1.5, None], "needs numbers (FP32), found null", id="null"),
+        pytest.param(
+            "FP32",
+            [1.5, None],
+            "needs numbers (FP32), found null or NaN; "
+            "set TIDEGATE_MISSING_VALUES=allow if the model takes missing values",
+            id="null",
+        ),
+        pytest.param("INT8", [1, None], "needs numbers (INT8), found null", id="null for an integer"),
         pytest.param("FP32", [True], "needs numbers (FP32), found true or false", id="a boolean for a number"),
         pytest.param("FP32", [{}], "needs numbers (FP32), found an object", id="an object for a number"),
         pytest.param("FP32", {"a": 1}, "shape [] doesn't fit", id="an object"),
@@ -64,7 +72,6 @@ def test_values_of_the_datatypes_kind_are_taken(datatype: str, data: Any, values
         pytest.param(
             "FP32", [[1], [2, 3]], "the lists are ragged; all lists of one level need one length", id="uneven"
         ),
-        pytest.param("FP32", [], "shape [0] has no values; send at least one", id="nothing"),
         pytest.param("FP32", [[[[[1]]]]], "nested deeper than 4 lists", id="too deep"),
     ],
 )
@@ -106,7 +113,6 @@ def test_declared_shapes_take_flat_and_nested_data(data: Any) -> None:
         ),
         pytest.param([2, 2], [1, 2, 3, 4], "shape [2, 2] doesn't fit [-1, 3] (-1 is any size)", id="another width"),
         pytest.param([6], [1], "1 dimension, but the model's shape [-1, 3] (-1 is any size) has 2", id="another rank"),
-        pytest.param([0, 3], [], "shape [0, 3] has no values; send at least one", id="no rows"),
         pytest.param(
             [2**62, 3],
             [1],
@@ -146,10 +152,48 @@ def test_null_stands_for_a_missing_number_where_that_is_allowed() -> None:
         read("INT8", [None], allowing)
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_an_output_that_json_cannot_carry_is_named(value: float) -> None:
+@pytest.mark.parametrize(("shape", "written"), [((0,), b"[]"), ((2, 0), b"[[],[]]"), ((1, 0, 4), b"[[]]")])
+@pytest.mark.parametrize("datatype", ["FP32", "INT64", "BOOL", "BYTES"])
+def test_a_tensor_without_values_comes_and_goes(datatype: str, shape: tuple[int, ...], written: bytes) -> None:
+    spec = TensorSpec("x", datatype, tuple(size if size > 2 else None for size in shape))
+    nested = array_from_json(spec, parse_json(written), LIMITS)
+    flat = array_from_flat_json(spec, shape, [], LIMITS)
+    assert nested.shape == flat.shape == array_from_flat_json(spec, shape, parse_json(written), LIMITS).shape == shape
+    assert dump_json(json_ready("x", nested)) == written
+
+
+def test_the_other_sizes_of_an_empty_tensor_are_bounded() -> None:
+    with pytest.raises(InvalidRequest, match=r"shape .* has no values and sizes beyond 1048576"):
+        array_from_flat_json(TensorSpec("x", "FP32", (None, None)), [2**40, 0], [], LIMITS)
+
+
+@pytest.mark.parametrize(
+    ("not_finite", "written"),
+    [
+        ("Auto", b"[1.5,null,null,null]"),
+        ("null", b"[1.5,null,null,null]"),
+        ("string", b'[1.5,"NaN","Infinity","-Infinity"]'),
+    ],
+)
+def test_what_json_cannot_carry_is_written_as_the_setting_says(not_finite: NotFinite, written: bytes) -> None:
+    array = np.array([1.5, np.nan, np.inf, -np.inf], np.float32)
+    assert dump_json(json_ready("scores", array, not_finite)) == written
+    nested = dump_json(json_ready("scores", array.reshape(2, 2), not_finite))
+    assert parse_json(nested) == [parse_json(written)[:2], parse_json(written)[2:]]
+
+
+@pytest.mark.parametrize(("value", "not_finite"), [(np.nan, "Auto"), (np.nan, "refuse"), (np.inf, "refuse")])
+def test_an_answer_that_says_nothing_or_may_not_be_said_is_a_failure(value: float, not_finite: NotFinite) -> None:
     with pytest.raises(NotFiniteOutput, match="NaN or infinity in output scores"):
-        json_ready("scores", np.array([1, value], np.float32))
+        json_ready("scores", np.array([value, value], np.float32), not_finite)
+
+
+def test_bfloat16_is_rounded_to_the_nearest() -> None:
+    values = np.array([1.0, 1.00390625, 1.01171875, 3.4e38, -0.0, np.inf, np.nan], np.float32)
+    assert bits_of(values).tolist() == [0x3F80, 0x3F80, 0x3F82, 0x7F80, 0x8000, 0x7F80, 0x7FC0]
+    bits = np.arange(2**16, dtype=np.uint16)
+    numbers = bits[~np.isnan(values_of(bits))]
+    assert bits_of(values_of(numbers)).tolist() == numbers.tolist()
 
 
 def test_numbers_are_written_with_the_digits_of_their_own_datatype() -> None:

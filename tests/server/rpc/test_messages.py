@@ -15,7 +15,7 @@ from tidegate_server.rpc import open_inference_pb2 as pb
 from tidegate_server.rpc.messages import message_from, read_infer, write_infer
 
 LIMITS = Limits(max_elements=1000)
-TYPED = sorted(set(NUMPY_TYPES) - {"FP16"})
+TYPED = sorted(set(NUMPY_TYPES) - {"FP16", "BF16"})
 EXTREMES: dict[str, list[Any]] = {
     "BOOL": [True, False],
     "INT8": [-128, 127],
@@ -28,6 +28,7 @@ EXTREMES: dict[str, list[Any]] = {
     "UINT64": [0, 2**64 - 1],
     "FP16": [-65504.0, 6e-8],
     "FP32": [-3.4028235e38, 1e-45],
+    "BF16": [-3.3895314e38, 9.1835e-41],
     "FP64": [-1.7976931348623157e308, 5e-324],
     "BYTES": ["", "grüße 🌊"],
 }
@@ -78,6 +79,13 @@ def test_what_is_written_raw_is_read_back_to_the_last_bit(datatype: str) -> None
     assert len(answer.raw_output_contents) == 1
     assert not answer.outputs[0].HasField("contents")
     assert equal(read_infer(as_request(answer), echo(datatype), LIMITS).arrays["x"], values)
+
+
+@pytest.mark.parametrize("datatype", TYPED)
+def test_an_empty_batch_is_read_and_written(datatype: str) -> None:
+    values = np.empty((0, 2), NUMPY_TYPES[datatype])
+    typed = through(InferRequest({}, (RequestedOutput("y"),)), echo(datatype), {"y": values})
+    assert equal(read_infer(as_request(typed), echo(datatype), LIMITS).arrays["x"], values)
 
 
 @pytest.mark.parametrize("datatype", TYPED)
@@ -223,7 +231,10 @@ WRONG = {
         with_x(tensor("x", "FP32", [-1, 2], fp32_contents=[1, 2])),
         "input x: a size is negative; give the sizes of the values that are sent",
     ),
-    "no values": (with_x(tensor("x", "FP32", [0, 2])), "input x: shape [0, 2] has no values; send at least one"),
+    "no values and a huge size": (
+        with_x(tensor("x", "FP32", [2**40, 0])),
+        "input x: shape [1099511627776, 0] doesn't fit [-1, 2] (-1 is any size)",
+    ),
     "too many values in one input": (
         with_x(tensor("x", "FP32", [501, 2], fp32_contents=[0] * 1002)),
         "input x: shape [501, 2] has more than 1000 values; send fewer at once",

@@ -77,8 +77,9 @@ class Engine:
     ) -> None:
         """Starts no threads before they are needed."""
         self._model, self._plan, self._limits, self._metrics, self._loop = model, plan, limits, metrics, loop
-        self._inputs = tuple(spec.name for spec in model.signature.inputs)
-        self._only_input = self._inputs[0] if len(self._inputs) == 1 else None
+        # Where inputs may be left out, no requests share a run.
+        self._inputs = tuple(spec.name for spec in model.signature.required_inputs)
+        self._only_input = self._inputs[0] if len(model.signature.inputs) == 1 and self._inputs else None
         self._has_fixed_row_shape = model.signature.elements_per_row is not None
         self._inline_rows = plan.max_rows if plan.inline else -1
         self._part_rows = part_rows(plan)

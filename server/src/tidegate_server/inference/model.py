@@ -6,7 +6,11 @@ A session is shared by all threads: the runtime allows it and lets go of Python'
 import hashlib
 import logging
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +21,21 @@ import onnxruntime
 
 from tidegate_server.errors import ModelFailed, ModelRefused, one_line
 from tidegate_server.inference.extensions import extensions_library, uses_extensions
+from tidegate_server.inference.onnx_graph import takes_missing_values
+from tidegate_server.inference.values import array_of, given_value, run_with_bfloat16, value_kind
+from tidegate_server.inference.zip_maps import ZipMap, without_zip_maps, zip_maps
 from tidegate_server.onnx_file import check_file
-from tidegate_server.protocol.signature import NUMPY_TYPES, Signature, TensorSpec
+from tidegate_server.protocol.signature import Signature, TensorSpec
 from tidegate_server.protocol.tensors import Array
 
 log = logging.getLogger(__name__)
 
-_DATATYPES = {f"tensor({datatype.lower()})": datatype for datatype in NUMPY_TYPES} | {
-    "tensor(float16)": "FP16",
-    "tensor(float)": "FP32",
-    "tensor(double)": "FP64",
-    "tensor(string)": "BYTES",
-}
+MAX_INITIALIZERS = 16
+"""Initializers that a request may override, where the graph offers them as inputs too."""
+
+_LOCALE = re.compile(r"locale with name:([\w.-]+)")
+_OPSET = re.compile(r"Opset (\d+) is under development.*support for domain (\S+) is till opset (\d+)")
+_IR_VERSION = re.compile(r"IR version: (\d+), max supported IR version: (\d+)")
 _ERROR_SEVERITY = 4  # "fatal" only: what the runtime would print, this module says in one line
 
 
@@ -49,10 +56,14 @@ class CancelToken:
 class Model:
     """An open model."""
 
-    def __init__(self, path: Path, session: Any) -> None:
-        """`session` has been opened from `path`."""
+    def __init__(self, path: Path, session: Any, maps: Sequence[ZipMap] = ()) -> None:
+        """`session` has been opened from `path`, without its ZipMaps `maps`."""
         self.path, self._session = path, session
-        self.signature = _signature(session)
+        self.signature = _signature(session, {one.output: one.classes for one in maps})
+        nodes = (*session.get_inputs(), *session.get_overridable_initializers(), *session.get_outputs())
+        self._kinds = {node.name: kind for node in nodes if (kind := value_kind(node.type)) is not None}
+        self._all_plain = all(kind.is_plain for kind in self._kinds.values())
+        self._has_bfloat16 = any(kind.datatype == "BF16" for kind in self._kinds.values())
         self.metadata: dict[str, str] = dict(session.get_modelmeta().custom_metadata_map)
         """What whoever exported the model has written into it."""
 
@@ -62,17 +73,37 @@ class Model:
         if not path.is_file():
             raise ModelRefused("NotFound", f"there is no model file at {path}")
         check_file(path)
-        return cls(path, _session(path, threads_per_run))
+        maps = zip_maps(path)
+        with _servable_file(path, maps) as file:
+            return cls(path, _session(path, file, threads_per_run), maps)
 
     def run(
         self, arrays: dict[str, Array], outputs: Sequence[str], cancel_token: CancelToken | None = None
     ) -> list[Array]:
         """The named outputs, in order. Raises ModelFailed with the runtime's own words."""
+        options = cancel_token and cancel_token.options
         try:
-            results: list[Array] = self._session.run(outputs, arrays, cancel_token and cancel_token.options)
+            if self._all_plain:
+                results: list[Array] = self._session.run(outputs, arrays, options)
+                return results
+            return self._run_other_kinds(arrays, outputs, options)
+        except ModelFailed:
+            raise
         except Exception as error:  # noqa: BLE001 - the runtime's errors share no base but Exception
             raise ModelFailed(one_line(error)) from None
-        return results
+
+    def _run_other_kinds(self, arrays: dict[str, Array], outputs: Sequence[str], options: Any) -> list[Array]:
+        kinds = self._kinds
+        if self._has_bfloat16:
+            return run_with_bfloat16(self._session, arrays, kinds, outputs, options)
+        given = {name: given_value(kinds[name], array) for name, array in arrays.items()}
+        results = self._session.run(outputs, given, options)
+        return [array_of(name, kinds[name], value) for name, value in zip(outputs, results, strict=True)]
+
+    @cached_property
+    def takes_missing_values(self) -> bool:
+        """It has an operator that does something sensible with NaN."""
+        return takes_missing_values(self.path)
 
     def with_threads(self, threads_per_run: int) -> "Model":
         """The same model opened again, with another number of threads in each run."""
@@ -85,7 +116,23 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _session(path: Path, threads_per_run: int) -> Any:
+@contextmanager
+def _servable_file(path: Path, maps: tuple[ZipMap, ...]) -> Iterator[str]:
+    """What the runtime opens: the file itself, or a copy without its ZipMaps, in memory while it is being read."""
+    if not maps:
+        yield str(path)
+        return
+    descriptor = os.memfd_create(path.name)
+    try:
+        with os.fdopen(descriptor, "wb", closefd=False) as file:
+            file.writelines(without_zip_maps(path, maps))
+        yield f"/proc/self/fd/{descriptor}"
+    finally:
+        os.close(descriptor)
+
+
+def _session(path: Path, file: str, threads_per_run: int) -> Any:
+    """`file` is opened; `path` is where the model's weights lie beside it."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads_per_run
     options.inter_op_num_threads = 1
@@ -93,32 +140,69 @@ def _session(path: Path, threads_per_run: int) -> Any:
     # A spinning thread burns the quota that the next request needs.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    if file != str(path):
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(path.parent))
     # The runtime would keep a plan of the memory for every combination of shapes that it has ever met.
     options.enable_mem_pattern = False
     if uses_extensions(path):
         options.register_custom_ops_library(extensions_library())
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # noqa: BLE001 - the runtime's errors share no base but Exception
-        if type(error).__name__ == "InvalidProtobuf":
-            raise ModelRefused("NotOnnx", "the file isn't an ONNX model; check what the URI points to") from None
-        raise ModelRefused(
+        raise _why_refused(type(error).__name__, str(error)) from None
+
+
+def _why_refused(kind: str, words: str) -> ModelRefused:
+    """The runtime's reason in a sentence that says what helps."""
+    if kind == "InvalidProtobuf":
+        return ModelRefused("NotOnnx", "the file isn't an ONNX model; check what the URI points to")
+    ours = f"onnxruntime {onnxruntime.__version__}"
+    if found := _LOCALE.search(words):
+        return ModelRefused(
             "UnsupportedModel",
-            f"onnxruntime {onnxruntime.__version__} can't open the model; export it for this version: "
-            + one_line(error),
-        ) from None
+            f"the model's text operators need the locale {found[1]}, which this system doesn't have; install it, "
+            "or serve from Tidegate's own image, which has en_US.UTF-8",
+        )
+    if found := _OPSET.search(words):
+        return ModelRefused(
+            "UnsupportedModel",
+            f"the model uses opset {found[1]} of {found[2]}, and {ours} knows up to {found[3]}; "
+            f"export it with opset {found[3]} or lower",
+        )
+    if found := _IR_VERSION.search(words):
+        return ModelRefused(
+            "UnsupportedModel",
+            f"the model's IR version is {found[1]}, and {ours} knows up to {found[2]}; export it with an older onnx",
+        )
+    return ModelRefused("UnsupportedModel", f"{ours} can't open the model; export it for this version: {_short(words)}")
 
 
-def _signature(session: Any) -> Signature:
+def _short(words: str) -> str:
+    return one_line(Exception(words))
+
+
+def _signature(session: Any, classes: Mapping[str, tuple[str, ...]]) -> Signature:
+    initializers = session.get_overridable_initializers()
+    # A graph that lists all its weights as inputs, as old exporters do, isn't meant to get them with each request.
+    offered = initializers if len(initializers) <= MAX_INITIALIZERS else ()
+    outputs = (_spec(node, "output") for node in session.get_outputs())
     return Signature(
-        inputs=tuple(_spec(node, "input") for node in session.get_inputs()),
-        outputs=tuple(_spec(node, "output") for node in session.get_outputs()),
+        inputs=(
+            *(_spec(node, "input") for node in session.get_inputs()),
+            *(replace(_spec(node, "input"), optional=True) for node in offered if value_kind(node.type) is not None),
+        ),
+        outputs=tuple(replace(spec, classes=classes.get(spec.name, ())) for spec in outputs),
     )
 
 
 def _spec(node: Any, role: str) -> TensorSpec:
-    datatype = _DATATYPES.get(node.type)
-    if datatype is None:
-        hint = "; export it with zipmap=False" if node.type.startswith(("seq", "map")) else "; export it as a tensor"
-        raise ModelRefused("UnsupportedModel", f"{role} {node.name} is a {node.type}, which JSON can't carry{hint}")
-    return TensorSpec(node.name, datatype, tuple(node.shape or ()))
+    kind = value_kind(node.type)
+    if kind is None:
+        raise ModelRefused(
+            "UnsupportedModel",
+            f"{role} {node.name} is a {node.type}, and neither JSON nor the protocol's tensors carry one; "
+            "export the model with a tensor in its place",
+        )
+    return TensorSpec(
+        node.name, kind.datatype, () if kind.sequence else tuple(node.shape or ()), optional=kind.optional
+    )

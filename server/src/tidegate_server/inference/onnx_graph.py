@@ -26,6 +26,11 @@ TIME_DEPENDS_ON_VALUES = frozenset(
 )
 """Operators that one small input can make run for long, by its values."""
 
+TAKES_MISSING_VALUES = frozenset(
+    {"TreeEnsemble", "TreeEnsembleClassifier", "TreeEnsembleRegressor", "Imputer", "IsNaN"}
+)
+"""Operators that do something sensible with NaN: a branch of its own, or a value in its place."""
+
 _DEEPEST = 32
 # Field numbers of onnx.proto.
 _MODEL_GRAPH, _MODEL_FUNCTION, _FUNCTION_NODE, _GRAPH_NODE = 7, 25, 7, 1
@@ -49,6 +54,11 @@ def has_data_dependent_time(path: Path) -> bool:
         domain not in ("", "ai.onnx", "ai.onnx.ml") or name in TIME_DEPENDS_ON_VALUES
         for domain, name in operators(path)
     )
+
+
+def takes_missing_values(path: Path) -> bool:
+    """Whether a graph's author expects inputs with NaN."""
+    return any(name in TAKES_MISSING_VALUES for _, name in operators(path))
 
 
 def _in_nodes(content: mmap.mmap, nodes: int, begin: int, end: int, depth: int) -> Iterator[tuple[str, str]]:

@@ -71,8 +71,11 @@ class PredictionCounts:
 
 def prediction_plan(signature: Signature, labels: Sequence[str] = ()) -> PredictionPlan:
     """What can be counted of a model's outputs. `labels` are the classes' names, by index, where the model has some."""
-    class_output = next((spec for spec in signature.outputs if _is_class(spec)), None)
     score_output = next((spec for spec in signature.outputs if _is_score(spec)), None)
+    labels = labels or (score_output.classes if score_output else ())
+    class_output = next(
+        (spec for spec in signature.outputs if _is_class(spec) and _is_index(labels, score_output)), None
+    )
     return PredictionPlan(
         class_output=class_output.name if class_output else None,
         score_output=score_output.name if score_output else None,
@@ -83,6 +86,12 @@ def prediction_plan(signature: Signature, labels: Sequence[str] = ()) -> Predict
 
 def _is_class(spec: TensorSpec) -> bool:
     return spec.datatype == "INT64" and (len(spec.shape) == 1 or (len(spec.shape) == 2 and spec.shape[1] == 1))
+
+
+def _is_index(labels: Sequence[str], score_output: TensorSpec | None) -> bool:
+    """A class is given by its number among the columns, and not by a name that is a number, such as 3 of 3, 7 and 9."""
+    named = score_output.classes if score_output else ()
+    return not named or tuple(map(str, range(len(named)))) == named
 
 
 def _is_score(spec: TensorSpec) -> bool:

@@ -198,7 +198,8 @@ class LabelledPredictor:
     def read(self, document: Any, signature: Signature, limits: Limits) -> ParsedRequest:
         """One run. Raises InvalidRequest."""
         request = read_predict(document, signature, limits)
-        return ParsedRequest((request,), partial(self._write, output_writer(document)), self._rows)
+        write = output_writer(document, request, signature, limits)
+        return ParsedRequest((request,), partial(self._write, write), self._rows)
 
     def example(self, signature: Signature) -> Any:
         """None: only the model's owner knows one."""

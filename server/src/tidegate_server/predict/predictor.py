@@ -6,10 +6,18 @@ run; texts of different lengths can be several. What the response to one body ne
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from tidegate_server.protocol.limits import Limits
-from tidegate_server.protocol.predict_json import read_predict, row_values, wants_rows, write_predict, write_rows
+from tidegate_server.protocol.predict_json import (
+    Wording,
+    read_predict,
+    row_values,
+    wants_rows,
+    write_predict,
+    write_rows,
+)
 from tidegate_server.protocol.request import InferRequest
 from tidegate_server.protocol.signature import Signature
 from tidegate_server.protocol.tensors import Outputs
@@ -63,20 +71,30 @@ class PlainPredictor:
 
     def read(self, document: Any, signature: Signature, limits: Limits) -> ParsedRequest:
         """One run. Raises InvalidRequest."""
-        return ParsedRequest((read_predict(document, signature, limits),), output_writer(document), output_rows)
+        request = read_predict(document, signature, limits)
+        write = output_writer(document, request, signature, limits)
+        return ParsedRequest((request,), write, partial(_output_rows, request.rows, _wording(signature, limits)))
 
     def example(self, signature: Signature) -> Any:
         """None: only the model's owner knows one."""
         return None
 
 
-def output_rows(outputs: Sequence[Outputs]) -> list[Any]:
+def _output_rows(rows: int, wording: Wording, outputs: Sequence[Outputs]) -> list[Any]:
     """Of a single run's tensors."""
     (only,) = outputs
-    return row_values(only)
+    return row_values(only, rows, wording)
 
 
-def output_writer(document: Any) -> Callable[[str, str, Sequence[Outputs]], bytes]:
+def _wording(signature: Signature, limits: Limits) -> Wording:
+    return Wording(signature.output_classes, limits.not_finite)
+
+
+def output_writer(
+    document: Any, request: InferRequest, signature: Signature, limits: Limits
+) -> Callable[[str, str, Sequence[Outputs]], bytes]:
     """Encodes the tensors of a single run in the form that `document` wants."""
-    write = write_rows if wants_rows(document) else write_predict
-    return lambda model, revision, outputs: write(model, revision, *outputs)
+    wording = _wording(signature, limits)
+    if wants_rows(document):
+        return lambda model, revision, outputs: write_rows(model, revision, outputs[0], request.rows, wording)
+    return lambda model, revision, outputs: write_predict(model, revision, outputs[0], wording)

@@ -7,10 +7,12 @@ itself, this runs on little-endian machines only.
 import struct
 from collections.abc import Sequence
 from math import prod
+from typing import Any
 
 import numpy as np
 
 from tidegate_server.errors import InvalidRequest
+from tidegate_server.protocol.bfloat16 import bits_of, values_of
 from tidegate_server.protocol.signature import TensorSpec
 from tidegate_server.protocol.tensors import DTYPES, Array, string_array
 
@@ -24,23 +26,36 @@ def array_from_bytes(
     size = len(body) - begin if size is None else size
     if spec.datatype == "BYTES":
         return string_array(_texts(spec, prod(shape), body, begin, begin + size), shape)
-    dtype = DTYPES[spec.datatype]
+    dtype = _stored_as(spec)
     needed = prod(shape) * dtype.itemsize
     if size != needed:
         sentence = f"input {spec.name}: {spec.datatype} of shape {list(shape)} is {needed} bytes, found {size}"
         raise InvalidRequest(sentence)
     array: Array = np.ndarray(shape, dtype, body, begin)
-    if spec.datatype == "BOOL" and array.view(np.uint8).max() > 1:
+    if spec.datatype == "BF16":
+        return values_of(array)
+    if spec.datatype == "BOOL" and array.view(np.uint8).max(initial=0) > 1:
         raise InvalidRequest(f"input {spec.name}: a byte of BOOL is 0 or 1, found another one")
     # The runtime's kernels are compiled for numbers at their natural places.
     return array if array.flags.aligned else array.copy()
 
 
-def bytes_from_array(array: Array) -> bytes | memoryview:
-    """In row-major order; numbers without a copy when the array is contiguous."""
+def element_bytes(spec: TensorSpec) -> int:
+    """What one number takes. Not for BYTES."""
+    return _stored_as(spec).itemsize
+
+
+def bytes_from_array(array: Array, datatype: str = "") -> bytes | memoryview:
+    """In row-major order; numbers without a copy when the array is contiguous. BF16 has to be said."""
     if array.dtype.kind == "O":
         return b"".join(map(_element, array.ravel().tolist()))
+    if datatype == "BF16":
+        array = bits_of(array)
     return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+
+
+def _stored_as(spec: TensorSpec) -> np.dtype[Any]:
+    return np.dtype(np.uint16) if spec.datatype == "BF16" else DTYPES[spec.datatype]
 
 
 def _texts(spec: TensorSpec, count: int, body: bytes, at: int, end: int) -> list[str]:

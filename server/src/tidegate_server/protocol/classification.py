@@ -1,6 +1,7 @@
 """The classification extension: an output as the names of its largest values. Pure."""
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,8 @@ def requested_array(
 ) -> tuple[str, Array]:
     """Datatype and values of an output as the client wants it: as it is, or its best classes as BYTES."""
     if output.classes:
-        return "BYTES", best_classes(output.name, array, output.classes, labels)
+        named = labels or signature.output_classes.get(output.name, ())
+        return "BYTES", best_classes(output.name, array, output.classes, named)
     return known_output(output.name, signature).datatype, array
 
 
@@ -27,7 +29,7 @@ def best_classes(name: str, array: Array, count: int, labels: Sequence[str]) -> 
     """
     require_finite(name, array)
     batch = array.shape[:1] if array.ndim > 1 else ()
-    rows = array.reshape(*batch, -1) if batch else array.reshape(1, -1)
+    rows = array.reshape(*batch, prod(array.shape[len(batch) :])) if batch else array.reshape(1, array.size)
     kept = min(count, rows.shape[1])
     words = [word for row in rows for word in _best(row, kept, labels)]
     return string_array(words, (*batch, kept))

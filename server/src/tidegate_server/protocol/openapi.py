@@ -207,6 +207,7 @@ def _body(schema: str, example: Any, *, binary: bool = False) -> Json:
 
 def _infer_schema(signature: Signature) -> Json:
     inputs = [input_schema(spec) for spec in signature.inputs]
+    required = len(signature.required_inputs)
     return {
         "type": "object",
         "required": ["inputs"],
@@ -215,9 +216,9 @@ def _infer_schema(signature: Signature) -> Json:
             "inputs": {
                 "type": "array",
                 "description": "in any order",
-                "minItems": len(inputs),
+                "minItems": required,
                 "maxItems": len(inputs),
-                **({"prefixItems": inputs} if inputs else {}),
+                **({"prefixItems": inputs} if inputs and required == len(inputs) else {}),
             },
             "outputs": {"type": ["array", "null"], "uniqueItems": True, "items": requested_schema(signature)},
             "parameters": {
@@ -234,12 +235,14 @@ def _infer_schema(signature: Signature) -> Json:
 def _predict_schema(signature: Signature, more: Sequence[Mapping[str, Any]]) -> Json:
     """The tensors by name, alone or as rows, and what else is understood."""
     forms: list[Json] = [dict(form) for form in more]
-    named = record({spec.name: nested_schema(spec) for spec in signature.inputs})
+    required = signature.required_inputs
+    optional = {spec.name: nested_schema(spec) for spec in signature.inputs if spec.optional}
+    named = record({spec.name: nested_schema(spec) for spec in required}, optional)
     forms.append({"title": "inputs by name", **record({"inputs": named})})
-    if len(signature.inputs) == 1:
-        alone = nested_schema(signature.inputs[0])
+    if len(required) == 1:
+        alone = nested_schema(required[0])
         forms.append({"title": "the only input", **record({"inputs": alone})})
-        if signature.inputs[0].shape:
+        if required[0].shape:
             forms.append({"title": "the only input, bare", **alone})
     if takes_rows(signature):
         rows = {"type": "array", "minItems": 1, "items": row_schema(signature)}
@@ -258,7 +261,7 @@ def _infer_example(signature: Signature) -> Any:
             "datatype": spec.datatype,
             "data": blanks[spec.name].ravel().tolist(),
         }
-        for spec in signature.inputs
+        for spec in signature.required_inputs
     ]
     return {"inputs": tensors}
 

@@ -6,11 +6,12 @@
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from tidegate_server.errors import InvalidRequest
 from tidegate_server.protocol.json_codec import dump_json, quoted
-from tidegate_server.protocol.limits import Limits
+from tidegate_server.protocol.limits import Limits, NotFinite
 from tidegate_server.protocol.request import InferRequest, all_outputs, known_input, require_all_inputs
 from tidegate_server.protocol.signature import Signature, TensorSpec
 from tidegate_server.protocol.tensors import (
@@ -39,40 +40,74 @@ def wants_rows(document: Any) -> bool:
     return isinstance(document, dict) and "rows" in document
 
 
-def write_predict(model: str, revision: str, outputs: Mapping[str, Array]) -> bytes:
+@dataclass(frozen=True)
+class Wording:
+    """`classes`: names of an output's columns, by output; each row of it is an object then."""
+
+    classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    not_finite: NotFinite = "Auto"
+
+    def of(self, name: str, array: Array) -> Any:
+        """What dump_json writes for an output."""
+        ready = json_ready(name, array, self.not_finite)
+        columns = self.classes.get(name)
+        if not columns or array.shape[1:] != (len(columns),):
+            return ready
+        return [dict(zip(columns, row, strict=True)) for row in ready]
+
+
+_PLAIN = Wording()
+
+
+def write_predict(model: str, revision: str, outputs: Mapping[str, Array], wording: Wording | None = None) -> bytes:
     """Outputs by name, nested to their shapes. Raises NotFiniteOutput."""
-    ready = {name: json_ready(name, array) for name, array in outputs.items()}
+    wording = wording or _PLAIN
+    ready = {name: wording.of(name, array) for name, array in outputs.items()}
     numbers = sum([array.size for array in outputs.values()])
     return dump_json({"model": model, "revision": revision, "outputs": ready}, numbers)
 
 
-def write_rows(model: str, revision: str, outputs: Mapping[str, Array]) -> bytes:
-    """One object of outputs for each row. Raises NotFiniteOutput, and InvalidRequest for outputs that aren't by row."""
-    return dump_json({"model": model, "revision": revision, "rows": _row_objects(outputs)})
+def write_rows(
+    model: str, revision: str, outputs: Mapping[str, Array], rows: int, wording: Wording | None = None
+) -> bytes:
+    """One object of outputs for each of the rows that were asked.
+
+    Raises NotFiniteOutput, and InvalidRequest for outputs that aren't by row.
+    """
+    return dump_json({"model": model, "revision": revision, "rows": _row_objects(outputs, rows, wording or _PLAIN)})
 
 
-def row_values(outputs: Mapping[str, Array]) -> list[Any]:
+def row_values(outputs: Mapping[str, Array], rows: int, wording: Wording | None = None) -> list[Any]:
     """For each row its value where the model has one output, else an object by name. Raises as write_rows does."""
-    rows = _row_objects(outputs)
-    return [value for row in rows for value in row.values()] if len(outputs) == 1 else rows
+    objects = _row_objects(outputs, rows, wording or _PLAIN)
+    return [value for row in objects for value in row.values()] if len(outputs) == 1 else objects
 
 
-def _row_objects(outputs: Mapping[str, Array]) -> list[dict[str, Any]]:
-    counts = {array.shape[:1] for array in outputs.values()}
-    if len(counts) != 1 or () in counts:
-        raise InvalidRequest("the model's outputs aren't one per row; ask with {\"inputs\": ...}")
-    columns = [json_ready(name, _without_single_column(array)) for name, array in outputs.items()]
+def _row_objects(outputs: Mapping[str, Array], rows: int, wording: Wording) -> list[dict[str, Any]]:
+    if not outputs:
+        raise InvalidRequest('the model has no outputs, so there is nothing to say of a row; ask with {"inputs": ...}')
+    for name, array in outputs.items():
+        if array.shape[:1] != (rows,):
+            raise InvalidRequest(
+                f"the model's outputs aren't one per row: {_rows_words(rows)} gave output {name} the shape "
+                f'{list(array.shape)}; ask with {{"inputs": ...}}'
+            )
+    columns = [wording.of(name, _without_single_column(array)) for name, array in outputs.items()]
     return [dict(zip(outputs, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _rows_words(count: int) -> str:
+    return "1 row" if count == 1 else f"{count} rows"
 
 
 def _arrays(document: Any, signature: Signature, limits: Limits) -> dict[str, Array]:
     data = document if isinstance(document, list) else _only_field(document, "inputs")
     if isinstance(data, dict):
         return {name: array_from_json(known_input(name, signature), values, limits) for name, values in data.items()}
-    if len(signature.inputs) != 1:
+    if len(signature.required_inputs) != 1:
         names = ", ".join(spec.name for spec in signature.inputs) or "none"
         raise InvalidRequest(f'the model has several inputs: give {{"inputs": {{...}}}} with {names}')
-    (only,) = signature.inputs
+    (only,) = signature.required_inputs
     return {only.name: array_from_json(only, data, limits)}
 
 
@@ -89,17 +124,18 @@ def _row_arrays(document: Any, signature: Signature, limits: Limits) -> dict[str
     rows = _only_field(document, "rows")
     if not isinstance(rows, list) or not rows or set(map(type, rows)) != {dict}:
         raise InvalidRequest('"rows" must be a list of at least one object, each with a value for every input')
-    names = {spec.name for spec in signature.inputs}
+    names = {spec.name for spec in signature.required_inputs}
     for position, row in enumerate(rows):
         if row.keys() != names:
             raise _uneven_row(row, position, signature)
-    return {spec.name: _column(spec, [row[spec.name] for row in rows], limits) for spec in signature.inputs}
+    return {spec.name: _column(spec, [row[spec.name] for row in rows], limits) for spec in signature.required_inputs}
 
 
 def _uneven_row(row: dict[str, Any], position: int, signature: Signature) -> InvalidRequest:
     for name in row:
-        known_input(name, signature)
-    missing = next(spec.name for spec in signature.inputs if spec.name not in row)
+        if known_input(name, signature).optional:
+            return InvalidRequest(f'rows[{position}]: input {name} isn\'t by row; give it with {{"inputs": ...}}')
+    missing = next(spec.name for spec in signature.required_inputs if spec.name not in row)
     return InvalidRequest(f"rows[{position}]: input {missing} is missing")
 
 

@@ -54,10 +54,11 @@ def known_output(name: str, signature: Signature) -> TensorSpec:
 
 
 def require_all_inputs(arrays: dict[str, Array], signature: Signature) -> dict[str, Array]:
-    """The same arrays. Raises InvalidRequest when an input is missing."""
+    """The same arrays. Raises InvalidRequest when an input is missing that may not be left out."""
     if len(arrays) != len(signature.inputs):
-        missing = next(spec.name for spec in signature.inputs if spec.name not in arrays)
-        raise InvalidRequest(f"input {missing} is missing")
+        missing = next((spec.name for spec in signature.required_inputs if spec.name not in arrays), None)
+        if missing is not None:
+            raise InvalidRequest(f"input {missing} is missing")
     return arrays
 
 

@@ -1,5 +1,6 @@
 """What a model takes and gives: names, datatypes and shapes in the words of the Open Inference Protocol. Pure."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -20,6 +21,7 @@ NUMPY_TYPES: dict[str, type[np.generic]] = {
     "FP16": np.float16,
     "FP32": np.float32,
     "FP64": np.float64,
+    "BF16": np.float32,  # numpy has no such type, and every value of it is one of these
     "BYTES": np.object_,
 }
 
@@ -31,6 +33,10 @@ class TensorSpec:
     name: str
     datatype: str
     dimensions: tuple[int | str | None, ...]
+    classes: tuple[str, ...] = ()
+    """Names of the last dimension's columns, where the graph has them."""
+    optional: bool = False
+    """An input that may be left out. An output that may be: it's empty then."""
 
     @cached_property
     def shape(self) -> tuple[int, ...]:
@@ -63,11 +69,23 @@ class Signature:
         return tuple(spec.name for spec in self.outputs)
 
     @cached_property
+    def output_classes(self) -> Mapping[str, tuple[str, ...]]:
+        """Names of the columns by output, of those outputs whose columns the graph names."""
+        return {spec.name: spec.classes for spec in self.outputs if spec.classes}
+
+    @cached_property
+    def required_inputs(self) -> tuple[TensorSpec, ...]:
+        """Those that may not be left out."""
+        return tuple(spec for spec in self.inputs if not spec.optional)
+
+    @cached_property
     def is_batchable(self) -> bool:
-        """Every input and output begins with a variable dimension, and those that have a name have one name."""
+        """Every tensor is always there and begins with a variable dimension; those that are named have one name."""
         tensors = (*self.inputs, *self.outputs)
         first = [spec.dimensions[0] if spec.dimensions else 1 for spec in tensors]
         if not tensors or any(isinstance(size, int) and size >= 0 for size in first):
+            return False
+        if any(spec.optional for spec in tensors):
             return False
         # Outputs' dimensions are often named by no rule at all; inputs' names are the exporter's promise.
         names = {size for size in first[: len(self.inputs)] if isinstance(size, str)}
@@ -90,8 +108,11 @@ class Signature:
 
 
 def blank_inputs(signature: Signature, rows: int = 1, size: int = 1) -> dict[str, np.ndarray[Any, Any]]:
-    """Zeros, False or empty strings. `rows`: of a variable first dimension; `size`: of every other variable one."""
-    return {spec.name: _blank(spec, rows, size) for spec in signature.inputs}
+    """Zeros, False or empty strings. `rows`: of a variable first dimension; `size`: of every other variable one.
+
+    What may be left out is.
+    """
+    return {spec.name: _blank(spec, rows, size) for spec in signature.required_inputs}
 
 
 def _blank(spec: TensorSpec, rows: int, size: int) -> np.ndarray[Any, Any]:
@@ -108,6 +129,8 @@ def dimension_mismatch(signature: Signature, arrays: dict[str, np.ndarray[Any, A
     """
     sizes: dict[str, tuple[str, int]] = {}
     for spec in signature.inputs:
+        if spec.name not in arrays:
+            continue
         for symbol, size in zip(spec.dimensions, arrays[spec.name].shape, strict=False):
             if not isinstance(symbol, str):
                 continue

@@ -49,9 +49,9 @@ def nested_schema(spec: TensorSpec) -> Schema:
     """Lists in lists, by the model's shape."""
     schema = value_schema(spec.datatype)
     if not spec.shape:  # a scalar or a tensor of any rank: the graph doesn't say
-        return {"anyOf": [schema, {"type": "array", "minItems": 1}]}
+        return {"anyOf": [schema, {"type": "array"}]}
     for size in reversed(spec.shape):
-        bounds = {"minItems": 1} if size == -1 else {"minItems": size, "maxItems": size}
+        bounds = {} if size == -1 else {"minItems": size, "maxItems": size}
         schema = {"type": "array", **bounds, "items": schema}
     return schema
 
@@ -59,8 +59,13 @@ def nested_schema(spec: TensorSpec) -> Schema:
 def flat_schema(spec: TensorSpec) -> Schema:
     """All elements in one list, row by row."""
     fixed = prod(size for size in spec.shape if size != -1)
-    bounds = {"minItems": fixed, "maxItems": fixed} if spec.shape and -1 not in spec.shape else {"minItems": fixed}
+    bounds = {"minItems": fixed, "maxItems": fixed} if spec.shape and -1 not in spec.shape else _none_or(fixed)
     return {"type": "array", **bounds, "items": value_schema(spec.datatype)}
+
+
+def _none_or(least: int) -> Schema:
+    """Where a dimension is free, it may be zero."""
+    return {"anyOf": [{"maxItems": 0}, {"minItems": least}]} if least > 1 else {}
 
 
 def input_schema(spec: TensorSpec) -> Schema:
@@ -110,12 +115,13 @@ def requested_schema(signature: Signature) -> Schema:
 
 def row_schema(signature: Signature) -> Schema:
     """One of "rows" for /predict."""
-    return record({spec.name: _cell_schema(spec) for spec in signature.inputs})
+    return record({spec.name: _cell_schema(spec) for spec in signature.required_inputs})
 
 
 def takes_rows(signature: Signature) -> bool:
     """Whether the first dimension of every input can be the rows."""
-    return bool(signature.inputs) and all(spec.shape and spec.shape[0] == -1 for spec in signature.inputs)
+    inputs = signature.required_inputs
+    return bool(inputs) and all(spec.shape and spec.shape[0] == -1 for spec in inputs)
 
 
 def _cell_schema(spec: TensorSpec) -> Schema:
@@ -141,6 +147,6 @@ def _sent(spec: TensorSpec, datatype: str, properties: Schema) -> Schema:
 
 def _shape_schema(spec: TensorSpec) -> Schema:
     if not spec.shape:
-        return {"type": "array", "maxItems": _MAX_RANK, "items": {"type": "integer", "minimum": 1}}
-    sizes = [{"type": "integer", "minimum": 1} if size == -1 else {"const": size} for size in spec.shape]
+        return {"type": "array", "maxItems": _MAX_RANK, "items": {"type": "integer", "minimum": 0}}
+    sizes = [{"type": "integer", "minimum": 0} if size == -1 else {"const": size} for size in spec.shape]
     return {"type": "array", "prefixItems": sizes, "minItems": len(sizes), "maxItems": len(sizes)}

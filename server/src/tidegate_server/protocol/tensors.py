@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from tidegate_server.errors import InvalidRequest, NotFiniteOutput
-from tidegate_server.protocol.limits import Limits
+from tidegate_server.protocol.limits import Limits, NotFinite
 from tidegate_server.protocol.signature import NUMPY_TYPES, TensorSpec
 
 Array = np.ndarray[Any, Any]
@@ -42,7 +42,11 @@ _PACKED_AS = {
     "FP16": "e",
     "FP32": "f",
     "FP64": "d",
+    "BF16": "f",
 }
+FLOATS = frozenset({"FP16", "FP32", "FP64", "BF16"})
+MAX_EMPTY_SIZE = 2**20
+"""Of an empty tensor's other dimensions together: outputs may have as many values."""
 _KINDS: dict[str, frozenset[type]] = {
     **dict.fromkeys(_PACKED_AS, _NUMBER),
     "BOOL": frozenset({bool}),
@@ -65,6 +69,7 @@ Kinds = set[type]
 def array_from_json(spec: TensorSpec, data: Any, limits: Limits) -> Array:
     """`data` as parse_json gives it: lists whose nesting is the shape. Raises InvalidRequest naming the input."""
     shape, values, kinds = flatten(spec, data, limits)
+    shape = shape if values else _complete(spec, shape)
     check_shape(spec, shape, limits)
     return typed_array(spec, shape, values, kinds, limits)
 
@@ -76,7 +81,8 @@ def array_from_flat_json(spec: TensorSpec, shape: Sequence[int], data: Any, limi
         return typed_array(spec, shape, data, kinds, limits)
     # A shape that promises more than came is a mistake and not too much, so it's compared before it's limited.
     found, values, kinds = flatten(spec, data, limits)
-    if found not in ((count,), tuple(shape)):
+    is_empty = not values and found == tuple(shape[: len(found)])
+    if not is_empty and found not in ((count,), tuple(shape)):
         raise InvalidRequest(
             f"input {spec.name}: the data has shape {list(found)}, which is neither the declared shape "
             f"{list(shape)} nor a flat list of {count} values"
@@ -107,9 +113,14 @@ def _fitting_count(spec: TensorSpec, shape: Sequence[int], limits: Limits) -> in
             sentence = f"input {spec.name}: shape {list(shape)} doesn't fit {list(expected_shape)} (-1 is any size)"
             raise InvalidRequest(sentence)
     count = prod(shape)
-    if count == 0:
-        raise InvalidRequest(f"input {spec.name}: shape {list(shape)} has no values; send at least one")
+    if count == 0 and prod(size for size in shape if size) > MAX_EMPTY_SIZE:
+        raise InvalidRequest(f"input {spec.name}: shape {list(shape)} has no values and sizes beyond {MAX_EMPTY_SIZE}")
     return count
+
+
+def _complete(spec: TensorSpec, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Lists that hold nothing can't say what would be inside them; the model's shape does."""
+    return shape + tuple(0 if size == -1 else size for size in spec.shape[len(shape) :])
 
 
 def too_many_elements(who: str, limits: Limits) -> InvalidRequest:
@@ -141,7 +152,7 @@ def typed_array(spec: TensorSpec, shape: Sequence[int], values: list[Any], kinds
         values = _without_missing(spec, values, kinds, limits)
     if datatype == "BYTES":
         return string_array(values, shape)
-    if float in kinds and not datatype.startswith("FP"):
+    if float in kinds and datatype not in FLOATS:
         values = _whole(spec, values)
     try:
         packed = _packer(_PACKED_AS[datatype], len(values)).pack(*values)
@@ -157,16 +168,17 @@ def string_array(values: Sequence[str | bytes], shape: Sequence[int]) -> Array:
     return array.reshape(shape)
 
 
-def json_ready(name: str, array: Array) -> Any:
+def json_ready(name: str, array: Array, not_finite: NotFinite = "Auto") -> Any:
     """What dump_json writes as lists nested to the array's shape, with as few digits as its datatype needs.
 
     So can be each of its rows.
 
-    Raises NotFiniteOutput for NaN and infinity, and InvalidRequest for BYTES that aren't text.
+    Raises NotFiniteOutput where `not_finite` says so, and InvalidRequest for BYTES that aren't text.
     """
     if array.dtype.kind == "O":
         return string_array(text_values(name, array), array.shape).tolist()
-    require_finite(name, array)
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        return with_not_finite(name, array, not_finite)
     if array.dtype.kind in "iu":
         # The runtime says "long long", which is the same, but orjson doesn't know single values of it.
         array = array.view(f"{array.dtype.kind}{array.dtype.itemsize}")
@@ -184,6 +196,19 @@ def text_values(name: str, array: Array) -> list[str]:
         ) from None
 
 
+def with_not_finite(name: str, array: Array, not_finite: NotFinite) -> Any:
+    """What dump_json writes for an array with NaN or infinity in it, nested to its shape. Raises NotFiniteOutput."""
+    if not_finite == "refuse" or (not_finite == "Auto" and np.isnan(array).all()):
+        raise NotFiniteOutput(name)
+    if not_finite == "string":
+        words = [value if np.isfinite(value) else _WORDS[str(value)] for value in array.ravel()]
+        return string_array(words, array.shape).tolist()
+    return np.ascontiguousarray(array) if array.ndim else array[()]  # dump_json makes null of what isn't finite
+
+
+_WORDS = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
+
+
 def require_finite(name: str, array: Array) -> None:
     """Raises NotFiniteOutput."""
     if array.dtype.kind == "f" and not np.isfinite(array).all():
@@ -191,11 +216,17 @@ def require_finite(name: str, array: Array) -> None:
 
 
 def _without_missing(spec: TensorSpec, values: list[Any], kinds: Kinds, limits: Limits) -> list[Any]:
-    for kind in kinds - _KINDS[spec.datatype]:
-        if kind is not type(None) or not limits.allow_nan or not spec.datatype.startswith("FP"):
-            wanted = _WANTED_WORDS.get(spec.datatype, "numbers")
-            found = _KIND_WORDS.get(kind, "something else")
-            raise InvalidRequest(f"input {spec.name}: needs {wanted} ({spec.datatype}), found {found}")
+    others = kinds - _KINDS[spec.datatype]
+    missing = type(None) in others and spec.datatype in FLOATS
+    for kind in others - {type(None)} if missing else others:
+        wanted = _WANTED_WORDS.get(spec.datatype, "numbers")
+        found = _KIND_WORDS.get(kind, "something else")
+        raise InvalidRequest(f"input {spec.name}: needs {wanted} ({spec.datatype}), found {found}")
+    if not limits.allow_nan:
+        raise InvalidRequest(
+            f"input {spec.name}: needs numbers ({spec.datatype}), found null or NaN; set TIDEGATE_MISSING_VALUES=allow "
+            "if the model takes missing values"
+        )
     return [nan if value is None else value for value in values]
 
 

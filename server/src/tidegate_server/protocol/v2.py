@@ -9,24 +9,25 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
+import numpy as np
+
 from tidegate_server.errors import InvalidRequest
-from tidegate_server.protocol.binary import array_from_bytes, bytes_from_array, text_from_bytes
+from tidegate_server.protocol.binary import array_from_bytes, bytes_from_array, element_bytes, text_from_bytes
 from tidegate_server.protocol.classification import requested_array
 from tidegate_server.protocol.json_codec import dump_json, parse_json
-from tidegate_server.protocol.limits import Limits
+from tidegate_server.protocol.limits import Limits, NotFinite
 from tidegate_server.protocol.parameters import flag, parameters_of, requested_outputs, timeout_seconds
 from tidegate_server.protocol.request import InferRequest, all_outputs, known_input, require_all_inputs
 from tidegate_server.protocol.signature import Signature, TensorSpec
 from tidegate_server.protocol.tensors import (
-    DTYPES,
     Array,
     Outputs,
     array_from_flat_json,
     check_shape,
-    require_finite,
     string_array,
     text_values,
     too_many_elements,
+    with_not_finite,
 )
 
 Json = dict[str, Any]
@@ -151,9 +152,9 @@ def _binary_array(
 
 def _read_raw(body: bytes, signature: Signature, limits: Limits) -> InferRequest:
     """The body is the values of the only input and nothing else; every output is wanted as bytes."""
-    if len(signature.inputs) != 1:
+    if len(signature.required_inputs) != 1:
         raise InvalidRequest(f"{LENGTH_HEADER} 0 is for models with one input, this one has {len(signature.inputs)}")
-    (spec,) = signature.inputs
+    (spec,) = signature.required_inputs
     shape = _raw_shape(spec, len(body))
     check_shape(spec, shape, limits)
     if spec.datatype == "BYTES":
@@ -174,8 +175,8 @@ def _raw_shape(spec: TensorSpec, size: int) -> list[int]:
         raise InvalidRequest(
             f"input {spec.name}: {LENGTH_HEADER} 0 can't say a shape with several variable dimensions; send JSON first"
         )
-    step = DTYPES[spec.datatype].itemsize * prod(expected for expected in spec.shape if expected != -1)
-    if size == 0 or size % step:
+    step = element_bytes(spec) * prod(expected for expected in spec.shape if expected != -1)
+    if size == 0 or step == 0 or size % step:
         raise InvalidRequest(f"input {spec.name}: {spec.datatype} of shape {list(spec.shape)} can't be {size} bytes")
     count = size // step
     if not spec.shape and count > 1:  # no shape at all can be any; a plain list is the likeliest
@@ -187,11 +188,17 @@ def _raw_shape(spec: TensorSpec, size: int) -> list[int]:
 
 
 def write_infer(
-    model: str, version: str, request: InferRequest, outputs: Outputs, signature: Signature, labels: Sequence[str] = ()
+    model: str,
+    version: str,
+    request: InferRequest,
+    outputs: Outputs,
+    signature: Signature,
+    labels: Sequence[str] = (),
+    not_finite: NotFinite = "Auto",
 ) -> EncodedResponse:
     """The requested outputs, flat and row-major, in the requested order.
 
-    Raises NotFiniteOutput for a NaN or an infinity that would have to go out as JSON.
+    Raises NotFiniteOutput for a NaN or an infinity that may not go out as JSON.
     """
     tensors = []
     binaries: list[bytes | memoryview] = []
@@ -199,7 +206,7 @@ def write_infer(
         datatype, array = requested_array(output, outputs[output.name], signature, labels)
         tensor: Json = {"name": output.name, "datatype": datatype, "shape": array.shape}
         if output.binary:
-            binaries.append(bytes_from_array(array))
+            binaries.append(bytes_from_array(array, datatype))
             tensor["parameters"] = {"binary_data_size": len(binaries[-1])}
         else:
             tensor["data"] = text_values(output.name, array) if datatype == "BYTES" else array.ravel()
@@ -209,10 +216,13 @@ def write_infer(
         document["id"] = request.id
     head = dump_json(document, sum([outputs[output.name].size for output in request.outputs if not output.binary]))
     # NaN became null. Nothing else does, so the numbers are looked at only when the word is there, perhaps in a name.
-    if b"null" in head:
-        for output in request.outputs:
-            if not output.binary:
-                require_finite(output.name, outputs[output.name])
+    if b"null" in head and not_finite != "null":
+        for tensor in tensors:
+            data = tensor.get("data")
+            if isinstance(data, np.ndarray) and data.dtype.kind == "f" and not np.isfinite(data).all():
+                tensor["data"] = with_not_finite(tensor["name"], data, not_finite)
+        if not_finite == "string":
+            head = dump_json(document)
     return EncodedResponse(b"".join((head, *binaries)), len(head)) if binaries else EncodedResponse(head, None)
 
 

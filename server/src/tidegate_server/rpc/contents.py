@@ -63,6 +63,6 @@ def contents_from_array(datatype: str, array: Array) -> InferTensorContents:
 def _numbers(spec: TensorSpec, values: Array) -> Array:
     if spec.datatype in _NARROWER_THAN_ITS_FIELD:
         bounds = np.iinfo(NUMPY_TYPES[spec.datatype])  # type: ignore[type-var] # only integers come here
-        if values.min() < bounds.min or values.max() > bounds.max:
+        if values.size and (values.min() < bounds.min or values.max() > bounds.max):
             raise InvalidRequest(f"input {spec.name}: a number is out of the range of {spec.datatype}")
     return values.astype(NUMPY_TYPES[spec.datatype], copy=False)

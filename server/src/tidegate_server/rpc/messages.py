@@ -68,7 +68,7 @@ def write_infer(
     for output, datatype, array in tensors:
         tensor = response.outputs.add(name=output, datatype=datatype, shape=array.shape)
         if raw:
-            response.raw_output_contents.append(bytes(bytes_from_array(array)))
+            response.raw_output_contents.append(bytes(bytes_from_array(array, datatype)))
         else:
             tensor.contents.CopyFrom(contents_from_array(datatype, array))
     return response

@@ -229,7 +229,13 @@ class InferenceHandler:
 
         def write(outputs: Sequence[Outputs]) -> Response:
             written = v2.write_infer(
-                inference.name, inference.revision, request, outputs[0], inference.signature, inference.labels
+                inference.name,
+                inference.revision,
+                request,
+                outputs[0],
+                inference.signature,
+                inference.labels,
+                inference.limits.not_finite,
             )
             if written.json_bytes is None:
                 return Response(200, written.body, self._json_headers)
