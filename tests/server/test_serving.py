@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import ANY
 
+import numpy as np
 import pytest
+from onnx import TensorProto, helper
 
+from tests.server.conftest import save, tensor
 from tidegate_server import __version__
 
 ROW = [0.0, 5.0, 1.0, 0.0]
@@ -172,15 +175,33 @@ def test_the_log_has_no_stack_trace_and_no_line_per_request(server: Any) -> None
     assert (server.log.count("\n"), "Traceback" in server.log) == (before, False)
 
 
-def test_a_model_that_fails_on_one_input_answers_the_others(start: Any, lookup: Path) -> None:
+def test_an_index_beyond_the_models_table_is_the_clients_mistake(start: Any, lookup: Path) -> None:
     server = start(lookup)
+    words = "indices element out of data bounds, idx=7 must be within the inclusive range [-3,2]"
+    answer = server.ask("POST", "/predict", [1, 7])
+    assert (answer.status, answer.json) == (
+        400,
+        {"error": f"input index holds 7, which is in no table of the model: {words}"},
+    )
+    assert server.ask("POST", "/predict", [2, 0]).json["outputs"] == {"value": [30.0, 10.0]}
+
+
+def test_a_model_that_fails_on_one_input_answers_the_others(start: Any, folder: Path) -> None:
+    fours = save(
+        folder / "fours.onnx",
+        [helper.make_node("Reshape", ["x", "shape"], ["y"])],
+        [tensor("x", TensorProto.FLOAT, ["N"])],
+        [tensor("y", TensorProto.FLOAT, ["M", 4])],
+        {"shape": np.array([-1, 4])},
+    )
+    server = start(fours)
     failing = [server.ask("POST", "/predict", [7]) for _ in range(5)]
     assert [(answer.status, answer.json) for answer in failing] == [
         (500, {"error": "the model failed on this input"})
     ] * 5
-    assert server.ask("POST", "/predict", [2, 0]).json["outputs"] == {"value": [30.0, 10.0]}
+    assert server.ask("POST", "/predict", [1, 2, 3, 4]).json["outputs"] == {"y": [[1.0, 2.0, 3.0, 4.0]]}
     assert 1 <= server.log.count("the model failed") < 5
-    assert "indices element out of data bounds" in server.log
+    assert "cannot be reshaped to the requested shape" in server.log
 
 
 def test_integers_are_taken_exactly_or_not_at_all(start: Any, lookup: Path) -> None:

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from time import perf_counter, sleep
+from threading import current_thread
+from time import perf_counter, sleep, thread_time
 from typing import Any
 
 import numpy as np
@@ -15,12 +16,12 @@ from onnx import TensorProto, helper
 
 from tests.server.conftest import save, tensor
 from tidegate_server.errors import CallerLeft, DeadlinePassed, ModelFailed, NotReady, Overloaded
-from tidegate_server.inference import engine
+from tidegate_server.inference import inline_runs
 from tidegate_server.inference.engine import Engine, EngineLimits
 from tidegate_server.inference.execution_plan import ExecutionPlan, ThreadLayout
 from tidegate_server.inference.model import Model
 from tidegate_server.inference.queue import QueueLimits
-from tidegate_server.metrics import Identity, ServerMetrics
+from tidegate_server.metrics import Identity, RunPlan, ServerMetrics
 from tidegate_server.protocol.request import InferRequest, RequestedOutput
 from tidegate_server.protocol.signature import Signature, TensorSpec
 from tidegate_server.protocol.tensors import Outputs
@@ -172,6 +173,23 @@ class Sleeper(Model):
     def run(self, arrays: dict[str, Any], outputs: Sequence[str], cancel_token: Any = None) -> list[Any]:
         self.rows_run += len(arrays["x"])
         sleep(self.seconds)
+        return [arrays["x"]]
+
+
+class Busy(Sleeper):
+    """As Sleeper, but it computes all the time."""
+
+    threads: list[str]
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.threads = []
+
+    def run(self, arrays: dict[str, Any], outputs: Sequence[str], cancel_token: Any = None) -> list[Any]:
+        self.threads.append(current_thread().name)
+        until = thread_time() + self.seconds
+        while thread_time() < until:
+            pass
         return [arrays["x"]]
 
 
@@ -386,16 +404,39 @@ def test_an_answer_that_cannot_be_given_keeps_no_other_back() -> None:
     assert lists(asyncio.run(go())) == {"y": [1.0]}
 
 
-def test_a_model_that_is_often_slow_leaves_the_event_loop(
-    slow_rows: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_a_model_that_is_often_slow_leaves_the_event_loop_and_comes_back(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Its time was measured wrongly; here because the test says so."""
-    monkeypatch.setattr(engine, "SLOW_RUN_SECONDS", 0.001)
-    plan = ExecutionPlan(ThreadLayout(1, 1), max_rows=1, linger_seconds=0.0, inline=True, run_seconds=0.00001)
-    rows = [ask([[1.0] * 64], name="x", outputs=("y",)) for _ in range(15)]
-    results, recorded = answers(slow_rows, plan, *rows)
-    assert (len(results), len(recorded.batches)) == (15, 15)
+    monkeypatch.setattr(inline_runs, "SLOW_RUN_SECONDS", 0.005)
+    monkeypatch.setattr(inline_runs, "WINDOW_RUNS", 30)
+    model, recorded = Busy(0.01), Recorded()
+    recorded.run_plan = RunPlan(inline=True)
+    threads: list[set[str]] = []
+    plans: list[bool] = []
+
+    async def ask_often(tested: Engine, times: int) -> None:
+        model.threads.clear()
+        for _ in range(times):
+            future = asyncio.get_running_loop().create_future()
+            tested.submit(row(), partial(_keep, future))
+            await future
+        threads.append(set(model.threads))
+        plans.append(recorded.run_plan.inline)
+
+    async def go() -> None:
+        tested = Engine(model, replace(sleeper_plan(), inline=True), ROOM, recorded, asyncio.get_running_loop())
+        await ask_often(tested, 10)
+        await ask_often(tested, 5)
+        model.seconds = 0.0
+        await ask_often(tested, 40)
+        await ask_often(tested, 5)
+        tested.stop()
+
+    asyncio.run(go())
+    assert plans == [False, False, True, True]
+    assert (threads[0], threads[1], threads[3]) == ({"MainThread"}, {"run-0"}, {"MainThread"})
     assert "run in threads of their own now" in caplog.text
+    assert "they run in the event loop" in caplog.text
 
 
 def test_numbers_that_cannot_be_kept_keep_nobody_waiting(linear: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,12 +7,12 @@ as fit. Small models run in the event loop's own thread: everything that arrived
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from math import ceil
 from queue import SimpleQueue
 from threading import Thread
-from time import perf_counter
+from time import perf_counter, thread_time
 from typing import Any
 
 from tidegate_server.errors import CallerLeft, DeadlinePassed, ModelFailed, NotReady, Overloaded, RequestError
@@ -20,6 +20,7 @@ from tidegate_server.inference.batch_run import BatchResult, all_names, run_batc
 from tidegate_server.inference.caller import Cancel
 from tidegate_server.inference.cut_request import PARTS_AT_ONCE_PER_RUN, CutRequest, PartDone
 from tidegate_server.inference.execution_plan import ExecutionPlan, part_rows
+from tidegate_server.inference.inline_runs import SLOW_RUN_SECONDS, InlineRuns
 from tidegate_server.inference.model import CancelToken, Model
 from tidegate_server.inference.queue import (
     BatchKey,
@@ -37,8 +38,6 @@ from tidegate_server.protocol.tensors import Array, Outputs
 
 log = logging.getLogger(__name__)
 
-SLOW_RUN_SECONDS, MAX_SLOW_RUNS = 0.05, 10
-"""For runs in the event loop's own thread."""
 ANY_SHAPE = "all"
 """The batch key of all requests to a graph whose rows have one shape."""
 
@@ -62,6 +61,8 @@ class _Run:
     cancel_token: CancelToken
     started: float = 0.0
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    """Of the thread that it ran in."""
 
 
 class Engine:
@@ -81,9 +82,9 @@ class Engine:
         self._inputs = tuple(spec.name for spec in model.signature.required_inputs)
         self._only_input = self._inputs[0] if len(model.signature.inputs) == 1 and self._inputs else None
         self._has_fixed_row_shape = model.signature.elements_per_row is not None
-        self._inline_rows = plan.max_rows if plan.inline else -1
         self._part_rows = part_rows(plan)
-        self._slow_runs = 0
+        self._inline_runs = InlineRuns(planned=plan.inline)
+        self._inline_rows = plan.max_rows if plan.inline else -1
         self._last_outputs: tuple[RequestedOutput, ...] = ()
         self._last_names: tuple[str, ...] = ()
         held = QueuedBytes()
@@ -247,18 +248,21 @@ class Engine:
         while len(self._inline_queue):
             batch = self._inline_queue.take(self._plan.max_rows)
             names = all_names(batch)
-            started = perf_counter()
+            started, cpu_started = perf_counter(), thread_time()
             result = run_batch(self._model, batch, names, None)
-            seconds = perf_counter() - started
+            seconds, cpu_seconds = perf_counter() - started, thread_time() - cpu_started
             self._deliver(batch, started, seconds, result)
-            if seconds > SLOW_RUN_SECONDS:
-                self._stop_inlining_slow_runs()
+            self._note_small_run(cpu_seconds)
 
-    def _stop_inlining_slow_runs(self) -> None:
-        """A pause of the machine can make any run long. A model that is often slow has been measured wrongly."""
-        self._slow_runs += 1
-        if self._slow_runs == MAX_SLOW_RUNS:
-            self._inline_rows = -1
+    def _note_small_run(self, cpu_seconds: float) -> None:
+        if not self._inline_runs.ran(cpu_seconds):
+            return
+        are_on = self._inline_runs.are_on
+        self._inline_rows = self._plan.max_rows if are_on else -1
+        self._metrics.run_plan = replace(self._metrics.run_plan, inline=are_on)
+        if are_on:
+            log.warning("small batches take less than %g s again; they run in the event loop", SLOW_RUN_SECONDS)
+        else:
             log.warning("small batches take longer than %g s; they run in threads of their own now", SLOW_RUN_SECONDS)
 
     # --- in other threads
@@ -303,9 +307,9 @@ class Engine:
         while (run := self._runs.get()) is not None:
             # Some may have left, or have been told that it took too long, while the run before went on.
             run.batch = [item for item in run.batch if not item.completed]
-            run.started = perf_counter()
+            run.started, cpu_started = perf_counter(), thread_time()
             result = run_batch(self._model, run.batch, run.names, run.cancel_token)
-            run.seconds = perf_counter() - run.started
+            run.seconds, run.cpu_seconds = perf_counter() - run.started, thread_time() - cpu_started
             try:
                 self._loop.call_soon_threadsafe(self._on_run_done, run, result)
             except RuntimeError:  # the loop has ended: the drain's deadline came first
@@ -315,7 +319,10 @@ class Engine:
         self._free_slots += 1
         self._running_rows -= run.rows
         if run.batch and not run.cancel_token.is_cancelled:
-            self._speed.ran(total_rows(run.batch), run.seconds)
+            rows = total_rows(run.batch)
+            self._speed.ran(rows, run.seconds)
+            if rows <= self._plan.max_rows:
+                self._note_small_run(run.cpu_seconds)
         self._deliver(run.batch, run.started, run.seconds, result)
         self._dispatch()
 

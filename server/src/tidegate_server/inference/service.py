@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from tidegate_server.errors import CallerLeft, InvalidRequest, ModelFailed, NotReady
 from tidegate_server.inference.caller import Caller, Cancel
+from tidegate_server.inference.client_mistakes import value_beyond_table
 from tidegate_server.inference.engine import Engine
 from tidegate_server.inference.failure_log import FailureLog
 from tidegate_server.inference.queue import DoneCallback
@@ -104,6 +105,8 @@ class Inference:
     def _explained(self, request: InferRequest, error: ModelFailed) -> Exception:
         # Only now: some models name dimensions carelessly and run all the same.
         if sentence := dimension_mismatch(self.signature, request.arrays):
+            return InvalidRequest(sentence)
+        if not request.is_derived and (sentence := value_beyond_table(str(error), request.arrays)):
             return InvalidRequest(sentence)
         self.failures.write(str(error), self.loop.time())
         return error

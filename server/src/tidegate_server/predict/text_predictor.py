@@ -126,7 +126,7 @@ class TextPredictor:
         encoded = self.encoder.encode(texts, pad=self.reader.pads)
         _check_elements(encoded.batches, limits)
         requested = tuple(map(RequestedOutput, self.reader.outputs(signature)))
-        requests = tuple(InferRequest(batch.arrays, requested) for batch in encoded.batches)
+        requests = tuple(InferRequest(batch.arrays, requested, is_derived=True) for batch in encoded.batches)
         rows = partial(_predictions, self.reader, encoded)
         return ParsedRequest(requests, partial(_write, rows, is_list), rows)
 

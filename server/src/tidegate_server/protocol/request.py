@@ -27,6 +27,8 @@ class InferRequest:
     id: str | None = None
     timeout_seconds: float | None = None
     """How long the client waits for the response, as it said itself."""
+    is_derived: bool = False
+    """Its arrays were made here, of texts: what is wrong with their values isn't the client's doing."""
 
     @property
     def rows(self) -> int:
