@@ -189,6 +189,49 @@ def test_a_success_ends_the_back_off(drive: Drive, monkeypatch: pytest.MonkeyPat
     assert 1 <= drives._failures["shop", "digits"] <= 3
 
 
+def test_new_counters_cut_a_pause_short_but_do_not_end_it(drive: Drive, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workqueue, "FIRST_PAUSE", 20.0)
+    monkeypatch.setattr(workqueue, "NUDGED_PAUSE", 0.3)
+    at: Queue[float] = Queue()
+
+    def reconcile(_: str) -> None:
+        at.put(monotonic())
+        raise ClusterUnavailable("no answer")
+
+    drives = drive(reconcile)
+    drives.enqueue("shop", "digits")
+    first = at.get(timeout=5)
+    until(lambda: drives.overdue_seconds() == 0 and bool(drives._failures))
+    for _ in range(5):
+        drives.nudge("shop", "digits")
+
+    assert 0.3 <= at.get(timeout=5) - first < 5
+
+
+def test_no_counters_come_before_what_the_api_server_asked_for(drive: Drive) -> None:
+    at: Queue[float] = Queue()
+
+    def reconcile(_: str) -> None:
+        at.put(monotonic())
+        raise ClusterUnavailable("too many requests", 429, retry_after=60.0)
+
+    drives = drive(reconcile)
+    drives.enqueue("shop", "digits")
+    at.get(timeout=5)
+    until(lambda: bool(drives._failures))
+    drives.nudge("shop", "digits")
+
+    assert drives._planned["shop", "digits"] - monotonic() > 50
+
+
+def test_new_counters_are_looked_at_at_once(drive: Drive) -> None:
+    seen: Queue[str] = Queue()
+    drives = drive(seen.put)
+    drives.nudge("shop", "digits")
+
+    assert seen.get(timeout=5) == "digits"
+
+
 def test_nothing_is_looked_at_while_it_may_not_work(drive: Drive) -> None:
     asked, may_work, seen = threading.Event(), threading.Event(), Queue[str]()
 

@@ -11,7 +11,7 @@ import pytest
 
 from tidegate.judge.case import Criteria
 from tidegate.judge.sequential_test import SequentialTest
-from tidegate.judge.verdict import answer, judge, parameters_of
+from tidegate.judge.verdict import answer, in_short, judge, parameters_of
 from tidegate.model.evidence import (
     NO_DURATIONS,
     Answer,
@@ -304,6 +304,27 @@ def test_a_sick_pod_is_named_and_the_traffic_goes_back_all_the_same(
 
     assert (verdict.answer, verdict.reason) == (Answer.WORSE, reason)
     assert told in verdict.message
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        measurements(),
+        measurements((arm(110, 40), arm(990, 1))),
+        measurements((arm(110), arm(990))),
+        measurements(*[(arm(1000), arm(9000))] * 20),
+        measurements((arm(110, 6), arm(990, 40))),
+        measurements((arm(110, slow=80), arm(990))),
+        replace(measurements((arm(110), arm(990))), missing=(MetricsGap("Away", "it is away"),)),
+    ],
+)
+def test_an_answer_in_short_is_the_same_answer(seen: Measurements, criteria: Criteria) -> None:
+    test = SequentialTest(parameters_of(seen, criteria))
+    for increment in seen.increments:
+        test.update(increment)
+    verdict = answer(test, criteria, seen)
+
+    assert in_short(test, criteria, seen) == (verdict.answer, verdict.reason)
 
 
 def coarse(requests: int, slow: int) -> Counts:

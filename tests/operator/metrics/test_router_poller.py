@@ -98,6 +98,21 @@ def test_nobody_is_asked_while_there_is_no_rollout(poller: RouterPoller, network
     assert network.asked == []
 
 
+def test_who_does_not_lead_any_more_asks_nobody(
+    samples: RouterSamples, pods: list[RouterPod], network: Network
+) -> None:
+    leads = [True]
+    poller = RouterPoller(samples, lambda: pods, network, lambda *_: None, may_ask=lambda: leads[0])
+    poller.watch("shop", "digits", ["digits-a"], quick=False)
+    poller.round()
+    asked = len(network.asked)
+    leads[0] = False
+    poller.round()
+
+    assert asked
+    assert len(network.asked) == asked
+
+
 def test_each_router_is_asked_once_for_all_rollouts(
     poller: RouterPoller, network: Network, read: list[tuple[str, str]]
 ) -> None:

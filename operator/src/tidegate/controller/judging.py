@@ -35,6 +35,7 @@ class Judged:
     criteria: Criteria
     rollout: tuple[object, ...]
     at: datetime
+    seen: Observation
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,18 @@ class RolloutJudge:
             return self._remembered(directly)
         return self._remembered(self._judged(observation, measured.measured, measured.share))
 
+    def glance(self, namespace: str, name: str, now: datetime) -> bool:
+        """Takes in what routers have told; whether what was said last holds, and Prometheus needn't be asked.
+
+        Of a rollout around which nothing has changed since then.
+        """
+        last = self._last.get((namespace, name))
+        seen = replace(last.seen, now=now.replace(microsecond=0)) if last else None
+        if last is None or seen is None or self._needs_prometheus(seen):
+            return False
+        look = _look(seen)
+        return look is not None and self.collector.still_says(last.verdict, look)
+
     def _judged(
         self, observation: Observation, measured: Measured | MetricsGap | None, share: Share | None
     ) -> Observation:
@@ -94,7 +107,7 @@ class RolloutJudge:
         if rollout := judged.recorded.rollout:
             criteria = criteria_for(judged.spec, rollout)
             self._last[judged.namespace, judged.name] = Judged(
-                judged.verdict, judged.share, criteria, _identity(judged), judged.now
+                judged.verdict, judged.share, criteria, _identity(judged), judged.now, judged
             )
         return judged
 

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from tidegate.controller.act import act
 from tidegate.controller.checkpoints import Checkpoints, record_header
 from tidegate.controller.clock import ClockWatch
+from tidegate.controller.glances import Glances, leaves_nothing_to_do
 from tidegate.controller.hints import Hints
 from tidegate.controller.judging import RolloutJudge
 from tidegate.controller.observe import observe
@@ -55,6 +56,7 @@ class Reconciler:
     clock: ClockWatch = field(default_factory=ClockWatch)
     specs: ReadableSpecs = field(default_factory=ReadableSpecs)
     hints: Hints = field(default_factory=Hints)
+    glances: Glances = field(default_factory=Glances)
     checkpoints: Checkpoints = field(init=False)
 
     def __post_init__(self) -> None:
@@ -70,6 +72,9 @@ class Reconciler:
         if manifest is None or manifest["metadata"].get("deletionTimestamp"):
             self._forget(namespace, name)
             return None
+        until = self.glances.until((namespace, name), manifest, now)
+        if until and self.judge.glance(namespace, name, now):
+            return until - now
         try:
             return self._reconcile(manifest, now)
         except ObjectGone as error:
@@ -86,13 +91,14 @@ class Reconciler:
             self.clock,
             self.specs,
             self.hints,
+            self.glances,
             self.checkpoints,
         ):
             kept.forget((namespace, name))
         self.on_deletion(namespace, name)
 
     def _reconcile(self, manifest: Manifest, now: datetime) -> timedelta | None:
-        unreadable = ""
+        unreadable, changes = "", self.glances.begin((manifest["metadata"]["namespace"], manifest["metadata"]["name"]))
         try:
             observed = observe(self.cluster, self.settings, manifest, now)
             self.specs.note(manifest)
@@ -127,7 +133,10 @@ class Reconciler:
         self.on_decision(judged, decision)
         self._hint(manifest, judged)
         self._keep(manifest, judged, decision)
-        return self._requeue_after(key, decision, now)
+        again = self._requeue_after(key, decision, now)
+        if leaves_nothing_to_do(judged, decision) and not unreadable and self.refusals.next_try(key) is None:
+            self.glances.end(key, manifest, changes, now, again)
+        return again
 
     def _note_clock(self, key: tuple[str, str], jump: timedelta, decision: Decision, now: datetime) -> None:
         """A clock that was set is known until what it means for the rollout is recorded."""

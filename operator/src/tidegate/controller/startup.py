@@ -80,7 +80,7 @@ def build(settings: Settings) -> Parts:
     cluster = KubernetesCluster(
         api,
         WATCHED,
-        lambda ns, name: workqueue.enqueue(ns, name),
+        lambda ns, name: changed(ns, name),
         settings.namespaces,
         settings.identity,
         leader_election,
@@ -96,13 +96,14 @@ def build(settings: Settings) -> Parts:
         samples,
         lambda: [RouterPod(settings.namespace, router.name, router.address) for router in cluster.routers()],
         HttpRouterClient(HeldKey(sampling_key.current), sampling_key.doubt),
-        lambda ns, name: workqueue.enqueue(ns, name),
+        lambda ns, name: workqueue.nudge(ns, name),
         operator_metrics.count_refused_answer,
+        may_ask=leader_election.held,
     )
     judge = _judge(
         prometheus,
         DirectRouters(samples, poller) if settings.sampling_secret else None,
-        lambda ns, name: workqueue.enqueue(ns, name),
+        lambda ns, name: changed(ns, name),
         Checkpoints(cluster).kept,
     )
     reconciler = Reconciler(cluster, judge, settings, operator_metrics.observe_decision, operator_metrics.forget)
@@ -113,6 +114,11 @@ def build(settings: Settings) -> Parts:
         urgent=lambda ns, name: is_urgent(cluster.model_deployment(ns, name)),
         began=operator_metrics.observe_lateness,
     )
+
+    def changed(namespace: str, name: str) -> None:
+        reconciler.glances.changed(namespace, name)
+        workqueue.enqueue(namespace, name)
+
     return Parts(settings, cluster, workqueue, leader_election, operator_metrics, sampling_key, poller)
 
 

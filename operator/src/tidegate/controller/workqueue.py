@@ -27,6 +27,9 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 OVERTAKEN_PAUSE = 0.05
 """After a write that came second: what was written first is known by now, and a rollback may be what is to be done."""
 
+NUDGED_PAUSE = 2.0
+"""Seconds that are left of any pause while there are new counters."""
+
 KEPT_FREE = 4
 """Of so many threads, one takes nothing but what is urgent."""
 IDLE_SECONDS = 60.0
@@ -81,6 +84,8 @@ class WorkQueue:
         self._busy: set[Key] = set()
         self._again: set[Key] = set()
         self._failures: dict[Key, int] = {}
+        self._not_before: dict[Key, float] = {}
+        """What the API server asked for."""
         self._stopping = False
         self._threads: list[threading.Thread] = []
 
@@ -107,6 +112,18 @@ class WorkQueue:
         key = (namespace, name)
         urgent = self._is_urgent(namespace, name)
         with self._lock:
+            self._plan(key, monotonic() + after, urgent=urgent)
+
+    def nudge(self, namespace: str, name: str) -> None:
+        """Reconcile an object now, as there are new counters of it; one that failed just now, a little later.
+
+        They come each second: a pause that grows to half a minute stays no pause then, and must stay none, for they may
+        be what a rollback follows from. But nobody is asked twice a second who can't answer.
+        """
+        key = (namespace, name)
+        urgent = self._is_urgent(namespace, name)
+        with self._lock:
+            after = max(NUDGED_PAUSE, self._not_before.get(key, 0.0) - monotonic()) if key in self._failures else 0.0
             self._plan(key, monotonic() + after, urgent=urgent)
 
     def overdue_seconds(self) -> float:
@@ -173,12 +190,14 @@ class WorkQueue:
             log.exception("%s/%s: reconciling failed", namespace, name)
             return self._pause(key, f"{namespace}/{name}: reconciling failed", FIRST_PAUSE)
         self._failures.pop(key, None)
+        self._not_before.pop(key, None)
         return again.total_seconds() if again is not None else None
 
     def _pause(self, key: Key, why: str, first: float, asked: float = 0.0) -> float:
         """A growing one, and no shorter than the API server asked for."""
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
+        self._not_before[key] = monotonic() + asked
         pause = max(asked, doubled(first, failures, LONGEST_PAUSE) * uniform(0.8, 1.2))
         log.warning("%s; trying again in %.1f s", why, pause)
         return pause

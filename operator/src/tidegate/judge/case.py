@@ -33,6 +33,8 @@ class Case:
     criteria: Criteria
     measurements: Measurements
     nodes: Mapping[str, str] = field(default_factory=dict)
+    in_short: bool = False
+    """Whether only answer and reason are wanted."""
 
     @cached_property
     def weakest(self) -> Metric:
@@ -57,11 +59,15 @@ class Case:
 
     def measured(self, given: Answer, reason: str, metric: str, more: str = "") -> Verdict:
         """A verdict whose sentence tells what was measured of a metric."""
+        if self.in_short:
+            return Verdict(given, reason, "")
         read_from = self.measurements.read_from and f"; {self.measurements.read_from}"
         return self.verdict(given, reason, explain.explain(metric, self.test, self.evidence) + read_from + more)
 
     def verdict(self, given: Answer, reason: str, message: str) -> Verdict:
         """A verdict with all the figures behind it."""
+        if self.in_short:
+            return Verdict(given, reason, message)
         test, measurements = self.test, self.measurements
         per_metric = [(m.name, e_value(m.log_worse()), e_value(m.log_acceptable())) for m in test.metrics]
         per_metric.append(("predictions", e_value(test.drift.log_value()), 1.0))

@@ -42,3 +42,9 @@ def answer(
 ) -> Verdict:
     """The verdict of a test that has been updated with these measurements. `nodes`: pod → node, for people."""
     return first_verdict(Case(test, criteria, measurements, nodes or {}))
+
+
+def in_short(test: SequentialTest, criteria: Criteria, measurements: Measurements) -> tuple[Answer, str]:
+    """The same answer and its reason, without the sentence and the figures, which are most of the work."""
+    verdict = first_verdict(Case(test, criteria, measurements, in_short=True))
+    return verdict.answer, verdict.reason

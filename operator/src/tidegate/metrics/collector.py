@@ -21,6 +21,7 @@ from tidegate.judge.overdispersion import LARGEST
 from tidegate.judge.query_limits import unusable_query
 from tidegate.judge.sampling import Segment, delay_points, is_urgent, segments
 from tidegate.judge.sequential_test import SequentialTest, SequentialTestParameters
+from tidegate.judge.verdict import in_short
 from tidegate.metrics.accumulate import (
     Comparison,
     DetailsFold,
@@ -200,6 +201,21 @@ class MetricsCollector:
         with fold.lock:
             read = self._take_direct(fold, look, sources)
             return None if read is None else Measured(fold.test, _measurements(fold, read))
+
+    def still_says(self, verdict: Verdict, look: Look) -> bool:
+        """Whether all that routers have told by now comes to the same answer, for the same reason, as it did last.
+
+        Where there are signs of a worse candidate it doesn't: somebody has to look.
+        """
+        sources = self._sources(look.spec)
+        if not look.rollout.shifts or not sources.may_be_read_directly:
+            return False
+        fold = self._fold_of(look, sources)
+        with fold.lock:
+            read = self._take_direct(fold, look, sources)
+            if read is None or fold.test.rejected_at or _rises(fold):
+                return False
+            return in_short(fold.test, look.criteria, _measurements(fold, read)) == (verdict.answer, verdict.reason)
 
     def holding(self, namespace: str, name: str) -> AbstractContextManager[object]:
         """Inside, nobody changes the rollout's test."""

@@ -56,7 +56,10 @@ class _Patience:
 
 
 class RouterPoller:
-    """`read` is called with each model of which there may be something new. `refused` is told whose answer is none."""
+    """`read` is called with each model of which there may be something new. `refused` is told whose answer is none.
+
+    Nobody is asked while `may_ask` says so: by an operator that doesn't lead any more.
+    """
 
     def __init__(
         self,
@@ -66,10 +69,11 @@ class RouterPoller:
         read: Callable[[str, str], None],
         refused: Callable[[str], None] = lambda router: None,
         *,
+        may_ask: Callable[[], bool] = lambda: True,
         steady: Callable[[], float] = monotonic,
     ) -> None:
         self._samples, self._routers, self._client = samples, routers, client
-        self._read, self._refused, self._steady = read, refused, steady
+        self._read, self._refused, self._may_ask, self._steady = read, refused, may_ask, steady
         self._watched: dict[Model, _Watched] = {}
         self._patience: dict[str, _Patience] = {}
         self._lock = threading.Lock()
@@ -133,7 +137,7 @@ class RouterPoller:
         """Asks all routers once, and waits until all have answered or were given up."""
         with self._lock:
             due = {model: each for model, each in self._watched.items() if each.quick or not quick_only}
-        if not due:
+        if not due or not self._may_ask():
             return
         pods = list(self._routers())
         self._samples.live(pods)
