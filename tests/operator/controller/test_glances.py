@@ -10,6 +10,9 @@ from tests.operator.directly import DirectWorld
 from tests.operator.world import START, Behaviour
 from tidegate.controller import reconciler
 from tidegate.controller.glances import LONGEST, Glances
+from tidegate.decide.rollout import decide
+from tidegate.model.decision import Decision
+from tidegate.model.observation import Observation
 
 KEY = ("shop", "digits")
 MANIFEST: dict[str, Any] = {"metadata": {"name": "digits"}}
@@ -81,9 +84,13 @@ def rolling(spec_schema: Mapping[str, Any]) -> DirectWorld:
 def test_most_looks_at_a_rollout_that_goes_on_are_glances(
     spec_schema: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world, whole = rolling(spec_schema), []
-    decide = reconciler.decide
-    monkeypatch.setattr(reconciler, "decide", lambda seen: whole.append(seen) or decide(seen))
+    world, whole = rolling(spec_schema), list[Observation]()
+
+    def decided(seen: Observation) -> Decision:
+        whole.append(seen)
+        return decide(seen)
+
+    monkeypatch.setattr(reconciler, "decide", decided)
     increments = world.judge.collector._folds[KEY].test.increments
     world.run(60)
 
