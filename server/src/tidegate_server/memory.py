@@ -35,3 +35,11 @@ def resident_bytes() -> int:
     except OSError:
         return 0
     return int(pages) * sysconf("SC_PAGE_SIZE")
+
+
+def physical_bytes() -> int | None:
+    """Of the whole machine; None where the system doesn't say."""
+    try:
+        return sysconf("SC_PHYS_PAGES") * sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError):
+        return None

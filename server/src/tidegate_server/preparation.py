@@ -8,8 +8,8 @@ from tidegate_server.cgroup import cpu_quota, memory_limit, usable_cpus
 from tidegate_server.held_bytes import most_held_bytes
 from tidegate_server.inference.execution_plan import ExecutionPlan, process_count
 from tidegate_server.inference.model import Model, sha256_of
-from tidegate_server.inference.warm_up import WarmUpOptions, run_once, warm_up
-from tidegate_server.memory import resident_bytes, tune_malloc
+from tidegate_server.inference.warm_up import Findings, WarmUpOptions, run_once, warm_up
+from tidegate_server.memory import physical_bytes, resident_bytes, tune_malloc
 from tidegate_server.predict.package import Package, open_package
 from tidegate_server.selftest import require_selftest
 from tidegate_server.settings import Settings
@@ -20,7 +20,7 @@ class Prepared:
     """`sha256` of the model's file, lower case hex."""
 
     model: Model
-    plan: ExecutionPlan
+    findings: Findings
     package: Package
     sha256: str
     authenticator: Authenticator
@@ -36,21 +36,22 @@ def prepare(settings: Settings) -> Prepared:
         max_rows=settings.batch_max_rows,
         linger_seconds=settings.batch_linger_seconds,
         threads_per_run=settings.threads_per_run,
+        memory_limit=memory_limit() or physical_bytes(),
     )
     limits = settings.limits(takes_missing_values=model.takes_missing_values)
-    model, plan = warm_up(model, options, package.example(model.signature, limits))
+    model, findings = warm_up(model, options, package.real_requests(model.signature, limits))
+    package = open_package(settings.model_path.parent, findings.signature, model.metadata)
     require_selftest(model, package, limits)
-    return _prepared(settings, model, plan, package)
+    return _prepared(settings, model, findings, package)
 
 
-def prepare_worker(settings: Settings, plan: ExecutionPlan) -> Prepared:
-    """Opens and runs the model once; what can be measured has been measured by the primary."""
+def prepare_worker(settings: Settings, findings: Findings) -> Prepared:
+    """Opens and runs the model once; what can be found out has been found out by the primary."""
     tune_malloc()
-    model = Model.open(settings.model_path, plan.layout.threads_per_run)
-    package = open_package(settings.model_path.parent, model.signature, model.metadata)
-    limits = settings.limits(takes_missing_values=model.takes_missing_values)
-    run_once(model, package.example(model.signature, limits))
-    return _prepared(settings, model, plan, package)
+    model = Model.open(settings.model_path, findings.plan.layout.threads_per_run)
+    run_once(model, findings.accepted)
+    package = open_package(settings.model_path.parent, findings.signature, model.metadata)
+    return _prepared(settings, model, findings, package)
 
 
 def count_processes(settings: Settings, plan: ExecutionPlan) -> int:
@@ -67,9 +68,9 @@ def share_of_memory(settings: Settings, processes: int) -> Settings:
     return replace(settings, max_held_bytes=share)
 
 
-def _prepared(settings: Settings, model: Model, plan: ExecutionPlan, package: Package) -> Prepared:
+def _prepared(settings: Settings, model: Model, findings: Findings, package: Package) -> Prepared:
     sha256 = sha256_of(settings.model_path)
-    return Prepared(model, plan, package, sha256, Authenticator.from_settings(settings.access))
+    return Prepared(model, findings, package, sha256, Authenticator.from_settings(settings.access))
 
 
 def _cpus(settings: Settings) -> int:

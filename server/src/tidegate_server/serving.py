@@ -38,9 +38,9 @@ def serve(settings: Settings) -> int:
     itself; 0 also when requests had to be abandoned at the drain's deadline.
     """
     prepared = prepare(settings)
-    processes = count_processes(settings, prepared.plan)
+    processes = count_processes(settings, prepared.findings.plan)
     settings = share_of_memory(settings, processes)
-    workers = Workers.start(processes - 1, settings, prepared.plan)
+    workers = Workers.start(processes - 1, settings, prepared.findings)
     try:
         return serve_prepared(prepared, settings, Role.PRIMARY, workers)
     finally:

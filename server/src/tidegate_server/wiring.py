@@ -125,7 +125,8 @@ def http_limits(settings: Settings) -> HttpLimits:
 
 def _inference(prepared: Prepared, settings: Settings, loop: asyncio.AbstractEventLoop, drain: Drain) -> Inference:
     identity = Identity(settings.model_deployment, settings.revision, prepared.sha256, settings.model_name)
-    signature, labels, plan = prepared.model.signature, prepared.package.labels, prepared.plan
+    findings, labels = prepared.findings, prepared.package.labels
+    signature, plan = findings.signature, findings.plan
     metrics = ServerMetrics(identity, prediction_plan(signature, labels))
     layout = plan.layout
     metrics.run_plan = RunPlan(layout.threads_per_run, layout.runs_at_once, plan.max_rows, plan.inline)
@@ -167,7 +168,12 @@ def _server_info(prepared: Prepared, inference: Inference, settings: Settings) -
         example=package.predictor.example(signature),
         body_schemas=package.predictor.body_schemas,
     )
-    properties = {"sha256": prepared.sha256, "model_deployment": settings.model_deployment, **package.properties}
+    properties = {
+        "sha256": prepared.sha256,
+        "model_deployment": settings.model_deployment,
+        "batching": prepared.findings.batching,
+        **package.properties,
+    }
     properties |= {f"classes.{name}": json.dumps(names) for name, names in signature.output_classes.items()}
     selftest = partial(package.run_selftest, partial(_run_apart, inference), signature, inference.limits)
     return ServerInfo(properties, document, selftest)

@@ -21,8 +21,8 @@ def main() -> int:
     """The exit code."""
     logging.basicConfig(level=logging.WARNING, format=LOG_FORMAT, stream=sys.stderr)
     pipe = Connection(int(os.environ.pop(DESCRIPTOR)))
-    settings, plan = pipe.recv()
-    prepared = prepare_worker(settings, plan)
+    settings, findings = pipe.recv()
+    prepared = prepare_worker(settings, findings)
     pipe.send(WARM)
     message, port = pipe.recv()
     if message != LISTEN:

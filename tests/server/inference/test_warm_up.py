@@ -10,13 +10,17 @@ from onnx import TensorProto, helper
 from tests.server.conftest import save, tensor
 from tidegate_server.inference.model import Model
 from tidegate_server.inference.onnx_graph import has_data_dependent_time, operators
-from tidegate_server.inference.warm_up import WarmUpOptions, warm_up
+from tidegate_server.inference.warm_up import Findings, WarmUpOptions, warm_up
 
 OPTIONS = WarmUpOptions(cpus=2, max_rows=16)
 
 
+def found(path: Path, options: WarmUpOptions = OPTIONS) -> Findings:
+    return warm_up(Model.open(path), options)[1]
+
+
 def test_a_tiny_model_is_batched_in_the_event_loop(linear: Path) -> None:
-    _, plan = warm_up(Model.open(linear), OPTIONS)
+    plan = found(linear).plan
     assert (plan.inline, plan.max_rows > 1, plan.run_seconds < 1e-3) == (True, True, True)
 
 
@@ -28,9 +32,8 @@ def test_rows_that_look_at_each_other_are_never_batched(tmp_path: Path, caplog: 
         [tensor("y", TensorProto.FLOAT, ["N", 4])],
         {},
     )
-    _, plan = warm_up(Model.open(mixing), OPTIONS)
-    assert plan.max_rows == 1
-    assert "depend on the rows beside it" in caplog.text
+    assert found(mixing).plan.max_rows == 1
+    assert "depends on the rows beside it" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -38,20 +41,22 @@ def test_rows_that_look_at_each_other_are_never_batched(tmp_path: Path, caplog: 
     [(WarmUpOptions(cpus=1, max_rows=1), 1), (WarmUpOptions(cpus=1, max_rows=4, threads_per_run=1), 4)],
 )
 def test_settings_overrule_what_is_measured(linear: Path, options: WarmUpOptions, max_rows: int) -> None:
-    _, plan = warm_up(Model.open(linear), options)
-    assert plan.max_rows <= max_rows
+    assert found(linear, options).plan.max_rows <= max_rows
 
 
-def test_a_model_that_refuses_blanks_gets_the_plain_plan(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    pairs = save(
-        tmp_path / "pairs.onnx",
+def test_a_model_whose_inputs_nobody_finds_gets_the_plain_plan(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    never = save(
+        tmp_path / "never.onnx",
         [helper.make_node("Reshape", ["x", "shape"], ["y"])],
         [tensor("x", TensorProto.FLOAT, ["N", 3])],
         [tensor("y", TensorProto.FLOAT, ["M", 2])],
-        {"shape": np.array([-1, 2])},
+        {"shape": np.array([7, 11])},
     )
-    _, plan = warm_up(Model.open(pairs), OPTIONS)
-    assert (plan.max_rows, plan.inline, plan.run_seconds) == (1, False, 0.0)
+    findings = found(never)
+    assert (findings.plan.max_rows, findings.plan.inline, findings.plan.run_seconds) == (1, False, 0.0)
+    assert findings.batching == "off: no inputs were found that the model takes; a selftest.json would have some"
     assert "starts without a warm-up" in caplog.text
 
 

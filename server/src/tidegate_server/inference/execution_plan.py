@@ -16,12 +16,18 @@ MAX_INLINE_SECONDS = 1e-3
 MIN_BATCH_GAIN = 1.1
 """A larger batch has to bring this much more than the one before it, or its latency buys nothing."""
 PART_SECONDS = 10e-3
+MIN_BATCHING_GAIN = 1.4
+"""Batches have to bring this much more than single runs, or there are none. Nothing that a replica could measure in
+another way decides: a model gains far more, or nothing."""
+CLEAR_BATCH_GAINS = 1.1
+"""A gain that is within this factor of what decides is measured again."""
+MAX_BATCH_SECONDS = 0.25
+"""No request waits longer for the strangers in its run."""
 MIN_LAYOUT_GAIN = 1.2
 """Measurements of a few milliseconds on shared cores are noisy; the default wins unless it's clear."""
 MAX_LINGER_SECONDS = 2e-3
 MIN_PARALLEL_RUN_SECONDS = 0.5e-3
 """A shorter run has no operator long enough for several threads to gain by it."""
-SYMBOLIC_DIMENSION_SIZE = 16
 MAX_COPIED_MODEL_BYTES = 64 * 2**20
 MAX_PROCESSES = 4
 """Without a quota a container sees all cores of its node, and they aren't its own."""
@@ -89,7 +95,11 @@ def best_layout(measurements: tuple[LayoutMeasurement, ...]) -> LayoutMeasuremen
 
 
 def choose_plan(
-    measurement: LayoutMeasurement, *, has_fixed_cost: bool, linger_seconds: float | None = None
+    measurement: LayoutMeasurement,
+    *,
+    has_fixed_cost: bool,
+    linger_seconds: float | None = None,
+    rows_are_independent: bool = False,
 ) -> ExecutionPlan:
     """`has_fixed_cost`: the time of a run depends on its rows alone. `linger_seconds` overrules the choice."""
     run_seconds = measurement.seconds_by_rows[1]
@@ -97,7 +107,7 @@ def choose_plan(
     inline = has_fixed_cost and _is_better_inline(measurement, max_rows)
     if linger_seconds is None:
         linger_seconds = 0.0 if inline or max_rows == 1 else min(MAX_LINGER_SECONDS, run_seconds / 4)
-    return ExecutionPlan(measurement.layout, max_rows, linger_seconds, inline, run_seconds)
+    return ExecutionPlan(measurement.layout, max_rows, linger_seconds, inline, run_seconds, rows_are_independent)
 
 
 def _worthwhile_rows(seconds_by_rows: Mapping[int, float]) -> int:
@@ -106,7 +116,8 @@ def _worthwhile_rows(seconds_by_rows: Mapping[int, float]) -> int:
         gain = (rows / seconds_by_rows[rows]) / (chosen / seconds_by_rows[chosen])
         if gain >= MIN_BATCH_GAIN:
             chosen = rows
-    return chosen
+    gain = (chosen / seconds_by_rows[chosen]) * seconds_by_rows[1]
+    return chosen if gain >= MIN_BATCHING_GAIN else 1
 
 
 def _is_better_inline(measurement: LayoutMeasurement, max_rows: int) -> bool:

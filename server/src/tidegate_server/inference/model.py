@@ -8,7 +8,7 @@ import logging
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -104,6 +104,13 @@ class Model:
     def takes_missing_values(self) -> bool:
         """It has an operator that does something sensible with NaN."""
         return takes_missing_values(self.path)
+
+    def give_memory_back(self, arrays: dict[str, Array]) -> None:
+        """Runs once more, and then frees what the runtime keeps for runs as large as the largest so far."""
+        options = onnxruntime.RunOptions()
+        options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+        with suppress(Exception):  # it has run before; and if it doesn't now, a request will say so
+            self._session.run(None, arrays, options)
 
     def with_threads(self, threads_per_run: int) -> "Model":
         """The same model opened again, with another number of threads in each run."""

@@ -1,7 +1,8 @@
-"""Which operators a graph uses, without loading its weights."""
+"""The nodes of an ONNX file, without its weights."""
 
 import mmap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tidegate_server.onnx_file import fields
@@ -25,6 +26,7 @@ TIME_DEPENDS_ON_VALUES = frozenset(
     }
 )
 """Operators that one small input can make run for long, by its values."""
+STANDARD_DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml"})
 
 TAKES_MISSING_VALUES = frozenset(
     {"TreeEnsemble", "TreeEnsembleClassifier", "TreeEnsembleRegressor", "Imputer", "IsNaN"}
@@ -32,27 +34,140 @@ TAKES_MISSING_VALUES = frozenset(
 """Operators that do something sensible with NaN: a branch of its own, or a value in its place."""
 
 _DEEPEST = 32
+MAX_STRINGS = 64
 # Field numbers of onnx.proto.
-_MODEL_GRAPH, _MODEL_FUNCTION, _FUNCTION_NODE, _GRAPH_NODE = 7, 25, 7, 1
-_NODE_OP, _NODE_ATTRIBUTE, _NODE_DOMAIN, _ATTRIBUTE_GRAPHS = 4, 5, 7, (6, 11)
+_MODEL_GRAPH, _MODEL_FUNCTION = 7, 25
+_GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_INPUT, _GRAPH_OUTPUT = 1, 5, 11, 12
+_FUNCTION_NAME, _FUNCTION_INPUT, _FUNCTION_OUTPUT, _FUNCTION_NODE, _FUNCTION_DOMAIN = 1, 4, 5, 7, 10
+_NODE_INPUT, _NODE_OUTPUT, _NODE_OP, _NODE_ATTRIBUTE, _NODE_DOMAIN = 1, 2, 4, 5, 7
+_ATTRIBUTE_NAME, _ATTRIBUTE_INT, _ATTRIBUTE_INTS, _ATTRIBUTE_STRINGS, _ATTRIBUTE_GRAPHS = 1, 3, 8, 9, (6, 11)
+_VALUE_NAME, _TENSOR_NAME = 1, 8
+
+
+@dataclass(frozen=True)
+class Node:
+    """One operator with the names of what it takes and gives."""
+
+    domain: str
+    operator: str
+    inputs: tuple[str, ...] = ()
+    """Empty for one that is left out."""
+    outputs: tuple[str, ...] = ()
+    integers: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """Attributes that are one or several whole numbers."""
+    strings: tuple[str, ...] = ()
+    """The first of all attributes' strings: categories, words."""
+    graphs: tuple["Graph", ...] = ()
+    """An operator's bodies, which see the names around them."""
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Nodes in an order in which each comes after those that it takes something from."""
+
+    nodes: tuple[Node, ...]
+    inputs: tuple[str, ...]
+    """Without those that have a value in the file."""
+    outputs: tuple[str, ...]
+
+    def all_nodes(self) -> Iterator[Node]:
+        """Those of bodies too."""
+        for node in self.nodes:
+            yield node
+            for body in node.graphs:
+                yield from body.all_nodes()
+
+
+@dataclass(frozen=True)
+class GraphFile:
+    """A model's graph and the functions that come with it, by domain and name."""
+
+    graph: Graph
+    functions: Mapping[tuple[str, str], Graph]
+
+    def all_nodes(self) -> Iterator[Node]:
+        """Those of bodies and functions too."""
+        yield from self.graph.all_nodes()
+        for function in self.functions.values():
+            yield from function.all_nodes()
+
+
+def read_graph(path: Path) -> GraphFile:
+    """The file has passed check_file."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        graph, functions = Graph((), (), ()), {}
+        for number, begin, end in fields(content, 0, len(content)):
+            if begin is None:
+                continue
+            if number == _MODEL_GRAPH:
+                graph = _graph(content, begin, end, 0)
+            elif number == _MODEL_FUNCTION:
+                name, function = _function(content, begin, end)
+                functions[name] = function
+        return GraphFile(graph, functions)
 
 
 def operators(path: Path) -> frozenset[tuple[str, str]]:
     """Domain and name of every operator, in graphs within graphs too. The file has passed check_file."""
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        found: set[tuple[str, str]] = set()
-        for field, begin, end in fields(content, 0, len(content)):
-            if begin is not None and field in (_MODEL_GRAPH, _MODEL_FUNCTION):
-                nodes = _GRAPH_NODE if field == _MODEL_GRAPH else _FUNCTION_NODE
-                found.update(_in_nodes(content, nodes, begin, end, 0))
-        return frozenset(found)
+    return frozenset((node.domain, node.operator) for node in read_graph(path).all_nodes())
 
 
 def has_data_dependent_time(path: Path) -> bool:
     """True for operators of unknown domains too."""
-    return any(
-        domain not in ("", "ai.onnx", "ai.onnx.ml") or name in TIME_DEPENDS_ON_VALUES
-        for domain, name in operators(path)
+    return any(domain not in STANDARD_DOMAINS or name in TIME_DEPENDS_ON_VALUES for domain, name in operators(path))
+
+
+def _graph(content: mmap.mmap, begin: int, end: int, depth: int) -> Graph:
+    nodes: list[Node] = []
+    names: dict[int, list[str]] = {_GRAPH_INPUT: [], _GRAPH_OUTPUT: [], _GRAPH_INITIALIZER: []}
+    for number, start, stop in fields(content, begin, end):
+        if start is None:
+            continue
+        if number == _GRAPH_NODE and depth <= _DEEPEST:
+            nodes.append(_node(content, start, stop, depth))
+        elif number in names:
+            wanted = _TENSOR_NAME if number == _GRAPH_INITIALIZER else _VALUE_NAME
+            names[number].append(next(_texts(content, start, stop, wanted), ""))
+    has_value = set(names[_GRAPH_INITIALIZER])
+    inputs = tuple(name for name in names[_GRAPH_INPUT] if name not in has_value)
+    return Graph(tuple(nodes), inputs, tuple(names[_GRAPH_OUTPUT]))
+
+
+def _function(content: mmap.mmap, begin: int, end: int) -> tuple[tuple[str, str], Graph]:
+    nodes = [
+        _node(content, start, stop, 0)
+        for number, start, stop in fields(content, begin, end)
+        if number == _FUNCTION_NODE and start is not None
+    ]
+    domain = next(_texts(content, begin, end, _FUNCTION_DOMAIN), "")
+    name = next(_texts(content, begin, end, _FUNCTION_NAME), "")
+    inputs, outputs = (tuple(_texts(content, begin, end, number)) for number in (_FUNCTION_INPUT, _FUNCTION_OUTPUT))
+    return (domain, name), Graph(tuple(nodes), inputs, outputs)
+
+
+def _node(content: mmap.mmap, begin: int, end: int, depth: int) -> Node:
+    texts: dict[int, list[str]] = {_NODE_INPUT: [], _NODE_OUTPUT: [], _NODE_OP: [], _NODE_DOMAIN: []}
+    integers: dict[str, tuple[int, ...]] = {}
+    strings: list[str] = []
+    graphs: list[Graph] = []
+    for number, start, stop in fields(content, begin, end):
+        if start is None:
+            continue
+        if number in texts:
+            texts[number].append(_text(content, start, stop))
+        elif number == _NODE_ATTRIBUTE:
+            name = next(_texts(content, start, stop, _ATTRIBUTE_NAME), "")
+            integers[name] = _integers(content, start, stop)
+            strings += _texts(content, start, stop, _ATTRIBUTE_STRINGS)
+            graphs += _bodies(content, start, stop, depth)
+    return Node(
+        domain="".join(texts[_NODE_DOMAIN][-1:]),
+        operator="".join(texts[_NODE_OP][-1:]),
+        inputs=tuple(texts[_NODE_INPUT]),
+        outputs=tuple(texts[_NODE_OUTPUT]),
+        integers=integers,
+        strings=tuple(strings[:MAX_STRINGS]),
+        graphs=tuple(graphs),
     )
 
 
@@ -61,25 +176,38 @@ def takes_missing_values(path: Path) -> bool:
     return any(name in TAKES_MISSING_VALUES for _, name in operators(path))
 
 
-def _in_nodes(content: mmap.mmap, nodes: int, begin: int, end: int, depth: int) -> Iterator[tuple[str, str]]:
-    if depth > _DEEPEST:
-        return
-    for field, start, stop in fields(content, begin, end):
-        if field == nodes and start is not None:
-            yield from _of_node(content, start, stop, depth)
-
-
-def _of_node(content: mmap.mmap, begin: int, end: int, depth: int) -> Iterator[tuple[str, str]]:
-    name = domain = ""
-    for field, start, stop in fields(content, begin, end):
-        if start is None:
+def _integers(content: mmap.mmap, begin: int, end: int) -> tuple[int, ...]:
+    """Of one attribute; several may be packed into one field."""
+    found: list[int] = []
+    for number, start, stop in fields(content, begin, end):
+        if number not in (_ATTRIBUTE_INT, _ATTRIBUTE_INTS):
             continue
-        if field == _NODE_OP:
-            name = content[start:stop].decode("utf-8", "replace")
-        elif field == _NODE_DOMAIN:
-            domain = content[start:stop].decode("utf-8", "replace")
-        elif field == _NODE_ATTRIBUTE:
-            for inner, inner_start, inner_stop in fields(content, start, stop):
-                if inner in _ATTRIBUTE_GRAPHS and inner_start is not None:
-                    yield from _in_nodes(content, _GRAPH_NODE, inner_start, inner_stop, depth + 1)
-    yield domain, name
+        found += [stop] if start is None else _packed(content, start, stop)
+    return tuple(value - 2**64 if value >= 2**63 else value for value in found)
+
+
+def _packed(content: mmap.mmap, begin: int, end: int) -> list[int]:
+    values, value, shift = [], 0, 0
+    for byte in content[begin:end]:
+        value |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            values.append(value)
+            value = shift = 0
+    return values
+
+
+def _bodies(content: mmap.mmap, begin: int, end: int, depth: int) -> Iterator[Graph]:
+    for number, start, stop in fields(content, begin, end):
+        if number in _ATTRIBUTE_GRAPHS and start is not None:
+            yield _graph(content, start, stop, depth + 1)
+
+
+def _texts(content: mmap.mmap, begin: int, end: int, wanted: int) -> Iterator[str]:
+    for number, start, stop in fields(content, begin, end):
+        if number == wanted and start is not None:
+            yield _text(content, start, stop)
+
+
+def _text(content: mmap.mmap, begin: int, end: int) -> str:
+    return content[begin:end].decode("utf-8", "replace")

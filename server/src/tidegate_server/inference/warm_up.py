@@ -1,21 +1,17 @@
-"""Runs a model before it is ready, and measures how it is run best.
+"""Runs a model before it is ready: what it takes, whether rows may share a run, and how it is run best.
 
-Some models refuse blank inputs; they are served all the same, with the fallback plan.
+All of it together is bounded: in seconds, in memory, and in how long a request may wait for others.
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from threading import Barrier, Thread
-from time import perf_counter
-
-import numpy as np
 
 from tidegate_server.errors import ModelFailed
+from tidegate_server.inference.accepted_inputs import Accepted, Refused, find_accepted, repeated
 from tidegate_server.inference.execution_plan import (
+    MAX_BATCH_SECONDS,
     MIN_PARALLEL_RUN_SECONDS,
-    SYMBOLIC_DIMENSION_SIZE,
     ExecutionPlan,
     LayoutMeasurement,
     ThreadLayout,
@@ -24,17 +20,23 @@ from tidegate_server.inference.execution_plan import (
     choose_plan,
     fallback_plan,
 )
+from tidegate_server.inference.measuring import measure
 from tidegate_server.inference.model import Model
-from tidegate_server.inference.onnx_graph import has_data_dependent_time
-from tidegate_server.protocol.signature import NUMPY_TYPES, Signature, blank_inputs
+from tidegate_server.inference.onnx_graph import has_data_dependent_time, read_graph
+from tidegate_server.inference.row_independence import Independence, probe
+from tidegate_server.inference.shared_operators import why_rows_mix
+from tidegate_server.inference.trial_runs import TrialBounds, TrialRuns
+from tidegate_server.protocol.observed_shapes import Observed, corrected, corrections
+from tidegate_server.protocol.signature import Signature
 from tidegate_server.protocol.tensors import Array
 
 log = logging.getLogger(__name__)
 
-MIN_RUNS, MAX_RUNS = 3, 200
-SECONDS_PER_MEASUREMENT = 0.1
+MAX_WARM_UP_SECONDS = 6.0
 MAX_REOPENED_MODEL_BYTES = 2**30
-TOLERANCE = 1e-3
+OBSERVED_ROWS = 3
+
+Row = dict[str, Array]
 
 
 @dataclass(frozen=True)
@@ -46,183 +48,153 @@ class WarmUpOptions:
     """The most rows of a batch; 1 turns batching off."""
     linger_seconds: float | None = None
     threads_per_run: int | None = None
+    memory_limit: int | None = None
+    """Bytes of the container; None for no limit."""
 
 
-def warm_up(
-    model: Model, options: WarmUpOptions, example: dict[str, Array] | None = None
-) -> tuple[Model, ExecutionPlan]:
-    """The model, perhaps opened anew with other threads, and the plan. The model has run when this returns.
+@dataclass(frozen=True)
+class Findings:
+    """What every process of the server goes by."""
 
-    `example` is a request as clients send it; without one the measurements use blank inputs.
+    plan: ExecutionPlan
+    signature: Signature
+    """With outputs as the model answers them."""
+    batching: str
+    """For people: how many rows share a run, or why none do."""
+    accepted: Row | None = None
+    """Inputs that the model takes, of one row where rows are free."""
+
+
+def warm_up(model: Model, options: WarmUpOptions, real: Sequence[Mapping[str, Array]] = ()) -> tuple[Model, Findings]:
+    """The model, perhaps opened anew with other threads, and what was found. The model has run when this returns.
+
+    `real` are requests as clients send them; made-up inputs stand in where there are none.
     """
-    make_inputs = _accepted_inputs(model, example)
-    if make_inputs is None:
-        return model, fallback_plan(options.cpus)
-    has_fixed_cost = model.signature.elements_per_row is not None and not has_data_dependent_time(model.path)
-    batches = _batch_sizes_to_try(model, options)
-    layouts = _layouts_to_try(model, options)
-    measurements = [_measure(model, layouts[0], make_inputs, batches)]
-    opened = [model]
-    if measurements[0].seconds_by_rows[1] < MIN_PARALLEL_RUN_SECONDS:
-        layouts = layouts[:1]
+    runs = TrialRuns(model, TrialBounds(MAX_WARM_UP_SECONDS, options.memory_limit))
+    accepted = find_accepted(runs, model.signature, real)
+    if isinstance(accepted, Refused):
+        log.warning("no inputs were found that the model takes, so it starts without a warm-up: %s", accepted.words)
+        return model, _without_inputs(model.signature, options)
+    signature = _observed(runs, model.signature, accepted)
+    independence = _independence(runs, signature, options, accepted, real)
+    best, opened = _measured(runs, options, accepted.arrays, options.max_rows if independence.shown else 1)
+    opened.give_memory_back(accepted.arrays)
+    plan = choose_plan(
+        best,
+        has_fixed_cost=signature.elements_per_row is not None and not has_data_dependent_time(model.path),
+        linger_seconds=options.linger_seconds,
+        rows_are_independent=independence.shown,
+    )
+    batching = _words(plan, best, independence, runs)
+    log.info("plan: %s", plan)
+    log.log(logging.INFO if independence.shown else logging.WARNING, "batching is %s", batching)
+    return opened, Findings(plan, signature, batching, accepted.arrays)
+
+
+def run_once(model: Model, accepted: Mapping[str, Array] | None) -> None:
+    """The first run sets up what later ones find ready."""
+    if accepted is None:
+        return
+    try:
+        model.run(dict(accepted), [spec.name for spec in model.signature.outputs])
+    except ModelFailed as error:
+        log.warning("the model fails on what it took before: %s", error)
+
+
+def _without_inputs(signature: Signature, options: WarmUpOptions) -> Findings:
+    reason = "off: no inputs were found that the model takes; a selftest.json would have some"
+    return Findings(fallback_plan(options.cpus), signature, reason)
+
+
+def _observed(runs: TrialRuns, declared: Signature, accepted: Accepted) -> Signature:
+    """As declared, but for outputs that are something else."""
+    if not declared.has_free_rows:
+        return _corrected(declared, [Observed(None, accepted.outputs)])
+    seen = [Observed(1, accepted.outputs)]
+    try:
+        if runs.fits(OBSERVED_ROWS) and not runs.is_slow:
+            seen.append(Observed(OBSERVED_ROWS, runs.run(repeated(accepted.arrays, OBSERVED_ROWS))))
+    except ModelFailed:
+        return declared  # the probe says later what it says
+    return _corrected(declared, seen)
+
+
+def _corrected(declared: Signature, seen: Sequence[Observed]) -> Signature:
+    signature = corrected(declared, seen)
+    for sentence in corrections(declared, signature):
+        log.warning("%s", sentence)
+    return signature
+
+
+def _independence(
+    runs: TrialRuns,
+    signature: Signature,
+    options: WarmUpOptions,
+    accepted: Accepted,
+    real: Sequence[Mapping[str, Array]],
+) -> Independence:
+    """What is said of the file goes before what is tried."""
+    if options.max_rows == 1:
+        return Independence("TIDEGATE_BATCH_MAX_ROWS is 1")
+    for spec in (*signature.inputs, *signature.outputs):
+        if spec.shape[:1] != (-1,):
+            role = "input" if spec in signature.inputs else "output"
+            return Independence(f"{role} {spec.name} has shape {list(spec.shape)}, without a free number of rows")
+    if not signature.is_batchable:
+        return Independence("the first dimensions of the inputs have different names")
+    graph = read_graph(runs.model.path)
+    if mixing := why_rows_mix(graph):
+        return Independence(mixing)
+    return probe(runs, signature, accepted, real, graph)
+
+
+def _measured(runs: TrialRuns, options: WarmUpOptions, row: Row, max_rows: int) -> tuple[LayoutMeasurement, Model]:
+    """The best way to share the CPUs, and the model opened for it."""
+    layouts = _layouts_to_try(runs, options)
+    opened = [_opened(runs.model, layouts[0])]
+    measurements = [measure(runs.using(opened[0]), layouts[0], row, max_rows)]
     for layout in layouts[1:]:
-        opened.append(model.with_threads(layout.threads_per_run))
-        measurements.append(_measure(opened[-1], layout, make_inputs, batches))
-    best = best_layout(tuple(measurements))
-    plan = choose_plan(best, has_fixed_cost=has_fixed_cost, linger_seconds=options.linger_seconds)
+        if measurements[0].seconds_by_rows[1] < MIN_PARALLEL_RUN_SECONDS or runs.seconds_left <= 0:
+            break
+        opened.append(_opened(runs.model, layout))
+        measurements.append(measure(runs.using(opened[-1]), layout, row, max_rows))
     for one in measurements:
         log.info("warm-up: %s", _summary(one))
-    log.info("plan: %s", plan)
-    return opened[measurements.index(best)], plan
+    best = best_layout(tuple(measurements))
+    return best, opened[measurements.index(best)]
 
 
-def run_once(model: Model, example: dict[str, Array] | None = None) -> None:
-    """The first run sets up what later ones find ready."""
-    _accepted_inputs(model, example)
+def _opened(model: Model, layout: ThreadLayout) -> Model:
+    return model if layout.threads_per_run == 1 else model.with_threads(layout.threads_per_run)
 
 
-def _layouts_to_try(model: Model, options: WarmUpOptions) -> tuple[ThreadLayout, ...]:
+def _layouts_to_try(runs: TrialRuns, options: WarmUpOptions) -> tuple[ThreadLayout, ...]:
+    """Those whose runs at once have memory enough."""
     if options.threads_per_run is not None:
-        return (ThreadLayout(options.threads_per_run, max(1, options.cpus // options.threads_per_run)),)
+        at_once = max(1, options.cpus // options.threads_per_run)
+        return (ThreadLayout(options.threads_per_run, _that_fit(runs, at_once)),)
     layouts = candidate_layouts(options.cpus)
-    return layouts if model.path.stat().st_size <= MAX_REOPENED_MODEL_BYTES else layouts[:1]
+    fitting = tuple(layout for layout in layouts if runs.can_serve(layout.runs_at_once)) or layouts[-1:]
+    return fitting if runs.model.path.stat().st_size <= MAX_REOPENED_MODEL_BYTES else fitting[:1]
 
 
-def _batch_sizes_to_try(model: Model, options: WarmUpOptions) -> tuple[int, ...]:
-    if options.max_rows == 1 or not model.signature.is_batchable:
-        return (1,)
-    if not _rows_are_independent(model):
-        log.warning("batching is off: a row's outputs depend on the rows beside it")
-        return (1,)
-    return (*(rows for rows in (1, 2, 4, 8, 16, 32, 64) if rows < options.max_rows), options.max_rows)
+def _that_fit(runs: TrialRuns, at_once: int) -> int:
+    while at_once > 1 and not runs.can_serve(at_once):
+        at_once -= 1
+    return at_once
 
 
-# --- inputs
-
-InputFactory = Callable[[int], dict[str, Array]]
-"""Inputs with so many rows."""
-
-
-def _accepted_inputs(model: Model, example: dict[str, Array] | None) -> InputFactory | None:
-    """The first kind of inputs that the model takes: it may refuse some sizes of unnamed dimensions."""
-    names = [spec.name for spec in model.signature.outputs]
-    refusal: ModelFailed | None = None
-    for make_inputs in _input_factories(model.signature, example):
-        try:
-            model.run(make_inputs(1), names)
-        except ModelFailed as error:
-            refusal = error
-            continue
-        return make_inputs
-    log.warning("the model refuses blank inputs, so it starts without a warm-up: %s", refusal)
-    return None
-
-
-def _input_factories(signature: Signature, example: dict[str, Array] | None) -> Iterator[InputFactory]:
-    if example is not None:
-        yield partial(_repeat_first_row, signature, example)
-    for size in (SYMBOLIC_DIMENSION_SIZE, 1):
-        yield partial(blank_inputs, signature, size=size)
-
-
-def _repeat_first_row(signature: Signature, example: dict[str, Array], rows: int) -> dict[str, Array]:
-    """The first row of the example, so many times; as it is where rows aren't free."""
-    if not signature.is_batchable:
-        return example
-    return {name: np.repeat(array[:1], rows, axis=0) for name, array in example.items()}
-
-
-def _rows_are_independent(model: Model) -> bool:
-    """Runs three different rows together and alone. The first dimension may be time, or the graph may mix rows."""
-    rows = [_random_row(model.signature, seed) for seed in range(3)]
-    names = [spec.name for spec in model.signature.outputs]
-    try:
-        alone = [model.run(row, names) for row in rows]
-        together = model.run({name: np.concatenate([row[name] for row in rows]) for name in rows[0]}, names)
-    except ModelFailed:
-        return False
-    return all(
-        output.ndim > 0 and output.shape[0] == 3 and all(_are_close(output[k : k + 1], alone[k][at]) for k in range(3))
-        for at, output in enumerate(together)
-    )
-
-
-def _are_close(left: Array, right: Array) -> bool:
-    if left.shape != right.shape:
-        return False
-    if left.dtype.kind != "f":
-        return bool(np.array_equal(left, right))
-    return bool(np.allclose(left, right, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True))
-
-
-def _random_row(signature: Signature, seed: int) -> dict[str, Array]:
-    """Small numbers: an index of 0 or 1 is in every table."""
-    random = np.random.default_rng(seed)
-    blanks = blank_inputs(signature, size=SYMBOLIC_DIMENSION_SIZE)
-    row = {}
-    for spec in signature.inputs:
-        shape = blanks[spec.name].shape
-        if spec.datatype == "BYTES":
-            row[spec.name] = np.full(shape, f"row {seed}", dtype=np.object_)
-            continue
-        numbers = random.normal(size=shape) if spec.datatype.startswith("FP") else random.integers(0, 2, size=shape)
-        row[spec.name] = np.asarray(numbers).astype(NUMPY_TYPES[spec.datatype])
-    return row
-
-
-# --- measuring
-
-
-def _measure(
-    model: Model, layout: ThreadLayout, make_inputs: InputFactory, batches: tuple[int, ...]
-) -> LayoutMeasurement:
-    names = [spec.name for spec in model.signature.outputs]
-    seconds_by_rows: dict[int, float] = {}
-    for rows in batches:
-        inputs = make_inputs(rows)
-        try:
-            seconds_by_rows[rows] = _median_seconds(partial(model.run, inputs, names))
-        except ModelFailed:
-            break
-    best = max(seconds_by_rows, key=lambda rows: rows / seconds_by_rows[rows])
-    inputs = make_inputs(best)
-    return LayoutMeasurement(
-        layout,
-        seconds_by_rows,
-        best * _runs_per_second(partial(model.run, inputs, names), layout.runs_at_once, seconds_by_rows[best]),
-    )
-
-
-def _median_seconds(run: Callable[[], object]) -> float:
-    times: list[float] = []
-    began = perf_counter()
-    while len(times) < MIN_RUNS or (len(times) < MAX_RUNS and perf_counter() - began < SECONDS_PER_MEASUREMENT):
-        start = perf_counter()
-        run()
-        times.append(perf_counter() - start)
-    return sorted(times)[len(times) // 2]
-
-
-def _runs_per_second(run: Callable[[], object], at_once: int, seconds: float) -> float:
-    """Of `at_once` threads together."""
-    if at_once == 1:
-        return 1 / seconds
-    runs = max(MIN_RUNS, min(MAX_RUNS, int(SECONDS_PER_MEASUREMENT / seconds)))
-    start = Barrier(at_once + 1)
-
-    def work() -> None:
-        start.wait()
-        for _ in range(runs):
-            run()
-
-    threads = [Thread(target=work, daemon=True) for _ in range(at_once)]
-    for thread in threads:
-        thread.start()
-    start.wait()
-    began = perf_counter()
-    for thread in threads:
-        thread.join()
-    return runs * at_once / (perf_counter() - began)
+def _words(plan: ExecutionPlan, measured: LayoutMeasurement, independence: Independence, runs: TrialRuns) -> str:
+    if not independence.shown:
+        return f"off: {independence.reason}"
+    if plan.max_rows > 1:
+        return f"on: up to {plan.max_rows} rows share a run"
+    if measured.seconds_by_rows[1] * 2 > MAX_BATCH_SECONDS:
+        return f"off: two rows would take more than {MAX_BATCH_SECONDS:g} s, and no request waits so long for another"
+    if not (runs.fits(2) and runs.can_serve(2 * plan.layout.runs_at_once)):
+        mebibytes = runs.bytes_per_row >> 20
+        return f"off: a row takes {mebibytes} MiB of memory, and the container has too little for more at once"
+    return "off: several rows in a run take about as long as in runs of their own"
 
 
 def _summary(one: LayoutMeasurement) -> str:

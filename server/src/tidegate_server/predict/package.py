@@ -8,7 +8,9 @@ they aren't about this graph a line in the log says so.
 
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -44,6 +46,8 @@ log = logging.getLogger(__name__)
 
 _LOGITS = "logits"
 """What transformers' exporters call the output with the classes."""
+MAX_REAL_CASES = 24
+"""Of a self-test that has more; they differ enough to show whether rows are independent."""
 
 
 @dataclass(frozen=True)
@@ -62,17 +66,20 @@ class Package:
         """What a client has to know of the graph to understand its numbers."""
         return image_properties(self.metadata)
 
-    def example(self, signature: Signature, limits: Limits) -> dict[str, Array] | None:
-        """The inputs of a request as clients send it, where the self-test or the predictor knows one."""
-        body = self.predictor.example(signature)
-        try:
-            if self.selftest is not None:
-                return parse_case(self.selftest.cases[0], self.predictor, signature, limits).requests[0].arrays
-            if body is None:
-                return image_example(self.metadata, signature)
-            return self.predictor.read(body, signature, limits).requests[0].arrays
-        except InvalidRequest:
-            return None  # the self-test says later what is wrong with it
+    def real_requests(self, signature: Signature, limits: Limits) -> list[dict[str, Array]]:
+        """Inputs as clients send them: the self-test's, and those that the predictor makes of its own example."""
+        predictor, requests = self.predictor, []
+        cases = self.selftest.cases if self.selftest is not None else ()
+        example = predictor.example(signature)
+        readings = [partial(parse_case, case, predictor, signature, limits) for case in cases[:MAX_REAL_CASES]]
+        if example is not None:
+            readings.append(partial(predictor.read, example, signature, limits))
+        if example is None and (image := image_example(self.metadata, signature)) is not None:
+            requests.append(image)
+        for read in readings:
+            with suppress(InvalidRequest):  # the self-test says later what is wrong with it
+                requests += [request.arrays for request in read().requests]
+        return requests
 
     def run_selftest(self, run: RunModel, signature: Signature, limits: Limits) -> SelftestReport:
         """Of no cases where there is no selftest.json."""

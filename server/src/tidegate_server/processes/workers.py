@@ -16,7 +16,7 @@ from threading import Lock
 from time import monotonic
 
 from tidegate_server.errors import ModelRefused
-from tidegate_server.inference.execution_plan import ExecutionPlan
+from tidegate_server.inference.warm_up import Findings
 from tidegate_server.metrics.snapshot import Snapshot, merged
 from tidegate_server.settings import Settings
 
@@ -48,12 +48,12 @@ class Workers:
     _ending: bool = False
 
     @classmethod
-    def start(cls, count: int, settings: Settings, plan: ExecutionPlan) -> "Workers":
+    def start(cls, count: int, settings: Settings, findings: Findings) -> "Workers":
         """Returns when all are warm. Raises ModelRefused when one can't be started; none is left then."""
         workers = cls()
         try:
             for _ in range(count):
-                workers._all.append(_spawn(settings, plan))
+                workers._all.append(_spawn(settings, findings))
             deadline = monotonic() + WARM_UP_TIMEOUT_SECONDS
             for worker in workers._all:
                 _expect(worker.pipe, WARM, deadline - monotonic())
@@ -107,7 +107,7 @@ class Workers:
             worker.pipe.close()
 
 
-def _spawn(settings: Settings, plan: ExecutionPlan) -> _Worker:
+def _spawn(settings: Settings, findings: Findings) -> _Worker:
     ours, theirs = socket.socketpair()
     with theirs:
         process = subprocess.Popen(
@@ -118,7 +118,7 @@ def _spawn(settings: Settings, plan: ExecutionPlan) -> _Worker:
             start_new_session=True,
         )
     pipe = Connection(ours.detach())
-    pipe.send((settings, plan))
+    pipe.send((settings, findings))
     return _Worker(process, pipe)
 
 

@@ -80,16 +80,16 @@ class Signature:
 
     @cached_property
     def is_batchable(self) -> bool:
-        """Every tensor is always there and begins with a variable dimension; those that are named have one name."""
-        tensors = (*self.inputs, *self.outputs)
-        first = [spec.dimensions[0] if spec.dimensions else 1 for spec in tensors]
-        if not tensors or any(isinstance(size, int) and size >= 0 for size in first):
-            return False
-        if any(spec.optional for spec in tensors):
-            return False
+        """Every tensor is always there and begins with a variable dimension; inputs' that are named have one name."""
         # Outputs' dimensions are often named by no rule at all; inputs' names are the exporter's promise.
-        names = {size for size in first[: len(self.inputs)] if isinstance(size, str)}
-        return len(names) <= 1
+        return self.has_free_rows and all(spec.shape[:1] == (-1,) and not spec.optional for spec in self.outputs)
+
+    @cached_property
+    def has_free_rows(self) -> bool:
+        """Every input is always there and begins with a variable dimension, and those that are named have one name."""
+        names = {spec.dimensions[0] for spec in self.inputs if spec.dimensions and isinstance(spec.dimensions[0], str)}
+        is_first = all(spec.shape[:1] == (-1,) and not spec.optional for spec in self.inputs)
+        return bool(self.inputs) and len(names) <= 1 and is_first
 
     @cached_property
     def elements_per_row(self) -> int | None:
