@@ -40,7 +40,8 @@ def prepare(settings: Settings) -> Prepared:
     )
     limits = settings.limits(takes_missing_values=model.takes_missing_values)
     model, findings = warm_up(model, options, package.real_requests(model.signature, limits))
-    package = open_package(settings.model_path.parent, findings.signature, model.metadata)
+    if findings.signature != model.signature:
+        package = open_package(settings.model_path.parent, findings.signature, model.metadata)
     require_selftest(model, package, limits)
     return _prepared(settings, model, findings, package)
 

@@ -2,15 +2,19 @@
 
 import logging
 from pathlib import Path
+from time import perf_counter
 
 import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
+import tidegate_server.inference.warm_up as warm_up_module
 from tests.server.conftest import save, tensor
+from tidegate_server.inference import measuring
 from tidegate_server.inference.model import Model
 from tidegate_server.inference.onnx_graph import has_data_dependent_time, operators
 from tidegate_server.inference.warm_up import Findings, WarmUpOptions, warm_up
+from tidegate_server.memory import resident_bytes, tune_malloc
 
 OPTIONS = WarmUpOptions(cpus=2, max_rows=16)
 
@@ -69,3 +73,89 @@ def test_the_plan_is_told(linear: Path, caplog: pytest.LogCaptureFixture) -> Non
     caplog.set_level(logging.INFO)
     warm_up(Model.open(linear), OPTIONS)
     assert "2 runs at once with 1 threads each" in caplog.text
+
+
+def convolutions(folder: Path, channels: int = 32, size: int = 256) -> Path:
+    """x FP32 [N, 1, size, size] -> y FP32 [N]: some dozens of megabytes for each row on the way."""
+    random = np.random.default_rng(0)
+    wide = random.normal(size=(channels, channels, 3, 3)).astype(np.float32) / channels
+    return save(
+        folder / "convolutions.onnx",
+        [
+            helper.make_node("Conv", ["x", "first"], ["a"], pads=[1, 1, 1, 1]),
+            helper.make_node("Conv", ["a", "wide"], ["b"], pads=[1, 1, 1, 1]),
+            helper.make_node("GlobalMaxPool", ["b"], ["most"]),
+            helper.make_node("Flatten", ["most"], ["flat"]),
+            helper.make_node("ReduceSum", ["flat", "along"], ["y"], keepdims=0),
+        ],
+        [tensor("x", TensorProto.FLOAT, ["N", 1, size, size])],
+        [tensor("y", TensorProto.FLOAT, ["N"])],
+        {"first": random.normal(size=(channels, 1, 3, 3)).astype(np.float32), "wide": wide, "along": np.array([1])},
+    )
+
+
+def test_rows_that_do_not_fit_into_half_of_the_memory_are_never_tried_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Model, "give_memory_back", lambda *_: None)  # so that the most of all trials is seen
+    tune_malloc()
+    path = convolutions(tmp_path)
+    model = Model.open(path)
+    held = resident_bytes()
+    findings = warm_up(model, WarmUpOptions(cpus=2, max_rows=64, memory_limit=2 * (held + 2**26)))[1]
+    assert (findings.plan.max_rows <= 2, resident_bytes() - held < 2**27) == (True, True)
+
+
+def test_a_run_longer_than_a_request_should_wait_is_not_doubled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measuring, "MAX_BATCH_SECONDS", 0.0)
+    monkeypatch.setattr(warm_up_module, "MAX_BATCH_SECONDS", 0.0)
+    findings = found(convolutions(tmp_path, 4, 64))
+    assert (findings.plan.max_rows, findings.plan.rows_are_independent) == (1, True)
+    assert findings.batching.startswith("off: two rows would take more than 0 s")
+
+
+def test_warming_up_ends_when_its_time_is_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(warm_up_module, "MAX_WARM_UP_SECONDS", 0.5)
+    began = perf_counter()
+    assert found(convolutions(tmp_path, 48, 512)).plan.max_rows == 1
+    assert perf_counter() - began < 15
+
+
+def test_memory_of_the_largest_trial_is_given_back(tmp_path: Path) -> None:
+    tune_malloc()
+    model = Model.open(convolutions(tmp_path))
+    one = np.zeros((1, 1, 256, 256), np.float32)
+    for rows in (1, 16):
+        model.run({"x": np.repeat(one, rows, axis=0)}, ["y"])
+    before = resident_bytes()
+    model.give_memory_back({"x": one})
+    assert before - resident_bytes() > 2**26
+
+
+@pytest.mark.parametrize(
+    ("declared", "answered"),
+    [
+        pytest.param([1], (-1,), id="one label for any number of rows"),
+        pytest.param(["N", 1], (-1,), id="a column that isn't there"),
+        pytest.param(None, (-1,), id="no shape at all"),
+        pytest.param(["N"], (-1,), id="as it is"),
+    ],
+)
+def test_metadata_say_what_the_model_answers(
+    tmp_path: Path, declared: list[int | str] | None, answered: tuple[int, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    path = save(
+        tmp_path / "label.onnx",
+        [helper.make_node("ArgMax", ["x"], ["label"], axis=1, keepdims=0, name="labels")],
+        [tensor("x", TensorProto.FLOAT, ["N", 4])],
+        [tensor("label", TensorProto.INT64, declared)],
+        {},
+    )
+    model = Model.open(path)
+    findings = warm_up(model, OPTIONS)[1]
+    assert [spec.shape for spec in findings.signature.outputs] == [answered]
+    assert findings.plan.rows_are_independent
+    said = "metadata say what it answers" in caplog.text
+    assert said is (model.signature.outputs[0].shape != answered)

@@ -106,7 +106,7 @@ class Model:
         return takes_missing_values(self.path)
 
     def give_memory_back(self, arrays: dict[str, Array]) -> None:
-        """Runs once more, and then frees what the runtime keeps for runs as large as the largest so far."""
+        """Runs once more, and then frees what the runtime keeps for larger runs than its first one."""
         options = onnxruntime.RunOptions()
         options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
         with suppress(Exception):  # it has run before; and if it doesn't now, a request will say so
