@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from http.client import HTTPConnection
@@ -137,7 +137,7 @@ def save(path: Path, nodes: list[Any], inputs: list[Any], outputs: list[Any], we
     return path
 
 
-def tensor(name: str, kind: int, shape: list[int | str] | None) -> Any:
+def tensor(name: str, kind: int, shape: Sequence[int | str | None] | None) -> Any:
     return helper.make_tensor_value_info(name, kind, shape)
 
 
