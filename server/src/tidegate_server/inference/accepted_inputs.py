@@ -75,10 +75,10 @@ class _Search:
     """Breadth first, from one size for all dimensions to sizes that the runtime named."""
 
     def __init__(self, runs: TrialRuns, signature: Signature) -> None:
-        self._runs, self._signature = runs, signature
-        self._variables = [*dict.fromkeys(variable for spec in signature.inputs for variable, _ in _open_axes(spec))]
-        self._rows = {variable for spec in signature.inputs for variable, axis in _open_axes(spec) if axis == 0}
-        self._has_scalars = any(not spec.shape and _is_integer(spec) for spec in signature.inputs)
+        self._runs, self._inputs = runs, signature.required_inputs
+        self._variables = [*dict.fromkeys(variable for spec in self._inputs for variable, _ in _open_axes(spec))]
+        self._rows = {variable for spec in self._inputs for variable, axis in _open_axes(spec) if axis == 0}
+        self._has_scalars = any(not spec.shape and _is_integer(spec) for spec in self._inputs)
         self._tried: set[tuple[int, ...]] = set()
         self.words = ""
 
@@ -122,7 +122,7 @@ class _Search:
     def _try(self, sizes: tuple[int, ...], fill: int) -> Accepted | ModelFailed | None:
         chosen = dict(zip(self._variables, sizes, strict=False))
         arrays = {}
-        for spec in self._signature.inputs:
+        for spec in self._inputs:
             shape = _shape(spec, chosen)
             if prod(shape) > MAX_ELEMENTS:
                 return None

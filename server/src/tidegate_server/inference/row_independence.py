@@ -19,6 +19,8 @@ from tidegate_server.protocol.tensors import Array
 
 TOLERANCE = 1e-3
 """By which a number of a batch may differ from that of a single run: other kernels add up in another order."""
+HALF_TOLERANCE = 5e-3
+"""Of numbers with 11 bits."""
 MAGNITUDES = (0.01, 1.0, 100.0)
 FEWEST_ROWS, MOST_ROWS, MOST_DRAWN = 2, 12, 60
 MOST_IN_HASTE = 3
@@ -233,10 +235,11 @@ def _close(left: Array, right: Array) -> bool:
         return False
     if left.dtype.kind != "f" or not left.size:
         return bool(np.array_equal(left, right))
+    tolerance = HALF_TOLERANCE if left.dtype == np.float16 else TOLERANCE
     left, right = left.astype(np.float64), right.astype(np.float64)
     finite = np.abs(right[np.isfinite(right)])
-    margin = TOLERANCE * min(1.0, float(finite.max()) if finite.size else 1.0)
-    return bool(np.allclose(left, right, rtol=TOLERANCE, atol=margin, equal_nan=True))
+    margin = tolerance * min(1.0, float(finite.max()) if finite.size else 1.0)
+    return bool(np.allclose(left, right, rtol=tolerance, atol=margin, equal_nan=True))
 
 
 class _Draw:
