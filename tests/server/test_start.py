@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from tidegate_server.cgroup import cpu_quota, memory_limit, usable_cpus
-from tidegate_server.errors import BadSetting
+from tidegate_server.errors import BadSetting, ModelRefused
+from tidegate_server.inference.model_size import model_bytes, require_room
 from tidegate_server.metrics import latency_buckets
 from tidegate_server.settings import Settings
 
@@ -142,16 +143,53 @@ def test_the_memory_limit_is_read_from_the_cgroup(tmp_path: Path, files: dict[st
 
 
 @pytest.mark.parametrize(
-    ("quota", "cores", "cpus"),
+    ("quota", "cores", "request_", "cpus"),
     [
-        pytest.param(0.5, 64, 1, id="half a CPU is still one thread"),
-        pytest.param(3.5, 64, 3, id="a thread more than the quota would be throttled"),
-        pytest.param(8.0, 4, 4, id="a quota above the cores"),
-        pytest.param(None, 4, 4, id="no quota"),
+        pytest.param(0.5, 64, None, 1, id="half a CPU is still one thread"),
+        pytest.param(3.5, 64, None, 3, id="a thread more than the quota would be throttled"),
+        pytest.param(8.0, 4, None, 4, id="a quota above the cores"),
+        pytest.param(None, 4, None, 4, id="no quota"),
+        pytest.param(None, 64, 0.1, 4, id="a small request on a large node"),
+        pytest.param(None, 64, 7.5, 8, id="a large request"),
+        pytest.param(None, 2, 7.5, 2, id="a request above the cores"),
+        pytest.param(16.0, 64, 2.0, 16, id="a quota counts before a request"),
     ],
 )
-def test_the_runtime_gets_the_containers_cpus_not_the_hosts(quota: float | None, cores: int, cpus: int) -> None:
-    assert usable_cpus(quota, cores) == cpus
+def test_the_runtime_gets_the_containers_cpus_not_the_hosts(
+    quota: float | None, cores: int, request_: float | None, cpus: int
+) -> None:
+    assert usable_cpus(quota, cores, request_) == cpus
+
+
+def test_cores_that_the_process_may_not_run_on_do_not_count() -> None:
+    program = (
+        "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))});"
+        "from tidegate_server.cgroup import available_cores; print(available_cores())"
+    )
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout == b"1\n"
+
+
+def test_weights_beside_the_file_are_part_of_the_models_size(external: Path) -> None:
+    assert model_bytes(external) == external.stat().st_size + 1600
+
+
+@pytest.mark.parametrize("limit", [None, 2**30])
+def test_a_model_that_fits_is_opened(external: Path, limit: int | None) -> None:
+    require_room(external, 100 * 2**20, limit)
+
+
+def test_a_model_larger_than_the_memory_is_refused_before_the_kernel_ends_it(tmp_path: Path, external: Path) -> None:
+    model = tmp_path / "model.onnx"
+    model.write_bytes(external.read_bytes())
+    with (tmp_path / "weights.bin").open("wb") as weights:
+        weights.truncate(3 * 2**30)  # a hole, which takes no room
+    with pytest.raises(ModelRefused) as refused:
+        require_room(model, 100 * 2**20, 2**30)
+    assert (refused.value.reason, str(refused.value)) == (
+        "TooLarge",
+        "the model has 3.0 GiB with its weights, and the container may take 1.0 GiB of memory, of which the server "
+        "needs 100 MiB; set resources.limits.memory to 7Gi or so",
+    )
 
 
 def test_latency_buckets_are_geometric_up_to_ten_seconds() -> None:

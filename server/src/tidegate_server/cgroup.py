@@ -1,10 +1,13 @@
-"""How many CPUs and how much memory the container may use, from its cgroup; the runtime's default is the host's."""
+"""How many CPUs and how much memory the container may use; the runtime's default is all that the host has."""
 
-from math import floor
+import os
+from math import ceil, floor
 from pathlib import Path
 
 CGROUP_ROOT = Path("/sys/fs/cgroup")
 NO_LIMIT = 2**60
+CPUS_UNASKED = 4
+"""Used where they are there, however little was asked for."""
 
 
 def cpu_quota(root: Path = CGROUP_ROOT) -> float | None:
@@ -15,9 +18,20 @@ def cpu_quota(root: Path = CGROUP_ROOT) -> float | None:
     return _ratio(_text(root / "cpu/cpu.cfs_quota_us"), _text(root / "cpu/cpu.cfs_period_us"))
 
 
-def usable_cpus(quota: float | None, cores: int) -> int:
-    """Whole CPUs: a thread more than the quota would be throttled for most of each period."""
-    return max(1, cores if quota is None else min(cores, floor(quota)))
+def available_cores() -> int:
+    """Those that this process may run on: a node may give its containers cores of their own."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def usable_cpus(quota: float | None, cores: int, request: float | None = None) -> int:
+    """Whole CPUs: a thread more than the quota would be throttled for most of each period.
+
+    Without a quota, where a `request` is known, as many as that, and a few in any case: most of a large node's cores
+    are there for its other pods.
+    """
+    if quota is not None:
+        return max(1, min(cores, floor(quota)))
+    return cores if request is None else min(cores, max(ceil(request), CPUS_UNASKED))
 
 
 def memory_limit(root: Path = CGROUP_ROOT) -> int | None:

@@ -1,13 +1,13 @@
 """Everything that can fail before anybody may connect: the model opened, warmed up, measured, and self-tested."""
 
-import os
 from dataclasses import dataclass, replace
 
 from tidegate_server.access.authenticator import Authenticator
-from tidegate_server.cgroup import cpu_quota, memory_limit, usable_cpus
+from tidegate_server.cgroup import available_cores, cpu_quota, memory_limit, usable_cpus
 from tidegate_server.held_bytes import most_held_bytes
 from tidegate_server.inference.execution_plan import ExecutionPlan, process_count
 from tidegate_server.inference.model import Model, sha256_of
+from tidegate_server.inference.model_size import model_bytes, require_room
 from tidegate_server.inference.warm_up import Findings, WarmUpOptions, run_once, warm_up
 from tidegate_server.memory import physical_bytes, resident_bytes, tune_malloc
 from tidegate_server.predict.package import Package, open_package
@@ -29,6 +29,7 @@ class Prepared:
 def prepare(settings: Settings) -> Prepared:
     """Opens, warms up and measures. Raises ModelRefused and BadSetting."""
     tune_malloc()
+    require_room(settings.model_path, resident_bytes(), memory_limit())
     model = Model.open(settings.model_path)
     package = open_package(settings.model_path.parent, model.signature, model.metadata)
     options = WarmUpOptions(
@@ -59,7 +60,7 @@ def count_processes(settings: Settings, plan: ExecutionPlan) -> int:
     """How many processes share the port, the primary among them."""
     if settings.processes is not None:
         return settings.processes
-    return process_count(plan, _cpus(settings), settings.model_path.stat().st_size, resident_bytes(), memory_limit())
+    return process_count(plan, _cpus(settings), model_bytes(settings.model_path), resident_bytes(), memory_limit())
 
 
 def share_of_memory(settings: Settings, processes: int) -> Settings:
@@ -75,4 +76,4 @@ def _prepared(settings: Settings, model: Model, findings: Findings, package: Pac
 
 
 def _cpus(settings: Settings) -> int:
-    return settings.cpus or usable_cpus(cpu_quota(), os.cpu_count() or 1)
+    return settings.cpus or usable_cpus(cpu_quota(), available_cores(), settings.cpu_request)

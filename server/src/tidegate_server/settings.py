@@ -90,6 +90,8 @@ class Settings:
     """For what isn't handled on the event loop: large JSON bodies, metadata, gRPC."""
     cpus: int | None = _variable("CPUS", auto, whole, 1, most=1024)
     """CPUs for the runtime; None means: the container's quota."""
+    cpu_request: float | None = _variable("CPU_REQUEST", auto, number, 0, most=1024, unit="CPUs")
+    """What Kubernetes keeps free for the container; it counts where there is no quota. None means: not known."""
     processes: int | None = _variable("PROCESSES", auto, whole, 1, most=64)
     """None means: as many as CPUs for a tiny model, else one."""
     threads_per_run: int | None = _variable("THREADS_PER_RUN", auto, whole, 1, most=1024)

@@ -75,7 +75,8 @@ def build(
         inference.metrics.statistics_source = partial(primary_statistics, settings.host, settings.admin_port)
     telemetry = _telemetry(inference, settings)
     authenticator, info = prepared.authenticator, _server_info(prepared, inference, settings)
-    large_json = LargeJson(memory_limit(), settings.threads)
+    held = HeldBytes(settings.max_held_bytes or most_held_bytes(memory_limit(), 1, settings.max_body_bytes))
+    large_json = LargeJson(held.limit, settings.threads)
     handler = InferenceHandler(inference, authenticator, telemetry, settings.max_body_bytes, large_json)
     app = create_app(inference, handler, authenticator, info)
     threads = WsgiThreadPool(app, settings.threads, settings.max_queue, loop, "flask")
@@ -84,7 +85,6 @@ def build(
     # A scrape doesn't wait for a self-test.
     selftest_thread = WsgiThreadPool(admin_app, 1, 1, loop, "selftest")
     limits, health = http_limits(settings), probes(settings.model_name, inference.ready)
-    held = HeldBytes(settings.max_held_bytes or most_held_bytes(memory_limit(), 1, settings.max_body_bytes))
     public = HttpServer(
         PublicRouter(handler, health, threads).handle,
         limits,

@@ -12,7 +12,7 @@ from tidegate_server.protocol.bfloat16 import bits_of, values_of
 from tidegate_server.protocol.json_codec import dump_json, parse_json
 from tidegate_server.protocol.limits import Limits, NotFinite
 from tidegate_server.protocol.signature import TensorSpec
-from tidegate_server.protocol.tensors import array_from_flat_json, array_from_json, json_ready
+from tidegate_server.protocol.tensors import VALUES_AT_ONCE, array_from_flat_json, array_from_json, json_ready
 
 LIMITS = Limits(max_elements=8, max_depth=4)
 _BEYOND_INT64 = (
@@ -81,6 +81,25 @@ def test_what_cannot_be_carried_over_exactly_is_refused(datatype: str, data: Any
     with pytest.raises(InvalidRequest) as refusal:
         read(datatype, data)
     assert (str(refusal.value), refusal.value.status) == (f"input x: {error}", 400)
+
+
+@pytest.mark.parametrize(
+    ("last", "refusal"),
+    [
+        pytest.param(127, None, id="values that fit"),
+        pytest.param(128, "is out of the range of INT8", id="one of the last that doesn't"),
+        pytest.param("a", "needs numbers (INT8), found a string", id="one of the last of another kind"),
+    ],
+)
+def test_very_many_values_are_looked_at_to_the_last(last: Any, refusal: str | None) -> None:
+    values = [*[number % 100 for number in range(3 * VALUES_AT_ONCE)], last, 5]
+    spec = TensorSpec("x", "INT8", ("N",))
+    if refusal is None:
+        assert array_from_json(spec, values, Limits()).tolist() == values
+        return
+    with pytest.raises(InvalidRequest) as refused:
+        array_from_json(spec, values, Limits())
+    assert refusal in str(refused.value)
 
 
 def test_more_values_than_the_limit_are_too_large() -> None:

@@ -22,6 +22,7 @@ from tidegate_server.inference.execution_plan import (
 )
 from tidegate_server.inference.measuring import measure
 from tidegate_server.inference.model import Model
+from tidegate_server.inference.model_size import model_bytes
 from tidegate_server.inference.onnx_graph import has_data_dependent_time, read_graph
 from tidegate_server.inference.row_independence import Independence, probe
 from tidegate_server.inference.shared_operators import why_rows_mix
@@ -175,7 +176,7 @@ def _layouts_to_try(runs: TrialRuns, options: WarmUpOptions) -> tuple[ThreadLayo
         return (ThreadLayout(options.threads_per_run, _that_fit(runs, at_once)),)
     layouts = candidate_layouts(options.cpus)
     fitting = tuple(layout for layout in layouts if runs.can_serve(layout.runs_at_once)) or layouts[-1:]
-    return fitting if runs.model.path.stat().st_size <= MAX_REOPENED_MODEL_BYTES else fitting[:1]
+    return fitting if model_bytes(runs.model.path) <= MAX_REOPENED_MODEL_BYTES else fitting[:1]
 
 
 def _that_fit(runs: TrialRuns, at_once: int) -> int:

@@ -27,6 +27,8 @@ Outputs = Mapping[str, Array]
 
 DTYPES: dict[str, np.dtype[Any]] = {datatype: np.dtype(kind) for datatype, kind in NUMPY_TYPES.items()}
 
+VALUES_AT_ONCE = 2**16
+"""Looked at within few milliseconds; of more than that, other threads have their turn in between."""
 _NUMBER = frozenset({int, float})
 _LARGEST_EXACT_FLOAT = 2**53
 _PACKED_AS = {
@@ -77,7 +79,7 @@ def array_from_json(spec: TensorSpec, data: Any, limits: Limits) -> Array:
 def array_from_flat_json(spec: TensorSpec, shape: Sequence[int], data: Any, limits: Limits) -> Array:
     """Row-major values, flat or nested to `shape`, as the protocol has it. Raises InvalidRequest naming the input."""
     count = _fitting_count(spec, shape, limits)
-    if type(data) is list and len(data) == count and list not in (kinds := set(map(type, data))):
+    if type(data) is list and len(data) == count and list not in (kinds := kinds_of(data)):
         return typed_array(spec, shape, data, kinds, limits)
     # A shape that promises more than came is a mistake and not too much, so it's compared before it's limited.
     found, values, kinds = flatten(spec, data, limits)
@@ -133,7 +135,7 @@ def flatten(spec: TensorSpec, data: Any, limits: Limits) -> tuple[tuple[int, ...
     shape: list[int] = []
     level = [data]
     while True:
-        kinds: Kinds = set(map(type, level))
+        kinds = kinds_of(level)
         if list not in kinds:
             return tuple(shape), level, kinds
         lengths = set(map(len, level)) if len(kinds) == 1 else set()
@@ -143,6 +145,13 @@ def flatten(spec: TensorSpec, data: Any, limits: Limits) -> tuple[tuple[int, ...
             raise InvalidRequest(f"input {spec.name}: nested deeper than {limits.max_depth} lists")
         shape.append(lengths.pop())
         level = list(chain.from_iterable(level))
+
+
+def kinds_of(values: list[Any]) -> Kinds:
+    """The types of values, of which there are few."""
+    if len(values) <= VALUES_AT_ONCE:
+        return set(map(type, values))
+    return {kind for begin in range(0, len(values), VALUES_AT_ONCE) for kind in kinds_of(_slice(values, begin))}
 
 
 def typed_array(spec: TensorSpec, shape: Sequence[int], values: list[Any], kinds: Kinds, limits: Limits) -> Array:
@@ -155,7 +164,7 @@ def typed_array(spec: TensorSpec, shape: Sequence[int], values: list[Any], kinds
     if float in kinds and datatype not in FLOATS:
         values = _whole(spec, values)
     try:
-        packed = _packer(_PACKED_AS[datatype], len(values)).pack(*values)
+        packed = _packed(_PACKED_AS[datatype], values)
     except (struct.error, OverflowError):  # their kinds were checked, so it's the range
         raise InvalidRequest(f"input {spec.name}: a number is out of the range of {datatype}") from None
     return np.ndarray(shape, DTYPES[datatype], packed)
@@ -250,6 +259,16 @@ def _whole(spec: TensorSpec, values: list[Any]) -> list[int]:
 
 def _dimensions(count: int) -> str:
     return f"{count} dimension{'' if count == 1 else 's'}"
+
+
+def _packed(code: str, values: list[Any]) -> bytes:
+    if len(values) <= VALUES_AT_ONCE:
+        return _packer(code, len(values)).pack(*values)
+    return b"".join(_packed(code, _slice(values, begin)) for begin in range(0, len(values), VALUES_AT_ONCE))
+
+
+def _slice(values: list[Any], begin: int) -> list[Any]:
+    return values[begin : begin + VALUES_AT_ONCE]
 
 
 @lru_cache(maxsize=512)

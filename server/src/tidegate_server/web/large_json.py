@@ -8,18 +8,18 @@ from threading import Lock
 from tidegate_server.errors import InvalidRequest
 from tidegate_server.protocol.json_size import check_containers, most_value_bytes
 
-SHARE_OF_MEMORY = 3
-"""A third of the container's memory for the one that has its turn, and no more for all small ones together."""
-BYTES_WITHOUT_LIMIT = 2**30
 _MEBIBYTE = 2**20
 
 
 class LargeJson:
     """Any thread but the event loop's may wait for its turn."""
 
-    def __init__(self, memory_limit: int | None, threads: int) -> None:
-        """`threads`: how many read JSON at once."""
-        self._most = BYTES_WITHOUT_LIMIT if memory_limit is None else memory_limit // SHARE_OF_MEMORY
+    def __init__(self, most_bytes: int, threads: int) -> None:
+        """`most_bytes`: of the values of the one that has its turn, and of all small ones together.
+
+        `threads`: how many read JSON at once.
+        """
+        self._most = most_bytes
         self._small = self._most // threads
         self._lock = Lock()
 
