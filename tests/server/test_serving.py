@@ -92,7 +92,10 @@ def test_the_whole_body_is_rejected_once_it_is_too_large_even_without_a_declared
     with closing(server.connect()) as connection:
         connection.request("POST", "/predict", iter([b" " * 10_000] * 10), encode_chunked=True)
         response = connection.getresponse()
-        assert (response.status, response.read()) == (413, b'{"error":"the body is larger than 65536 bytes"}')
+        sentence = (
+            "the body is larger than 65536 bytes (TIDEGATE_MAX_BODY_BYTES); binary tensors take a fraction of what"
+        )
+        assert (response.status, sentence in response.read().decode()) == (413, True)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +109,7 @@ def test_the_whole_body_is_rejected_once_it_is_too_large_even_without_a_declared
         pytest.param("POST", "/predict", b"[" * 60_000, 400, "depth limit", id="deeper than any tensor goes"),
         pytest.param("POST", "/predict", b"[" * 40 + b"1" + b"]" * 40, 400, "deeper", id="deeper than a tensor goes"),
         pytest.param("POST", "/predict", b" " * 70_000, 413, "larger than 65536", id="too large"),
-        pytest.param("POST", "/predict", b"[[NaN,0,0,0]]", 400, "isn't valid JSON", id="NaN"),
+        pytest.param("POST", "/predict", b"[[NaN,0,0,0]]", 400, "found null or NaN; set TIDEGATE_MISSING", id="NaN"),
         pytest.param("POST", "/predict", b"[[1e999,0,0,0]]", 400, "number is infinity", id="infinite"),
         pytest.param("POST", "/predict", b"[[1e99,0,0,0]]", 400, "out of the range of FP32", id="beyond FP32"),
         pytest.param(
@@ -121,7 +124,7 @@ def test_the_whole_body_is_rejected_once_it_is_too_large_even_without_a_declared
         pytest.param("GET", "/v2/models/other/ready", None, 404, "no other", id="another model's readiness"),
         pytest.param("POST", INFER, infer_body(datatype="FP64"), 400, "must be FP32", id="another datatype"),
         pytest.param("POST", INFER, infer_body(shape=[1, 5]), 400, "doesn't fit", id="another shape"),
-        pytest.param("POST", INFER, infer_body(shape=[0, 4], data=[]), 400, "no values", id="an empty batch"),
+        pytest.param("POST", INFER, infer_body(shape=[0, 4], data=[1]), 400, "neither", id="values without rows"),
         pytest.param("POST", INFER, infer_body(shape=[1e9]), 400, '"shape"', id="a shape that isn't sizes"),
         pytest.param("POST", INFER, infer_body(data=[1]), 400, "neither", id="too few values"),
         pytest.param("POST", INFER, {"inputs": infer_body()["inputs"] * 2}, 400, "twice", id="an input twice"),
@@ -223,7 +226,8 @@ def test_several_inputs_go_by_name_and_must_agree(start: Any, pair: Path) -> Non
         return answer.status, answer.json.get("outputs", answer.json)
 
     assert ask([3], [2]) == (200, {"ratio": [1.5], "same": ["ab", "ü"]})
-    assert ask([1], [0]) == (500, {"error": "the model answered NaN or infinity in output ratio"})
+    assert ask([1], [0]) == (200, {"ratio": [None], "same": ["ab", "ü"]})
+    assert ask([0], [0]) == (500, {"error": "the model answered NaN or infinity in output ratio"})
     assert ask([1, 2], [1, 2, 3]) == (400, {"error": "dimension 'N' is 2 in input left and 3 in input right"})
     assert server.ask("POST", "/predict", [1]).status == 400
 

@@ -55,6 +55,32 @@ def test_on_a_laptop_the_files_name_is_the_models_name() -> None:
     assert (settings.model_name, settings.model_deployment, settings.revision) == ("digits", "local/digits", "local")
 
 
+def test_a_folder_is_the_graph_in_it_and_gives_it_its_name(tmp_path: Path) -> None:
+    for name in ("iris/model.onnx", "iris/other.onnx", "single/digits.onnx", "hub/onnx/model.onnx"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    found = {}
+    for folder in ("iris", "single", "hub"):
+        settings = Settings.from_env({"TIDEGATE_MODEL_PATH": str(tmp_path / folder)})
+        found[settings.model_name] = str(settings.model_path.relative_to(tmp_path))
+    assert found == {"iris": "iris/model.onnx", "digits": "single/digits.onnx", "hub": "hub/onnx/model.onnx"}
+
+
+@pytest.mark.parametrize(
+    ("files", "words"), [((), "has no .onnx file"), (("a.onnx", "b.onnx"), "has 2 .onnx files and none is model.onnx")]
+)
+def test_a_folder_that_does_not_say_which_graph_is_refused(tmp_path: Path, files: tuple[str, ...], words: str) -> None:
+    for name in files:
+        (tmp_path / name).touch()
+    with pytest.raises(BadSetting, match=rf"the model is to be in the folder .*, which {words}; name the file"):
+        Settings.from_env({"TIDEGATE_MODEL_PATH": str(tmp_path)})
+
+
+def test_a_files_name_that_cannot_be_the_models_says_how_to_give_another() -> None:
+    with pytest.raises(BadSetting, match=r"'my model' can't be TIDEGATE_MODEL_NAME; .*; give it one with --name"):
+        Settings.from_env({"TIDEGATE_MODEL_PATH": "my model.onnx"})
+
+
 @pytest.mark.parametrize(
     ("arguments", "environment", "code", "words"),
     [

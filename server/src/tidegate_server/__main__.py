@@ -88,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     keys = commands.add_parser("new-key", help="make an API key and the line that lets it in")
     keys.add_argument("name", help="whose key it is; the access log says so")
     for command in (fetching, serving, testing):
-        command.add_argument("--model", dest="MODEL_PATH", help="the model's file (/models/model.onnx)")
+        command.add_argument("--model", dest="MODEL_PATH", help="the model's file or folder (/models/model.onnx)")
     return parser
 
 

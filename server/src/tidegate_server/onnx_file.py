@@ -6,6 +6,7 @@ the protobuf wire format and skips everything it needn't see, so weights of any 
 """
 
 import mmap
+import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -35,6 +36,8 @@ _PATHS: dict[str, dict[int, str]] = {
     "tensor": {13: "entry"},
     "entry": {},
 }
+_GRAPH = 7
+_MODEL_FIELDS = frozenset({*range(1, 9), 14, 20, 25, 26})
 _DATA_LOCATION = 14
 _ENTRY_KEY, _ENTRY_VALUE = 1, 2
 
@@ -55,9 +58,12 @@ def external_locations(path: Path) -> tuple[str, ...]:
     found = _Found()
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         try:
-            if not any(number == 7 for number, _, _ in fields(content, 0, len(content))):
-                raise _not_onnx()
+            _require_whole_graph(content)
             _walk(content, "model", 0, len(content), 0, found)
+        except _Truncated:
+            raise ModelRefused(
+                "NotOnnx", f"the file ends after {len(content)} bytes, in the middle of the model; bring it again"
+            ) from None
         except (ValueError, IndexError):
             raise _not_onnx() from None
     return tuple(sorted(found.locations)) if found.external else ()
@@ -91,29 +97,49 @@ class _Found:
 def _check_location(folder: Path, location: str) -> None:
     if wrong := why_unsafe(location):
         raise _unsafe(location, wrong)
-    place = folder
-    for part in location.split("/"):
-        place = place / part
-        try:
-            seen = place.lstat()
-        except (OSError, ValueError):
-            raise ModelRefused(
-                "UnsupportedModel",
-                f"the model keeps weights in {location!r}, which isn't beside it; name the folder that has both",
-            ) from None
-        if stat.S_ISLNK(seen.st_mode):
-            raise _unsafe(location, "it is a symbolic link")
+    try:
+        place = (folder / location).resolve(strict=True)
+        seen = place.stat()
+    except (OSError, ValueError, RuntimeError):
+        raise ModelRefused(
+            "UnsupportedModel",
+            f"the model keeps weights in {location!r}, which isn't beside it; name the folder that has both",
+        ) from None
+    if not place.is_relative_to(folder.resolve()):
+        raise _unsafe(location, "a symbolic link leads out of the model's folder", _COPY)
     if not stat.S_ISREG(seen.st_mode):
         raise _unsafe(location, "it is no plain file")
     if seen.st_nlink > 1:
-        raise _unsafe(location, "it is hard-linked to another file")
+        raise _unsafe(location, "it is hard-linked to another file", _COPY)
 
 
-def _unsafe(location: str, wrong: str) -> ModelRefused:
-    return ModelRefused(
-        "UnsafeContent",
-        f"the model keeps weights in {location[:100]!r}, and {wrong}; save it with its weights beside the .onnx file",
-    )
+_COPY = "copy the file itself there (cp -L)"
+
+
+def _unsafe(location: str, wrong: str, remedy: str = "save it with its weights beside the .onnx file") -> ModelRefused:
+    return ModelRefused("UnsafeContent", f"the model keeps weights in {location[:100]!r}, and {wrong}; {remedy}")
+
+
+class _Truncated(ValueError):
+    """There is less of the file than it says itself."""
+
+
+def _require_whole_graph(content: mmap.mmap) -> None:
+    """Raises _Truncated, and ValueError for what isn't a model at all."""
+    at, has_graph = 0, False
+    while at < len(content):
+        key, at = _varint(content, at)
+        number, wire = key >> 3, key & 7
+        if number not in _MODEL_FIELDS or wire not in (_VARINT, _BYTES):
+            raise ValueError("not a model")
+        value, at = _varint(content, at)
+        has_graph = has_graph or number == _GRAPH
+        if wire == _BYTES:
+            at += value
+    if not has_graph:
+        raise ValueError("without a graph")
+    if at > len(content):
+        raise _Truncated
 
 
 def _not_onnx() -> ModelRefused:
@@ -147,7 +173,8 @@ def _take_location(content: mmap.mmap, start: int, end: int, found: _Found) -> N
     key, value = _entry(content, start, end)
     if key != b"location":
         return
-    found.locations.add(value.decode("utf-8", "backslashreplace"))
+    # Some exporters say where they are: "./model.onnx_data".
+    found.locations.add(re.sub(r"^(\./)+", "", value.decode("utf-8", "backslashreplace")))
     if len(found.locations) > _MAX_LOCATIONS:
         raise ModelRefused("UnsafeContent", f"the model keeps weights in more than {_MAX_LOCATIONS} files; save fewer")
 

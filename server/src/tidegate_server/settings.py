@@ -36,13 +36,27 @@ def path_in_image(uri: str) -> Path:
 
 def _model_path(environ: Environ) -> Path:
     if given := environ.get("TIDEGATE_MODEL_PATH"):
-        return Path(given)
+        path = Path(given)
+        return _graph_in(path) if path.is_dir() else path
     uri = environ.get("TIDEGATE_MODEL_URI", "")
     return path_in_image(uri) if uri.startswith("image://") else Path("/models/model.onnx")
 
 
+def _graph_in(folder: Path) -> Path:
+    """model.onnx, or the only .onnx file, of the folder or of its `onnx`, where transformers.js has it."""
+    graphs = sorted(folder.glob("*.onnx")) or sorted((folder / "onnx").glob("*.onnx"))
+    named = [graph for graph in graphs if graph.stem == "model"] or graphs
+    if len(named) == 1:
+        return named[0]
+    found = f"has {len(graphs)} .onnx files and none is model.onnx" if graphs else "has no .onnx file"
+    raise BadSetting(f"the model is to be in the folder {folder}, which {found}; name the file")
+
+
 def _model_name(environ: Environ) -> str:
-    return _safe_name(environ, "TIDEGATE_MODEL_NAME", _model_path(environ).stem)
+    path, given = _model_path(environ), Path(environ.get("TIDEGATE_MODEL_PATH") or "")
+    # A folder says more than the name that every graph has in its folder.
+    is_folder = path.stem == "model" and given != path and given.is_dir()
+    return _safe_name(environ, "TIDEGATE_MODEL_NAME", given.resolve().name if is_folder else path.stem)
 
 
 def _model_deployment(environ: Environ) -> str:
@@ -53,7 +67,8 @@ def _safe_name(environ: Environ, variable: str, default: str) -> str:
     name = environ.get(variable) or default
     # Names end up in headers and in paths: printable ASCII without separators.
     if not (name.isascii() and name.isprintable()) or set(name) & set("/?#% "):
-        raise BadSetting(f"{name!r} can't name a model or a revision; use letters, digits, '-', '_' and '.'")
+        hint = "; give it one with --name" if variable == "TIDEGATE_MODEL_NAME" else ""
+        raise BadSetting(f"{name!r} can't be {variable}; use letters, digits, '-', '_' and '.'{hint}")
     return name
 
 
@@ -129,8 +144,11 @@ class Settings:
     max_model_bytes: int = _variable("MAX_MODEL_BYTES", whole, 10 * GIBIBYTE)
     fetch_retry_seconds: float = _variable("FETCH_RETRY_SECONDS", number, 20)
     """How long transient failures are tried again; then the kubelet's own, slower backoff takes over."""
-    check_model: str = _variable("CHECK_MODEL", one_of, ("refuse", "warn", "off"))
-    """What `fetch` does when ONNX's own checker finds fault: `refuse`, `warn`, or `off` for not running it."""
+    check_model: str = _variable("CHECK_MODEL", one_of, ("Auto", "refuse", "warn", "off"))
+    """What `fetch` does when ONNX's own checker finds fault: `refuse`, `warn`, or `off` for not running it.
+
+    `Auto`: what the runtime opens all the same is let in with a warning, as `serve` would.
+    """
     termination_log: Path = field(metadata={"read": termination_log})
     access_log: Level = field(metadata={"read": partial(one_of, variable="TIDEGATE_ACCESS_LOG", choices=LEVELS)})
     tracing: TraceSettings = field(metadata={"read": TraceSettings.from_env})

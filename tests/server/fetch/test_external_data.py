@@ -49,6 +49,33 @@ def test_weights_in_the_models_folder_are_read(tmp_path: Path, location: str) ->
     assert float(result[0][0]) == 3.0
 
 
+@pytest.mark.parametrize("location", ["weights.bin", "./weights.bin", "linked/weights.bin"])
+def test_links_within_the_models_folder_are_followed(tmp_path: Path, location: str) -> None:
+    model = model_with(location, tmp_path / "m" / "model.onnx")
+    (model.parent / "blobs").mkdir()
+    (model.parent / "blobs" / "weights.bin").write_bytes(np.full(400, 2, np.float32).tobytes())
+    (model.parent / "weights.bin").symlink_to("blobs/weights.bin")
+    (model.parent / "linked").symlink_to("blobs")
+    result = Model.open(model).run({"pixels": np.ones(400, np.float32)}, ("sum",))
+    assert float(result[0][0]) == 3.0
+
+
+def test_a_file_with_fewer_weights_than_there_are_is_told(tmp_path: Path) -> None:
+    model = model_with("weights.bin", tmp_path / "m" / "model.onnx")
+    (model.parent / "weights.bin").write_bytes(b"0" * 100)
+    with pytest.raises(ModelRefused, match="has the weights weights ends after 100 bytes, before they do; bring"):
+        Model.open(model)
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.999])
+def test_a_file_that_is_cut_off_is_told(tmp_path: Path, linear: Path, share: float) -> None:
+    content = linear.read_bytes()
+    kept = content[: int(len(content) * share)]
+    (tmp_path / "m.onnx").write_bytes(kept)
+    with pytest.raises(ModelRefused, match=f"the file ends after {len(kept)} bytes, in the middle of the model; bring"):
+        check_file(tmp_path / "m.onnx")
+
+
 def link(place: Path) -> None:
     place.symlink_to(place.parents[1] / "secret.bin")
 

@@ -188,6 +188,18 @@ def test_a_link_put_on_the_way_after_the_look_is_not_followed(whole: Path, swapp
         pass
 
 
+def test_links_within_the_folder_bring_the_files_that_they_lead_to(bring: Bring, whole: Path) -> None:
+    (whole / "..2026").mkdir()
+    (whole / "..data").symlink_to("..2026")
+    for name in ("labels.json", "weights.bin"):
+        (whole / name).rename(whole / "..2026" / name)
+        (whole / name).symlink_to(f"..data/{name}")
+    content = {name: (whole / name).read_bytes() for name in ("labels.json", "weights.bin")}
+    ended = bring(whole.as_uri())
+    assert ended.reason == "brought"
+    assert {name: ended.shown[name] for name in content} == content
+
+
 @pytest.mark.parametrize("kind", ["symbolic link", "link to a folder", "hard link", "pipe"])
 def test_what_is_no_plain_file_is_refused(bring: Bring, whole: Path, kind: str) -> None:
     label = whole / "labels.json"

@@ -45,6 +45,23 @@ def test_a_graph_that_breaks_the_rules_may_be_let_in(crooked: Path, caplog: pyte
     assert "breaks the rules of ONNX" in caplog.text
 
 
+def test_what_the_runtime_opens_all_the_same_is_brought_unless_told_otherwise(
+    bring: Bring, crooked: Path, tmp_path: Path
+) -> None:
+    node = helper.make_node("Neg", ["pixels"], ["rest"])
+    inputs, outputs = [tensor("pixels", TensorProto.FLOAT, ["N"])], [tensor("rest", TensorProto.FLOAT, None)]
+    graph = helper.make_graph([node], "shapeless", inputs, outputs)
+    shapeless = tmp_path / "shapeless.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), shapeless)
+    assert bring(shapeless.as_uri(), TIDEGATE_CHECK_MODEL="Auto").reason == "brought"
+    assert bring(crooked.as_uri(), TIDEGATE_CHECK_MODEL="Auto").reason == "UnsupportedModel"
+    ended = bring(shapeless.as_uri(), TIDEGATE_CHECK_MODEL="refuse")
+    assert ended.report["message"] == (
+        "the model breaks the rules of ONNX: Field 'shape' of 'type' is required but missing.; "
+        "export it again, or let it in by TIDEGATE_CHECK_MODEL=warn"
+    )
+
+
 @pytest.mark.parametrize("domain", ["ai.onnx.contrib", "com.microsoft.extensions", "com.microsoft"])
 def test_operators_that_onnx_does_not_define_are_passed_over(tmp_path: Path, domain: str) -> None:
     check_graph(graph_of(domain, "StringUpper", TensorProto.STRING, tmp_path / "m.onnx"), "refuse")

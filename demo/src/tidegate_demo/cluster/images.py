@@ -24,7 +24,7 @@ SERVER_IMAGE = "docker.io/tidegate/server:demo"
 OUR_IMAGES = ((SERVER_IMAGE, "server"), (OPERATOR_IMAGE, "operator"))  # and the member each one is made of
 PROMETHEUS_IMAGE = "docker.io/tidegate/prometheus:demo"
 SUITE = "bookworm"
-BASE_PACKAGES = ("ca-certificates", "python3", "python3-venv")
+BASE_PACKAGES = ("ca-certificates", "locales", "python3", "python3-venv")
 HOST_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 STORAGE_LIMIT = 6_000_000_000  # bytes of build layers to keep for the next build
 # Part of every digest: raise it when the way of building changes.

@@ -8,6 +8,7 @@ import json
 import logging
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from tidegate_server.errors import FetchFailed, one_line
@@ -21,18 +22,29 @@ MAX_SECONDS = 300.0
 
 
 def check_graph(model: Path, how: str) -> None:
-    """`how`: `refuse`, `warn` or `off`. Raises FetchFailed when the checker finds fault and is to be listened to."""
+    """`how`: `Auto`, `refuse`, `warn` or `off`. Raises FetchFailed for a fault, where it's to be refused.
+
+    With `Auto` only what the checker can't read at all is: of the rest the runtime says next whether it opens it.
+    """
     fault = _fault(model) if how != "off" else None
     if fault is None:
         return
-    sentence = f"the model breaks the rules of ONNX, export it again: {fault}"
-    if how == "refuse":
-        raise FetchFailed(UNSUPPORTED_MODEL, sentence)
+    sentence = f"the model breaks the rules of ONNX: {fault.words}"
+    if how == "refuse" or (how == "Auto" and fault.fatal):
+        raise FetchFailed(UNSUPPORTED_MODEL, f"{sentence}; export it again, or let it in by TIDEGATE_CHECK_MODEL=warn")
     log.warning("%s", sentence)
 
 
-def _fault(model: Path) -> str | None:
-    """The checker's words; None when it finds no fault, or couldn't run, which is logged."""
+@dataclass(frozen=True)
+class _Fault:
+    """The checker's words. `fatal`: it couldn't even read the model."""
+
+    words: str
+    fatal: bool = False
+
+
+def _fault(model: Path) -> _Fault | None:
+    """None when the checker finds no fault, or couldn't run, which is logged."""
     size = model.stat().st_size
     if size > MAX_BYTES:
         log.warning("the graph isn't checked: it has %d bytes, and protobuf reads no more than %d", size, MAX_BYTES)
@@ -46,11 +58,10 @@ def _fault(model: Path) -> str | None:
     try:
         result = json.loads(done.stdout)
     except ValueError:
-        return f"its checker ended with exit code {done.returncode} over it"
+        return _Fault(f"its checker ended with exit code {done.returncode} over it", fatal=True)
     if result["skipped"]:
         log.warning("the graph isn't checked: %s", result["skipped"])
-    fault: str | None = result["fault"]
-    return fault
+    return _Fault(result["fault"]) if result["fault"] else None
 
 
 def _run_checker(model: str) -> dict[str, str | None]:

@@ -36,6 +36,7 @@ MAX_INITIALIZERS = 16
 _LOCALE = re.compile(r"locale with name:([\w.-]+)")
 _OPSET = re.compile(r"Opset (\d+) is under development.*support for domain (\S+) is till opset (\d+)")
 _IR_VERSION = re.compile(r"IR version: (\d+), max supported IR version: (\d+)")
+_SHORT_WEIGHTS = re.compile(r"External initializer: (\S+) offset.*file_length: (\d+) are out of bounds", re.DOTALL)
 _ERROR_SEVERITY = 4  # "fatal" only: what the runtime would print, this module says in one line
 
 
@@ -175,6 +176,11 @@ def _why_refused(kind: str, words: str) -> ModelRefused:
             "UnsupportedModel",
             f"the model uses opset {found[1]} of {found[2]}, and {ours} knows up to {found[3]}; "
             f"export it with opset {found[3]} or lower",
+        )
+    if found := _SHORT_WEIGHTS.search(words):
+        return ModelRefused(
+            "UnsupportedModel",
+            f"the file that has the weights {found[1]} ends after {found[2]} bytes, before they do; bring it again",
         )
     if found := _IR_VERSION.search(words):
         return ModelRefused(

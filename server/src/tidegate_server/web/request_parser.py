@@ -251,7 +251,8 @@ class RequestParser:
         return _rejected(431, f"the head of the request is larger than {self._limits.head_bytes} bytes")
 
     def _body_too_large(self) -> Rejected:
-        return _rejected(413, f"the body is larger than {self._limits.body_bytes} bytes")
+        size = f"{self._limits.body_bytes} bytes (TIDEGATE_MAX_BODY_BYTES)"
+        return _rejected(413, f"the body is larger than {size}; binary tensors take a fraction of what JSON does")
 
     def _ignore_upgrade(self) -> None:
         """Some clients offer HTTP/2 with every request. The offer isn't taken up; the request counts as it is."""

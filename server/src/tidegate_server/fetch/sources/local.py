@@ -1,6 +1,6 @@
 """file:// — a model on a volume that the pod mounts, and the reading of folders for every source that has one.
 
-In a folder only plain files are taken: a link or a device could lead anywhere in the pod.
+In a folder only plain files are taken, and links to such within it: another link or a device could lead anywhere.
 """
 
 import os
@@ -48,14 +48,16 @@ def list_path(path: Path, top: Path | None = None) -> Listing:
 
 
 def _files(folder: Path, top: Path) -> Iterator[SourceFile]:
-    for count, path in enumerate(_plain_files(folder, folder), 1):
+    for count, (name, path) in enumerate(_plain_files(folder, folder), 1):
         if count > MAX_FILES:
             raise FetchFailed(UNSAFE_CONTENT, f"the folder has more than {MAX_FILES} files; name the model's own")
-        status, name = path.lstat(), path.relative_to(folder).as_posix()
-        yield SourceFile(name, partial(_open, top, path), status.st_size, _version(status))
+        status = path.lstat()
+        above = top if path.is_relative_to(top) else top.resolve()
+        yield SourceFile(name, partial(_open, above, path), status.st_size, _version(status))
 
 
-def _plain_files(folder: Path, top: Path) -> Iterator[Path]:
+def _plain_files(folder: Path, top: Path) -> Iterator[tuple[str, Path]]:
+    """Names in `top`, and where the files are: elsewhere within it, where a link stands at the name."""
     with os.scandir(folder) as entries:
         found = sorted(entries, key=lambda entry: entry.name)
     for entry in found:
@@ -65,14 +67,24 @@ def _plain_files(folder: Path, top: Path) -> Iterator[Path]:
         name = safe_name(path.relative_to(top).as_posix(), "the folder")
         if entry.is_dir(follow_symlinks=False):
             yield from _plain_files(path, top)
-        else:
-            _check_plain(name, entry.stat(follow_symlinks=False))
-            yield path
+            continue
+        if entry.is_symlink():
+            path = _target_within(path, name, top)
+        _check_plain(name, path.lstat())
+        yield name, path
+
+
+def _target_within(link: Path, name: str, top: Path) -> Path:
+    try:
+        target = link.resolve(strict=True)
+    except (OSError, RuntimeError):
+        raise unsafe(name, "the folder", "it is a symbolic link to nothing") from None
+    if not target.is_relative_to(top.resolve()):
+        raise unsafe(name, "the folder", "it is a symbolic link that leads out of it (cp -L copies the file itself)")
+    return target
 
 
 def _check_plain(name: str, status: os.stat_result) -> None:
-    if stat.S_ISLNK(status.st_mode):
-        raise unsafe(name, "the folder", "it is a symbolic link")
     if not stat.S_ISREG(status.st_mode):
         raise unsafe(name, "the folder", "it is no plain file")
     if status.st_nlink > 1:
