@@ -5,7 +5,7 @@ The other one is for the cluster: metrics and health, on a port of its own.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -21,17 +21,19 @@ from tidegate_server.predict.selftest import SelftestReport
 from tidegate_server.protocol import openapi, v2
 from tidegate_server.rpc.model_config import model_config
 from tidegate_server.web.error_responses import response_for
-from tidegate_server.web.inference_handler import PREDICT, SERVED_BY, V2, InferenceHandler
+from tidegate_server.web.inference_handler import DIALECT, PREDICT, SERVED_BY, V2, InferenceHandler
 from tidegate_server.web.message import Request, Response, error_response, json_response
 from tidegate_server.web.router import probes
 from tidegate_server.web.wsgi import REQUEST
 
 log = logging.getLogger(__name__)
 
+TEXT_TYPE = ("content-type", "text/plain; charset=utf-8")
 METRICS_TYPE = ("content-type", "text/plain; version=0.0.4; charset=utf-8")
 _HTTP_SENTENCES = {404: "there is nothing at this path", 405: "this path has another method"}
-_WITHOUT_KEY = frozenset({"live", "ready", "model_ready", "page"})
+_WITHOUT_KEY = frozenset({"live", "ready", "model_ready", "page", "v1_model"})
 """Endpoints that tell nothing worth hiding."""
+_INFERENCE = frozenset({"infer", "predict", "dialect"})
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class ServerInfo:
     properties: dict[str, str]
     openapi: dict[str, Any]
     selftest: Callable[[], SelftestReport]
+    health_paths: Sequence[str] = ()
+    """Where others than ours look whether the server is ready."""
 
 
 def create_app(
@@ -48,17 +52,18 @@ def create_app(
 ) -> Flask:
     """The public application."""
     app = _bare("tidegate_server")
-    _add_health(app, inference)
+    _add_health(app, inference, info.health_paths)
     _add_metadata(app, inference, info)
     _add_extensions(app, inference)
     _add_selftest(app, info, is_open=authenticator.is_open)
+    _add_dialects(app, inference, handler)
     _add_inference(app, inference, handler)
     _add_pages(app, info)
 
     @app.before_request
     def authenticate() -> None:
         # Inference checks by itself, so that rejected callers are counted.
-        is_inference = flask.request.method == "POST" and flask.request.endpoint in ("infer", "predict")
+        is_inference = flask.request.method == "POST" and flask.request.endpoint in _INFERENCE
         if not is_inference and flask.request.endpoint not in _WITHOUT_KEY:
             authenticator.check(_message().text_headers())
 
@@ -102,11 +107,17 @@ def _bare(name: str) -> Flask:
     return app
 
 
-def _add_health(app: Flask, inference: Inference) -> None:
+def _add_health(app: Flask, inference: Inference, paths: Sequence[str] = ()) -> None:
     """For requests that the event loop's probes don't take: another method, a query, a slash at the end."""
-    live, ready, _ = probes(inference.name, inference.ready).values()
-    _add(app, "/v2/health/live", "live", live)
-    _add(app, "/v2/health/ready", "ready", ready)
+    known = probes(inference.name, inference.ready)
+    _add(app, "/v2/health/live", "live", known[b"/v2/health/live"])
+    ready = known[b"/v2/health/ready"]
+
+    def view() -> flask.Response:
+        return _flask(ready())
+
+    for path in ("/v2/health/ready", *paths):
+        app.add_url_rule(path, "ready", view)
 
 
 def _add_metadata(app: Flask, inference: Inference, info: ServerInfo) -> None:
@@ -115,11 +126,28 @@ def _add_metadata(app: Flask, inference: Inference, info: ServerInfo) -> None:
             200, v2.model_metadata(inference.name, inference.revision, inference.signature, info.properties)
         )
 
-    _, _, model_ready = probes(inference.name, inference.ready).values()
+    def v1_model(name: str) -> flask.Response:
+        is_ready = inference.ready()
+        known = json_response(200 if is_ready else 503, {**_openai_model(inference), "name": name, "ready": is_ready})
+        return _flask(known if inference.knows(name, None) else _no_such_model(inference))
+
+    model_ready = probes(inference.name, inference.ready)[b"/v2/models/%b/ready" % inference.name.encode()]
+    _add(app, "/v1/models", "v1_models", lambda: json_response(200, _v1_models(inference)))
+    app.add_url_rule("/v1/models/<name>", "v1_model", v1_model)
+    _add(app, "/version", "version", lambda: Response(200, __version__.encode(), (TEXT_TYPE,)))
     _add(app, "/v2", "server", lambda: json_response(200, v2.server_metadata(__version__)))
     _add(app, "/v2/models", "models", lambda: json_response(200, v2.model_names(inference.name)))
     _add_for_model(app, inference, "", "model", model)
     _add_for_model(app, inference, "/ready", "model_ready", model_ready)
+
+
+def _v1_models(inference: Inference) -> dict[str, Any]:
+    """The list as OpenAI's clients read it, and as KServe's do."""
+    return {"object": "list", "data": [_openai_model(inference)], "models": [inference.name]}
+
+
+def _openai_model(inference: Inference) -> dict[str, Any]:
+    return {"id": inference.name, "object": "model", "created": 0, "owned_by": "tidegate"}
 
 
 def _add_selftest(app: Flask, info: ServerInfo, *, is_open: bool) -> None:
@@ -150,6 +178,17 @@ def _add_extensions(app: Flask, inference: Inference) -> None:
     _add_for_model(app, inference, "/stats", "statistics", statistics)
     _add_for_model(app, inference, "/config", "config", config)
     _add(app, "/v2/repository/index", "index", index, method="POST")
+
+
+def _add_dialects(app: Flask, inference: Inference, handler: InferenceHandler) -> None:
+    def view(name: str | None = None) -> flask.Response:
+        if name is not None and not inference.knows(name, None):
+            return _flask(handler.rejected(_message(), _no_such_model(inference)))
+        rule = flask.request.url_rule
+        return _flask(handler.handle_blocking(_message(), DIALECT, handler.dialects[str(rule)]))
+
+    for path in handler.dialects:
+        app.add_url_rule(path, "dialect", view, methods=["POST"])
 
 
 def _add_inference(app: Flask, inference: Inference, handler: InferenceHandler) -> None:

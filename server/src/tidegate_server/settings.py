@@ -72,6 +72,19 @@ def _safe_name(environ: Environ, variable: str, default: str) -> str:
     return name
 
 
+def _port(environ: Environ) -> int:
+    """Vertex AI says by a variable of its own where it will ask."""
+    variable = "AIP_HTTP_PORT" if environ.get("AIP_HTTP_PORT") and not environ.get("TIDEGATE_PORT") else "TIDEGATE_PORT"
+    return whole(environ, variable, 8080, least=0, most=65535)
+
+
+def _path(environ: Environ, variable: str) -> str:
+    path = environ.get(variable, "")
+    if path and not (path.startswith("/") and path.isascii() and path.isprintable() and not set(path) & set("?#%<> ")):
+        raise BadSetting(f"{variable} is {path!r}; it must be a path such as /predict")
+    return path
+
+
 def _sha256(environ: Environ, variable: str) -> str:
     return environ.get(variable, "").strip().lower()
 
@@ -97,7 +110,10 @@ class Settings:
     unmarked_traffic: str = _variable("UNMARKED_TRAFFIC", one_of, ("live", "direct"))
     """How a request came that no router has marked. Behind Tidegate's router it came past that: `direct`."""
     host: str = _variable("HOST", text, "0.0.0.0")
-    port: int = _variable("PORT", whole, 8080, least=0, most=65535)
+    port: int = field(metadata={"read": _port})
+    vertex_predict_path: str = field(metadata={"read": partial(_path, variable="AIP_PREDICT_ROUTE")})
+    """Where Vertex AI sends its requests; empty elsewhere, as the next one."""
+    vertex_health_path: str = field(metadata={"read": partial(_path, variable="AIP_HEALTH_ROUTE")})
     grpc_port: int = _variable("GRPC_PORT", whole, 8081, least=0, most=65535)
     admin_port: int = _variable("ADMIN_PORT", whole, 8082, least=0, most=65535)
     """Metrics and health, without keys; never inference."""

@@ -11,6 +11,7 @@ from tidegate_server.access.authenticator import Authenticator
 from tidegate_server.access_log import AccessLog
 from tidegate_server.app import ServerInfo, create_admin_app, create_app
 from tidegate_server.cgroup import memory_limit
+from tidegate_server.dialects.table import dialects
 from tidegate_server.drain import Drain, DrainPolicy
 from tidegate_server.held_bytes import HeldBytes, most_held_bytes
 from tidegate_server.inference.engine import Engine, EngineLimits
@@ -32,7 +33,7 @@ from tidegate_server.tracing import Tracing
 from tidegate_server.web.inference_handler import InferenceHandler
 from tidegate_server.web.large_json import LargeJson
 from tidegate_server.web.request_parser import HttpLimits
-from tidegate_server.web.router import AdminRouter, PublicRouter, probes
+from tidegate_server.web.router import HEALTH_PATHS, AdminRouter, PublicRouter, probes
 from tidegate_server.web.server import HttpServer
 from tidegate_server.web.telemetry import Telemetry
 from tidegate_server.web.wsgi import WsgiThreadPool
@@ -77,7 +78,14 @@ def build(
     authenticator, info = prepared.authenticator, _server_info(prepared, inference, settings)
     held = HeldBytes(settings.max_held_bytes or most_held_bytes(memory_limit(), 1, settings.max_body_bytes))
     large_json = LargeJson(held.limit, settings.threads)
-    handler = InferenceHandler(inference, authenticator, telemetry, settings.max_body_bytes, large_json)
+    handler = InferenceHandler(
+        inference,
+        authenticator,
+        telemetry,
+        settings.max_body_bytes,
+        large_json,
+        dialects(settings.vertex_predict_path),
+    )
     app = create_app(inference, handler, authenticator, info)
     threads = WsgiThreadPool(app, settings.threads, settings.max_queue, loop, "flask")
     admin_app = create_admin_app(inference, info)
@@ -85,8 +93,9 @@ def build(
     # A scrape doesn't wait for a self-test.
     selftest_thread = WsgiThreadPool(admin_app, 1, 1, loop, "selftest")
     limits, health = http_limits(settings), probes(settings.model_name, inference.ready)
+    public_health = probes(settings.model_name, inference.ready, info.health_paths)
     public = HttpServer(
-        PublicRouter(handler, health, threads).handle,
+        PublicRouter(handler, public_health, threads).handle,
         limits,
         held,
         loop,
@@ -176,7 +185,9 @@ def _server_info(prepared: Prepared, inference: Inference, settings: Settings) -
     }
     properties |= {f"classes.{name}": json.dumps(names) for name, names in signature.output_classes.items()}
     selftest = partial(package.run_selftest, partial(_run_apart, inference), signature, inference.limits)
-    return ServerInfo(properties, document, selftest)
+    vertex = settings.vertex_health_path
+    health_paths = (*HEALTH_PATHS, *([vertex] if vertex and vertex not in HEALTH_PATHS else []))
+    return ServerInfo(properties, document, selftest, health_paths)
 
 
 def _run_apart(inference: Inference, request: InferRequest) -> Outputs:

@@ -22,7 +22,7 @@ from tidegate_server.metrics.statistics import statistics
 from tidegate_server.protocol.tensors import Outputs
 
 CODES = (200, 400, 401, 403, 404, 405, 408, 411, 413, 415, 429, 431, 499, 500, 501, 503, 504)
-PROTOCOLS = ("v2", "predict", "grpc")
+PROTOCOLS = ("v2", "predict", "grpc", "dialect")
 REASONS = ("queue_full", "deadline", "cancelled", "model", "not_finite", "not_allowed", "invalid", "ending")
 MAX_EXACT_BATCH_SIZE = 512
 """Larger batches are counted under the next power of two, so that a list of sizes stays a list."""

@@ -60,6 +60,16 @@ class Classes:
             for position, row in zip(best.tolist(), scores, strict=True)
         ]
 
+    def ranked(self, outputs: Outputs) -> list[list[Prediction]]:
+        """For each row every label with its score, the best first; one without a score where the model gives none."""
+        if self.kind == "position":
+            return [[{**prediction, "score": 1.0}] for prediction in self.predictions(outputs)]
+        rows = self._scores(outputs[self.output])
+        names = self.names or ("score",)
+        return [
+            [{"label": names[at], "score": _rounded(row[at])} for at in np.argsort(-row, kind="stable")] for row in rows
+        ]
+
     @property
     def _only_label(self) -> Prediction:
         return {"label": self.names[0]} if self.names else {}

@@ -35,6 +35,8 @@ class ParsedRequest:
     write: Callable[[str, str, Sequence[Outputs]], bytes]
     rows: Callable[[Sequence[Outputs]], list[Any]]
     """What `write` says of each row, ready for JSON: for whoever writes another form around it. Raises the same."""
+    tokens: Callable[[], int] = lambda: 0
+    """How many tokens the model reads; none where it takes no texts, or cuts them itself."""
 
 
 MAX_LOOP_BYTES = 2**16

@@ -67,6 +67,10 @@ class EncodedTexts:
     tokenized: Sequence[TokenizedText] = ()
     """Each text; none where the graph tokenizes."""
 
+    def count_tokens(self) -> int:
+        """Of all texts, without padding; 0 where the graph tokenizes."""
+        return sum(len(text.ids) for text in self.tokenized)
+
 
 class TextEncoder(Protocol):
     """Makes a graph's inputs of texts."""

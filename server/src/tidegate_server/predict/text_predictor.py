@@ -67,9 +67,10 @@ class OutputReader:
 
 @dataclass(frozen=True)
 class ClassReader:
-    """A label and a score of each text."""
+    """A label and a score of each text; or every label with its score, the best first, as `labels`."""
 
     classes: Classes
+    every: bool = False
     pads = True
 
     def outputs(self, signature: Signature) -> Sequence[str]:
@@ -78,7 +79,10 @@ class ClassReader:
 
     def predictions(self, outputs: Outputs, batch: TextBatch, texts: EncodedTexts) -> list[Prediction]:
         """As the classes give them."""
-        predictions = self.classes.predictions(outputs)
+        if self.every:
+            predictions = [{"labels": labels} for labels in self.classes.ranked(outputs)]
+        else:
+            predictions = self.classes.predictions(outputs)
         _require_rows(len(predictions), batch)
         return predictions
 
@@ -128,7 +132,7 @@ class TextPredictor:
         requested = tuple(map(RequestedOutput, self.reader.outputs(signature)))
         requests = tuple(InferRequest(batch.arrays, requested, is_derived=True) for batch in encoded.batches)
         rows = partial(_predictions, self.reader, encoded)
-        return ParsedRequest(requests, partial(_write, rows, is_list), rows)
+        return ParsedRequest(requests, partial(_write, rows, is_list), rows, encoded.count_tokens)
 
     def example(self, signature: Signature) -> Any:
         """A body with one text."""

@@ -26,4 +26,5 @@ _SERVICER = ReflectionServicer((INFERENCE_SERVICE, HEALTH_SERVICE, *REFLECTION_S
 def described(request: ServerReflectionRequest) -> ServerReflectionResponse:
     """Names of the services, or the files that describe one; what isn't known is an error inside of the response."""
     context: Any = None  # it asks for none
-    return next(iter(_SERVICER.ServerReflectionInfo(iter([request]), context)))
+    response: ServerReflectionResponse = next(iter(_SERVICER.ServerReflectionInfo(iter([request]), context)))
+    return response

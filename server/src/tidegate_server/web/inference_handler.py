@@ -6,13 +6,16 @@ Small requests are handled on the event loop (`handle_on_loop`); the others in a
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from time import perf_counter
+from types import MappingProxyType
 from typing import Any
 
 from tidegate_server.access.authenticator import Authenticator
 from tidegate_server.access.principal import Principal
+from tidegate_server.dialects.dialect import Dialect, ServedModel
+from tidegate_server.dialects.table import NAME
 from tidegate_server.errors import CallerLeft, InvalidRequest, NotAllowed, NotFiniteOutput, NotReady, ServerError
 from tidegate_server.inference.service import Inference
 from tidegate_server.metrics.statistics import VERSION
@@ -42,7 +45,7 @@ MAX_JSON_VALUES_ON_LOOP, MAX_JSON_VALUES_AT_ONCE = 2**14, 2**20
 SERVED_BY = "x-tidegate-served-by"
 JSON_LENGTH = b"inference-header-content-length"
 CREDENTIALS = (b"authorization", b"x-api-key")
-V2, PREDICT = "v2", "predict"
+V2, PREDICT, DIALECT = "v2", "predict", "dialect"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +78,12 @@ class InferenceHandler:
         telemetry: Telemetry,
         max_body_bytes: int,
         large_json: LargeJson,
+        dialects: Mapping[str, Dialect] = MappingProxyType({}),
     ) -> None:
-        """`max_body_bytes` bounds what a compressed body becomes; the connection bounds all others."""
+        """`max_body_bytes` bounds what a compressed body becomes; the connection bounds all others.
+
+        `dialects` by path, in which NAME stands for the model's name.
+        """
         self._large_json = large_json
         self._inference, self._authenticator, self._telemetry = inference, authenticator, telemetry
         self._max_body_bytes = max_body_bytes
@@ -86,12 +93,22 @@ class InferenceHandler:
         self._binary_type = ("content-type", OCTETS)
         self._served_by = served_by
         name, revision = inference.name.encode(), inference.revision.encode()
+        self.dialects = dialects
+        self._dialects = {path.replace(NAME, inference.name).encode(): each for path, each in dialects.items()}
+        self._model = ServedModel(
+            inference.name, inference.revision, inference.signature, inference.limits, inference.predictor
+        )
         self._routes = {
             b"/predict": PREDICT,
             b"/v2/models/%b/infer" % name: V2,
             b"/v2/models/%b/versions/%b/infer" % (name, revision): V2,
             b"/v2/models/%b/versions/%b/infer" % (name, VERSION.encode()): V2,
+            **dict.fromkeys(self._dialects, DIALECT),
         }
+
+    def knows(self, target: bytes) -> bool:
+        """Whether a POST to it is for inference."""
+        return target in self._routes
 
     def runs_on_loop(self, request: Request) -> bool:
         """Whether parsing it takes so little time that the event loop may do it."""
@@ -102,7 +119,7 @@ class InferenceHandler:
             return False
         size = len(request.body)
         if size <= MAX_JSON_BYTES_ON_LOOP:
-            return size <= self._max_predict_bytes_on_loop or self._routes[request.target] != PREDICT
+            return size <= self._max_predict_bytes_on_loop or self._routes[request.target] == V2
         if size > MAX_BINARY_BYTES_ON_LOOP:
             return False
         length = headers.get(JSON_LENGTH)
@@ -113,18 +130,23 @@ class InferenceHandler:
     def handle_on_loop(self, request: Request, respond: Respond) -> None:
         """Calls `respond`, perhaps at once."""
         record = self._telemetry.begin(self._routes[request.target], request)
+        dialect = self._dialects.get(request.target)
 
         def finish(response: Response) -> None:
+            response = response if dialect is None else _in_words_of(dialect, response)
             record.end(response)
             respond(response)
 
         try:
             self._authenticate(record)
-            parsed = self._parse(record.protocol, request, request.body)
+            parsed = self._parse(record.protocol, request, request.body, dialect)
         except Exception as error:  # noqa: BLE001 - whatever it is, the client gets a response
             finish(self._error_response(error))
             return
         record.rows = parsed.rows
+        if not parsed.requests:
+            finish(self._write(parsed, (), record))
+            return
         if len(parsed.requests) > 1:
 
             def all_done(results: list[Any]) -> None:
@@ -157,13 +179,13 @@ class InferenceHandler:
 
     # --- in a thread
 
-    def handle_blocking(self, request: Request, protocol: str) -> Response:
+    def handle_blocking(self, request: Request, protocol: str, dialect: Dialect | None = None) -> Response:
         """Waits for the run. The model and its version have been checked by the route."""
         record = self._telemetry.begin(protocol, request)
         try:
             self._authenticate(record)
             self._require_caller(request)
-            parsed = self._parse_in_turn(protocol, request, self._decompressed_body(request))
+            parsed = self._parse_in_turn(protocol, request, self._decompressed_body(request), dialect)
             record.rows = parsed.rows
             results = []
             for one in parsed.requests:
@@ -174,6 +196,7 @@ class InferenceHandler:
             response = _compressed(self._write_in_turn(parsed, results, record), request)
         except Exception as error:  # noqa: BLE001 - whatever it is, the client gets a response
             response = self._error_response(error)
+        response = response if dialect is None else _in_words_of(dialect, response)
         record.end(response)
         return response
 
@@ -187,6 +210,8 @@ class InferenceHandler:
 
     def rejected(self, request: Request, response: Response) -> Response:
         """Counts an inference request that gets this response without having been parsed."""
+        dialect = self._dialects.get(request.target)
+        response = response if dialect is None else _in_words_of(dialect, response)
         self._telemetry.begin(self._routes.get(request.target, V2), request).end(response)
         return response
 
@@ -212,16 +237,23 @@ class InferenceHandler:
             request = record.request
             record.principal = request.principal or self._authenticator.check(_credentials(request.headers))
 
-    def _parse_in_turn(self, protocol: str, request: Request, body: bytes) -> _ParsedRequest:
-        json_bytes = None if protocol == PREDICT else _json_bytes(request)
+    def _parse_in_turn(self, protocol: str, request: Request, body: bytes, dialect: Dialect | None) -> _ParsedRequest:
+        json_bytes = _json_bytes(request) if protocol == V2 else None
         if not self._large_json.needs_turn(body if json_bytes is None else memoryview(body)[:json_bytes]):
-            return self._parse(protocol, request, body)
+            return self._parse(protocol, request, body, dialect)
         with self._large_json.turn():
             self._require_caller(request)
-            return self._parse(protocol, request, body)
+            return self._parse(protocol, request, body, dialect)
 
-    def _parse(self, protocol: str, request: Request, body: bytes) -> _ParsedRequest:
+    def _parse(self, protocol: str, request: Request, body: bytes, dialect: Dialect | None) -> _ParsedRequest:
+        if dialect is not None:
+            return self._parse_dialect(dialect, request, body)
         return self._parse_predict(body) if protocol == PREDICT else self._parse_v2(body, _json_bytes(request))
+
+    def _parse_dialect(self, dialect: Dialect, request: Request, body: bytes) -> _ParsedRequest:
+        content_type = (request.header(b"content-type") or "").partition(";")[0].strip().lower()
+        call = dialect.read(body, content_type, self._model)
+        return _ParsedRequest(call.requests, lambda outputs: Response(200, call.write(outputs), self._json_headers))
 
     def _parse_v2(self, body: bytes, json_bytes: int | None) -> _ParsedRequest:
         inference = self._inference
@@ -283,6 +315,14 @@ class InferenceHandler:
         if encoding is None or encoding.strip().lower() == "identity":
             return request.body
         return decompressed(request.body, encoding, self._max_body_bytes)
+
+
+def _in_words_of(dialect: Dialect, response: Response) -> Response:
+    """An error as the dialect's clients read it; anything else as it is."""
+    if response.status < 400:
+        return response
+    sentence = str(parse_json(response.body)["error"])
+    return replace(response, body=dialect.write_error(response.status, sentence))
 
 
 def _credentials(headers: Mapping[bytes, bytes]) -> dict[str, str]:

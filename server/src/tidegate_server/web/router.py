@@ -1,6 +1,6 @@
 """Which part responds to a request: the event loop itself, or a thread with the Flask application."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from tidegate_server.web.inference_handler import InferenceHandler
 from tidegate_server.web.message import Request, Respond, Response, error_response, json_response
@@ -13,8 +13,15 @@ SELFTEST = b"/v2/selftest"
 _INFERENCE = (b"/infer", b"/predict")
 
 
-def probes(name: str, ready: Callable[[], bool]) -> Probes:
-    """Responded to at once however busy everything else is: a probe that waits ends a healthy pod."""
+HEALTH_PATHS = ("/ping", "/health")
+"""Where MLflow, SageMaker and others look whether the server is ready."""
+
+
+def probes(name: str, ready: Callable[[], bool], health_paths: Sequence[str] = ()) -> Probes:
+    """Responded to at once however busy everything else is: a probe that waits ends a healthy pod.
+
+    `health_paths`: where else it is asked whether the server is ready.
+    """
 
     def server_ready() -> Response:
         is_ready = ready()
@@ -25,6 +32,7 @@ def probes(name: str, ready: Callable[[], bool]) -> Probes:
         return json_response(200 if is_ready else 503, {"name": name, "ready": is_ready})
 
     return {
+        **dict.fromkeys(map(str.encode, health_paths), server_ready),
         b"/v2/health/live": lambda: json_response(200, {"live": True}),
         b"/v2/health/ready": server_ready,
         b"/v2/models/%b/ready" % name.encode(): model_ready,
@@ -80,6 +88,7 @@ class PublicRouter(_Router):
             super().handle(request, respond)
 
     def _rejected(self, request: Request) -> Response:
-        if request.method == b"POST" and request.target.endswith(_INFERENCE):
+        is_inference = request.target.endswith(_INFERENCE) or self._handler.knows(request.target)
+        if request.method == b"POST" and is_inference:
             return self._handler.rejected(request, TOO_BUSY)
         return TOO_BUSY

@@ -1,0 +1,1 @@
+"""The bodies that other servers' clients send, and the answers that they expect: each a translation of `/predict`."""
