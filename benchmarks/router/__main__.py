@@ -1,4 +1,4 @@
-"""Measures what the router costs a request, beside a direct connection, also while its counters are read."""
+"""Measures what the router costs a request, beside a direct connection and a bare Envoy, also while it is read."""
 
 import argparse
 import sys
@@ -12,7 +12,7 @@ from benchmarks.processes import cpu_seconds
 from benchmarks.progress import Progress
 from benchmarks.report_page import DOCS, ReportSection
 from benchmarks.router.open_loop import Plan
-from benchmarks.router.report import Phase, Results, goals, report, too_busy
+from benchmarks.router.report import BARE, Phase, Results, goals, report, too_busy
 from benchmarks.router.testbed import Readings, Testbed, ask, being_read, testbed_running
 
 SECTION = ReportSection("router", DOCS / "router.md")
@@ -45,9 +45,9 @@ def _measure(options: argparse.Namespace) -> Report:
 
 
 def _results(options: argparse.Namespace) -> Results:
-    """Both ways in turn, so that whatever else the machine does meets both."""
-    progress, readings = Progress(2 * options.rounds), Readings()
-    rounds: dict[str, list[Phase]] = {ALONE: [], READ: []}
+    """All ways in turn, so that whatever else the machine does meets all."""
+    rounds: dict[str, list[Phase]] = {BARE: [], ALONE: [], READ: []}
+    progress, readings = Progress(len(rounds) * options.rounds), Readings()
     with testbed_running(options.models, ROLLOUTS) as testbed:
         for _ in range(options.rounds):
             for name, found in rounds.items():
@@ -59,10 +59,12 @@ def _results(options: argparse.Namespace) -> Results:
 
 
 def _phase(name: str, testbed: Testbed, rate: float) -> Phase:
-    plan = Plan((testbed.upstream_port, testbed.router_port), ROLLOUTS, rate, WARM_UP_SECONDS, SECONDS)
-    before = cpu_seconds(testbed.router_pid)
+    bare = testbed.bare
+    port, pid = (bare.port, bare.pid) if name == BARE else (testbed.router_port, testbed.router_pid)
+    plan = Plan((testbed.upstream_port, port), ROLLOUTS, rate, WARM_UP_SECONDS, SECONDS)
+    before = cpu_seconds(pid)
     outcome = ask(plan)
-    used = cpu_seconds(testbed.router_pid) - before
+    used = cpu_seconds(pid) - before
     direct, routed = outcome.took
     return Phase(name, direct, routed, outcome.late, outcome.failed, used, WARM_UP_SECONDS + SECONDS)
 
@@ -83,7 +85,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.router", description=__doc__)
     parser.add_argument("--models", type=positive, default=MODELS, help=f"that the router has ({MODELS})")
     parser.add_argument("--rate", type=positive, default=RATE, help=f"requests a second ({RATE})")
-    parser.add_argument("--rounds", type=positive, default=6, help="of 10 s alone and 10 s while it is read (6)")
+    parser.add_argument("--rounds", type=positive, default=6, help="of 10 s for each of the three ways (6)")
     add_output_options(parser, SECTION)
     return parser.parse_args()
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.programs import free_ports, running, wait_until
+from benchmarks.router.bare import BareEnvoy, bare_envoy
 from benchmarks.router.open_loop import Outcome, Plan
 from benchmarks.scale.upstream import upstream
 from tidegate.resources.model_route import Backend, Route
@@ -39,18 +40,20 @@ from tidegate.router.routing_cache import Changes
 from tidegate.router.sampling_server import serve
 
 STARTS_WITHIN_SECONDS = 60.0
+WORKERS = 2
 ROUTER = "tidegate/router"
 
 
 @dataclass(frozen=True)
 class Testbed:
-    """What is measured: two ports that answer alike, and Envoy's process between them."""
+    """What is measured: ports that answer alike, and the process behind each but the first."""
 
     upstream_port: int
     router_port: int
     admin_port: int
     router_pid: int
     rollouts: int
+    bare: BareEnvoy
 
 
 @contextmanager
@@ -63,14 +66,15 @@ def testbed_running(models: int, rollouts: int) -> Iterator[Testbed]:
         stack.enter_context(_served(directory, _changes(models, rollouts, Endpoint("127.0.0.1", answering))))
         settings = EnvoySettings(
             RouterSettings(str(directory), "127.0.0.1", port, admin, metrics),
-            concurrency=2,
+            concurrency=WORKERS,
             drain=DrainPlan(1, 10),
             log_level="error",
         )
         router = stack.enter_context(running(envoy_command(settings, find_envoy()), directory, "router"))
         is_ready, log = EnvoyAdmin(admin).is_ready, directory / "router.log"
         wait_until(is_ready, "the router is ready", STARTS_WITHIN_SECONDS, router, log)
-        yield Testbed(answering, port, admin, router.pid, rollouts)
+        bare = stack.enter_context(bare_envoy(directory, answering, WORKERS))
+        yield Testbed(answering, port, admin, router.pid, rollouts, bare)
 
 
 def ask(plan: Plan) -> Outcome:

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.router.open_loop import SO_TIMESTAMPNS, OpenLoop, Plan, arrived, is_complete
-from benchmarks.router.report import Goal, Phase, Results, goals, quantile, report, too_busy
+from benchmarks.router.report import BARE, Goal, Phase, Results, goals, quantile, report, too_busy
 from tests.router.conftest import ModelServer
 
 DIRECT = [100.0] * 98 + [200.0, 300.0]
@@ -37,6 +37,18 @@ def test_the_report_has_both_ways_and_the_machines_own_jitter() -> None:
     assert "| alone | through the router | 0.35 | 0.35 | 1.30 |  1.30 |" in text
     assert "| alone | late in sending    | 0.01 |" in text
     assert "25% (alone) of a core. A reading of 5 rollouts took 5 ms (p99 9 ms) and had 12 kB." in text
+
+
+def test_what_envoy_costs_by_itself_is_told_and_judged_by_nothing() -> None:
+    results = Results(1000, 10, 5, [a_phase(BARE, SLOWER), a_phase("alone", [450.0] * 100)], [], 0)
+    text = report(results)
+
+    assert [goal.words for goal in goals(results)] == [
+        "alone: median at most 0.3 ms",
+        "alone: p99 at most 1 ms",
+        "no request fails",
+    ]
+    assert "A bare Envoy, with one route and one cluster, costs 0.25 ms in the median and 1.00 ms at p99 here" in text
 
 
 @pytest.mark.parametrize(
