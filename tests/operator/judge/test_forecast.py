@@ -63,6 +63,25 @@ def test_a_step_lasts_at_least_as_long_as_it_should(a_spec: ASpec) -> None:
     assert told.takes == timedelta(minutes=10) + SETTLE
 
 
+def test_routers_that_are_read_directly_are_counted_with(a_spec: ASpec) -> None:
+    spec = a_spec()
+    assert isinstance(spec.strategy, Canary)
+    scraped, directly = (
+        estimate_duration(
+            BaselineTraffic(100, 0.0, at_speed(5000), read_directly=how),
+            spec.analysis,
+            stages_of(spec, spec.strategy),
+            timedelta(seconds=30),
+        )
+        for how in (False, True)
+    )
+
+    assert (directly.exposed, scraped.exposed) == (100 * 0.05 * 3, 100 * 0.05 * 45)
+    assert directly.takes
+    assert scraped.takes
+    assert directly.takes < scraped.takes - timedelta(seconds=80)
+
+
 def test_the_worst_that_can_be_promoted_is_counted(a_spec: ASpec) -> None:
     told = foretold(a_spec(), 100, failed=0.01)
     assert told.worst == pytest.approx(told.requests * (0.01 + 0.005))

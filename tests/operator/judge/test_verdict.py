@@ -430,6 +430,27 @@ def test_it_says_what_it_waits_for_and_about_how_long(criteria: Criteria) -> Non
     assert re.search(r"; waiting for about [\d,]+ more candidate requests \(about \d+m?\d*s?\)$", verdict.message)
 
 
+@pytest.mark.parametrize(
+    ("overdispersion", "sentence"),
+    [
+        pytest.param(
+            Overdispersion(12.0), "; failures came in clumps of about 12 on stable, so it takes ", id="failures"
+        ),
+        pytest.param(
+            Overdispersion(1.0, dict.fromkeys((50, 90, 95, 99), 50.0)),
+            "; requests slower than p50 came in clumps of about 50 on stable, so it takes ",
+            id="latency",
+        ),
+    ],
+)
+def test_clumps_that_a_promotion_waits_for_are_told(
+    overdispersion: Overdispersion, sentence: str, criteria: Criteria
+) -> None:
+    seen = replace(measurements(*[(arm(50, slow=20), arm(450, slow=180))] * 4), overdispersion=overdispersion)
+
+    assert sentence in judge(seen, criteria).message
+
+
 LATENCY_GAP = MetricsGap("HistogramsDiffer", "latency can't be compared")
 
 

@@ -6,11 +6,15 @@ from tidegate.judge.confidence_sequence import ConfidenceSequence
 from tidegate.judge.drift import Shift
 from tidegate.judge.e_process import e_value
 from tidegate.judge.latency import quantile_seconds
+from tidegate.judge.metric import Clump
 from tidegate.judge.pods import SickPod
 from tidegate.judge.sequential_test import SequentialTest
 from tidegate.model.evidence import Counts, Durations, Evidence
 from tidegate.model.spec import Analysis
 from tidegate.model.units import format_duration_precisely, format_duration_roughly, format_percent
+
+LARGE = 5.0
+"""Clumps that people are told of."""
 
 
 def explain(metric: str, test: SequentialTest, evidence: Evidence) -> str:
@@ -136,6 +140,16 @@ def remaining(test: SequentialTest, log_acceptable: float, evidence: Evidence) -
         return ""
     takes = needed / requests * test.watched
     return f"; waiting for about {number(needed)} more candidate requests (about {format_duration_roughly(takes)})"
+
+
+def clumps(clump: Clump) -> str:
+    """Why it takes so long, where that is since bad requests are no witnesses of their own."""
+    if clump.size < LARGE:
+        return ""
+    return (
+        f"; {clump.what} came in clumps of about {clump.size:.0f} on stable, so it takes that many times as long; "
+        "where both models slow down or fail together, a smaller number in spec.analysis.dispersion is right"
+    )
 
 
 def number(value: float) -> str:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from tidegate.judge.latency import boundaries_of
 from tidegate.judge.metric import LATENCY_LEEWAY
+from tidegate.judge.sampling import READ_EVERY, WARM_UP
 from tidegate.model.evidence import BaselineTraffic
 from tidegate.model.spec import Analysis
 from tidegate.model.units import format_duration, format_duration_roughly
@@ -30,6 +31,17 @@ class Stage(NamedTuple):
     weight: float
     least: timedelta
     false_promotion: float
+
+
+class _Pace(NamedTuple):
+    """How long nothing is judged after a shift, the time from one look to the next, and how long before the first."""
+
+    settles: timedelta
+    look: timedelta
+    at_first: timedelta
+
+
+_DIRECTLY = _Pace(WARM_UP, READ_EVERY, timedelta())
 
 
 @dataclass(frozen=True)
@@ -49,17 +61,21 @@ class Estimate:
 def estimate_duration(
     baseline: BaselineTraffic, analysis: Analysis, stages: Sequence[Stage], propagation_delay: timedelta
 ) -> Estimate:
-    """Of a candidate that does as stable does. Nothing is judged for the propagation delay after each shift."""
+    """Of a candidate that does as stable does. Nothing is judged for the propagation delay after each shift.
+
+    Where routers are read directly, that is a moment, and what a new candidate fails at counts from the first look on.
+    """
+    pace = _DIRECTLY if baseline.read_directly else _Pace(propagation_delay, analysis.interval, propagation_delay)
     worth = min(_worth_of_a_request(baseline, analysis), default=0.0)
-    exposed = baseline.rate * stages[0].weight * (propagation_delay + BLIND_LOOKS * analysis.interval).total_seconds()
+    exposed = baseline.rate * stages[0].weight * (pace.at_first + BLIND_LOOKS * pace.look).total_seconds()
     if baseline.rate <= 0 or worth <= 0:
         return Estimate(None, 0.0, exposed, 0.0, False, _undecidable(baseline, analysis, None))
     seconds, requests, evidence = 0.0, 0.0, -COST_OF_THE_MIXTURE
     for stage in stages:
         per_second = baseline.rate * stage.weight * (1 - stage.weight) * worth
         missing = -math.log(stage.false_promotion) - evidence
-        judged = max(stage.least.total_seconds(), max(0.0, missing) / per_second, analysis.interval.total_seconds())
-        stays = judged + propagation_delay.total_seconds()
+        judged = max(stage.least.total_seconds(), max(0.0, missing) / per_second, pace.look.total_seconds())
+        stays = judged + pace.settles.total_seconds()
         evidence += judged * per_second
         seconds, requests = seconds + stays, requests + stays * baseline.rate * stage.weight
     takes = timedelta(seconds=math.ceil(seconds))

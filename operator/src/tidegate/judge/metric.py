@@ -8,6 +8,7 @@ say what else has changed since.
 import math
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from typing import NamedTuple
 
 from tidegate.judge.context import ALL_BUT_ALL, ENOUGH_OF_THE_PAST, Context, at_least, at_most
 from tidegate.judge.e_process import (
@@ -43,11 +44,19 @@ Arm = tuple[float, float]
 """Bad requests, and requests."""
 
 
+class Clump(NamedTuple):
+    """What comes in clumps, as people say it, and of how many."""
+
+    what: str
+    size: float
+
+
 class Metric:
     """`weight` is its part in a rollback. What else it knows than the increment is in the context, which it shares."""
 
     name: str
     weight: float
+    _phi = 1.0
     reads_details = False
     """Whether it is about latency, which comes from the servers; else it is about requests and failures."""
 
@@ -72,6 +81,10 @@ class Metric:
     def log_acceptable(self) -> float:
         """The minimum over what it looks at, as each has to be shown; -∞ where nothing can be."""
         return min((e_process.log_value for e_process in self.acceptable), default=-math.inf)
+
+    def clump(self) -> Clump:
+        """What a promotion waits for the most, and how large its clumps are."""
+        return Clump("failures", self._phi)
 
 
 class Errors(Metric):
@@ -211,7 +224,7 @@ class LatencyMetric(Metric):
         candidate, stable = increment.candidate.durations, increment.stable.durations
         if self._context.stable_is_unwell and not self.is_comparable:
             return
-        phi = self._phi(boundary)
+        phi = self._phi_of(boundary)
         slow_stable = stable.slower_than(boundary.stable) if stable.bounds else 0
         tolerance = with_luck(LATENCY_TOLERANCE, self._luck(boundary))
         for e_process, margin, at in (
@@ -281,12 +294,18 @@ class LatencyMetric(Metric):
         spread = self._overdispersion.latency_spread.get(boundary.quantile, ALIKE)
         return luck(spread, self._context.candidate_pods)
 
-    def _phi(self, boundary: Boundary) -> float:
+    def clump(self) -> Clump:
+        if not self.boundaries:
+            return Clump("slow requests", 1.0)
+        _, boundary = min(zip(self.acceptable, self.boundaries, strict=True), key=lambda pair: pair[0].log_value)
+        return Clump(f"requests slower than p{boundary.quantile}", self._phi_of(boundary))
+
+    def _phi_of(self, boundary: Boundary) -> float:
         return self._overdispersion.latency.get(boundary.quantile, 1.0)
 
     def _phi_over_time(self, boundary: Boundary) -> float:
         """Nobody shares the candidate's time, so that what comes over all pods at once has to be in it."""
-        return self._overdispersion.latency_over_time.get(boundary.quantile, self._phi(boundary))
+        return self._overdispersion.latency_over_time.get(boundary.quantile, self._phi_of(boundary))
 
     def heaviest(self) -> Boundary:
         """The boundary with the most evidence that the candidate is slower."""

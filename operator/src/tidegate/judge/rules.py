@@ -173,7 +173,7 @@ def _no_latency_to_compare_with(case: Case) -> Verdict | None:
 
 
 def _more_requests_needed(case: Case) -> Verdict:
-    needed = explain.remaining(case.test, case.log_acceptable, case.evidence)
+    needed = explain.remaining(case.test, case.log_acceptable, case.evidence) + explain.clumps(case.weakest.clump())
     return case.measured(Answer.NOT_ENOUGH, Reason.MORE_REQUESTS_NEEDED, case.weakest.name, needed)
 
 

@@ -371,7 +371,7 @@ class MetricsCollector:
         if look.spec.analysis.source is CounterSource.ROUTERS and not is_read:
             return nobody()
         try:
-            return self._by_prometheus(look, sources)
+            return _foretold(self._by_prometheus(look, sources), read_directly=is_read)
         except MetricsUnavailable:
             # What is read directly suffices to roll back by; whatever a promotion needs is missed then.
             if not is_read or look.criteria.analysis.queries:
@@ -499,6 +499,14 @@ def _between(read: DirectReadings, done: datetime | None, most: datetime) -> Dir
     told = slice(first, bisect_right(read.instants, most))
     samples = read.readings.samples[told]
     return replace(read, instants=read.instants[told], readings=replace(read.readings, samples=samples))
+
+
+def _foretold(told: Measured | MetricsGap, *, read_directly: bool) -> Measured | MetricsGap:
+    """What was measured, with how soon more will be known."""
+    if not read_directly or isinstance(told, MetricsGap) or told.measurements.baseline is None:
+        return told
+    baseline = replace(told.measurements.baseline, read_directly=True)
+    return told._replace(measurements=replace(told.measurements, baseline=baseline))
 
 
 def _frame(fold: Fold, look: Look) -> Frame:

@@ -186,6 +186,8 @@ class BaselineTraffic:
     rate: float
     failed: float
     durations: Durations = NO_DURATIONS
+    read_directly: bool = False
+    """Whether its routers tell what they count about each second."""
 
 
 @dataclass(frozen=True)
