@@ -70,6 +70,10 @@ bench-fronts: setup ## HTTP servers compared with the same handler; ARGS=--quick
 trials-server: setup ## The model server under load, at its end, and fuzzed; ARGS="soak --minutes 2" for a part
 	@UV="$(UV)" $(BIN)/python -m benchmarks.server_trials $(ARGS)
 
+.PHONY: zoo
+zoo: setup ## Models of converters and public packages, by every door beside the runtime; ARGS="--only catboost"
+	@UV="$(UV)" $(BIN)/python -m benchmarks.zoo $(ARGS)
+
 .PHONY: bench-judge
 bench-judge: setup ## The judge beside other rules, on traffic drawn by chance; ARGS=--quick for a look
 	@$(BIN)/python -m benchmarks.judge $(ARGS)

@@ -46,7 +46,7 @@ def installed(commit: str) -> Baseline:
     """As `fetched`, with an environment of its lock's exact versions. Raises BenchmarkError."""
     found = fetched(commit)
     done = subprocess.run(
-        [_uv(), "sync", "--quiet", "--frozen", "--no-dev", "--package", "tidegate", "--extra", "router"],
+        [find_uv(), "sync", "--quiet", "--frozen", "--no-dev", "--package", "tidegate", "--extra", "router"],
         cwd=found.tree,
         env={name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"},
         capture_output=True,
@@ -58,7 +58,7 @@ def installed(commit: str) -> Baseline:
     return found
 
 
-def _uv() -> str:
+def find_uv() -> str:
     """uv as the Makefile names it, from PATH, or the one that `make setup` installed."""
     own = sorted(cache_folder().glob("uv-*/bin/uv"))
     found = os.environ.get("UV") or shutil.which("uv") or (str(own[-1]) if own else None)

@@ -14,9 +14,9 @@ from tidegate_server.errors import InvalidRequest
 from tidegate_server.predict.text_encoder import StringEncoder
 from tidegate_server.predict.text_predictor import OutputReader, TextPredictor
 from tidegate_server.protocol.json_codec import dump_json, parse_json
-from tidegate_server.protocol.limits import Limits
+from tidegate_server.protocol.limits import Limits, NotFinite
 from tidegate_server.protocol.openapi import MAX_EXAMPLE_ELEMENTS, openapi_document, page
-from tidegate_server.protocol.predict_json import read_predict, write_predict, write_rows
+from tidegate_server.protocol.predict_json import Wording, read_predict, write_predict, write_rows
 from tidegate_server.protocol.request import InferRequest, RequestedOutput
 from tidegate_server.protocol.signature import NUMPY_TYPES, Signature, TensorSpec, blank_inputs
 from tidegate_server.protocol.v2 import (
@@ -141,6 +141,16 @@ def test_what_the_server_refuses_is_not_valid(change: dict[str, Any]) -> None:
 def test_what_the_server_answers_is_valid(wanted: tuple[RequestedOutput, ...]) -> None:
     written = write_infer("m", "r", InferRequest({}, wanted, "7"), OUTPUTS, ANSWERED, labels=("a", "b"))
     assert fits(document(ANSWERED), "InferAnswer", parse_json(written.body[: written.json_bytes]))
+
+
+@pytest.mark.parametrize("not_finite", ["Auto", "string"])
+def test_what_json_cannot_carry_is_in_the_schema_of_answers(not_finite: NotFinite) -> None:
+    outputs = OUTPUTS | {"scores": np.array([[np.nan, np.inf, 0.5]], np.float32)}
+    request = InferRequest({}, (RequestedOutput("scores"),))
+    written = write_infer("m", "r", request, outputs, ANSWERED, not_finite=not_finite)
+    made = document(ANSWERED)
+    assert fits(made, "InferAnswer", parse_json(written.body))
+    assert fits(made, "PredictAnswer", parse_json(write_predict("m", "r", outputs, Wording({}, not_finite))))
 
 
 def test_everything_else_that_the_server_answers_is_valid() -> None:

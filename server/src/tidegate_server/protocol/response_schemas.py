@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from tidegate_server.protocol.signature import Signature, TensorSpec
-from tidegate_server.protocol.tensor_schemas import Schema, nested_schema, output_schema, record
+from tidegate_server.protocol.signature import Signature
+from tidegate_server.protocol.tensor_schemas import Schema, answered_schema, output_schema, record
 from tidegate_server.protocol.v2 import EXTENSIONS, PLATFORM, model_names
 
 _TEXT: Schema = {"type": "string"}
@@ -69,7 +69,8 @@ def _infer_response(name: str, revision: str, signature: Signature) -> Schema:
 
 def _predict_response(name: str, revision: str, signature: Signature) -> Schema:
     """With the outputs by name or by row, or with what labels and a tokenizer make of them."""
-    outputs = {spec.name: nested_schema(_of_any_size(spec)) for spec in signature.outputs}
+    # The graph's shape of an output is a hint: the runtime answers other shapes under it too.
+    outputs = {spec.name: {"anyOf": [answered_schema(spec.datatype), {"type": "array"}]} for spec in signature.outputs}
     return {
         "type": "object",
         "required": ["model", "revision"],
@@ -81,11 +82,6 @@ def _predict_response(name: str, revision: str, signature: Signature) -> Schema:
             "predictions": {"type": "array", "items": {"type": "object"}},
         },
     }
-
-
-def _of_any_size(spec: TensorSpec) -> TensorSpec:
-    # The graph's shape of an output is a hint: the runtime answers other shapes under it too.
-    return TensorSpec(spec.name, spec.datatype, ())
 
 
 def _server(version: str) -> Schema:

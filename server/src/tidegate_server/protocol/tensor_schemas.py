@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tidegate_server.protocol.signature import NUMPY_TYPES, Signature, TensorSpec
+from tidegate_server.protocol.tensors import FLOATS, NOT_FINITE_WORDS
 
 Schema = dict[str, Any]
 
@@ -43,6 +44,12 @@ def value_schema(datatype: str) -> Schema:
         return {"type": "number", **named, "exclusiveMinimum": -infinite, "exclusiveMaximum": infinite}
     bounds = np.iinfo(kind)
     return {"type": "integer", **named, "minimum": int(bounds.min), "maximum": int(bounds.max)}
+
+
+def answered_schema(datatype: str) -> Schema:
+    """Of one element of an answer, in which NaN and infinity may be null or a word."""
+    schema = value_schema(datatype)
+    return {"anyOf": [schema, {"enum": [None, *NOT_FINITE_WORDS]}]} if datatype in FLOATS else schema
 
 
 def nested_schema(spec: TensorSpec) -> Schema:
@@ -88,7 +95,7 @@ def input_schema(spec: TensorSpec) -> Schema:
 def output_schema(spec: TensorSpec) -> Schema:
     """One of an answer's "outputs": its data as JSON, its number of bytes, or its best classes."""
     forms = [
-        _sent(spec, spec.datatype, {"data": {"type": "array", "items": value_schema(spec.datatype)}}),
+        _sent(spec, spec.datatype, {"data": {"type": "array", "items": answered_schema(spec.datatype)}}),
         _sent(spec, spec.datatype, {"parameters": _BYTES_FOLLOW}),
     ]
     if spec.datatype not in ("BOOL", "BYTES"):

@@ -46,6 +46,8 @@ _PACKED_AS = {
     "FP64": "d",
     "BF16": "f",
 }
+_WORDS = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
+NOT_FINITE_WORDS = tuple(_WORDS.values())
 FLOATS = frozenset({"FP16", "FP32", "FP64", "BF16"})
 MAX_EMPTY_SIZE = 2**20
 """Of an empty tensor's other dimensions together: outputs may have as many values."""
@@ -213,9 +215,6 @@ def with_not_finite(name: str, array: Array, not_finite: NotFinite) -> Any:
         words = [value if np.isfinite(value) else _WORDS[str(value)] for value in array.ravel()]
         return string_array(words, array.shape).tolist()
     return np.ascontiguousarray(array) if array.ndim else array[()]  # dump_json makes null of what isn't finite
-
-
-_WORDS = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 
 
 def require_finite(name: str, array: Array) -> None:
