@@ -132,6 +132,8 @@ def _differences(case: Case, door: Door, rounding: float = 0.0) -> Iterator[str]
         yield str(error)[:200]
         return
     for name, expected in case.outputs.items():
+        if isinstance(expected, list) and f"{name}.0" in answer:
+            answer = {**answer, name: np.stack([answer[f"{name}.{position}"] for position in range(len(expected))])}
         if not _same(answer.get(name), expected, rounding):
             yield f"output {name} is {str(answer.get(name))[:80]}, the runtime's is {str(expected)[:80]}"
 

@@ -63,13 +63,36 @@ def test_a_sequence_of_tensors_is_served_stacked(tmp_path: Path) -> None:
 def test_a_sequence_of_tensors_of_several_shapes_is_told(tmp_path: Path) -> None:
     path = write(
         tmp_path / "m.onnx",
-        [helper.make_node("SequenceConstruct", ["x", "k"], ["y"])],
+        [helper.make_node("SplitToSequence", ["x", "lengths"], ["y"], axis=0)],
         [tensor("x", TensorProto.FLOAT, ["N"])],
         [helper.make_tensor_sequence_value_info("y", TensorProto.FLOAT, None)],
-        {"k": np.zeros(2, np.float32)},
+        {"lengths": np.array([1, 2])},
     )
-    with pytest.raises(ModelFailed, match=r"output y is a sequence of tensors of different shapes \(\[2\], \[3\]\)"):
+    with pytest.raises(ModelFailed, match=r"output y is a sequence of tensors of different shapes \(\[1\], \[2\]\)"):
         ran(Model.open(path), x=np.zeros(3, np.float32))
+
+
+def test_a_sequence_that_is_made_of_tensors_is_served_as_these(tmp_path: Path) -> None:
+    """As scikit-learn's classifiers of several targets: scores for each, of other classes."""
+    path = write(
+        tmp_path / "m.onnx",
+        [
+            helper.make_node("MatMul", ["x", "three"], ["first"]),
+            helper.make_node("MatMul", ["x", "two"], ["second"]),
+            helper.make_node("SequenceConstruct", ["first", "second"], ["probabilities"]),
+        ],
+        [tensor("x", TensorProto.FLOAT, ["N", 4])],
+        [helper.make_tensor_sequence_value_info("probabilities", TensorProto.FLOAT, None)],
+        {"three": SCORES, "two": SCORES[:, :2].copy()},
+    )
+    model = Model.open(path)
+    assert model.signature.outputs == (
+        TensorSpec("probabilities.0", "FP32", ("N", 3)),
+        TensorSpec("probabilities.1", "FP32", ("N", 2)),
+    )
+    found = ran(model, x=ROWS)
+    assert (found["probabilities.0"] == ROWS @ SCORES).all()
+    assert (found["probabilities.1"] == ROWS @ SCORES[:, :2]).all()
 
 
 def test_a_sequence_goes_in_as_one_tensor(tmp_path: Path) -> None:

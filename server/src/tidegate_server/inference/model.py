@@ -22,8 +22,8 @@ import onnxruntime
 from tidegate_server.errors import ModelFailed, ModelRefused, one_line
 from tidegate_server.inference.extensions import extensions_library, uses_extensions
 from tidegate_server.inference.onnx_graph import takes_missing_values
+from tidegate_server.inference.other_outputs import OtherOutput, other_outputs, with_tensors_instead
 from tidegate_server.inference.values import array_of, given_value, run_with_bfloat16, value_kind
-from tidegate_server.inference.zip_maps import ZipMap, without_zip_maps, zip_maps
 from tidegate_server.onnx_file import check_file
 from tidegate_server.protocol.signature import Signature, TensorSpec
 from tidegate_server.protocol.tensors import Array
@@ -57,10 +57,12 @@ class CancelToken:
 class Model:
     """An open model."""
 
-    def __init__(self, path: Path, session: Any, maps: Sequence[ZipMap] = ()) -> None:
-        """`session` has been opened from `path`, without its ZipMaps `maps`."""
+    def __init__(self, path: Path, session: Any, others: Sequence[OtherOutput] = ()) -> None:
+        """`session` has been opened from `path`, with tensors in place of `others`."""
         self.path, self._session = path, session
-        self.signature = _signature(session, {one.output: one.classes for one in maps})
+        self.signature = _signature(
+            session, {tensor.name: tensor.classes for other in others for tensor in other.tensors}
+        )
         nodes = (*session.get_inputs(), *session.get_overridable_initializers(), *session.get_outputs())
         self._kinds = {node.name: kind for node in nodes if (kind := value_kind(node.type)) is not None}
         self._all_plain = all(kind.is_plain for kind in self._kinds.values())
@@ -74,9 +76,9 @@ class Model:
         if not path.is_file():
             raise ModelRefused("NotFound", f"there is no model file at {path}")
         check_file(path)
-        maps = zip_maps(path)
-        with _servable_file(path, maps) as file:
-            return cls(path, _session(path, file, threads_per_run), maps)
+        others = other_outputs(path)
+        with _servable_file(path, others) as file:
+            return cls(path, _session(path, file, threads_per_run), others)
 
     def run(
         self, arrays: dict[str, Array], outputs: Sequence[str], cancel_token: CancelToken | None = None
@@ -125,15 +127,15 @@ def sha256_of(path: Path) -> str:
 
 
 @contextmanager
-def _servable_file(path: Path, maps: tuple[ZipMap, ...]) -> Iterator[str]:
-    """What the runtime opens: the file itself, or a copy without its ZipMaps, in memory while it is being read."""
-    if not maps:
+def _servable_file(path: Path, others: tuple[OtherOutput, ...]) -> Iterator[str]:
+    """What the runtime opens: the file itself, or a copy with tensors for outputs, in memory while it is being read."""
+    if not others:
         yield str(path)
         return
     descriptor = os.memfd_create(path.name)
     try:
         with os.fdopen(descriptor, "wb", closefd=False) as file:
-            file.writelines(without_zip_maps(path, maps))
+            file.writelines(with_tensors_instead(path, others))
         yield f"/proc/self/fd/{descriptor}"
     finally:
         os.close(descriptor)
