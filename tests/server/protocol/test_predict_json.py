@@ -110,7 +110,7 @@ def test_inputs_together_have_a_limit() -> None:
     with pytest.raises(InvalidRequest) as refused:
         read_predict({"rows": [ROW] * 3}, TABLE, LIMITS)
     assert (str(refused.value), refused.value.status) == (
-        "the inputs together have more than 8 values; send fewer at once",
+        "the inputs together have more than 8 values (TIDEGATE_MAX_ELEMENTS); send fewer at once",
         413,
     )
 

@@ -106,7 +106,7 @@ def test_more_values_than_the_limit_are_too_large() -> None:
     with pytest.raises(InvalidRequest) as refusal:
         read("FP32", [0] * 9)
     assert refusal.value.status == 413
-    assert str(refusal.value) == "input x: shape [9] has more than 8 values; send fewer at once"
+    assert str(refusal.value) == "input x: shape [9] has more than 8 values (TIDEGATE_MAX_ELEMENTS); send fewer at once"
 
 
 @pytest.mark.parametrize("data", [[1, 2, 3, 4, 5, 6], [[1, 2, 3], [4, 5, 6]]], ids=["flat", "nested"])

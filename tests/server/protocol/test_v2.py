@@ -220,7 +220,7 @@ def test_inputs_together_have_a_limit_too() -> None:
         read_infer(body, None, SIGNATURE, limits)
     assert (refused.value.status, str(refused.value)) == (
         413,
-        "the inputs together have more than 2 values; send fewer at once",
+        "the inputs together have more than 2 values (TIDEGATE_MAX_ELEMENTS); send fewer at once",
     )
 
 

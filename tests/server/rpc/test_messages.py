@@ -237,7 +237,7 @@ WRONG = {
     ),
     "too many values in one input": (
         with_x(tensor("x", "FP32", [501, 2], fp32_contents=[0] * 1002)),
-        "input x: shape [501, 2] has more than 1000 values; send fewer at once",
+        "input x: shape [501, 2] has more than 1000 values (TIDEGATE_MAX_ELEMENTS); send fewer at once",
     ),
     "too many values together": (
         infer_request(
@@ -246,7 +246,7 @@ WRONG = {
                 tensor("words", "BYTES", [1], bytes_contents=[b"a"]),
             ]
         ),
-        "the inputs together have more than 1000 values; send fewer at once",
+        "the inputs together have more than 1000 values (TIDEGATE_MAX_ELEMENTS); send fewer at once",
     ),
     "a shape beyond all bounds": (
         with_x(tensor("x", "FP32", [2**62] * 1000)),

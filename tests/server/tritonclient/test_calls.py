@@ -218,12 +218,6 @@ BAD_INPUTS = {
         np.zeros((1, 2), np.float32),
         f"the model has no input 'in_FP8'; it has {', '.join(f'in_{kind}' for kind in KINDS)}",
     ),
-    "no values": (
-        "in_FP32",
-        "FP32",
-        np.zeros((0, 2), np.float32),
-        "input in_FP32: shape [0, 2] has no values; send at least one",
-    ),
 }
 
 

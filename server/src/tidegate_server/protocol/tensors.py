@@ -129,7 +129,8 @@ def _complete(spec: TensorSpec, shape: tuple[int, ...]) -> tuple[int, ...]:
 
 def too_many_elements(who: str, limits: Limits) -> InvalidRequest:
     """The error, with status 413. `who` has too many, in words."""
-    return InvalidRequest(f"{who} more than {limits.max_elements} values; send fewer at once", status=413)
+    sentence = f"{who} more than {limits.max_elements} values (TIDEGATE_MAX_ELEMENTS); send fewer at once"
+    return InvalidRequest(sentence, status=413)
 
 
 def flatten(spec: TensorSpec, data: Any, limits: Limits) -> tuple[tuple[int, ...], list[Any], Kinds]:
