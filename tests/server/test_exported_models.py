@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 import tritonclient.grpc
@@ -94,6 +95,20 @@ def test_an_empty_batch_has_an_empty_answer(spam: Server) -> None:
     for answer in every_protocol(spam, features=np.empty((0, 4), np.float32)):
         assert answer.as_numpy("probabilities").shape == (0, 3)
     assert spam.ask("POST", "/predict", {"inputs": []}).json["outputs"] == {"label": [], "probabilities": []}
+
+
+def test_bfloat16_travels_in_two_bytes(start: Start, tmp_path: Path) -> None:
+    kind = TensorProto.BFLOAT16
+    node = helper.make_node("Identity", ["x"], ["y"])
+    server = start(write(tmp_path / "m.onnx", [node], [tensor("x", kind, ["N"])], [tensor("y", kind, ["N"])], {}))
+    values = np.array([1.5, -2.25, 3e38], ml_dtypes.bfloat16)
+    for module, port in ((tritonclient.http, server.port), (tritonclient.grpc, server.grpc_port)):
+        one = module.InferInput("x", [3], "BF16")
+        one.set_data_from_numpy(values)
+        with module.InferenceServerClient(f"127.0.0.1:{port}") as client:
+            found = client.infer("digits", [one]).as_numpy("y")
+        assert (found.dtype, found.tolist()) == (values.dtype, values.tolist())
+    assert server.ask("POST", "/predict", [1.5, -2.25]).json["outputs"] == {"y": [1.5, -2.25]}
 
 
 def test_missing_values_go_in_and_out_of_a_model_that_takes_them(start: Start, tmp_path: Path) -> None:
