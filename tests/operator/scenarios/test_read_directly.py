@@ -464,4 +464,4 @@ def test_the_model_servers_tell_few_buckets_where_the_routers_latency_is_judged(
     }
     assert "+Inf" in buckets
     assert len(buckets) == 3  # one more for each percentile that is judged
-    assert {labels["revision"] for labels in told} == {each.revision for each in world.split or ()}
+    assert {labels["revision"] for labels in told} == {revision for revision, _ in world.split or ()}
