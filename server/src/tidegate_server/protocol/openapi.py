@@ -122,8 +122,19 @@ class _Paths:
             },
             **({"/v2/selftest": {"post": self._selftest()}} if self._secured else {}),
             "/openapi.json": {"get": self._operation("document", "This document", _response("Document"))},
-            "/": {"get": self._operation("page", "A page to try the model", _page_response())},
+            "/": {
+                "get": self._operation("page", "A page to try the model", _page_response()),
+                "post": self._pipeline(),
+            },
         }
+
+    def _pipeline(self) -> Json:
+        """The one of other servers' paths that is also one of this server's."""
+        anything: Json = {"description": "Answered", "content": {_JSON: {}}}
+        pipeline = self._operation("pipeline", "Ask as Hugging Face's pipelines are asked", anything, *_OF_INFERENCE)
+        schema = {"type": "object", "required": ["inputs"]}
+        pipeline["requestBody"] = {"required": True, "content": {_JSON: {"schema": schema}}}
+        return pipeline
 
     def _selftest(self) -> Json:
         """For callers with a key; without keys it is on the admin port only."""
