@@ -58,6 +58,10 @@ coverage: setup ## How much of the operator its unit tests run, branches counted
 	$(BIN)/pytest -q -m "$(WITHOUT_PROGRAMS)" --hypothesis-profile=coverage --cov --cov-report=term:skip-covered \
 	  --cov-report=html tests/operator tests/router
 
+.PHONY: clients
+clients: setup ## The newest clients of other projects against this server, in environments of their own
+	@UV="$(UV)" $(BIN)/python -m tests.clients
+
 .PHONY: bench-server
 bench-server: setup ## The model server beside the bare runtime and its peers; ARGS=--quick for a look
 	@UV="$(UV)" $(BIN)/python -m benchmarks.server $(ARGS)
