@@ -215,18 +215,6 @@ def slow(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def sequence(folder: Path) -> Path:
-    """A graph whose output is a sequence of tensors, as scikit-learn's converters make by default."""
-    return save(
-        folder / "sequence.onnx",
-        [helper.make_node("SequenceConstruct", ["pixels"], ["pieces"])],
-        [tensor("pixels", TensorProto.FLOAT, ["N"])],
-        [helper.make_tensor_sequence_value_info("pieces", TensorProto.FLOAT, None)],
-        {},
-    )
-
-
-@pytest.fixture(scope="session")
 def external(folder: Path) -> Path:
     """A graph that keeps its weights in a file beside it."""
     inside = save(

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.server.inference.exported import dictionary
 from tidegate_server.errors import FetchFailed
 from tidegate_server.fetch.report import MAX_BYTES, failure_report, success_report
 from tidegate_server.fetch.run import with_retries
@@ -144,8 +145,8 @@ def test_a_passing_failure_is_tried_again(origin: ResolvedUri, linear: Path, tmp
         pytest.param("http://127.0.0.1:1/m", {}, "Unreachable", "can't reach", id="connection refused"),
         pytest.param("{origin}/junk", {}, "NotOnnx", "isn't an ONNX model", id="a web page"),
         pytest.param("{origin}/empty", {}, "NotOnnx", "isn't an ONNX model", id="an empty file"),
-        pytest.param("{origin}/half", {}, "NotOnnx", "isn't an ONNX model", id="half a model that says it is whole"),
-        pytest.param("{origin}/sequence", {}, "UnsupportedModel", "zipmap=False", id="a sequence as output"),
+        pytest.param("{origin}/half", {}, "NotOnnx", "in the middle of", id="half a model that says it is whole"),
+        pytest.param("{origin}/map", {}, "UnsupportedModel", "is a map(string,tensor(float))", id="a map as input"),
         pytest.param("{origin}/external", {}, "UnsupportedModel", "in other files", id="weights elsewhere"),
         pytest.param(
             "{origin}/m", {"TIDEGATE_MODEL_SHA256": "0" * 64}, "WrongDigest", "not 000000", id="another digest"
@@ -162,7 +163,6 @@ def test_a_passing_failure_is_tried_again(origin: ResolvedUri, linear: Path, tmp
 def test_a_failure_says_why_and_whether_waiting_helps(
     origin: ResolvedUri,
     linear: Path,
-    sequence: Path,
     external: Path,
     tmp_path: Path,
     uri: str,
@@ -173,7 +173,8 @@ def test_a_failure_says_why_and_whether_waiting_helps(
     model = linear.read_bytes()
     origin.files |= {"/m": model, "/cut": model, "/half": model[: len(model) // 2], "/empty": b""}
     origin.files |= {"/junk": b"<html>log in first</html>"}
-    origin.files |= {"/sequence": sequence.read_bytes(), "/external": external.read_bytes()}
+    mapping = dictionary(tmp_path / "map.onnx")
+    origin.files |= {"/map": mapping.read_bytes(), "/external": external.read_bytes()}
     origin.cut = uri.endswith("/cut")
     (tmp_path / "empty").mkdir()
     ended = fetch(tmp_path, uri.format(origin=origin.uri(""), folder=tmp_path / "empty"), **environment)

@@ -59,3 +59,11 @@ def decoder(path: Path) -> Path:
         [tensor("present", TensorProto.FLOAT, ["B", "S", 4])],
         {},
     )
+
+
+def dictionary(path: Path) -> Path:
+    """x, a map from a word to a number -> y FP32 [M, 2]: what no protocol here carries."""
+    words = helper.make_map_type_proto(TensorProto.STRING, helper.make_tensor_type_proto(TensorProto.FLOAT, []))
+    node = helper.make_node("DictVectorizer", ["x"], ["y"], domain="ai.onnx.ml", string_vocabulary=["a", "b"])
+    inputs, outputs = [helper.make_value_info("x", words)], [tensor("y", TensorProto.FLOAT, ["M", 2])]
+    return write(path, [node], inputs, outputs, {})

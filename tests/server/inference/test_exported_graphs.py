@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from tests.server.conftest import tensor
-from tests.server.inference.exported import SCORES, classifier, decoder, optional, write
+from tests.server.inference.exported import SCORES, classifier, decoder, dictionary, optional, write
 from tidegate_server.errors import ModelFailed, ModelRefused
 from tidegate_server.inference.model import MAX_INITIALIZERS, Model
 from tidegate_server.protocol.signature import Signature, TensorSpec
@@ -190,15 +190,7 @@ def refusal(path: Path) -> str:
 
 
 def test_a_type_that_nothing_carries_is_named(tmp_path: Path) -> None:
-    word = helper.make_map_type_proto(TensorProto.STRING, helper.make_tensor_type_proto(TensorProto.FLOAT, []))
-    node = helper.make_node("DictVectorizer", ["x"], ["y"], domain="ai.onnx.ml", string_vocabulary=["a", "b"])
-    path = write(
-        tmp_path / "m.onnx",
-        [node],
-        [helper.make_value_info("x", word)],
-        [tensor("y", TensorProto.FLOAT, ["M", 2])],
-        {},
-    )
+    path = dictionary(tmp_path / "m.onnx")
     assert refusal(path) == (
         "input x is a map(string,tensor(float)), and neither JSON nor the protocol's tensors carry one; "
         "export the model with a tensor in its place"
