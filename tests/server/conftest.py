@@ -37,7 +37,7 @@ class Response:
 class Server:
     """One serving process."""
 
-    def __init__(self, model: Path, log: Path, **environment: str) -> None:
+    def __init__(self, model: Path, log: Path, wrapper: Sequence[str] = (), **environment: str) -> None:
         self.port, self.grpc_port, self.admin_port = free_ports(3)
         self._log = log
         settings = {
@@ -53,7 +53,7 @@ class Server:
         command = [sys.executable, "-m", "tidegate_server", "serve", "--model", str(model), "--host", "127.0.0.1"]
         with log.open("wb") as file:
             self.process = subprocess.Popen(
-                [*command, "--port", str(self.port)], env={**os.environ, **settings}, stderr=file
+                [*wrapper, *command, "--port", str(self.port)], env={**os.environ, **settings}, stderr=file
             )
 
     @property

@@ -1,7 +1,7 @@
 """The server over real HTTP: what a client, a probe and a scraper see."""
 
 import socket
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
 from unittest.mock import ANY
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
-from tests.server.conftest import save, tensor
+from tests.server.conftest import Server, save, tensor, until
 from tidegate_server import __version__
 
 ROW = [0.0, 5.0, 1.0, 0.0]
@@ -250,3 +250,22 @@ def test_metrics_begin_at_zero_and_count_inference_only(start: Any, linear: Path
     assert f"tidegate_server_request_duration_seconds_count{{{label}}} 2.0" in second
     assert f"tidegate_server_requests_in_flight{{{label}}} 0.0" in second
     assert f"tidegate_server_model_info{{{label},sha256=" in second
+
+
+def test_with_seventy_descriptors_and_a_hundred_and_twenty_clients_probes_are_answered(
+    linear: Path, tmp_path: Path
+) -> None:
+    server = Server(linear, tmp_path / "log", wrapper=("prlimit", "--nofile=70:70"))
+    try:
+        server.wait_until_ready()
+        with ExitStack() as stack:
+            for _ in range(120):
+                client = stack.enter_context(closing(socket.create_connection(("127.0.0.1", server.port))))
+                with suppress(OSError):
+                    client.sendall(b"GET /v2 HTTP/1.1\r\nHost: a\r\n\r\n")
+            for _ in range(10):
+                assert server.ask_admin("GET", "/v2/health/live").status == 200
+        until(lambda: server.ask("GET", "/v2").status == 200, 10, lambda: server.log)
+        assert "the limit of open files is 70" in server.log
+    finally:
+        server.end()

@@ -13,6 +13,7 @@ from tidegate_server.cgroup import cpu_quota, memory_limit, usable_cpus
 from tidegate_server.errors import BadSetting, ModelRefused
 from tidegate_server.inference.model_size import model_bytes, require_room
 from tidegate_server.metrics import latency_buckets
+from tidegate_server.open_files import FileLimitWatch, connection_limits
 from tidegate_server.settings import Settings
 
 
@@ -86,6 +87,7 @@ def test_a_files_name_that_cannot_be_the_models_says_how_to_give_another() -> No
     [
         pytest.param(["--model", "none.onnx"], {}, 1, "there is no model file at none.onnx", id="no file"),
         pytest.param(["--model", __file__], {}, 1, "isn't an ONNX model", id="another kind of file"),
+        pytest.param(["--model", __file__], {"TIDEGATE_MODEL_SHA256": "0" * 64}, 1, "not 0000", id="another content"),
         pytest.param([], {"TIDEGATE_PORT": "x"}, 2, "TIDEGATE_PORT is 'x'", id="a bad setting"),
     ],
 )
@@ -216,6 +218,42 @@ def test_a_model_larger_than_the_memory_is_refused_before_the_kernel_ends_it(tmp
         "the model has 3.0 GiB with its weights, and the container may take 1.0 GiB of memory, of which the server "
         "needs 100 MiB; set resources.limits.memory to 7Gi or so",
     )
+
+
+@pytest.mark.parametrize(
+    ("wanted", "limit", "in_use", "expected"),
+    [
+        pytest.param(1000, 65536, 40, (1000, 1024), id="plenty"),
+        pytest.param(1000, 1024, 40, (480, 480), id="an old default"),
+        pytest.param(1000, 70, 34, (6, 6), id="seventy"),
+        pytest.param(1000, 30, 29, (4, 4), id="hardly any"),
+        pytest.param(100, 1024, 40, (100, 860), id="few are wanted over HTTP"),
+    ],
+)
+def test_no_more_connections_are_taken_than_files_can_be_open(
+    wanted: int, limit: int, in_use: int, expected: tuple[int, int]
+) -> None:
+    assert connection_limits(wanted, limit, in_use) == expected
+
+
+def test_at_the_limit_of_open_files_the_log_says_so_once_and_again_when_it_is_over(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    watch = FileLimitWatch()
+
+    def full(*_: Any) -> int:
+        raise OSError(24, "Too many open files")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", full)
+        watch.look()
+        watch.look()
+    watch.look()
+    assert [message.partition(" (")[0] for message in caplog.messages] == [
+        "no more files and connections can be opened",
+        "files and connections can be opened again",
+    ]
 
 
 def test_latency_buckets_are_geometric_up_to_ten_seconds() -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from tidegate_server.access.authenticator import Authenticator
 from tidegate_server.cgroup import available_cores, cpu_quota, memory_limit, usable_cpus
+from tidegate_server.errors import ModelRefused
 from tidegate_server.held_bytes import most_held_bytes
 from tidegate_server.inference.execution_plan import ExecutionPlan, process_count
 from tidegate_server.inference.model import Model, sha256_of
@@ -30,6 +31,7 @@ def prepare(settings: Settings) -> Prepared:
     """Opens, warms up and measures. Raises ModelRefused and BadSetting."""
     tune_malloc()
     require_room(settings.model_path, resident_bytes(), memory_limit())
+    sha256 = _digest(settings)
     model = Model.open(settings.model_path)
     package = open_package(settings.model_path.parent, model.signature, model.metadata)
     options = WarmUpOptions(
@@ -44,7 +46,7 @@ def prepare(settings: Settings) -> Prepared:
     if findings.signature != model.signature:
         package = open_package(settings.model_path.parent, findings.signature, model.metadata)
     require_selftest(model, package, limits)
-    return _prepared(settings, model, findings, package)
+    return Prepared(model, findings, package, sha256, Authenticator.from_settings(settings.access))
 
 
 def prepare_worker(settings: Settings, findings: Findings) -> Prepared:
@@ -53,7 +55,7 @@ def prepare_worker(settings: Settings, findings: Findings) -> Prepared:
     model = Model.open(settings.model_path, findings.plan.layout.threads_per_run)
     run_once(model, findings.accepted)
     package = open_package(settings.model_path.parent, findings.signature, model.metadata)
-    return _prepared(settings, model, findings, package)
+    return Prepared(model, findings, package, _digest(settings), Authenticator.from_settings(settings.access))
 
 
 def count_processes(settings: Settings, plan: ExecutionPlan) -> int:
@@ -70,9 +72,17 @@ def share_of_memory(settings: Settings, processes: int) -> Settings:
     return replace(settings, max_held_bytes=share)
 
 
-def _prepared(settings: Settings, model: Model, findings: Findings, package: Package) -> Prepared:
-    sha256 = sha256_of(settings.model_path)
-    return Prepared(model, findings, package, sha256, Authenticator.from_settings(settings.access))
+def _digest(settings: Settings) -> str:
+    """Raises ModelRefused for a file that isn't the one that was asked for, before anything of it is opened."""
+    path, wanted = settings.model_path, settings.model_sha256
+    if not path.is_file():
+        return ""  # opening it says what is wrong
+    found = sha256_of(path)
+    if wanted not in ("", found):
+        raise ModelRefused(
+            "WrongDigest", f"the sha256 of {path} is {found}, not {wanted}; correct TIDEGATE_MODEL_SHA256 or the file"
+        )
+    return found
 
 
 def _cpus(settings: Settings) -> int:

@@ -17,6 +17,7 @@ from time import monotonic
 import uvloop
 
 from tidegate_server.drain import DrainPolicy
+from tidegate_server.open_files import FileLimitWatch, raise_limit
 from tidegate_server.preparation import Prepared, count_processes, prepare, share_of_memory
 from tidegate_server.processes.workers import Workers
 from tidegate_server.settings import Settings
@@ -37,6 +38,7 @@ def serve(settings: Settings) -> int:
     Raises ModelRefused and BadSetting. 1 for an address that is taken, and when one of several processes ends by
     itself; 0 also when requests had to be abandoned at the drain's deadline.
     """
+    raise_limit()
     prepared = prepare(settings)
     processes = count_processes(settings, prepared.findings.plan)
     settings = share_of_memory(settings, processes)
@@ -70,6 +72,7 @@ class Server:
         self.parts, self.workers, self.loop = parts, workers, loop
         self.has_abandoned_requests = False
         self._is_primary = role is Role.PRIMARY
+        self._file_limit = FileLimitWatch()
 
     async def listen(self) -> None:
         """Raises OSError for an address that is taken."""
@@ -96,6 +99,7 @@ class Server:
         """To be called once a second."""
         self.parts.public.tick()
         self.parts.admin.tick()
+        self._file_limit.look()
 
     def is_drained(self) -> bool:
         """Nothing is in flight any more, or the drain's deadline has come."""
@@ -184,7 +188,11 @@ async def _until_drained(server: Server) -> bool:
 async def _tick(server: Server) -> None:
     while True:
         await asyncio.sleep(TICK_SECONDS)
-        server.tick()
+        try:
+            server.tick()
+        except Exception:
+            # Without ticks no timeout would ever end anything.
+            log.exception("a tick failed")
 
 
 def _freeze_garbage() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from functools import partial
@@ -20,6 +21,7 @@ from tidegate_server.inference.queue import QueueLimits
 from tidegate_server.inference.service import Inference
 from tidegate_server.metrics import Identity, RunPlan, ServerMetrics, prediction_plan
 from tidegate_server.metrics.server_metrics import DIRECT, LIVE
+from tidegate_server.open_files import connection_limits, count_open, raise_limit
 from tidegate_server.preparation import Prepared
 from tidegate_server.processes.primary_client import primary_statistics
 from tidegate_server.processes.workers import Workers
@@ -38,8 +40,11 @@ from tidegate_server.web.server import HttpServer
 from tidegate_server.web.telemetry import Telemetry
 from tidegate_server.web.wsgi import WsgiThreadPool
 
+log = logging.getLogger(__name__)
+
 ADMIN_QUEUE = 16
 ADMIN_BODY_BYTES = 2**16
+ADMIN_CONNECTIONS = 64
 
 
 class Role(Enum):
@@ -92,7 +97,9 @@ def build(
     admin_threads = WsgiThreadPool(admin_app, 1, ADMIN_QUEUE, loop, "admin")
     # A scrape doesn't wait for a self-test.
     selftest_thread = WsgiThreadPool(admin_app, 1, 1, loop, "selftest")
-    limits, health = http_limits(settings), probes(settings.model_name, inference.ready)
+    http_connections, grpc_connections = _connection_limits(settings)
+    limits = replace(http_limits(settings), connections=http_connections)
+    health = probes(settings.model_name, inference.ready)
     public_health = probes(settings.model_name, inference.ready, info.health_paths)
     public = HttpServer(
         PublicRouter(handler, public_health, threads).handle,
@@ -112,12 +119,26 @@ def build(
         public,
         HttpServer(
             AdminRouter(health, admin_threads, selftest_thread).handle,
-            replace(limits, body_bytes=ADMIN_BODY_BYTES),
+            replace(limits, body_bytes=ADMIN_BODY_BYTES, connections=ADMIN_CONNECTIONS),
             held,
             loop,
         ),
-        _grpc(inference, authenticator, telemetry, settings, info, held),
+        _grpc(inference, authenticator, telemetry, settings, info, held, grpc_connections),
     )
+
+
+def _connection_limits(settings: Settings) -> tuple[int, int]:
+    """For HTTP and for gRPC."""
+    limit = raise_limit()
+    http, grpc = connection_limits(settings.max_connections, limit, count_open())
+    if http < settings.max_connections:
+        log.warning(
+            "the limit of open files is %d, so HTTP has %d connections and gRPC %d; raise it (ulimit -n)",
+            limit,
+            http,
+            grpc,
+        )
+    return http, grpc
 
 
 def http_limits(settings: Settings) -> HttpLimits:
@@ -202,6 +223,7 @@ def _grpc(
     settings: Settings,
     info: ServerInfo,
     held: HeldBytes,
+    connections: int,
 ) -> GrpcServer:
     return GrpcServer(
         inference,
@@ -210,6 +232,7 @@ def _grpc(
         settings.grpc_port,
         max_message_bytes=settings.max_body_bytes,
         held=held,
+        connections=connections,
         threads=settings.max_queue,
         body_seconds=settings.body_timeout_seconds,
         properties=info.properties,

@@ -245,6 +245,20 @@ def test_a_failing_handler_is_a_500(listen: Any, caplog: pytest.LogCaptureFixtur
     assert status_and_body(received) == (500, b'{"error":"the server failed on this request"}')
 
 
+def test_a_timeout_that_fails_ends_its_own_connection_and_all_others_have_theirs(listen: Any) -> None:
+    def fail(_now: float) -> None:
+        raise LookupError
+
+    server = listen(echo)
+    with closing(server.connect()) as failing:
+        until(lambda: server.server._connections)
+        (connection,) = server.server._connections
+        connection.check_timeouts = fail
+        with closing(server.connect()) as silent:
+            assert until_closed(silent) == b""
+        assert failing.recv(1) == b""
+
+
 def test_clients_that_vanish_leave_nothing_behind(listen: Any) -> None:
     def later(request: Request, respond: Respond) -> None:
         server.loop.call_later(0.05, respond, Response(200, request.body))

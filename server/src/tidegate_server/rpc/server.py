@@ -48,6 +48,7 @@ class GrpcServer:
         max_message_bytes: int,
         held: HeldBytes,
         threads: int,
+        connections: int = 1024,
         body_seconds: float = 30.0,
         properties: Mapping[str, str] = MappingProxyType({}),
         telemetry: RpcTelemetry | None = None,
@@ -73,7 +74,7 @@ class GrpcServer:
             self._pool,
             handlers=self._handlers.handlers(),
             interceptors=[AuthInterceptor(authenticator, inference.metrics, inference.unmarked)],
-            options=_options(max_message_bytes),
+            options=_options(max_message_bytes, connections),
             maximum_concurrent_rpcs=max_calls,
         )
 
@@ -117,7 +118,7 @@ class GrpcServer:
         return ended
 
 
-def _options(max_message_bytes: int) -> list[tuple[str, Any]]:
+def _options(max_message_bytes: int, connections: int) -> list[tuple[str, Any]]:
     return [
         # Of a message as it arrives and again once it is decompressed.
         ("grpc.max_receive_message_length", max_message_bytes),
@@ -125,7 +126,7 @@ def _options(max_message_bytes: int) -> list[tuple[str, Any]]:
         ("grpc.max_metadata_size", 16 * 1024),
         ("grpc.absolute_max_metadata_size", 32 * 1024),
         ("grpc.max_concurrent_streams", 128),
-        ("grpc.max_allowed_incoming_connections", 1024),
+        ("grpc.max_allowed_incoming_connections", connections),
         ("grpc.server_handshake_timeout_ms", 10_000),
         # Clients come back at once, and find pods that weren't there before.
         ("grpc.max_connection_age_ms", 5 * MINUTE_MS),

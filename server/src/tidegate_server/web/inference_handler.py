@@ -134,7 +134,10 @@ class InferenceHandler:
 
         def finish(response: Response) -> None:
             response = response if dialect is None else _in_words_of(dialect, response)
-            record.end(response)
+            try:
+                record.end(response)
+            except Exception as error:  # noqa: BLE001 - what is recorded is worth less than the response
+                self._write_failure(error)
             respond(response)
 
         try:
@@ -165,7 +168,12 @@ class InferenceHandler:
         self, parsed: _ParsedRequest, results: Sequence[Any], record: RequestRecord, finish: Respond
     ) -> None:
         """A large response is written in a thread: others would wait for it."""
-        if parsed.json_values(results) <= MAX_JSON_VALUES_ON_LOOP:
+        try:
+            is_small = parsed.json_values(results) <= MAX_JSON_VALUES_ON_LOOP
+        except Exception as error:  # noqa: BLE001 - whatever it is, the client gets a response
+            finish(self._error_response(error))
+            return
+        if is_small:
             finish(self._write(parsed, results, record))
             return
         loop = self._inference.loop
@@ -307,8 +315,11 @@ class InferenceHandler:
         if (reason := _REASONS.get(type(error))) is not None:
             self._inference.metrics.request_failed(reason)
         if not isinstance(error, ServerError):
-            self._inference.failures.write(f"{type(error).__name__} in the server itself: {error}", perf_counter())
+            self._write_failure(error)
         return response_for(error).with_headers(self._served_by)
+
+    def _write_failure(self, error: Exception) -> None:
+        self._inference.failures.write(f"{type(error).__name__} in the server itself: {error}", perf_counter())
 
     def _decompressed_body(self, request: Request) -> bytes:
         encoding = request.header(b"content-encoding")

@@ -16,6 +16,7 @@ ReceiveFailed = Callable[[bytes, Response], Response]
 """Called with the target of a request that couldn't be read to its end; returns the response that goes out."""
 
 BACKLOG = 1024
+MAX_REFUSED_AT_ONCE = 8
 UNHURRIED = 4
 """A body or a response is slow whose pace means more than a quarter of the time that it may take."""
 
@@ -111,10 +112,12 @@ class HttpServer:
     def opened(self, connection: Connection) -> bool:
         """False when there are too many."""
         self._connections.add(connection)
-        if len(self._connections) <= self.limits.connections:
+        limit = self.limits.connections
+        if len(self._connections) <= limit:
             return True
-        sentence = f"there are {self.limits.connections} connections; the next one was closed"
-        self._refusals.write(sentence, perf_counter())
+        self._refusals.write(f"there are {limit} connections; the next one was closed", perf_counter())
+        if len(self._connections) > limit + MAX_REFUSED_AT_ONCE:
+            connection.abort()  # each one that is told why keeps a file open meanwhile
         return False
 
     def closed(self, connection: Connection) -> None:
