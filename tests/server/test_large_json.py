@@ -1,5 +1,7 @@
 """Small and large JSON against a real server: what is large waits for nobody's memory and holds nobody up."""
 
+import gzip
+import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
@@ -55,6 +57,12 @@ def test_a_small_question_may_have_a_large_answer(serving: Server, path: str, bo
     found = np.array(outputs[0]["data"] if path == INFER else outputs["y"]).reshape(500, 1000)
     assert response.status == 200
     assert (found == np.arange(500)[:, None]).all()
+
+
+def test_a_large_answer_is_compressed_for_who_wants_it(serving: Server) -> None:
+    response = serving.ask("POST", "/predict", {"inputs": [7] * 50}, Accept_Encoding="gzip")
+    assert response.headers["content-encoding"] == "gzip"
+    assert json.loads(gzip.decompress(response.body))["outputs"]["y"] == [[7.0] * 1000] * 50
 
 
 def test_probes_are_answered_while_large_answers_are_written(serving: Server) -> None:

@@ -1,5 +1,6 @@
 """All settings of the server, from TIDEGATE_* variables, read once at the start."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from functools import partial
@@ -89,6 +90,18 @@ def _sha256(environ: Environ, variable: str) -> str:
     return environ.get(variable, "").strip().lower()
 
 
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+")
+
+
+def _origins(environ: Environ, variable: str) -> tuple[str, ...]:
+    """Of `https://app.example, http://localhost:3000`, or `*`."""
+    given = tuple(origin for each in environ.get(variable, "").split(",") if (origin := each.strip()))
+    for origin in given:
+        if origin != "*" and not _ORIGIN.fullmatch(origin):
+            raise BadSetting(f"{variable} holds {origin!r}; it must be '*', or origins such as https://app.example")
+    return given
+
+
 DRAIN_MARGIN_SECONDS = 5.0
 
 
@@ -149,6 +162,8 @@ class Settings:
     max_head_bytes: int = _variable("MAX_HEAD_BYTES", whole, 32 * KIBIBYTE, least=KIBIBYTE)
     head_timeout_seconds: float = _variable("HEAD_TIMEOUT_SECONDS", number, 10, least=1)
     max_connections: int = _variable("MAX_CONNECTIONS", whole, 1000)
+    cors_origins: tuple[str, ...] = _variable("CORS_ORIGINS", _origins)
+    """Pages that may ask from a browser; none unless set."""
     access: AccessSettings = field(metadata={"read": AccessSettings.from_env})
     max_body_bytes: int = _variable("MAX_BODY_BYTES", whole, 16 * MEBIBYTE)
     body_timeout_seconds: float = _variable("BODY_TIMEOUT_SECONDS", number, 30, least=1)

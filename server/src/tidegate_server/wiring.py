@@ -32,6 +32,7 @@ from tidegate_server.rpc.call_log import RpcTelemetry
 from tidegate_server.rpc.server import GrpcServer
 from tidegate_server.settings import Settings
 from tidegate_server.tracing import Tracing
+from tidegate_server.web.cors import Cors
 from tidegate_server.web.inference_handler import InferenceHandler
 from tidegate_server.web.large_json import LargeJson
 from tidegate_server.web.request_parser import HttpLimits
@@ -101,12 +102,14 @@ def build(
     limits = replace(http_limits(settings), connections=http_connections)
     health = probes(settings.model_name, inference.ready)
     public_health = probes(settings.model_name, inference.ready, info.health_paths)
+    cors = Cors(settings.cors_origins)
+    handle = PublicRouter(handler, public_health, threads).handle
     public = HttpServer(
-        PublicRouter(handler, public_health, threads).handle,
+        cors.around(handle) if settings.cors_origins else handle,
         limits,
         held,
         loop,
-        check_head=None if authenticator.is_open else handler.check_head,
+        check_head=None if authenticator.is_open else cors.around_head(handler.check_head),
         receive_failed=handler.receive_failed,
     )
     return Parts(

@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from tidegate_server.errors import InvalidRequest
-from tidegate_server.protocol.json_codec import NUMBERS_AT_ONCE, dump_json
+from tidegate_server.protocol.json_codec import NUMBERS_AT_ONCE, dump_json, parse_json
 from tidegate_server.protocol.json_size import MAX_CONTAINERS, check_containers, most_value_bytes
 
 RANDOM = np.random.default_rng(0)
@@ -88,3 +88,9 @@ def test_more_lists_than_any_tensor_needs_are_refused_unread() -> None:
         check_containers(b"[" + b"[]," * (MAX_CONTAINERS - 2) + b"{}," + b"[]]")
     assert refused.value.status == 413
     assert str(refused.value).startswith("the JSON has 524289 lists and objects, and at most 524288 are taken; send")
+
+
+def test_a_byte_order_mark_is_left_out() -> None:
+    assert parse_json(b'\xef\xbb\xbf{"inputs": [1]}') == {"inputs": [1]}
+    with pytest.raises(InvalidRequest, match="isn't valid JSON"):
+        parse_json(b"\xef\xbb\xbf\xef\xbb\xbf{}")

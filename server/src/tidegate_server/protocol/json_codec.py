@@ -13,6 +13,7 @@ from tidegate_server.errors import InvalidRequest
 NUMBERS_AT_ONCE = 2**14
 """Written within two milliseconds; nothing else of Python runs meanwhile."""
 MAX_SHOWN = 80  # characters of a client's own words in a sentence to it
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 # A string whole, also one without an end, so that no character is looked at twice; or the word outside of one.
 _STRING_OR_NAN = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|NaN', re.DOTALL)
@@ -21,14 +22,17 @@ _STRING_OR_NAN = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|NaN', re.DOTALL)
 def parse_json(body: bytes | memoryview) -> Any:
     """A value without NaN, infinity or half surrogate pairs, nested less than 1024 deep. Raises InvalidRequest.
 
-    A bare NaN, which Python's own writer puts out, is read as null: a missing value.
+    A bare NaN, which Python's own writer puts out, is read as null: a missing value. A byte order mark before it, as
+    .NET and PowerShell write it, is left out.
     """
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
         refusal = error
     whole = bytes(body)
-    if b"NaN" in whole:
+    is_marked = whole.startswith(_BYTE_ORDER_MARK)
+    whole = whole.removeprefix(_BYTE_ORDER_MARK)
+    if b"NaN" in whole or is_marked:
         whole = _STRING_OR_NAN.sub(_null_for_nan, whole)
         with suppress(orjson.JSONDecodeError):
             return orjson.loads(whole)

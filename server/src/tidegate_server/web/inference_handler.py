@@ -179,7 +179,7 @@ class InferenceHandler:
         loop = self._inference.loop
 
         def write() -> None:
-            response = self._write_in_turn(parsed, results, record)
+            response = _compressed(self._write_in_turn(parsed, results, record), record.request)
             with suppress(RuntimeError):  # the loop has ended: the drain's deadline came first
                 loop.call_soon_threadsafe(finish, response)
 
