@@ -112,6 +112,17 @@ def test_what_cannot_be_read_is_told_after_the_answers_that_are_owed(listen: Any
     assert statuses == [b"200", b"200", b"400"]
 
 
+def test_a_client_that_has_closed_its_half_gets_all_its_answers(listen: Any) -> None:
+    def later(request: Request, respond: Respond) -> None:
+        server.loop.call_later(0.01, respond, Response(200, request.target))
+
+    server = listen(later)
+    with closing(server.connect()) as client:
+        client.sendall(head(b"GET /a HTTP/1.1") * 100)
+        client.shutdown(socket.SHUT_WR)
+        assert until_closed(client).count(b"HTTP/1.1 200 OK") == 100
+
+
 def test_of_a_client_that_closes_its_connection_it_is_known_that_it_has_left(listen: Any) -> None:
     asked: list[Request] = []
     server = listen(lambda request, _: asked.append(request))

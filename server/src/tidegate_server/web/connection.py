@@ -35,6 +35,8 @@ HIGH_WATER_BYTES = 2**16
 """What a client may leave untaken without being counted or waited for."""
 PACE_SECONDS = 1.0
 """From then on a body that arrives or a response that leaves has a pace, and the slowest may have to make room."""
+HALF_OPEN_SECONDS = 1.0
+"""A client that has closed its half, and gets no response for so long, has gone: its work is given up."""
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -78,6 +80,7 @@ class Connection(asyncio.Protocol):
         self._has_turn = False
         self._is_open = False
         self._is_lingering = False
+        self._eof_at: float | None = None
         self._is_reading = True
         self._since = perf_counter()
         """When the last response was taken in whole, or went out."""
@@ -128,8 +131,9 @@ class Connection(asyncio.Protocol):
             self._proceed()
 
     def eof_received(self) -> bool:
-        """False closes the connection once what was written is sent: a client that waits for more doesn't say this."""
-        return False
+        """True keeps the other half open for a moment: most that say this have gone, but some still read."""
+        self._eof_at = perf_counter()
+        return self._owes
 
     def pause_writing(self) -> None:
         """asyncio: the client takes in less than is sent."""
@@ -173,6 +177,8 @@ class Connection(asyncio.Protocol):
         if self._unparsed and len(self._pipelined) < MAX_PIPELINED:
             self._parse_slice()
             return True
+        if self._eof_at is not None and not self._owes:
+            self._transport.close()
         return self._send_rejection()
 
     def _parse_slice(self) -> None:
@@ -200,7 +206,12 @@ class Connection(asyncio.Protocol):
     @property
     def _must_wait(self) -> bool:
         """Until it is known what comes behind it, or whether anything may be sent at all."""
-        return self._stalled_since is not None or self._context.is_draining
+        return self._stalled_since is not None or self._is_ending
+
+    @property
+    def _is_ending(self) -> bool:
+        """Once what was read is answered."""
+        return self._context.is_draining or self._eof_at is not None
 
     def _ask_for_body(self) -> None:
         if self._current is None:
@@ -221,7 +232,7 @@ class Connection(asyncio.Protocol):
             return
         # Decided once, right before the head goes out: a connection that was promised to stay open must not be
         # closed under the client's next request. What has been read is answered before.
-        is_last = not request.keep_alive or (self._context.is_draining and not self._owes)
+        is_last = not request.keep_alive or (self._is_ending and not self._owes)
         connection = "close" if is_last else "keep-alive" if request.is_old else ""
         self._write(response, request.method, connection)
         if is_last:
@@ -292,6 +303,9 @@ class Connection(asyncio.Protocol):
                 self._transport.abort()
         elif self._is_lingering:
             self._check_lingering(now - self._since)
+        elif self._eof_at is not None:
+            if now - max(self._eof_at, self._since) > HALF_OPEN_SECONDS:
+                self._transport.abort()
         elif self._current is None and not self._has_turn:
             self._check_input(now)
 
