@@ -136,7 +136,7 @@ class Engine:
             seconds = self._speed.seconds(self._running_rows + self._queue.rows + item.rows)
             allowed = item.deadline - item.arrived
             if seconds > allowed:
-                why = f"the requests before this one take {seconds:.3g} s, and it may wait {allowed:.3g} s"
+                why = f"this request and those before it take {seconds:.3g} s, and it may wait {allowed:.3g} s"
                 return Overloaded(self._retry_after_seconds(), why)
         return None if self._queue.has_room(item.bytes) else Overloaded(self._retry_after_seconds())
 
