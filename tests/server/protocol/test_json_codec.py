@@ -2,6 +2,7 @@
 
 import tracemalloc
 from threading import Event, Thread
+from time import process_time
 from typing import Any
 
 import numpy as np
@@ -94,3 +95,15 @@ def test_a_byte_order_mark_is_left_out() -> None:
     assert parse_json(b'\xef\xbb\xbf{"inputs": [1]}') == {"inputs": [1]}
     with pytest.raises(InvalidRequest, match="isn't valid JSON"):
         parse_json(b"\xef\xbb\xbf\xef\xbb\xbf{}")
+
+
+def test_a_bare_nan_is_null_outside_of_strings() -> None:
+    assert parse_json(b'{"a NaN \\" NaN": [NaN, -1, "NaN"]}') == {'a NaN " NaN': [None, -1, "NaN"]}
+
+
+@pytest.mark.parametrize("body", [b'NaN"' + b'\\"' * 2**19, b'"\\' * 2**19 + b"NaN", b"NaN" * 2**18])
+def test_bodies_that_are_almost_json_with_nan_are_refused_soon(body: bytes) -> None:
+    started = process_time()
+    with pytest.raises(InvalidRequest, match="isn't valid JSON"):
+        parse_json(body)
+    assert process_time() - started < 2
