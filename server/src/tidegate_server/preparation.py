@@ -12,6 +12,7 @@ from tidegate_server.inference.model_size import model_bytes, require_room
 from tidegate_server.inference.warm_up import Findings, WarmUpOptions, run_once, warm_up
 from tidegate_server.memory import physical_bytes, resident_bytes, tune_malloc
 from tidegate_server.predict.package import Package, open_package
+from tidegate_server.predict.text_encoder import RunSharing
 from tidegate_server.selftest import require_selftest
 from tidegate_server.settings import Settings
 
@@ -42,9 +43,11 @@ def prepare(settings: Settings) -> Prepared:
         memory_limit=memory_limit() or physical_bytes(),
     )
     limits = settings.limits(takes_missing_values=model.takes_missing_values)
-    model, findings = warm_up(model, options, package.real_requests(model.signature, limits))
+    real = package.real_requests(model.signature, limits)
+    model, findings = warm_up(model, options, real, package.padding)
     if findings.signature != model.signature:
         package = open_package(settings.model_path.parent, findings.signature, model.metadata)
+    package = _sharing_runs(package, findings)
     require_selftest(model, package, limits)
     return Prepared(model, findings, package, sha256, Authenticator.from_settings(settings.access))
 
@@ -55,6 +58,7 @@ def prepare_worker(settings: Settings, findings: Findings) -> Prepared:
     model = Model.open(settings.model_path, findings.plan.layout.threads_per_run)
     run_once(model, findings.accepted)
     package = open_package(settings.model_path.parent, findings.signature, model.metadata)
+    package = _sharing_runs(package, findings)
     return Prepared(model, findings, package, _digest(settings), Authenticator.from_settings(settings.access))
 
 
@@ -63,6 +67,11 @@ def count_processes(settings: Settings, plan: ExecutionPlan) -> int:
     if settings.processes is not None:
         return settings.processes
     return process_count(plan, _cpus(settings), model_bytes(settings.model_path), resident_bytes(), memory_limit())
+
+
+def _sharing_runs(package: Package, findings: Findings) -> Package:
+    """Texts of one request go by the same plan as those of several."""
+    return package.with_sharing(RunSharing(findings.plan.max_rows, findings.padding))
 
 
 def share_of_memory(settings: Settings, processes: int) -> Settings:

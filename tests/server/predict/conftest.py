@@ -12,8 +12,9 @@ import orjson
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from tidegate_server.predict.package import open_package
+from tidegate_server.predict.package import Package, open_package
 from tidegate_server.predict.predictor import Predictor
+from tidegate_server.predict.text_encoder import RunSharing
 from tidegate_server.protocol.limits import Limits
 from tidegate_server.protocol.request import InferRequest
 from tidegate_server.protocol.signature import Signature, TensorSpec
@@ -24,6 +25,11 @@ ROBERTA = Signature(
     (TensorSpec("input", "INT64", ("batch", "sequence")),), (TensorSpec("output", "FP32", ("batch", 2)),)
 )
 LENGTHS = Signature((TensorSpec("text", "BYTES", ("N",)),), (TensorSpec("logits", "FP32", ("N", 2)),))
+
+
+def sharing(package: Package, *, padding: bool = True) -> Predictor:
+    """As after a warm-up that has shown that rows are independent, and that padding changes nothing."""
+    return package.with_sharing(RunSharing(16, package.padding if padding else None)).predictor
 
 
 @cache
@@ -80,4 +86,4 @@ def long_or_short(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def sentiment() -> Predictor:
-    return open_package(SENTIMENT, ROBERTA).predictor
+    return sharing(open_package(SENTIMENT, ROBERTA), padding=False)

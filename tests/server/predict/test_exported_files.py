@@ -9,6 +9,7 @@ import orjson
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
+from tests.server.predict.conftest import sharing
 from tidegate_server.errors import InvalidRequest, ModelFailed, ModelRefused
 from tidegate_server.predict.classes import LabelledPredictor
 from tidegate_server.predict.package import open_package
@@ -64,7 +65,7 @@ def opened(folder: Path, signature: Signature, config: Any = None) -> Predictor:
     save_tokenizer(folder)
     if config is not None:
         write(folder, "config.json", config)
-    return open_package(folder, signature).predictor
+    return sharing(open_package(folder, signature))
 
 
 @pytest.mark.parametrize(

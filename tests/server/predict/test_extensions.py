@@ -7,7 +7,7 @@ import orjson
 import pytest
 from onnx import TensorProto, helper
 
-from tests.server.predict.conftest import LENGTHS, save_strings
+from tests.server.predict.conftest import LENGTHS, save_strings, sharing
 from tidegate_server.inference.extensions import extensions_library, uses_extensions
 from tidegate_server.predict.package import open_package
 from tidegate_server.protocol.limits import Limits
@@ -19,7 +19,7 @@ def test_a_graph_with_an_operator_of_the_library_is_recognised_and_runs_with_it(
     options = onnxruntime.SessionOptions()
     options.register_custom_ops_library(extensions_library())
     session = onnxruntime.InferenceSession(str(long_or_short), options, providers=["CPUExecutionProvider"])
-    predictor = open_package(tmp.parent, LENGTHS).predictor
+    predictor = sharing(open_package(tmp.parent, LENGTHS))
     parsed = predictor.read({"texts": ["four", "more than ten letters"]}, LENGTHS, Limits())
     (request,) = parsed.requests
     outputs = {"logits": session.run(["logits"], request.arrays)[0]}

@@ -16,10 +16,11 @@ from onnx import TensorProto, helper
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from tests.server.conftest import save, tensor
-from tests.server.predict.conftest import ROBERTA, SENTIMENT, answer, run_sentiment
+from tests.server.predict.conftest import ROBERTA, SENTIMENT, answer, run_sentiment, sharing
 from tidegate_server.errors import InvalidRequest, ModelFailed
 from tidegate_server.predict.package import open_package
 from tidegate_server.predict.predictor import Predictor
+from tidegate_server.predict.text_encoder import RunSharing
 from tidegate_server.predict.text_predictor import MAX_REQUEST_BYTES, MAX_TEXT_BYTES, MAX_TEXTS
 from tidegate_server.protocol.limits import Limits
 from tidegate_server.protocol.signature import Signature, TensorSpec
@@ -251,7 +252,7 @@ def masked_signature(rows: int | str, length: int | str, datatype: str = "INT64"
     [
         pytest.param("N", "L", [(4, 3)], id="any sizes: one padded run"),
         pytest.param(1, "L", [(1, 1), (1, 2), (1, 3), (1, 1)], id="one row: a run for each text"),
-        pytest.param(3, 8, [(3, 8), (3, 8)], id="fixed sizes: filled up"),
+        pytest.param(3, 8, [(3, 8)] * 4, id="fixed sizes: filled up with copies of the one text"),
     ],
 )
 @pytest.mark.parametrize("side", ["left", "right"])
@@ -263,7 +264,8 @@ def test_padding_never_changes_an_answer(
     (tmp_path / "labels.json").write_bytes(b'["negative", "positive"]')
     session = onnxruntime.InferenceSession(str(masked(tmp_path / "model.onnx", rows, length)))
     signature = masked_signature(rows, length)
-    predictor = open_package(tmp_path, signature).predictor
+    package = open_package(tmp_path, signature)
+    predictor = sharing(package) if rows == "N" else package.predictor
     parsed = predictor.read({"texts": ["great", "bad dull", "good great great", "dull"]}, signature, Limits())
     assert [request.arrays["input_ids"].shape for request in parsed.requests] == shapes
     outputs = [{"logits": session.run(["logits"], request.arrays)[0]} for request in parsed.requests]
@@ -295,7 +297,7 @@ def test_a_text_without_a_token_is_refused_and_named(tmp_path: Path) -> None:
 
 def test_a_model_that_does_not_classify_gives_each_text_its_own_rows(tmp_path: Path) -> None:
     signature = Signature(ROBERTA.inputs, (TensorSpec("vector", "FP32", ("N", 3)), TensorSpec("size", "INT64", ("N",))))
-    parsed = open_package(words(tmp_path), signature).predictor.read(["good", "bad dull", "bad"], signature, Limits())
+    parsed = sharing(open_package(words(tmp_path), signature)).read(["good", "bad dull", "bad"], signature, Limits())
     assert [request.arrays["input"].tolist() for request in parsed.requests] == [[[3], [1]], [[1, 2]]]
     outputs = [
         {"vector": np.array([[1, 2, 3], [4, 5, 6]], np.float32), "size": np.array([10, 11])},
@@ -316,3 +318,24 @@ def test_rows_that_the_model_makes_up_are_its_failure(sentiment: Predictor) -> N
     parsed = sentiment.read(["good", "bad"], ROBERTA, Limits())
     with pytest.raises(ModelFailed, match="the model gave 3 rows for 2 texts"):
         parsed.write("m", "r", [{"output": np.zeros((3, 2), np.float32)}])
+
+
+def test_without_a_warm_up_that_shows_it_no_texts_share_a_run(tmp_path: Path) -> None:
+    signature = masked_signature("N", "L")
+    predictor = open_package(words(tmp_path), signature).predictor
+    requests = predictor.read(["good", "bad", "good"], signature, Limits()).requests
+    assert [request.arrays["input_ids"].tolist() for request in requests] == [[[3]], [[1]], [[3]]]
+
+
+def test_texts_of_one_request_share_runs_of_at_most_a_batch_by_their_lengths(tmp_path: Path) -> None:
+    signature = masked_signature("N", "L")
+    (tmp_path / "labels.json").write_text('["negative", "positive"]')
+    package = open_package(words(tmp_path), signature)
+    predictor = package.with_sharing(RunSharing(2, package.padding)).predictor
+    texts = ["good bad good", "bad", "good " * 40, "dull bad"]
+    parsed = predictor.read(texts, signature, Limits())
+    assert [request.arrays["input_ids"].shape for request in parsed.requests] == [(2, 2), (1, 3), (1, 40)]
+    firsts = [np.eye(5, dtype=np.float32)[request.arrays["input_ids"][:, 0]] for request in parsed.requests]
+    outputs = [{"logits": first[:, [1, 3]] * 9} for first in firsts]
+    labels = [one["label"] for one in orjson.loads(parsed.write("m", "r", outputs))["predictions"]]
+    assert labels == ["positive", "negative", "positive", "negative"]

@@ -101,10 +101,10 @@ class _Search:
 
     def _with_finite_outputs(self, found: Accepted, sizes: tuple[int, ...]) -> Accepted:
         """Ones where zeros aren't answered with numbers."""
-        if _are_finite(found.outputs):
+        if are_finite(found.outputs):
             return found
         other = self._try(sizes, fill=1)
-        return other if isinstance(other, Accepted) and _are_finite(other.outputs) else found
+        return other if isinstance(other, Accepted) and are_finite(other.outputs) else found
 
     def _starts(self) -> Iterator[tuple[int, ...]]:
         for scalar in SCALARS if self._has_scalars else SCALARS[:1]:
@@ -158,5 +158,6 @@ def _is_integer(spec: TensorSpec) -> bool:
     return "INT" in spec.datatype
 
 
-def _are_finite(outputs: Mapping[str, Array]) -> bool:
+def are_finite(outputs: Mapping[str, Array]) -> bool:
+    """Whether JSON can carry them."""
     return all(array.dtype.kind != "f" or bool(np.isfinite(array).all()) for array in outputs.values())

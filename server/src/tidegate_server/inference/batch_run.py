@@ -8,7 +8,8 @@ import numpy as np
 from tidegate_server.errors import ModelFailed
 from tidegate_server.inference.model import CancelToken, Model
 from tidegate_server.inference.queue import QueuedRequest, total_rows
-from tidegate_server.protocol.tensors import Outputs
+from tidegate_server.protocol.padding import width_of
+from tidegate_server.protocol.tensors import Array, Outputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +27,7 @@ def run_batch(
     if len(batch) <= 1:
         return _run_one_by_one(model, batch, cancel_token)
     try:
-        arrays = {
-            name: np.concatenate([item.request.arrays[name] for item in batch]) for name in batch[0].request.arrays
-        }
+        arrays = _joined(batch)
         results = model.run(arrays, names, cancel_token)
     except (ModelFailed, MemoryError, ValueError):
         return _run_one_by_one(model, batch, cancel_token)
@@ -52,14 +51,35 @@ def _run_one_by_one(model: Model, batch: Sequence[QueuedRequest], cancel_token: 
     return BatchResult(parts, whole)
 
 
+def _joined(batch: Sequence[QueuedRequest]) -> dict[str, Array]:
+    """Their rows one below the other, as long as the longest."""
+    first = batch[0].request
+    if first.padding is None:
+        return {name: np.concatenate([item.request.arrays[name] for item in batch]) for name in first.arrays}
+    width = max(width_of(item.request.arrays) for item in batch)
+    padded = first.padding.padded
+    return {
+        name: np.concatenate([padded(name, item.request.arrays[name], width) for item in batch])
+        for name in first.arrays
+    }
+
+
 def _outputs_by_request(batch: Sequence[QueuedRequest], outputs: Outputs) -> Sequence[Outputs]:
     parts = []
     begin = 0
     for item in batch:
         end = begin + item.rows
-        parts.append({name: outputs[name][begin:end] for name in item.names})
+        parts.append(_own_outputs(item, {name: outputs[name][begin:end] for name in item.names}))
         begin = end
     return parts
+
+
+def _own_outputs(item: QueuedRequest, rows: dict[str, Array]) -> Outputs:
+    padding = item.request.padding
+    if padding is None:
+        return rows
+    width = width_of(item.request.arrays)
+    return {name: padding.trimmed(name, array, width) for name, array in rows.items()}
 
 
 def all_names(batch: Sequence[QueuedRequest]) -> tuple[str, ...]:

@@ -33,6 +33,7 @@ from tidegate_server.inference.queue import (
 )
 from tidegate_server.inference.run_speed import RunSpeed
 from tidegate_server.metrics import ServerMetrics
+from tidegate_server.protocol.padding import bucket, width_of
 from tidegate_server.protocol.request import InferRequest, RequestedOutput
 from tidegate_server.protocol.tensors import Array, Outputs
 
@@ -84,7 +85,7 @@ class Engine:
         self._has_fixed_row_shape = model.signature.elements_per_row is not None
         self._part_rows = part_rows(plan)
         self._inline_runs = InlineRuns(planned=plan.inline)
-        self._inline_rows = plan.max_rows if plan.inline else -1
+        self._inline_rows = plan.max_rows if plan.inline or plan.inline_width else -1
         self._last_outputs: tuple[RequestedOutput, ...] = ()
         self._last_names: tuple[str, ...] = ()
         held = QueuedBytes()
@@ -113,7 +114,7 @@ class Engine:
             done(NotReady(), 0.0, 0.0)
             return None
         item = self._waiting(request, done, traffic)
-        if item.rows <= self._inline_rows and (item.batch_key is not None or self._inline_rows == 1):
+        if self._runs_inline(item):
             if self._inline_queue.offer(item):
                 self._schedule_flush()
             else:
@@ -129,6 +130,13 @@ class Engine:
             self._queue.put(item)
             self._dispatch()
         return partial(self._cancel, item)
+
+    def _runs_inline(self, item: QueuedRequest) -> bool:
+        if item.rows > self._inline_rows:
+            return False
+        if item.request.padding is not None:
+            return width_of(item.request.arrays) <= self._plan.inline_width
+        return self._plan.inline and (item.batch_key is not None or self._inline_rows == 1)
 
     def _refusal(self, item: QueuedRequest) -> Overloaded | None:
         """Why it isn't queued; None when it is."""
@@ -166,6 +174,8 @@ class Engine:
         if request.timeout_seconds is not None:
             seconds = min(seconds, request.timeout_seconds)
         rows, batch_key, size = self._batching_of(request.arrays)
+        if request.padding is not None:
+            batch_key = bucket(width_of(request.arrays))
         names = self._names_of(request.outputs)
         return QueuedRequest(request, names, rows, batch_key, size, now, now + seconds, done, traffic)
 
@@ -207,7 +217,7 @@ class Engine:
         item.cut.begin(PARTS_AT_ONCE_PER_RUN * self._plan.layout.runs_at_once)
 
     def _submit_part(self, whole: QueuedRequest, arrays: dict[str, Array], rows: int, done: PartDone) -> Cancel:
-        request = InferRequest(arrays, whole.request.outputs)
+        request = InferRequest(arrays, whole.request.outputs, padding=whole.request.padding)
         key, now = whole.batch_key, perf_counter()
         part = QueuedRequest(request, whole.names, rows, key, 0, now, whole.deadline, done, whole.traffic)
         self._queue.put(part)

@@ -11,6 +11,8 @@ THREAD_HANDOFF_SECONDS = 60e-6
 """What giving a batch to another thread and its result back costs in Python; measured, and only its order matters."""
 REQUEST_SECONDS = 20e-6
 """What reading and answering one small request costs, in which no other Python code runs."""
+TEXT_REQUEST_SECONDS = 100e-6
+"""The same of a text, which is cut into tokens first."""
 MAX_INLINE_SECONDS = 1e-3
 """The event loop reads and writes nothing meanwhile."""
 MIN_BATCH_GAIN = 1.1
@@ -65,6 +67,8 @@ class ExecutionPlan:
     """Of one row; 0 where nothing could be measured."""
     rows_are_independent: bool = False
     """Shown: a row's answer is the same in any company, so a request's rows may be cut into several runs too."""
+    inline_width: int = 0
+    """Texts of up to so many tokens run in the event loop's own thread, whatever their length; 0 where none does."""
 
 
 def part_rows(plan: ExecutionPlan) -> int | None:
@@ -120,14 +124,27 @@ def _worthwhile_rows(seconds_by_rows: Mapping[int, float]) -> int:
     return chosen if gain >= MIN_BATCHING_GAIN else 1
 
 
+def inline_width(layout: ThreadLayout, max_rows: int, seconds_by_width: Mapping[int, float]) -> int:
+    """The most tokens whose runs of `max_rows` texts, of so many seconds, are better done without another thread."""
+    width = 0
+    for tokens, seconds in sorted(seconds_by_width.items()):
+        if not _is_short(layout, max_rows, seconds, TEXT_REQUEST_SECONDS):
+            break
+        width = tokens
+    return width
+
+
 def _is_better_inline(measurement: LayoutMeasurement, max_rows: int) -> bool:
+    return _is_short(measurement.layout, max_rows, measurement.seconds_by_rows[max_rows], REQUEST_SECONDS)
+
+
+def _is_short(layout: ThreadLayout, max_rows: int, seconds: float, request_seconds: float) -> bool:
     """Inline, all work is one after the other; in threads, runs overlap but every batch costs a hand-off."""
-    seconds = measurement.seconds_by_rows[max_rows]
     if seconds > MAX_INLINE_SECONDS:
         return False
-    inline = seconds + max_rows * REQUEST_SECONDS
-    python = THREAD_HANDOFF_SECONDS + max_rows * REQUEST_SECONDS
-    threaded = max(python, seconds / measurement.layout.runs_at_once)
+    inline = seconds + max_rows * request_seconds
+    python = THREAD_HANDOFF_SECONDS + max_rows * request_seconds
+    threaded = max(python, seconds / layout.runs_at_once)
     return inline <= threaded * MIN_LAYOUT_GAIN
 
 

@@ -1,6 +1,6 @@
 """How long a model's runs take, by their rows and by how the CPUs are shared. Bounded in time, memory and waiting."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from threading import Barrier, Thread
 from time import perf_counter
@@ -10,11 +10,13 @@ from tidegate_server.inference.accepted_inputs import repeated
 from tidegate_server.inference.execution_plan import (
     CLEAR_BATCH_GAINS,
     MAX_BATCH_SECONDS,
+    MAX_INLINE_SECONDS,
     MIN_BATCH_GAIN,
     LayoutMeasurement,
     ThreadLayout,
 )
 from tidegate_server.inference.trial_runs import TrialRuns
+from tidegate_server.protocol.padding import Padding
 from tidegate_server.protocol.tensors import Array
 
 MIN_RUNS, MAX_RUNS = 3, 200
@@ -47,6 +49,21 @@ def measure(runs: TrialRuns, layout: ThreadLayout, row: Row, max_rows: int) -> L
             break
     best = max(seconds_by_rows, key=partial(_rate, seconds_by_rows))
     return LayoutMeasurement(layout, seconds_by_rows, best * _runs_per_second(runs, layout, row, best, seconds_by_rows))
+
+
+def seconds_by_width(runs: TrialRuns, row: Row, rows: int, padding: Padding, widths: Sequence[int]) -> dict[int, float]:
+    """Of so many texts, each lengthened to so many tokens; as long as it is quick."""
+    found: dict[int, float] = {}
+    for width in widths:
+        texts = repeated({name: padding.padded(name, array, width) for name, array in row.items()}, rows)
+        try:
+            runs.run(texts)
+            found[width] = _best_seconds(partial(runs.run_untimed, texts))
+        except ModelFailed:
+            break
+        if found[width] > MAX_INLINE_SECONDS:
+            break
+    return found
 
 
 def _doublings(max_rows: int) -> Iterator[int]:

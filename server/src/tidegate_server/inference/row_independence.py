@@ -118,7 +118,7 @@ def _add(runs: TrialRuns, group: _Rows, row: Row, *, made_up: bool = False) -> N
     except ModelFailed:
         return
     full = len(group.rows) >= MOST_ROWS
-    if full and all(any(_close(array, other[name]) for other in group.answers) for name, array in answer.items()):
+    if full and all(any(are_close(array, other[name]) for other in group.answers) for name, array in answer.items()):
         return
     _keep(group, row, answer, made_up=made_up)
 
@@ -191,7 +191,7 @@ def _first_difference(runs: TrialRuns, group: _Rows, signature: Signature, order
         if array.ndim == 0 or array.shape[0] != len(order):
             return _Difference(f"output {spec.name} has shape {list(array.shape)} for {len(order)} rows")
         for place, position in enumerate(order):
-            if not _close(array[place : place + 1], group.answers[position][spec.name]):
+            if not are_close(array[place : place + 1], group.answers[position][spec.name]):
                 return _explained(runs, group, order, place, spec, array[place : place + 1])
     return None
 
@@ -206,7 +206,7 @@ def _explained(
     """Whether it comes by chance, by rounding, or by the rows beside it."""
     position = order[place]
     alone = group.answers[position][spec.name]
-    if not _close(runs.run(group.rows[position])[spec.name], alone):
+    if not are_close(runs.run(group.rows[position])[spec.name], alone):
         return _Difference(f"output {spec.name} differs from run to run for the same row")
     # Among copies of itself nothing is left of strangers, and the run is as large.
     elsewhere = runs.run(_joined(group, [position] * len(order)))[spec.name][place : place + 1]
@@ -226,10 +226,10 @@ def _fitting(runs: TrialRuns, rows: int) -> int:
 def _differ(group: _Rows, name: str) -> bool:
     """Whether at least two rows have different answers."""
     answers = [answer[name] for answer in group.answers]
-    return any(not _close(answers[0], other) for other in answers[1:])
+    return any(not are_close(answers[0], other) for other in answers[1:])
 
 
-def _close(left: Array, right: Array) -> bool:
+def are_close(left: Array, right: Array) -> bool:
     """Within a thousandth, of one or of the row's largest number if that is less."""
     if left.shape != right.shape:
         return False

@@ -5,10 +5,11 @@ All of it together is bounded: in seconds, in memory, and in how long a request 
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
 from tidegate_server.errors import ModelFailed
-from tidegate_server.inference.accepted_inputs import Accepted, Refused, find_accepted, repeated
+from tidegate_server.inference.accepted_inputs import Accepted, Refused, are_finite, find_accepted, repeated
 from tidegate_server.inference.execution_plan import (
     MAX_BATCH_SECONDS,
     MIN_PARALLEL_RUN_SECONDS,
@@ -19,16 +20,19 @@ from tidegate_server.inference.execution_plan import (
     candidate_layouts,
     choose_plan,
     fallback_plan,
+    inline_width,
 )
-from tidegate_server.inference.measuring import measure
+from tidegate_server.inference.measuring import measure, seconds_by_width
 from tidegate_server.inference.model import Model
 from tidegate_server.inference.model_size import model_bytes
-from tidegate_server.inference.onnx_graph import has_data_dependent_time, read_graph
+from tidegate_server.inference.onnx_graph import STANDARD_DOMAINS, has_data_dependent_time, operators, read_graph
 from tidegate_server.inference.row_independence import Independence, probe
 from tidegate_server.inference.shared_operators import why_rows_mix
+from tidegate_server.inference.text_padding import harmless_padding
 from tidegate_server.inference.trial_runs import TrialBounds, TrialRuns
 from tidegate_server.protocol.observed_shapes import Observed, corrected, corrections
-from tidegate_server.protocol.signature import Signature
+from tidegate_server.protocol.padding import Padding, width_of
+from tidegate_server.protocol.signature import Signature, blank_inputs
 from tidegate_server.protocol.tensors import Array
 
 log = logging.getLogger(__name__)
@@ -36,6 +40,8 @@ log = logging.getLogger(__name__)
 MAX_WARM_UP_SECONDS = 6.0
 MAX_REOPENED_MODEL_BYTES = 2**30
 OBSERVED_ROWS = 3
+INLINE_WIDTHS = (32, 64, 128, 256)
+DOMAINS_KNOWN = STANDARD_DOMAINS | {"com.microsoft"}
 
 Row = dict[str, Array]
 
@@ -64,12 +70,22 @@ class Findings:
     """For people: how many rows share a run, or why none do."""
     accepted: Row | None = None
     """Inputs that the model takes, of one row where rows are free."""
+    padding: Padding | None = None
+    """How texts of different lengths share a run; None where they don't."""
+    example: Row | None = None
+    """The smallest inputs that the model has answered with finite numbers."""
 
 
-def warm_up(model: Model, options: WarmUpOptions, real: Sequence[Mapping[str, Array]] = ()) -> tuple[Model, Findings]:
+def warm_up(
+    model: Model,
+    options: WarmUpOptions,
+    real: Sequence[Mapping[str, Array]] = (),
+    padding: Padding | None = None,
+) -> tuple[Model, Findings]:
     """The model, perhaps opened anew with other threads, and what was found. The model has run when this returns.
 
-    `real` are requests as clients send them; made-up inputs stand in where there are none.
+    `real` are requests as clients send them; made-up inputs stand in where there are none. `padding` is how texts are
+    lengthened.
     """
     runs = TrialRuns(model, TrialBounds(MAX_WARM_UP_SECONDS, options.memory_limit))
     accepted = find_accepted(runs, model.signature, real)
@@ -78,6 +94,7 @@ def warm_up(model: Model, options: WarmUpOptions, real: Sequence[Mapping[str, Ar
         return model, _without_inputs(model.signature, options)
     signature = _observed(runs, model.signature, accepted)
     independence = _independence(runs, signature, options, accepted, real)
+    padding = harmless_padding(runs, signature, real, padding) if independence.shown else None
     best, opened = _measured(runs, options, accepted.arrays, options.max_rows if independence.shown else 1)
     opened.give_memory_back(accepted.arrays)
     plan = choose_plan(
@@ -86,10 +103,12 @@ def warm_up(model: Model, options: WarmUpOptions, real: Sequence[Mapping[str, Ar
         linger_seconds=options.linger_seconds,
         rows_are_independent=independence.shown,
     )
-    batching = _words(plan, best, independence, runs)
+    plan = replace(plan, inline_width=_inline_width(runs.using(opened), plan, accepted.arrays, padding))
+    batching = _words(plan, best, independence, runs, padded=padding is not None)
     log.info("plan: %s", plan)
     log.log(logging.INFO if independence.shown else logging.WARNING, "batching is %s", batching)
-    return opened, Findings(plan, signature, batching, accepted.arrays)
+    example = _example(runs.using(opened), signature, accepted)
+    return opened, Findings(plan, signature, batching, accepted.arrays, padding, example)
 
 
 def run_once(model: Model, accepted: Mapping[str, Array] | None) -> None:
@@ -100,6 +119,25 @@ def run_once(model: Model, accepted: Mapping[str, Array] | None) -> None:
         model.run(dict(accepted), [spec.name for spec in model.signature.outputs])
     except ModelFailed as error:
         log.warning("the model fails on what it took before: %s", error)
+
+
+def _inline_width(runs: TrialRuns, plan: ExecutionPlan, row: Row, padding: Padding | None) -> int:
+    """Of texts, whose runs take as long as their length says."""
+    if padding is None or plan.max_rows == 1:
+        return 0
+    if not all(domain in DOMAINS_KNOWN for domain, _ in operators(runs.model.path)):
+        return 0
+    widths = [width for width in INLINE_WIDTHS if width >= width_of(row)]
+    return inline_width(plan.layout, plan.max_rows, seconds_by_width(runs, row, plan.max_rows, padding, widths))
+
+
+def _example(runs: TrialRuns, signature: Signature, accepted: Accepted) -> Row | None:
+    if not runs.is_slow:
+        with suppress(ModelFailed):
+            small = blank_inputs(signature)
+            if are_finite(runs.run(small)):
+                return small
+    return accepted.arrays if are_finite(accepted.outputs) else None
 
 
 def _without_inputs(signature: Signature, options: WarmUpOptions) -> Findings:
@@ -185,11 +223,13 @@ def _that_fit(runs: TrialRuns, at_once: int) -> int:
     return at_once
 
 
-def _words(plan: ExecutionPlan, measured: LayoutMeasurement, independence: Independence, runs: TrialRuns) -> str:
+def _words(
+    plan: ExecutionPlan, measured: LayoutMeasurement, independence: Independence, runs: TrialRuns, *, padded: bool
+) -> str:
     if not independence.shown:
         return f"off: {independence.reason}"
     if plan.max_rows > 1:
-        return f"on: up to {plan.max_rows} rows share a run"
+        return f"on: up to {plan.max_rows} rows share a run" + (", also texts of different lengths" if padded else "")
     if measured.seconds_by_rows[1] * 2 > MAX_BATCH_SECONDS:
         return f"off: two rows would take more than {MAX_BATCH_SECONDS:g} s, and no request waits so long for another"
     if not (runs.fits(2) and runs.can_serve(2 * plan.layout.runs_at_once)):

@@ -32,13 +32,14 @@ from tidegate_server.predict.selftest import (
     run_selftest,
 )
 from tidegate_server.predict.sentence_transformers import Recipe, embedding_reader, read_recipe
-from tidegate_server.predict.text_encoder import StringEncoder, TextReader, string_input
-from tidegate_server.predict.text_predictor import ClassReader, OutputReader, TextPredictor
+from tidegate_server.predict.text_encoder import RunSharing, StringEncoder, TextReader, string_input
+from tidegate_server.predict.text_predictor import PROBE_TEXTS, ClassReader, OutputReader, TextPredictor
 from tidegate_server.predict.token_classes import TokenReader
 from tidegate_server.predict.tokenizer import MAX_TOKENIZER_BYTES, TOKENIZER_FILE, open_token_encoder, token_inputs
 from tidegate_server.predict.tokenizer_config import longest_text
 from tidegate_server.predict.ultralytics import image_example, image_properties, parse_metadata
 from tidegate_server.protocol.limits import Limits
+from tidegate_server.protocol.padding import Padding
 from tidegate_server.protocol.signature import Signature
 from tidegate_server.protocol.tensors import Array
 
@@ -66,6 +67,18 @@ class Package:
         """What a client has to know of the graph to understand its numbers."""
         return image_properties(self.metadata)
 
+    @property
+    def padding(self) -> Padding | None:
+        """How texts would be lengthened to share a run; None where there are no texts, or all have one length."""
+        return self.predictor.encoder.padding if isinstance(self.predictor, TextPredictor) else None
+
+    def with_sharing(self, sharing: RunSharing) -> "Package":
+        """The same package, whose texts share runs as far as warming up has shown that they may."""
+        if not isinstance(self.predictor, TextPredictor):
+            return self
+        encoder = self.predictor.encoder.with_sharing(sharing)
+        return replace(self, predictor=replace(self.predictor, encoder=encoder))
+
     def real_requests(self, signature: Signature, limits: Limits) -> list[dict[str, Array]]:
         """Inputs as clients send them: the self-test's, and those that the predictor makes of its own example."""
         predictor, requests = self.predictor, []
@@ -74,6 +87,8 @@ class Package:
         readings = [partial(parse_case, case, predictor, signature, limits) for case in cases[:MAX_REAL_CASES]]
         if example is not None:
             readings.append(partial(predictor.read, example, signature, limits))
+        if isinstance(predictor, TextPredictor):
+            readings.append(partial(predictor.read, {"texts": list(PROBE_TEXTS)}, signature, limits))
         if example is None and (image := image_example(self.metadata, signature)) is not None:
             requests.append(image)
         for read in readings:

@@ -1,10 +1,11 @@
 """Texts as a graph takes them: which share a run, and which were truncated. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from tidegate_server.errors import InvalidRequest
+from tidegate_server.protocol.padding import Padding
 from tidegate_server.protocol.signature import Signature, TensorSpec
 from tidegate_server.protocol.tensors import Array, Outputs, string_array
 
@@ -39,12 +40,27 @@ class TokenizedText(Protocol):
 
 
 @dataclass(frozen=True)
+class RunSharing:
+    """What warming up has shown of a graph's rows."""
+
+    max_rows: int = 1
+    """Texts of one run; 1 where each runs alone."""
+    padding: Padding | None = None
+    """None where only texts of one length share a run."""
+
+
+ALONE = RunSharing()
+
+
+@dataclass(frozen=True)
 class TextBatch:
     """Texts that share a run. `positions` are theirs in the request; further rows are padding."""
 
     positions: tuple[int, ...]
     arrays: dict[str, Array]
     pads_left: bool = False
+    padding: Padding | None = None
+    """How they share it with texts of other requests that are longer."""
 
     @property
     def rows(self) -> int:
@@ -75,8 +91,17 @@ class EncodedTexts:
 class TextEncoder(Protocol):
     """Makes a graph's inputs of texts."""
 
+    @property
+    def padding(self) -> Padding | None:
+        """How texts would be lengthened; None where all have one length, or the graph tokenizes."""
+        ...
+
+    def with_sharing(self, sharing: RunSharing) -> "TextEncoder":
+        """The same encoder, for runs of several texts."""
+        ...
+
     def encode(self, texts: Sequence[Text], *, pad: bool) -> EncodedTexts:
-        """`pad`: texts of different lengths may share a run.
+        """`pad`: answers don't show the padding of texts of one request that share a run.
 
         Raises InvalidRequest for a text without a token, and for two texts where the model takes one.
         """
@@ -105,20 +130,30 @@ class StringEncoder:
     """For a graph that takes strings and tokenizes them itself."""
 
     input: TensorSpec
+    sharing: RunSharing = ALONE
+
+    @property
+    def padding(self) -> Padding | None:
+        """None: the graph tokenizes."""
+        return None
+
+    def with_sharing(self, sharing: RunSharing) -> "StringEncoder":
+        """The same encoder, for runs of several texts."""
+        return replace(self, sharing=sharing)
 
     def encode(self, texts: Sequence[Text], *, pad: bool) -> EncodedTexts:
-        """As few runs as the graph's number of rows allows."""
+        """As few runs as the graph allows."""
         single = [text for text in texts if isinstance(text, str)]
         if len(single) != len(texts):
             raise one_text_only()
-        rows = self.input.shape[0] if self.input.shape[0] > 0 else len(single)
-        batches = tuple(self._batch(start, single[start : start + rows], rows) for start in range(0, len(single), rows))
+        size, rows = self.sharing.max_rows, max(self.input.shape[0], 1)
+        batches = tuple(self._batch(start, single[start : start + size], rows) for start in range(0, len(single), size))
         return EncodedTexts(batches, (False,) * len(texts))
 
     def _batch(self, start: int, texts: Sequence[str], rows: int) -> TextBatch:
         # A fixed number of rows has to be filled: the last text is repeated, and nobody reads what comes of it.
         filled = [*texts, *[texts[-1]] * (rows - len(texts))]
-        shape = (rows, 1) if len(self.input.shape) == 2 else (rows,)
+        shape = (len(filled), 1) if len(self.input.shape) == 2 else (len(filled),)
         return TextBatch(tuple(range(start, start + len(texts))), {self.input.name: string_array(filled, shape)})
 
 

@@ -28,6 +28,16 @@ MAX_TEXT_BYTES = 64 * 1024  # far more than a model reads, and little enough to 
 MAX_REQUEST_BYTES = 1024 * 1024
 MAX_LOOP_TEXT_BYTES = 2048  # one word of so many letters is cut into tokens within two milliseconds
 
+PROBE_TEXTS = (
+    "good",
+    "It broke after two days.",
+    "Where can I change my address, and how long does it take?",
+    "The acting is fine, but the story is slow and the end makes no sense at all.",
+    "Guten Tag, ich habe eine Frage zu meiner Bestellung vom 3. Mai: Sie ist noch nicht da!",
+    " ".join(["We came late, sat by the window, and had fish with lemon, bread and a very good soup."] * 3),
+)
+"""Of different lengths and meanings: whether a row's answer depends on others is tried with them."""
+
 _TEXT: Schema = {"type": "string", "maxLength": MAX_TEXT_BYTES}
 _TEXTS: Schema = {"type": "array", "minItems": 1, "maxItems": MAX_TEXTS, "items": _TEXT}
 
@@ -126,11 +136,12 @@ class TextPredictor:
     def _parsed(self, texts: Sequence[Text], is_list: bool, signature: Signature, limits: Limits) -> ParsedRequest:
         if self.prompt:
             texts = [_with_prompt(self.prompt, text) for text in texts]
-        # Outputs that are shown as they are would show the padding too.
         encoded = self.encoder.encode(texts, pad=self.reader.pads)
         _check_elements(encoded.batches, limits)
         requested = tuple(map(RequestedOutput, self.reader.outputs(signature)))
-        requests = tuple(InferRequest(batch.arrays, requested, is_derived=True) for batch in encoded.batches)
+        requests = tuple(
+            InferRequest(batch.arrays, requested, is_derived=True, padding=batch.padding) for batch in encoded.batches
+        )
         rows = partial(_predictions, self.reader, encoded)
         return ParsedRequest(requests, partial(_write, rows, is_list), rows, encoded.count_tokens)
 

@@ -6,7 +6,8 @@ shared by all threads: it is set up once, here, and only read afterwards.
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import Any, Literal
 
 import numpy as np
@@ -18,7 +19,8 @@ from tokenizers import Encoding, Tokenizer
 
 from tidegate_server.errors import InvalidRequest, one_line
 from tidegate_server.predict.package_files import unusable
-from tidegate_server.predict.text_encoder import EncodedTexts, Text, TextBatch, one_text_only
+from tidegate_server.predict.text_encoder import ALONE, EncodedTexts, RunSharing, Text, TextBatch, one_text_only
+from tidegate_server.protocol.padding import Padding, bucket
 from tidegate_server.protocol.signature import NUMPY_TYPES, Signature, TensorSpec
 from tidegate_server.protocol.tensors import Array
 
@@ -57,6 +59,21 @@ class TokenEncoder:
     max_length: int
     keeps_origin: bool = False
     """Whether each token is known by its word and by where it was in the text, which costs time."""
+    sharing: RunSharing = ALONE
+
+    def with_sharing(self, sharing: RunSharing) -> "TokenEncoder":
+        """The same encoder, for runs of several texts."""
+        return replace(self, sharing=sharing)
+
+    @property
+    def padding(self) -> Padding | None:
+        """None where the graph has fixed the length."""
+        if self.inputs.length is not None:
+            return None
+        fills = {self.inputs.ids.name: self.pad_id}
+        fills |= {self.inputs.mask.name: 0} if self.inputs.mask else {}
+        fills |= {self.inputs.types.name: self.pad_type_id} if self.inputs.types else {}
+        return Padding(fills, on_left=self.pad_side == "left")
 
     def encode(self, texts: Sequence[Text], *, pad: bool) -> EncodedTexts:
         """As few runs as give each text the answer that it would get alone. Without `pad`, of one length each.
@@ -127,22 +144,30 @@ class TokenEncoder:
         return text[:end]
 
     def _batches(self, encodings: Sequence[Encoding], pad: bool) -> Iterator[TextBatch]:
-        for positions in self._group_by_length([len(encoding.ids) for encoding in encodings], pad):
+        for positions in self._groups([len(encoding.ids) for encoding in encodings], pad):
             members = [encodings[position] for position in positions]
             # A graph with a fixed number of rows wants them all: the last text is repeated, and nobody reads that.
             members += members[-1:] * ((self.inputs.rows or 0) - len(members))
-            yield TextBatch(tuple(positions), self._arrays(members), self.pad_side == "left")
+            arrays, on_left = self._arrays(members), self.pad_side == "left"
+            yield TextBatch(tuple(positions), arrays, on_left, self.sharing.padding)
 
-    def _group_by_length(self, lengths: Sequence[int], pad: bool) -> Iterator[list[int]]:
-        # Without a mask, padding would be read like words; so only texts of one length share a run.
-        mixed = self.inputs.length is not None or (pad and self.inputs.mask is not None)
+    def _groups(self, lengths: Sequence[int], pad: bool) -> Iterator[list[int]]:
+        """Positions of texts that share a run: as long as one another, or nearly where padding changes nothing."""
+        size = self.sharing.max_rows
+        if size == 1:
+            yield from ([position] for position in range(len(lengths)))
+            return
         together: dict[int, list[int]] = {}
-        for position, length in enumerate(lengths):
-            together.setdefault(0 if mixed else length, []).append(position)
+        for position, length in sorted(enumerate(lengths), key=itemgetter(1)):
+            together.setdefault(self._kind(length, pad), []).append(position)
         for positions in together.values():
-            size = self.inputs.rows or len(positions)
             for start in range(0, len(positions), size):
-                yield positions[start : start + size]
+                yield sorted(positions[start : start + size])
+
+    def _kind(self, length: int, pad: bool) -> int:
+        if self.inputs.length is not None:
+            return self.inputs.length
+        return bucket(length) if pad and self.sharing.padding is not None else length
 
     def _arrays(self, encodings: Sequence[Encoding]) -> dict[str, Array]:
         width = self.inputs.length or max(len(encoding.ids) for encoding in encodings)

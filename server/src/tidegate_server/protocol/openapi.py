@@ -44,11 +44,13 @@ def openapi_document(
     *,
     server_version: str,
     secured: bool,
+    answered: Mapping[str, Array] | None = None,
     example: Any = None,
     body_schemas: Sequence[Mapping[str, Any]] = (),
 ) -> Json:
-    """`example` is a body of /predict; `body_schemas` of what is understood there beside the model's tensors."""
-    infer, predict = _infer_example(signature), _predict_example(signature, example)
+    """`answered` are inputs that the model has answered: without them there is no example. `example` is a body of /predict; `body_schemas` of what is understood there beside the model's tensors."""
+    small = answered if answered and _is_small(answered) else None
+    infer, predict = _infer_example(signature, small), _predict_example(signature, small, example)
     return {
         "openapi": "3.1.0",
         "info": {

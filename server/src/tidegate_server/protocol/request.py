@@ -5,6 +5,7 @@ from functools import lru_cache
 
 from tidegate_server.errors import InvalidRequest
 from tidegate_server.protocol.json_codec import quoted
+from tidegate_server.protocol.padding import Padding
 from tidegate_server.protocol.signature import Signature, TensorSpec
 from tidegate_server.protocol.tensors import Array
 
@@ -29,6 +30,8 @@ class InferRequest:
     """How long the client waits for the response, as it said itself."""
     is_derived: bool = False
     """Its arrays were made here, of texts: what is wrong with their values isn't the client's doing."""
+    padding: Padding | None = None
+    """How its rows are lengthened beside longer ones; None where only rows of one shape share a run."""
 
     @property
     def rows(self) -> int:
