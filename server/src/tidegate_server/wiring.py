@@ -198,6 +198,7 @@ def _server_info(prepared: Prepared, inference: Inference, settings: Settings) -
         signature,
         server_version=__version__,
         secured=not prepared.authenticator.is_open,
+        answered=prepared.findings.example,
         example=package.predictor.example(signature),
         body_schemas=package.predictor.body_schemas,
     )

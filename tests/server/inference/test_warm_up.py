@@ -159,3 +159,12 @@ def test_metadata_say_what_the_model_answers(
     assert findings.plan.rows_are_independent
     said = "metadata say what it answers" in caplog.text
     assert said is (model.signature.outputs[0].shape != answered)
+
+
+def test_an_example_is_something_that_the_model_has_answered(linear: Path, pair: Path) -> None:
+    examples = [found(path).example for path in (linear, pair)]
+    # A half of nothing is no number, so that the second model's is made of ones.
+    assert [example and {name: array.tolist() for name, array in example.items()} for example in examples] == [
+        {"pixels": [[0.0, 0.0, 0.0, 0.0]]},
+        {"left": [1.0], "right": [1.0], "words": [""]},
+    ]

@@ -41,7 +41,15 @@ OUTPUTS = {
 
 
 def document(signature: Signature, *, secured: bool = False, example: Any = None) -> dict[str, Any]:
-    made = openapi_document("m", "r", signature, server_version="1.2", secured=secured, example=example)
+    made = openapi_document(
+        "m",
+        "r",
+        signature,
+        server_version="1.2",
+        secured=secured,
+        answered=blank_inputs(signature),
+        example=example,
+    )
     assert parse_json(dump_json(made)) == made, "it's JSON"
     return made
 
@@ -234,3 +242,8 @@ def test_the_page_needs_nothing_from_elsewhere_and_asks_for_its_document() -> No
 
 def test_an_address_cannot_end_the_pages_script() -> None:
     assert "</script><script>" not in page("</script><script>")
+
+
+def test_without_inputs_that_the_model_has_answered_there_is_no_example() -> None:
+    made = openapi_document("m", "r", SIGNATURES[0], server_version="1", secured=False)
+    assert made["x-model"]["examples"] == {"predict": None, "v2/models/m/infer": None}

@@ -7,11 +7,10 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
-from math import prod
 from typing import Any
 
 from tidegate_server.protocol.response_schemas import error_responses, response_schemas
-from tidegate_server.protocol.signature import Signature, blank_inputs
+from tidegate_server.protocol.signature import Signature
 from tidegate_server.protocol.tensor_schemas import (
     input_schema,
     nested_schema,
@@ -20,6 +19,7 @@ from tidegate_server.protocol.tensor_schemas import (
     row_schema,
     takes_rows,
 )
+from tidegate_server.protocol.tensors import Array
 from tidegate_server.protocol.v2 import LENGTH_HEADER
 
 Json = dict[str, Any]
@@ -48,7 +48,10 @@ def openapi_document(
     example: Any = None,
     body_schemas: Sequence[Mapping[str, Any]] = (),
 ) -> Json:
-    """`answered` are inputs that the model has answered: without them there is no example. `example` is a body of /predict; `body_schemas` of what is understood there beside the model's tensors."""
+    """`answered` are inputs that the model has answered; without them there is no example.
+
+    `example` is a body of /predict; `body_schemas` of what is understood there beside the model's tensors.
+    """
     small = answered if answered and _is_small(answered) else None
     infer, predict = _infer_example(signature, small), _predict_example(signature, small, example)
     return {
@@ -263,37 +266,34 @@ def _predict_schema(signature: Signature, more: Sequence[Mapping[str, Any]]) -> 
     return {"anyOf": forms}
 
 
-def _infer_example(signature: Signature) -> Any:
-    if not _is_small(signature):
+def _infer_example(signature: Signature, answered: Mapping[str, Array] | None) -> Any:
+    if answered is None:
         return None
-    blanks = blank_inputs(signature)
     tensors = [
         {
             "name": spec.name,
-            "shape": list(blanks[spec.name].shape),
+            "shape": list(answered[spec.name].shape),
             "datatype": spec.datatype,
-            "data": blanks[spec.name].ravel().tolist(),
+            "data": answered[spec.name].ravel().tolist(),
         }
-        for spec in signature.required_inputs
+        for spec in signature.inputs
+        if spec.name in answered
     ]
     return {"inputs": tensors}
 
 
-def _predict_example(signature: Signature, example: Any) -> Any:
-    if example is not None:
+def _predict_example(signature: Signature, answered: Mapping[str, Array] | None, example: Any) -> Any:
+    if example is not None or answered is None:
         return example
-    if not _is_small(signature):
-        return None
-    blanks = {name: array.tolist() for name, array in blank_inputs(signature).items()}
-    if len(blanks) > 1 and takes_rows(signature):
-        row = {name: values[0][0] if _is_cell(values[0]) else values[0] for name, values in blanks.items()}
+    values = {name: array.tolist() for name, array in answered.items()}
+    if len(values) > 1 and takes_rows(signature) and signature.is_batchable:
+        row = {name: rows[0][0] if _is_cell(rows[0]) else rows[0] for name, rows in values.items()}
         return {"rows": [row]}
-    return {"inputs": blanks}
+    return {"inputs": values}
 
 
-def _is_small(signature: Signature) -> bool:
-    sizes = (prod(1 if size == -1 else size for size in spec.shape) for spec in signature.inputs)
-    return sum(sizes) <= MAX_EXAMPLE_ELEMENTS
+def _is_small(arrays: Mapping[str, Array]) -> bool:
+    return sum(array.size for array in arrays.values()) <= MAX_EXAMPLE_ELEMENTS
 
 
 def _is_cell(value: Any) -> bool:
