@@ -52,7 +52,7 @@ def openapi_document(
 
     `example` is a body of /predict; `body_schemas` of what is understood there beside the model's tensors.
     """
-    small = answered if answered and _is_small(answered) else None
+    small = answered if answered is not None and _is_small(answered) else None
     infer, predict = _infer_example(signature, small), _predict_example(signature, small, example)
     return {
         "openapi": "3.1.0",
