@@ -204,7 +204,7 @@ def _(servers: Servers) -> Any:
         client = InferenceRESTClient(RESTConfig(protocol="v2"))
         url = f"http://{servers.digits}"
         given = InferInput("pixels", [1, 4], "FP32", data=[ROW])
-        answer = await client.infer(url, InferRequest("digits", [given]))
+        answer = await client.infer(url, InferRequest("digits", [given]), model_name="digits")
         return answer, await client.is_server_ready(url), await client.is_server_live(url)
 
     answer, *health = asyncio.run(ask())
