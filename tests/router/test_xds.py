@@ -4,6 +4,7 @@ import json
 import random
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from tidegate.router.objects import Answering, Endpoint, Service
 from tidegate.router.splits import weights_of
 from tidegate.router.subscription import Resource
 from tidegate.router.xds import (
+    NO_MODEL,
     ClusterKey,
     answerable,
     cluster_keys,
@@ -115,7 +117,27 @@ def virtual_hosts(known: list[Route]) -> list[dict[str, Any]]:
 
 def entries(known: list[Route]) -> Iterator[dict[str, Any]]:
     for virtual_host in virtual_hosts(known):
-        yield from virtual_host["routes"]
+        yield from virtual_host.get("routes", ())
+        for prefix in by_prefix(virtual_host):
+            yield from tried(virtual_host, prefix)
+
+
+def by_prefix(virtual_host: dict[str, Any]) -> dict[str, Any]:
+    tree = virtual_host.get("matcher", {}).get("matcher_tree", {})
+    found: dict[str, Any] = tree.get("prefix_match_map", {}).get("map", {})
+    return found
+
+
+def tried(virtual_host: dict[str, Any], path: str) -> list[dict[str, Any]]:
+    """The entries of which Envoy takes the first that matches: those of the longest prefix, where it goes by such."""
+    if "matcher" not in virtual_host:
+        listed: list[dict[str, Any]] = virtual_host["routes"]
+        return listed
+    found = by_prefix(virtual_host)
+    longest = max((prefix for prefix in found if path.startswith(prefix)), key=len, default=None)
+    chosen = virtual_host["matcher"]["on_no_match"] if longest is None else found[longest]
+    routes: list[dict[str, Any]] = chosen["action"]["typed_config"]["value"]["routes"]
+    return routes
 
 
 @settings(deadline=None)
@@ -187,7 +209,7 @@ def test_every_cluster_that_a_route_names_exists(known: list[Route]) -> None:
 
 def decide(virtual_host: dict[str, Any], path: str, named: str | None) -> dict[str, Any]:
     """The entry that Envoy takes: the first whose path and headers match."""
-    for entry in virtual_host["routes"]:
+    for entry in tried(virtual_host, path):
         match = entry["match"]
         conditions = match.get("headers", [])
         fits = path == match["path"] if "path" in match else path.startswith(match["prefix"])
@@ -214,6 +236,28 @@ def test_a_named_revision_is_reached_or_nobody(known: list[Route], named: str) -
                 assert entry["route"]["cluster"] == f"{own}/{named}/preview"
             else:
                 assert entry["direct_response"]["status"] == 404
+
+
+@settings(deadline=None)
+@given(routes, labels, labels)
+def test_a_path_reaches_the_model_that_it_names_or_nobody(known: list[Route], namespace: str, name: str) -> None:
+    paths = next(one for one in virtual_hosts(known) if one["name"] == "paths")
+    models = {f"{route.namespace}/{route.name}" for route in known}
+    for model, end in product({*models, f"{namespace}/{name}"}, ("", "/v2")):
+        entry = decide(paths, f"/{model}{end}", None)
+        if model in models:
+            shares = entry["route"]["weighted_clusters"]["clusters"]
+            assert {share["name"].rpartition("/")[0] for share in shares} == {model}
+        else:
+            assert entry["direct_response"]["body"] == {"inline_string": NO_MODEL}
+
+
+def test_the_name_of_one_model_may_begin_with_that_of_another() -> None:
+    longer = replace(SENTIMENT, name="sentiment-large")
+    paths = next(one for one in virtual_hosts([SENTIMENT, longer]) if one["name"] == "paths")
+    found = {name: decide(paths, f"/shop/{name}/v2", None) for name in ("sentiment", "sentiment-large", "sentiment-x")}
+    assert found["sentiment"]["route"] != found["sentiment-large"]["route"]
+    assert found["sentiment-x"]["direct_response"]["body"] == {"inline_string": NO_MODEL}
 
 
 @settings(deadline=None)

@@ -34,6 +34,8 @@ CLUSTERS = _TYPE + "config.cluster.v3.Cluster"
 ENDPOINTS = _TYPE + "config.endpoint.v3.ClusterLoadAssignment"
 ROUTES = _TYPE + "config.route.v3.RouteConfiguration"
 SPLITS = _TYPE + "service.runtime.v3.Runtime"
+_HEADER_INPUT = _TYPE + "type.matcher.v3.HttpRequestHeaderMatchInput"
+_ROUTE_LIST = _TYPE + "config.route.v3.RouteList"
 WEIGHTS = "w"
 """The runtime's keys are this, a dot and the cluster's name."""
 UNIT = 1_000_000
@@ -201,23 +203,18 @@ def routes_resource(shapes: Iterable[Route]) -> Resource:
     namespaces = Counter(route.name for route in ordered)
     ambiguous = sorted(name for name, number in namespaces.items() if number > 1)
     entries = [_entries_of(route, namespaces[route.name] == 1) for route in ordered]
-    last = pb.VirtualHost(routes=[_not_found(pb.RouteMatch(prefix="/"), NO_MODEL)])
-    # Messages that follow each other are one with the repeated fields of all: each model is encoded once only.
-    paths = pb.VirtualHost.FromString(b"".join([*(each.by_path for each in entries), last.SerializeToString()]))
-    paths.name, paths.domains[:] = "paths", ["*"]
-    paths.retry_policy.CopyFrom(_RETRY)
-    hosts = [*([_ambiguous(ambiguous)] if ambiguous else []), paths]
+    hosts = [*([_ambiguous(ambiguous)] if ambiguous else []), _paths([each.by_path for each in entries])]
     parts = [
         _COMMON,
         *(each.by_host for each in entries),
-        pb.RouteConfiguration(virtual_hosts=hosts).SerializeToString(),
+        pb.RouteConfiguration(virtual_hosts=hosts).SerializeToString(deterministic=True),
     ]
     return _resource(ROUTES_NAME, b"".join(parts))
 
 
 @dataclass(frozen=True, slots=True)
 class _Entries:
-    """One model's part: a RouteConfiguration with its virtual host, and a VirtualHost with its paths."""
+    """One model's part: a RouteConfiguration with its virtual host, and a Matcher with its paths."""
 
     by_host: bytes
     by_path: bytes
@@ -233,8 +230,36 @@ def _entries_of(route: Route, with_name: bool) -> _Entries:
     )
     return _Entries(
         pb.RouteConfiguration(virtual_hosts=[host]).SerializeToString(),
-        pb.VirtualHost(routes=_entries_by_path(route)).SerializeToString(),
+        _matcher({_path(route): [*_entries_by_path(route), *_NO_MODEL]}).SerializeToString(),
     )
+
+
+def _paths(by_path: list[bytes]) -> pb.VirtualHost:
+    """For all hosts that no model has. Envoy finds the longest path that a request's begins with in one step.
+
+    One by one, the last of a thousand models would cost each of its requests some 500 µs of Envoy's CPU.
+    """
+    host = pb.VirtualHost(name="paths", domains=["*"], retry_policy=_RETRY)
+    if not by_path:
+        host.routes.extend(_NO_MODEL)
+        return host
+    # Messages that follow each other are one with the fields of all: each model is encoded once only.
+    host.matcher.MergeFromString(b"".join(by_path))
+    path = pb.AnyHeaderInput(type_url=_HEADER_INPUT, value=pb.HeaderInput(header_name=":path"))
+    host.matcher.matcher_tree.input.CopyFrom(pb.MatchInput(name="path", typed_config=path))
+    host.matcher.on_no_match.CopyFrom(_on_match(_NO_MODEL))
+    return host
+
+
+def _matcher(by_prefix: Mapping[str, Iterable[pb.Route]]) -> pb.Matcher:
+    tree = pb.MatchMap(map={prefix: _on_match(routes) for prefix, routes in by_prefix.items()})
+    return pb.Matcher(matcher_tree=pb.MatcherTree(prefix_match_map=tree))
+
+
+def _on_match(routes: Iterable[pb.Route]) -> pb.OnMatch:
+    """Envoy takes the first that matches."""
+    listed = pb.AnyRouteList(type_url=_ROUTE_LIST, value=pb.RouteList(routes=routes))
+    return pb.OnMatch(action=pb.MatchAction(name="routes", typed_config=listed))
 
 
 def hosts(route: Route) -> list[str]:
@@ -250,8 +275,13 @@ def _ambiguous(names: list[str]) -> pb.VirtualHost:
     return pb.VirtualHost(name="ambiguous", domains=names, routes=[_not_found(pb.RouteMatch(prefix="/"), AMBIGUOUS)])
 
 
+def _path(route: Route) -> str:
+    return f"/{route.namespace}/{route.name}"
+
+
 def _entries_by_path(route: Route) -> list[pb.Route]:
-    path = f"/{route.namespace}/{route.name}"
+    """Of the requests whose path begins with the model's; a longer name may, too, and no model need have it."""
+    path = _path(route)
     whole = pb.RouteMatch(path=path)
     if route.preview_header:
         # Nobody previews a model's front page; what names a revision must not reach another one, though.
@@ -325,6 +355,8 @@ def _not_found(match: pb.RouteMatch, reason: str) -> pb.Route:
 def _key(route: Route, backend: Backend) -> ClusterKey:
     return ClusterKey(route.namespace, route.name, backend.revision)
 
+
+_NO_MODEL = [_not_found(pb.RouteMatch(prefix="/"), NO_MODEL)]
 
 # A try on another pod of the same revision is safe only while the request can't have reached a model: plain `reset`
 # is left out, because a request that kills its model server would then kill one pod after another. Other revisions

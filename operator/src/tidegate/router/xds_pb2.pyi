@@ -410,17 +410,98 @@ class Route(_message.Message):
     response_headers_to_add: _containers.RepeatedCompositeFieldContainer[HeaderValueOption]
     def __init__(self, match: _Optional[_Union[RouteMatch, _Mapping]] = ..., route: _Optional[_Union[RouteAction, _Mapping]] = ..., direct_response: _Optional[_Union[DirectResponse, _Mapping]] = ..., request_headers_to_add: _Optional[_Iterable[_Union[HeaderValueOption, _Mapping]]] = ..., response_headers_to_add: _Optional[_Iterable[_Union[HeaderValueOption, _Mapping]]] = ...) -> None: ...
 
+class RouteList(_message.Message):
+    __slots__ = ("routes",)
+    ROUTES_FIELD_NUMBER: _ClassVar[int]
+    routes: _containers.RepeatedCompositeFieldContainer[Route]
+    def __init__(self, routes: _Optional[_Iterable[_Union[Route, _Mapping]]] = ...) -> None: ...
+
+class HeaderInput(_message.Message):
+    __slots__ = ("header_name",)
+    HEADER_NAME_FIELD_NUMBER: _ClassVar[int]
+    header_name: str
+    def __init__(self, header_name: _Optional[str] = ...) -> None: ...
+
+class AnyHeaderInput(_message.Message):
+    __slots__ = ("type_url", "value")
+    TYPE_URL_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    type_url: str
+    value: HeaderInput
+    def __init__(self, type_url: _Optional[str] = ..., value: _Optional[_Union[HeaderInput, _Mapping]] = ...) -> None: ...
+
+class AnyRouteList(_message.Message):
+    __slots__ = ("type_url", "value")
+    TYPE_URL_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    type_url: str
+    value: RouteList
+    def __init__(self, type_url: _Optional[str] = ..., value: _Optional[_Union[RouteList, _Mapping]] = ...) -> None: ...
+
+class MatchInput(_message.Message):
+    __slots__ = ("name", "typed_config")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    TYPED_CONFIG_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    typed_config: AnyHeaderInput
+    def __init__(self, name: _Optional[str] = ..., typed_config: _Optional[_Union[AnyHeaderInput, _Mapping]] = ...) -> None: ...
+
+class MatchAction(_message.Message):
+    __slots__ = ("name", "typed_config")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    TYPED_CONFIG_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    typed_config: AnyRouteList
+    def __init__(self, name: _Optional[str] = ..., typed_config: _Optional[_Union[AnyRouteList, _Mapping]] = ...) -> None: ...
+
+class OnMatch(_message.Message):
+    __slots__ = ("action",)
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    action: MatchAction
+    def __init__(self, action: _Optional[_Union[MatchAction, _Mapping]] = ...) -> None: ...
+
+class MatchMap(_message.Message):
+    __slots__ = ("map",)
+    class MapEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: OnMatch
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[OnMatch, _Mapping]] = ...) -> None: ...
+    MAP_FIELD_NUMBER: _ClassVar[int]
+    map: _containers.MessageMap[str, OnMatch]
+    def __init__(self, map: _Optional[_Mapping[str, OnMatch]] = ...) -> None: ...
+
+class MatcherTree(_message.Message):
+    __slots__ = ("input", "prefix_match_map")
+    INPUT_FIELD_NUMBER: _ClassVar[int]
+    PREFIX_MATCH_MAP_FIELD_NUMBER: _ClassVar[int]
+    input: MatchInput
+    prefix_match_map: MatchMap
+    def __init__(self, input: _Optional[_Union[MatchInput, _Mapping]] = ..., prefix_match_map: _Optional[_Union[MatchMap, _Mapping]] = ...) -> None: ...
+
+class Matcher(_message.Message):
+    __slots__ = ("matcher_tree", "on_no_match")
+    MATCHER_TREE_FIELD_NUMBER: _ClassVar[int]
+    ON_NO_MATCH_FIELD_NUMBER: _ClassVar[int]
+    matcher_tree: MatcherTree
+    on_no_match: OnMatch
+    def __init__(self, matcher_tree: _Optional[_Union[MatcherTree, _Mapping]] = ..., on_no_match: _Optional[_Union[OnMatch, _Mapping]] = ...) -> None: ...
+
 class VirtualHost(_message.Message):
-    __slots__ = ("name", "domains", "routes", "retry_policy")
+    __slots__ = ("name", "domains", "routes", "retry_policy", "matcher")
     NAME_FIELD_NUMBER: _ClassVar[int]
     DOMAINS_FIELD_NUMBER: _ClassVar[int]
     ROUTES_FIELD_NUMBER: _ClassVar[int]
     RETRY_POLICY_FIELD_NUMBER: _ClassVar[int]
+    MATCHER_FIELD_NUMBER: _ClassVar[int]
     name: str
     domains: _containers.RepeatedScalarFieldContainer[str]
     routes: _containers.RepeatedCompositeFieldContainer[Route]
     retry_policy: RetryPolicy
-    def __init__(self, name: _Optional[str] = ..., domains: _Optional[_Iterable[str]] = ..., routes: _Optional[_Iterable[_Union[Route, _Mapping]]] = ..., retry_policy: _Optional[_Union[RetryPolicy, _Mapping]] = ...) -> None: ...
+    matcher: Matcher
+    def __init__(self, name: _Optional[str] = ..., domains: _Optional[_Iterable[str]] = ..., routes: _Optional[_Iterable[_Union[Route, _Mapping]]] = ..., retry_policy: _Optional[_Union[RetryPolicy, _Mapping]] = ..., matcher: _Optional[_Union[Matcher, _Mapping]] = ...) -> None: ...
 
 class RouteConfiguration(_message.Message):
     __slots__ = ("name", "virtual_hosts", "request_headers_to_add", "most_specific_header_mutations_wins", "ignore_port_in_host_matching")
