@@ -132,23 +132,28 @@ async def _load(
                     connection.abort()
 
     probing = asyncio.create_task(_probe(server.admin_port, result))
-    await asyncio.gather(*(client() for _ in range(clients)))
-    probing.cancel()
+    try:
+        await asyncio.gather(*(client() for _ in range(clients)))
+    finally:
+        probing.cancel()
+        with suppress(asyncio.CancelledError):
+            await probing
 
 
 async def _probe(port: int, result: GreedyResult) -> None:
     connection = await connect(port)
-    while True:
-        began = perf_counter()
-        try:
+    try:
+        while True:
+            began = perf_counter()
             response = await connection.ask(LIVE)
-        except NoResponse as broken:
-            result.wrong.append(f"a probe: {broken}")
-            return
-        result.probes.append(perf_counter() - began)
-        if response.status != 200:
-            result.wrong.append(f"a probe got {response.status}")
-        await asyncio.sleep(PROBE_EVERY_SECONDS)
+            result.probes.append(perf_counter() - began)
+            if response.status != 200:
+                result.wrong.append(f"a probe got {response.status}")
+            await asyncio.sleep(PROBE_EVERY_SECONDS)
+    except NoResponse as broken:
+        result.wrong.append(f"a probe: {broken}")
+    finally:
+        connection.abort()
 
 
 # --- sessions, one connection each
