@@ -177,6 +177,16 @@ def test_a_look_that_waited_for_prometheus_counts_nothing_twice(world: DirectWor
     assert exposed(world) == world.counted(candidate(world))
 
 
+def test_what_routers_tell_is_decided_by_while_prometheus_hangs_right_after_a_shift(world: DirectWorld) -> None:
+    release(world, "http://models/2", lasting="10m")
+    world.run_until(lambda: "event CanaryStep" in " ".join(world.transcript))
+    world.judge = replace(world.judge, pool=Waiting([]), _last={})
+    world._reconciler = replace(world._reconciler, judge=world.judge)
+    world.run(8)
+
+    assert says(world) == ("MetricsUnavailable", "Prometheus' answer is still to come")
+
+
 class Waiting:
     """A pool whose threads are all busy."""
 
@@ -221,6 +231,21 @@ def test_an_operator_that_restarts_goes_on_and_nothing_counts_twice(world: Direc
     turns(world, "http://models/failing")
     world.run(20)
     assert why(world).startswith("RolledBack: ErrorRate")
+
+
+def test_what_was_counted_before_a_restart_is_judged_again_when_prometheus_comes(world: DirectWorld) -> None:
+    world.prometheus_up = False
+    release(world, "http://models/2", lasting="10m")
+    world.run(95)
+    world.restart()
+    world.run(5)
+    counted = world.judge.collector._folds["shop", "digits"].test.candidate.requests
+    world.prometheus_up = True
+    world.run(10)
+
+    fold = world.judge.collector._folds["shop", "digits"]
+    assert fold.baseline
+    assert fold.test.candidate.requests >= counted > 0
 
 
 def silence(world: DirectWorld, error: TidegateError | None) -> None:

@@ -73,7 +73,8 @@ class RolloutJudge:
             unseen = cannot_see(MetricsGap(Reason.METRICS_UNAVAILABLE, str(error)))
             return self._remembered(directly) if directly else replace(observation, verdict=unseen)
         if measured is None or measured.rollout != _identity(observation):
-            return self._said_last(observation)
+            # What routers tell needs nobody's answer: right after a shift nothing else has been said of it yet.
+            return self._remembered(directly) if directly else self._said_last(observation)
         if isinstance(measured.measured, Measured) and measured.measured.checkpoint:
             self._checkpoints[key] = measured.measured.checkpoint
         if directly := self._by_routers(observation):

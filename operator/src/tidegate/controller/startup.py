@@ -37,6 +37,8 @@ from tidegate.model.traffic import Arms
 from tidegate.settings import Settings
 
 THREADS_FOR_COUNTERS, THREADS_FOR_QUERIES = 4, 2
+OBJECTS_COLLECTED_AT = (10_000, 20, 20)
+"""Routers tell thousands of counters a second, each for some seconds, and hardly any is part of a circle."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -52,6 +54,7 @@ def main(argv: Sequence[str]) -> int:
     # Modules and wiring stay for good: without this the collector goes through all of them again and again.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*OBJECTS_COLLECTED_AT)
     stopped = threading.Event()
     threading.Thread(target=_resync_until, args=(parts, stopped), name="resync", daemon=True).start()
     for chatty in ("kopf", "aiohttp.access"):

@@ -203,7 +203,8 @@ class SequentialTest:
             self.drift.add(candidate.predictions, stable.predictions)
         self.stable, self.candidate = self.stable + stable, self.candidate + candidate
         for pod, counts in increment.pods.items():
-            self.pods[pod] = self.pods.pop(pod, Counts()) + counts
+            known = self.pods.pop(pod, NOTHING)
+            self.pods[pod] = known if counts == NOTHING else known + counts
         for forgotten in list(self.pods)[:-MOST_PODS]:
             del self.pods[forgotten]
         self.context.update_details(increment)

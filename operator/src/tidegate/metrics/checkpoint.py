@@ -15,10 +15,20 @@ from typing import Any, NamedTuple, TypeVar, get_type_hints
 from tidegate.judge.checkpoint import taken_up, written_down
 from tidegate.metrics.accumulate import DetailsFold, Reading, TrafficFold
 from tidegate.metrics.baseline import Baseline
-from tidegate.metrics.fold import Fold
+from tidegate.metrics.fold import MOST_KEPT, Fold
 from tidegate.metrics.increments import Counted, Process, Sample, SeriesKey, never_back
 from tidegate.metrics.provider import Readings
-from tidegate.metrics.record import Header, Recorder, unpacked
+from tidegate.metrics.record import (
+    Began,
+    Details,
+    Header,
+    Recorder,
+    RecordUnusable,
+    Traffic,
+    Whole,
+    decode,
+    unpacked,
+)
 from tidegate.model.evidence import MetricsGap
 from tidegate.model.plain import from_plain, plain
 from tidegate.model.status import Rollout
@@ -103,7 +113,18 @@ def resumed(kept: Kept, arms: Arms, rollout: Rollout) -> Fold | None:
     fold = from_text(kept.evidence, arms, rollout)
     if fold:
         fold.recorder = Recorder.resumed(fold.test, kept.record, Header.of(arms, rollout))
+        fold.kept = [] if fold.baseline else _counted(kept.record)[-MOST_KEPT:]
     return fold
+
+
+def _counted(text: str) -> list[Traffic | Details | Whole]:
+    """What the last test that was begun was given, as far as it is recorded: it may have to be judged again."""
+    try:
+        entries = decode(text).entries if text else ()
+    except RecordUnusable:
+        return []
+    began = max((index for index, entry in enumerate(entries) if isinstance(entry, Began)), default=0)
+    return [entry for entry in entries[began:] if isinstance(entry, Traffic | Details | Whole)]
 
 
 def reread_traffic(cursor: TrafficFold, arms: Arms, read: Read) -> tuple[TrafficFold, Readings | None]:

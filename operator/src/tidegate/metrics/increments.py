@@ -77,11 +77,16 @@ def never_back(before: Sample, after: Sample) -> Sample:
     A counter that is lower than before stays where it was, unless its process is shown to have restarted since: two
     who read a process at nearly the same time may differ by a request.
     """
-    return {key: _later(before.get(key), counted) for key, counted in after.items()}
+    stay = {
+        key: _later(past, counted)
+        for key, counted in after.items()
+        if (past := before.get(key)) and not (counted.at > past.at and counted.value >= past.value)
+    }
+    return {**after, **stay} if stay else after
 
 
-def _later(past: Counted | None, counted: Counted) -> Counted:
-    if past is None or (counted.at > past.at and (counted.value >= past.value or _restarted(past, counted))):
+def _later(past: Counted, counted: Counted) -> Counted:
+    if counted.at > past.at and (counted.value >= past.value or _restarted(past, counted)):
         return counted
     return past if counted.at <= past.at else past._replace(at=counted.at)
 

@@ -47,6 +47,7 @@ WINDOW_BITS, MEMORY_LEVEL = 13, 6
 """Of zlib: 64 KiB of memory for each rollout that is under way, instead of 256."""
 MALFORMED = (ValueError, LookupError, TypeError, ArithmeticError, AttributeError, RecursionError, zlib.error)
 """What reading a text of another shape raises."""
+NOTHING = Counts()
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -448,6 +449,8 @@ class _Lines:
         )
 
     def _counts(self, counts: Counts) -> list[Any]:
+        if counts == NOTHING:  # as each pod's where routers count
+            return []
         predictions = counts.predictions
         classes = [each for name, count in predictions.classes.items() for each in (self._number(name), count)]
         durations, scores = self._histogram(counts.durations), self._histogram(predictions.scores)

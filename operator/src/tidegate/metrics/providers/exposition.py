@@ -42,7 +42,13 @@ class ExpositionReader:
             told = found.get(series.cluster)
             if told is None:
                 raise NotEvidence(f"it tells of {series.cluster or 'no cluster'}, which it wasn't asked for")
-            told[head] = _number(number)
+            try:
+                value = float(number)
+            except ValueError:
+                value = math.nan
+            if not 0 <= value < math.inf:
+                raise NotEvidence(f"{number[:20]!r} is no count")
+            told[head] = value
         return {cluster: told for cluster, told in found.items() if told}
 
     def name_of(self, head: str) -> SeriesName:
@@ -73,13 +79,3 @@ def _series(head: str) -> SeriesName:
         labels[label[1]] = re.sub(r"\\.", lambda escape: _ESCAPED.get(escape[0], escape[0]), label[2])
         position = label.end()
     return SeriesName(labels.get(CLUSTER, ""), labels)
-
-
-def _number(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value) or value < 0:
-        raise NotEvidence(f"{text[:20]!r} is no count")
-    return value

@@ -176,14 +176,14 @@ class ClusterReadings:
             return {}
         at, values, _ = self.readings[index]
         there = len(values)
+        if math.isnan(sum(values)):
+            return None
         sample = {
             key: Counted(values[index], at, started_at)
             for of_kind in (self.counted, self.latency)
             for index, key in of_kind.items()
             if index < there
         }
-        if any(math.isnan(value) for value in values):
-            return None
         known = bisect_right(given_up, instant, key=lambda scrape: scrape[0]) - 1
         if known >= 0 and (key := self._abandoned):
             scraped, count = given_up[known]
