@@ -149,9 +149,9 @@ def growth(figure: Figure, everything: Sequence[Measured], code: str) -> float |
     if len(sizes) < 2 or figure.words not in GROWING:
         return None
     first, last = figure.of(sizes[0]), figure.of(sizes[-1])
-    if first is None or last is None:
+    if first is None or last is None or first < SMALL:
         return None
-    return last / max(first, SMALL)
+    return last / first
 
 
 def size_ratio(everything: Sequence[Measured]) -> float:

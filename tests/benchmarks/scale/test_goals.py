@@ -74,6 +74,11 @@ def test_growth_is_from_the_smallest_size_to_the_largest() -> None:
     assert (goal.seen, goal.met) == ("at most 10.3× (all are live after)", False)
 
 
+def test_what_was_nothing_at_the_smallest_size_has_no_growth() -> None:
+    on_time = replace(OPERATOR, rolling_late=Spread(0.0, 0.0, 762))
+    assert only([replace(THIS, models=100, operator=on_time), THIS], "grows").met
+
+
 def test_of_one_size_no_growth_is_told() -> None:
     assert not [goal for goal in judge([THIS]) if "grows" in goal.words]
 
