@@ -21,9 +21,6 @@ DEFAULT_TIMEOUT_SECONDS = 60
 LONGEST_TIMEOUT_SECONDS = 3600
 MAX_BACKENDS = 8
 
-Name = tuple[str, str]
-"""Namespace and name of a route."""
-
 
 class Backend(NamedTuple):
     """One revision and its share of the requests, in percent (0 to 100)."""

@@ -2,6 +2,9 @@
 
 from datetime import datetime
 
+Name = tuple[str, str]
+"""Namespace and name of a route."""
+
 GROUP = "tidegate.dev"
 VERSION = "v1alpha1"
 MANAGED_BY = "app.kubernetes.io/managed-by"

@@ -11,8 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from tidegate.errors import MalformedObject
-from tidegate.resources.model_route import Name
-from tidegate.resources.names import GROUP
+from tidegate.resources.names import GROUP, Name
 from tidegate.resources.revision import Manifest
 
 ROUTER = f"{GROUP}/router"

@@ -12,7 +12,8 @@ from typing import Any
 
 import orjson
 
-from tidegate.resources.model_route import Backend, Name, Route
+from tidegate.resources.model_route import Backend, Route
+from tidegate.resources.names import Name
 from tidegate.router.objects import Answering, Endpoint, Service
 
 FILE = "routing.jsonl"

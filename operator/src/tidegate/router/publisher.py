@@ -10,8 +10,8 @@ others go on. Times are seconds of one steady clock.
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
-from tidegate.resources.model_route import Backend, Name, Route
-from tidegate.resources.names import PREVIEW_SUFFIX
+from tidegate.resources.model_route import Backend, Route
+from tidegate.resources.names import PREVIEW_SUFFIX, Name
 from tidegate.resources.router_report import Applied
 from tidegate.router import xds_pb2 as pb
 from tidegate.router.cluster_lifecycle import DrainingCluster, confirmed, draining_clusters, next_end, timeouts_of

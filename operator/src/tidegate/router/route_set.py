@@ -9,7 +9,8 @@ is about is alone: that one stays as Envoy has it, and the others go on. A chang
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Set
 
-from tidegate.resources.model_route import Name, Route
+from tidegate.resources.model_route import Route
+from tidegate.resources.names import Name
 
 
 class RouteSet:

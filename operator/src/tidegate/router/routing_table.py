@@ -2,7 +2,8 @@
 
 from collections.abc import Collection, Mapping, Set
 
-from tidegate.resources.model_route import Name, Route
+from tidegate.resources.model_route import Route
+from tidegate.resources.names import Name
 from tidegate.router.objects import Answering, Service
 from tidegate.router.xds import answerable
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 
-from tidegate.resources.model_route import Name, Route
+from tidegate.resources.model_route import Route
+from tidegate.resources.names import Name
 from tidegate.router.resource_names import layer_names, layer_of
 from tidegate.router.subscription import Subscription
 from tidegate.router.xds import ClusterKey, splits_resource
