@@ -223,8 +223,8 @@ def test_a_body_in_tiny_chunks_keeps_nobody_waiting(listen: Any) -> None:
     with LongestTurn(server) as turn, ExitStack() as stack:
         clients = [stack.enter_context(closing(server.connect())) for _ in range(4)]
         for client in clients:
-            send(client, head(b"POST /a HTTP/1.1", b"Transfer-Encoding: chunked", b"Connection: close"))
-            send(client, b"2\r\nab\r\n" * 300_000 + b"0\r\n\r\n")
+            start = head(b"POST /a HTTP/1.1", b"Transfer-Encoding: chunked", b"Connection: close")
+            send(client, start, b"2\r\nab\r\n" * 300_000 + b"0\r\n\r\n")
         for client in clients:
             assert len(until_closed(client)) > 600_000
     assert turn.seconds < LONGEST_TURN_SECONDS
