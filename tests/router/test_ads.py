@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.router
 
 SENT = "envoy_cluster_upstream_cx_rx_bytes_total"
-SAYS_HELLO = 300
-"""Bytes that a stream takes without a resource."""
+SAYS_HELLO = 330
+"""Bytes that a stream takes without a resource: 289 to 304, as HTTP/2 adds some at times. A resource is 100 more."""
 
 
 def received(router: Router) -> float:
