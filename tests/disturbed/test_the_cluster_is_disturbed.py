@@ -14,11 +14,13 @@ from tests.disturbed.monitoring import Monitoring
 from tests.disturbed.operators import stopped, until_led
 from tests.disturbed.trial import OTHER_GOOD, Trial
 from tests.disturbed.webhook import refusing_deployment_patches
-from tests.e2e.stage import BLUE_GREEN
+from tests.e2e.stage import ANALYSIS, BLUE_GREEN
 from tidegate_demo.kubectl import Kubectl
 
 HALF = {"canary": {"steps": [{"weight": 50}]}}
 QUARTER = {"canary": {"steps": [{"weight": 25}, {"weight": 50}]}}
+CLUMPS = {**ANALYSIS, "dispersion": "20"}
+"""Some 600 requests until it is said that the bad model is worse: time enough for pods to be killed before."""
 HELD_SECONDS = 20
 QUIET_SECONDS = 15
 FROZEN_SECONDS = 40
@@ -53,10 +55,10 @@ def test_a_webhook_refuses_deployment_patches(trial: Trial, monitoring: Monitori
 @pytest.mark.usefixtures("usual")
 @pytest.mark.disturbed("Stable's pods are killed")
 def test_stables_pods_are_killed_at_half(trial: Trial) -> None:
-    trial.go_live()
+    trial.go_live(analysis=CLUMPS)
     stage = trial.stage
     with trial.loaded():
-        trial.release_bad(strategy=HALF)
+        trial.release_bad(strategy=HALF, analysis=CLUMPS)
         stable = stage.note()["stable"]["revision"]
         with _no_new_pods(stage.kubectl):
             stage.run("delete", "pods", "--selector", f"tidegate.dev/revision={stable}", "--wait=false")
