@@ -42,10 +42,15 @@ _DATA_LOCATION = 14
 _ENTRY_KEY, _ENTRY_VALUE = 1, 2
 
 
-def check_file(path: Path) -> None:
-    """Raises ModelRefused: NotOnnx for a file of another kind, UnsafeContent for weights outside the model's folder."""
-    for location in external_locations(path):
+def check_file(path: Path) -> tuple[str, ...]:
+    """The files that the model keeps weights in, each a plain one inside the model's folder.
+
+    Raises ModelRefused: NotOnnx for a file of another kind, UnsafeContent for weights outside that folder.
+    """
+    locations = external_locations(path)
+    for location in locations:
         _check_location(path.parent, location)
+    return locations
 
 
 def external_locations(path: Path) -> tuple[str, ...]:
@@ -213,6 +218,25 @@ def fields(content: mmap.mmap, start: int, end: int) -> Iterator[tuple[int, int 
             raise ValueError("not protobuf")
         at += 8 if wire == _FIXED64 else 4
         yield number, None, 0
+
+
+def packed(content: mmap.mmap, start: int, end: int) -> Iterator[int]:
+    """The whole numbers of a field that has several of them, up to the first that is none."""
+    value = shift = 0
+    for at in range(start, end):
+        byte = content[at]
+        value |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            yield value
+            value = shift = 0
+        elif shift > 63:
+            return
+
+
+def signed(value: int) -> int:
+    """An int64, which travels as a number without a sign."""
+    return value - 2**64 if value >= 2**63 else value
 
 
 def _varint(content: mmap.mmap, at: int) -> tuple[int, int]:

@@ -6,9 +6,9 @@ from tidegate_server.access.authenticator import Authenticator
 from tidegate_server.cgroup import available_cores, cpu_quota, memory_limit, usable_cpus
 from tidegate_server.errors import ModelRefused
 from tidegate_server.held_bytes import most_held_bytes
-from tidegate_server.inference.execution_plan import ExecutionPlan, process_count
+from tidegate_server.inference.execution_plan import process_count
 from tidegate_server.inference.model import Model, sha256_of
-from tidegate_server.inference.model_size import model_bytes, require_room
+from tidegate_server.inference.model_size import require_room
 from tidegate_server.inference.warm_up import Findings, WarmUpOptions, run_once, warm_up
 from tidegate_server.memory import physical_bytes, resident_bytes, tune_malloc
 from tidegate_server.predict.package import Package, open_package
@@ -62,11 +62,12 @@ def prepare_worker(settings: Settings, findings: Findings) -> Prepared:
     return Prepared(model, findings, package, _digest(settings), Authenticator.from_settings(settings.access))
 
 
-def count_processes(settings: Settings, plan: ExecutionPlan) -> int:
+def count_processes(settings: Settings, prepared: Prepared) -> int:
     """How many processes share the port, the primary among them."""
     if settings.processes is not None:
         return settings.processes
-    return process_count(plan, _cpus(settings), model_bytes(settings.model_path), resident_bytes(), memory_limit())
+    plan, size = prepared.findings.plan, prepared.model.file.bytes
+    return process_count(plan, _cpus(settings), size, resident_bytes(), memory_limit())
 
 
 def _sharing_runs(package: Package, findings: Findings) -> Package:

@@ -40,7 +40,7 @@ def serve(settings: Settings) -> int:
     """
     raise_limit()
     prepared = prepare(settings)
-    processes = count_processes(settings, prepared.findings.plan)
+    processes = count_processes(settings, prepared)
     settings = share_of_memory(settings, processes)
     workers = Workers.start(processes - 1, settings, prepared.findings)
     try:

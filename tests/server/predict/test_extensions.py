@@ -9,12 +9,13 @@ from onnx import TensorProto, helper
 
 from tests.server.predict.conftest import LENGTHS, save_strings, sharing
 from tidegate_server.inference.extensions import extensions_library, uses_extensions
+from tidegate_server.inference.onnx_graph import operators
 from tidegate_server.predict.package import open_package
 from tidegate_server.protocol.limits import Limits
 
 
 def test_a_graph_with_an_operator_of_the_library_is_recognised_and_runs_with_it(long_or_short: Path) -> None:
-    assert uses_extensions(long_or_short)
+    assert uses_extensions(operators(long_or_short))
     (tmp := long_or_short.parent / "labels.json").write_bytes(orjson.dumps(["short", "long"]))
     options = onnxruntime.SessionOptions()
     options.register_custom_ops_library(extensions_library())
@@ -40,7 +41,7 @@ def test_without_the_library_the_runtime_refuses_such_a_graph(long_or_short: Pat
 
 def test_a_graph_that_only_imports_the_domain_and_uses_nothing_of_it_needs_no_library(tmp_path: Path) -> None:
     path = save_strings(tmp_path / "m.onnx", [helper.make_node("Identity", ["ten"], ["logits"])], ["ai.onnx.contrib"])
-    assert not uses_extensions(path)
+    assert not uses_extensions(operators(path))
 
 
 def test_the_operator_is_found_in_a_graph_inside_the_graph(tmp_path: Path) -> None:
@@ -55,7 +56,7 @@ def test_the_operator_is_found_in_a_graph_inside_the_graph(tmp_path: Path) -> No
     )
     node = helper.make_node("If", ["yes"], ["logits"], then_branch=inner, else_branch=inner)
     path = save_strings(tmp_path / "m.onnx", [node], ["com.microsoft.extensions"])
-    assert uses_extensions(path)
+    assert uses_extensions(operators(path))
 
 
 def test_the_library_is_the_installed_one() -> None:

@@ -5,16 +5,15 @@ the library's hook for operators written in Python stays off.
 """
 
 from functools import cache
-from pathlib import Path
 
-from tidegate_server.inference.onnx_graph import operators
+from tidegate_server.inference.onnx_graph import Operators
 
 DOMAINS = frozenset({"ai.onnx.contrib", "com.microsoft.extensions"})
 
 
-def uses_extensions(path: Path) -> bool:
-    """Whether a node of the graph, or of a graph inside it, is of that library. The file has passed check_file."""
-    return any(domain in DOMAINS for domain, _ in operators(path))
+def uses_extensions(used: Operators) -> bool:
+    """Whether a node of the graph, or of a graph inside it, is of that library."""
+    return any(domain in DOMAINS for domain, _ in used)
 
 
 @cache

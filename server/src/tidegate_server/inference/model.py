@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +20,10 @@ import onnxruntime
 
 from tidegate_server.errors import ModelFailed, ModelRefused, one_line
 from tidegate_server.inference.extensions import extensions_library, uses_extensions
+from tidegate_server.inference.model_file import ModelFile, read_model_file
 from tidegate_server.inference.onnx_graph import takes_missing_values
-from tidegate_server.inference.other_outputs import OtherOutput, other_outputs, with_tensors_instead
+from tidegate_server.inference.other_outputs import with_tensors_instead
 from tidegate_server.inference.values import array_of, given_value, run_with_bfloat16, value_kind
-from tidegate_server.onnx_file import check_file
 from tidegate_server.protocol.signature import Signature, TensorSpec
 from tidegate_server.protocol.tensors import Array
 
@@ -57,11 +56,11 @@ class CancelToken:
 class Model:
     """An open model."""
 
-    def __init__(self, path: Path, session: Any, others: Sequence[OtherOutput] = ()) -> None:
-        """`session` has been opened from `path`, with tensors in place of `others`."""
-        self.path, self._session = path, session
+    def __init__(self, file: ModelFile, session: Any) -> None:
+        """`session` has been opened from `file`, with tensors in place of its other outputs."""
+        self.file, self._session = file, session
         self.signature = _signature(
-            session, {tensor.name: tensor.classes for other in others for tensor in other.tensors}
+            session, {tensor.name: tensor.classes for other in file.others for tensor in other.tensors}
         )
         nodes = (*session.get_inputs(), *session.get_overridable_initializers(), *session.get_outputs())
         self._kinds = {node.name: kind for node in nodes if (kind := value_kind(node.type)) is not None}
@@ -75,10 +74,17 @@ class Model:
         """Raises ModelRefused when it can't be served."""
         if not path.is_file():
             raise ModelRefused("NotFound", f"there is no model file at {path}")
-        check_file(path)
-        others = other_outputs(path)
-        with _servable_file(path, others) as file:
-            return cls(path, _session(path, file, threads_per_run), others)
+        return cls._opened(read_model_file(path), threads_per_run)
+
+    @classmethod
+    def _opened(cls, file: ModelFile, threads_per_run: int) -> "Model":
+        with _servable_name(file) as name:
+            return cls(file, _session(file, name, threads_per_run))
+
+    @property
+    def path(self) -> Path:
+        """Of the model's file."""
+        return self.file.path
 
     def run(
         self, arrays: dict[str, Array], outputs: Sequence[str], cancel_token: CancelToken | None = None
@@ -103,10 +109,10 @@ class Model:
         results = self._session.run(outputs, given, options)
         return [array_of(name, kinds[name], value) for name, value in zip(outputs, results, strict=True)]
 
-    @cached_property
+    @property
     def takes_missing_values(self) -> bool:
         """It has an operator that does something sensible with NaN."""
-        return takes_missing_values(self.path)
+        return takes_missing_values(self.file.operators)
 
     def give_memory_back(self, arrays: dict[str, Array]) -> None:
         """Runs once more, and then frees what the runtime keeps for larger runs than its first one."""
@@ -117,7 +123,7 @@ class Model:
 
     def with_threads(self, threads_per_run: int) -> "Model":
         """The same model opened again, with another number of threads in each run."""
-        return Model.open(self.path, threads_per_run)
+        return Model._opened(self.file, threads_per_run)
 
 
 def sha256_of(path: Path) -> str:
@@ -127,22 +133,22 @@ def sha256_of(path: Path) -> str:
 
 
 @contextmanager
-def _servable_file(path: Path, others: tuple[OtherOutput, ...]) -> Iterator[str]:
+def _servable_name(model: ModelFile) -> Iterator[str]:
     """What the runtime opens: the file itself, or a copy with tensors for outputs, in memory while it is being read."""
-    if not others:
-        yield str(path)
+    if not model.others:
+        yield str(model.path)
         return
-    descriptor = os.memfd_create(path.name)
+    descriptor = os.memfd_create(model.path.name)
     try:
         with os.fdopen(descriptor, "wb", closefd=False) as file:
-            file.writelines(with_tensors_instead(path, others))
+            file.writelines(with_tensors_instead(model.path, model.others))
         yield f"/proc/self/fd/{descriptor}"
     finally:
         os.close(descriptor)
 
 
-def _session(path: Path, file: str, threads_per_run: int) -> Any:
-    """`file` is opened; `path` is where the model's weights lie beside it."""
+def _session(model: ModelFile, name: str, threads_per_run: int) -> Any:
+    """`name` is opened; the model's weights lie beside its own file."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads_per_run
     options.inter_op_num_threads = 1
@@ -150,14 +156,15 @@ def _session(path: Path, file: str, threads_per_run: int) -> Any:
     # A spinning thread burns the quota that the next request needs.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-    if file != str(path):
-        options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(path.parent))
+    if name != str(model.path):
+        folder = str(model.path.parent)
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", folder)
     # The runtime would keep a plan of the memory for every combination of shapes that it has ever met.
     options.enable_mem_pattern = False
-    if uses_extensions(path):
+    if uses_extensions(model.operators):
         options.register_custom_ops_library(extensions_library())
     try:
-        return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(name, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # noqa: BLE001 - the runtime's errors share no base but Exception
         raise _why_refused(type(error).__name__, str(error)) from None
 

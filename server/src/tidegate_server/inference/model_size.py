@@ -1,5 +1,6 @@
 """How large a model is on disk, with the weights that it keeps in other files, and whether there is room for it."""
 
+from collections.abc import Iterable
 from math import ceil
 from pathlib import Path
 
@@ -13,7 +14,12 @@ ROOM_BESIDE = 256 * MEBIBYTE
 
 def model_bytes(path: Path) -> int:
     """Of the file and of those that it keeps weights in. Raises ModelRefused for a file of another kind."""
-    beside = (path.parent / name for name in external_locations(path))
+    return bytes_with(path, external_locations(path))
+
+
+def bytes_with(path: Path, weights: Iterable[str]) -> int:
+    """The same, where it is known already which files those are."""
+    beside = (path.parent / name for name in weights)
     return path.stat().st_size + sum(file.stat().st_size for file in beside if file.is_file())
 
 

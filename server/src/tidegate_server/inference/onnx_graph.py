@@ -3,9 +3,10 @@
 import mmap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
-from tidegate_server.onnx_file import fields
+from tidegate_server.onnx_file import fields, packed, signed
 
 TIME_DEPENDS_ON_VALUES = frozenset(
     {
@@ -33,8 +34,13 @@ TAKES_MISSING_VALUES = frozenset(
 )
 """Operators that do something sensible with NaN: a branch of its own, or a value in its place."""
 
+Operators = frozenset[tuple[str, str]]
+"""Domain and name of each."""
+
 _DEEPEST = 32
 MAX_STRINGS = 64
+MAX_INTEGERS = 64
+"""Of one attribute: a forest of trees has millions, and none of them says anything here."""
 # Field numbers of onnx.proto.
 _MODEL_GRAPH, _MODEL_FUNCTION = 7, 25
 _GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_INPUT, _GRAPH_OUTPUT = 1, 5, 11, 12
@@ -54,7 +60,7 @@ class Node:
     """Empty for one that is left out."""
     outputs: tuple[str, ...] = ()
     integers: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    """Attributes that are one or several whole numbers."""
+    """Attributes that are one or several whole numbers; of many the first."""
     strings: tuple[str, ...] = ()
     """The first of all attributes' strings: categories, words."""
     graphs: tuple["Graph", ...] = ()
@@ -107,14 +113,19 @@ def read_graph(path: Path) -> GraphFile:
         return GraphFile(graph, functions)
 
 
-def operators(path: Path) -> frozenset[tuple[str, str]]:
-    """Domain and name of every operator, in graphs within graphs too. The file has passed check_file."""
+def operators(path: Path) -> Operators:
+    """All that there are, in graphs within graphs too. The file has passed check_file."""
     return frozenset((node.domain, node.operator) for node in read_graph(path).all_nodes())
 
 
-def has_data_dependent_time(path: Path) -> bool:
+def has_data_dependent_time(used: Operators) -> bool:
     """True for operators of unknown domains too."""
-    return any(domain not in STANDARD_DOMAINS or name in TIME_DEPENDS_ON_VALUES for domain, name in operators(path))
+    return any(domain not in STANDARD_DOMAINS or name in TIME_DEPENDS_ON_VALUES for domain, name in used)
+
+
+def takes_missing_values(used: Operators) -> bool:
+    """Whether a graph's author expects inputs with NaN."""
+    return any(name in TAKES_MISSING_VALUES for _, name in used)
 
 
 def _graph(content: mmap.mmap, begin: int, end: int, depth: int) -> Graph:
@@ -156,10 +167,10 @@ def _node(content: mmap.mmap, begin: int, end: int, depth: int) -> Node:
         if number in texts:
             texts[number].append(_text(content, start, stop))
         elif number == _NODE_ATTRIBUTE:
-            name = next(_texts(content, start, stop, _ATTRIBUTE_NAME), "")
-            integers[name] = _integers(content, start, stop)
-            strings += _texts(content, start, stop, _ATTRIBUTE_STRINGS)
-            graphs += _bodies(content, start, stop, depth)
+            attribute = _attribute(content, start, stop, depth)
+            integers[attribute.name] = tuple(attribute.integers)
+            strings += attribute.strings
+            graphs += attribute.graphs
     return Node(
         domain="".join(texts[_NODE_DOMAIN][-1:]),
         operator="".join(texts[_NODE_OP][-1:]),
@@ -171,36 +182,32 @@ def _node(content: mmap.mmap, begin: int, end: int, depth: int) -> Node:
     )
 
 
-def takes_missing_values(path: Path) -> bool:
-    """Whether a graph's author expects inputs with NaN."""
-    return any(name in TAKES_MISSING_VALUES for _, name in operators(path))
+@dataclass
+class _Attribute:
+    name: str = ""
+    integers: list[int] = field(default_factory=list)
+    strings: list[str] = field(default_factory=list)
+    graphs: list[Graph] = field(default_factory=list)
 
 
-def _integers(content: mmap.mmap, begin: int, end: int) -> tuple[int, ...]:
-    """Of one attribute; several may be packed into one field."""
-    found: list[int] = []
+def _attribute(content: mmap.mmap, begin: int, end: int, depth: int) -> _Attribute:
+    """In one pass: some have millions of entries. Whole numbers may be packed into one field."""
+    found = _Attribute()
     for number, start, stop in fields(content, begin, end):
-        if number not in (_ATTRIBUTE_INT, _ATTRIBUTE_INTS):
+        if number in (_ATTRIBUTE_INT, _ATTRIBUTE_INTS):
+            if (missing := MAX_INTEGERS - len(found.integers)) > 0:
+                given = [stop] if start is None else islice(packed(content, start, stop), missing)
+                found.integers += map(signed, given)
+        elif start is None:
             continue
-        found += [stop] if start is None else _packed(content, start, stop)
-    return tuple(value - 2**64 if value >= 2**63 else value for value in found)
-
-
-def _packed(content: mmap.mmap, begin: int, end: int) -> list[int]:
-    values, value, shift = [], 0, 0
-    for byte in content[begin:end]:
-        value |= (byte & 0x7F) << shift
-        shift += 7
-        if byte < 0x80:
-            values.append(value)
-            value = shift = 0
-    return values
-
-
-def _bodies(content: mmap.mmap, begin: int, end: int, depth: int) -> Iterator[Graph]:
-    for number, start, stop in fields(content, begin, end):
-        if number in _ATTRIBUTE_GRAPHS and start is not None:
-            yield _graph(content, start, stop, depth + 1)
+        elif number == _ATTRIBUTE_STRINGS:
+            if len(found.strings) < MAX_STRINGS:
+                found.strings.append(_text(content, start, stop))
+        elif number in _ATTRIBUTE_GRAPHS:
+            found.graphs.append(_graph(content, start, stop, depth + 1))
+        elif number == _ATTRIBUTE_NAME:
+            found.name = found.name or _text(content, start, stop)
+    return found
 
 
 def _texts(content: mmap.mmap, begin: int, end: int, wanted: int) -> Iterator[str]:

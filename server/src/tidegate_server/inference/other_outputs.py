@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tidegate_server.onnx_file import fields
+from tidegate_server.onnx_file import fields, packed, signed
 
 # Field numbers of onnx.proto.
 _GRAPH = 7
@@ -123,7 +123,7 @@ def _classes(content: mmap.mmap, attribute: Span) -> Iterator[str]:
     if name == "classlabels_strings":
         yield from (_decoded(content, span) for span in _spans(content, attribute, _ATTRIBUTE_STRINGS))
     elif name == "classlabels_int64s":
-        yield from (str(number if number < 2**63 else number - 2**64) for number in _integers(content, attribute))
+        yield from (str(signed(number)) for number in _integers(content, attribute))
 
 
 def _integers(content: mmap.mmap, attribute: Span) -> Iterator[int]:
@@ -133,14 +133,8 @@ def _integers(content: mmap.mmap, attribute: Span) -> Iterator[int]:
             continue
         if begin is None:
             yield end
-            continue
-        at = begin
-        while at < end:
-            value = shift = 0
-            while (byte := content[at]) >= 0x80:
-                value, shift, at = value | (byte & 0x7F) << shift, shift + 7, at + 1
-            yield value | byte << shift
-            at += 1
+        else:
+            yield from packed(content, begin, end)
 
 
 def _node(tensor: TensorInstead) -> bytes:

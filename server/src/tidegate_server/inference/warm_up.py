@@ -24,8 +24,7 @@ from tidegate_server.inference.execution_plan import (
 )
 from tidegate_server.inference.measuring import measure, seconds_by_width
 from tidegate_server.inference.model import Model
-from tidegate_server.inference.model_size import model_bytes
-from tidegate_server.inference.onnx_graph import STANDARD_DOMAINS, has_data_dependent_time, operators, read_graph
+from tidegate_server.inference.onnx_graph import STANDARD_DOMAINS, has_data_dependent_time, read_graph
 from tidegate_server.inference.row_independence import Independence, probe
 from tidegate_server.inference.shared_operators import why_rows_mix
 from tidegate_server.inference.text_padding import harmless_padding
@@ -99,7 +98,7 @@ def warm_up(
     opened.give_memory_back(accepted.arrays)
     plan = choose_plan(
         best,
-        has_fixed_cost=signature.elements_per_row is not None and not has_data_dependent_time(model.path),
+        has_fixed_cost=signature.elements_per_row is not None and not has_data_dependent_time(model.file.operators),
         linger_seconds=options.linger_seconds,
         rows_are_independent=independence.shown,
     )
@@ -125,7 +124,7 @@ def _inline_width(runs: TrialRuns, plan: ExecutionPlan, row: Row, padding: Paddi
     """Of texts, whose runs take as long as their length says."""
     if padding is None or plan.max_rows == 1:
         return 0
-    if not all(domain in DOMAINS_KNOWN for domain, _ in operators(runs.model.path)):
+    if not all(domain in DOMAINS_KNOWN for domain, _ in runs.model.file.operators):
         return 0
     widths = [width for width in INLINE_WIDTHS if width >= width_of(row)]
     return inline_width(plan.layout, plan.max_rows, seconds_by_width(runs, row, plan.max_rows, padding, widths))
@@ -214,7 +213,7 @@ def _layouts_to_try(runs: TrialRuns, options: WarmUpOptions) -> tuple[ThreadLayo
         return (ThreadLayout(options.threads_per_run, _that_fit(runs, at_once)),)
     layouts = candidate_layouts(options.cpus)
     fitting = tuple(layout for layout in layouts if runs.can_serve(layout.runs_at_once)) or layouts[-1:]
-    return fitting if model_bytes(runs.model.path) <= MAX_REOPENED_MODEL_BYTES else fitting[:1]
+    return fitting if runs.model.file.bytes <= MAX_REOPENED_MODEL_BYTES else fitting[:1]
 
 
 def _that_fit(runs: TrialRuns, at_once: int) -> int:
