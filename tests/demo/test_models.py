@@ -64,7 +64,7 @@ def test_v3_answers_like_v2_wherever_it_answers(prepared: Models) -> None:
 def test_v4_answers_like_v2_and_takes_its_time(prepared: Models) -> None:
     assert prepared.versions["v4"].answers == prepared.versions["v2"].answers
     slow, quick = (min(models._cpu_seconds(session(prepared, version)) for _ in range(3)) for version in ("v4", "v2"))
-    assert slow - quick > 0.06
+    assert slow > 50 * quick
 
 
 def test_probabilities_add_to_one(prepared: Models) -> None:
