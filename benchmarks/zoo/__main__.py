@@ -1,22 +1,18 @@
 """Serves every model of the zoo, asks it by every door, and holds the answers against the runtime's own."""
 
 import argparse
-import os
-import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import monotonic, sleep
+from time import monotonic
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.markdown import table
-from benchmarks.programs import free_ports
+from benchmarks.server.server_process import ServerProcess
+from benchmarks.server_trials.server_under_test import start_tidegate
 from benchmarks.zoo import environment, trial
 
-START_SECONDS = 60.0
+SETTINGS = {"TIDEGATE_DRAIN_SECONDS": "0", "TIDEGATE_MAX_BODY_BYTES": str(2**26)}
 EXACT = "exact"
 
 
@@ -60,53 +56,23 @@ def _tried(model: Path) -> Verdict:
     try:
         found = trial.cases(model)
         began = monotonic()
-        with _served(model) as ports:
+        with start_tidegate(model, SETTINGS) as server:
             verdict.seconds = monotonic() - began
             verdict.asked = bool(found)
-            _ask(verdict, found, *ports)
+            _ask(verdict, found, server)
     except Exception as error:  # noqa: BLE001 - whatever it is, the other models are tried
         verdict.faults.append(" ".join(str(error).split())[:300])
     return verdict
 
 
-def _ask(verdict: Verdict, found: list[trial.Case], port: int, grpc_port: int) -> None:
-    doors = trial.doors(port, grpc_port, "zoo")
+def _ask(verdict: Verdict, found: list[trial.Case], server: ServerProcess) -> None:
+    doors = trial.doors(server.port, server.grpc_port, server.context.name)
     for door in doors:
         verdict.faults += [f"{door.name}: {fault}" for fault in trial.differences(door, found)]
     for door in doors[1:3]:
         verdict.faults += [f"{door.name}, 8 at once: {fault}" for fault in trial.differences_at_once(door, found)]
-    if why := trial.example_fails(port):
+    if why := trial.example_fails(server.port):
         verdict.faults.append(f"the page's example: {why}")
-
-
-@contextmanager
-def _served(model: Path) -> Iterator[tuple[int, int]]:
-    """Ports for HTTP and gRPC of the product with no other settings. Raises BenchmarkError when it doesn't start."""
-    port, grpc_port, admin_port = free_ports(3)
-    command = [sys.executable, "-m", "tidegate_server", "serve", "--model", str(model), "--name", "zoo"]
-    command += ["--port", str(port), "--grpc-port", str(grpc_port), "--admin-port", str(admin_port)]
-    settings = {"TIDEGATE_DRAIN_SECONDS": "0", "TIDEGATE_MAX_BODY_BYTES": str(2**26)}
-    with tempfile.TemporaryFile() as log:
-        server = subprocess.Popen([*command, "--host", "127.0.0.1"], env={**os.environ, **settings}, stderr=log)
-        try:
-            deadline = monotonic() + START_SECONDS
-            while not _is_ready(port):
-                if server.poll() is not None or monotonic() > deadline:
-                    log.seek(0)
-                    raise BenchmarkError(f"doesn't start: {log.read().decode(errors='replace')[-250:]}")
-                sleep(0.05)
-            yield port, grpc_port
-        finally:
-            server.kill()
-            server.wait()
-
-
-def _is_ready(port: int) -> bool:
-    try:
-        trial.get(port, "/v2/health/ready")
-    except (OSError, ValueError):
-        return False
-    return True
 
 
 def _report(verdicts: list[Verdict], missing: list[str]) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from benchmarks.baseline import find_uv
 from benchmarks.errors import BenchmarkError
+from tidegate_demo.cluster.layout import cache_folder
 
 PROGRAMS = Path(__file__).with_name("programs")
 PINS = PROGRAMS / "zoo.txt"
@@ -15,7 +16,7 @@ PACKAGES = PROGRAMS / "packages.txt"
 
 def cache() -> Path:
     """Where environment and models are kept from run to run."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tidegate" / "zoo"
+    return cache_folder() / "zoo"
 
 
 def default_exports() -> list[Path]:

@@ -115,7 +115,7 @@ def differences_at_once(door: Door, found: list[Case]) -> Iterator[str]:
 
 def example_fails(port: int) -> str:
     """Why the example of the page isn't answered; empty where it is, or where there is none."""
-    document = json.loads(get(port, "/openapi.json"))
+    document = json.loads(_http(port, "GET", "/openapi.json"))
     for path, body in document["x-model"]["examples"].items():
         if body is not None:
             try:
@@ -191,11 +191,6 @@ def _predict(port: int, inputs: Mapping[str, Array]) -> Mapping[str, Any]:
     body = {"inputs": {name: array.tolist() for name, array in inputs.items()}}
     outputs: Mapping[str, Any] = json.loads(_http(port, "POST", "/predict", json.dumps(body).encode()))["outputs"]
     return outputs
-
-
-def get(port: int, path: str) -> bytes:
-    """Raises OSError, and ValueError with the server's own sentence."""
-    return _http(port, "GET", path)
 
 
 def _http(port: int, method: str, path: str, body: bytes | None = None) -> bytes:
