@@ -9,7 +9,12 @@ _GROUP, _USER, _SYSTEM = 2, 11, 12  # fields of /proc/PID/stat after the name in
 
 def resident_bytes(pid: int) -> int:
     """Memory of the process and all that it started; 0 for one that has ended."""
-    return sum(_memory(process, "VmRSS:") for process in (pid, *_descendants(pid)))
+    return sum(own_bytes(process) for process in (pid, *_descendants(pid)))
+
+
+def own_bytes(pid: int) -> int:
+    """Memory of the process itself; 0 for one that has ended."""
+    return _memory(pid, "VmRSS:")
 
 
 def peak_bytes(pid: int) -> int:

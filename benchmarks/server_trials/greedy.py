@@ -24,6 +24,7 @@ import uvloop
 from benchmarks.errors import BenchmarkError
 from benchmarks.http_client import HOST, Connection, NoResponse, connect, request_bytes
 from benchmarks.markdown import counted, met, table
+from benchmarks.processes import own_bytes, peak_bytes
 from benchmarks.progress import Progress
 from benchmarks.server.server_process import ServerProcess, start_server
 from benchmarks.server.setups import Launch, LaunchContext, ServerSetup, tidegate_setup
@@ -101,20 +102,13 @@ def _try(
 ) -> GreedyResult:
     result = GreedyResult()
     with start_server(setup, NAME, model) as server:
-        before = _memory(server, "VmRSS")
+        before = own_bytes(server.pid)
         uvloop.run(_load(server, requests, kinds, clients, result, random))
-        result.growth = _memory(server, "VmHWM") - before
+        result.growth = peak_bytes(server.pid) - before
         result.wrong += faults(server)
         if server.has_ended:
             raise BenchmarkError(f"the server died: {server.last_log_line()}")
     return result
-
-
-def _memory(server: ServerProcess, name: str) -> int:
-    for line in Path(f"/proc/{server.pid}/status").read_text(encoding="ascii").splitlines():
-        if line.startswith(f"{name}:"):
-            return int(line.split()[1]) * 1024
-    raise BenchmarkError(f"there is no {name} of the server")
 
 
 async def _load(
