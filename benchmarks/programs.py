@@ -1,8 +1,9 @@
-"""Programs that run inside a block, on loopback ports, each with a log of its own."""
+"""Programs that run inside a block, on loopback ports, each with a log of its own, and threads that do."""
 
 import os
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -59,6 +60,19 @@ def wait_until(
 
 def _failure(trouble: str, log: Path | None) -> BenchmarkError:
     return BenchmarkError(f"{trouble}; its last words:\n{end_of(log)}" if log else trouble)
+
+
+@contextmanager
+def alongside(work: Callable[[threading.Event], None]) -> Iterator[None]:
+    """Lets `work` run in a thread inside the block; it ends soon after the event that it is given is set."""
+    stopped = threading.Event()
+    thread = threading.Thread(target=work, args=(stopped,), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopped.set()
+        thread.join()
 
 
 def free_ports(number: int) -> list[int]:

@@ -13,9 +13,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from benchmarks.envoy import PlainEnvoy
 from benchmarks.errors import BenchmarkError
-from benchmarks.programs import free_ports, running, wait_until
-from benchmarks.router.bare import BareEnvoy, bare_envoy
+from benchmarks.programs import alongside, free_ports, running, wait_until
+from benchmarks.router.bare import bare_envoy
 from benchmarks.router.open_loop import Outcome, Plan
 from benchmarks.scale.upstream import upstream
 from tidegate.resources.model_route import Backend, Route
@@ -53,7 +54,7 @@ class Testbed:
     admin_port: int
     router_pid: int
     rollouts: int
-    bare: BareEnvoy
+    bare: PlainEnvoy
 
 
 @contextmanager
@@ -97,19 +98,14 @@ class Readings:
 @contextmanager
 def being_read(testbed: Testbed, readings: Readings) -> Iterator[None]:
     """Inside, an agent is asked once a second for the counters of all rollouts, as the operator does."""
-    key, stopped = secrets.token_bytes(KEY_BYTES), threading.Event()
+    key = secrets.token_bytes(KEY_BYTES)
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / KEY_ENTRY).write_bytes(key)
         server = serve(0, _Healthy(), ROUTER, Path(folder), testbed.admin_port)
-        thread = threading.Thread(
-            target=_read_until, args=(stopped, server.server_port, key, testbed.rollouts, readings)
-        )
-        thread.start()
         try:
-            yield
+            with alongside(lambda stopped: _read_until(stopped, server.server_port, key, testbed.rollouts, readings)):
+                yield
         finally:
-            stopped.set()
-            thread.join()
             server.shutdown()
             server.server_close()
 

@@ -4,9 +4,9 @@ import base64
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any
 from benchmarks.baseline import ROOT
 from benchmarks.errors import BenchmarkError
 from benchmarks.processes import cpu_seconds, peak_bytes, resident_bytes
-from benchmarks.programs import free_ports, running, wait_until
+from benchmarks.programs import alongside, free_ports, running, wait_until
 from benchmarks.scale.audit import Call, calls, counted
 from benchmarks.scale.code import Code
 from benchmarks.scale.control_plane import BENCHMARK, OPERATOR, ControlPlane
@@ -268,25 +268,17 @@ class Span:
         return self.until - self.since
 
 
-@contextmanager
-def _routers_alive(api: KubernetesApi, port: int) -> Iterator[None]:
+def _routers_alive(api: KubernetesApi, port: int) -> AbstractContextManager[None]:
     """Renews the Leases of the made-up routers."""
-    stopped = threading.Event()
 
-    def renew() -> None:
+    def renew(stopped: threading.Event) -> None:
         while True:
             for number, router in enumerate(ROUTERS):
                 api.apply(LEASES, _lease(router, f"{router_address(number)}:{port}"), manager=router)
             if stopped.wait(RENEW_SECONDS):
                 return
 
-    thread = threading.Thread(target=renew, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stopped.set()
-        thread.join()
+    return alongside(renew)
 
 
 def _lease(router: str, address: str) -> dict[str, Any]:
