@@ -22,6 +22,7 @@ from tidegate.decide.unreadable_spec import held, told, without_deadlines
 from tidegate.errors import ClusterUnavailable, InvalidSpec, LeadershipLost, ObjectGone, WriteRefused
 from tidegate.kube.api import Manifest
 from tidegate.kube.cluster import Cluster
+from tidegate.kube.informer import Key
 from tidegate.model.decision import Decision, Event
 from tidegate.model.observation import Observation
 from tidegate.model.reasons import ConditionType, Phase, Reason
@@ -72,11 +73,12 @@ class Reconciler:
         if manifest is None or manifest["metadata"].get("deletionTimestamp"):
             self._forget(namespace, name)
             return None
-        until = self.glances.until((namespace, name), manifest, now)
+        key = namespace, name
+        until = self.glances.until(key, manifest, now)
         if until and self.judge.glance(namespace, name, now):
             return until - now
         try:
-            return self._reconcile(manifest, now)
+            return self._reconcile(key, manifest, now)
         except ObjectGone as error:
             log.info("%s, which nobody had said", error)
             self._forget(namespace, name)
@@ -97,8 +99,8 @@ class Reconciler:
             kept.forget((namespace, name))
         self.on_deletion(namespace, name)
 
-    def _reconcile(self, manifest: Manifest, now: datetime) -> timedelta | None:
-        unreadable, changes = "", self.glances.begin((manifest["metadata"]["namespace"], manifest["metadata"]["name"]))
+    def _reconcile(self, key: Key, manifest: Manifest, now: datetime) -> timedelta | None:
+        unreadable, changes = "", self.glances.begin(key)
         try:
             observed = observe(self.cluster, self.settings, manifest, now)
             self.specs.note(manifest)
@@ -110,7 +112,6 @@ class Reconciler:
                 return None
             observed = without_deadlines(readable)
         self._check_writer(manifest, observed)
-        key = observed.namespace, observed.name
         observed = replace(observed, restorations=self.restorations.of(key, observed.now))
         jump = self.clock.jump(key, observed.now, observed.recorded)
         refusal, rollouts = self.refusals.told(key), self.judge.rollouts
@@ -138,7 +139,7 @@ class Reconciler:
             self.glances.end(key, manifest, changes, now, again)
         return again
 
-    def _note_clock(self, key: tuple[str, str], jump: timedelta, decision: Decision, now: datetime) -> None:
+    def _note_clock(self, key: Key, jump: timedelta, decision: Decision, now: datetime) -> None:
         """A clock that was set is known until what it means for the rollout is recorded."""
         if jump:
             current = self.cluster.model_deployment(*key) or {}
@@ -172,7 +173,7 @@ class Reconciler:
         if refused:
             self._tell_hints(manifest, [Event(refused.reason, refused.message, warning=True)], seen)
 
-    def _requeue_after(self, key: tuple[str, str], decision: Decision, now: datetime) -> timedelta | None:
+    def _requeue_after(self, key: Key, decision: Decision, now: datetime) -> timedelta | None:
         next_try = self.refusals.next_try(key)
         if next_try is None:
             return decision.requeue_after

@@ -180,7 +180,7 @@ class MetricsCollector:
             return
         if revisions and self._sources(spec).may_be_read_directly:
             fold = self._folds.get((namespace, name))
-            self._direct.watch(namespace, name, revisions, quick=fold is None or _rises(fold))
+            self._direct.watch(namespace, name, revisions, quick=fold is None or _rises(fold.test))
         else:
             self._direct.forget(namespace, name)
 
@@ -213,7 +213,7 @@ class MetricsCollector:
         fold = self._fold_of(look, sources)
         with fold.lock:
             read = self._take_direct(fold, look, sources)
-            if read is None or fold.test.rejected_at or _rises(fold):
+            if read is None or fold.test.rejected_at or _rises(fold.test):
                 return False
             return in_short(fold.test, look.criteria, _measurements(fold, read)) == (verdict.answer, verdict.reason)
 
@@ -371,7 +371,7 @@ class MetricsCollector:
         if look.spec.analysis.source is CounterSource.ROUTERS and not is_read:
             return nobody()
         try:
-            return _foretold(self._by_prometheus(look, sources), read_directly=is_read)
+            return self._by_prometheus(look, sources, read_directly=is_read)
         except MetricsUnavailable:
             # What is read directly suffices to roll back by; whatever a promotion needs is missed then.
             if not is_read or look.criteria.analysis.queries:
@@ -385,7 +385,7 @@ class MetricsCollector:
         read = self._direct.since(look.arms.namespace, look.arms.name, look.until - SHARE_SPAN)
         return read is not None and any(key.revision == look.arms.stable for key in ({}, *read.readings.samples)[-1])
 
-    def _by_prometheus(self, look: Look, sources: Sources) -> Measured | MetricsGap:
+    def _by_prometheus(self, look: Look, sources: Sources, *, read_directly: bool) -> Measured | MetricsGap:
         arms, propagation_delay = look.arms, look.propagation_delay
         now = stable_now(sources, arms, look.until, propagation_delay)
         if doubt := _doubt(now.readings, sources.traffic.name, look):
@@ -398,7 +398,8 @@ class MetricsCollector:
             return MetricsGap(
                 Reason.QUERY_UNUSABLE, f"{unusable}; it was asked about stable, and has to work on that first"
             )
-        return Measured(SequentialTest(_parameters(look, sources, None)), Measurements((), baseline=now.baseline))
+        baseline = now.baseline and replace(now.baseline, read_directly=read_directly)
+        return Measured(SequentialTest(_parameters(look, sources, None)), Measurements((), baseline=baseline))
 
     def _ask(self, look: Look, about: str) -> tuple[QueryAnswer, ...]:
         queries, step = look.criteria.analysis.queries, look.criteria.analysis.interval
@@ -487,9 +488,8 @@ def _read_from(fold: Fold, read: DirectReadings | None) -> str:
     return "read directly from the routers" if read else "read from Prometheus, as no router answers"
 
 
-def _rises(fold: Fold) -> bool:
+def _rises(test: SequentialTest) -> bool:
     """Whether there is evidence that the candidate is worse, or might be by the next look."""
-    test = fold.test
     return test.rejected_at is None and is_urgent(test.last.log_worse, test.increments)
 
 
@@ -499,14 +499,6 @@ def _between(read: DirectReadings, done: datetime | None, most: datetime) -> Dir
     told = slice(first, bisect_right(read.instants, most))
     samples = read.readings.samples[told]
     return replace(read, instants=read.instants[told], readings=replace(read.readings, samples=samples))
-
-
-def _foretold(told: Measured | MetricsGap, *, read_directly: bool) -> Measured | MetricsGap:
-    """What was measured, with how soon more will be known."""
-    if not read_directly or isinstance(told, MetricsGap) or told.measurements.baseline is None:
-        return told
-    baseline = replace(told.measurements.baseline, read_directly=True)
-    return told._replace(measurements=replace(told.measurements, baseline=baseline))
 
 
 def _frame(fold: Fold, look: Look) -> Frame:

@@ -148,10 +148,10 @@ class ClusterReadings:
 
     def latency_at(self, instant: float, started_at: float) -> Sample:
         """The buckets as they were last told by then, where nothing has fallen of late."""
-        index = bisect_right(self.readings, instant, key=lambda reading: reading.at) - 1
-        if index < 0 or not self.latency or self.readings[index].at <= instant - STALE.total_seconds():
+        reading = self._newest_by(instant)
+        if reading is None:
             return {}
-        at, values, _ = self.readings[index]
+        at, values, _ = reading
         return {
             key: Counted(values[index], at, started_at)
             for index, key in self.latency.items()
@@ -171,10 +171,10 @@ class ClusterReadings:
         return samples if len(samples) == len(rounds) else None
 
     def _plainly_at(self, instant: float, started_at: float, given_up: Sequence[tuple[float, float]]) -> Sample | None:
-        index = bisect_right(self.readings, instant, key=lambda reading: reading.at) - 1
-        if index < 0 or self.readings[index].at <= instant - STALE.total_seconds():
+        reading = self._newest_by(instant)
+        if reading is None:
             return {}
-        at, values, _ = self.readings[index]
+        at, values, _ = reading
         there = len(values)
         if math.isnan(sum(values)):
             return None
@@ -189,6 +189,13 @@ class ClusterReadings:
             scraped, count = given_up[known]
             sample[key] = Counted(count, scraped, started_at)
         return sample
+
+    def _newest_by(self, instant: float) -> Reading | None:
+        """What was told last by then; None where that is too long ago."""
+        index = bisect_right(self.readings, instant, key=lambda reading: reading.at) - 1
+        if index < 0 or self.readings[index].at <= instant - STALE.total_seconds():
+            return None
+        return self.readings[index]
 
     @property
     def _abandoned(self) -> SeriesKey | None:
