@@ -63,8 +63,8 @@ clients: setup ## The newest clients of other projects against this server, in e
 	@UV="$(UV)" $(BIN)/python -m tests.clients
 
 .PHONY: bench-server
-bench-server: setup ## The model server beside the bare runtime and its peers; ARGS=--quick for a look
-	@UV="$(UV)" $(BIN)/python -m benchmarks.server $(ARGS)
+bench-server: setup ## The model server beside the bare runtime and its peers; BASELINE=COMMIT, ARGS=--quick for a look
+	@UV="$(UV)" $(BIN)/python -m benchmarks.server $(if $(BASELINE),--baseline $(BASELINE)) $(ARGS)
 
 .PHONY: bench-fronts
 bench-fronts: setup ## HTTP servers compared with the same handler; ARGS=--quick for a look

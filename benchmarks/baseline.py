@@ -4,6 +4,7 @@ import io
 import os
 import shutil
 import subprocess
+import sys
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +24,13 @@ class Baseline:
     commit: str
     tree: Path
 
-    @property
-    def python(self) -> Path:
-        """Of the environment that `install` makes."""
-        return self.tree / ".venv" / "bin" / "python"
+    def program(self, package: str, name: str) -> Path:
+        """Of the environment that `installed` makes for a package."""
+        return self.environment(package) / "bin" / name
+
+    def environment(self, package: str) -> Path:
+        """The folder of that package's own."""
+        return self.tree / f".venv-{package}"
 
 
 def fetched(commit: str) -> Baseline:
@@ -42,13 +46,15 @@ def fetched(commit: str) -> Baseline:
     return Baseline(whole[:SHORT], tree)
 
 
-def installed(commit: str) -> Baseline:
-    """As `fetched`, with an environment of its lock's exact versions. Raises BenchmarkError."""
+def installed(commit: str, package: str, *extras: str) -> Baseline:
+    """As `fetched`, with an environment for one package in its lock's exact versions. Raises BenchmarkError."""
     found = fetched(commit)
+    command = [find_uv(), "sync", "--quiet", "--frozen", "--no-dev", "--python", sys.executable, "--package", package]
+    kept = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
     done = subprocess.run(
-        [find_uv(), "sync", "--quiet", "--frozen", "--no-dev", "--package", "tidegate", "--extra", "router"],
+        [*command, *(word for extra in extras for word in ("--extra", extra))],
         cwd=found.tree,
-        env={name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"},
+        env={**kept, "UV_PROJECT_ENVIRONMENT": str(found.environment(package))},
         capture_output=True,
         text=True,
         check=False,

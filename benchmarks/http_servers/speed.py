@@ -58,7 +58,7 @@ class SpeedMeasurement:
         if rate == 0:
             return
         try:
-            self.paced.append(drive_at_rate(self.server.port, self.request, rate, seconds))
+            self.paced.append(drive_at_rate(self.server.port, [self.request], rate, seconds))
         except OSError as error:
             self.broke.append(f"can't be asked at a fixed rate: {error}")
 

@@ -121,5 +121,5 @@ def _files(folder: Path, case: Case) -> tuple[Path, Path]:
     """The body that is sent, and wrk's script that sends it."""
     body, script = folder / "body", folder / "wrk.lua"
     body.write_bytes(case.request.body)
-    script.write_text(wrk.script(body, case.request.headers))
+    script.write_text(wrk.script([body], case.request.headers))
     return body, script

@@ -43,5 +43,5 @@ def this_code() -> Code:
 
 def baseline_code(commit: str) -> Code:
     """Of an earlier commit, in an environment of its own. Raises BenchmarkError."""
-    found = installed(commit)
-    return Code(found.commit, str(found.python), found.tree)
+    found = installed(commit, "tidegate", "router")
+    return Code(found.commit, str(found.program("tidegate", "python")), found.tree)

@@ -1,14 +1,17 @@
 """What the server set out to reach, and by how much it does. Pure."""
 
 from dataclasses import dataclass
+from statistics import median
 
-from benchmarks.server.results import Results, Row
-from benchmarks.server.setups import TIDEGATE
+from benchmarks.server.results import Results, Row, ratios
+from benchmarks.server.setups import BEFORE, TIDEGATE
 
-PROTOCOLS = ("JSON", "binary")
-TIMES_THE_BEST_PEER = {"S": 8.0, "M": 1.5}
-SHARE_OF_RAW = {"S": 0.30, "M": 1.50, "L": 0.95}
-RUN_TIMES, MORE_MS = 2.0, 3.0
+PROTOCOLS = ("JSON", "binary", "text")
+TIMES_THE_BEST_PEER = {"S": 12.0, "M": 1.9}
+TIMES_BEFORE = {"S": 1.6, "T": 3.0}
+SHARE_OF_RAW = {"S": 0.35, "M": 1.50, "L": 0.95}
+LATEST = {"S": (2.0, 3.0), "M": (3.0, 0.0), "L": (2.0, 3.0)}
+"""Of the p99 at a fixed rate: so many times a run, and so many ms more."""
 
 
 @dataclass(frozen=True)
@@ -39,15 +42,28 @@ def judge(results: Results) -> list[Goal]:
     for row in results.rows:
         if row.server != TIDEGATE or row.protocol not in PROTOCOLS or row.note:
             continue
-        found = (_against_peers(results, row), _against_raw(results, row), _tail(results, row))
+        found = (
+            _against_before(results, row),
+            _against_peers(results, row),
+            _against_raw(results, row),
+            _tail(results, row),
+        )
         goals += [goal for goal in found if goal is not None]
     return goals
+
+
+def _against_before(results: Results, row: Row) -> Goal | None:
+    wanted, before = TIMES_BEFORE.get(row.size), results.row(row.size, BEFORE, row.protocol)
+    if wanted is None or before is None or before.note:
+        return None
+    times = median(ratios(row, before) or [0.0])
+    return Goal(row.size, row.protocol, f"at least {wanted:g}× {before.setting}", f"{times:.2f}×", times / wanted)
 
 
 def _against_peers(results: Results, row: Row) -> Goal | None:
     """Against the fastest peer in whichever protocol it is fastest."""
     wanted = TIMES_THE_BEST_PEER.get(row.size)
-    peer = results.best(row.size, beside=TIDEGATE)
+    peer = results.best(row.size, beside=(TIDEGATE, BEFORE))
     if wanted is None or peer is None or peer.per_second == 0:
         return None
     times = _counted(row) / peer.per_second
@@ -68,7 +84,8 @@ def _tail(results: Results, row: Row) -> Goal | None:
     run_ms = results.run_ms(row.size)
     if run_ms is None or row.paced is None:
         return None
-    wanted = RUN_TIMES * run_ms + MORE_MS
+    times, more = LATEST[row.size]
+    wanted = times * run_ms + more
     words = f"p99 at 70 % of its saturation at most {wanted:.2f} ms"
     if row.paced.failed or row.paced.p99_ms == 0:
         return Goal(row.size, row.protocol, words, f"{row.paced.failed} failed", 0.0)

@@ -10,6 +10,7 @@ import socket
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import cycle
 from statistics import quantiles
 from time import perf_counter
 
@@ -46,6 +47,15 @@ def read_head(received: bytes) -> Head | None:
     return Head(int(head[9:12]), len(received), closes)
 
 
+def listens(port: int) -> bool:
+    """Whether somebody takes connections there."""
+    try:
+        socket.create_connection(("127.0.0.1", port), PATIENCE_SECONDS).close()
+    except OSError:
+        return False
+    return True
+
+
 def summary(per_second: float, times: Sequence[float], failed: int) -> Load:
     """Times in seconds; the result is in milliseconds."""
     if len(times) < 2:
@@ -54,12 +64,12 @@ def summary(per_second: float, times: Sequence[float], failed: int) -> Load:
     return Load(per_second, cuts[49] * 1e3, cuts[98] * 1e3, failed)
 
 
-def drive_at_rate(port: int, request: InferenceRequest, per_second: float, seconds: float) -> Load:
-    """Asks for that time at that rate, and waits a while for the last answers.
+def drive_at_rate(port: int, requests: Sequence[InferenceRequest], per_second: float, seconds: float) -> Load:
+    """Asks for that time at that rate, one request after the other, and waits a while for the last answers.
 
     What was asked in the half second before that doesn't count: the server may still have work from before.
     """
-    client = _Client(port, request.sent_to(f"127.0.0.1:{port}"))
+    client = _Client(port, [request.sent_to(f"127.0.0.1:{port}") for request in requests])
     try:
         client.run(per_second, seconds + SETTLE_SECONDS)
     finally:
@@ -80,10 +90,11 @@ class _Connection:
 
 
 class _Client:
-    def __init__(self, port: int, request: bytes) -> None:
+    def __init__(self, port: int, requests: Sequence[bytes]) -> None:
         self.times: list[float] = []
         self.failed = 0
-        self._port, self._request = port, memoryview(request)
+        self._port = port
+        self._requests = cycle([memoryview(request) for request in requests])
         self._idle: list[_Connection] = []
         self._busy: set[_Connection] = set()
         self._waiting: deque[float] = deque()
@@ -111,7 +122,7 @@ class _Client:
     def _send_what_is_due(self) -> None:
         while self._waiting and (self._idle or len(self._busy) < MAX_CONNECTIONS):
             connection = self._idle.pop() if self._idle else self._connect()
-            connection.due, connection.received, connection.unsent = self._waiting.popleft(), b"", self._request
+            connection.due, connection.received, connection.unsent = self._waiting.popleft(), b"", next(self._requests)
             self._busy.add(connection)
             self._send(connection)
 

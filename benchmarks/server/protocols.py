@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.http_client import head_bytes
-from benchmarks.server.models import CLASS, INPUT, SCORES
+from benchmarks.server.models import CLASS, INPUT, LABELS, SCORES
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 _DTYPES = {"FP32": np.float32, "INT64": np.int64}
@@ -35,7 +35,7 @@ class InferenceRequest:
 
 @dataclass(frozen=True)
 class Prediction:
-    """Of one row: a class, and the scores of all ten."""
+    """Of one question: a class, and the scores of all ten; of a text the one of its class."""
 
     label: int
     scores: NDArray[np.float32]
@@ -54,10 +54,11 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Protocol:
-    """How to ask one row, and how to read the answer from its body and its headers (in lower case)."""
+    """How to ask one question, a row or a text, and how to read the answer from its body and its headers (in lower
+    case)."""
 
     name: str
-    ask: Callable[[str, NDArray[np.float32]], InferenceRequest]
+    ask: Callable[[str, Any], InferenceRequest]
     read: Callable[[bytes, Mapping[str, str]], Prediction]
 
 
@@ -83,6 +84,10 @@ def _ask_predict(_model: str, rows: NDArray[np.float32]) -> InferenceRequest:
 def ask_rows(_model: str, rows: NDArray[np.float32]) -> InferenceRequest:
     """For a server without the Open Inference Protocol: the rows alone."""
     return _json_request("/predict", {"rows": _plain(rows)})
+
+
+def _ask_text(_model: str, text: str) -> InferenceRequest:
+    return _json_request("/predict", {"text": text})
 
 
 def _json_request(path: str, document: dict[str, Any]) -> InferenceRequest:
@@ -121,6 +126,12 @@ def read_columns(body: bytes, _headers: Mapping[str, str]) -> Prediction:
     return Prediction(int(row[0]), np.asarray(row[1:], np.float32))
 
 
+def read_label(body: bytes, _headers: Mapping[str, str]) -> Prediction:
+    """A text's label, and its score alone."""
+    document = json.loads(body)
+    return Prediction(LABELS.index(document["label"]), np.array([document["score"]], np.float32))
+
+
 def _prediction(outputs: Mapping[str, NDArray[Any]]) -> Prediction:
     if missing := {CLASS, SCORES} - set(outputs):
         raise BenchmarkError(f"an answer without {' and '.join(sorted(missing))}")
@@ -130,3 +141,4 @@ def _prediction(outputs: Mapping[str, NDArray[Any]]) -> Prediction:
 JSON = Protocol("JSON", _ask_json, read_tensors)
 BINARY = Protocol("binary", _ask_binary, read_tensors)
 PREDICT = Protocol("/predict", _ask_predict, read_named)
+TEXT = Protocol("text", _ask_text, read_label)

@@ -1,16 +1,25 @@
 """Draws the results: tables that read as well in a terminal as in Markdown. Pure."""
 
+from statistics import median
+
 from benchmarks.markdown import UNKNOWN, bullets, in_ms, table
 from benchmarks.server.goals import judge
-from benchmarks.server.results import Results, Row
-from benchmarks.server.setups import TIDEGATE
+from benchmarks.server.results import Results, Row, ratios
+from benchmarks.server.setups import BEFORE, TIDEGATE
 
 QUIET = 0.15
 
 
 def report(results: Results) -> str:
     """Everything that there is to say about one run."""
-    parts = [figures(results), notes(results), goals(results), tried(results), bullets(results.machine)]
+    parts = [
+        figures(results),
+        beside_before(results),
+        notes(results),
+        goals(results),
+        tried(results),
+        bullets(results.machine),
+    ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -29,9 +38,30 @@ def figures(results: Results) -> str:
     for server, protocol in dict.fromkeys((row.server, row.protocol) for row in results.rows):
         line = [f"{server}, {protocol}"]
         for size in sizes:
-            line += _cells(results, _find(results, size, server, protocol))
+            line += _cells(results, results.row(size, server, protocol))
         rows.append(line)
     return table([head, *(row for row in rows if any(row[1:]))])
+
+
+def beside_before(results: Results) -> str:
+    """This code beside the baseline, round by round. Empty without one."""
+    head = ["model", "protocol", "before: requests/s", "now", "now / before", "p99 ms before", "now", "floor"]
+    rows = []
+    for row in results.rows:
+        before = results.row(row.size, BEFORE, row.protocol)
+        times = ratios(row, before) if row.server == TIDEGATE and before else []
+        if before and times:
+            rows.append(
+                [
+                    row.size,
+                    row.protocol,
+                    _rate(before.per_second),
+                    _rate(row.per_second),
+                    f"{median(times):.2f}× ({min(times):.2f} to {max(times):.2f})",
+                    *map(in_ms, (before.p99_ms, row.p99_ms, row.floor_ms)),
+                ]
+            )
+    return table([head, *rows], labels=2)
 
 
 def notes(results: Results) -> str:
@@ -81,11 +111,6 @@ def tried(results: Results) -> str:
     return table([["setting tried", *(f"{size}: requests/s" for size in sizes)], *rows])
 
 
-def _find(results: Results, size: str, server: str, protocol: str) -> Row | None:
-    found = (row for row in results.rows if (row.size, row.server, row.protocol) == (size, server, protocol))
-    return next(found, None)
-
-
 def _cells(results: Results, row: Row | None) -> list[str]:
     if row is None:
         return [""] * 5
@@ -93,8 +118,18 @@ def _cells(results: Results, row: Row | None) -> list[str]:
         return [UNKNOWN] * 5
     mark = " !" if row.failed else ""
     share = _share(results, row.size, row.per_second)
-    late = in_ms(row.paced.p99_ms) + (" !" if row.paced.failed else "") if row.paced else ""
-    return [_rate(row.per_second) + mark, share, in_ms(row.p50_ms), in_ms(row.p99_ms), late]
+    return [_rate(row.per_second) + mark, share, in_ms(row.p50_ms), _late(row.p99_ms, row.floor_ms), _paced(row)]
+
+
+def _paced(row: Row) -> str:
+    if row.paced is None:
+        return ""
+    return _late(row.paced.p99_ms, row.paced_floor_ms) + (" !" if row.paced.failed else "")
+
+
+def _late(ms: float, floor_ms: float) -> str:
+    """With the machine's own jitter beside it, where that was measured."""
+    return f"{in_ms(ms)} ({in_ms(floor_ms)})" if floor_ms else in_ms(ms)
 
 
 def _share(results: Results, size: str, per_second: float) -> str:

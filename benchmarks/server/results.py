@@ -1,6 +1,6 @@
 """What was measured, as plain values. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -53,7 +53,11 @@ def spread_of(rates: Sequence[float]) -> float:
 
 @dataclass(frozen=True)
 class Row:
-    """One server, setting, protocol and model at saturation. `note` says why there are no figures."""
+    """One server, setting, protocol and model at saturation. `note` says why there are no figures.
+
+    `rounds` are the requests a second of each. Floors are the p99 in ms of a program that answers at once: at its own
+    saturation, and at this row's fixed rate.
+    """
 
     size: str
     server: str
@@ -65,6 +69,9 @@ class Row:
     failed: int = 0
     note: str = ""
     paced: Load | None = None
+    rounds: tuple[float, ...] = ()
+    floor_ms: float = 0.0
+    paced_floor_ms: float = 0.0
 
     @classmethod
     def without(cls, size: str, server: str, setting: str, protocol: str, note: str) -> "Row":
@@ -93,12 +100,15 @@ class Results:
         """What one row takes on one core that has nothing else to do."""
         return next((row.p50_ms for row in self._raw(size) if row.rows == row.cores == 1), None)
 
-    def best(self, size: str, *, of: str = "", beside: str = "") -> Row | None:
-        """The fastest row of the server `of`, or of all servers but `beside`."""
+    def best(self, size: str, *, beside: Collection[str]) -> Row | None:
+        """The fastest row of all servers but these."""
         rows = [row for row in self.rows if row.size == size and not row.note]
-        if of:
-            rows = [row for row in rows if row.server == of]
-        return max((row for row in rows if row.server != beside), key=_per_second, default=None)
+        return max((row for row in rows if row.server not in beside), key=_per_second, default=None)
+
+    def row(self, size: str, server: str, protocol: str) -> Row | None:
+        """None where it wasn't measured."""
+        found = (row for row in self.rows if (row.size, row.server, row.protocol) == (size, server, protocol))
+        return next(found, None)
 
     def sizes(self) -> list[str]:
         """In the order in which they were measured."""
@@ -106,6 +116,14 @@ class Results:
 
     def _raw(self, size: str) -> Sequence[RawRow]:
         return [row for row in self.raw if row.size == size]
+
+
+def ratios(now: Row, before: Row) -> list[float]:
+    """Of the rounds, in which both had their turn one after the other; none where one of them failed."""
+    if now.note or before.note or now.failed or before.failed:
+        return []
+    pairs = zip(now.rounds, before.rounds, strict=False)
+    return [ours / theirs for ours, theirs in pairs if theirs]
 
 
 def _per_second(row: RawRow | Row) -> float:

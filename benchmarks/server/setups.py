@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from benchmarks.baseline import Baseline
 from benchmarks.server.protocols import BINARY, JSON, PREDICT, Protocol
 
-TIDEGATE = "tidegate"
+TIDEGATE, BEFORE = "tidegate", "before"
+PACKAGE = "tidegate-server"
 
 
 @dataclass(frozen=True)
@@ -44,13 +46,22 @@ class ServerSetup:
         return f"{self.server} ({self.setting})"
 
 
-def tidegate_setup(environment: Mapping[str, str] | None = None) -> ServerSetup:
+def tidegate_setup(
+    environment: Mapping[str, str] | None = None, protocols: tuple[Protocol, ...] = (JSON, BINARY, PREDICT)
+) -> ServerSetup:
     """With no other setting than the environment's: the server has to find out by itself what suits the model."""
-    return ServerSetup(TIDEGATE, "as it starts", (JSON, BINARY, PREDICT), partial(_launch_tidegate, environment or {}))
+    launch = partial(_launch_tidegate, Path(sys.executable).with_name(PACKAGE), environment or {})
+    return ServerSetup(TIDEGATE, "as it starts", protocols, launch)
 
 
-def _launch_tidegate(environment: Mapping[str, str], context: LaunchContext) -> Launch:
-    program = Path(sys.executable).with_name("tidegate-server")
+def baseline_setup(found: Baseline, protocols: tuple[Protocol, ...]) -> ServerSetup:
+    """The server of an earlier commit, installed for PACKAGE, started as this one is."""
+    return ServerSetup(
+        BEFORE, f"commit {found.commit}", protocols, partial(_launch_tidegate, found.program(PACKAGE, PACKAGE), {})
+    )
+
+
+def _launch_tidegate(program: Path, environment: Mapping[str, str], context: LaunchContext) -> Launch:
     command = [str(program), "serve", "--model", str(context.model), "--name", context.name]
     grpc, admin = (str(port) for port in context.more_ports)
     # Nothing that bears on speed: only that two servers can be up on one machine.

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,14 @@ _GRACE_SECONDS = 60
 # wrk's own text rounds to three digits; this line carries everything it knows.
 _SCRIPT = """
 wrk.method = "POST"
-local file = assert(io.open("%(body)s", "rb"))
-wrk.body = file:read("*a")
-file:close()
+local function read(path)
+  local file = assert(io.open(path, "rb"))
+  local content = file:read("*a")
+  file:close()
+  return content
+end
 %(headers)s
+%(bodies)s
 function done(summary, latency, requests)
   local errors = summary.errors
   io.write(string.format(
@@ -44,10 +49,25 @@ def find_wrk() -> str:
     )
 
 
-def script(body: Path, headers: dict[str, str]) -> str:
-    """wrk's Lua script for one fixed request."""
+_IN_TURN = """
+local requests, last = {}, 0
+function init()
+  for number, path in ipairs({%s}) do requests[number] = wrk.format(nil, nil, nil, read(path)) end
+end
+function request()
+  last = last %% #requests + 1
+  return requests[last]
+end
+"""
+
+
+def script(bodies: Sequence[Path], headers: dict[str, str]) -> str:
+    """wrk's Lua script for one fixed request, or for several in turn."""
     lines = "\n".join(f'wrk.headers["{name}"] = "{value}"' for name, value in headers.items())
-    return _SCRIPT % {"body": body, "headers": lines, "mark": MARK}
+    paths = [f'"{body}"' for body in bodies]
+    # Without a function that is asked for each request, wrk sends the same bytes again and again.
+    sent = f"wrk.body = read({paths[0]})" if len(paths) == 1 else _IN_TURN % ", ".join(paths)
+    return _SCRIPT % {"bodies": sent, "headers": lines, "mark": MARK}
 
 
 def drive(wrk: str, url: str, script_file: Path, seconds: float) -> Load:

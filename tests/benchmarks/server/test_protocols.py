@@ -10,13 +10,28 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.baseline import Baseline
 from benchmarks.errors import BenchmarkError
+from benchmarks.server.instant import InstantAnswers, answer_of, answering_at_once
 from benchmarks.server.models import CLASS, INPUT, MODELS, SCORES
 from benchmarks.server.paced_load import Head, drive_at_rate, read_head, summary
 from benchmarks.server.peers import PEERS
-from benchmarks.server.protocols import BINARY, JSON, PREDICT, InferenceRequest, Prediction, ask_rows, read_columns
+from benchmarks.server.protocols import (
+    BINARY,
+    JSON,
+    PREDICT,
+    TEXT,
+    InferenceRequest,
+    Prediction,
+    ask_rows,
+    read_columns,
+)
 from benchmarks.server.results import Load
-from benchmarks.server.runtime import open_session
+from benchmarks.server.rounds import Effort
+from benchmarks.server.runtime import open_session, predictions_of
+from benchmarks.server.setups import LaunchContext
+from benchmarks.server.suite import Plan
+from benchmarks.server.text_model import MOST_WORDS, TEXT_MODEL
 
 ROWS = np.array([[0.5, -1.25]], np.float32)
 SCORED = np.array([0.25, 0.75], np.float32)
@@ -49,6 +64,7 @@ def test_binary_puts_the_row_behind_its_json_and_says_where_it_begins() -> None:
     [
         pytest.param(PREDICT.ask("digits", ROWS), {"inputs": [[0.5, -1.25]]}, id="our plain path"),
         pytest.param(ask_rows("digits", ROWS), {"rows": [[0.5, -1.25]]}, id="a server without the protocol"),
+        pytest.param(TEXT.ask("moods", "a good film"), {"text": "a good film"}, id="a text"),
     ],
 )
 def test_plain_requests(sent: InferenceRequest, expected: object) -> None:
@@ -76,6 +92,11 @@ def binary_answer() -> tuple[bytes, dict[str, str]]:
 )
 def test_every_protocol_reads_the_same_answer(answer: Prediction) -> None:
     assert answer.differs(ANSWER) is None
+
+
+def test_a_texts_answer_is_its_label_and_the_score_of_that() -> None:
+    answer = TEXT.read(b'{"label":"positive","score":0.75,"positive":true}', {})
+    assert answer.differs(Prediction(1, np.array([0.75], np.float32))) is None
 
 
 def test_an_answer_without_scores_is_refused() -> None:
@@ -106,6 +127,31 @@ def test_a_model_is_the_same_bytes_every_time_and_takes_any_number_of_rows(size:
     label, scores = open_session(path, 1).run([CLASS, SCORES], {INPUT: np.repeat(row, 3, axis=0)})
     assert (label.shape, scores.shape) == ((3,), (3, 10))
     assert np.allclose(scores.sum(axis=1), 1)
+
+
+def test_the_model_for_texts_is_the_same_bytes_every_time_and_padding_changes_no_answer(tmp_path: Path) -> None:
+    path = TEXT_MODEL.write(tmp_path / "one")
+    assert path.read_bytes() == TEXT_MODEL.write(tmp_path / "two").read_bytes()
+    answers = predictions_of(TEXT_MODEL, path)
+    assert {len(text.split()) for text in TEXT_MODEL.questions()} == set(range(1, MOST_WORDS + 1))
+    assert {answer.label for answer in answers} == {0, 1}
+    feed = TEXT_MODEL.feeds()[0]
+    padded = {name: np.pad(array, ((0, 0), (0, 7))) for name, array in feed.items()}
+    session = open_session(path, 1)
+    assert np.allclose(session.run(None, feed)[0], session.run(None, padded)[0], atol=1e-5)
+
+
+def test_an_earlier_commits_server_comes_right_after_this_ones_and_only_they_are_asked_texts(tmp_path: Path) -> None:
+    plan = Plan(("raw", "ours"), ("S", "T"), Effort(seconds=1, rounds=2), Baseline("fc44d44", tmp_path))
+    context = LaunchContext("digits", tmp_path / "model.onnx", 1, (2, 3), tmp_path)
+    ours, before = plan.tidegates("S")
+    assert (ours.server, before.server, before.setting) == ("tidegate", "before", "commit fc44d44")
+    assert before.protocols == ours.protocols == (JSON, BINARY, PREDICT)
+    assert before.launch(context).command[1:] == ours.launch(context).command[1:]
+    assert before.launch(context).command[0] == str(tmp_path / ".venv-tidegate-server" / "bin" / "tidegate-server")
+    assert [setup.protocols for setup in plan.tidegates("T")] == [(TEXT,), (TEXT,)]
+    assert (len(plan.raw_settings("S")), len(plan.raw_settings("T"))) == (4, 0)
+    assert plan.steps([]) == (4 * 2 + 2 * 3 * 3) + 2 * 1 * 3
 
 
 @pytest.mark.parametrize("peer", PEERS, ids=lambda peer: peer.package)
@@ -184,10 +230,36 @@ def port() -> Iterator[int]:
 
 
 def test_a_fixed_rate_is_kept_and_every_answer_counted(port: int) -> None:
-    seen = drive_at_rate(port, InferenceRequest("/good", b"[1]", {}), per_second=100, seconds=0.3)
+    seen = drive_at_rate(port, [InferenceRequest("/good", b"[1]", {})] * 2, per_second=100, seconds=0.3)
     assert (seen.per_second, seen.failed) == (100, 0)
     assert 0 < seen.p50_ms <= seen.p99_ms
 
 
 def test_refusals_at_a_fixed_rate_are_failures(port: int) -> None:
-    assert drive_at_rate(port, InferenceRequest("/bad", b"[1]", {}), per_second=50, seconds=0.1).failed == 30
+    assert drive_at_rate(port, [InferenceRequest("/bad", b"[1]", {})], per_second=50, seconds=0.1).failed == 30
+
+
+class _Sink:
+    """A transport that keeps what is written."""
+
+    def __init__(self) -> None:
+        self.written: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        self.written.append(data)
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_the_program_that_answers_at_once_answers_whole_requests_however_they_are_cut(size: int) -> None:
+    requests = InferenceRequest("/predict", b"[1]", {}).sent_to("127.0.0.1:80") * 3
+    connection, sink = InstantAnswers(answer_of(b"{}")), _Sink()
+    connection.connection_made(sink)  # type: ignore[arg-type]
+    for begin in range(0, len(requests), size):
+        connection.data_received(requests[begin : begin + size])
+    assert sink.written == [b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"] * 3
+
+
+def test_the_machines_own_jitter_is_measured_with_the_same_client() -> None:
+    with answering_at_once(b"{}") as port:
+        seen = drive_at_rate(port, [InferenceRequest("/predict", b"[1]", {})], per_second=100, seconds=0.3)
+    assert (seen.per_second, seen.failed) == (100, 0)
