@@ -217,7 +217,8 @@ def _server_info(prepared: Prepared, inference: Inference, settings: Settings) -
 
 def _run_apart(inference: Inference, request: InferRequest) -> Outputs:
     """Stored questions are nobody's traffic, so they are no evidence."""
-    return inference.run_timed(request, DIRECT)[0]
+    (outputs,), _, _ = inference.run_timed((request,), DIRECT)
+    return outputs
 
 
 def _grpc(

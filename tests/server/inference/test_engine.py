@@ -176,6 +176,15 @@ class Sleeper(Model):
         return [arrays["x"]]
 
 
+class Picky(Sleeper):
+    """As Sleeper, but it takes no 3."""
+
+    def run(self, arrays: dict[str, Any], outputs: Sequence[str], cancel_token: Any = None) -> list[Any]:
+        if 3 in arrays["x"]:
+            raise ModelFailed("3 is too many")
+        return super().run(arrays, outputs, cancel_token)
+
+
 class Busy(Sleeper):
     """As Sleeper, but it computes all the time."""
 
@@ -373,6 +382,91 @@ def test_a_large_request_counts_once_and_whole_until_it_ends() -> None:
 
     facts, last = asyncio.run(go())
     assert (facts, len(last["y"])) == ([True, True], 200)
+
+
+def texts(count: int) -> list[InferRequest]:
+    """As a body of so many texts becomes: each runs alone."""
+    return [ask([float(number)], name="x", outputs=("y",)) for number in range(count)]
+
+
+@pytest.mark.parametrize("inline", [True, False])
+def test_a_body_of_many_texts_counts_once_and_others_have_their_turn_between_them(inline: bool) -> None:
+    limits = EngineLimits(QueueLimits(requests=1, bytes=2**20), request_seconds=20)
+    plan = replace(sleeper_plan(), inline=inline)
+    order: list[str] = []
+
+    async def go() -> list[Any]:
+        loop = asyncio.get_running_loop()
+        tested = Engine(Sleeper(0.001), plan, limits, Recorded(), loop)
+        many, one = loop.create_future(), loop.create_future()
+
+        def note(name: str, future: asyncio.Future[Any], result: Any, *_: float) -> None:
+            order.append(name)
+            future.set_result(result)
+
+        tested.submit_all(texts(300), partial(note, "many", many))
+        await asyncio.sleep(0.02)
+        tested.submit(row(), partial(note, "one", one))
+        refused = isinstance(await one, Overloaded)
+        results = await asyncio.wait_for(many, 10)
+        tested.submit(row(), partial(note, "one", again := loop.create_future()))
+        assert lists(await again) == {"y": [1.0]}
+        tested.stop()
+        return [refused, [float(result["y"][0]) for result in results]]
+
+    # In the loop's thread small ones have places of their own; in others the body has taken the only one.
+    assert asyncio.run(go()) == [not inline, list(map(float, range(300)))]
+    assert order == ["one", "many", "one"]
+
+
+@pytest.mark.parametrize("how", ["one of them fails", "it is cancelled", "its time is over"])
+def test_a_body_of_many_texts_ends_with_all_of_them_when(how: str) -> None:
+    model, recorded = (Picky if how == "one of them fails" else Sleeper)(0.005), Recorded()
+    requests = texts(200)
+    patience = 0.1 if how == "its time is over" else 20
+
+    async def go() -> list[Any]:
+        loop = asyncio.get_running_loop()
+        limits = EngineLimits(QueueLimits(requests=4, bytes=2**20), request_seconds=patience)
+        tested = Engine(model, sleeper_plan(), limits, recorded, loop)
+        future = loop.create_future()
+        cancel = tested.submit_all(requests, partial(_keep, future))
+        if how == "it is cancelled":
+            await asyncio.sleep(0.05)
+            assert cancel is not None
+            cancel()
+        results: list[Any] = await asyncio.wait_for(future, 5)
+        await asyncio.sleep(0.05)
+        assert (tested.queue_length, tested.is_running) == (0, False)
+        tested.stop()
+        return results
+
+    errors = [type(result) for result in asyncio.run(go()) if isinstance(result, Exception)]
+    error, reason = {
+        "it is cancelled": (CallerLeft, "cancelled"),
+        "its time is over": (DeadlinePassed, "deadline"),
+    }.get(how, (ModelFailed, "model"))
+    assert (errors, recorded.failures) == ([error], [reason])
+    assert model.rows_run < 100
+
+
+def test_a_body_of_many_texts_that_finds_no_place_is_refused_whole_and_at_once() -> None:
+    model, recorded = Sleeper(0.05), Recorded()
+
+    async def go() -> tuple[list[Any], int]:
+        loop = asyncio.get_running_loop()
+        limits = EngineLimits(QueueLimits(requests=1, bytes=2**20), request_seconds=20)
+        tested = Engine(model, sleeper_plan(), limits, recorded, loop)
+        futures = [loop.create_future() for _ in range(2)]
+        for future in futures:
+            tested.submit_all(texts(3), partial(_keep, future))
+        assert futures[1].done()
+        results = [await future for future in futures]
+        tested.stop()
+        return [len(results[0]), *map(type, results[1])], model.rows_run
+
+    assert asyncio.run(go()) == ([3, Overloaded], 3)
+    assert recorded.failures == ["queue_full"]
 
 
 def test_outputs_that_are_not_by_row_are_those_of_one_run(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """Who runs with whom."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -52,6 +53,20 @@ def test_the_oldest_leads_the_batch(items: list[tuple[int, Any]], batches: list[
 def test_the_queue_is_bounded(limits: QueueLimits, accepted: list[bool]) -> None:
     queue = InferenceQueue(limits)
     assert [queue.offer(waiting()) for _ in range(3)] == accepted
+
+
+def test_parts_of_what_has_a_place_take_none() -> None:
+    queue = InferenceQueue(QueueLimits(requests=1, bytes=100))
+    parts = [replace(waiting(size=0, batch_key=None), is_part=True) for _ in range(4)]
+    for part in parts:
+        queue.put(part)
+    assert queue.offer(waiting())
+    assert not queue.offer(waiting())
+    queue.remove(parts[3])
+    assert [queue.take(8)[0] for _ in parts[:3]] == parts[:3]
+    assert not queue.has_room(10)
+    queue.take(8)
+    assert queue.has_room(10)
 
 
 def test_two_queues_can_share_the_bound_on_bytes() -> None:

@@ -56,6 +56,20 @@ def test_the_protocol_takes_token_ids_beside_it(sentiment_server: Server) -> Non
         pytest.param({"text": "a" * 2**20}, 413, id="a text of a mebibyte"),
         pytest.param({"texts": [BAD] * 257}, 400, id="too many texts"),
         pytest.param(b'{"text": "\\ud800"}', 400, id="half a surrogate pair"),
+def test_as_many_texts_as_a_body_may_have_are_answered_where_each_runs_alone(tmp_path: Path) -> None:
+    settings = {"TIDEGATE_BATCH_MAX_ROWS": "1", "TIDEGATE_MAX_QUEUE": "8"}
+    server = Server(SENTIMENT / "model.onnx", tmp_path / "server.log", **settings)
+    try:
+        server.wait_until_ready()
+        answer = server.ask("POST", "/predict", {"texts": ["good", "bad"] * 128})
+        long = server.ask("POST", "/predict", {"texts": [f"{word}, and quite so" for word in ("good", "bad")] * 128})
+    finally:
+        server.end()
+    assert [[one["positive"] for one in each.json["predictions"]] for each in (answer, long)] == [
+        [True, False] * 128
+    ] * 2
+
+
         pytest.param(b'{"text": "\xff"}', 400, id="bytes that aren't UTF-8"),
         pytest.param({"text": ""}, 200, id="an empty text"),
     ],

@@ -6,7 +6,7 @@ as fit. Small models run in the event loop's own thread: everything that arrived
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from math import ceil
@@ -18,10 +18,16 @@ from typing import Any
 from tidegate_server.errors import CallerLeft, DeadlinePassed, ModelFailed, NotReady, Overloaded, RequestError
 from tidegate_server.inference.batch_run import BatchResult, all_names, run_batch
 from tidegate_server.inference.caller import Cancel
-from tidegate_server.inference.cut_request import PARTS_AT_ONCE_PER_RUN, CutRequest, PartDone
 from tidegate_server.inference.execution_plan import ExecutionPlan, part_rows
 from tidegate_server.inference.inline_runs import SLOW_RUN_SECONDS, InlineRuns
 from tidegate_server.inference.model import CancelToken, Model
+from tidegate_server.inference.parted_request import (
+    PARTS_AT_ONCE_PER_RUN,
+    PartDone,
+    PartedRequest,
+    first_error,
+    joined,
+)
 from tidegate_server.inference.queue import (
     BatchKey,
     DoneCallback,
@@ -39,6 +45,10 @@ from tidegate_server.protocol.tensors import Array, Outputs
 
 log = logging.getLogger(__name__)
 
+AllDone = Callable[[list[Any], float, float], None]
+"""Takes outputs in the order of the requests, or a list with an error in it; and seconds as `DoneCallback` does."""
+PartAt = Callable[[int], QueuedRequest]
+"""One part of a request, by its number."""
 ANY_SHAPE = "all"
 """The batch key of all requests to a graph whose rows have one shape."""
 
@@ -123,13 +133,34 @@ class Engine:
         if refusal := self._refusal(item):
             self._refuse(item, refusal)
             return None
-        item.timer = self._loop.call_at(self._loop.time() + item.deadline - item.arrived, self._expire, item)
+        self._set_timer(item)
         if self._part_rows is not None and item.rows > self._part_rows and item.batch_key is not None:
-            self._wait_in_parts(item, self._part_rows)
+            self._wait_cut(item, self._part_rows)
         else:
             self._queue.put(item)
             self._dispatch()
         return partial(self._cancel, item)
+
+    def submit_all(self, requests: Sequence[InferRequest], done: AllDone, traffic: str = "") -> Cancel | None:
+        """Those of one body: they count once and whole, and a few at a time wait or run.
+
+        `done` and what is returned as with `submit`.
+        """
+        if self._stopped:
+            done([NotReady()], 0.0, 0.0)
+            return None
+        parts = [self._waiting(request, _nobody, traffic) for request in requests]
+        whole = replace(parts[0], rows=total_rows(parts), bytes=sum([part.bytes for part in parts]))
+        whole.done = lambda error, queue_seconds, run_seconds: done([error], queue_seconds, run_seconds)
+        if refusal := self._refusal(whole):
+            self._refuse(whole, refusal)
+            return None
+        self._set_timer(whole)
+        self._wait_in_parts(whole, len(parts), parts.__getitem__, partial(self._all_done, whole, done))
+        return partial(self._cancel, whole)
+
+    def _set_timer(self, item: QueuedRequest) -> None:
+        item.timer = self._loop.call_at(self._loop.time() + item.deadline - item.arrived, self._expire, item)
 
     def _runs_inline(self, item: QueuedRequest) -> bool:
         if item.rows > self._inline_rows:
@@ -208,32 +239,52 @@ class Engine:
         """An estimate of when the queue will have emptied."""
         return min(30, max(1, ceil(self._speed.seconds(self._running_rows + self._queue.rows))))
 
-    # --- requests of many rows
+    # --- requests in parts
 
-    def _wait_in_parts(self, item: QueuedRequest, rows: int) -> None:
-        self._queue.reserve(item.bytes)
-        submit, done = partial(self._submit_part, item), partial(self._parts_done, item)
-        item.cut = CutRequest(item.request.arrays, item.rows, rows, submit, done)
-        item.cut.begin(PARTS_AT_ONCE_PER_RUN * self._plan.layout.runs_at_once)
+    def _wait_cut(self, item: QueuedRequest, rows: int) -> None:
+        bounds = [(begin, min(begin + rows, item.rows)) for begin in range(0, item.rows, rows)]
+        done = partial(self._cut_done, item, [end - begin for begin, end in bounds])
+        self._wait_in_parts(item, len(bounds), lambda number: _rows_of(item, *bounds[number]), done)
 
-    def _submit_part(self, whole: QueuedRequest, arrays: dict[str, Array], rows: int, done: PartDone) -> Cancel:
-        request = InferRequest(arrays, whole.request.outputs, padding=whole.request.padding)
-        key, now = whole.batch_key, perf_counter()
-        part = QueuedRequest(request, whole.names, rows, key, 0, now, whole.deadline, done, whole.traffic)
-        self._queue.put(part)
-        self._dispatch()
+    def _wait_in_parts(self, whole: QueuedRequest, count: int, part: PartAt, done: AllDone) -> None:
+        self._queue.reserve(whole.bytes)
+        whole.cut = PartedRequest(count, lambda number, ended: self._submit_part(part(number), ended), done)
+        whole.cut.begin(PARTS_AT_ONCE_PER_RUN * self._plan.layout.runs_at_once)
+
+    def _submit_part(self, part: QueuedRequest, done: PartDone) -> Cancel:
+        part.arrived, part.done, part.bytes, part.is_part = perf_counter(), done, 0, True
+        if self._runs_inline(part):
+            self._inline_queue.put(part)
+            self._schedule_flush()
+        else:
+            self._queue.put(part)
+            self._dispatch()
         return partial(self._drop, part)
 
-    def _parts_done(self, item: QueuedRequest, result: Any, queue_seconds: float, run_seconds: float) -> None:
-        self._queue.release(item.bytes)
-        item.cut = None
+    def _cut_done(
+        self, item: QueuedRequest, rows: Sequence[int], results: list[Any], queue_seconds: float, run_seconds: float
+    ) -> None:
+        result = first_error(results) or joined(results, rows)
         if result is None:  # outputs that aren't by row after all
+            self._queue.release(item.bytes)
+            item.cut = None
             self._queue.put(item)
             self._dispatch()
             return
-        item.timer.cancel()
-        item.completed = True
+        self._end_parts(item)
         item.done(result, queue_seconds, run_seconds)
+
+    def _all_done(
+        self, whole: QueuedRequest, done: AllDone, results: list[Any], queue_seconds: float, run_seconds: float
+    ) -> None:
+        self._end_parts(whole)
+        done(results, queue_seconds, run_seconds)
+
+    def _end_parts(self, whole: QueuedRequest) -> None:
+        self._queue.release(whole.bytes)
+        whole.cut = None
+        whole.timer.cancel()
+        whole.completed = True
 
     def _drop(self, item: QueuedRequest) -> None:
         """Nobody is told."""
@@ -255,8 +306,10 @@ class Engine:
 
     def _flush(self) -> None:
         self._flush_scheduled = False
-        while len(self._inline_queue):
+        waiting = len(self._inline_queue)  # what comes of these, such as a body's next texts, has its turn later
+        while waiting > 0:
             batch = self._inline_queue.take(self._plan.max_rows)
+            waiting -= len(batch)
             names = all_names(batch)
             started, cpu_started = perf_counter(), thread_time()
             result = run_batch(self._model, batch, names, None)
@@ -401,3 +454,12 @@ class Engine:
         for item, outputs in zip(batch, parts, strict=True):
             if not isinstance(outputs, Exception):
                 self._metrics.predicted(item.rows, outputs, item.traffic)
+
+
+def _rows_of(whole: QueuedRequest, begin: int, end: int) -> QueuedRequest:
+    arrays = {name: array[begin:end] for name, array in whole.request.arrays.items()}
+    return replace(whole, request=replace(whole.request, arrays=arrays), rows=end - begin, timer=None, cut=None)
+
+
+def _nobody(_result: Any, _queue_seconds: float, _run_seconds: float) -> None:
+    """Is told before somebody asks."""

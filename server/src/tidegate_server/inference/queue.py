@@ -40,6 +40,8 @@ class QueuedRequest:
     """The run that it is part of, in another thread."""
     cut: Any = None
     """The parts that it waits as."""
+    is_part: bool = False
+    """Of another, which has a place and its bytes reserved."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,8 @@ class InferenceQueue:
     """Of all that wait."""
     _waiting: deque[QueuedRequest] = field(default_factory=deque)
     _reserved: int = 0
+    _parts: int = 0
+    """Of those that wait, which take no place."""
 
     def __len__(self) -> int:
         """Requests that wait."""
@@ -80,7 +84,7 @@ class InferenceQueue:
 
     def has_room(self, size: int) -> bool:
         """For another request of so many bytes: more than one must not wait over either limit."""
-        if len(self._waiting) + self._reserved >= self.limits.requests:
+        if len(self._waiting) - self._parts + self._reserved >= self.limits.requests:
             return False
         held = self.held.count
         return not held or held + size <= self.limits.bytes
@@ -97,6 +101,7 @@ class InferenceQueue:
         self._waiting.append(item)
         self.held.count += item.bytes
         self.rows += item.rows
+        self._parts += item.is_part
 
     def reserve(self, size: int) -> None:
         """A place for one that waits in parts, which have no bytes of their own, until `release`."""
@@ -122,6 +127,8 @@ class InferenceQueue:
         self._waiting.extendleft(reversed(passed_over))
         self.held.count -= sum([item.bytes for item in batch])
         self.rows -= rows
+        if self._parts:
+            self._parts -= sum([item.is_part for item in batch])
         return batch
 
     def has_full_batch(self, max_rows: int) -> bool:
@@ -145,6 +152,7 @@ class InferenceQueue:
             return
         self.held.count -= item.bytes
         self.rows -= item.rows
+        self._parts -= item.is_part
 
 
 def total_rows(batch: Sequence[QueuedRequest]) -> int:

@@ -1,16 +1,18 @@
 """One served model, for HTTP and gRPC alike."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from tidegate_server.errors import CallerLeft, InvalidRequest, ModelFailed, NotReady
 from tidegate_server.inference.caller import Caller, Cancel
 from tidegate_server.inference.client_mistakes import value_beyond_table
-from tidegate_server.inference.engine import Engine
+from tidegate_server.inference.engine import AllDone, Engine
 from tidegate_server.inference.failure_log import FailureLog
+from tidegate_server.inference.parted_request import first_error
 from tidegate_server.inference.queue import DoneCallback
 from tidegate_server.metrics import ServerMetrics
 from tidegate_server.metrics.statistics import VERSION
@@ -59,30 +61,45 @@ class Inference:
 
         return self.engine.submit(request, explained_done, traffic)
 
+    def submit_all(self, requests: Sequence[InferRequest], done: AllDone, traffic: str) -> Cancel | None:
+        """Those of one body, as `submit` does with one. `done` gets their outputs, or a list with an error in it."""
+        if len(requests) == 1:
+            return self.submit(requests[0], lambda result, *seconds: done([result], *seconds), traffic)
+
+        def explained_done(results: list[Any], queue_seconds: float, run_seconds: float) -> None:
+            explained = [
+                self._explained(request, result) if isinstance(result, ModelFailed) else result
+                for request, result in zip(requests, results, strict=False)
+            ]
+            done(explained, queue_seconds, run_seconds)
+
+        return self.engine.submit_all(requests, explained_done, traffic)
+
     def run(self, request: InferRequest, caller: Caller | None = None) -> Outputs:
         """In any thread but the loop's; waits. Raises the errors that `submit` hands to `done`.
 
         No router has marked it.
         """
-        return self.run_timed(request, self.unmarked, caller)[0]
+        (outputs,), _, _ = self.run_timed((request,), self.unmarked, caller)
+        return outputs
 
     def run_timed(
-        self, request: InferRequest, traffic: str, caller: Caller | None = None
-    ) -> tuple[Outputs, float, float]:
-        """As `run`, with the seconds in the queue and in the run."""
-        future: Future[tuple[Outputs, float, float]] = Future()
+        self, requests: Sequence[InferRequest], traffic: str, caller: Caller | None = None
+    ) -> tuple[Sequence[Outputs], float, float]:
+        """As `run`, those of one body, with the seconds in the queue and in the run."""
+        future: Future[tuple[Sequence[Outputs], float, float]] = Future()
         asking = caller or Caller()
         asking.waits = True
 
-        def done(result: Outputs | Exception, queue_seconds: float, run_seconds: float) -> None:
+        def done(results: Sequence[Any], queue_seconds: float, run_seconds: float) -> None:
             asking.answered()
-            if isinstance(result, Exception):
-                future.set_exception(result)
+            if error := first_error(results):
+                future.set_exception(error)
             else:
-                future.set_result((result, queue_seconds, run_seconds))
+                future.set_result((results, queue_seconds, run_seconds))
 
         try:
-            self.loop.call_soon_threadsafe(self._submit_for, asking, request, done, traffic)
+            self.loop.call_soon_threadsafe(self._submit_for, asking, requests, done, traffic)
         except RuntimeError:
             raise NotReady from None
         return future.result()
@@ -93,12 +110,12 @@ class Inference:
             with suppress(RuntimeError):  # the loop has ended
                 self.loop.call_soon_threadsafe(caller.leave)
 
-    def _submit_for(self, caller: Caller, request: InferRequest, done: DoneCallback, traffic: str) -> None:
+    def _submit_for(self, caller: Caller, requests: Sequence[InferRequest], done: AllDone, traffic: str) -> None:
         if caller.has_left:
             self.metrics.request_failed("cancelled")
-            done(CallerLeft(), 0.0, 0.0)
+            done([CallerLeft()], 0.0, 0.0)
             return
-        cancel = self.submit(request, done, traffic)
+        cancel = self.submit_all(requests, done, traffic)
         if caller.waits:
             caller.when_left(cancel)
 

@@ -7,7 +7,6 @@ Small requests are handled on the event loop (`handle_on_loop`); the others in a
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from time import perf_counter
 from types import MappingProxyType
 from typing import Any
@@ -62,8 +61,8 @@ class _ParsedRequest:
     def json_values(self, results: Sequence[Any]) -> int:
         """How many have to be written as JSON."""
         count = 0
-        for request, outputs in zip(self.requests, results, strict=True):
-            if not isinstance(outputs, Exception):
+        for request, outputs in zip(self.requests, results, strict=False):  # one error may stand for all
+            if outputs is not None and not isinstance(outputs, Exception):
                 count += sum([outputs[output.name].size for output in request.outputs if not output.binary])
         return count
 
@@ -152,10 +151,11 @@ class InferenceHandler:
             return
         if len(parsed.requests) > 1:
 
-            def all_done(results: list[Any]) -> None:
+            def all_done(results: list[Any], queue_seconds: float, run_seconds: float) -> None:
+                record.queue_seconds, record.run_seconds = queue_seconds, run_seconds
                 self._write_and_finish(parsed, results, record, finish)
 
-            _submit_all(self._inference, parsed.requests, record, all_done)
+            request.caller.when_left(self._inference.submit_all(parsed.requests, all_done, record.traffic))
             return
 
         def done(result: Any, queue_seconds: float, run_seconds: float) -> None:
@@ -195,12 +195,11 @@ class InferenceHandler:
             self._require_caller(request)
             parsed = self._parse_in_turn(protocol, request, self._decompressed_body(request), dialect)
             record.rows = parsed.rows
-            results = []
-            for one in parsed.requests:
-                outputs, queue_seconds, run_seconds = self._inference.run_timed(one, record.traffic, request.caller)
-                record.queue_seconds += queue_seconds
-                record.run_seconds += run_seconds
-                results.append(outputs)
+            results: Sequence[Outputs] = ()
+            if parsed.requests:
+                results, record.queue_seconds, record.run_seconds = self._inference.run_timed(
+                    parsed.requests, record.traffic, request.caller
+                )
             response = _compressed(self._write_in_turn(parsed, results, record), request)
         except Exception as error:  # noqa: BLE001 - whatever it is, the client gets a response
             response = self._error_response(error)
@@ -338,24 +337,6 @@ def _in_words_of(dialect: Dialect, response: Response) -> Response:
 
 def _credentials(headers: Mapping[bytes, bytes]) -> dict[str, str]:
     return {name.decode(): headers[name].decode("latin-1") for name in CREDENTIALS if name in headers}
-
-
-def _submit_all(
-    inference: Inference, requests: Sequence[InferRequest], record: RequestRecord, done: Callable[[list[Any]], None]
-) -> None:
-    """`done` once, when the last of them is back."""
-    results: list[Any] = [None] * len(requests)
-    unfinished = len(requests)
-
-    def take(position: int, result: Any, _queue_seconds: float, _run_seconds: float) -> None:
-        nonlocal unfinished
-        results[position] = result
-        unfinished -= 1
-        if not unfinished:
-            done(results)
-
-    for position, request in enumerate(requests):
-        record.request.caller.when_left(inference.submit(request, partial(take, position), record.traffic))
 
 
 def _json_bytes(request: Request) -> int | None:

@@ -1,9 +1,9 @@
-"""A request of many rows, cut into parts that wait and run as requests of their own do, and joined again. Pure.
+"""A request that runs in parts: many rows that are cut, or a body of many texts. Pure.
 
 A run's memory grows with its rows, and the runtime keeps it; and whoever comes meanwhile has a turn between two parts.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -14,31 +14,31 @@ from tidegate_server.protocol.tensors import Array, Outputs
 
 PartDone = Callable[[Any, float, float], None]
 """Takes outputs or an error, and the seconds in the queue and in the run."""
-SubmitPart = Callable[[dict[str, Array], int, PartDone], Cancel]
-"""Takes inputs and their rows."""
+SubmitPart = Callable[[int, PartDone], Cancel]
+"""Takes the part's number. `PartDone` isn't called before it has returned."""
 PARTS_AT_ONCE_PER_RUN = 2
 """While one part runs another waits, so no thread is idle."""
 
 
-class CutRequest:
+class PartedRequest:
     """Belongs to the event loop's thread."""
 
-    def __init__(
-        self, arrays: Mapping[str, Array], rows: int, part_rows: int, submit: SubmitPart, done: PartDone
-    ) -> None:
-        """`done` is called once: with the outputs of all rows, an error, or None for outputs that can't be joined."""
-        self._arrays, self._submit, self._done = arrays, submit, done
-        self._bounds = [(begin, min(begin + part_rows, rows)) for begin in range(0, rows, part_rows)]
-        self._results: list[Outputs] = [{} for _ in self._bounds]
+    def __init__(self, count: int, submit: SubmitPart, done: Callable[[list[Any], float, float], None]) -> None:
+        """`done` is called once, with the outputs of all parts in their order; or with an error among them, and None.
+
+        Its seconds are those of the part that waited longest, and of all runs together.
+        """
+        self._submit, self._done = submit, done
+        self._results: list[Any] = [None] * count
         self._cancels: dict[int, Cancel] = {}
         self._begun = 0
-        self._unfinished = len(self._bounds)
+        self._unfinished = count
         self._has_ended = False
         self._queue_seconds, self._run_seconds = 0.0, 0.0
 
     def begin(self, at_once: int) -> None:
         """So many parts wait or run from now on, until the last ones."""
-        for _ in range(min(at_once, len(self._bounds))):
+        for _ in range(min(at_once, len(self._results))):
             self._begin_next()
 
     def abandon(self) -> None:
@@ -50,12 +50,10 @@ class CutRequest:
 
     def _begin_next(self) -> None:
         number = self._begun
-        if number == len(self._bounds) or self._has_ended:
+        if number == len(self._results) or self._has_ended:
             return
         self._begun += 1
-        begin, end = self._bounds[number]
-        arrays = {name: array[begin:end] for name, array in self._arrays.items()}
-        self._cancels[number] = self._submit(arrays, end - begin, partial(self._part_done, number))
+        self._cancels[number] = self._submit(number, partial(self._part_done, number))
 
     def _part_done(self, number: int, result: Any, queue_seconds: float, run_seconds: float) -> None:
         if self._has_ended:
@@ -63,18 +61,17 @@ class CutRequest:
         del self._cancels[number]
         self._queue_seconds = max(self._queue_seconds, queue_seconds)
         self._run_seconds += run_seconds
-        if isinstance(result, Exception):
-            self._end(result)
-            return
         self._results[number] = result
         self._unfinished -= 1
-        if not self._unfinished:
-            self._end(joined(self._results, [end - begin for begin, end in self._bounds]))
+        if isinstance(result, Exception) or not self._unfinished:
+            self.abandon()
+            self._done(self._results, self._queue_seconds, self._run_seconds)
         self._begin_next()
 
-    def _end(self, result: Any) -> None:
-        self.abandon()
-        self._done(result, self._queue_seconds, self._run_seconds)
+
+def first_error(results: Sequence[Any]) -> Exception | None:
+    """Of the parts of one request."""
+    return next((result for result in results if isinstance(result, Exception)), None)
 
 
 def joined(parts: Sequence[Outputs], rows: Sequence[int]) -> Outputs | None:
