@@ -75,6 +75,17 @@ def test_a_pod_is_given_as_long_as_a_request_may_take(request_seconds: str | Non
     assert grace_seconds(snapshot) == grace
 
 
+@pytest.mark.parametrize("said", ["16", None])
+def test_the_server_is_told_the_cpus_that_its_pod_requests_unless_somebody_says_otherwise(said: str | None) -> None:
+    env = () if said is None else (("TIDEGATE_CPU_REQUEST", said),)
+    snapshot = Snapshot(Model("http://models/1", None), Server(None, {}, env), "server:1", 8082)
+    (container,) = deployment_manifest(*IDS, REVISION, snapshot, 1, "Always")["spec"]["template"]["spec"]["containers"]
+
+    asked = {"valueFrom": {"resourceFieldRef": {"resource": "requests.cpu", "divisor": "1"}}}
+    found = [each for each in container["env"] if each["name"] == "TIDEGATE_CPU_REQUEST"]
+    assert found == [{"name": "TIDEGATE_CPU_REQUEST", **(asked if said is None else {"value": said})}]
+
+
 @pytest.mark.parametrize(
     ("name", "manifest"),
     [

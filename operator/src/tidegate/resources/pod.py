@@ -35,9 +35,18 @@ HARDENED = {
 }
 REQUEST_SECONDS = "TIDEGATE_REQUEST_SECONDS"
 """The server's setting: how long a request may take. It gives up none earlier when it ends."""
+CPU_REQUEST = "TIDEGATE_CPU_REQUEST"
+"""The server's setting: the CPUs that it goes by where the container has no limit, instead of the node's."""
 LEAST_GRACE_SECONDS, LONGEST_GRACE_SECONDS = 60, 3660
 SECRET_MODE = 0o440
 """Readable by the pod's group, which the server runs as."""
+
+
+_CPU_REQUEST: Manifest = {
+    "name": CPU_REQUEST,
+    # As the pod has it in the end: a LimitRange or an autoscaler may have changed what the template says.
+    "valueFrom": {"resourceFieldRef": {"resource": "requests.cpu", "divisor": "1"}},
+}
 
 
 class _Volume(NamedTuple):
@@ -223,7 +232,8 @@ def _serve_env(namespace: str, name: str, revision: str, snapshot: Snapshot) -> 
     if server.api_keys_secret:
         ours["TIDEGATE_API_KEYS_FILE"] = f"{API_KEYS_FOLDER}/keys"
     users = [(key, value) for key, value in server.env if key not in ours]
-    return [{"name": key, "value": value} for key, value in (*users, *ours.items())]
+    values = [{"name": key, "value": value} for key, value in (*users, *ours.items())]
+    return values if CPU_REQUEST in dict(users) else [*values, _CPU_REQUEST]
 
 
 def _batching(batching: Batching) -> dict[str, str]:
