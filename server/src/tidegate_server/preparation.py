@@ -13,7 +13,7 @@ from tidegate_server.inference.warm_up import Findings, WarmUpOptions, run_once,
 from tidegate_server.memory import physical_bytes, resident_bytes, tune_malloc
 from tidegate_server.predict.package import Package, open_package
 from tidegate_server.predict.text_encoder import RunSharing
-from tidegate_server.selftest import require_selftest
+from tidegate_server.selftest import require_selftest, require_tokens
 from tidegate_server.settings import Settings
 
 
@@ -48,6 +48,7 @@ def prepare(settings: Settings) -> Prepared:
     if findings.signature != model.signature:
         package = open_package(settings.model_path.parent, findings.signature, model.metadata)
     package = _sharing_runs(package, findings)
+    require_tokens(model, package, real)
     require_selftest(model, package, limits)
     return Prepared(model, findings, package, sha256, Authenticator.from_settings(settings.access))
 

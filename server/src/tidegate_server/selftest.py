@@ -2,15 +2,20 @@
 
 import logging
 import sys
+from collections.abc import Mapping, Sequence
 
 from tidegate_server.errors import InvalidRequest, ModelFailed, ModelRefused, NotFiniteOutput
+from tidegate_server.inference.client_mistakes import value_beyond_table
 from tidegate_server.inference.model import Model
 from tidegate_server.predict.package import Package, open_package
+from tidegate_server.predict.package_files import unusable
 from tidegate_server.predict.selftest import SELFTEST_FILE, ModelUnderTest, RunModel
 from tidegate_server.predict.selftest_recording import record_selftest
+from tidegate_server.predict.text_predictor import TextPredictor
+from tidegate_server.predict.tokenizer import TOKENIZER_FILE
 from tidegate_server.protocol.limits import Limits
 from tidegate_server.protocol.request import InferRequest
-from tidegate_server.protocol.tensors import Outputs
+from tidegate_server.protocol.tensors import Array, Outputs
 from tidegate_server.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -31,6 +36,24 @@ def require_selftest(model: Model, package: Package, limits: Limits) -> None:
         raise ModelRefused("SelftestFailed", report.failures[0])
     if report.cases:
         log.info("self-test: %d cases passed", report.cases)
+
+
+def require_tokens(model: Model, package: Package, real: Sequence[Mapping[str, Array]]) -> None:
+    """Raises ModelRefused where the graph has no place for a token of the tokenizer beside it.
+
+    `real` are requests as the predictor makes them of texts. A self-test that passes says more.
+    """
+    by_tokens = [arrays for arrays in real if any(array.dtype.kind in "iu" for array in arrays.values())]
+    if package.selftest is not None or not isinstance(package.predictor, TextPredictor) or not by_tokens:
+        return
+    highest = max(by_tokens, key=lambda arrays: max(int(array.max()) for array in arrays.values() if array.size))
+    try:
+        model.run(dict(highest), [spec.name for spec in model.signature.outputs])
+    except ModelFailed as error:
+        if sentence := value_beyond_table(str(error), highest):
+            advice = "put the tokenizer beside it that the model was made with"
+            raise unusable(TOKENIZER_FILE, f"it isn't this graph's ({sentence}); {advice}") from None
+        log.warning("the model fails on a text: %s", error)
 
 
 def _report(model: Model, package: Package, limits: Limits) -> int:

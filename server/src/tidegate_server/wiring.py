@@ -179,6 +179,7 @@ def _inference(prepared: Prepared, settings: Settings, loop: asyncio.AbstractEve
         loop=loop,
         failures=FailureLog(),
         unmarked=DIRECT if settings.unmarked_traffic == DIRECT else LIVE,
+        sound_inputs=prepared.model.sound_inputs,
     )
 
 

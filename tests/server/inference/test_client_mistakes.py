@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tidegate_server.inference.client_mistakes import value_beyond_table
+from tidegate_server.inference.client_mistakes import undecodable_sound, value_beyond_table
 
 GATHER = (
     "[ONNXRuntimeError] : 2 : INVALID_ARGUMENT : Non-zero status code returned while running Gather node. "
@@ -37,3 +37,29 @@ def test_a_failure_is_the_clients_where_the_value_that_is_named_came_from_it(
     words: str, arrays: Any, sentence: str | None
 ) -> None:
     assert value_beyond_table(words, arrays) == sentence
+
+
+DECODER = (
+    "[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : Non-zero status code returned while running AudioDecoder node. "
+    "Name:'' Status Message: [AudioDecoder]: Cannot detect audio stream format"
+)
+
+
+@pytest.mark.parametrize(
+    ("words", "sounds", "sentence"),
+    [
+        pytest.param(
+            DECODER,
+            {"sound"},
+            "input sound isn't a sound file that the model's decoder reads, or is cut off: "
+            "[AudioDecoder]: Cannot detect audio stream format",
+            id="bytes that the client gave",
+        ),
+        pytest.param(DECODER, set(), None, id="bytes that the graph made"),
+        pytest.param(GATHER + BOUNDS, {"sound"}, None, id="any other failure"),
+    ],
+)
+def test_bytes_that_cannot_be_decoded_are_the_clients_where_it_gave_them(
+    words: str, sounds: set[str], sentence: str | None
+) -> None:
+    assert undecodable_sound(words, sounds) == sentence

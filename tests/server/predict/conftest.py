@@ -84,6 +84,22 @@ def long_or_short(tmp_path: Path) -> Path:
     )
 
 
+def save_decoder(path: Path, operator: str, *, mangles: bool = False) -> Path:
+    """file UINT8 [1, N] -> numbers, by an operator of the library; `mangles` has another operator before it."""
+    before = [helper.make_node("Identity", ["file"], ["seen"])] if mangles else []
+    domain = "ai.onnx.contrib" if operator == "AudioDecoder" else "com.microsoft.extensions"
+    decoder = helper.make_node(operator, ["seen" if mangles else "file"], ["numbers"], domain=domain)
+    graph = helper.make_graph(
+        [*before, decoder],
+        "files",
+        [helper.make_tensor_value_info("file", TensorProto.UINT8, [1, "N"])],
+        [helper.make_tensor_value_info("numbers", TensorProto.FLOAT, [1, "M"])],
+    )
+    imports = [helper.make_opsetid("", 18), helper.make_opsetid(domain, 1)]
+    onnx.save(helper.make_model(graph, opset_imports=imports, ir_version=9), path)
+    return path
+
+
 @pytest.fixture(scope="session")
 def sentiment() -> Predictor:
     return sharing(open_package(SENTIMENT, ROBERTA), padding=False)

@@ -7,8 +7,10 @@ import orjson
 import pytest
 from onnx import TensorProto, helper
 
-from tests.server.predict.conftest import LENGTHS, save_strings, sharing
-from tidegate_server.inference.extensions import extensions_library, uses_extensions
+from tests.server.predict.conftest import LENGTHS, save_decoder, save_strings, sharing
+from tidegate_server.errors import ModelRefused
+from tidegate_server.inference.extensions import extensions_library, sound_inputs, uses_extensions
+from tidegate_server.inference.model import Model
 from tidegate_server.inference.onnx_graph import operators
 from tidegate_server.predict.package import open_package
 from tidegate_server.protocol.limits import Limits
@@ -63,3 +65,13 @@ def test_the_library_is_the_installed_one() -> None:
     import onnxruntime_extensions  # type: ignore[import-untyped] # it has no annotations
 
     assert Path(extensions_library()).parent == Path(onnxruntime_extensions.__file__).parent
+
+
+@pytest.mark.parametrize(("mangles", "found"), [(False, {"file"}), (True, set())])
+def test_the_inputs_that_a_decoder_takes_as_they_come_are_known(mangles: bool, found: set[str], tmp_path: Path) -> None:
+    assert sound_inputs(save_decoder(tmp_path / "model.onnx", "AudioDecoder", mangles=mangles)) == found
+
+
+def test_a_graph_that_any_client_could_end_the_server_by_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelRefused, match="the graph decodes images with DecodeImage"):
+        Model.open(save_decoder(tmp_path / "model.onnx", "DecodeImage"))

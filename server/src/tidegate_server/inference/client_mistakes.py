@@ -5,7 +5,7 @@ called its clients' mistakes. So only what can be shown is: the value that the r
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from tidegate_server.protocol.tensors import Array
 
@@ -13,6 +13,21 @@ _INDEX_WORDS = (
     re.compile(r"indices element out of data bounds, idx=(-?\d+) must be within the inclusive range \[-?\d+, ?-?\d+\]"),
     re.compile(r"invalid index found, index = (-?\d+)"),
 )
+SOUND_DECODER = "AudioDecoder"
+"""The operator that makes numbers of a sound file's bytes."""
+_DECODER_WORDS = re.compile(rf"while running {SOUND_DECODER} node\..*?Status Message: *(.*)")
+
+
+def undecodable_sound(words: str, sound_inputs: Collection[str]) -> str | None:
+    """A sentence about bytes that the model's decoder doesn't read; None for any other failure.
+
+    `sound_inputs` are those that a decoder takes as they come: what it was given is then what the client sent.
+    """
+    found = _DECODER_WORDS.search(words)
+    if found is None or not sound_inputs:
+        return None
+    names = " or ".join(sorted(sound_inputs))
+    return f"input {names} isn't a sound file that the model's decoder reads, or is cut off: {found[1]}"
 
 
 def value_beyond_table(words: str, arrays: Mapping[str, Array]) -> str | None:

@@ -19,7 +19,7 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 import onnxruntime
 
 from tidegate_server.errors import ModelFailed, ModelRefused, one_line
-from tidegate_server.inference.extensions import extensions_library, uses_extensions
+from tidegate_server.inference.extensions import extensions_library, require_safe, sound_inputs, uses_extensions
 from tidegate_server.inference.model_file import ModelFile, read_model_file
 from tidegate_server.inference.onnx_graph import takes_missing_values
 from tidegate_server.inference.other_outputs import with_tensors_instead
@@ -78,6 +78,7 @@ class Model:
 
     @classmethod
     def _opened(cls, file: ModelFile, threads_per_run: int) -> "Model":
+        require_safe(file.operators)
         with _servable_name(file) as name:
             return cls(file, _session(file, name, threads_per_run))
 
@@ -113,6 +114,11 @@ class Model:
     def takes_missing_values(self) -> bool:
         """It has an operator that does something sensible with NaN."""
         return takes_missing_values(self.file.operators)
+
+    @property
+    def sound_inputs(self) -> frozenset[str]:
+        """Those whose bytes the graph decodes as they come."""
+        return sound_inputs(self.path) if uses_extensions(self.file.operators) else frozenset()
 
     def give_memory_back(self, arrays: dict[str, Array]) -> None:
         """Runs once more, and then frees what the runtime keeps for larger runs than its first one."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from tidegate_server.errors import CallerLeft, InvalidRequest, ModelFailed, NotReady
 from tidegate_server.inference.caller import Caller, Cancel
-from tidegate_server.inference.client_mistakes import value_beyond_table
+from tidegate_server.inference.client_mistakes import undecodable_sound, value_beyond_table
 from tidegate_server.inference.engine import AllDone, Engine
 from tidegate_server.inference.failure_log import FailureLog
 from tidegate_server.inference.parted_request import first_error
@@ -40,6 +40,8 @@ class Inference:
     failures: FailureLog
     unmarked: str = ""
     """How a request came that no router has marked, as the metrics call it."""
+    sound_inputs: frozenset[str] = frozenset()
+    """Those whose bytes the graph decodes as they come."""
 
     def knows(self, name: str, version: str | None) -> bool:
         """Whether it is the model of that name and, where one is given, of that version.
@@ -124,6 +126,8 @@ class Inference:
         if sentence := dimension_mismatch(self.signature, request.arrays):
             return InvalidRequest(sentence)
         if not request.is_derived and (sentence := value_beyond_table(str(error), request.arrays)):
+            return InvalidRequest(sentence)
+        if sentence := undecodable_sound(str(error), self.sound_inputs):
             return InvalidRequest(sentence)
         self.failures.write(str(error), self.loop.time())
         return error
