@@ -76,17 +76,20 @@ def _ask(python: Path, packages: Sequence[str], servers: str) -> list[dict[str, 
 @contextmanager
 def _servers(folder: Path) -> Iterator[str]:
     """Their addresses, as the program takes them."""
-    words, digits = folder / "words", folder / "digits"
-    words.mkdir()
-    digits.mkdir()
+    words, digits, sums = folder / "words", folder / "digits", folder / "sums"
+    for each in (words, digits, sums):
+        each.mkdir()
     models = {"words": save_embedder(words), "sentiment": SENTIMENT / "model.onnx", "digits": _save_digits(digits)}
+    models["sums"] = _save_sums(sums)
     started: dict[str, Server] = {}
     try:
         for name, path in models.items():
             started[name] = Server(path, folder / f"{name}.log", TIDEGATE_MODEL_NAME=name)
             started[name].wait_until_ready()
         addresses: dict[str, Any] = {name: f"127.0.0.1:{server.port}" for name, server in started.items()}
-        addresses["digits_grpc"] = f"127.0.0.1:{started['digits'].grpc_port}"
+        del addresses["sums"]
+        for name in ("digits", "sums"):
+            addresses[f"{name}_grpc"] = f"127.0.0.1:{started[name].grpc_port}"
         yield json.dumps({**addresses, "vectors": [embedding(3, 4), embedding(6)]})
     finally:
         for server in started.values():
@@ -104,6 +107,17 @@ def _save_digits(folder: Path) -> Path:
         [tensor("pixels", TensorProto.FLOAT, ["N", 4])],
         [tensor("label", TensorProto.INT64, ["N"]), tensor("scores", TensorProto.FLOAT, ["N", 3])],
         {"weights": np.eye(4, 3, dtype=np.float32)},
+    )
+
+
+def _save_sums(folder: Path) -> Path:
+    """a, b FP32 [N, 2] -> sum FP32 [N, 2]."""
+    return save(
+        folder / "model.onnx",
+        [helper.make_node("Add", ["a", "b"], ["sum"])],
+        [tensor(name, TensorProto.FLOAT, ["N", 2]) for name in ("a", "b")],
+        [tensor("sum", TensorProto.FLOAT, ["N", 2])],
+        {},
     )
 
 

@@ -21,12 +21,13 @@ GOOD = "A warm, funny and beautifully acted film."
 
 @dataclass(frozen=True)
 class Servers:
-    """Addresses without a scheme: of a model for vectors, one that classifies texts, and one for numbers."""
+    """Addresses without a scheme: of models for vectors, that classifies texts, for numbers, and of two inputs."""
 
     words: str
     sentiment: str
     digits: str
     digits_grpc: str
+    sums_grpc: str
     vectors: list[list[float]]
     """Of TEXTS."""
 
@@ -228,6 +229,25 @@ def _(servers: Servers) -> Any:
     answer, is_ready = asyncio.run(ask())
     found = next(output for output in answer.outputs if output.name == "scores")
     return found.as_numpy().tolist() == [SCORES] and is_ready
+
+
+@call("kserve", "InferenceGRPCClient(...).infer(InferRequest(...)), one input raw and one typed")
+def _(servers: Servers) -> Any:
+    import asyncio
+
+    from kserve import InferenceGRPCClient, InferInput, InferRequest
+
+    async def ask() -> Any:
+        raw, typed = InferInput("a", [1, 2], "FP32"), InferInput("b", [1, 2], "FP32")
+        raw.set_data_from_numpy(np.array([[1, 2]], np.float32), binary_data=True)
+        typed.set_data_from_numpy(np.array([[10, 20]], np.float32), binary_data=False)
+        request = InferRequest("sums", [raw, typed])
+        message = request.to_grpc()
+        client = InferenceGRPCClient(servers.sums_grpc)
+        answer = await client.infer(request)
+        return len(message.raw_input_contents), answer.outputs[0].as_numpy().tolist()
+
+    return asyncio.run(ask()) == (1, [[11.0, 22.0]])
 
 
 @call("grpcio-reflection", "ProtoReflectionDescriptorDatabase(channel).get_services()")
