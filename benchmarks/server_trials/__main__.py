@@ -10,7 +10,7 @@ from benchmarks.errors import BenchmarkError
 from benchmarks.progress import Progress
 from benchmarks.report_page import DOCS, ReportSection
 from benchmarks.server_trials.fuzz_trial import fuzzing_report, try_fuzzing
-from benchmarks.server_trials.greedy import greedy_report, try_greed
+from benchmarks.server_trials.greedy import Amount, greedy_report, try_greed
 from benchmarks.server_trials.soak import soak
 from benchmarks.server_trials.soak_report import soak_report
 from benchmarks.server_trials.stopping_trial import stopping_report, try_stopping
@@ -55,7 +55,7 @@ def _fuzz(folder: Path, options: argparse.Namespace, progress: Progress) -> Resu
 
 
 def _greedy(folder: Path, options: argparse.Namespace, progress: Progress) -> Result:
-    plain, few = try_greed(folder, options.requests, options.seed, progress)
+    plain, few = try_greed(folder, Amount(options.requests, 60 * options.most_minutes), options.seed, progress)
     return greedy_report(plain, few), plain.is_good and few.is_good
 
 
@@ -71,6 +71,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=180, help="of fuzzing on the wire (180)")
     parser.add_argument("--examples", type=int, default=50, help="of schemathesis for each operation (50)")
     parser.add_argument("--requests", type=int, default=1_000_000, help="of greedy clients (1,000,000)")
+    parser.add_argument("--most-minutes", type=float, default=60, help="of greedy clients, however few answers (60)")
     parser.add_argument("--seed", type=int, default=1, help="of fuzzing (1)")
     parser.add_argument(
         "--set", type=_setting, action="append", default=[], metavar="NAME=VALUE", help="in our server's environment"

@@ -8,27 +8,26 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from random import Random
 from statistics import median
-from threading import Event, Thread
-from time import perf_counter, sleep
+from time import monotonic
 
 import numpy as np
 import uvloop
 
 from benchmarks.errors import BenchmarkError
-from benchmarks.http_client import HOST, Connection, NoResponse, connect, request_bytes
+from benchmarks.http_client import Connection, NoResponse, connect, request_bytes
 from benchmarks.markdown import counted, met, table
 from benchmarks.processes import own_bytes, peak_bytes
 from benchmarks.progress import Progress
 from benchmarks.server.server_process import ServerProcess, start_server
 from benchmarks.server.setups import Launch, LaunchContext, ServerSetup, tidegate_setup
 from benchmarks.server_trials.models import readings
+from benchmarks.server_trials.prober import Probes, probing
 from benchmarks.server_trials.server_under_test import NAME, faults
 
 MEBIBYTE = 2**20
@@ -42,7 +41,6 @@ SETTINGS = {
 MOST_GROWTH = 3 * HELD_BYTES
 """A request lives as bytes, as values and as arrays at once; what may be held is chosen for that."""
 LONGEST_PROBE_SECONDS = 0.25
-PROBE_EVERY_SECONDS = 0.02
 MOST_AHEAD, CLIENTS = 2000, 24
 AHEAD = "hundreds of requests ahead"
 FEW_FILES, MANY_CONNECTIONS = 70, 120
@@ -55,13 +53,11 @@ Session = Callable[[Connection, "GreedyResult", Random], Awaitable[None]]
 
 @dataclass
 class GreedyResult:
-    """What came of it. `probes` in seconds; `growth` of the peak of the server's memory over its start, in bytes."""
+    """What came of it. `growth` of the peak of the server's memory over its start, in bytes."""
 
     answers: Counter[int] = field(default_factory=Counter)
     sessions: Counter[str] = field(default_factory=Counter)
-    probes: list[float] = field(default_factory=list)
-    pauses: list[float] = field(default_factory=list)
-    """By how much the prober's own sleeps were too long: what this machine alone adds to a probe."""
+    probes: Probes = field(default_factory=Probes)
     growth: int = 0
     wrong: list[str] = field(default_factory=list)
 
@@ -73,18 +69,30 @@ class GreedyResult:
     @property
     def is_good(self) -> bool:
         """Whether nobody else has noticed anything."""
-        allowed = LONGEST_PROBE_SECONDS + max(self.pauses, default=0.0)
-        in_time = max(self.probes, default=allowed + 1) <= allowed
+        in_time = max(self.probes.own, default=float("inf")) <= LONGEST_PROBE_SECONDS
         return in_time and not (self.failures or self.wrong) and self.growth <= MOST_GROWTH
 
 
-def try_greed(folder: Path, requests: int, seed: int, progress: Progress) -> tuple[GreedyResult, GreedyResult]:
-    """Until so many requests are answered; and a tenth of that with few files and many connections."""
+@dataclass(frozen=True)
+class Amount:
+    """The load ends with so many answers, or after so many seconds."""
+
+    requests: int
+    seconds: float = float("inf")
+
+    @property
+    def tenth(self) -> "Amount":
+        """Of both."""
+        return Amount(self.requests // 10, self.seconds / 10)
+
+
+def try_greed(folder: Path, amount: Amount, seed: int, progress: Progress) -> tuple[GreedyResult, GreedyResult]:
+    """So much, and a tenth of that with few files and many connections."""
     model, random = readings(folder), Random(seed)
     setup = tidegate_setup(SETTINGS)
-    plain = _try(setup, model, requests, KINDS, CLIENTS, random)
-    progress.note(f"{plain.answers.total()} answers, the longest probe {max(plain.probes):.3f} s")
-    few = _try(_with_few_files(setup), model, requests // 10, {AHEAD: _ahead}, MANY_CONNECTIONS, random)
+    plain = _try(setup, model, amount, KINDS, CLIENTS, random)
+    progress.note(f"{plain.answers.total()} answers, the longest probe {max(plain.probes.waits):.3f} s")
+    few = _try(_with_few_files(setup), model, amount.tenth, {AHEAD: _ahead}, MANY_CONNECTIONS, random)
     progress.note(f"with {FEW_FILES} files: {few.answers.total()} answers")
     return plain, few
 
@@ -98,14 +106,15 @@ def _with_few_files(setup: ServerSetup) -> ServerSetup:
 
 
 def _try(
-    setup: ServerSetup, model: Path, requests: int, kinds: dict[str, Session], clients: int, random: Random
+    setup: ServerSetup, model: Path, amount: Amount, kinds: dict[str, Session], clients: int, random: Random
 ) -> GreedyResult:
     result = GreedyResult()
     with start_server(setup, NAME, model) as server:
         before = own_bytes(server.pid)
-        uvloop.run(_load(server, requests, kinds, clients, result, random))
+        with probing(server.admin_port, server.pid) as result.probes:
+            uvloop.run(_load(server, amount, kinds, clients, result, random))
         result.growth = peak_bytes(server.pid) - before
-        result.wrong += faults(server)
+        result.wrong += [*result.probes.wrong, *faults(server)]
         if server.has_ended:
             raise BenchmarkError(f"the server died: {server.last_log_line()}")
     return result
@@ -113,14 +122,16 @@ def _try(
 
 async def _load(
     server: ServerProcess,
-    requests: int,
+    amount: Amount,
     kinds: dict[str, Session],
     clients: int,
     result: GreedyResult,
     random: Random,
 ) -> None:
+    ends = monotonic() + amount.seconds
+
     async def client() -> None:
-        while result.answers.total() < requests and not server.has_ended:
+        while result.answers.total() < amount.requests and monotonic() < ends and not server.has_ended:
             name = random.choice(list(kinds))
             result.sessions[name] += 1
             with suppress(OSError, NoResponse):  # the server may end whom it likes, but must say nothing wrong
@@ -130,45 +141,7 @@ async def _load(
                 finally:
                     connection.abort()
 
-    prober = _Prober(server.admin_port, result)
-    prober.start()
     await asyncio.gather(*(client() for _ in range(clients)))
-    await asyncio.to_thread(prober.end)
-
-
-class _Prober(Thread):
-    """In a thread of its own, since the loop with the load has to do more than the server."""
-
-    def __init__(self, port: int, result: GreedyResult) -> None:
-        super().__init__(name="prober", daemon=True)
-        self._port, self._result, self._ended = port, result, Event()
-
-    def end(self) -> None:
-        """Waits for the last probe."""
-        self._ended.set()
-        self.join(10)
-
-    def run(self) -> None:
-        """Once every few milliseconds."""
-        with closing(HTTPConnection(HOST, self._port, timeout=10)) as connection:
-            self._probe(connection)
-
-    def _probe(self, connection: HTTPConnection) -> None:
-        while not self._ended.is_set():
-            began = perf_counter()
-            try:
-                connection.request("GET", "/v2/health/live")
-                response = connection.getresponse()
-                response.read()
-            except (OSError, HTTPException) as broken:
-                self._result.wrong.append(f"a probe: {type(broken).__name__}")
-                return
-            answered = perf_counter()
-            self._result.probes.append(answered - began)
-            if response.status != 200:
-                self._result.wrong.append(f"a probe got {response.status}")
-            sleep(PROBE_EVERY_SECONDS)
-            self._result.pauses.append(perf_counter() - answered - PROBE_EVERY_SECONDS)
 
 
 # --- sessions, one connection each
@@ -237,6 +210,13 @@ KINDS: dict[str, Session] = {
 }
 
 
+def _milliseconds(seconds: list[float]) -> str:
+    in_order = sorted(seconds)
+    return (
+        f"{1000 * median(in_order):.1f}, {1000 * in_order[int(0.999 * len(in_order))]:.0f}, {1000 * in_order[-1]:.0f}"
+    )
+
+
 def greedy_report(plain: GreedyResult, few: GreedyResult) -> str:
     """Markdown."""
     rows = [
@@ -245,7 +225,9 @@ def greedy_report(plain: GreedyResult, few: GreedyResult) -> str:
             f"{one.answers.total():,}",
             counted(one.answers),
             str(one.failures),
-            f"{1000 * median(one.probes):.1f}, {1000 * max(one.probes):.0f} ({1000 * max(one.pauses):.0f})",
+            _milliseconds(one.probes.waits),
+            _milliseconds(one.probes.machine),
+            f"{1000 * max(one.probes.own):.0f}",
             f"{one.growth / MEBIBYTE:.0f} of {MOST_GROWTH // MEBIBYTE}",
             met(one.is_good),
         ]
@@ -254,8 +236,8 @@ def greedy_report(plain: GreedyResult, few: GreedyResult) -> str:
             (f"{MANY_CONNECTIONS} clients, {FEW_FILES} open files at most", few),
         )
     ]
-    probe = "probe, ms: median, longest (the machine's longest pause)"
-    heads = ["load", "answers", "by status", "5xx", probe, "memory grew by, MiB", ""]
+    probes = ["a probe waits, ms: median, 99.9 %, longest", "of which for a CPU", "longest but for that, ms"]
+    heads = ["load", "answers", "by status", "5xx", *probes, "memory grew by, MiB", ""]
     wrong = [f"- {count} × {sentence}" for sentence, count in Counter([*plain.wrong, *few.wrong]).most_common(10)]
     sessions = f"Connections: {counted(plain.sessions)}; with few files {counted(few.sessions)}."
     return "\n".join([table([heads, *rows]), "", sessions, *(["", *wrong] if wrong else [])])
