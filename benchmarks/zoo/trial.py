@@ -74,10 +74,10 @@ def _made_up(node: Any, size: int, random: np.random.Generator) -> Array:
     if kind is np.bool_:
         return np.ones(shape, np.bool_)
     if np.issubdtype(kind, np.integer):
-        # Rates and lengths, such as that of sound, are scalars; a mask has ones; ids are small.
+        # Rates and lengths, such as that of sound, are scalars; a mask has ones, as a token's type; ids are small.
         if not shape:
             return np.full(shape, 16000, kind)
-        return random.integers(1, 2 if "mask" in node.name else 20, size=shape).astype(kind)
+        return random.integers(1, 2 if "mask" in node.name or "type" in node.name else 20, size=shape).astype(kind)
     return random.normal(size=shape).astype(kind)
 
 
@@ -119,7 +119,7 @@ def example_fails(port: int) -> str:
     for path, body in document["x-model"]["examples"].items():
         if body is not None:
             try:
-                _http(port, "POST", f"/{path}", json.dumps(body).encode())
+                post(port, f"/{path}", body)
             except ValueError as error:
                 return f"{path}: {error}"
     return ""
@@ -189,8 +189,18 @@ def _outputs(metadata: Any) -> Any:
 
 def _predict(port: int, inputs: Mapping[str, Array]) -> Mapping[str, Any]:
     body = {"inputs": {name: array.tolist() for name, array in inputs.items()}}
-    outputs: Mapping[str, Any] = json.loads(_http(port, "POST", "/predict", json.dumps(body).encode()))["outputs"]
+    outputs: Mapping[str, Any] = json.loads(post(port, "/predict", body))["outputs"]
     return outputs
+
+
+def post(port: int, path: str, document: Any) -> bytes:
+    """Raises OSError, and ValueError with the server's own sentence."""
+    return _http(port, "POST", path, json.dumps(document).encode())
+
+
+def get(port: int, path: str) -> bytes:
+    """Raises OSError, and ValueError with the server's own sentence."""
+    return _http(port, "GET", path)
 
 
 def _http(port: int, method: str, path: str, body: bytes | None = None) -> bytes:
