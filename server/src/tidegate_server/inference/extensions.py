@@ -25,8 +25,8 @@ def require_safe(used: Operators) -> None:
     if any(domain in DOMAINS and name == IMAGE_DECODER for domain, name in used):
         raise ModelRefused(
             "UnsupportedModel",
-            f"the graph decodes images with {IMAGE_DECODER}, and the library that has it ends the whole server where "
-            "bytes are no JPEG from end to end; take the operator out of the graph, and have clients send pixels",
+            f"the graph decodes images with {IMAGE_DECODER}, and the library that has it can end the whole server, "
+            "whatever stands before it; take the operator out of the graph, and have clients send pixels",
         )
 
 
