@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from tidegate_server.errors import InvalidRequest
 from tidegate_server.protocol.padding import Padding
@@ -52,8 +52,7 @@ class RunSharing:
 ALONE = RunSharing()
 
 
-@dataclass(frozen=True)
-class TextBatch:
+class TextBatch(NamedTuple):
     """Texts that share a run. `positions` are theirs in the request; further rows are padding."""
 
     positions: tuple[int, ...]
@@ -73,8 +72,7 @@ class TextBatch:
         return slice(begin, begin + count)
 
 
-@dataclass(frozen=True)
-class EncodedTexts:
+class EncodedTexts(NamedTuple):
     """All texts of a request."""
 
     batches: tuple[TextBatch, ...]

@@ -18,7 +18,7 @@ from tidegate_server.predict.predictor import ParsedRequest, PlainPredictor
 from tidegate_server.predict.text_encoder import EncodedTexts, Prediction, Text, TextBatch, TextEncoder, TextReader
 from tidegate_server.protocol.json_codec import dump_json, quoted
 from tidegate_server.protocol.limits import Limits
-from tidegate_server.protocol.request import InferRequest, RequestedOutput
+from tidegate_server.protocol.request import InferRequest, all_outputs
 from tidegate_server.protocol.signature import Signature
 from tidegate_server.protocol.tensor_schemas import Schema, record
 from tidegate_server.protocol.tensors import Outputs, json_ready
@@ -121,6 +121,10 @@ class TextPredictor:
 
     def read(self, document: Any, signature: Signature, limits: Limits) -> ParsedRequest:
         """Texts, or tensors as for any model. Raises InvalidRequest."""
+        if type(document) is dict and len(document) == 1 and type(document.get("text")) is str:
+            # By far the most bodies: this is their path.
+            _check_text("text", document["text"])
+            return self._parsed([document["text"]], False, signature, limits)
         if _has_tensors(document):
             predictor = LabelledPredictor(self.classes) if self.classes else PlainPredictor()
             return predictor.read(document, signature, limits)
@@ -138,9 +142,9 @@ class TextPredictor:
             texts = [_with_prompt(self.prompt, text) for text in texts]
         encoded = self.encoder.encode(texts, pad=self.reader.pads)
         _check_elements(encoded.batches, limits)
-        requested = tuple(map(RequestedOutput, self.reader.outputs(signature)))
+        requested = all_outputs(tuple(self.reader.outputs(signature)))
         requests = tuple(
-            InferRequest(batch.arrays, requested, is_derived=True, padding=batch.padding) for batch in encoded.batches
+            [InferRequest(batch.arrays, requested, is_derived=True, padding=batch.padding) for batch in encoded.batches]
         )
         rows = partial(_predictions, self.reader, encoded)
         return ParsedRequest(requests, partial(_write, rows, is_list), rows, encoded.count_tokens)
@@ -237,7 +241,7 @@ def _check_text(where: str, text: Any) -> None:
     if not isinstance(text, str):
         raise InvalidRequest(f"{where} must be a string; {_FORMS}")
     try:
-        size = len(text.encode())
+        size = len(text) if text.isascii() else len(text.encode())
     except UnicodeEncodeError:
         raise InvalidRequest(f"{where} has half of a surrogate pair; it isn't text") from None
     if size > MAX_TEXT_BYTES:
@@ -245,7 +249,7 @@ def _check_text(where: str, text: Any) -> None:
 
 
 def _check_elements(batches: Sequence[TextBatch], limits: Limits) -> None:
-    elements = sum(array.size for batch in batches for array in batch.arrays.values())
+    elements = sum([array.size for batch in batches for array in batch.arrays.values()])
     if elements > limits.max_elements:
         raise InvalidRequest(
             f"the texts make tensors of {elements} numbers; at most {limits.max_elements} are allowed in one request",
@@ -255,11 +259,14 @@ def _check_elements(batches: Sequence[TextBatch], limits: Limits) -> None:
 
 def _predictions(reader: TextReader, encoded: EncodedTexts, outputs: Sequence[Outputs]) -> list[Prediction]:
     """In the order of the texts."""
+    if len(encoded.truncated) == 1:
+        row = reader.predictions(outputs[0], encoded.batches[0], encoded)[0]
+        return [{**row, "truncated": True} if encoded.truncated[0] else row]
     predictions: list[Prediction] = [{} for _ in encoded.truncated]
     for batch, value in zip(encoded.batches, outputs, strict=True):
         rows = reader.predictions(value, batch, encoded)
         for position, row in zip(batch.positions, rows, strict=False):  # rows beyond the positions are padding
-            predictions[position] = {**row, **({"truncated": True} if encoded.truncated[position] else {})}
+            predictions[position] = {**row, "truncated": True} if encoded.truncated[position] else row
     return predictions
 
 
@@ -271,7 +278,6 @@ def _write(
     outputs: Sequence[Outputs],
 ) -> bytes:
     predictions = rows(outputs)
-    identity = {"model": model, "revision": revision}
     if is_list:
-        return dump_json({"predictions": predictions, **identity})
-    return dump_json({**predictions[0], **identity})
+        return dump_json({"predictions": predictions, "model": model, "revision": revision})
+    return dump_json({**predictions[0], "model": model, "revision": revision})

@@ -5,9 +5,10 @@ shared by all threads: it is set up once, here, and only read afterwards.
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from operator import itemgetter
+from functools import cached_property
+from operator import attrgetter, itemgetter
 from typing import Any, Literal
 
 import numpy as np
@@ -21,8 +22,8 @@ from tidegate_server.errors import InvalidRequest, one_line
 from tidegate_server.predict.package_files import unusable
 from tidegate_server.predict.text_encoder import ALONE, EncodedTexts, RunSharing, Text, TextBatch, one_text_only
 from tidegate_server.protocol.padding import Padding, bucket
-from tidegate_server.protocol.signature import NUMPY_TYPES, Signature, TensorSpec
-from tidegate_server.protocol.tensors import Array
+from tidegate_server.protocol.signature import Signature, TensorSpec
+from tidegate_server.protocol.tensors import DTYPES, Array
 
 TOKENIZER_FILE = "tokenizer.json"
 MAX_TOKENIZER_BYTES = 64 * 2**20
@@ -65,7 +66,7 @@ class TokenEncoder:
         """The same encoder, for runs of several texts."""
         return replace(self, sharing=sharing)
 
-    @property
+    @cached_property
     def padding(self) -> Padding | None:
         """None where the graph has fixed the length."""
         if self.inputs.length is not None:
@@ -80,20 +81,38 @@ class TokenEncoder:
 
         Raises InvalidRequest for a text that gives no tokens, and for two texts where nothing stands between them.
         """
+        if len(texts) == 1 and self._has_free_sizes and isinstance(texts[0], str) and self._prefix(texts[0]) is None:
+            return self._encode_one(texts[0])
         if not self.takes_pairs and not all(isinstance(text, str) for text in texts):
             raise one_text_only()
         encodings = self._encodings(texts)
-        for position, encoding in enumerate(encodings):
-            if not encoding.ids:
-                sentence = f"text {position + 1} is empty to this model: it has no token in it; give a word"
-                raise InvalidRequest(sentence)
-        return EncodedTexts(
-            batches=tuple(self._batches(encodings, pad)),
-            truncated=tuple(bool(encoding.overflowing) for encoding in encodings),
-            tokenized=encodings,
-        )
+        lengths = [len(encoding) for encoding in encodings]
+        if 0 in lengths:
+            raise _empty(lengths.index(0) + 1)
+        truncated = tuple([bool(encoding.overflowing) for encoding in encodings])
+        return EncodedTexts(tuple(self._batches(encodings, lengths, pad)), truncated, encodings)
 
-    @property
+    def _encode_one(self, text: str) -> EncodedTexts:
+        """The same for a text that is read whole. Most requests have one: this is their path."""
+        encoding = self._encode_alone(0, text)
+        arrays = {name: np.array([values(encoding)], dtype) for name, dtype, values in self._columns}
+        if not len(encoding):
+            raise _empty(1)
+        batch = TextBatch((0,), arrays, self.pad_side == "left", self.sharing.padding)
+        return EncodedTexts((batch,), (bool(encoding.overflowing),), (encoding,))
+
+    @cached_property
+    def _has_free_sizes(self) -> bool:
+        return self.inputs.rows in (None, 1) and self.inputs.length is None
+
+    @cached_property
+    def _columns(self) -> tuple[tuple[str, Any, Callable[[Encoding], list[int]]], ...]:
+        """Of each input its name, its kind, and what it takes."""
+        inputs = self.inputs
+        given = ((inputs.ids, "ids"), (inputs.mask, "attention_mask"), (inputs.types, "type_ids"))
+        return tuple((spec.name, DTYPES[spec.datatype], attrgetter(field)) for spec, field in given if spec is not None)
+
+    @cached_property
     def takes_pairs(self) -> bool:
         """Whether the tokenizer puts something between two texts."""
         added = self.tokenizer.num_special_tokens_to_add
@@ -101,27 +120,26 @@ class TokenEncoder:
 
     def _encodings(self, texts: Sequence[Text]) -> list[Encoding]:
         """The same tokens from a text's beginning alone, where that will do: the library reads all that it is given."""
-        shown = {position: self._prefix(text) or text for position, text in enumerate(texts)}
-        encodings = self._encode_all(shown)
+        prefixes = {position: prefix for position, text in enumerate(texts) if (prefix := self._prefix(text))}
+        if not prefixes:
+            return self._encode_all(texts, range(len(texts)))
+        shown = [prefixes.get(position, text) for position, text in enumerate(texts)]
+        encodings = self._encode_all(shown, range(len(texts)))
         # Words don't change by what comes after them; so what is beyond the model's length tells that enough was read.
-        short = {
-            position: text
-            for position, text in enumerate(texts)
-            if shown[position] is not text and not encodings[position].overflowing
-        }
-        encodings |= self._encode_all(short)
-        return [encodings[position] for position in range(len(texts))]
+        short = [position for position in prefixes if not encodings[position].overflowing]
+        whole = self._encode_all([texts[position] for position in short], short) if short else []
+        for position, encoding in zip(short, whole, strict=True):
+            encodings[position] = encoding
+        return encodings
 
-    def _encode_all(self, texts: Mapping[int, Text]) -> dict[int, Encoding]:
-        """By position. One call for all lets go of Python's lock; `Tokenizer.encode` would keep it, for 100 ms."""
-        if not texts:
-            return {}
+    def _encode_all(self, texts: Sequence[Text], positions: Sequence[int]) -> list[Encoding]:
+        """One call for all lets go of Python's lock; `Tokenizer.encode` would keep it, for 100 ms."""
         try:
-            return dict(zip(texts, self._encode_batch(list(texts.values())), strict=True))
+            return self._encode_batch(texts)
         except Exception:  # noqa: BLE001 - the library's errors share no base but Exception
-            return {position: self._encode_alone(position, text) for position, text in texts.items()}
+            return [self._encode_alone(position, text) for position, text in zip(positions, texts, strict=True)]
 
-    def _encode_batch(self, texts: list[Text]) -> list[Encoding]:
+    def _encode_batch(self, texts: Sequence[Text]) -> list[Encoding]:
         encode = self.tokenizer.encode_batch if self.keeps_origin else self.tokenizer.encode_batch_fast
         encodings: list[Encoding] = encode(texts)
         return encodings
@@ -135,26 +153,25 @@ class TokenEncoder:
 
     def _prefix(self, text: Text) -> Text | None:
         """So much of a long text that the model hardly reads more; None where it can't be cut between two words."""
-        if not isinstance(text, str):
-            return None
         max_characters = self.max_length * _CHARACTERS_PER_TOKEN
-        end = text.rfind(" ", 0, max_characters)
-        if len(text) <= max_characters or self.truncation_side == "left" or end < 1 or text[end - 1].isspace():
+        if not isinstance(text, str) or len(text) <= max_characters or self.truncation_side == "left":
             return None
-        return text[:end]
+        end = text.rfind(" ", 0, max_characters)
+        return None if end < 1 or text[end - 1].isspace() else text[:end]
 
-    def _batches(self, encodings: Sequence[Encoding], pad: bool) -> Iterator[TextBatch]:
-        for positions in self._groups([len(encoding.ids) for encoding in encodings], pad):
+    def _batches(self, encodings: Sequence[Encoding], lengths: Sequence[int], pad: bool) -> Iterator[TextBatch]:
+        for positions in self._groups(lengths, pad):
             members = [encodings[position] for position in positions]
             # A graph with a fixed number of rows wants them all: the last text is repeated, and nobody reads that.
             members += members[-1:] * ((self.inputs.rows or 0) - len(members))
-            arrays, on_left = self._arrays(members), self.pad_side == "left"
-            yield TextBatch(tuple(positions), arrays, on_left, self.sharing.padding)
+            width = self.inputs.length or max([lengths[position] for position in positions])
+            on_left = self.pad_side == "left"
+            yield TextBatch(tuple(positions), self._arrays(members, width), on_left, self.sharing.padding)
 
     def _groups(self, lengths: Sequence[int], pad: bool) -> Iterator[list[int]]:
         """Positions of texts that share a run: as long as one another, or nearly where padding changes nothing."""
         size = self.sharing.max_rows
-        if size == 1:
+        if size == 1 or len(lengths) == 1:
             yield from ([position] for position in range(len(lengths)))
             return
         together: dict[int, list[int]] = {}
@@ -169,21 +186,26 @@ class TokenEncoder:
             return self.inputs.length
         return bucket(length) if pad and self.sharing.padding is not None else length
 
-    def _arrays(self, encodings: Sequence[Encoding]) -> dict[str, Array]:
-        width = self.inputs.length or max(len(encoding.ids) for encoding in encodings)
-        columns: list[tuple[TensorSpec | None, list[list[int]], int]] = [
-            (self.inputs.ids, [encoding.ids for encoding in encodings], self.pad_id),
-            (self.inputs.mask, [encoding.attention_mask for encoding in encodings], 0),
-            (self.inputs.types, [encoding.type_ids for encoding in encodings], self.pad_type_id),
-        ]
-        return {spec.name: self._padded(spec, rows, width, pad) for spec, rows, pad in columns if spec is not None}
+    def _arrays(self, encodings: Sequence[Encoding], width: int) -> dict[str, Array]:
+        ids, mask, types = self.inputs.ids, self.inputs.mask, self.inputs.types
+        arrays = {ids.name: self._padded(ids, [encoding.ids for encoding in encodings], width, self.pad_id)}
+        if mask is not None:
+            arrays[mask.name] = self._padded(mask, [encoding.attention_mask for encoding in encodings], width, 0)
+        if types is not None:
+            rows = [encoding.type_ids for encoding in encodings]
+            arrays[types.name] = self._padded(types, rows, width, self.pad_type_id)
+        return arrays
 
     def _padded(self, spec: TensorSpec, rows: list[list[int]], width: int, pad: int) -> Array:
-        array = np.full((len(rows), width), pad, dtype=NUMPY_TYPES[spec.datatype])
-        for row, values in zip(array, rows, strict=True):
-            begin = width - len(values) if self.pad_side == "left" else 0
-            row[begin : begin + len(values)] = values
-        return array
+        if self.pad_side == "left":
+            rows = [row if len(row) == width else [pad] * (width - len(row)) + row for row in rows]
+        else:
+            rows = [row if len(row) == width else row + [pad] * (width - len(row)) for row in rows]
+        return np.array(rows, dtype=DTYPES[spec.datatype])
+
+
+def _empty(number: int) -> InvalidRequest:
+    return InvalidRequest(f"text {number} is empty to this model: it has no token in it; give a word")
 
 
 def open_token_encoder(content: bytes, max_length: int | None, signature: Signature) -> TokenEncoder:
