@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from tidegate_server.errors import ModelFailed, NotFiniteOutput
-from tidegate_server.predict.classes import Classes, LabelledPredictor, find_classes, sigmoid, softmax
+from tidegate_server.predict.classes import FEW_SCORES, Classes, LabelledPredictor, find_classes, sigmoid, softmax
 from tidegate_server.predict.labels import Labels
 from tidegate_server.protocol.limits import Limits
 from tidegate_server.protocol.signature import Signature, TensorSpec
@@ -158,3 +158,25 @@ def test_scores_are_between_0_and_1_whatever_the_logits(logits: np.ndarray[Any, 
     assert (each <= 1).all()
     largest = np.take_along_axis(shares, logits.argmax(axis=1)[:, None], axis=1)
     assert (largest[:, 0] == shares.max(axis=1)).all()
+
+
+@given(
+    rows=arrays.arrays(
+        np.float32, st.tuples(st.integers(1, 5), st.just(3)), elements=st.floats(-60, 60, width=32, allow_nan=False)
+    ),
+    scores=st.sampled_from(["softmax", "none"]),
+)
+@settings(deadline=None)
+def test_few_scores_are_read_as_many_are(rows: Any, scores: Any) -> None:
+    classes = Classes(("a", "b", "c"), 1, "scores", "scores", scores)
+    many = np.resize(rows, (FEW_SCORES // 3 + 1, 3))
+    assert classes.predictions({"scores": many})[: len(rows)] == [
+        {**one, "score": pytest.approx(one["score"], abs=1.1e-6)} for one in classes.predictions({"scores": rows})
+    ]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_score_that_is_no_number_is_the_models_failure_among_few_too(value: float) -> None:
+    classes = Classes(("a", "b"), None, "scores", "scores", "softmax")
+    with pytest.raises(NotFiniteOutput):
+        classes.predictions({"scores": np.array([[0, 1], [0, value]], np.float32)})
