@@ -162,7 +162,7 @@ def _inference(prepared: Prepared, settings: Settings, loop: asyncio.AbstractEve
     signature, plan = findings.signature, findings.plan
     metrics = ServerMetrics(identity, prediction_plan(signature, labels))
     layout = plan.layout
-    metrics.run_plan = RunPlan(layout.threads_per_run, layout.runs_at_once, plan.max_rows, plan.inline)
+    metrics.run_plan = RunPlan(layout.threads_per_run, layout.runs_at_once, plan.max_rows, plan.runs_inline)
     limits = EngineLimits(QueueLimits(settings.max_queue, settings.max_queue_bytes), settings.request_seconds)
     engine = Engine(prepared.model, plan, limits, metrics, loop)
     metrics.callbacks.queue_length = lambda: engine.queue_length

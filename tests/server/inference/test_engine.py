@@ -559,3 +559,53 @@ def test_while_a_run_is_going_on_the_next_ones_gather(slow_rows: Path) -> None:
     rows = [ask([[1.0] * 64], name="x", outputs=("y",)) for _ in range(9)]
     _, recorded = answers(slow_rows, plan, *rows)
     assert sorted(recorded.batches) == [(1, 1), (8, 8)]
+
+
+class Counted:
+    """Takes token ids of any shape; says in which threads it ran, and with which shapes."""
+
+    signature = Signature((TensorSpec("ids", "INT64", ("N", "L")),), (TensorSpec("y", "FP32", ("N", 2)),))
+
+    def __init__(self) -> None:
+        self.shapes: list[tuple[str, tuple[int, ...]]] = []
+
+    def run(self, arrays: dict[str, Any], _outputs: Sequence[str], _cancel_token: Any = None) -> list[Any]:
+        ids = arrays["ids"]
+        self.shapes.append((current_thread().name, ids.shape))
+        return [np.zeros((len(ids), 2), np.float32)]
+
+
+def test_short_texts_of_one_length_share_runs_in_the_event_loop_and_longer_ones_run_in_threads() -> None:
+    plan = replace(IN_THREADS, inline_tokens=12)
+    model = Counted()
+
+    async def go() -> None:
+        loop = asyncio.get_running_loop()
+        tested = Engine(model, plan, ROOM, Recorded(), loop)  # type: ignore[arg-type]
+        futures = []
+        for words in (3, 3, 4, 3, 3, 3, 13):
+            futures.append(loop.create_future())
+            request = ask(np.ones((1, words)), np.int64, "ids", ("y",), is_derived=True)
+            tested.submit(request, partial(_keep, futures[-1]))
+        await asyncio.wait_for(asyncio.gather(*futures), 5)
+        tested.stop()
+
+    asyncio.run(go())
+    inline = [shape for thread, shape in model.shapes if thread == "MainThread"]
+    assert inline == [(4, 3), (1, 4), (1, 3)]
+    assert [pair for pair in model.shapes if pair[1][1] == 13] == [("run-0", (1, 13))]
+
+
+def test_token_ids_that_a_client_made_up_itself_run_in_threads() -> None:
+    model = Counted()
+
+    async def go() -> None:
+        loop = asyncio.get_running_loop()
+        tested = Engine(model, replace(IN_THREADS, inline_tokens=12), ROOM, Recorded(), loop)  # type: ignore[arg-type]
+        future = loop.create_future()
+        tested.submit(ask(np.ones((1, 3)), np.int64, "ids", ("y",)), partial(_keep, future))
+        await asyncio.wait_for(future, 5)
+        tested.stop()
+
+    asyncio.run(go())
+    assert model.shapes == [("run-0", (1, 3))]

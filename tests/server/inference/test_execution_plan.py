@@ -11,6 +11,7 @@ from tidegate_server.inference.execution_plan import (
     best_layout,
     candidate_layouts,
     choose_plan,
+    inline_rows,
     process_count,
 )
 from tidegate_server.protocol.signature import Signature, TensorSpec
@@ -127,3 +128,23 @@ def test_processes_are_for_models_whose_time_is_pythons(
 ) -> None:
     plan = ExecutionPlan(TWO_RUNS, 16, 0.0, inline, 1e-5)
     assert process_count(plan, cpus, model_bytes, 100 * 2**20, limit_bytes) == processes
+
+
+def test_a_model_whose_texts_run_in_the_event_loop_gets_every_cpu_too() -> None:
+    plan = ExecutionPlan(TWO_RUNS, 16, 0.0, inline=False, run_seconds=3e-5, inline_tokens=64)
+    assert process_count(plan, 2, 300_000, 100 * 2**20, None) == 2
+
+
+@pytest.mark.parametrize(
+    ("seconds_by_rows", "rows"),
+    [
+        pytest.param({1: 20e-6, 2: 30e-6, 4: 60e-6}, 4, id="all that were measured"),
+        pytest.param({1: 20e-6, 2: 30e-6, 4: 900e-6}, 2, id="those that are short"),
+        pytest.param({1: 900e-6}, 0, id="none"),
+        pytest.param({}, 0, id="nothing measured"),
+    ],
+)
+def test_texts_run_in_the_event_loop_where_another_thread_would_bring_nothing(
+    seconds_by_rows: Mapping[int, float], rows: int
+) -> None:
+    assert inline_rows(TWO_RUNS, seconds_by_rows) == rows

@@ -94,8 +94,8 @@ class Engine:
         self._only_input = self._inputs[0] if len(model.signature.inputs) == 1 and self._inputs else None
         self._has_fixed_row_shape = model.signature.elements_per_row is not None
         self._part_rows = part_rows(plan)
-        self._inline_runs = InlineRuns(planned=plan.inline)
-        self._inline_rows = plan.max_rows if plan.inline or plan.inline_width else -1
+        self._inline_runs = InlineRuns(planned=plan.runs_inline)
+        self._inline_rows = plan.max_rows if plan.runs_inline else -1
         self._last_outputs: tuple[RequestedOutput, ...] = ()
         self._last_names: tuple[str, ...] = ()
         held = QueuedBytes()
@@ -167,6 +167,8 @@ class Engine:
             return False
         if item.request.padding is not None:
             return width_of(item.request.arrays) <= self._plan.inline_width
+        if self._plan.inline_tokens:
+            return item.request.is_derived and item.rows * width_of(item.request.arrays) <= self._plan.inline_tokens
         return self._plan.inline and (item.batch_key is not None or self._inline_rows == 1)
 
     def _refusal(self, item: QueuedRequest) -> Overloaded | None:
@@ -308,7 +310,7 @@ class Engine:
         self._flush_scheduled = False
         waiting = len(self._inline_queue)  # what comes of these, such as a body's next texts, has its turn later
         while waiting > 0:
-            batch = self._inline_queue.take(self._plan.max_rows)
+            batch = self._inline_queue.take(self._most_inline_rows())
             waiting -= len(batch)
             names = all_names(batch)
             started, cpu_started = perf_counter(), thread_time()
@@ -316,6 +318,13 @@ class Engine:
             seconds, cpu_seconds = perf_counter() - started, thread_time() - cpu_started
             self._deliver(batch, started, seconds, result)
             self._note_small_run(cpu_seconds)
+
+    def _most_inline_rows(self) -> int:
+        """Of the next run."""
+        plan = self._plan
+        if not plan.inline_tokens:
+            return plan.max_rows
+        return min(plan.max_rows, plan.inline_tokens // width_of(self._inline_queue.oldest.request.arrays))
 
     def _note_small_run(self, cpu_seconds: float) -> None:
         if not self._inline_runs.ran(cpu_seconds):

@@ -69,6 +69,13 @@ class ExecutionPlan:
     """Shown: a row's answer is the same in any company, so a request's rows may be cut into several runs too."""
     inline_width: int = 0
     """Texts of up to so many tokens run in the event loop's own thread, whatever their length; 0 where none does."""
+    inline_tokens: int = 0
+    """So do texts of one length that have no more tokens than this, all of a run together."""
+
+    @property
+    def runs_inline(self) -> bool:
+        """Whether requests of any kind run in the event loop's own thread."""
+        return self.inline or self.inline_width > 0 or self.inline_tokens > 0
 
 
 def part_rows(plan: ExecutionPlan) -> int | None:
@@ -134,6 +141,14 @@ def inline_width(layout: ThreadLayout, max_rows: int, seconds_by_width: Mapping[
     return width
 
 
+def inline_rows(layout: ThreadLayout, seconds_by_rows: Mapping[int, float]) -> int:
+    """The most texts whose run, of so many seconds, is better done without another thread; 0 where none is."""
+    short = [
+        rows for rows, seconds in seconds_by_rows.items() if _is_short(layout, rows, seconds, TEXT_REQUEST_SECONDS)
+    ]
+    return max(short, default=0)
+
+
 def _is_better_inline(measurement: LayoutMeasurement, max_rows: int) -> bool:
     return _is_short(measurement.layout, max_rows, measurement.seconds_by_rows[max_rows], REQUEST_SECONDS)
 
@@ -154,7 +169,7 @@ def process_count(plan: ExecutionPlan, cpus: int, model_bytes: int, own_bytes: i
     Larger models run in threads of one process: the runtime lets go of Python's lock while it computes. `own_bytes` is
     what this process takes now, `limit_bytes` what the container may take; half of that is left to requests.
     """
-    if not plan.inline or model_bytes > MAX_COPIED_MODEL_BYTES:
+    if not plan.runs_inline or model_bytes > MAX_COPIED_MODEL_BYTES:
         return 1
     fitting = MAX_PROCESSES if limit_bytes is None else limit_bytes // 2 // max(1, own_bytes)
     return max(1, min(cpus, fitting, MAX_PROCESSES))

@@ -66,6 +66,21 @@ def seconds_by_width(runs: TrialRuns, row: Row, rows: int, padding: Padding, wid
     return found
 
 
+def seconds_by_texts(runs: TrialRuns, row: Row, most: int) -> dict[int, float]:
+    """Of so many texts of one length; as long as it is quick."""
+    found: dict[int, float] = {}
+    for rows in (1, *_doublings(most)):
+        texts = repeated(row, rows)
+        try:
+            runs.run(texts)
+            found[rows] = _best_seconds(partial(runs.run_untimed, texts))
+        except ModelFailed:
+            break
+        if found[rows] > MAX_INLINE_SECONDS:
+            break
+    return found
+
+
 def _doublings(max_rows: int) -> Iterator[int]:
     rows = 2
     while rows < max_rows:

@@ -20,11 +20,17 @@ from tidegate_server.inference.execution_plan import (
     candidate_layouts,
     choose_plan,
     fallback_plan,
+    inline_rows,
     inline_width,
 )
-from tidegate_server.inference.measuring import measure, seconds_by_width
+from tidegate_server.inference.measuring import measure, seconds_by_texts, seconds_by_width
 from tidegate_server.inference.model import Model
-from tidegate_server.inference.onnx_graph import STANDARD_DOMAINS, has_data_dependent_time, read_graph
+from tidegate_server.inference.onnx_graph import (
+    STANDARD_DOMAINS,
+    TIME_DEPENDS_ON_VALUES,
+    has_data_dependent_time,
+    read_graph,
+)
 from tidegate_server.inference.row_independence import Independence, probe
 from tidegate_server.inference.shared_operators import why_rows_mix
 from tidegate_server.inference.text_padding import harmless_padding
@@ -40,6 +46,7 @@ MAX_WARM_UP_SECONDS = 6.0
 MAX_REOPENED_MODEL_BYTES = 2**30
 OBSERVED_ROWS = 3
 INLINE_WIDTHS = (32, 64, 128, 256)
+INLINE_TEXT_TOKENS = 32
 DOMAINS_KNOWN = STANDARD_DOMAINS | {"com.microsoft"}
 
 Row = dict[str, Array]
@@ -93,7 +100,7 @@ def warm_up(
         return model, _without_inputs(model.signature, options)
     signature = _observed(runs, model.signature, accepted)
     independence = _independence(runs, signature, options, accepted, real)
-    padding = harmless_padding(runs, signature, real, padding) if independence.shown else None
+    lengthening, padding = padding, harmless_padding(runs, signature, real, padding) if independence.shown else None
     best, opened = _measured(runs, options, accepted.arrays, options.max_rows if independence.shown else 1)
     opened.give_memory_back(accepted.arrays)
     plan = choose_plan(
@@ -102,7 +109,10 @@ def warm_up(
         linger_seconds=options.linger_seconds,
         rows_are_independent=independence.shown,
     )
-    plan = replace(plan, inline_width=_inline_width(runs.using(opened), plan, accepted.arrays, padding))
+    if padding is not None:
+        plan = replace(plan, inline_width=_inline_width(runs.using(opened), plan, accepted.arrays, padding))
+    else:
+        plan = replace(plan, inline_tokens=_inline_tokens(runs.using(opened), plan, accepted.arrays, lengthening))
     batching = _words(plan, best, independence, runs, padded=padding is not None)
     log.info("plan: %s", plan)
     log.log(logging.INFO if independence.shown else logging.WARNING, "batching is %s", batching)
@@ -120,14 +130,26 @@ def run_once(model: Model, accepted: Mapping[str, Array] | None) -> None:
         log.warning("the model fails on what it took before: %s", error)
 
 
-def _inline_width(runs: TrialRuns, plan: ExecutionPlan, row: Row, padding: Padding | None) -> int:
+def _inline_width(runs: TrialRuns, plan: ExecutionPlan, row: Row, padding: Padding) -> int:
     """Of texts, whose runs take as long as their length says."""
-    if padding is None or plan.max_rows == 1:
+    if plan.max_rows == 1:
         return 0
     if not all(domain in DOMAINS_KNOWN for domain, _ in runs.model.file.operators):
         return 0
     widths = [width for width in INLINE_WIDTHS if width >= width_of(row)]
     return inline_width(plan.layout, plan.max_rows, seconds_by_width(runs, row, plan.max_rows, padding, widths))
+
+
+def _inline_tokens(runs: TrialRuns, plan: ExecutionPlan, row: Row, padding: Padding | None) -> int:
+    """Of texts that share a run with those of their length alone. `padding` makes them as long as they have to be."""
+    if padding is None or row.keys() != padding.fills.keys() or any(array.ndim != 2 for array in row.values()):
+        return 0
+    operators = runs.model.file.operators
+    if not all(domain in DOMAINS_KNOWN and name not in TIME_DEPENDS_ON_VALUES for domain, name in operators):
+        return 0
+    width = max(INLINE_TEXT_TOKENS, width_of(row))
+    text = {name: padding.padded(name, array, width) for name, array in row.items()}
+    return width * inline_rows(plan.layout, seconds_by_texts(runs, text, plan.max_rows))
 
 
 def _example(runs: TrialRuns, signature: Signature, accepted: Accepted) -> Row | None:
