@@ -102,5 +102,38 @@ def test_texts_of_different_lengths_in_one_run_are_answered_as_alone(tmp_path: P
             np.testing.assert_allclose(outputs[name], alone, rtol=1e-5)
 
 
+@pytest.mark.parametrize("on_left", [False, True])
+def test_texts_are_joined_as_each_would_be_lengthened(on_left: bool) -> None:
+    padding = Padding({"ids": 7}, on_left)
+    arrays = [np.array([[1, 2]]), np.array([[3, 4, 5], [6, 8, 9]]), np.array([[10]])]
+    lengthened = [padding.padded("ids", array, 3) for array in arrays]
+    assert padding.joined("ids", arrays).tolist() == np.concatenate(lengthened).tolist()
+
+
+def test_short_runs_of_texts_of_one_length_are_done_in_the_event_loop(tmp_path: Path) -> None:
+    plan = found(unmasked(tmp_path)).plan
+    assert (plan.inline, plan.runs_inline, plan.inline_tokens >= 32) == (False, True, True)
+
+
+def test_values_that_can_make_a_run_long_keep_it_out_of_the_event_loop(tmp_path: Path) -> None:
+    """The number of a word says how often its value is repeated."""
+    path = save(
+        tmp_path / "repeated.onnx",
+        [
+            node("ReduceMax", ["ids"], ["most"], keepdims=0),
+            node("Reshape", ["most", "one"], ["times"]),
+            node("ConstantOfShape", ["times"], ["many"]),
+            node("ReduceMean", ["many"], ["zero"], keepdims=0),
+            node("Gather", ["table", "ids"], ["each"]),
+            node("ReduceMean", ["each", "along"], ["mean"], keepdims=0),
+            node("Add", ["mean", "zero"], ["shifted"]),
+        ],
+        [tensor("ids", INT64, ["N", "L"])],
+        [tensor("shifted", FLOAT, ["N", 6])],
+        {"table": TABLE, "along": np.array([1]), "one": np.array([1])},
+    )
+    assert not found(path).plan.runs_inline
+
+
 def test_lengths_are_told_apart_by_powers_of_two() -> None:
     assert [bucket(width) for width in (1, 32, 33, 64, 65, 512)] == [32, 32, 64, 64, 128, 512]

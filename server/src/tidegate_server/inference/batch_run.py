@@ -54,14 +54,10 @@ def _run_one_by_one(model: Model, batch: Sequence[QueuedRequest], cancel_token: 
 def _joined(batch: Sequence[QueuedRequest]) -> dict[str, Array]:
     """Their rows one below the other, as long as the longest."""
     first = batch[0].request
+    columns = {name: [item.request.arrays[name] for item in batch] for name in first.arrays}
     if first.padding is None:
-        return {name: np.concatenate([item.request.arrays[name] for item in batch]) for name in first.arrays}
-    width = max(width_of(item.request.arrays) for item in batch)
-    padded = first.padding.padded
-    return {
-        name: np.concatenate([padded(name, item.request.arrays[name], width) for item in batch])
-        for name in first.arrays
-    }
+        return {name: np.concatenate(arrays) for name, arrays in columns.items()}
+    return {name: first.padding.joined(name, arrays) for name, arrays in columns.items()}
 
 
 def _outputs_by_request(batch: Sequence[QueuedRequest], outputs: Outputs) -> Sequence[Outputs]:

@@ -1,6 +1,6 @@
 """How texts of different lengths share a run, and how each gets back what it would have got alone. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +28,20 @@ class Padding:
             return array
         sides = (missing, 0) if self.on_left else (0, missing)
         return np.pad(array, ((0, 0), sides), constant_values=self.fills[name])
+
+    def joined(self, name: str, arrays: Sequence[Array]) -> Array:
+        """Input `name` of several requests: their rows one below the other, each as long as the longest."""
+        width = max([array.shape[1] for array in arrays])
+        shape = (sum([len(array) for array in arrays]), width)
+        # One array that is written into takes a fraction of the time of `np.pad` for each of them.
+        whole = np.full(shape, self.fills[name], arrays[0].dtype)
+        begin = 0
+        for array in arrays:
+            end, own = begin + len(array), array.shape[1]
+            left = width - own if self.on_left else 0
+            whole[begin:end, left : left + own] = array
+            begin = end
+        return whole
 
     def trimmed(self, name: str, array: Array, width: int) -> Array:
         """Output `name`, without what padding has added to rows of `width` tokens."""
