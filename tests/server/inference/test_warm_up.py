@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 import pytest
@@ -145,6 +146,27 @@ def test_memory_of_the_largest_trial_is_given_back(tmp_path: Path) -> None:
     before = resident_bytes()
     model.give_memory_back({"x": one})
     assert before - resident_bytes() > 2**26
+
+
+def test_memory_of_one_way_to_run_is_given_back_before_another_is_tried(
+    linear: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    give_back, opened = Model.give_memory_back, Model.with_threads
+
+    def given_back(model: Model, arrays: dict[str, Any]) -> None:
+        done.append("given back")
+        give_back(model, arrays)
+
+    def with_threads(model: Model, threads_per_run: int) -> Model:
+        done.append(f"opened for {threads_per_run} threads")
+        return opened(model, threads_per_run)
+
+    monkeypatch.setattr(Model, "give_memory_back", given_back)
+    monkeypatch.setattr(Model, "with_threads", with_threads)
+    monkeypatch.setattr(warm_up_module, "MIN_PARALLEL_RUN_SECONDS", 0.0)
+    found(linear)
+    assert done == ["given back", "opened for 2 threads", "given back"]
 
 
 @pytest.mark.parametrize(

@@ -216,6 +216,7 @@ def _measured(runs: TrialRuns, options: WarmUpOptions, row: Row, max_rows: int) 
     for layout in layouts[1:]:
         if measurements[0].seconds_by_rows[1] < MIN_PARALLEL_RUN_SECONDS or runs.seconds_left <= 0:
             break
+        opened[-1].give_memory_back(row)  # else both ways' runs would be in memory at once
         opened.append(_opened(runs.model, layout))
         measurements.append(measure(runs.using(opened[-1]), layout, row, max_rows))
     for one in measurements:
