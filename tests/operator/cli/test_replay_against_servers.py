@@ -29,11 +29,11 @@ def api(api_server: Path) -> KubernetesApi:
 def create(api: KubernetesApi, name: str, status: Status | None = None) -> None:
     metadata = {"name": name, "namespace": "default"}
     manifest = {"apiVersion": MODEL_DEPLOYMENTS.api_version, "kind": MODEL_DEPLOYMENTS.kind, "metadata": metadata}
-    api.create(
+    made = api.create(
         MODEL_DEPLOYMENTS, {**manifest, "spec": {"model": {"uri": "http://models/1.onnx"}, "analysis": ANALYSIS}}
     )
-    if status:
-        api.apply(MODEL_DEPLOYMENTS, {**manifest, "status": status.to_dict()}, manager="tests", status=True)
+    if made and status:
+        api.replace(MODEL_DEPLOYMENTS, {**made, "status": status.to_dict()}, status=True)
 
 
 def counters(name: str, revision: str, requests: int, failed: int) -> str:

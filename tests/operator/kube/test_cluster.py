@@ -130,6 +130,30 @@ def test_a_status_is_exactly_what_was_recorded_last(
         assert cluster.model_deployment(namespace, "digits") == as_kept(stored)
 
 
+def test_a_status_changes_nothing_else_and_replaces_one_that_an_older_release_applied(
+    cluster: KubernetesCluster, api: KubernetesApi, digits: Manifest, namespace: str
+) -> None:
+    labelled = api.merge(MODEL_DEPLOYMENTS, namespace, "digits", {"metadata": {"labels": {"team": "nlp"}}})
+    applied = {key: digits[key] for key in ("apiVersion", "kind")} | {"metadata": {"name": "digits"}}
+    path = MODEL_DEPLOYMENTS.path(namespace, "digits", "status") + "?fieldManager=tidegate"
+    old = {**applied, "status": {"phase": "Canary", "traffic": {"candidate": 5}}}
+    cluster.seen(api._json("PATCH", path, old, "application/apply-patch+yaml"), deleted=False)
+
+    cluster.record_status(namespace, "digits", {"phase": "Live"}, version_of(cluster, namespace))
+    stored = api.get(MODEL_DEPLOYMENTS, namespace, "digits")
+
+    assert stored is not None
+    assert stored["status"] == {"phase": "Live"}
+    assert written_by_others(stored) == written_by_others(labelled)
+
+
+def written_by_others(manifest: Manifest) -> Manifest:
+    """All but the status, with who wrote it."""
+    metadata = {key: value for key, value in manifest["metadata"].items() if key != "resourceVersion"}
+    metadata["managedFields"] = [each for each in metadata["managedFields"] if "subresource" not in each]
+    return {**manifest, "metadata": metadata, "status": None}
+
+
 def as_kept(manifest: Manifest) -> Manifest:
     metadata = {key: value for key, value in manifest["metadata"].items() if key != "managedFields"}
     return {**manifest, "metadata": metadata}

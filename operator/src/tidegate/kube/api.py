@@ -105,10 +105,10 @@ class KubernetesApi:
                 return None
             raise
 
-    def apply(self, resource: Resource, manifest: Mapping[str, Any], *, manager: str, status: bool = False) -> Manifest:
+    def apply(self, resource: Resource, manifest: Mapping[str, Any], *, manager: str) -> Manifest:
         """Server-side apply: the object has these fields, and `manager` owns them."""
         metadata = manifest["metadata"]
-        path = resource.path(metadata["namespace"], metadata["name"], "status" if status else None)
+        path = resource.path(metadata["namespace"], metadata["name"])
         query = urlencode({"fieldManager": manager, "force": "true"})
         return self._json("PATCH", f"{path}?{query}", manifest, "application/apply-patch+yaml")
 
@@ -116,10 +116,12 @@ class KubernetesApi:
         """JSON merge patch."""
         return self._json("PATCH", resource.path(namespace, name), patch, "application/merge-patch+json")
 
-    def replace(self, resource: Resource, manifest: Mapping[str, Any]) -> Manifest:
-        """Writes a whole object; fails with status 409 if it has changed since it was read."""
+    def replace(self, resource: Resource, manifest: Mapping[str, Any], *, status: bool = False) -> Manifest:
+        """Writes a whole object, or all of its status and nothing else; fails with status 409 if it has changed since
+        the version that it says."""
         metadata = manifest["metadata"]
-        return self._json("PUT", resource.path(metadata["namespace"], metadata["name"]), manifest)
+        path = resource.path(metadata["namespace"], metadata["name"], "status" if status else None)
+        return self._json("PUT", path, manifest)
 
     def delete(self, resource: Resource, namespace: str, name: str, uid: str | None = None) -> None:
         """Deletes an object in the background; fine if there is none, or only another than `uid`."""

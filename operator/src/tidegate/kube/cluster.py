@@ -289,7 +289,7 @@ class KubernetesCluster:
         }
         try:
             fenced = _of_version(manifest, version)
-            written = self._api.apply(MODEL_DEPLOYMENTS, fenced, manager=FIELD_MANAGER, status=True)
+            written = self._api.replace(MODEL_DEPLOYMENTS, fenced, status=True)
         except ClusterUnavailable as error:
             if error.status not in (404, 409):
                 raise

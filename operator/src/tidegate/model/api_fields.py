@@ -1,8 +1,8 @@
 """Dataclasses to and from the API's objects, field by field. Pure.
 
 A field lies under its own name in camelCase, or where its metadata `at("exposure.requests")` says. Instants are RFC
-3339; numbers with a fraction are text, as CRDs avoid them. What is empty is left out, so that server-side apply removes
-it; what isn't known, such as a newer operator's field, isn't read.
+3339; numbers with a fraction are text, as CRDs avoid them. What is empty is left out, so that it goes when the whole is
+written; what isn't known, such as a newer operator's field, isn't read.
 """
 
 import types

@@ -174,7 +174,7 @@ class Status:
         return replace(from_api(cls, raw), steps=(raw.get("rollout") or {}).get("steps", 0))
 
     def to_dict(self) -> dict[str, Any]:
-        """The whole status as the API has it. Empty parts are left out, so that server-side apply removes them."""
+        """The whole status as the API has it. Empty parts are left out, and so they go when it is written."""
         document: dict[str, Any] = to_api(self)
         if self.rollout:
             progress = f"{min(self.rollout.step, self.steps)}/{self.steps}"
