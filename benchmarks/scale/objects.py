@@ -96,12 +96,13 @@ def pod_of(deployment: Mapping[str, Any], number: int) -> Manifest:
 
 
 def _report_digest(pod: Manifest, deployment: Mapping[str, Any]) -> None:
-    """The init container says the digest of the model that it was told to fetch."""
+    """The init container says the digest of the model that it was told to fetch: of one file, and of none beside it."""
     fetch = next(each for each in deployment["spec"]["template"]["spec"]["initContainers"] if each["name"] == FETCH)
     told = [each.get("value", "") for each in fetch.get("env", ()) if len(each.get("value", "")) == 64]
     for status in pod["status"]["initContainerStatuses"]:
         terminated = status["state"]["terminated"]
         report = json.loads(terminated["message"])
+        del report["files_sha256"]
         terminated["message"] = json.dumps({**report, "sha256": told[0] if told else report["sha256"]})
 
 
