@@ -9,7 +9,7 @@ import pytest
 
 from tests.operator.world import Behaviour, World
 from tidegate.metrics.baseline import compared_bounds
-from tidegate.metrics.preflight import baseline_of, before_of, reference_of, slower_scrape, stable_now
+from tidegate.metrics.preflight import baseline_of, reference_of, slower_scrape, stable_now
 from tidegate.metrics.provider import Readings, Sources
 from tidegate.metrics.registry import SourceRegistry
 from tidegate.model.evidence import Durations, LatencyBlock
@@ -51,15 +51,19 @@ def test_the_pace_is_todays_traffic(world: World, sources: Sources, arms: Arms) 
     assert now.baseline.durations.total == reference_of(sources, arms, world.now, SETTLE).durations.total
 
 
-def test_the_time_before_tells_failures_latency_and_predictions(world: World, sources: Sources, arms: Arms) -> None:
-    reference = reference_of(sources, arms, world.now, SETTLE)
-    before = before_of(sources, arms, reference, world.now)
+def test_the_time_before_tells_failures_latency_and_predictions(
+    world: World, sources: Sources, arms: Arms, a_spec: Callable[..., ModelDeploymentSpec]
+) -> None:
+    reference, analysis = reference_of(sources, arms, world.now, SETTLE), a_spec().analysis
+    before = baseline_of(sources, arms, analysis, world.now, SETTLE).before
 
     # In blocks of 15 s; of the first one nobody can say what its counters held when it began.
     assert before.requests == pytest.approx(100 * 120, abs=100 * 15)
     assert before.failed == pytest.approx(0.02 * before.requests, abs=1)
     assert before.durations == reference.durations
     assert before.predictions.classes == {"cat": before.durations.total}
+    by_routers = baseline_of(sources, arms, analysis, world.now, SETTLE, reference.durations)
+    assert by_routers.before == before
 
 
 def test_what_nobody_counts_has_no_pace(world: World, sources: Sources) -> None:

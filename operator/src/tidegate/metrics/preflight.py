@@ -19,8 +19,9 @@ from tidegate.metrics.baseline import (
 )
 from tidegate.metrics.increments import Sample
 from tidegate.metrics.lateness import LATEST
+from tidegate.metrics.merging import without_latency
 from tidegate.metrics.provider import STALE, Readings, Selection, Sources
-from tidegate.model.evidence import BaselineTraffic, Counts, Durations
+from tidegate.model.evidence import BaselineTraffic, Durations
 from tidegate.model.spec import Analysis
 from tidegate.model.traffic import Arms
 
@@ -85,19 +86,16 @@ def baseline_of(
     texts = tuple(dict.fromkeys(reference.texts[bound] for bound in bounds.values()))
     servers = _history(sources.detail_readings, replace(_stable(arms), bounds=texts), began)
     overdispersion = overdispersion_from(servers, arms.stable, bounds, analysis)
-    before = before_of(sources, arms, reference, began)
+    # One question for both: what was answered, and how long it took where the routers' latency is judged.
+    wanted = replace(_stable(arms), latency=latency is not None)
+    routers = _history(sources.traffic.readings, wanted, began)
+    before = counts_before([without_latency(sample) for sample in routers], arms.stable, reference)
     if latency is None:
         return Baseline(reference.durations, overdispersion, before)
-    routers = _history(sources.traffic.readings, replace(_stable(arms), latency=True), began)
     by_routers = as_routers_tell(
         overdispersion, routers, servers, arms.stable, compared_bounds(latency, analysis), analysis
     )
     return Baseline(latency, by_routers, before, pod_bounds(latency, reference.texts, analysis))
-
-
-def before_of(sources: Sources, arms: Arms, reference: Reference, at: datetime) -> Counts:
-    """What stable answered in the half hour before `at`. Raises MetricsUnavailable."""
-    return counts_before(_history(sources.traffic.readings, _stable(arms), at), arms.stable, reference)
 
 
 def _history(
