@@ -178,11 +178,9 @@ def _worst(blocks: Sequence[Block], pods: Sequence[str]) -> list[str]:
 def _against_the_others(pod: str, blocks: Sequence[Block], sums: Sequence[Tally], margin: Margin, phi: float) -> Noisy:
     """`sums` are those of all pods of each block: adding up the others for each pod grows with its square."""
     e_process, highest = EProcess(UPWARD), 0.0
-    own_total, others_total = Tally(0, 0), Tally(0, 0)
     for block, everybody in zip(blocks, sums, strict=True):
         own = block.get(pod, Tally(0, 0))
         others = Tally(everybody.bad - own.bad, everybody.requests - own.requests)
-        own_total, others_total = _sum((own_total, own)), _sum((others_total, others))
         e_process.add(
             lambda kappa, own=own, others=others: (  # type: ignore[misc]
                 log_e(
@@ -198,6 +196,8 @@ def _against_the_others(pod: str, blocks: Sequence[Block], sums: Sequence[Tally]
             )
         )
         highest = max(highest, e_process.log_value)
+    own_total, total = _sum([block[pod] for block in blocks if pod in block]), _sum(sums)
+    others_total = Tally(total.bad - own_total.bad, total.requests - own_total.requests)
     return Noisy(pod, e_value(highest), own_total, others_total)
 
 

@@ -82,7 +82,9 @@ def take_direct(fold: Fold, read: DirectReadings, frame: Frame) -> None:
     readings = []
     for at, sample in zip(read.instants, read.readings.samples, strict=True):
         fold.agreement.note(sample)
-        readings.append(Reading(at, {**_by_prometheus_alone(fold, read, at), **sample}))
+        # Mostly all routers tell all that they told before, and then there is nothing to add.
+        is_whole = fold.traffic.latest.keys() <= sample.keys()
+        readings.append(Reading(at, sample if is_whole else {**_by_prometheus_alone(fold, read, at), **sample}))
     _take(fold, readings, frame, ROUTERS)
 
 

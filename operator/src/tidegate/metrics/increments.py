@@ -5,7 +5,9 @@ of failures is born with them. So counters are differenced here, series by serie
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import lru_cache, partial
+from itertools import accumulate
 from statistics import fmean
 from typing import NamedTuple
 
@@ -66,6 +68,8 @@ class Counted(NamedTuple):
     restarted: float | None = None
 
 
+counted_of: Callable[[tuple[float, float, float | None]], Counted] = partial(tuple.__new__, Counted)
+"""`Counted(*values)` in half the time, for where thousands are made a second."""
 Sample = Mapping[SeriesKey, Counted]
 """All counters as they were known at one instant; each was counted at a time of its own, then or a little before."""
 NEVER = -math.inf
@@ -104,11 +108,14 @@ def counter_increases(before: Sample, after: Sample, since: float = NEVER) -> di
     * absent before, its owner unknown: nobody can say when that was counted, so nothing is;
     * gone: what it counted since isn't known, and what was seen before has been counted already.
     """
-    known = {key.owner for key, counted in before.items() if counted.at >= since}
-    gained = {}
+    gained, owners = {}, None
     for key, counted in after.items():
         past = before.get(key)
-        gained[key] = round(_gain(past, counted)) if key.owner in known else 0
+        is_known = past is not None and past.at >= since  # mostly, and there are thousands
+        if not is_known:
+            owners = {key.owner for key, past in before.items() if past.at >= since} if owners is None else owners
+            is_known = key.owner in owners
+        gained[key] = round(_gain(past, counted)) if is_known else 0
     return gained
 
 
@@ -193,13 +200,15 @@ def durations_of(buckets: Mapping[str, int]) -> Durations:
     """
     if not buckets:
         return NO_DURATIONS
-    ordered = sorted((_bound(text), count) for text, count in buckets.items())
-    cumulative = []
-    highest = 0
-    for _, count in ordered:
-        highest = max(highest, count)
-        cumulative.append(highest)
-    return Durations(tuple(bound for bound, _ in ordered), tuple(cumulative))
+    texts, bounds = _in_order(tuple(buckets))
+    return Durations(bounds, tuple(accumulate((buckets[text] for text in texts), max)))
+
+
+@lru_cache(maxsize=256)
+def _in_order(texts: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[float, ...]]:
+    """Bounds as they are written, in ascending order, and what they are: the same few again and again."""
+    ordered = sorted(texts, key=_bound)
+    return tuple(ordered), tuple(map(_bound, ordered))
 
 
 def _bound(text: str) -> float:

@@ -4,12 +4,12 @@ A range selector gives each series' own samples with their own times. There is n
 step a query's front end aligns times, what a store fills in between samples, or which of two replicas answers.
 """
 
+import math
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
-from operator import itemgetter
 from typing import Protocol
 
 from tidegate.metrics.abandoned import abandoned_of, told_apart
@@ -25,15 +25,14 @@ from tidegate.metrics.falls import (
     in_doubt,
     restarts_of,
 )
-from tidegate.metrics.increments import Counted, Process, Sample, SeriesKey
+from tidegate.metrics.increments import Counted, Process, Sample, SeriesKey, counted_of
 from tidegate.metrics.processes import processes_of, two_clusters
 from tidegate.metrics.provider import CounterQuery, Readings, StartGauge
 from tidegate.model.evidence import MetricsGap
 from tidegate.model.reasons import Reason
 
-_TIME = itemgetter(0)
-AT_ONCE = timedelta(minutes=15)
-"""How much of the past one query asks for."""
+AT_ONCE = timedelta(minutes=16)
+"""How much of the past one query asks for: half an hour with both its ends, minute by minute, takes two."""
 
 
 class RawStore(Protocol):
@@ -144,12 +143,12 @@ class _Track:
         """How often it had restarted, and what it showed; None where that is too long ago."""
         index = len(self._samples) - 1
         if index >= 0 and self._samples[index][0] > instant:  # seldom: most are asked for what they showed last
-            index = bisect_right(self._samples, instant, key=_TIME) - 1
+            index = bisect_right(self._samples, (instant, math.inf)) - 1
         if index < 0 or self._samples[index][0] <= instant - self._looks_back:
             return None
         time, value = self._samples[index]
         if not self._restarts:
-            return 0, Counted(value, time)
+            return 0, counted_of((value, time, None))
         restarted = [restart for restart in self._restarts if restart <= time]
         return len(restarted), Counted(value, time, restarted[-1] if restarted else None)
 
@@ -160,9 +159,11 @@ def _sample(tracks: Mapping[SeriesKey, Sequence[_Track]], doubted: Collection[Pr
     for key, by in tracks.items():
         if key.owner in doubted:
             continue
-        seen = [found for track in by if (found := track.at(at))]
-        if seen:
-            sample[key] = (seen[0] if len(seen) == 1 else max(seen))[1]
+        if len(by) == 1:  # mostly, and there are thousands
+            if found := by[0].at(at):
+                sample[key] = found[1]
+        elif seen := [found for track in by if (found := track.at(at))]:
+            sample[key] = max(seen)[1]
     return sample
 
 

@@ -27,6 +27,7 @@ from tidegate.metrics.increments import (
     Process,
     Sample,
     SeriesKey,
+    counted_of,
 )
 from tidegate.metrics.provider import STALE
 from tidegate.metrics.providers.exposition import ExpositionReader
@@ -153,7 +154,7 @@ class ClusterReadings:
             return {}
         at, values, _ = reading
         return {
-            key: Counted(values[index], at, started_at)
+            key: counted_of((values[index], at, started_at))
             for index, key in self.latency.items()
             if index < len(values) and values[index] == values[index]
         }
@@ -179,7 +180,7 @@ class ClusterReadings:
         if math.isnan(sum(values)):
             return None
         sample = {
-            key: Counted(values[index], at, started_at)
+            key: counted_of((values[index], at, started_at))
             for of_kind in (self.counted, self.latency)
             for index, key in of_kind.items()
             if index < there
@@ -187,7 +188,7 @@ class ClusterReadings:
         known = bisect_right(given_up, instant, key=lambda scrape: scrape[0]) - 1
         if known >= 0 and (key := self._abandoned):
             scraped, count = given_up[known]
-            sample[key] = Counted(count, scraped, started_at)
+            sample[key] = counted_of((count, scraped, started_at))
         return sample
 
     def _newest_by(self, instant: float) -> Reading | None:
