@@ -61,7 +61,7 @@ METADATA = {
         {"name": "label", "datatype": "INT64", "shape": [-1]},
         {"name": "scores", "datatype": "FP32", "shape": [-1, 3]},
     ],
-    "properties": {"sha256": ANY, "model_deployment": "shop/digits", "batching": ANY},
+    "properties": {"sha256": ANY, "model_deployment": "shop/digits", "batching": ANY, "runtime": ANY},
 }
 SERVER = {
     "name": "tidegate-server",

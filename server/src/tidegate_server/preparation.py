@@ -1,20 +1,33 @@
 """Everything that can fail before anybody may connect: the model opened, warmed up, measured, and self-tested."""
 
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tidegate_server.access.authenticator import Authenticator
 from tidegate_server.cgroup import available_cores, cpu_quota, memory_limit, usable_cpus
-from tidegate_server.errors import ModelRefused
+from tidegate_server.errors import ModelFailed, ModelRefused
 from tidegate_server.held_bytes import most_held_bytes
+from tidegate_server.inference.accepted_inputs import Refused, find_accepted
 from tidegate_server.inference.execution_plan import process_count
 from tidegate_server.inference.model import Model, sha256_of
 from tidegate_server.inference.model_size import require_room
+from tidegate_server.inference.provider_check import Difference, differences
+from tidegate_server.inference.providers import VARIABLE
+from tidegate_server.inference.trial_runs import TrialBounds, TrialRuns
 from tidegate_server.inference.warm_up import Findings, WarmUpOptions, run_once, warm_up
 from tidegate_server.memory import physical_bytes, resident_bytes, tune_malloc
 from tidegate_server.predict.package import Package, open_package
 from tidegate_server.predict.text_encoder import RunSharing
+from tidegate_server.protocol.padding import Padding
+from tidegate_server.protocol.tensors import Array
 from tidegate_server.selftest import require_selftest, require_tokens
 from tidegate_server.settings import Settings
+
+log = logging.getLogger(__name__)
+
+MAX_SEARCH_SECONDS = 3.0
+"""For inputs that the model takes on the CPU, before a provider has it."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +46,7 @@ def prepare(settings: Settings) -> Prepared:
     tune_malloc()
     require_room(settings.model_path, resident_bytes(), memory_limit())
     sha256 = _digest(settings)
-    model = Model.open(settings.model_path)
+    model = Model.open(settings.model_path, providers=settings.providers)
     package = open_package(settings.model_path.parent, model.signature, model.metadata)
     options = WarmUpOptions(
         cpus=_cpus(settings),
@@ -44,9 +57,11 @@ def prepare(settings: Settings) -> Prepared:
     )
     limits = settings.limits(takes_missing_values=model.takes_missing_values)
     real = package.real_requests(model.signature, limits)
-    model, findings = warm_up(model, options, real, package.padding)
+    tried = _taken_by_cpu(model, real, settings)
+    model, findings = _warmed_up(model, options, tried, package.padding)
     if findings.signature != model.signature:
         package = open_package(settings.model_path.parent, findings.signature, model.metadata)
+    _check_providers(model, findings, tried, settings)
     package = _sharing_runs(package, findings)
     require_tokens(model, package, real)
     require_selftest(model, package, limits)
@@ -56,7 +71,7 @@ def prepare(settings: Settings) -> Prepared:
 def prepare_worker(settings: Settings, findings: Findings) -> Prepared:
     """Opens and runs the model once; what can be found out has been found out by the primary."""
     tune_malloc()
-    model = Model.open(settings.model_path, findings.plan.layout.threads_per_run)
+    model = Model.open(settings.model_path, findings.plan.layout.threads_per_run, settings.providers)
     run_once(model, findings.accepted)
     package = open_package(settings.model_path.parent, findings.signature, model.metadata)
     package = _sharing_runs(package, findings)
@@ -67,8 +82,70 @@ def count_processes(settings: Settings, prepared: Prepared) -> int:
     """How many processes share the port, the primary among them."""
     if settings.processes is not None:
         return settings.processes
+    if settings.providers:
+        return 1  # each process would have the model on the device
     plan, size = prepared.findings.plan, prepared.model.file.bytes
     return process_count(plan, _cpus(settings), size, resident_bytes(), memory_limit())
+
+
+def _warmed_up(
+    model: Model, options: WarmUpOptions, real: Sequence[Mapping[str, Array]], padding: Padding | None
+) -> tuple[Model, Findings]:
+    try:
+        return warm_up(model, options, real, padding)
+    except ModelFailed as error:
+        by = f" on {model.providers[0].name}" if model.providers else ""
+        sentence = f"the model fails{by} on inputs that it has answered before: {str(error)[:150]}"
+        raise ModelRefused("UnsupportedModel", sentence) from None
+
+
+def _taken_by_cpu(
+    model: Model, real: Sequence[Mapping[str, Array]], settings: Settings
+) -> Sequence[Mapping[str, Array]]:
+    """A provider may answer what nobody should send, so what the CPU takes is tried first on it."""
+    if not _has_to_be_checked(model, settings):
+        return real
+    runs = TrialRuns(model.on_cpu(), TrialBounds(MAX_SEARCH_SECONDS, memory_limit()))
+    accepted = find_accepted(runs, model.signature, real)
+    return real if isinstance(accepted, Refused) else [accepted.arrays, *real]
+
+
+def _has_to_be_checked(model: Model, settings: Settings) -> bool:
+    """There are providers, they are to be looked at, and there is memory for the model on the CPU too."""
+    if not settings.providers or settings.provider_check == "off":
+        return False
+    limit = memory_limit()
+    if limit is not None and resident_bytes() + 2 * model.file.bytes > limit:
+        log.warning(
+            "there is no memory for the model on the CPU too, so nothing shows that %s computes right", VARIABLE
+        )
+        return False
+    return True
+
+
+def _check_providers(model: Model, findings: Findings, real: Sequence[Mapping[str, Array]], settings: Settings) -> None:
+    """Raises ModelRefused where what computes the model answers otherwise than the CPU, and that matters."""
+    if settings.providers:
+        log.info("%s", model.runtime)
+    if not _has_to_be_checked(model, settings):
+        return
+    if findings.accepted is None:
+        log.warning("no inputs are known that the model takes, so nothing shows that %s computes right", VARIABLE)
+        return
+    found = differences(model, model.on_cpu(), findings.accepted, real)
+    judge(found, model.providers[0].name, settings.provider_check)
+
+
+def judge(found: Sequence[Difference], name: str, check: str) -> None:
+    """What TIDEGATE_PROVIDER_CHECK says follows for the provider of that name. Raises ModelRefused."""
+    for difference in found:
+        if check == "refuse" or (check == "Auto" and difference.is_grave):
+            raise ModelRefused(
+                "ProviderDiffers",
+                f"{name} computes otherwise than the CPU: {difference.words}; leave {VARIABLE} out, "
+                "or set TIDEGATE_PROVIDER_CHECK to warn",
+            )
+        log.warning("%s computes otherwise than the CPU: %s", name, difference.words)
 
 
 def _sharing_runs(package: Package, findings: Findings) -> Package:

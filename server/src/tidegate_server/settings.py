@@ -12,6 +12,7 @@ from tidegate_server.access.settings import AccessSettings
 from tidegate_server.access_log import LEVELS, Level
 from tidegate_server.environment import Environ, auto, number, one_of, text, whole
 from tidegate_server.errors import BadSetting
+from tidegate_server.inference.providers import VARIABLE, Provider, parse_providers
 from tidegate_server.protocol.limits import NOT_FINITE, Limits, NotFinite
 from tidegate_server.tracing import TraceSettings
 
@@ -140,6 +141,15 @@ class Settings:
     """None means: as many as CPUs for a tiny model, else one."""
     threads_per_run: int | None = _variable("THREADS_PER_RUN", auto, whole, 1, most=1024)
     """None means: measure at warm-up."""
+    providers: tuple[Provider, ...] = field(
+        metadata={"read": lambda environ: parse_providers(environ.get(VARIABLE, ""))}
+    )
+    """What computes the model before the CPU does; nothing unless set."""
+    provider_check: str = _variable("PROVIDER_CHECK", one_of, ("Auto", "refuse", "warn", "off"))
+    """What follows where a provider computes otherwise than the CPU; `off`: it isn't looked at.
+
+    `Auto`: refused, but for numbers that are a little off and inputs that no client should send; those are told.
+    """
     batch_max_rows: int = _variable("BATCH_MAX_ROWS", whole, 16, most=4096)
     """The most rows of a batch; 1 turns batching off. The warm-up may choose fewer."""
     batch_linger_seconds: float | None = _variable("BATCH_LINGER_SECONDS", auto, number, 0)

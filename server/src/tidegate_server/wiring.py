@@ -207,6 +207,7 @@ def _server_info(prepared: Prepared, inference: Inference, settings: Settings) -
         "sha256": prepared.sha256,
         "model_deployment": settings.model_deployment,
         "batching": prepared.findings.batching,
+        "runtime": prepared.model.runtime,
         **package.properties,
     }
     properties |= {f"classes.{name}": json.dumps(names) for name, names in signature.output_classes.items()}

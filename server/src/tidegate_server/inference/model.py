@@ -7,8 +7,10 @@ import hashlib
 import logging
 import os
 import re
+import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,11 +20,22 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 import onnxruntime
 
-from tidegate_server.errors import ModelFailed, ModelRefused, one_line
+from tidegate_server.errors import BadSetting, ModelFailed, ModelRefused, one_line
 from tidegate_server.inference.extensions import extensions_library, require_safe, sound_inputs, uses_extensions
 from tidegate_server.inference.model_file import ModelFile, read_model_file
 from tidegate_server.inference.onnx_graph import takes_missing_values
 from tidegate_server.inference.other_outputs import with_tensors_instead
+from tidegate_server.inference.providers import (
+    CPU,
+    NEED_CUDA,
+    Provider,
+    require_computing,
+    require_loaded,
+    resolved,
+    who_computes,
+    why_not_opened,
+    with_threads,
+)
 from tidegate_server.inference.values import array_of, given_value, run_with_bfloat16, value_kind
 from tidegate_server.protocol.signature import Signature, TensorSpec
 from tidegate_server.protocol.tensors import Array
@@ -36,6 +49,7 @@ _LOCALE = re.compile(r"locale with name:([\w.-]+)")
 _OPSET = re.compile(r"Opset (\d+) is under development.*support for domain (\S+) is till opset (\d+)")
 _IR_VERSION = re.compile(r"IR version: (\d+), max supported IR version: (\d+)")
 _SHORT_WEIGHTS = re.compile(r"External initializer: (\S+) offset.*file_length: (\d+) are out of bounds", re.DOTALL)
+_RUNTIME = f"onnxruntime {onnxruntime.__version__}"
 _ERROR_SEVERITY = 4  # "fatal" only: what the runtime would print, this module says in one line
 
 
@@ -56,9 +70,12 @@ class CancelToken:
 class Model:
     """An open model."""
 
-    def __init__(self, file: ModelFile, session: Any) -> None:
-        """`session` has been opened from `file`, with tensors in place of its other outputs."""
-        self.file, self._session = file, session
+    def __init__(self, file: ModelFile, session: Any, providers: Sequence[Provider] = ()) -> None:
+        """`session` has been opened from `file`, with tensors in place of its other outputs.
+
+        `providers` compute it before the CPU does.
+        """
+        self.file, self._session, self.providers = file, session, providers
         self.signature = _signature(
             session, {tensor.name: tensor.classes for other in file.others for tensor in other.tensors}
         )
@@ -70,17 +87,20 @@ class Model:
         """What whoever exported the model has written into it."""
 
     @classmethod
-    def open(cls, path: Path, threads_per_run: int = 1) -> "Model":
-        """Raises ModelRefused when it can't be served."""
+    def open(cls, path: Path, threads_per_run: int = 1, providers: Sequence[Provider] = ()) -> "Model":
+        """`providers`: what computes it before the CPU does.
+
+        Raises ModelRefused when it can't be served, and BadSetting when the first of the providers doesn't compute it.
+        """
         if not path.is_file():
             raise ModelRefused("NotFound", f"there is no model file at {path}")
-        return cls._opened(read_model_file(path), threads_per_run)
+        return cls._opened(read_model_file(path), threads_per_run, _resolved(providers))
 
     @classmethod
-    def _opened(cls, file: ModelFile, threads_per_run: int) -> "Model":
+    def _opened(cls, file: ModelFile, threads_per_run: int, providers: Sequence[Provider]) -> "Model":
         require_safe(file.operators)
         with _servable_name(file) as name:
-            return cls(file, _session(file, name, threads_per_run))
+            return cls(file, _session(file, name, threads_per_run, providers), providers)
 
     @property
     def path(self) -> Path:
@@ -129,7 +149,18 @@ class Model:
 
     def with_threads(self, threads_per_run: int) -> "Model":
         """The same model opened again, with another number of threads in each run."""
-        return Model._opened(self.file, threads_per_run)
+        return Model._opened(self.file, threads_per_run, self.providers)
+
+    def on_cpu(self) -> "Model":
+        """The same model opened again, without providers."""
+        return Model._opened(self.file, 1, ())
+
+    @property
+    def runtime(self) -> str:
+        """For people: the runtime's version, and what computes the model."""
+        if not self.providers:
+            return f"{_RUNTIME}: {CPU}"
+        return f"{_RUNTIME}: {who_computes(_nodes_by_provider(self._session))}"
 
 
 def sha256_of(path: Path) -> str:
@@ -153,7 +184,7 @@ def _servable_name(model: ModelFile) -> Iterator[str]:
         os.close(descriptor)
 
 
-def _session(model: ModelFile, name: str, threads_per_run: int) -> Any:
+def _session(model: ModelFile, name: str, threads_per_run: int, providers: Sequence[Provider]) -> Any:
     """`name` is opened; the model's weights lie beside its own file."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads_per_run
@@ -169,17 +200,53 @@ def _session(model: ModelFile, name: str, threads_per_run: int) -> Any:
     options.enable_mem_pattern = False
     if uses_extensions(model.operators):
         options.register_custom_ops_library(extensions_library())
+    if providers:
+        try:
+            return _session_by(providers, name, options, threads_per_run)
+        except BadSetting:
+            raise
+        except Exception as error:  # noqa: BLE001 - the runtime's errors share no base but Exception
+            _session(model, name, threads_per_run, ())  # whether it is the model, and what is wrong with it
+            raise why_not_opened(providers, str(error)) from None
     try:
-        return onnxruntime.InferenceSession(name, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(name, options, providers=[CPU])
     except Exception as error:  # noqa: BLE001 - the runtime's errors share no base but Exception
         raise _why_refused(type(error).__name__, str(error)) from None
+
+
+def _resolved(providers: Sequence[Provider]) -> tuple[Provider, ...]:
+    if not providers:
+        return ()
+    return resolved(providers, onnxruntime.get_all_providers(), onnxruntime.get_available_providers(), _RUNTIME)
+
+
+def _session_by(providers: Sequence[Provider], name: str, options: Any, threads_per_run: int) -> Any:
+    """Computed by the first of the providers at least in part. Raises BadSetting where it isn't."""
+    if any(provider.name in NEED_CUDA for provider in providers):
+        with redirect_stdout(sys.stderr):  # what it doesn't find it prints
+            onnxruntime.preload_dlls()  # CUDA's libraries, where they are Python packages beside the runtime's
+    options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    named = [(each.name, dict(with_threads(each, threads_per_run).options)) for each in providers]
+    # Without its fallback the runtime also says what is wrong with an option, and never changes over in a run.
+    session = onnxruntime.InferenceSession(name, options, providers=[*named, CPU], enable_fallback=0)
+    require_loaded(providers, session.get_providers())
+    require_computing(providers, _nodes_by_provider(session))
+    return session
+
+
+def _nodes_by_provider(session: Any) -> Mapping[str, int]:
+    """How many nodes of the graph each computes. That a provider is in the session's list says nothing of it."""
+    counts: Counter[str] = Counter()
+    for part in session.get_provider_graph_assignment_info():
+        counts[part.ep_name] += len(part.get_nodes())
+    return counts
 
 
 def _why_refused(kind: str, words: str) -> ModelRefused:
     """The runtime's reason in a sentence that says what helps."""
     if kind == "InvalidProtobuf":
         return ModelRefused("NotOnnx", "the file isn't an ONNX model; check what the URI points to")
-    ours = f"onnxruntime {onnxruntime.__version__}"
+    ours = _RUNTIME
     if found := _LOCALE.search(words):
         return ModelRefused(
             "UnsupportedModel",

@@ -101,7 +101,7 @@ def _groups(
     group = by_shape.setdefault(_shapes(accepted.arrays), _Rows())
     if not group.rows:
         _keep(group, accepted.arrays, accepted.outputs, made_up=True)
-    draw = _Draw(runs, signature, accepted.arrays, graph)
+    draw = Draw(runs, signature, accepted.arrays, graph)
     for number in range(MOST_DRAWN):
         is_enough = all(_differ(group, spec.name) for spec in signature.outputs)
         in_haste = runs.is_slow or runs.seconds_left < until
@@ -242,7 +242,7 @@ def are_close(left: Array, right: Array) -> bool:
     return bool(np.allclose(left, right, rtol=tolerance, atol=margin, equal_nan=True))
 
 
-class _Draw:
+class Draw:
     """Rows by chance, the same ones at every start."""
 
     def __init__(self, runs: TrialRuns, signature: Signature, accepted: Row, graph: GraphFile) -> None:
