@@ -185,6 +185,8 @@ class Settings:
     max_model_bytes: int = _variable("MAX_MODEL_BYTES", whole, 10 * GIBIBYTE)
     fetch_retry_seconds: float = _variable("FETCH_RETRY_SECONDS", number, 20)
     """How long transient failures are tried again; then the kubelet's own, slower backoff takes over."""
+    fetch_connections: int = _variable("FETCH_CONNECTIONS", whole, 4, most=32)
+    """Over which a large file comes at once, where its source gives parts of it."""
     check_model: str = _variable("CHECK_MODEL", one_of, ("Auto", "refuse", "warn", "off"))
     """What `fetch` does when ONNX's own checker finds fault: `refuse`, `warn`, or `off` for not running it.
 

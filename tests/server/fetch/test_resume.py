@@ -7,7 +7,7 @@ import pytest
 
 from tests.server.fetch.conftest import Bring, Web, contents
 from tidegate_server.errors import FetchFailed
-from tidegate_server.fetch.download import PIECE_BYTES
+from tidegate_server.fetch.parts import PIECE_BYTES
 from tidegate_server.fetch.run import with_retries
 
 

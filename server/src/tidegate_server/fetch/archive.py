@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import IO, cast
 
 from tidegate_server.errors import FetchFailed
-from tidegate_server.fetch.download import PIECE_BYTES, LocalFile
+from tidegate_server.fetch.download import LocalFile
 from tidegate_server.fetch.limits import MAX_ENTRIES, MAX_FILES, MAX_RATIO, RATIO_FROM_BYTES, ByteBudget
+from tidegate_server.fetch.parts import PIECE_BYTES
 from tidegate_server.fetch.report import TOO_LARGE, UNSAFE_CONTENT
 from tidegate_server.fetch.safe_names import safe_name, unsafe
 

@@ -23,13 +23,14 @@ from tidegate_server.onnx_file import external_locations
 class CollectOptions:
     """`sha256`: of the ONNX file, 64 lower-case hex digits, or None for any content. `max_bytes`: of all files.
 
-    `everything`: all files of a folder, not only what the server reads.
+    `everything`: all files of a folder, not only what the server reads. `connections`: for a large file at once.
     """
 
     target: Path
     sha256: str | None
     max_bytes: int
     everything: bool = False
+    connections: int = 1
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,8 @@ def collect(listing: Listing, options: CollectOptions, downloads: PartialDownloa
         model, files = _extract_all(listing, options, downloads)
     elif listing.single:
         model, only = options.target.name, listing.files[0]
-        files = {model: download(only, downloads, ByteBudget.of(options.max_bytes), options.sha256)}
+        budget = ByteBudget.of(options.max_bytes)
+        files = {model: download(only, downloads, budget, options.sha256, options.connections)}
         _require_no_weights(files[model].path)
     else:
         model, files = _download_folder(listing, options, downloads)
@@ -72,7 +74,7 @@ def _download_folder(
     budget = ByteBudget.of(options.max_bytes)
 
     def get(name: str, sha256: str | None = None) -> LocalFile:
-        return download(_file(name, by_name, listing), downloads, budget, sha256)
+        return download(_file(name, by_name, listing), downloads, budget, sha256, options.connections)
 
     model = select_graph(by_name) if listing.find is None else MODEL
     files = {model: get(model, options.sha256)}
@@ -123,7 +125,7 @@ def _extract_all(
     layered = not listing.single
     target = ExtractTarget(folder, ByteBudget.of(options.max_bytes), {}, listing.inside, layered)
     for file in listing.files:
-        local_file = download(file, downloads, packed)
+        local_file = download(file, downloads, packed, connections=options.connections)
         if file.archive is None:
             target.files[safe_name(file.name, "the artifact")] = local_file
             continue

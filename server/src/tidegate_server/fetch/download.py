@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tidegate_server.errors import FetchFailed
+from tidegate_server.fetch import parts as parts_module
 from tidegate_server.fetch.limits import ByteBudget
 from tidegate_server.fetch.partial_downloads import PartialDownloads, PartRecord, disk_failures
+from tidegate_server.fetch.parts import PIECE_BYTES, NoRanges, Parts, bring
 from tidegate_server.fetch.report import TOO_LARGE, UNREACHABLE, WRONG_DIGEST
 from tidegate_server.fetch.sources.listing import SourceFile, Stream
-
-PIECE_BYTES = 2**20
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,20 @@ class LocalFile:
     resumed: bool = False
 
 
-def download(file: SourceFile, downloads: PartialDownloads, budget: ByteBudget, sha256: str | None = None) -> LocalFile:
-    """Downloads a file, or the rest of it, within the budget. `sha256`: what it must have. Raises FetchFailed."""
+def download(
+    file: SourceFile,
+    downloads: PartialDownloads,
+    budget: ByteBudget,
+    sha256: str | None = None,
+    connections: int = 1,
+) -> LocalFile:
+    """Downloads a file, or the rest of it, within the budget. `sha256`: what it must have. Raises FetchFailed.
+
+    `connections`: how many a large file may come over at once, where its source gives parts of it.
+    """
     path, record = downloads.path(file.name), downloads.record(file.name)
     if (local_file := _completed(file, path, record)) is None:
-        local_file = _receive(file, path, _resumable(file, record), downloads, budget)
+        local_file = _receive(file, path, _resumable(file, record), downloads, budget, connections)
     if local_file.size > budget.remaining:
         raise _too_large(f"the model has {local_file.size} bytes", budget)
     budget.remaining -= local_file.size
@@ -46,29 +55,67 @@ def _completed(file: SourceFile, path: Path, record: PartRecord | None) -> Local
     return LocalFile(path, record.sha256, path.stat().st_size)
 
 
-def _resumable(file: SourceFile, record: PartRecord | None) -> str | None:
-    """The version of the bytes that are here, if a source can be asked for the rest of them."""
-    if record is None or (file.version is not None and record.version != file.version):
+def _resumable(file: SourceFile, record: PartRecord | None) -> PartRecord | None:
+    """What is known of the bytes that are here, if a source can be asked for the rest of them."""
+    if record is None or record.version is None or (file.version is not None and record.version != file.version):
         return None
-    return record.version
+    return record
 
 
 def _receive(
-    file: SourceFile, path: Path, version: str | None, downloads: PartialDownloads, budget: ByteBudget
+    file: SourceFile,
+    path: Path,
+    before: PartRecord | None,
+    downloads: PartialDownloads,
+    budget: ByteBudget,
+    connections: int,
 ) -> LocalFile:
-    offset = path.stat().st_size if version is not None else 0
-    with file.open(offset, version) as stream:
+    version = before.version if before is not None else None
+    offset = path.stat().st_size if before is not None and before.reached is None else 0
+    with file.open(offset, version if offset else None) as stream:
         if stream.size is not None and stream.size > budget.remaining:
             raise _too_large(f"the model has {stream.size} bytes", budget)
         if stream.start and stream.version != version:
             downloads.forget(file.name)
             raise FetchFailed(UNREACHABLE, f"{file.name} changed at its source meanwhile", transient=True)
-        with disk_failures(downloads.folder), _open_part(path, stream.start) as part:
-            _write_record(file.name, stream, downloads)
-            local_file = _copy(stream, part, path, budget)
+        parts = _parts(stream, before, connections)
+        if parts is None:
+            with disk_failures(downloads.folder), _open_part(path, stream.start) as part:
+                _write_record(file.name, stream, downloads)
+                local_file = _copy(stream, part, path, budget)
+    if parts is not None:
+        try:
+            local_file = _receive_parts(file, path, parts, stream.version or "", downloads, connections)
+        except NoRanges:
+            downloads.forget(file.name)
+            return _receive(file, path, None, downloads, budget, 1)
     if stream.version is not None:
         downloads.write_record(file.name, stream.version, local_file.sha256)
     return local_file
+
+
+def _parts(stream: Stream, before: PartRecord | None, connections: int) -> Parts | None:
+    """Those that a file comes in, where it's large and its source gives them; None for one stream."""
+    if stream.start or stream.size is None or stream.version is None or not stream.has_ranges or connections == 1:
+        return None
+    is_same = before is not None and before.version == stream.version
+    if is_same and (recorded := Parts.recorded(before, stream.size)) is not None:
+        return recorded
+    return Parts.of(stream.size, connections) if stream.size >= 2 * parts_module.LEAST_PART_BYTES else None
+
+
+def _receive_parts(
+    file: SourceFile, path: Path, parts: Parts, version: str, downloads: PartialDownloads, connections: int
+) -> LocalFile:
+    resumed = any(begin < reached for begin, reached in parts.spans)
+
+    def note(now: Parts) -> None:
+        downloads.write_parts(file.name, version, now.part_bytes, now.reached)
+
+    if not resumed:
+        downloads.forget(file.name)
+    sha256 = bring(file, path, parts, version, connections, note)
+    return LocalFile(path, sha256, parts.size, resumed)
 
 
 def _write_record(name: str, stream: Stream, downloads: PartialDownloads) -> None:

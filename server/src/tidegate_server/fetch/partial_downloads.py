@@ -8,7 +8,7 @@ import errno
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,11 +19,16 @@ from tidegate_server.fetch.report import TOO_LARGE, UNREACHABLE
 
 @dataclass(frozen=True)
 class PartRecord:
-    """Of a partial file. `source`: the URI without what may be secret. `sha256`: of the file, once it is complete."""
+    """Of a partial file. `source`: the URI without what may be secret. `sha256`: of the file, once it is complete.
+
+    `part_bytes`, `reached`: of a file that comes in parts, their size and how far each has come.
+    """
 
     source: str
     version: str | None
     sha256: str | None = None
+    part_bytes: int | None = None
+    reached: Sequence[int] | None = None
 
 
 class PartialDownloads:
@@ -48,7 +53,18 @@ class PartialDownloads:
 
     def write_record(self, name: str, version: str | None, sha256: str | None = None) -> None:
         """`version`: of the bytes that are here; `sha256`: once they are all of the file."""
-        self._record_path(name).write_text(json.dumps(asdict(PartRecord(self.source, version, sha256))))
+        self._write(name, PartRecord(self.source, version, sha256))
+
+    def write_parts(self, name: str, version: str, part_bytes: int, reached: Sequence[int]) -> None:
+        """How far each part of a file of that version has come."""
+        self._write(name, PartRecord(self.source, version, None, part_bytes, list(reached)))
+
+    def _write(self, name: str, record: PartRecord) -> None:
+        """All of it or, where the process is killed meanwhile, nothing."""
+        path = self._record_path(name)
+        new = path.with_suffix(".new")
+        new.write_text(json.dumps(asdict(record)))
+        new.replace(path)
 
     def forget(self, name: str) -> None:
         """Deletes a file's bytes and its record."""
@@ -64,7 +80,7 @@ class PartialDownloads:
 
     def received_bytes(self) -> int:
         """Bytes of all files so far."""
-        return sum(path.stat().st_size for path in self.folder.glob("*.part"))
+        return sum(map(_bytes_here, self.folder.glob("*.part")))
 
     def discard(self) -> None:
         """Deletes the folder."""
@@ -87,6 +103,12 @@ class PartialDownloads:
 
     def _record_path(self, name: str) -> Path:
         return self.path(name).with_suffix(".json")
+
+
+def _bytes_here(path: Path) -> int:
+    """A file that comes in parts has holes."""
+    status = path.stat()
+    return min(status.st_size, status.st_blocks * 512)
 
 
 def _read_record(path: Path) -> PartRecord | None:

@@ -13,10 +13,10 @@ from typing import Any, TypeVar
 
 from tidegate_server.errors import BadSetting, FetchFailed, ModelRefused
 from tidegate_server.fetch.collect import CollectedModel, CollectOptions, collect, weight_files
-from tidegate_server.fetch.download import PIECE_BYTES
 from tidegate_server.fetch.install import InstalledModel, describe, find_installed, install, read_record
 from tidegate_server.fetch.onnx_checker import check_graph
 from tidegate_server.fetch.partial_downloads import PartialDownloads, disk_failures
+from tidegate_server.fetch.parts import PIECE_BYTES
 from tidegate_server.fetch.report import (
     TOO_LARGE,
     UNSUPPORTED_URI,
@@ -87,7 +87,8 @@ class _Job:
     def _fetch_and_install(self, downloads: PartialDownloads) -> dict[str, Any]:
         settings = self.settings
         sha256, everything = settings.model_sha256 or None, self.signer is not None
-        options = CollectOptions(settings.model_path, sha256, settings.max_model_bytes, everything)
+        connections = settings.fetch_connections
+        options = CollectOptions(settings.model_path, sha256, settings.max_model_bytes, everything, connections)
         try:
             collected = self._with_retries(lambda: collect(self._list(), options, downloads), downloads.received_bytes)
             with disk_failures(options.target):

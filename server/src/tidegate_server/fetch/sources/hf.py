@@ -101,7 +101,9 @@ def _file(file: Any, hub_path: HubPath, commit: str, endpoint: str, token: str |
 
 
 @contextmanager
-def _open(request: GetRequest, version: str, offset: int, _before: str | None) -> Iterator[Stream]:
+def _open(
+    request: GetRequest, version: str, offset: int, _before: str | None, end: int | None = None
+) -> Iterator[Stream]:
     """The address has the commit in it, so nothing behind it ever changes: no condition is needed for the rest."""
-    with open_at(request, offset, None) as stream:
+    with open_at(request, offset, None, end) as stream:
         yield replace(stream, version=version)

@@ -74,11 +74,11 @@ def get(wanted: GetRequest) -> Iterator[HTTPResponse]:
 
 
 @contextmanager
-def open_at(request: GetRequest, offset: int, version: str | None) -> Iterator[Stream]:
+def open_at(request: GetRequest, offset: int, version: str | None, end: int | None = None) -> Iterator[Stream]:
     """A file from an offset on, or from its start where the server won't, or where it has another version by now."""
     headers = dict(request.headers)
-    if offset:
-        headers["Range"] = f"bytes={offset}-"
+    if offset or end is not None:
+        headers["Range"] = f"bytes={offset}-" if end is None else f"bytes={offset}-{end - 1}"
         if version is not None:
             headers["If-Range"] = version
     try:
@@ -99,9 +99,10 @@ def _stream(response: HTTPResponse, offset: int) -> Stream:
         span = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", response.headers.get("Content-Range", ""))
         if span is None or int(span[1]) != offset:
             raise FetchFailed(UNREACHABLE, "the model's server sent another part of the file than it was asked for")
-        return Stream(response.read, int(span[2]), offset, version)
+        return Stream(response.read, int(span[2]), offset, version, has_ranges=True)
+    has_ranges = "bytes" in response.headers.get("Accept-Ranges", "").lower()
     length = response.headers.get("Content-Length", "")
-    return Stream(response.read, int(length) if length.isdigit() else None, 0, version)
+    return Stream(response.read, int(length) if length.isdigit() else None, 0, version, has_ranges)
 
 
 def _version(headers: Message) -> str | None:

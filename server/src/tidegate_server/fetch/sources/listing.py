@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 
 @dataclass(frozen=True)
@@ -15,17 +16,22 @@ class Stream:
 
     `size`: bytes of the whole file, None where the source doesn't say. `start`: where the stream begins, which is 0
     where the source can't begin in the middle, or where the file isn't the one of before. `version`: changes when the
-    content does (an ETag, a digest); None where nothing does.
+    content does (an ETag, a digest); None where nothing does. `has_ranges`: several parts may be read at once.
     """
 
     read: Callable[[int], bytes]
     size: int | None
     start: int = 0
     version: str | None = None
+    has_ranges: bool = False
 
 
-Open = Callable[[int, str | None], AbstractContextManager[Stream]]
-"""Opens a file from an offset, on the condition that it is of the version that the bytes before are of."""
+class Open(Protocol):
+    """Opens a file from an offset, on the condition that it is of the version that the bytes before are of."""
+
+    def __call__(self, offset: int, version: str | None, end: int | None = None, /) -> AbstractContextManager[Stream]:
+        """`end`: behind the last byte that is wanted; None for all there are."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -92,7 +92,9 @@ def _check_plain(name: str, status: os.stat_result) -> None:
 
 
 @contextmanager
-def _open(top: Path | None, path: Path, offset: int, _version_before: str | None) -> Iterator[Stream]:
+def _open(
+    top: Path | None, path: Path, offset: int, _version_before: str | None, _end: int | None = None
+) -> Iterator[Stream]:
     with _open_errors(path):
         descriptor = os.open(path, _READ) if top is None else _open_beneath(top, path)
     status = os.fstat(descriptor)

@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
+from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
@@ -86,25 +86,57 @@ def _files(
 
 
 def _file(bucket: Bucket, scheme: str, path: str, name: str, found: Mapping[str, Any], version: Version) -> SourceFile:
-    known = version(found)
-    return SourceFile(name, partial(_open, bucket, scheme, path, known), found["size"], known)
+    opened = _Object(bucket, scheme, path, version(found), version)
+    return SourceFile(name, opened.open, found["size"], opened.known)
 
 
-@contextmanager
-def _open(
-    bucket: Bucket, scheme: str, path: str, version: str | None, offset: int, _before: str | None
-) -> Iterator[Stream]:
-    with failures(scheme):
-        file = bucket.open(path, "rb", block_size=BLOCK_BYTES, cache_type="readahead")
-        file.seek(offset)
+@dataclass(frozen=True)
+class _Object:
+    """`known`: its version when it was listed."""
 
-    def read(size: int) -> bytes:
-        with failures(scheme):
-            data: bytes = file.read(size)
-        return data
+    bucket: Bucket
+    scheme: str
+    path: str
+    known: str | None
+    version: Version
 
-    with file:
-        yield Stream(read, file.size, offset, version)
+    @contextmanager
+    def open(self, offset: int, _before: str | None, end: int | None = None) -> Iterator[Stream]:
+        """In blocks, or only the part that is wanted."""
+        with failures(self.scheme):
+            kept = "readahead" if end is None else "none"
+            file = self.bucket.open(self.path, "rb", block_size=BLOCK_BYTES, cache_type=kept)
+            file.seek(offset)
+        self._check(file)
+        read = file.read if end is None else _Blocks(file.read, end - offset).read
+
+        def read_safely(size: int) -> bytes:
+            with failures(self.scheme):
+                return bytes(read(size))
+
+        with file:
+            yield Stream(read_safely, file.size, offset, self.known, has_ranges=self.known is not None)
+
+    def _check(self, file: Any) -> None:
+        """Raises FetchFailed for another object than the one that was listed."""
+        now = self.version(getattr(file, "details", None) or {})
+        if None not in (now, self.known) and str(now).strip('"') != str(self.known).strip('"'):
+            raise FetchFailed(UNREACHABLE, f"the object at {self.scheme}:// changed meanwhile", transient=True)
+
+
+class _Blocks:
+    """Reads so many bytes in as few requests as there are blocks, whatever is asked of it."""
+
+    def __init__(self, read: Callable[[int], bytes], size: int) -> None:
+        self._read, self._left, self._block = read, size, memoryview(b"")
+
+    def read(self, size: int) -> memoryview:
+        """Up to so many bytes, and none at the end."""
+        if not self._block and self._left:
+            self._block = memoryview(self._read(min(BLOCK_BYTES, self._left)))
+            self._left -= len(self._block)
+        piece, self._block = self._block[:size], self._block[size:]
+        return piece
 
 
 @contextmanager

@@ -84,11 +84,11 @@ class Registry:
         return manifest, digest
 
     @contextmanager
-    def blob(self, digest: str, offset: int, _before: str | None) -> Iterator[Stream]:
+    def blob(self, digest: str, offset: int, _before: str | None, end: int | None = None) -> Iterator[Stream]:
         """Named by its digest, it never changes: no condition is needed to begin in the middle."""
 
         def opened(request: GetRequest) -> AbstractContextManager[Stream]:
-            return open_at(request, offset, None)
+            return open_at(request, offset, None, end)
 
         with self._authorized(opened, f"blobs/{digest}", {}) as stream:
             yield replace(stream, version=digest)
