@@ -14,6 +14,7 @@ from tests.server.web.conftest import LIMITS, Listening, until_closed
 from tests.server.web.test_connection import CLOSE, echo, head, status_and_body, until
 from tidegate_server.access.principal import Principal
 from tidegate_server.held_bytes import SMALL_BYTES, HeldBytes, most_held_bytes
+from tidegate_server.web.known_heads import KnownHeads
 from tidegate_server.web.message import Request, Respond, Response, error_response
 from tidegate_server.web.request_parser import CheckHead, RequestParser
 
@@ -195,6 +196,7 @@ class _Context:
 
     def __init__(self) -> None:
         self.held = HeldBytes(2**40)
+        self.known_heads = KnownHeads()
 
     def make_room(self, _size: int) -> bool:
         return False

@@ -14,6 +14,7 @@ import httptools
 
 from tidegate_server.access.principal import Principal
 from tidegate_server.held_bytes import HeldBytes
+from tidegate_server.web.known_heads import END, KnownHead, KnownHeads
 from tidegate_server.web.message import Headers, Request, Response, error_response
 
 MAX_HEADERS = 100
@@ -60,6 +61,7 @@ class ParserContext(Protocol):
     held: HeldBytes
     check_head: CheckHead | None
     """None where everybody may send bodies."""
+    known_heads: KnownHeads
 
     def make_room(self, size: int) -> bool:
         """Ends who holds bytes and is slow, until `size` more fit; False when that isn't enough."""
@@ -103,6 +105,8 @@ class RequestParser:
         self._first_part = b""
         self._body = bytearray()  # everything, from the second part on
         self._keep_alive = True
+        self._is_old = False
+        self._whole = 0  # requests that one call of the parser has found
         self._principal: Principal | None = None
 
     @property
@@ -122,10 +126,16 @@ class RequestParser:
 
     def _feed(self, data: bytes) -> bytes:
         """What is left to be fed."""
-        if self.phase is IDLE:
+        begins = self.phase is IDLE
+        if begins:
+            end = data.find(END) + len(END)
+            known = self._context.known_heads.find(data[:end])
+            if known is not None and end + known.length <= len(data):
+                return self._take_known(known, data, end)
             self.phase, self.since = HEAD, perf_counter()
         if self.phase is HEAD:
             self._head_bytes += len(data)
+        self._whole = 0
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -139,7 +149,30 @@ class RequestParser:
             raise Rejected(NOT_HTTP) from None
         if self.phase is HEAD and self._head_bytes > self._limits.head_bytes:
             raise self._head_too_large()
+        if begins and self._whole == 1 and self.phase is IDLE:
+            self._remember(data)
         return b""
+
+    def _take_known(self, known: KnownHead, data: bytes, end: int) -> bytes:
+        """As the callbacks below would, whose outcome is known. What is left to be fed."""
+        self.target, self.method, headers, size = known.target, known.method, known.headers, known.length
+        self.since = now = perf_counter()
+        principal, body = None, b""
+        if size:
+            check = self._context.check_head
+            principal = None if check is None else self._checked_head(headers)
+            self._hold(size, 0)
+            body = data[end : end + size]
+        self._take(Request(known.method, known.target, headers, body, True, now, False, principal))
+        return data[end + size :]
+
+    def _remember(self, data: bytes) -> None:
+        """The head of the one request that `data` was, if that is plain."""
+        end = len(data) - self._length
+        is_plain = data.find(END) + len(END) == end and self._parser.get_http_version() == "1.1"
+        if is_plain and self._keep_alive and not self._is_old:
+            known = KnownHead(self.method, self.target, self._headers, self._length)
+            self._context.known_heads.remember(data[:end], known)
 
     # --- httptools
 
@@ -180,7 +213,7 @@ class RequestParser:
         self._keep_alive = parser.should_keep_alive()
         length = headers.get(b"content-length")
         self._length = 0 if length is None else int(length)
-        self._principal = self._checked_head() if self._length or b"transfer-encoding" in headers else None
+        self._principal = self._checked_head(headers) if self._length or b"transfer-encoding" in headers else None
         if (
             b"host" not in headers
             or b"transfer-encoding" in headers
@@ -196,11 +229,10 @@ class RequestParser:
 
     def on_body(self, part: bytes) -> None:
         """httptools: a part of the body, without its framing."""
-        size, held = len(part), self._context.held
+        size = len(part)
         if self.size + size > self._limits.body_bytes:
             raise self._body_too_large()
-        if not held.take(size, self.size) and not (self._context.make_room(size) and held.take(size)):
-            raise Rejected(TOO_MANY_BYTES)
+        self._hold(size, self.size)
         # Many small parts in a list would take thirty times their bytes.
         if not self.size:
             self._first_part = part
@@ -219,9 +251,10 @@ class RequestParser:
         now = perf_counter()
         self.phase, self.since, self._head_bytes = IDLE, now, 0
         self.has_ended = not self._keep_alive
-        is_old = b"connection" in self._headers and self._parser.get_http_version() == "1.0"
+        self._is_old = b"connection" in self._headers and self._parser.get_http_version() == "1.0"
+        self._whole += 1
         self._take(
-            Request(self.method, self.target, self._headers, body, self._keep_alive, now, is_old, self._principal)
+            Request(self.method, self.target, self._headers, body, self._keep_alive, now, self._is_old, self._principal)
         )
 
     # --- details
@@ -231,9 +264,14 @@ class RequestParser:
         if self._body:
             self._body = bytearray()
 
-    def _checked_head(self) -> Principal | None:
+    def _hold(self, size: int, before: int) -> None:
+        held = self._context.held
+        if not held.take(size, before) and not (self._context.make_room(size) and held.take(size)):
+            raise Rejected(TOO_MANY_BYTES)
+
+    def _checked_head(self, headers: dict[bytes, bytes]) -> Principal | None:
         check = self._context.check_head
-        found = None if check is None else check(self.target, self._headers)
+        found = None if check is None else check(self.target, headers)
         if isinstance(found, Response):
             raise Rejected(found)
         return found

@@ -8,6 +8,7 @@ from time import perf_counter, time  # noqa: TID251 - an HTTP header wants the w
 from tidegate_server.held_bytes import HeldBytes
 from tidegate_server.inference.failure_log import FailureLog
 from tidegate_server.web.connection import Connection
+from tidegate_server.web.known_heads import KnownHeads
 from tidegate_server.web.message import Request, Respond, Response, date_header, error_response
 from tidegate_server.web.request_parser import CheckHead, HttpLimits
 
@@ -36,6 +37,7 @@ class HttpServer:
     ) -> None:
         """`handler` calls its `respond` once, now or later. `held` may be shared with others."""
         self.limits, self.held, self.check_head = limits, held, check_head
+        self.known_heads = KnownHeads()
         self.is_draining = False
         self.date = b""
         self._failures = FailureLog("a request failed in the server itself")
