@@ -5,6 +5,7 @@ into being with its first failure already counted. No label's value comes from a
 """
 
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
@@ -28,6 +29,8 @@ MAX_EXACT_BATCH_SIZE = 512
 """Larger batches are counted under the next power of two, so that a list of sizes stays a list."""
 MAX_BATCH_SIZE = 2**24
 
+MAX_UNCOUNTED = 64
+"""Requests that ended are counted together, so many at a time and before anybody reads."""
 MAX_PENDING_ROWS = 256
 MAX_PENDING_ELEMENTS = 65_536
 """Outputs are kept until there are so many of them, and are then counted together."""
@@ -72,6 +75,8 @@ class ServerMetrics:
         self._started = 0
         self._responses = {protocol: dict.fromkeys((*map(str, CODES), OTHER), 0) for protocol in (*PROTOCOLS, OTHER)}
         self._by_code = {code: str(code) for code in CODES}
+        self._finished: deque[tuple[str, int, float, float, str]] = deque()
+        """Requests that ended and haven't been counted yet."""
         self._duration = Histogram(bounds)
         self._succeeded, self._success_seconds = 0, 0.0
         self._phases = {phase: Histogram(bounds) for phase in ("queue", "run", "encode")}
@@ -111,12 +116,19 @@ class ServerMetrics:
 
         `protocol` is v2, predict or grpc. `encode_seconds` is what encoding the response took; 0 where there was none.
         """
-        bucket = bisect_left(self._bounds, seconds)
-        by_code = self._responses.get(protocol) or self._responses[OTHER]
-        code_text = self._by_code.get(code, OTHER)
-        with self._lock:
-            by_code[code_text] += 1
-            duration = self._duration
+        self._finished.append((protocol, code, seconds, encode_seconds, traffic))
+        if len(self._finished) >= MAX_UNCOUNTED:
+            with self._lock:
+                self._count_finished()
+
+    def _count_finished(self) -> None:
+        """Under the lock. Together they take a fraction of the time that each takes by itself."""
+        finished, bounds = self._finished, self._bounds
+        duration, encode = self._duration, self._phases["encode"]
+        while finished:
+            protocol, code, seconds, encode_seconds, traffic = finished.popleft()
+            bucket, code_text = bisect_left(bounds, seconds), self._by_code.get(code, OTHER)
+            (self._responses.get(protocol) or self._responses[OTHER])[code_text] += 1
             duration.counts[bucket] += 1
             duration.total += seconds
             if code < 400:
@@ -128,7 +140,7 @@ class ServerMetrics:
                 apart.duration.counts[bucket] += 1
                 apart.duration.total += seconds
             if encode_seconds:
-                self._phases["encode"].observe(encode_seconds)
+                encode.observe(encode_seconds)
 
     def batch_ran(
         self,
@@ -216,6 +228,7 @@ class ServerMetrics:
         # Called without the lock: nobody knows what these wait for.
         queue_length, log_lines_dropped = self.callbacks.queue_length(), self.callbacks.log_lines_dropped()
         with self._lock:
+            self._count_finished()
             return Snapshot(
                 identity=self._identity,
                 prediction_plan=self._plan,
