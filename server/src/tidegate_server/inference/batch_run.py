@@ -1,7 +1,7 @@
 """One run for several requests: their rows one below the other, and to each the outputs of its own."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,8 +12,7 @@ from tidegate_server.protocol.padding import width_of
 from tidegate_server.protocol.tensors import Array, Outputs
 
 
-@dataclass(frozen=True, slots=True)
-class BatchResult:
+class BatchResult(NamedTuple):
     """Each member's outputs, or why there are none; and the outputs of the whole batch, where it ran as one."""
 
     parts: "Sequence[Outputs | ModelFailed]"

@@ -57,9 +57,7 @@ class Inference:
         """
 
         def explained_done(result: Outputs | Exception, queue_seconds: float, run_seconds: float) -> None:
-            if isinstance(result, ModelFailed):
-                result = self._explained(request, result)
-            done(result, queue_seconds, run_seconds)
+            done(self.explained(request, result), queue_seconds, run_seconds)
 
         return self.engine.submit(request, explained_done, traffic)
 
@@ -69,11 +67,8 @@ class Inference:
             return self.submit(requests[0], lambda result, *seconds: done([result], *seconds), traffic)
 
         def explained_done(results: list[Any], queue_seconds: float, run_seconds: float) -> None:
-            explained = [
-                self._explained(request, result) if isinstance(result, ModelFailed) else result
-                for request, result in zip(requests, results, strict=False)
-            ]
-            done(explained, queue_seconds, run_seconds)
+            pairs = zip(requests, results, strict=False)
+            done([self.explained(request, result) for request, result in pairs], queue_seconds, run_seconds)
 
         return self.engine.submit_all(requests, explained_done, traffic)
 
@@ -121,13 +116,16 @@ class Inference:
         if caller.waits:
             caller.when_left(cancel)
 
-    def _explained(self, request: InferRequest, error: ModelFailed) -> Exception:
+    def explained(self, request: InferRequest, result: Outputs | Exception) -> Outputs | Exception:
+        """Where the model failed because of the request, a sentence about that in place of the runtime's."""
+        if not isinstance(result, ModelFailed):
+            return result
         # Only now: some models name dimensions carelessly and run all the same.
         if sentence := dimension_mismatch(self.signature, request.arrays):
             return InvalidRequest(sentence)
-        if not request.is_derived and (sentence := value_beyond_table(str(error), request.arrays)):
+        if not request.is_derived and (sentence := value_beyond_table(str(result), request.arrays)):
             return InvalidRequest(sentence)
-        if sentence := undecodable_sound(str(error), self.sound_inputs):
+        if sentence := undecodable_sound(str(result), self.sound_inputs):
             return InvalidRequest(sentence)
-        self.failures.write(str(error), self.loop.time())
-        return error
+        self.failures.write(str(result), self.loop.time())
+        return result

@@ -31,7 +31,7 @@ VALUES_AT_ONCE = 2**16
 """Looked at within few milliseconds; of more than that, other threads have their turn in between."""
 _NUMBER = frozenset({int, float})
 _LARGEST_EXACT_FLOAT = 2**53
-_PACKED_AS = {
+PACKED_AS = {
     "BOOL": "?",
     "UINT8": "B",
     "UINT16": "H",
@@ -52,7 +52,7 @@ FLOATS = frozenset({"FP16", "FP32", "FP64", "BF16"})
 MAX_EMPTY_SIZE = 2**20
 """Of an empty tensor's other dimensions together: outputs may have as many values."""
 _KINDS: dict[str, frozenset[type]] = {
-    **dict.fromkeys(_PACKED_AS, _NUMBER),
+    **dict.fromkeys(PACKED_AS, _NUMBER),
     "BOOL": frozenset({bool}),
     "BYTES": frozenset({str}),
 }
@@ -167,10 +167,16 @@ def typed_array(spec: TensorSpec, shape: Sequence[int], values: list[Any], kinds
     if float in kinds and datatype not in FLOATS:
         values = _whole(spec, values)
     try:
-        packed = _packed(_PACKED_AS[datatype], values)
+        packed = _packed(PACKED_AS[datatype], values)
     except (struct.error, OverflowError):  # their kinds were checked, so it's the range
         raise InvalidRequest(f"input {spec.name}: a number is out of the range of {datatype}") from None
     return np.ndarray(shape, DTYPES[datatype], packed)
+
+
+@lru_cache(maxsize=512)
+def packer(code: str, count: int) -> struct.Struct:
+    """Makes little-endian bytes of so many values. `code` as in PACKED_AS."""
+    return struct.Struct(f"={count}{code}")
 
 
 def string_array(values: Sequence[str | bytes], shape: Sequence[int]) -> Array:
@@ -263,14 +269,9 @@ def _dimensions(count: int) -> str:
 
 def _packed(code: str, values: list[Any]) -> bytes:
     if len(values) <= VALUES_AT_ONCE:
-        return _packer(code, len(values)).pack(*values)
+        return packer(code, len(values)).pack(*values)
     return b"".join(_packed(code, _slice(values, begin)) for begin in range(0, len(values), VALUES_AT_ONCE))
 
 
 def _slice(values: list[Any], begin: int) -> list[Any]:
     return values[begin : begin + VALUES_AT_ONCE]
-
-
-@lru_cache(maxsize=512)
-def _packer(code: str, count: int) -> struct.Struct:
-    return struct.Struct(f"={count}{code}")

@@ -5,9 +5,8 @@ NotFiniteOutput or, for text that JSON can't carry, InvalidRequest. Nothing else
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -45,8 +44,7 @@ _SERVER = "tidegate-server"
 LENGTH_HEADER = "Inference-Header-Content-Length"
 
 
-@dataclass(frozen=True, slots=True)
-class EncodedResponse:
+class EncodedResponse(NamedTuple):
     """`json_bytes` is None for a response of JSON alone; else the bytes of tensors follow so many bytes of JSON."""
 
     body: bytes

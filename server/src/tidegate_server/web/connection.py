@@ -11,6 +11,7 @@ import struct
 import termios
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from time import perf_counter
 from typing import Protocol, cast
 
@@ -219,7 +220,7 @@ class Connection(asyncio.Protocol):
 
     def _handle(self, request: Request) -> None:
         self._current = request
-        self._context.handle(request, lambda response: self._respond(request, response))
+        self._context.handle(request, partial(self._respond, request))
 
     # --- responses
 

@@ -6,10 +6,9 @@ Small requests are handled on the event loop (`handle_on_loop`); the others in a
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from time import perf_counter
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from tidegate_server.access.authenticator import Authenticator
 from tidegate_server.access.principal import Principal
@@ -20,6 +19,8 @@ from tidegate_server.inference.service import Inference
 from tidegate_server.metrics.statistics import VERSION
 from tidegate_server.protocol import v2
 from tidegate_server.protocol.json_codec import parse_json
+from tidegate_server.protocol.known_bodies import KnownBodies
+from tidegate_server.protocol.prepared_answers import PreparedAnswers
 from tidegate_server.protocol.request import InferRequest
 from tidegate_server.protocol.tensors import Outputs
 from tidegate_server.web.compression import MIN_COMPRESSED_BYTES, accepted_encoding, compressed, decompressed
@@ -47,16 +48,21 @@ CREDENTIALS = (b"authorization", b"x-api-key")
 V2, PREDICT, DIALECT = "v2", "predict", "dialect"
 
 
-@dataclass(frozen=True, slots=True)
-class _ParsedRequest:
+class _ParsedRequest(NamedTuple):
     """What to run, and how its outputs become the response."""
 
     requests: tuple[InferRequest, ...]
     write: Callable[[Sequence[Outputs]], Response]
 
-    @property
-    def rows(self) -> int:
-        return sum([request.rows for request in self.requests])
+    def is_small(self, results: Sequence[Any]) -> bool:
+        """Whether its JSON is written within so little time that the event loop may do it."""
+        values = 0
+        for outputs in results:
+            if outputs is not None and not isinstance(outputs, Exception):
+                for array in outputs.values():
+                    values += array.size
+        # Most are small, whatever of it is JSON.
+        return values <= MAX_JSON_VALUES_ON_LOOP or self.json_values(results) <= MAX_JSON_VALUES_ON_LOOP
 
     def json_values(self, results: Sequence[Any]) -> int:
         """How many have to be written as JSON."""
@@ -86,6 +92,10 @@ class InferenceHandler:
         self._large_json = large_json
         self._inference, self._authenticator, self._telemetry = inference, authenticator, telemetry
         self._max_body_bytes = max_body_bytes
+        self._known_bodies = KnownBodies(inference.signature)
+        self._prepared_answers = PreparedAnswers(
+            inference.name, inference.revision, inference.signature, inference.limits.not_finite
+        )
         self._max_predict_bytes_on_loop = inference.predictor.max_loop_bytes
         served_by = (SERVED_BY, inference.revision)
         self._json_headers = (("content-type", JSON), served_by)
@@ -145,7 +155,7 @@ class InferenceHandler:
         except Exception as error:  # noqa: BLE001 - whatever it is, the client gets a response
             finish(self._error_response(error))
             return
-        record.rows = parsed.rows
+        record.requests = parsed.requests
         if not parsed.requests:
             finish(self._write(parsed, (), record))
             return
@@ -158,18 +168,24 @@ class InferenceHandler:
             request.caller.when_left(self._inference.submit_all(parsed.requests, all_done, record.traffic))
             return
 
+        inference, only = self._inference, parsed.requests[0]
+
         def done(result: Any, queue_seconds: float, run_seconds: float) -> None:
             record.queue_seconds, record.run_seconds = queue_seconds, run_seconds
+            if isinstance(result, Exception):
+                result = inference.explained(only, result)
             self._write_and_finish(parsed, (result,), record, finish)
 
-        request.caller.when_left(self._inference.submit(parsed.requests[0], done, record.traffic))
+        cancel = inference.engine.submit(only, done, record.traffic)
+        if cancel is not None:
+            request.caller.when_left(cancel)
 
     def _write_and_finish(
         self, parsed: _ParsedRequest, results: Sequence[Any], record: RequestRecord, finish: Respond
     ) -> None:
         """A large response is written in a thread: others would wait for it."""
         try:
-            is_small = parsed.json_values(results) <= MAX_JSON_VALUES_ON_LOOP
+            is_small = parsed.is_small(results)
         except Exception as error:  # noqa: BLE001 - whatever it is, the client gets a response
             finish(self._error_response(error))
             return
@@ -194,7 +210,7 @@ class InferenceHandler:
             self._authenticate(record)
             self._require_caller(request)
             parsed = self._parse_in_turn(protocol, request, self._decompressed_body(request), dialect)
-            record.rows = parsed.rows
+            record.requests = parsed.requests
             results: Sequence[Outputs] = ()
             if parsed.requests:
                 results, record.queue_seconds, record.run_seconds = self._inference.run_timed(
@@ -264,10 +280,13 @@ class InferenceHandler:
 
     def _parse_v2(self, body: bytes, json_bytes: int | None) -> _ParsedRequest:
         inference = self._inference
-        request = v2.read_infer(body, json_bytes, inference.signature, inference.limits)
+        request = self._known_bodies.read(body, json_bytes)
+        if request is None:
+            request = v2.read_infer(body, json_bytes, inference.signature, inference.limits)
+            self._known_bodies.remember(body, json_bytes, request)
 
         def write(outputs: Sequence[Outputs]) -> Response:
-            written = v2.write_infer(
+            written = self._prepared_answers.write(request, outputs[0]) or v2.write_infer(
                 inference.name,
                 inference.revision,
                 request,
@@ -332,7 +351,7 @@ def _in_words_of(dialect: Dialect, response: Response) -> Response:
     if response.status < 400:
         return response
     sentence = str(parse_json(response.body)["error"])
-    return replace(response, body=dialect.write_error(response.status, sentence))
+    return response._replace(body=dialect.write_error(response.status, sentence))
 
 
 def _credentials(headers: Mapping[bytes, bytes]) -> dict[str, str]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
+from typing import NamedTuple
 
 import orjson
 
@@ -47,8 +48,7 @@ class Request:
         return {name.decode("latin-1"): value.decode("latin-1") for name, value in self.headers.items()}
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(NamedTuple):
     """`headers` without content-length, connection and date."""
 
     status: int

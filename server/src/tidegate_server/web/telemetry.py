@@ -1,5 +1,6 @@
 """One inference request from arrival to response, for the metrics, the access log and the trace."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -7,6 +8,7 @@ from tidegate_server.access.principal import ANONYMOUS, Principal
 from tidegate_server.access_log import AccessLine, AccessLog
 from tidegate_server.metrics import ServerMetrics
 from tidegate_server.metrics.server_metrics import LIVE, PREVIEW
+from tidegate_server.protocol.request import InferRequest
 from tidegate_server.tracing import NO_SPAN, ServerSpan, Tracing
 from tidegate_server.web.message import Request, Response
 
@@ -50,7 +52,8 @@ class RequestRecord:
     _span: ServerSpan
     traffic: str
     principal: Principal = ANONYMOUS
-    rows: int = 0
+    requests: Sequence[InferRequest] = ()
+    """What it asks of the model."""
     queue_seconds: float = 0.0
     run_seconds: float = 0.0
     encode_seconds: float = 0.0
@@ -60,16 +63,24 @@ class RequestRecord:
         request, status, telemetry = self.request, response.status, self._telemetry
         seconds = perf_counter() - request.arrived
         telemetry.metrics.request_finished(self.protocol, status, seconds, self.encode_seconds, self.traffic)
+        if self._span is not NO_SPAN:
+            self._end_span(status)
+        if telemetry.access_log.wants(status):
+            method, target = request.method.decode("latin-1"), request.target.decode("latin-1")
+            sizes, trace_id = (len(request.body), len(response.body)), self._span.trace_id
+            line = AccessLine(method, target, status, seconds, *sizes, self._rows, trace_id, self.principal.name)
+            telemetry.access_log.write(line)
+
+    @property
+    def _rows(self) -> int:
+        return sum([request.rows for request in self.requests])
+
+    def _end_span(self, status: int) -> None:
         self._span.end(
             self.protocol,
             status,
-            rows=self.rows,
+            rows=self._rows,
             queue_seconds=self.queue_seconds,
             run_seconds=self.run_seconds,
             encode_seconds=self.encode_seconds,
         )
-        if telemetry.access_log.wants(status):
-            method, target = request.method.decode("latin-1"), request.target.decode("latin-1")
-            sizes, trace_id = (len(request.body), len(response.body)), self._span.trace_id
-            line = AccessLine(method, target, status, seconds, *sizes, self.rows, trace_id, self.principal.name)
-            telemetry.access_log.write(line)

@@ -1,0 +1,168 @@
+"""Bodies of the protocol that differ from earlier ones in nothing but the numbers of their tensors. Pure.
+
+A client's bodies have one frame: names, shapes, wanted outputs. It is read once by `v2.read_infer`, with all its
+checks, and remembered with what it means; of the next body with the same frame only the numbers are read. Whatever
+isn't remembered, or has other things than numbers in it, is `v2.read_infer`'s, as are all sentences about mistakes.
+
+* JSON with one tensor of numbers: the frame is all bytes but those between the brackets after `"data":`.
+* Binary tensors: the frame is the JSON and the number of bytes behind it.
+"""
+
+import struct
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+import orjson
+
+from tidegate_server.protocol.binary import array_from_bytes
+from tidegate_server.protocol.request import InferRequest, RequestedOutput
+from tidegate_server.protocol.signature import Signature, TensorSpec
+from tidegate_server.protocol.tensors import DTYPES, PACKED_AS, packer
+
+MAX_FRAMES = 256
+MAX_FRAME_BYTES = 1024
+MAX_NUMBERS = 4096
+_KEY = b'"data":'
+_NOT_NUMBERS = (b'"', b"[", b"{")
+
+
+Frame = TypeVar("Frame")
+
+
+@dataclass(frozen=True, slots=True)
+class _Meaning:
+    """What a request says beside its arrays."""
+
+    outputs: tuple[RequestedOutput, ...]
+    id: str | None
+    timeout_seconds: float | None
+
+    def request(self, arrays: dict[str, np.ndarray[Any, Any]]) -> InferRequest:
+        return InferRequest(arrays, self.outputs, self.id, self.timeout_seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class _JsonFrame:
+    """One tensor, whose numbers are JSON."""
+
+    meaning: _Meaning
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    packer: struct.Struct
+
+    def read(self, numbers: bytes) -> InferRequest | None:
+        """`numbers` with their brackets."""
+        if b"u" in numbers or b"l" in numbers:  # true, false and null; true would be packed as 1
+            return None
+        try:
+            packed = self.packer.pack(*orjson.loads(numbers))
+        except (ValueError, OverflowError, struct.error):  # no JSON, too few or too many, no number, or out of range
+            return None
+        return self.meaning.request({self.name: np.ndarray(self.shape, self.dtype, packed)})
+
+
+@dataclass(frozen=True, slots=True)
+class _BinaryFrame:
+    """All tensors behind the JSON: specification, shape, where each begins, and its bytes."""
+
+    meaning: _Meaning
+    size: int
+    tensors: tuple[tuple[TensorSpec, tuple[int, ...], int, int], ...]
+
+    def read(self, body: bytes) -> InferRequest | None:
+        """Raises InvalidRequest for values that the datatype doesn't have, as `v2.read_infer` does."""
+        if len(body) != self.size:
+            return None
+        return self.meaning.request(
+            {spec.name: array_from_bytes(spec, shape, body, begin, size) for spec, shape, begin, size in self.tensors}
+        )
+
+
+class KnownBodies:
+    """Of one model. Any thread may use it: two that remember at once both do."""
+
+    def __init__(self, signature: Signature) -> None:
+        """None yet."""
+        self._signature = signature
+        self._json: dict[bytes, _JsonFrame] = {}
+        self._binary: dict[bytes, _BinaryFrame] = {}
+
+    def __len__(self) -> int:
+        """Frames that are remembered."""
+        return len(self._json) + len(self._binary)
+
+    def read(self, body: bytes, json_bytes: int | None) -> InferRequest | None:
+        """What `v2.read_infer` would give; None where that has to be asked. Raises InvalidRequest only as it does."""
+        if json_bytes is not None:
+            is_short = 0 < json_bytes <= min(MAX_FRAME_BYTES, len(body))
+            binary = self._binary.get(body[:json_bytes]) if is_short else None
+            return None if binary is None else binary.read(body)
+        begin = _numbers_begin(body)
+        if not begin:
+            return None
+        end = body.find(b"]", begin) + 1
+        if begin + len(body) - end > MAX_FRAME_BYTES:
+            return None
+        frame = self._json.get(body[:begin] + body[end:])
+        return None if frame is None else frame.read(body[begin:end])
+
+    def remember(self, body: bytes, json_bytes: int | None, request: InferRequest) -> None:
+        """`request` is what `v2.read_infer` has made of it."""
+        meaning = _Meaning(request.outputs, request.id, request.timeout_seconds)
+        if json_bytes is not None:
+            self._remember_binary(body, json_bytes, request, meaning)
+        elif len(request.arrays) == 1:
+            self._remember_json(body, request, meaning)
+
+    def _remember_json(self, body: bytes, request: InferRequest, meaning: _Meaning) -> None:
+        ((name, array),) = request.arrays.items()
+        spec = self._signature.input(name)
+        begin = _numbers_begin(body)
+        end = body.find(b"]", begin) + 1
+        code = PACKED_AS.get(spec.datatype) if spec else None
+        if not (spec and code) or spec.datatype == "BOOL" or not begin or array.size > MAX_NUMBERS:
+            return
+        frame, numbers = body[:begin] + body[end:], body[begin:end]
+        # One such list in all of the body, without an escape that could hide another, and numbers alone in it: then
+        # its brackets belong together, and it is the tensor's data.
+        is_plain = body.count(b'"data"') == 1 and b"\\" not in body and _has_numbers_alone(numbers)
+        if not is_plain or len(frame) > MAX_FRAME_BYTES:
+            return
+        packs = packer(code, array.size)
+        _put(self._json, frame, _JsonFrame(meaning, name, array.shape, DTYPES[spec.datatype], packs))
+
+    def _remember_binary(self, body: bytes, json_bytes: int, request: InferRequest, meaning: _Meaning) -> None:
+        """Where all tensors are behind the JSON: those lie there in the order in which it names them."""
+        if not 0 < json_bytes <= MAX_FRAME_BYTES:
+            return
+        at, tensors = json_bytes, []
+        for item in orjson.loads(body[:json_bytes])["inputs"]:
+            size = (item.get("parameters") or {}).get("binary_data_size")
+            spec = self._signature.input(item["name"])
+            if size is None or spec is None:
+                return
+            tensors.append((spec, request.arrays[spec.name].shape, at, size))
+            at += size
+        _put(self._binary, body[:json_bytes], _BinaryFrame(meaning, len(body), tuple(tensors)))
+
+
+def _numbers_begin(body: bytes) -> int:
+    """Where the bracket after the first `"data":` is, with a space before it or none; 0 without one."""
+    at = body.find(_KEY) + len(_KEY)
+    if at < len(_KEY):
+        return 0
+    if body[at : at + 1] == b"[":
+        return at
+    return at + 1 if body[at : at + 2] == b" [" else 0
+
+
+def _has_numbers_alone(numbers: bytes) -> bool:
+    return not any(sign in numbers[1:] for sign in _NOT_NUMBERS)
+
+
+def _put(frames: dict[bytes, Frame], key: bytes, frame: Frame) -> None:
+    if len(frames) >= MAX_FRAMES:  # frames that never come again mustn't keep the others out
+        frames.clear()
+    frames[key] = frame
