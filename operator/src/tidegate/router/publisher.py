@@ -58,7 +58,7 @@ class Publisher:
         self._open: set[Name] = set()
         """The routes that Envoy doesn't work with yet as they should be."""
         self._has: dict[Name, int] = {}
-        """The version of each route that Envoy worked with last."""
+        """Of each of these the version that Envoy worked with last; nothing of one that it never had."""
         self._done: set[Name] = set()
         """Those with which it has come to work since `take_taken` was asked last."""
         self._keys: frozenset[ClusterKey] = frozenset()
@@ -105,15 +105,16 @@ class Publisher:
     def set_routes(self, listed: Mapping[str, Collection[Versioned]], now: float) -> None:
         """All routes that there are, by the namespace that is followed."""
         self._has_routes = True
+        before = self._table.versions
         changed = self._table.set_routes(listed)
         self._timeouts |= timeouts_of(route for name in changed if (route := self._table.routes.get(name)))
-        if self._want(changed):
+        if self._want(changed, before):
             self._choose_clusters(now)
         self._note_applied()
 
     def set_answering(self, changed: Mapping[Service, Answering], now: float) -> None:
         """Who answers for these Services from now on."""
-        self._want(self._table.set_answering(changed))
+        self._want(self._table.set_answering(changed), self._table.versions)
         for service, found in changed.items():
             self._held.pop(service, None)
             if not found.endpoints and self._is_about_to_go(service):
@@ -123,13 +124,15 @@ class Publisher:
         if self.applied is not None and self.applied.refused:
             self._note_applied()  # what is back to what Envoy has is refused no more
 
-    def _want(self, names: Iterable[Name]) -> bool:
-        """Whether other revisions are named than before, or anything but weights is new."""
+    def _want(self, names: Iterable[Name], before: Mapping[str, Mapping[Name, int]]) -> bool:
+        """Whether other revisions are named than in these versions before, or anything but weights is new."""
         is_news = False
         for name in names:
             route = self._table.routes.get(name)
             is_news |= self._set.want(name, shape_of(route) if route else None)
-            self._open.add(name)
+            if name not in self._open:
+                self._open.add(name)
+                self._has[name] = max((found.get(name, -1) for found in before.values()), default=-1)
         return is_news
 
     def _is_about_to_go(self, service: Service) -> bool:
@@ -274,6 +277,7 @@ class Publisher:
         done = {name for name in self._open if self._is_done(name)}
         if done:
             self._open -= done
+            self._has = {name: version for name, version in self._has.items() if name in self._open}
             self._done |= done
             self._note_applied()
 
@@ -354,17 +358,16 @@ class Publisher:
             self._note_applied()
 
     def _note_applied(self) -> None:
-        listed = (one for found in self._table.versions.values() for one in found.items())
-        self._has = {name: self._has.get(name, -1) if name in self._open else version for name, version in listed}
         if not (self._is_confirmed and self._routes.authoritative):
             return
         refused = dict(sorted(self._refusals().items())[:MAX_REFUSED])
-        versions = {where: self._upto(found, refused) for where, found in self._table.versions.items()}
-        self.applied = Applied(versions, refused)
+        waiting = self._open - refused.keys()
+        self.applied = Applied({where: self._upto(where, waiting) for where in self._table.versions}, refused)
 
-    def _upto(self, versions: Mapping[Name, int], refused: Collection[Name]) -> int:
-        missing = [at for name, at in versions.items() if name not in refused and self._has[name] < at]
-        return min(missing) - 1 if missing else max(versions.values(), default=0)
+    def _upto(self, where: str, waiting: Iterable[Name]) -> int:
+        versions = self._table.versions[where]
+        missing = [versions[name] for name in waiting if self._has.get(name, -1) < versions.get(name, -1)]
+        return min(missing) - 1 if missing else self._table.newest[where]
 
     def _refusals(self) -> dict[Name, str]:
         found = {

@@ -19,6 +19,7 @@ class RoutingTable:
     def __init__(self) -> None:
         self._routes: dict[Name, Route] = {}
         self._versions: Mapping[str, Mapping[Name, int]] = {}
+        self._newest: Mapping[str, int] = {}
         self._services: dict[Service, Answering] = {}
         self._users: dict[Service, set[Name]] = {}
 
@@ -31,6 +32,11 @@ class RoutingTable:
     def versions(self) -> Mapping[str, Mapping[Name, int]]:
         """The resourceVersion of each, by the namespace that is followed."""
         return self._versions
+
+    @property
+    def newest(self) -> Mapping[str, int]:
+        """The greatest of these; 0 where there is none."""
+        return self._newest
 
     def wanted(self, name: Name) -> Route | None:
         """The route as far as somebody can answer, or None."""
@@ -47,13 +53,19 @@ class RoutingTable:
 
     def set_routes(self, listed: Mapping[str, Collection[Versioned]]) -> Set[Name]:
         """These are all. Gives the names that changed."""
-        before = self._routes
-        self._routes = {name_of(route): route for found in listed.values() for route, _ in found}
-        self._versions = {
-            where: {name_of(route): version for route, version in found} for where, found in listed.items()
-        }
-        changed = {name for name, route in self._routes.items() if _differs(route, before.get(name))}
+        before, self._routes = self._routes, {}
+        versions: dict[str, dict[Name, int]] = {where: {} for where in listed}
+        changed = set[Name]()
+        for where, found in listed.items():
+            for route, version in found:
+                name = name_of(route)
+                self._routes[name], versions[where][name] = route, version
+                known = before.get(name)
+                if known is not route and known != route:  # what didn't change is the same object, with few exceptions
+                    changed.add(name)
         changed |= before.keys() - self._routes.keys()
+        self._versions = versions
+        self._newest = {where: max(found.values(), default=0) for where, found in versions.items()}
         for name in changed:
             self._enter(name, before.get(name))
         return changed
@@ -78,11 +90,6 @@ class RoutingTable:
             else:
                 self._services[service] = found
         return concerned
-
-
-def _differs(route: Route, before: Route | None) -> bool:
-    """What didn't change is the same object, with few exceptions."""
-    return route is not before and route != before
 
 
 def name_of(route: Route) -> Name:
