@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from time import monotonic
 from typing import Any, Protocol
 
 from tidegate.errors import ClusterUnavailable
@@ -49,9 +50,9 @@ class Heartbeat:
         """Renews until stopped; what fails is tried again a little later."""
         while not self._stop.is_set():
             self._changed.clear()
-            pause = RENEW_SECONDS if self._send() else RETRY_SECONDS
-            self._stop.wait(GATHER_SECONDS)
-            self._changed.wait(pause)
+            again_at = monotonic() + GATHER_SECONDS
+            self._changed.wait(RENEW_SECONDS if self._send() else RETRY_SECONDS)
+            self._stop.wait(again_at - monotonic())
 
     def _send(self) -> bool:
         try:
