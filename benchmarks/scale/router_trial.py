@@ -39,6 +39,8 @@ SHIFT_BESIDE = 5
 """After which change of a second its shift is: none that is looked for, too."""
 SAMPLED_EVERY = 10
 """One change in so many is looked for in Envoy: looking costs, too."""
+SAMPLED_PODS = PODS - 1
+"""Of a model's pods, others after such a change: soon seen, and not so many that it can't wait for other changes."""
 SEEN_WITHIN = 10.0
 LOOKS_APART = 0.004
 LATER = 0.3
@@ -105,10 +107,10 @@ class RouterWorld:
         self._write_route(name, 0 if name.number < len(self.shifted) else 10)
 
     def change(self, name: Name, pods: int) -> list[str]:
-        """Another address for so many of a model's pods; all that it has now."""
+        """Another address for so many of a model's pods; these."""
         addresses = self._pods.change(name, pods)
         self._write_slice(name, revision_of(name, 1), addresses)
-        return addresses
+        return addresses[-pods:]
 
     def shift(self, name: Name) -> list[str]:
         """All requests to the other revision; the addresses of its pods."""
@@ -276,8 +278,8 @@ class Changes:
                 _sleep_until(began + number / CHANGES_A_SECOND)
                 # Neighbours in time are different models, so that no write waits for another of the same object.
                 name = self._world.changed[(number * 7) % len(self._world.changed)]
-                pods = PODS if number % SAMPLED_EVERY == 0 else 1
-                writers.submit(self._change, name, pods, lookers if pods == PODS else None)
+                is_sampled = number % SAMPLED_EVERY == 0
+                writers.submit(self._change, name, SAMPLED_PODS if is_sampled else 1, lookers if is_sampled else None)
                 second, place = divmod(number, CHANGES_A_SECOND // SHIFTS_A_SECOND)
                 if place == SHIFT_BESIDE:
                     lookers.submit(self._shift, self._world.shifted[second % len(self._world.shifted)])

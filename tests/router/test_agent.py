@@ -109,18 +109,18 @@ GONE = event("ERROR", {"code": 410, "message": "too old"})
 
 @dataclass
 class Followed:
-    """The agent's cache of one or more namespaces on a fake API, and how often it told of a change."""
+    """The agent's cache of one or more namespaces on a fake API; of each change that it told, whether it can't wait."""
 
     kube: FakeKube
     namespaces: Sequence[str | None] = (None,)
-    told: int = 0
+    told: list[bool] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.cache = RoutingCache(self.kube, self.namespaces, self._tell)  # type: ignore[arg-type]
         self._routes, self.slices = self.cache.informers[0], self.cache.informers[-1]
 
-    def _tell(self) -> None:
-        self.told += 1
+    def _tell(self, *, at_once: bool) -> None:
+        self.told.append(at_once)
 
     def follow_routes(self) -> None:
         """One list if it is due, and one watch."""
@@ -183,9 +183,9 @@ def test_a_list_that_is_there_and_not_entered_yet_is_half_a_world_too(monkeypatc
 
 def test_a_world_without_a_route_is_told_too() -> None:
     followed = following([listed("5")], [])
-    told = followed.told
+    followed.told.clear()
     followed.follow_routes()
-    assert (followed.names, followed.told) == ([], told + 1)
+    assert (followed.names, followed.told) == ([], [True])
 
 
 def test_a_bad_route_is_skipped_and_the_others_go_on(caplog: pytest.LogCaptureFixture) -> None:
@@ -238,13 +238,13 @@ def test_a_list_of_one_namespace_says_nothing_of_another() -> None:
 def test_a_write_that_changes_nothing_is_applied_too() -> None:
     followed = following([listed("5", a_route())], [])
     followed.follow_routes()
-    told = followed.told
+    followed.told.clear()
     rewritten = a_route()
     rewritten["metadata"] = {**rewritten["metadata"], "resourceVersion": "7"}
     followed.kube.watches = [[event("MODIFIED", rewritten)]]
     followed.follow_routes()
 
-    assert followed.told == told + 1
+    assert followed.told == [True]
     assert followed.cache.take() == Changes({"": [(read_route(a_route()), 7)]}, SERVED)
 
 
@@ -264,6 +264,34 @@ def test_only_what_changed_is_taken_in_anew() -> None:
     followed.kube.watches = [[event("DELETED", versioned(other, "8"))]]
     followed.slices.follow_once()
     assert followed.cache.take() == Changes(None, {SERVICE: Answering()})
+
+
+def test_what_is_told_can_wait_as_long_as_a_pod_still_answers_that_was_taken() -> None:
+    followed = following([listed("5", a_route())], [])
+    followed.follow_routes()
+    followed.cache.take()
+    followed.told.clear()
+    addresses = [["10.0.0.1", "10.0.0.2"], ["10.0.0.1"], ["10.0.0.3"], ["10.0.0.1", "10.0.0.3"], []]
+    slices = [{**a_slice(""), "endpoints": [{"addresses": each}]} for each in addresses]
+    followed.kube.watches = [[event("MODIFIED", versioned(each, str(6 + n))) for n, each in enumerate(slices)]]
+    followed.slices.follow_once()
+
+    assert followed.told == [False, False, True, False, True]
+    assert followed.cache.take() == Changes(None, {SERVICE: Answering()})
+
+
+def test_pods_of_another_slice_of_the_same_service_answer_as_well() -> None:
+    followed = following([listed("5", a_route())], [])
+    followed.follow_routes()
+    other = event("ADDED", versioned(a_slice("10.0.0.2", name="y"), "6"))
+    followed.kube.watches = [[other]]
+    followed.slices.follow_once()
+    followed.cache.take()
+    followed.told.clear()
+    followed.kube.watches = [[event("DELETED", versioned(a_slice("10.0.0.1"), "7")), {**other, "type": "DELETED"}]]
+    followed.slices.follow_once()
+
+    assert followed.told == [False, True]
 
 
 def test_a_slice_that_moves_to_another_service_leaves_its_own() -> None:

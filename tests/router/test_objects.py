@@ -6,7 +6,7 @@ import pytest
 
 from tidegate.errors import MalformedObject
 from tidegate.resources.model_route import Backend, Route, read_route
-from tidegate.router.objects import Answering, Endpoint, Service, Slice, answering, read_slice
+from tidegate.router.objects import Answering, Endpoint, Service, Slice, answering, can_wait, read_slice
 
 SHOP = Service("shop", "sentiment-aaaaaaaa")
 
@@ -115,3 +115,34 @@ def test_pods_that_end_are_used_only_where_no_ready_one_is_left() -> None:
     assert answering([Slice(SHOP, (ready,), ()), Slice(SHOP, (), (leaving,))]) == Answering((ready,))
     assert answering([Slice(SHOP, (), (leaving,))]) == Answering((leaving,), leaving=True)
     assert answering([Slice(SHOP, (), ())]) == Answering()
+
+
+def pods(*addresses: str, leaving: bool = False) -> Answering:
+    return Answering(tuple(Endpoint(address, 8080) for address in addresses), leaving)
+
+
+@pytest.mark.parametrize(
+    ("told", "found"),
+    [
+        pytest.param(pods("10.0.0.1"), pods("10.0.0.1", "10.0.0.2"), id="one more"),
+        pytest.param(pods("10.0.0.1", "10.0.0.2"), pods("10.0.0.2"), id="one less"),
+        pytest.param(pods("10.0.0.1", "10.0.0.2"), pods("10.0.0.2", "10.0.0.3"), id="another"),
+        pytest.param(pods("10.0.0.1", "10.0.0.2", leaving=True), pods("10.0.0.2", leaving=True), id="one ended"),
+    ],
+)
+def test_pods_that_change_beside_others_can_wait(told: Answering, found: Answering) -> None:
+    assert can_wait(told, found)
+
+
+@pytest.mark.parametrize(
+    ("told", "found"),
+    [
+        pytest.param(pods(), pods("10.0.0.1"), id="the first"),
+        pytest.param(pods("10.0.0.1"), pods(), id="the last"),
+        pytest.param(pods("10.0.0.1", "10.0.0.2"), pods("10.0.0.3"), id="all are others"),
+        pytest.param(pods("10.0.0.1"), pods("10.0.0.1", leaving=True), id="the last begins to end"),
+        pytest.param(pods("10.0.0.1", leaving=True), pods("10.0.0.1", "10.0.0.2"), id="one that doesn't end"),
+    ],
+)
+def test_pods_without_others_beside_them_cannot_wait(told: Answering, found: Answering) -> None:
+    assert not can_wait(told, found)

@@ -78,9 +78,12 @@ class Agent:
     def __init__(self, settings: AgentSettings, kube: KubernetesApi) -> None:
         self._settings = settings
         self._stop = threading.Event()
-        self._cache = RoutingCache(kube, settings.namespaces, lambda: self._control_plane.wake())
+        self._cache = RoutingCache(kube, settings.namespaces, self._wake)
         self._heartbeat = Heartbeat(kube, settings.router, self._stop, _utc_now)
         self._control_plane = ControlPlane(settings.xds_directory, self._cache.take, self._heartbeat.applied)
+
+    def _wake(self, *, at_once: bool) -> None:
+        self._control_plane.wake(at_once=at_once)
 
     def run(self) -> None:
         """Serves Envoy until stopped."""

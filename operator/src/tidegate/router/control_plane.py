@@ -1,10 +1,14 @@
 """The loop in the middle of the agent: what the cluster says and what Envoy says go in, responses go out.
 
 One thread decides; whoever has news puts it into its queue. It needs neither the API server nor the operator to go on.
+
+Most news are of pods that come and go one by one, while others of their revision answer. The first of them goes to
+Envoy at once, and those that come within GATHER_SECONDS after it together. What can't wait takes along what does.
 """
 
 import logging
 from collections.abc import Callable, Mapping
+from enum import Enum, auto
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from time import monotonic
@@ -21,8 +25,18 @@ from tidegate.router.routing_cache import Changes
 logger = logging.getLogger(__name__)
 
 LONGEST_WAIT_SECONDS = 60.0
+GATHER_SECONDS = 0.1
+"""The least time from pods that are told of to others that can wait: what comes meanwhile costs one response."""
 
-News = tuple[Stream, pb.DeltaDiscoveryRequest | None] | None
+
+class Wake(Enum):
+    """News of the cluster."""
+
+    AT_ONCE = auto()
+    WHEN_GATHERED = auto()
+
+
+News = tuple[Stream, pb.DeltaDiscoveryRequest | None] | Wake
 
 
 class ControlPlane:
@@ -36,12 +50,17 @@ class ControlPlane:
         self._publisher = Publisher()
         self._stream: Stream | None = None
         self._recalled: dict[Service, Answering] = {}
+        self._gathers_until = 0.0
+        """Until when news that can wait do; whoever has some before need not wake anybody. 0 for none that do."""
         self._is_settled = False
         self._stopped = False
 
-    def wake(self) -> None:
-        """The cluster has news. From any thread."""
-        self._news.put(None)
+    def wake(self, *, at_once: bool = True) -> None:
+        """The cluster has news; where not `at_once`, it may wait for more. From any thread."""
+        if at_once:
+            self._news.put(Wake.AT_ONCE)
+        elif not self._gathers_until:
+            self._news.put(Wake.WHEN_GATHERED)
 
     def stop(self) -> None:
         """Ends `run`. From any thread."""
@@ -69,8 +88,8 @@ class ControlPlane:
 
     def _wait(self) -> None:
         """Takes in what came, and what came with it."""
-        again_at = self._publisher.again_at()
-        left = LONGEST_WAIT_SECONDS if again_at is None else again_at - monotonic()
+        times = [time for time in (self._publisher.again_at(), self._gathers_until) if time]
+        left = min(times) - monotonic() if times else LONGEST_WAIT_SECONDS
         try:
             self._hear(self._news.get(timeout=max(0.0, min(left, LONGEST_WAIT_SECONDS))))
             while True:
@@ -79,9 +98,13 @@ class ControlPlane:
             return
 
     def _hear(self, news: News) -> None:
-        if news is None:
+        if isinstance(news, Wake):
+            if news is Wake.AT_ONCE:
+                self._gathers_until = 0.0
             return
-        stream, request = news
+        self._hear_from(*news)
+
+    def _hear_from(self, stream: Stream, request: pb.DeltaDiscoveryRequest | None) -> None:
         if stream is not self._stream:
             if request is None or stream.is_closed:
                 return
@@ -96,7 +119,7 @@ class ControlPlane:
             self._publisher.hear(request, monotonic())
 
     def _step(self) -> None:
-        changes = self._take()
+        changes = self._gathered()
         services = self._change(changes) if changes is not None else {}
         for response in self._publisher.respond(monotonic()):
             if self._stream is not None:
@@ -104,6 +127,18 @@ class ControlPlane:
         if self._publisher.applied is not None:
             self._applied(self._publisher.applied)
         self._keep_copy(services)
+
+    def _gathered(self) -> Changes | None:
+        """What is news, as far as it need not wait."""
+        now = monotonic()
+        if now < self._gathers_until:
+            return None
+        # Before it is taken: what isn't taken with it wakes us, or finds that we look again by ourselves.
+        self._gathers_until = 0.0
+        changes = self._take()
+        if changes is not None and changes.services:
+            self._gathers_until = now + GATHER_SECONDS
+        return changes
 
     def _change(self, changes: Changes) -> Mapping[Service, Answering]:
         """The Services of which something is news."""

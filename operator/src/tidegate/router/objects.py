@@ -83,3 +83,11 @@ def answering(slices: Iterable[Slice]) -> Answering:
     ready = {endpoint for found in listed for endpoint in found.ready}
     leaving = {endpoint for found in listed for endpoint in found.leaving}
     return Answering(tuple(sorted(ready or leaving)), leaving=bool(leaving) and not ready)
+
+
+def can_wait(told: Answering, found: Answering) -> bool:
+    """Whether a Service goes on well for a moment by what was `told` of it before.
+
+    Not where nobody of those answers any more, nor where it is news whether somebody does, or whether all are ending.
+    """
+    return told.leaving == found.leaving and not frozenset(told.endpoints).isdisjoint(found.endpoints)

@@ -98,6 +98,7 @@ class RouteSet:
     def next_try(self, may_go: Callable[[Name], bool]) -> Collection[Route] | None:
         """All routes as they should be tried now; None where there is no change to try."""
         if not self._pending:
+            self._suspects.clear()
             return None
         ready = {name for name in self._pending - self._refused.keys() if may_go(name)}
         chosen = ready - frozenset[Name]().union(*self._suspects)

@@ -1,0 +1,158 @@
+"""When the agent tells Envoy: what can't wait at once, and pods that come and go beside others together."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic
+
+import pytest
+
+from tests.conftest import until
+from tests.router.conftest import Agent, Cluster, a_route
+from tests.router.envoy_double import EnvoyDouble
+from tidegate.router import xds_pb2 as pb
+from tidegate.router.ads import Stream
+from tidegate.router.control_plane import GATHER_SECONDS
+from tidegate.router.objects import Endpoint, Service
+
+MODELS = [f"model-{number}" for number in range(6)]
+LONG = 60.0
+"""Longer than a test takes: what comes hasn't waited."""
+
+Heard = Callable[[Stream, pb.DeltaDiscoveryRequest | None], None]
+
+
+@dataclass
+class Envoy:
+    """Answers at once, without a socket between. `came` are the lines of its journal, and when they came."""
+
+    heard: Heard
+    double: EnvoyDouble = field(default_factory=EnvoyDouble)
+    came: list[tuple[float, str]] = field(default_factory=list)
+
+    def connect(self) -> None:
+        """In a thread, which ends with the test's process."""
+        stream = Stream()
+        for request in self.double.connect():
+            self.heard(stream, request)
+        threading.Thread(target=self._answer, args=(stream,), daemon=True).start()
+
+    def _answer(self, stream: Stream) -> None:
+        for response in stream.responses():
+            answers = self.double.take(response)
+            self.came.append((monotonic(), self.double.journal[-1]))
+            for each in answers:
+                self.heard(stream, each)
+
+    def lines(self) -> list[str]:
+        """What came."""
+        return [line for _, line in self.came]
+
+
+@dataclass
+class Router:
+    """An agent whose Envoy has a pod of each model."""
+
+    cluster: Cluster
+    agent: Agent
+    envoy: Envoy
+    pods: dict[Service, tuple[Endpoint, ...]]
+
+    def put(self, *, at_once: bool = False, percent: int = 0, **pods: int) -> int:
+        """So many pods of these revisions (`_` stands for a hyphen), and a candidate of the first with a share."""
+        for name, number in pods.items():
+            addresses = (f"10.0.0.{each}" for each in range(1, number + 1))
+            self.pods[Service("shop", name.replace("_", "-"))] = tuple(Endpoint(each, 80) for each in addresses)
+        first, *others = MODELS
+        split = a_route((first, 100 - percent), ("candidate", percent), name=first)
+        routes = [split, *(a_route((name, 100), name=name) for name in others)]
+        version = self.cluster.put(routes, dict(self.pods))
+        self.agent.control_plane.wake(at_once=at_once)
+        return version
+
+    def seen(self, lines: int) -> list[str]:
+        """So many lines of what Envoy was told, when they have come; that is all."""
+        until(lambda: len(self.envoy.came) >= lines)
+        found = self.envoy.lines()
+        assert len(found) == lines, found
+        return found
+
+
+@pytest.fixture
+def router(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Router]:
+    connected: list[Envoy] = []
+
+    class NoServer:
+        def __init__(self, _: Path, heard: Heard) -> None:
+            connected.append(Envoy(heard))
+
+        def start(self) -> None:
+            """Nobody else connects."""
+
+        stop = start
+
+    monkeypatch.setattr("tidegate.router.control_plane.AdsServer", NoServer)
+    monkeypatch.setattr("tidegate.router.control_plane.GATHER_SECONDS", 0.0)
+    cluster = Cluster()
+    agent = Agent(tmp_path, cluster)
+    until(lambda: bool(connected))
+    made = Router(cluster, agent, connected[0], {})
+    made.envoy.connect()
+    assert agent.has(made.put(at_once=True, **dict.fromkeys([*MODELS, "candidate"], 1)))
+    made.envoy.came.clear()
+    yield made
+    agent.stop()
+
+
+def test_the_first_change_of_pods_after_quiet_goes_at_once(router: Router, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tidegate.router.control_plane.GATHER_SECONDS", LONG)
+    router.put(model_0=2)
+
+    assert router.seen(1) == ["endpoints shop/model-0"]
+
+
+def test_changes_of_pods_that_come_close_together_go_together_and_soon(
+    router: Router, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tidegate.router.control_plane.GATHER_SECONDS", 0.5)
+    router.put(model_0=2)
+    router.seen(1)
+    for number in range(2, 6):
+        router.put(model_1=number)
+        router.put(model_2=number)
+
+    assert router.seen(2) == ["endpoints shop/model-0", "endpoints shop/model-1 shop/model-2"]
+    (first, _), (second, _) = router.envoy.came
+    assert 0.4 < second - first < 5
+    assert GATHER_SECONDS <= 0.1
+
+
+def test_a_last_change_of_pods_waits_for_no_other(router: Router, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tidegate.router.control_plane.GATHER_SECONDS", 0.2)
+    for number in range(2, 5):
+        router.put(model_0=number)
+        router.seen(number - 1)
+
+
+def test_a_new_split_goes_at_once_while_pods_change(router: Router, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tidegate.router.control_plane.GATHER_SECONDS", LONG)
+    router.put(model_1=2)
+    router.seen(1)
+    for percent in (10, 100, 0):
+        assert router.agent.has(router.put(at_once=True, percent=percent))
+
+    assert [line.split()[0] for line in router.seen(4)] == ["endpoints", "weights", "weights", "weights"]
+    assert router.envoy.double.shares(f"shop/{MODELS[0]}") == {MODELS[0]: 100, "candidate": 0}
+
+
+def test_what_cannot_wait_takes_along_what_does(router: Router, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tidegate.router.control_plane.GATHER_SECONDS", LONG)
+    router.put(model_1=2)
+    router.seen(1)
+    router.put(model_2=2)
+    router.put(at_once=True, model_3=0)
+
+    assert router.seen(2)[-1] == "endpoints shop/model-2 shop/model-3"
