@@ -25,8 +25,8 @@ ORPHANED = "KubernetesCluster.adopt"
 AN_EARLIER_OPERATOR = "record_status of an earlier operator, which leads until it is replaced"
 CALLED = {
     # (group, resource, verb): where it is called
-    ("tidegate.dev", "modeldeployments", "list"): "KubernetesCluster: its informers",
-    ("tidegate.dev", "modeldeployments", "watch"): "KubernetesCluster: its informers",
+    ("tidegate.dev", "modeldeployments", "list"): "handlers.register: kopf's watch of its kind",
+    ("tidegate.dev", "modeldeployments", "watch"): "handlers.register: kopf's watch of its kind",
     ("tidegate.dev", "modeldeployments", "get"): "KubernetesCluster.confirm",
     ("tidegate.dev", "modeldeployments/status", "update"): "KubernetesCluster.record_status",
     ("tidegate.dev", "modeldeployments/status", "patch"): AN_EARLIER_OPERATOR,

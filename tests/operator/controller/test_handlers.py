@@ -10,11 +10,11 @@ import kopf
 import pytest
 
 from tidegate.controller.handlers import (
-    FIRST_LOOKS_SECONDS,
     LEASE_SILENCE_SECONDS,
     RESYNC_SECONDS,
     SILENCE_SECONDS,
-    first_look_after,
+    NoDiffs,
+    NoProgress,
     is_settled,
     is_urgent,
     register,
@@ -111,6 +111,15 @@ def test_kopf_takes_a_string_for_its_identity() -> None:
     assert (identity.__supertype__, nothing) == (str, type(None))
 
 
+def test_kopf_copies_no_object_that_it_sees() -> None:
+    body = kopf.Body({"metadata": {"name": "digits"}, "spec": {"replicas": 3}})
+    essence = NoDiffs().build(body=body, extra_fields=None)
+
+    assert essence == {}
+    assert NoDiffs().fetch(body=body) is None
+    assert NoProgress().clear(essence=essence) is essence
+
+
 STATUS = {"observedGeneration": 2, "phase": "Live", "stable": {"revision": "digits-a"}}
 
 
@@ -123,14 +132,6 @@ def test_only_what_is_live_and_was_seen_as_it_is_may_wait_after_a_start() -> Non
     assert not is_settled(found(observedGeneration=1))
     assert not is_settled(found(phase="Canary", rollout={"candidate": "digits-b"}))
     assert not is_settled({"metadata": {"generation": 1}})
-
-
-def test_first_looks_at_what_is_settled_are_spread_out_and_all_others_come_at_once() -> None:
-    seconds = [first_look_after(found()) for _ in range(100)]
-
-    assert 0 <= min(seconds) < FIRST_LOOKS_SECONDS / 2 < max(seconds) <= FIRST_LOOKS_SECONDS
-    assert first_look_after(found(phase="Canary", rollout={"candidate": "digits-b"})) == 0
-    assert first_look_after(None) == 0
 
 
 def test_a_rollout_that_has_something_to_return_to_is_urgent() -> None:

@@ -107,7 +107,7 @@ def digits(cluster: KubernetesCluster, api: KubernetesApi, namespace: str) -> Ma
         },
     )
     assert made is not None
-    until(lambda: cluster.model_deployment(namespace, "digits") is not None)
+    cluster.seen(made, deleted=False)
     return made
 
 
@@ -137,8 +137,7 @@ def test_a_status_changes_nothing_else_and_replaces_one_that_an_older_release_ap
     applied = {key: digits[key] for key in ("apiVersion", "kind")} | {"metadata": {"name": "digits"}}
     path = MODEL_DEPLOYMENTS.path(namespace, "digits", "status") + "?fieldManager=tidegate"
     old = {**applied, "status": {"phase": "Canary", "traffic": {"candidate": 5}}}
-    version = api._json("PATCH", path, old, "application/apply-patch+yaml")["metadata"]["resourceVersion"]
-    until(lambda: version_of(cluster, namespace) == version)
+    cluster.seen(api._json("PATCH", path, old, "application/apply-patch+yaml"), deleted=False)
 
     cluster.record_status(namespace, "digits", {"phase": "Live"}, version_of(cluster, namespace))
     stored = api.get(MODEL_DEPLOYMENTS, namespace, "digits")
@@ -205,52 +204,23 @@ def test_who_does_not_lead_writes_nothing(
     assert api.get(MODEL_ROUTES, namespace, "digits") is None
 
 
-def test_a_deleted_model_deployment_is_forgotten(
-    cluster: KubernetesCluster, api: KubernetesApi, digits: Manifest, namespace: str
-) -> None:
+def test_a_deleted_model_deployment_is_forgotten(cluster: KubernetesCluster, digits: Manifest, namespace: str) -> None:
     assert [known["metadata"]["uid"] for known in cluster.model_deployments()] == [digits["metadata"]["uid"]]
-    api.delete(MODEL_DEPLOYMENTS, namespace, "digits")
+    cluster.seen(digits, deleted=True)
 
-    until(lambda: cluster.model_deployment(namespace, "digits") is None)
-
-
-def test_what_is_there_at_a_start_is_told_apart_from_what_changes_later(
-    connect: Callable[[], KubernetesApi], api: KubernetesApi, digits: Manifest, namespace: str, leader: Leader
-) -> None:
-    found, changed = Changes(), Changes()
-    cluster = KubernetesCluster(
-        connect(),
-        (),
-        lambda *key: changed.put(key),
-        (namespace,),
-        "operator-1",
-        leader,
-        Routers(connect(), namespace, "r"),
-        found=lambda *key: found.put(key),
-    )
-    cluster.start()
-    until(cluster.complete)
-    api.create(MODEL_DEPLOYMENTS, {**digits, "metadata": {"name": "letters", "namespace": namespace}})
-
-    assert found.get(timeout=5) == (namespace, "digits")
-    assert changed.get(timeout=5) == (namespace, "letters")
-    api.delete(MODEL_DEPLOYMENTS, namespace, "digits")
-    assert changed.get(timeout=5) == (namespace, "digits")
-    assert found.empty()
-    for informer in cluster.informers():
-        informer.stop()
+    assert cluster.model_deployment(namespace, "digits") is None
 
 
 def test_of_a_model_deployment_nothing_is_kept_twice(
-    cluster: KubernetesCluster, api: KubernetesApi, digits: Manifest, namespace: str
+    cluster: KubernetesCluster, digits: Manifest, namespace: str
 ) -> None:
-    annotations = {"kubectl.kubernetes.io/last-applied-configuration": "{}", "team": "nlp"}
-    applied = api.merge(MODEL_DEPLOYMENTS, namespace, "digits", {"metadata": {"annotations": annotations}})
-    until(lambda: version_of(cluster, namespace) == applied["metadata"]["resourceVersion"])
+    note, metadata = {"kubectl.kubernetes.io/last-applied-configuration": "{}"}, digits["metadata"]
+    applied = {**digits, "metadata": {**metadata, "annotations": {"team": "nlp", **note}, "resourceVersion": "999999"}}
+    cluster.seen(applied, deleted=False)
 
     kept = cluster.model_deployment(namespace, "digits")
 
-    assert "managedFields" in applied["metadata"]
+    assert "managedFields" in metadata
     assert kept is not None
     assert kept["metadata"]["annotations"] == {"team": "nlp"}
     assert kept["metadata"].keys() == applied["metadata"].keys() - {"managedFields"}

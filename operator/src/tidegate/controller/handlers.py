@@ -1,4 +1,4 @@
-"""kopf's part: it brings the process up and down and answers the probe. What is looked at when, after a start."""
+"""kopf's part: it watches the ModelDeployments and runs the process. Decides nothing, writes nothing."""
 
 import asyncio
 import logging
@@ -20,6 +20,7 @@ from tidegate.settings import Settings
 RESYNC_SECONDS = 600
 FIRST_LOOKS_SECONDS = 10.0
 """After a start, in which what is live and settled is looked at: whatever else there is comes first."""
+LISTED_AT_ONCE = 100
 SILENCE_SECONDS = 900
 OVERDUE_SECONDS = 120
 LEASE_SILENCE_SECONDS = 300
@@ -47,6 +48,26 @@ class Parts:
     poller: Poller
 
 
+class NoDiffs(kopf.DiffBaseStorage):
+    """kopf copies each object that it sees, to tell a later one's differences; nobody here asks for them."""
+
+    def build(self, **_: Any) -> kopf.BodyEssence:
+        return kopf.BodyEssence()
+
+    def fetch(self, **_: Any) -> kopf.BodyEssence | None:
+        return None
+
+    def store(self, **_: Any) -> None:
+        """Keeps nothing."""
+
+
+class NoProgress(kopf.StatusProgressStorage):
+    """kopf's handlers that go on another time note how far they are; ours only listen."""
+
+    def clear(self, *, essence: kopf.BodyEssence) -> kopf.BodyEssence:
+        return essence
+
+
 def register(registry: kopf.OperatorRegistry, parts: Parts) -> None:
     """Adds our handlers to a registry of kopf's."""
 
@@ -55,7 +76,13 @@ def register(registry: kopf.OperatorRegistry, parts: Parts) -> None:
         settings.posting.enabled = False
         settings.peering.standalone = True
         settings.scanning.disabled = True
+        settings.watching.server_timeout = 240
+        settings.watching.client_timeout = 270
+        settings.watching.connect_timeout = 10
+        settings.watching.chunk_size = LISTED_AT_ONCE
         settings.networking.request_timeout = 30
+        settings.persistence.diffbase_storage = NoDiffs()
+        settings.persistence.progress_storage = NoProgress()
         parts.operator_metrics.serve(parts.settings.metrics_port)
         parts.cluster.start()
         parts.leader_election.start()
@@ -74,6 +101,13 @@ def register(registry: kopf.OperatorRegistry, parts: Parts) -> None:
         await asyncio.to_thread(parts.workqueue.stop, 10)
         await asyncio.to_thread(parts.leader_election.stop)
 
+    @kopf.on.event("tidegate.dev", "v1alpha1", "modeldeployments", registry=registry)
+    async def seen(event: kopf.RawEvent, name: str, namespace: str | None, **_: Any) -> None:
+        manifest = dict(event["object"])
+        if parts.cluster.seen(manifest, deleted=event["type"] == "DELETED"):
+            may_wait = event["type"] is None and is_settled(manifest)
+            parts.workqueue.enqueue(namespace or "", name, uniform(0.0, FIRST_LOOKS_SECONDS) if may_wait else 0.0)
+
     @kopf.on.probe(registry=registry, id="alive")
     async def alive(**_: Any) -> str:
         for informer in parts.cluster.informers():
@@ -87,11 +121,6 @@ def register(registry: kopf.OperatorRegistry, parts: Parts) -> None:
         if election.held() and parts.workqueue.overdue_seconds() > OVERDUE_SECONDS:
             raise RuntimeError("the workqueue is stuck")
         return "yes"
-
-
-def first_look_after(manifest: Mapping[str, Any] | None) -> float:
-    """Seconds until a ModelDeployment is looked at that was found after a start: whatever isn't settled comes first."""
-    return uniform(0.0, FIRST_LOOKS_SECONDS) if manifest and is_settled(manifest) else 0.0
 
 
 def is_settled(manifest: Mapping[str, Any]) -> bool:

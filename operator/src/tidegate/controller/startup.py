@@ -12,7 +12,7 @@ from typing import Any, cast
 import kopf
 
 from tidegate.controller.checkpoints import Checkpoints
-from tidegate.controller.handlers import RESYNC_SECONDS, Parts, first_look_after, is_urgent, register, resync
+from tidegate.controller.handlers import RESYNC_SECONDS, Parts, is_urgent, register, resync
 from tidegate.controller.judging import RolloutJudge
 from tidegate.controller.observe import WATCHED
 from tidegate.controller.operator_metrics import OperatorMetrics
@@ -66,7 +66,8 @@ def main(argv: Sequence[str]) -> int:
             # Without one it would ask for the user's name, which a container hasn't. Its type is kopf's own name for
             # a string, which isn't public; a test says that it still is one.
             identity=cast(Any, settings.identity),
-            clusterwide=True,  # it follows nothing, so there are no namespaces to tell it
+            clusterwide=not settings.namespaces,
+            namespaces=settings.namespaces,
             liveness_endpoint=f"http://0.0.0.0:{settings.health_port}/healthz",
         )
     finally:
@@ -87,7 +88,6 @@ def build(settings: Settings) -> Parts:
         settings.identity,
         leader_election,
         Routers(api, settings.namespace, settings.router_service.partition(".")[0]),
-        found=lambda ns, name: workqueue.enqueue(ns, name, first_look_after(cluster.model_deployment(ns, name))),
     )
     for informer in cluster.informers():
         operator_metrics.export_age(informer.kind.resource.kind, informer.namespace or "", informer.silent_seconds)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from functools import partial
 from time import monotonic
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -20,7 +19,7 @@ from tidegate.kube.api import (
     Resource,
 )
 from tidegate.kube.event_recorder import EventRecorder
-from tidegate.kube.informer import Informer, Item, Key, Kind
+from tidegate.kube.informer import Informer, Item, Key, Kind, Store
 from tidegate.kube.routers import Routers
 from tidegate.model.decision import Event
 from tidegate.model.traffic import Writer
@@ -139,11 +138,7 @@ class KubernetesCluster:
         identity: str,
         leadership: Leadership,
         routers: Routers,
-        *,
-        found: Callable[[str, str], None] | None = None,
     ) -> None:
-        """`kinds` are those of the children. `found` is told of the ModelDeployments of the first list, and `changed`
-        of everything later."""
         self._api = api
         self._events = EventRecorder(api, identity)
         self._leadership = leadership
@@ -153,15 +148,8 @@ class KubernetesCluster:
         self._refused: set[tuple[Key, str]] = set()
         self._recorded: dict[Key, tuple[str, float]] = {}
         """The uid of each ModelDeployment whose status was taken last, and when."""
-        self._changed, self._found = changed, found or changed
-        self._listed: set[str | None] = set()
-        """The namespaces whose ModelDeployments have been listed; None is all of them."""
-        self._model_deployments = {
-            namespace: Informer(
-                api, MODEL_DEPLOYMENT_KIND, partial(self._model_deployments_changed, namespace), namespace=namespace
-            )
-            for namespace in (namespaces or (None,))
-        }
+        self._changed = changed
+        self._model_deployments = Store[Manifest]()
         self._informers: dict[tuple[Resource, str | None], Informer[Any]] = {
             (kind.resource, namespace): Informer(
                 api, kind, self._children_changed if kind.selector else self._any_changed, namespace=namespace
@@ -175,7 +163,7 @@ class KubernetesCluster:
         return self._leadership.writer
 
     def start(self) -> None:
-        """Begins to follow the ModelDeployments and their children."""
+        """Begins to follow the children."""
         for informer in self.informers():
             informer.start()
 
@@ -185,15 +173,22 @@ class KubernetesCluster:
 
     def informers(self) -> Sequence[Informer[Any]]:
         """One for each kind and namespace."""
-        return (*self._model_deployments.values(), *self._informers.values(), self._routers.informer)
+        return (*self._informers.values(), self._routers.informer)
+
+    def seen(self, manifest: Manifest, *, deleted: bool) -> bool:
+        """Takes in a ModelDeployment that was seen elsewhere. Whether it was news: our own writes come back, too."""
+        item = Item.parse(manifest, _kept)
+        if deleted:
+            self._recorded.pop(item.key, None)
+            return bool(self._model_deployments.remove(item.key, item.uid, item.version))
+        return bool(self._model_deployments.put(item))
 
     def model_deployments(self) -> list[Manifest]:
         """All of them, as last seen."""
-        return [each for informer in self._model_deployments.values() for each in informer.store.all()]
+        return self._model_deployments.all()
 
     def model_deployment(self, namespace: str, name: str) -> Manifest | None:
-        informer = self._following(namespace)
-        return informer.store.get(namespace, name) if informer else None
+        return self._model_deployments.get(namespace, name)
 
     def children(self, kind: Kind[T], owner: Owner) -> list[T]:
         items = self._labelled(kind.resource, owner)
@@ -300,14 +295,14 @@ class KubernetesCluster:
                 raise
             raise self._overtaken(namespace, name) from error
         self._recorded[(namespace, name)] = (written["metadata"]["uid"], monotonic())
-        self._take_in(written)
+        self.seen(written, deleted=False)
 
     def _overtaken(self, namespace: str, name: str) -> ObjectGone | ObjectChanged:
         """What to say of a ModelDeployment that isn't any more as it was seen; what it is by now is taken in."""
         found = self._api.get(MODEL_DEPLOYMENTS, namespace, name)
         if found is None:
             return self._gone(namespace, name, None)
-        self._take_in(found)
+        self.seen(found, deleted=False)
         return ObjectChanged(f"ModelDeployment {namespace}/{name} was written by somebody else meanwhile")
 
     def emit(self, about: Mapping[str, Any], event: Event, now: datetime) -> None:
@@ -361,30 +356,12 @@ class KubernetesCluster:
 
     def _gone(self, namespace: str, name: str, successor: Manifest | None) -> ObjectGone:
         """Forgets an object whose deletion wasn't heard of; what has its name now is another, to be looked at anew."""
-        if informer := self._following(namespace):
-            informer.store.forget(namespace, name)
+        self._model_deployments.forget(namespace, name)
         self._recorded.pop((namespace, name), None)
         if successor is not None:
-            self._take_in(successor)
+            self.seen(successor, deleted=False)
             self._changed(namespace, name)
         return ObjectGone(f"ModelDeployment {namespace}/{name} was deleted")
-
-    def _following(self, namespace: str) -> Informer[Manifest] | None:
-        """Whoever follows that namespace's ModelDeployments."""
-        return self._model_deployments.get(namespace) or self._model_deployments.get(None)
-
-    def _take_in(self, manifest: Manifest) -> None:
-        """A ModelDeployment that was seen elsewhere."""
-        if informer := self._following(manifest["metadata"]["namespace"]):
-            informer.put(manifest)
-
-    def _model_deployments_changed(self, listed: str | None, items: Sequence[Item[Manifest]]) -> None:
-        tell = self._changed if listed in self._listed else self._found
-        self._listed.add(listed)
-        for namespace, name in (item.key for item in items):
-            if self.model_deployment(namespace, name) is None:
-                self._recorded.pop((namespace, name), None)
-            tell(namespace, name)
 
     def _routers_reported(self) -> None:
         """Wakes those whose last write of a route all routers work with by now, or which one refuses, or no longer."""
@@ -406,7 +383,7 @@ class KubernetesCluster:
         """Of a kind whose objects concern every ModelDeployment of their namespace, unless they are one's own."""
         self._children_changed(items)
         namespaces = {item.key[0] for item in items if item.controller is None}
-        for manifest in self.model_deployments() if namespaces else ():
+        for manifest in self._model_deployments.all() if namespaces else ():
             if manifest["metadata"]["namespace"] in namespaces:
                 self._changed(manifest["metadata"]["namespace"], manifest["metadata"]["name"])
 
@@ -421,9 +398,6 @@ def _kept(manifest: Manifest) -> Manifest:
     if LAST_APPLIED in (metadata.get("annotations") or {}):
         metadata["annotations"] = {key: value for key, value in metadata["annotations"].items() if key != LAST_APPLIED}
     return {**manifest, "metadata": metadata}
-
-
-MODEL_DEPLOYMENT_KIND = Kind(MODEL_DEPLOYMENTS, _kept, selector=None, owned=False)
 
 
 def _may_be_ours(item: Item[Any], owner: Owner) -> bool:
