@@ -12,8 +12,10 @@ from tidegate_server.inference.execution_plan import (
     candidate_layouts,
     choose_plan,
     inline_rows,
+    most_padding,
     process_count,
 )
+from tidegate_server.protocol.padding import ANY_PADDING
 from tidegate_server.protocol.signature import Signature, TensorSpec
 
 TWO_RUNS, ONE_WIDE_RUN = ThreadLayout(1, 2), ThreadLayout(2, 1)
@@ -51,6 +53,12 @@ def measurement(
             True,
             ExecutionPlan(TWO_RUNS, 1, 0.0, False, 20e-3),
             id="where nothing is gained, everyone runs alone",
+        ),
+        pytest.param(
+            {1: 226e-6, 2: 374e-6, 4: 715e-6, 8: 1370e-6},
+            False,
+            ExecutionPlan(TWO_RUNS, 4, 56.5e-6, False, 226e-6),
+            id="a batch is handed over once",
         ),
         pytest.param({1: 300e-6}, True, ExecutionPlan(TWO_RUNS, 1, 0.0, False, 300e-6), id="runs that can overlap do"),
     ],
@@ -148,3 +156,16 @@ def test_texts_run_in_the_event_loop_where_another_thread_would_bring_nothing(
     seconds_by_rows: Mapping[int, float], rows: int
 ) -> None:
     assert inline_rows(TWO_RUNS, seconds_by_rows) == rows
+
+
+@pytest.mark.parametrize(
+    ("seconds_by_rows", "tokens"),
+    [
+        pytest.param({1: 340e-6, 16: 340e-6 + 15 * 200e-6}, 10, id="as many as cost what a run and its thread do"),
+        pytest.param({1: 20e-6, 16: 20e-6}, ANY_PADDING, id="any, where tokens cost nothing"),
+        pytest.param({1: 20e-6}, ANY_PADDING, id="nothing to compare"),
+        pytest.param({1: 1e-3, 8: 8e-3}, 0, id="hardly any, where a run costs nothing beside its tokens"),
+    ],
+)
+def test_padding_is_worth_less_than_a_run(seconds_by_rows: Mapping[int, float], tokens: int) -> None:
+    assert most_padding(10, seconds_by_rows) == tokens

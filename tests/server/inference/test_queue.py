@@ -112,3 +112,38 @@ def test_everyone_is_served_once_and_no_batch_is_too_large(items: list[tuple[int
         served += batch
     assert sorted(map(id, served)) == sorted(map(id, everyone))
     assert queue.held.count == 0
+
+
+@pytest.mark.parametrize(
+    ("widths", "most_padding", "batches"),
+    [
+        pytest.param([10, 30, 11, 9, 29], 100, [[10, 11, 9], [30, 29]], id="those about as long as the oldest"),
+        pytest.param([10, 30, 11, 9, 29], 3, [[10, 11, 9], [30, 29]], id="none is lengthened by more than it's worth"),
+        pytest.param([10, 12, 20], 3, [[10, 12], [20]], id="nor are the others for one that is longer"),
+        pytest.param([10, 12, 10], 1, [[10, 10], [12]], id="not even by two"),
+        pytest.param([5, 5, 5, 5], 0, [[5, 5, 5], [5]], id="no more rows than a run takes"),
+    ],
+)
+def test_texts_share_a_run_with_those_about_as_long(
+    widths: list[int], most_padding: int, batches: list[list[int]]
+) -> None:
+    queue = queue_of(*[replace(waiting(batch_key=32), width=width) for width in widths])
+    taken = []
+    while len(queue):
+        taken.append([item.width for item in queue.take(3, most_padding)])
+    assert (taken, queue.held.count, queue.rows) == (batches, 0, 0)
+
+
+@given(
+    lengths=some.lists(some.tuples(some.sampled_from([32, 64]), some.integers(1, 32), some.integers(1, 3)), max_size=20)
+)
+def test_each_text_is_taken_once_and_the_oldest_leads(lengths: list[tuple[int, int, int]]) -> None:
+    items = [replace(waiting(rows, key), width=width) for key, width, rows in lengths]
+    queue, left = queue_of(*items), list(items)
+    while len(queue):
+        batch = queue.take(4, 20)
+        assert batch[0] is left[0]
+        assert len({item.batch_key for item in batch}) == 1
+        assert len(batch) == 1 or total_rows(batch) <= 4
+        left = [item for item in left if not any(item is one for one in batch)]
+    assert not left

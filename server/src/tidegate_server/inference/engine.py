@@ -166,7 +166,7 @@ class Engine:
         if item.rows > self._inline_rows:
             return False
         if item.request.padding is not None:
-            return width_of(item.request.arrays) <= self._plan.inline_width
+            return item.width <= self._plan.inline_width
         if self._plan.inline_tokens:
             return item.request.is_derived and item.rows * width_of(item.request.arrays) <= self._plan.inline_tokens
         return self._plan.inline and (item.batch_key is not None or self._inline_rows == 1)
@@ -207,10 +207,12 @@ class Engine:
         if request.timeout_seconds is not None:
             seconds = min(seconds, request.timeout_seconds)
         rows, batch_key, size = self._batching_of(request.arrays)
-        if request.padding is not None:
-            batch_key = bucket(width_of(request.arrays))
         names = self._names_of(request.outputs)
-        return QueuedRequest(request, names, rows, batch_key, size, now, now + seconds, done, traffic)
+        item = QueuedRequest(request, names, rows, batch_key, size, now, now + seconds, done, traffic)
+        if request.padding is not None:
+            item.width = width_of(request.arrays)
+            item.batch_key = bucket(item.width)
+        return item
 
     def _batching_of(self, arrays: Mapping[str, Array]) -> tuple[int, BatchKey | None, int]:
         """Rows, batch key and bytes. No key where the inputs don't all begin with the same number of rows."""
@@ -310,7 +312,7 @@ class Engine:
         self._flush_scheduled = False
         waiting = len(self._inline_queue)  # what comes of these, such as a body's next texts, has its turn later
         while waiting > 0:
-            batch = self._inline_queue.take(self._most_inline_rows())
+            batch = self._inline_queue.take(self._most_inline_rows(), self._plan.most_padding)
             waiting -= len(batch)
             names = all_names(batch)
             started, cpu_started = perf_counter(), thread_time()
@@ -346,7 +348,7 @@ class Engine:
         while self._free_slots > 0 and len(self._queue):
             if self._free_slots < self._slots and not self._batch_window_over():
                 return
-            self._run_in_thread(self._queue.take(self._plan.max_rows))
+            self._run_in_thread(self._queue.take(self._plan.max_rows, self._plan.most_padding))
 
     def _batch_window_over(self) -> bool:
         """Whether the next batch runs now. Starts the timer where it is worth waiting for more requests."""

@@ -7,6 +7,8 @@ and is a run so short that handing it to another thread would cost more than the
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from tidegate_server.protocol.padding import ANY_PADDING
+
 THREAD_HANDOFF_SECONDS = 60e-6
 """What giving a batch to another thread and its result back costs in Python; measured, and only its order matters."""
 REQUEST_SECONDS = 20e-6
@@ -71,6 +73,8 @@ class ExecutionPlan:
     """Texts of up to so many tokens run in the event loop's own thread, whatever their length; 0 where none does."""
     inline_tokens: int = 0
     """So do texts of one length that have no more tokens than this, all of a run together."""
+    most_padding: int = ANY_PADDING
+    """Tokens that may be added to let one more text share a run; with more of them a run of its own costs less."""
 
     @property
     def runs_inline(self) -> bool:
@@ -122,13 +126,13 @@ def choose_plan(
 
 
 def _worthwhile_rows(seconds_by_rows: Mapping[int, float]) -> int:
+    # A batch is handed to its thread once, which counts where a run takes no longer than that.
+    rates = {rows: rows / (seconds + THREAD_HANDOFF_SECONDS) for rows, seconds in sorted(seconds_by_rows.items())}
     chosen = 1
-    for rows in sorted(seconds_by_rows):
-        gain = (rows / seconds_by_rows[rows]) / (chosen / seconds_by_rows[chosen])
-        if gain >= MIN_BATCH_GAIN:
+    for rows, rate in rates.items():
+        if rate / rates[chosen] >= MIN_BATCH_GAIN:
             chosen = rows
-    gain = (chosen / seconds_by_rows[chosen]) * seconds_by_rows[1]
-    return chosen if gain >= MIN_BATCHING_GAIN else 1
+    return chosen if rates[chosen] / rates[1] >= MIN_BATCHING_GAIN else 1
 
 
 def inline_width(layout: ThreadLayout, max_rows: int, seconds_by_width: Mapping[int, float]) -> int:
@@ -147,6 +151,16 @@ def inline_rows(layout: ThreadLayout, seconds_by_rows: Mapping[int, float]) -> i
         rows for rows, seconds in seconds_by_rows.items() if _is_short(layout, rows, seconds, TEXT_REQUEST_SECONDS)
     ]
     return max(short, default=0)
+
+
+def most_padding(width: int, seconds_by_rows: Mapping[int, float]) -> int:
+    """As many tokens as cost what a run costs beside them; `seconds_by_rows` are of texts of `width` tokens."""
+    most = max(seconds_by_rows)
+    if most == 1:
+        return ANY_PADDING
+    seconds_per_token = (seconds_by_rows[most] - seconds_by_rows[1]) / ((most - 1) * width)
+    beside = THREAD_HANDOFF_SECONDS + seconds_by_rows[1] - width * seconds_per_token
+    return ANY_PADDING if seconds_per_token <= 0 else max(0, min(ANY_PADDING, int(beside / seconds_per_token)))
 
 
 def _is_better_inline(measurement: LayoutMeasurement, max_rows: int) -> bool:

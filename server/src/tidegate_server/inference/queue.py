@@ -9,6 +9,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tidegate_server.protocol.padding import ANY_PADDING
 from tidegate_server.protocol.request import InferRequest
 
 BatchKey = Hashable
@@ -42,6 +43,8 @@ class QueuedRequest:
     """The parts that it waits as."""
     is_part: bool = False
     """Of another, which has a place and its bytes reserved."""
+    width: int = 0
+    """Tokens of each row, where longer texts may share its run; 0 for all others."""
 
 
 @dataclass(frozen=True)
@@ -113,9 +116,21 @@ class InferenceQueue:
         self._reserved -= 1
         self.held.count -= size
 
-    def take(self, max_rows: int) -> list[QueuedRequest]:
-        """The oldest request and those that fit into its run. One with more rows than `max_rows` runs alone."""
+    def take(self, max_rows: int, most_padding: int = ANY_PADDING) -> list[QueuedRequest]:
+        """The oldest request and those that fit into its run. One with more rows than `max_rows` runs alone.
+
+        Of texts whose lengths may differ those come first that are about as long as the oldest, and none for which more
+        than `most_padding` tokens would be added: a run of its own costs less.
+        """
         first = self._waiting.popleft()
+        batch = self._about_as_long(first, max_rows, most_padding) if first.width else self._in_turn(first, max_rows)
+        self.held.count -= sum([item.bytes for item in batch])
+        self.rows -= total_rows(batch)
+        if self._parts:
+            self._parts -= sum([item.is_part for item in batch])
+        return batch
+
+    def _in_turn(self, first: QueuedRequest, max_rows: int) -> list[QueuedRequest]:
         batch, rows, passed_over = [first], first.rows, []
         while self._waiting and first.batch_key is not None and rows < max_rows > 1:
             item = self._waiting.popleft()
@@ -125,10 +140,21 @@ class InferenceQueue:
             else:
                 passed_over.append(item)
         self._waiting.extendleft(reversed(passed_over))
-        self.held.count -= sum([item.bytes for item in batch])
-        self.rows -= rows
-        if self._parts:
-            self._parts -= sum([item.is_part for item in batch])
+        return batch
+
+    def _about_as_long(self, first: QueuedRequest, max_rows: int, most_padding: int) -> list[QueuedRequest]:
+        fitting = [item for item in self._waiting if item.batch_key == first.batch_key]
+        fitting.sort(key=lambda item: abs(item.width - first.width))
+        batch, rows, width = [first], first.rows, first.width
+        for item in fitting:
+            longest = max(width, item.width)
+            padding = rows * (longest - width) + item.rows * (longest - item.width)
+            if rows + item.rows <= max_rows and padding <= most_padding:
+                batch.append(item)
+                rows, width = rows + item.rows, longest
+        if len(batch) > 1:
+            taken = set(map(id, batch))
+            self._waiting = deque([item for item in self._waiting if id(item) not in taken])
         return batch
 
     def has_full_batch(self, max_rows: int) -> bool:

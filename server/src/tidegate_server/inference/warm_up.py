@@ -22,6 +22,7 @@ from tidegate_server.inference.execution_plan import (
     fallback_plan,
     inline_rows,
     inline_width,
+    most_padding,
 )
 from tidegate_server.inference.measuring import measure, seconds_by_texts, seconds_by_width
 from tidegate_server.inference.model import Model
@@ -110,7 +111,9 @@ def warm_up(
         rows_are_independent=independence.shown,
     )
     if padding is not None:
-        plan = replace(plan, inline_width=_inline_width(runs.using(opened), plan, accepted.arrays, padding))
+        width = _inline_width(runs.using(opened), plan, accepted.arrays, padding)
+        bound = most_padding(width_of(accepted.arrays), best.seconds_by_rows)
+        plan = replace(plan, inline_width=width, most_padding=bound)
     else:
         plan = replace(plan, inline_tokens=_inline_tokens(runs.using(opened), plan, accepted.arrays, lengthening))
     batching = _words(plan, best, independence, runs, padded=padding is not None)

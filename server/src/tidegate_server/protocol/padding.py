@@ -9,6 +9,8 @@ from tidegate_server.protocol.tensors import Array
 
 SHORTEST_BUCKET = 32
 """Tokens. Shorter texts cost little more when they are padded to so many, and most share a run so."""
+ANY_PADDING = 2**31
+"""More tokens than any run has."""
 
 
 @dataclass(frozen=True)
