@@ -100,6 +100,11 @@ def query(**fields: str) -> dict[str, str]:
             id="credentials by no Secret's name",
         ),
         pytest.param(
+            {"model": {**MODEL, "serviceAccount": "My_Account"}},
+            r"spec\.model\.serviceAccount.*must be the name of a ServiceAccount",
+            id="an identity by no ServiceAccount's name",
+        ),
+        pytest.param(
             {"model": {**MODEL, "fetchEnv": [{"name": "HTTPS-PROXY", "value": "a"}]}},
             r"spec\.model\.fetchEnv\[0\]\.name",
             id="a variable of no variable's name",
@@ -239,6 +244,7 @@ def test_refused_is(spec: dict[str, Any], message: str, apply: Callable[..., Com
         ),
         pytest.param({"server": {"auth": {"apiKeysSecret": "clients"}}}, id="API keys"),
         pytest.param({"model": {**MODEL, "credentialsSecret": "models-read"}}, id="credentials"),
+        pytest.param({"model": {**MODEL, "serviceAccount": "models.read-1"}}, id="an identity"),
         pytest.param(
             {"model": {**MODEL, "fetchEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}]}}, id="a proxy"
         ),

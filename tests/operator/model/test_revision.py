@@ -54,6 +54,7 @@ def test_the_name_stays_under_a_change_of(change: dict[str, Any], a_spec: ASpec)
         pytest.param({"server": {"batching": {"maxDelay": "0ms"}}}, id="a batch's delay"),
         pytest.param({"server": {"auth": {"apiKeysSecret": "clients"}}}, id="the API keys"),
         pytest.param({"model": {"uri": "http://models/1.onnx", "credentialsSecret": "a"}}, id="the credentials"),
+        pytest.param({"model": {"uri": "http://models/1.onnx", "serviceAccount": "a"}}, id="the identity"),
         pytest.param(
             {"model": {"uri": "http://models/1.onnx", "fetchEnv": [{"name": "A", "value": "b"}]}},
             id="a variable for fetching",

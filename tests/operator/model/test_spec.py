@@ -77,13 +77,14 @@ def test_what_is_given_is_taken(a_spec: ASpec) -> None:
             "sha256": "ab" * 32,
             "credentialsSecret": "models-read",
             "fetchEnv": [{"name": "AWS_REGION", "value": "eu-1"}],
+            "serviceAccount": "models",
         },
         analysis={"latency": {"quantiles": [99, 50]}},
     )
 
     assert spec.strategy == Canary((CanaryStep(1, timedelta(seconds=90)),))
     assert spec.server == Server("mine:1", {}, (("A", "b"),), 4, Batching(32, timedelta(milliseconds=2)), "clients")
-    assert spec.model == Model("s3://models/m.onnx", "ab" * 32, "models-read", (("AWS_REGION", "eu-1"),))
+    assert spec.model == Model("s3://models/m.onnx", "ab" * 32, "models-read", (("AWS_REGION", "eu-1"),), "models")
     assert spec.analysis.latency.quantiles == (50, 99)
 
 

@@ -135,6 +135,33 @@ def test_secrets_are_seen_by_the_container_that_needs_them_only(snapshot: Snapsh
     assert mounted(fetch) | mounted(serve) == {volume["name"] for volume in pod["volumes"]}
 
 
+def test_an_identity_in_a_cloud_is_for_the_container_that_fetches() -> None:
+    snapshot = replace(FREE, model=replace(FREE.model, service_account="models"))
+    manifest = deployment_manifest(*IDS, REVISION, snapshot, 1, "Always")
+    template = manifest["spec"]["template"]
+
+    assert (template["spec"]["serviceAccountName"], template["spec"]["automountServiceAccountToken"]) == (
+        "models",
+        False,
+    )
+    assert template["metadata"]["labels"]["azure.workload.identity/use"] == "true"
+    assert (
+        template["metadata"]["annotations"].items()
+        >= {
+            "azure.workload.identity/skip-containers": "server",
+            "eks.amazonaws.com/skip-containers": "server",
+        }.items()
+    )
+    assert "azure.workload.identity/use" not in manifest["spec"]["selector"]["matchLabels"]
+
+
+def test_without_an_identity_a_pod_is_what_it_was() -> None:
+    template = deployment_manifest(*IDS, REVISION, FREE, 1, "Always")["spec"]["template"]
+
+    assert "serviceAccountName" not in template["spec"]
+    assert not any("identity" in name or "eks" in name for name in template["metadata"]["annotations"])
+
+
 @pytest.mark.parametrize(
     ("uri", "told"),
     [

@@ -33,7 +33,13 @@ class Snapshot:
         model, server = data["model"], data["server"]
         rows, delay = server.get("batching", (Batching().max_rows, None))
         return cls(
-            Model(model["uri"], model["sha256"], model.get("credentialsSecret"), _pairs(model.get("fetchEnv", ()))),
+            Model(
+                model["uri"],
+                model["sha256"],
+                model.get("credentialsSecret"),
+                _pairs(model.get("fetchEnv", ())),
+                model.get("serviceAccount"),
+            ),
             Server(
                 server["image"],
                 server["resources"],
@@ -180,7 +186,11 @@ def _identity(model: Model, server: Server) -> dict[str, Any]:
         "model": {
             "uri": model.uri,
             "sha256": model.sha256,
-            **_used(credentialsSecret=model.credentials_secret, fetchEnv=_lists(model.fetch_env)),
+            **_used(
+                credentialsSecret=model.credentials_secret,
+                fetchEnv=_lists(model.fetch_env),
+                serviceAccount=model.service_account,
+            ),
         },
         "server": {
             "image": server.image,

@@ -34,6 +34,8 @@ class Model:
     credentials_secret: str | None = None
     """Name of a Secret that only the container that fetches sees."""
     fetch_env: Variables = ()
+    service_account: str | None = None
+    """Whose identity in a cloud reads the model; None for the namespace's own."""
 
 
 @dataclass(frozen=True)
@@ -285,7 +287,13 @@ def _route_settings(raw: Mapping[str, Any]) -> RouteSettings:
 
 
 def _model(raw: Mapping[str, Any]) -> Model:
-    return Model(raw["uri"], raw.get("sha256"), raw.get("credentialsSecret"), _variables(raw.get("fetchEnv", ())))
+    return Model(
+        raw["uri"],
+        raw.get("sha256"),
+        raw.get("credentialsSecret"),
+        _variables(raw.get("fetchEnv", ())),
+        raw.get("serviceAccount"),
+    )
 
 
 def _server(raw: Mapping[str, Any]) -> Server:

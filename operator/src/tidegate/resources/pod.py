@@ -88,6 +88,7 @@ def pod_spec(namespace: str, name: str, revision: str, snapshot: Snapshot, pull_
     volumes = _volumes(snapshot)
     admin = PORT_NAME if snapshot.admin_port is None else ADMIN_PORT_NAME
     return {
+        **_service_account(snapshot.model),
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": grace_seconds(snapshot),
@@ -133,6 +134,22 @@ def pod_spec(namespace: str, name: str, revision: str, snapshot: Snapshot, pull_
             }
         ],
     }
+
+
+def identity_metadata(model: Model) -> tuple[dict[str, str], dict[str, str]]:
+    """Labels and annotations of a pod that has an identity in a cloud: it is for the container that fetches alone.
+
+    Azure's webhook looks at pods with its label only, Amazon's at those whose ServiceAccount has a role; both leave out
+    the containers that are named. Google's metadata server tells no containers apart.
+    """
+    if model.service_account is None:
+        return {}, {}
+    skipped = {f"{webhook}/skip-containers": SERVE for webhook in ("azure.workload.identity", "eks.amazonaws.com")}
+    return {"azure.workload.identity/use": "true"}, skipped
+
+
+def _service_account(model: Model) -> Manifest:
+    return {} if model.service_account is None else {"serviceAccountName": model.service_account}
 
 
 def _volumes(snapshot: Snapshot) -> tuple[_Volume, ...]:

@@ -25,7 +25,7 @@ from tidegate.resources.names import (
     record_name,
     recorded_since,
 )
-from tidegate.resources.pod import pod_spec
+from tidegate.resources.pod import identity_metadata, pod_spec
 from tidegate.resources.pod_status import Pod, is_deleting, revision_of, worst
 
 Manifest = dict[str, Any]
@@ -105,6 +105,7 @@ def deployment_manifest(
     namespace: str, name: str, uid: str, revision: str, snapshot: Snapshot, replicas: int, pull_policy: str
 ) -> Manifest:
     """A revision's pods: an init container that fetches and checks the model, and the server that alone stays."""
+    identity_labels, identity_annotations = identity_metadata(snapshot.model)
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -116,11 +117,12 @@ def deployment_manifest(
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
             "template": {
                 "metadata": {
-                    "labels": labels(name, revision),
+                    "labels": {**labels(name, revision), **identity_labels},
                     "annotations": {
                         "prometheus.io/scrape": "true",
                         "prometheus.io/port": str(snapshot.admin_port or SERVER_PORT),
                         "prometheus.io/path": "/metrics",
+                        **identity_annotations,
                     },
                 },
                 "spec": pod_spec(namespace, name, revision, snapshot, pull_policy),

@@ -38,6 +38,8 @@ from tidegate_server.settings import Settings, termination_log
 log = logging.getLogger(__name__)
 
 FIRST_PAUSE_SECONDS = 0.5
+EXCHANGERS = ("aiobotocore.credentials", "azure.identity", "google.auth")
+"""Loggers of who exchanges a pod's identity: they warn in pages of what the failure then says in a sentence."""
 Result = TypeVar("Result")
 
 
@@ -46,6 +48,8 @@ def fetch(environ: Mapping[str, str]) -> int:
     # The libraries of the clouds log every request with its headers.
     logging.getLogger().setLevel(logging.WARNING)
     logging.getLogger("tidegate_server").setLevel(logging.INFO)
+    for name in EXCHANGERS:
+        logging.getLogger(name).setLevel(logging.ERROR)
     try:
         report, code = _job(environ).run(), 0
     except FetchFailed as failure:
