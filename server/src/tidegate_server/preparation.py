@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tidegate_server.access.authenticator import Authenticator
+from tidegate_server.access.certificates import Certificates
 from tidegate_server.cgroup import available_cores, cpu_quota, memory_limit, usable_cpus
 from tidegate_server.errors import ModelFailed, ModelRefused
 from tidegate_server.held_bytes import most_held_bytes
@@ -39,11 +40,13 @@ class Prepared:
     package: Package
     sha256: str
     authenticator: Authenticator
+    certificates: Certificates | None = None
 
 
 def prepare(settings: Settings) -> Prepared:
     """Opens, warms up and measures. Raises ModelRefused and BadSetting."""
     tune_malloc()
+    certificates = Certificates.from_settings(settings.tls)
     require_room(settings.model_path, resident_bytes(), memory_limit())
     sha256 = _digest(settings)
     model = Model.open(settings.model_path, providers=settings.providers)
@@ -65,7 +68,7 @@ def prepare(settings: Settings) -> Prepared:
     package = _sharing_runs(package, findings)
     require_tokens(model, package, real)
     require_selftest(model, package, limits)
-    return Prepared(model, findings, package, sha256, Authenticator.from_settings(settings.access))
+    return Prepared(model, findings, package, sha256, Authenticator.from_settings(settings.access), certificates)
 
 
 def prepare_worker(settings: Settings, findings: Findings) -> Prepared:
@@ -75,7 +78,8 @@ def prepare_worker(settings: Settings, findings: Findings) -> Prepared:
     run_once(model, findings.accepted)
     package = open_package(settings.model_path.parent, findings.signature, model.metadata)
     package = _sharing_runs(package, findings)
-    return Prepared(model, findings, package, _digest(settings), Authenticator.from_settings(settings.access))
+    authenticator, certificates = Authenticator.from_settings(settings.access), Certificates.from_settings(settings.tls)
+    return Prepared(model, findings, package, _digest(settings), authenticator, certificates)
 
 
 def count_processes(settings: Settings, prepared: Prepared) -> int:

@@ -81,14 +81,17 @@ class Server:
         port = await parts.public.listen(settings.host, settings.port, shared=shared)
         if not self._is_primary:
             return
+        if settings.unix_socket is not None:
+            await parts.public.listen_at(settings.unix_socket)
         admin_port = await parts.admin.listen(settings.host, settings.admin_port)
         grpc_port = parts.grpc.start()
         self.workers.listen(port)
         log.info(
-            "serving %s (%s) in %d processes: HTTP at %s:%d, gRPC at %d, metrics and health at %d",
+            "serving %s (%s) in %d processes: HTTP%s at %s:%d, gRPC at %d, metrics and health at %d",
             settings.model_name,
             settings.revision,
             1 + self.workers.count,
+            "" if settings.tls is None else "S",
             settings.host,
             port,
             grpc_port,
@@ -99,6 +102,8 @@ class Server:
         """To be called once a second."""
         self.parts.public.tick()
         self.parts.admin.tick()
+        if self.parts.certificates is not None:
+            self.parts.certificates.look()
         self._file_limit.look()
 
     def is_drained(self) -> bool:

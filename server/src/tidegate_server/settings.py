@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from tidegate_server.access.settings import AccessSettings
+from tidegate_server.access.settings import TLS_CERT, AccessSettings, TlsSettings
 from tidegate_server.access_log import LEVELS, Level
 from tidegate_server.environment import Environ, auto, number, one_of, text, whole
 from tidegate_server.errors import BadSetting
 from tidegate_server.inference.providers import VARIABLE, Provider, parse_providers
 from tidegate_server.protocol.limits import NOT_FINITE, Limits, NotFinite
 from tidegate_server.tracing import TraceSettings
+from tidegate_server.unix_socket import UnixSocket
 
 KIBIBYTE, MEBIBYTE, GIBIBYTE = 2**10, 2**20, 2**30
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -87,10 +88,20 @@ def _path(environ: Environ, variable: str) -> str:
     return path
 
 
+def _unix_socket(environ: Environ, variable: str) -> UnixSocket | None:
+    if not (path := environ.get(variable)):
+        return None
+    mode = environ.get(SOCKET_MODE) or "0660"
+    if not re.fullmatch("0?[0-7]{3}", mode):
+        raise BadSetting(f"{SOCKET_MODE} is {mode!r}; it must be who may connect, as chmod has it, such as 0660")
+    return UnixSocket(Path(path), variable, int(mode, 8))
+
+
 def _sha256(environ: Environ, variable: str) -> str:
     return environ.get(variable, "").strip().lower()
 
 
+SOCKET_MODE = "TIDEGATE_UNIX_SOCKET_MODE"
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+")
 
 
@@ -131,6 +142,13 @@ class Settings:
     grpc_port: int = _variable("GRPC_PORT", whole, 8081, least=0, most=65535)
     admin_port: int = _variable("ADMIN_PORT", whole, 8082, least=0, most=65535)
     """Metrics and health, without keys; never inference."""
+    tls: TlsSettings | None = field(metadata={"read": TlsSettings.from_env})
+    """Of HTTP and gRPC, not of the admin port; None for plain text."""
+    unix_socket: UnixSocket | None = field(metadata={"read": partial(_unix_socket, variable="TIDEGATE_UNIX_SOCKET")})
+    """Where HTTP is served besides, without TLS; the next one is gRPC's."""
+    grpc_unix_socket: UnixSocket | None = field(
+        metadata={"read": partial(_unix_socket, variable="TIDEGATE_GRPC_UNIX_SOCKET")}
+    )
     threads: int = _variable("THREADS", whole, 16, most=512)
     """For what isn't handled on the event loop: large JSON bodies, metadata, gRPC."""
     cpus: int | None = _variable("CPUS", auto, whole, 1, most=1024)
@@ -200,12 +218,20 @@ class Settings:
     def from_env(cls, environ: Environ) -> "Settings":
         """Raises BadSetting with a sentence that names the variable."""
         settings = cls(**{each.name: each.metadata["read"](environ) for each in fields(cls)})
-        drain, deadline = settings.drain_seconds, settings.drain_deadline
+        settings.require_sense()
+        return settings
+
+    def require_sense(self) -> None:
+        """Raises BadSetting for settings that contradict each other."""
+        drain, deadline = self.drain_seconds, self.drain_deadline
         if deadline is not None and deadline < drain:
             raise BadSetting(
                 f"TIDEGATE_DRAIN_DEADLINE_SECONDS is {deadline:g}, less than TIDEGATE_DRAIN_SECONDS, which is {drain:g}"
             )
-        return settings
+        if self.tls is not None and self.unmarked_traffic == "direct":
+            raise BadSetting(
+                f"{TLS_CERT} is set in a pod behind Tidegate's router, which speaks plain HTTP; unset it in server.env"
+            )
 
     def limits(self, *, takes_missing_values: bool) -> Limits:
         """Of one request to a model that has, or hasn't, operators that expect NaN."""

@@ -9,6 +9,7 @@ from functools import partial
 
 from tidegate_server import __version__
 from tidegate_server.access.authenticator import Authenticator
+from tidegate_server.access.certificates import Certificates
 from tidegate_server.access_log import AccessLog
 from tidegate_server.app import ServerInfo, create_admin_app, create_app
 from tidegate_server.cgroup import memory_limit
@@ -62,6 +63,7 @@ class Parts:
     settings: Settings
     drain: Drain
     authenticator: Authenticator
+    certificates: Certificates | None
     inference: Inference
     telemetry: Telemetry
     thread_pools: tuple[WsgiThreadPool, ...]
@@ -80,9 +82,9 @@ def build(
         inference.metrics.merge = workers.merged_with
     else:
         inference.metrics.statistics_source = partial(primary_statistics, settings.host, settings.admin_port)
-    telemetry = _telemetry(inference, settings)
     authenticator, info = prepared.authenticator, _server_info(prepared, inference, settings)
     held = HeldBytes(settings.max_held_bytes or most_held_bytes(memory_limit(), 1, settings.max_body_bytes))
+    telemetry = _telemetry(inference, settings)
     large_json = LargeJson(held.limit, settings.threads)
     handler = InferenceHandler(
         inference,
@@ -111,11 +113,15 @@ def build(
         loop,
         check_head=None if authenticator.is_open else cors.around_head(handler.check_head),
         receive_failed=handler.receive_failed,
+        certificates=prepared.certificates,
     )
+    if certificates := prepared.certificates:
+        inference.metrics.callbacks.tls = lambda: (certificates.failures, certificates.current.expires)
     return Parts(
         settings,
         drain,
         authenticator,
+        certificates,
         inference,
         telemetry,
         (threads, admin_threads, selftest_thread),
@@ -126,7 +132,7 @@ def build(
             held,
             loop,
         ),
-        _grpc(inference, authenticator, telemetry, settings, info, held, grpc_connections),
+        _grpc(prepared, inference, telemetry, settings, info, held, grpc_connections),
     )
 
 
@@ -224,14 +230,15 @@ def _run_apart(inference: Inference, request: InferRequest) -> Outputs:
 
 
 def _grpc(
+    prepared: Prepared,
     inference: Inference,
-    authenticator: Authenticator,
     telemetry: Telemetry,
     settings: Settings,
     info: ServerInfo,
     held: HeldBytes,
     connections: int,
 ) -> GrpcServer:
+    authenticator = prepared.authenticator
     return GrpcServer(
         inference,
         authenticator,
@@ -244,4 +251,6 @@ def _grpc(
         body_seconds=settings.body_timeout_seconds,
         properties=info.properties,
         telemetry=RpcTelemetry(telemetry.access_log, telemetry.tracing, authenticator),
+        certificates=prepared.certificates,
+        unix_socket=settings.grpc_unix_socket,
     )

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import uvloop
 
+from tidegate_server.access.certificates import Certificates
 from tidegate_server.held_bytes import HeldBytes
 from tidegate_server.web.request_parser import CheckHead, HttpLimits
 from tidegate_server.web.server import Handler, HttpServer
@@ -28,17 +29,30 @@ LIMITS = HttpLimits(
 class Listening:
     """A server in a thread of its own."""
 
-    def __init__(self, handler: Handler, limits: HttpLimits, held_bytes: int, check_head: CheckHead | None) -> None:
+    def __init__(
+        self,
+        handler: Handler,
+        limits: HttpLimits,
+        held_bytes: int,
+        check_head: CheckHead | None,
+        certificates: Certificates | None = None,
+    ) -> None:
         self.loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self._thread.start()
         self.held = HeldBytes(held_bytes)
-        self.server: HttpServer = self.call(self._made, handler, limits, check_head)
+        self.server: HttpServer = self.call(self._made, handler, limits, check_head, certificates)
         self.port = asyncio.run_coroutine_threadsafe(self.server.listen("127.0.0.1", 0), self.loop).result(5)
         self._ticks = asyncio.run_coroutine_threadsafe(self._tick(), self.loop)
 
-    async def _made(self, handler: Handler, limits: HttpLimits, check_head: CheckHead | None) -> HttpServer:
-        return HttpServer(handler, limits, self.held, self.loop, check_head=check_head)
+    async def _made(
+        self,
+        handler: Handler,
+        limits: HttpLimits,
+        check_head: CheckHead | None,
+        certificates: Certificates | None,
+    ) -> HttpServer:
+        return HttpServer(handler, limits, self.held, self.loop, check_head=check_head, certificates=certificates)
 
     async def _tick(self) -> None:
         while True:
@@ -88,8 +102,9 @@ def listen() -> Iterator[Callable[..., Listening]]:
         limits: HttpLimits = LIMITS,
         held_bytes: int = 100_000_000,
         check_head: CheckHead | None = None,
+        certificates: Certificates | None = None,
     ) -> Listening:
-        started.append(Listening(handler, limits, held_bytes, check_head))
+        started.append(Listening(handler, limits, held_bytes, check_head, certificates))
         return started[-1]
 
     yield begin

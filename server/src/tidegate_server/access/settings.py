@@ -12,6 +12,7 @@ ASYMMETRIC = ("RS256", "ES256", "EdDSA")
 SYMMETRIC = "HS256"
 DEFAULT_LEEWAY_SECONDS, MAX_LEEWAY_SECONDS = 30.0, 300.0
 
+TLS_CERT, TLS_KEY = "TIDEGATE_TLS_CERT_FILE", "TIDEGATE_TLS_KEY_FILE"
 _JWT = "TIDEGATE_JWT_"
 _SOURCES = (f"{_JWT}KEYS_FILE", f"{_JWT}KEYS_URL", f"{_JWT}SECRET_FILE")
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -47,6 +48,25 @@ class AccessSettings:
         """Raises BadSetting with a sentence that names the variable."""
         keys = environ.get("TIDEGATE_API_KEYS_FILE")
         return cls(Path(keys) if keys else None, _jwt(environ))
+
+
+@dataclass(frozen=True)
+class TlsSettings:
+    """PEM files: a certificate with those that signed it behind it, and its key."""
+
+    cert_file: Path
+    key_file: Path
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> "TlsSettings | None":
+        """None where neither is set. Raises BadSetting for one without the other."""
+        cert, key = environ.get(TLS_CERT), environ.get(TLS_KEY)
+        if not cert and not key:
+            return None
+        if not cert or not key:
+            given, missing = (TLS_CERT, TLS_KEY) if cert else (TLS_KEY, TLS_CERT)
+            raise BadSetting(f"{given} is set and {missing} isn't; set both, or neither for plain HTTP")
+        return cls(Path(cert), Path(key))
 
 
 def _jwt(environ: Mapping[str, str]) -> JwtSettings | None:

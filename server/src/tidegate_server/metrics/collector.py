@@ -142,6 +142,11 @@ def _process(snapshot: Snapshot) -> Iterator[Metric]:
     yield _counter(
         "access_log_lines_dropped", "Access log lines that nobody took in time", snapshot, snapshot.log_lines_dropped
     )
+    if snapshot.tls_expires is not None:
+        meaning = "When the certificate in use ends, in Unix seconds"
+        yield _gauge("tls_certificate_end_timestamp_seconds", meaning, snapshot, snapshot.tls_expires)
+        meaning = "Renewed certificates that couldn't be used; the one before stays"
+        yield _counter("tls_reload_failures", meaning, snapshot, snapshot.tls_failures)
 
 
 def _nvidia(snapshot: Snapshot) -> Iterator[Metric]:

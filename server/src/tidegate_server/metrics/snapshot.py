@@ -10,7 +10,14 @@ from tidegate_server.metrics.predictions import PredictionCounts, PredictionPlan
 
 _NO_BATCH = (0, 0.0)
 _COUNTERS = ("started", "duration", "succeeded", "success_seconds", "rows", "prediction_counts", "log_lines_dropped")
-_ADDED = (*_COUNTERS, "queue_length", "resident_bytes", "cpu_seconds", "processes")
+_ADDED = (
+    *_COUNTERS,
+    "tls_failures",
+    "queue_length",
+    "resident_bytes",
+    "cpu_seconds",
+    "processes",
+)
 
 
 @dataclass(frozen=True)
@@ -45,6 +52,8 @@ class GaugeCallbacks:
 
     queue_length: Callable[[], int] = lambda: 0
     log_lines_dropped: Callable[[], int] = lambda: 0
+    tls: Callable[[], tuple[int, float]] | None = None
+    """Renewed certificates that couldn't be used, and when the one in use ends, in Unix seconds; None without TLS."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +103,9 @@ class Snapshot:
     resident_bytes: int = 0
     cpu_seconds: float = 0.0
     processes: int = 1
+    tls_failures: int = 0
+    tls_expires: float | None = None
+    """Unix seconds; None without TLS."""
 
     @property
     def finished(self) -> int:

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 from time import sleep
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 # The library would write a line for every malformed frame that a client sends; what matters, the calls record.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
@@ -18,6 +18,7 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 import grpc
 
 from tidegate_server.access.authenticator import Authenticator
+from tidegate_server.access.certificates import Certificate, Certificates
 from tidegate_server.errors import BadSetting
 from tidegate_server.held_bytes import HeldBytes
 from tidegate_server.inference.service import Inference
@@ -27,6 +28,7 @@ from tidegate_server.rpc.handlers import RpcHandlers
 from tidegate_server.rpc.receive_timeouts import ReceiveTimeouts
 from tidegate_server.rpc.servicer import Servicer
 from tidegate_server.rpc.stream_limiter import StreamLimiter
+from tidegate_server.unix_socket import UnixSocket
 
 EXTRA_THREADS = 128
 """For calls that are being read or refused, and for health and metadata, while all others wait for the model."""
@@ -52,16 +54,21 @@ class GrpcServer:
         body_seconds: float = 30.0,
         properties: Mapping[str, str] = MappingProxyType({}),
         telemetry: RpcTelemetry | None = None,
+        certificates: Certificates | None = None,
+        unix_socket: UnixSocket | None = None,
     ) -> None:
         """`threads`: how many inference requests may wait; a quarter as many streams may be open besides.
 
         But no more messages and streams than fit into what `held` allows, were each message as large as it may be.
         `body_seconds`: how long a client may take to send a message. `properties` go out with the model's metadata.
+        With `certificates` the port speaks TLS; the `unix_socket`, which is there besides, doesn't.
         """
         most_messages = max(2, held.limit // max_message_bytes)
         max_streams = max(1, min(threads // 4, most_messages))
         max_calls = threads + max_streams + EXTRA_THREADS
         self.port = port
+        self._certificates, self._unix_socket = certificates, unix_socket
+        self._file: tuple[int, int] | None = None
         self._address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         self._timeouts = ReceiveTimeouts(most_messages)
         self._stream_limiter = StreamLimiter(max_streams, self._timeouts)
@@ -81,15 +88,35 @@ class GrpcServer:
     def start(self) -> int:
         """Listens, and returns the port. Raises BadSetting when the address can't be had."""
         try:
-            port = self._server.add_insecure_port(self._address)
+            port = self._add_port()
         except RuntimeError:
             raise BadSetting(
                 f"TIDEGATE_GRPC_PORT: can't listen on {self._address}; is it free and an address of this machine?"
             ) from None
+        self._add_unix_socket()
         self._timeouts.start()
         self._server.start()
         self.port = port
         return port
+
+    def _add_port(self) -> int:
+        certificates = self._certificates
+        if certificates is None:
+            return int(self._server.add_insecure_port(self._address))
+        return int(self._server.add_secure_port(self._address, _credentials(certificates)))
+
+    def _add_unix_socket(self) -> None:
+        unix_socket = self._unix_socket
+        if unix_socket is None:
+            return
+        unix_socket.make_room()
+        try:
+            self._server.add_insecure_port(f"unix:{unix_socket.path}")
+            unix_socket.path.chmod(unix_socket.mode)
+        except (RuntimeError, OSError):
+            where = f"{unix_socket.variable}: {unix_socket.path}"
+            raise BadSetting(f"{where} can't be made; is its folder one that the server may write to?") from None
+        self._file = unix_socket.identity()
 
     def begin_drain(self) -> None:
         """Health says NOT_SERVING from now on; every call is still served."""
@@ -103,6 +130,8 @@ class GrpcServer:
         after the other loses nothing.
         """
         self._handlers.begin_drain()
+        if self._unix_socket is not None:
+            self._unix_socket.remove(self._file)
         ended = self._stop_with_responses_held(grace_seconds) if grace_seconds else self._server.stop(None)
         self._stream_limiter.stop()
         ended.wait()
@@ -116,6 +145,26 @@ class GrpcServer:
         sleep(ROUND_TRIP_SECONDS)
         self._handlers.release_responses()
         return ended
+
+
+def _credentials(certificates: Certificates) -> grpc.ServerCredentials:
+    """Each handshake asks for the certificate of its time."""
+    first = shown = certificates.current
+
+    def newest() -> grpc.ServerCertificateConfiguration | None:
+        nonlocal shown
+        current = certificates.current
+        if current is shown:
+            return None
+        shown = current
+        return _configuration(current)
+
+    # None leaves the one before in use, which the types don't say.
+    return grpc.dynamic_ssl_server_credentials(_configuration(first), cast(Any, newest))
+
+
+def _configuration(certificate: Certificate) -> grpc.ServerCertificateConfiguration:
+    return grpc.ssl_server_certificate_configuration([(certificate.key, certificate.chain)])
 
 
 def _options(max_message_bytes: int, connections: int) -> list[tuple[str, Any]]:

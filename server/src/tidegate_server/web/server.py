@@ -5,12 +5,15 @@ import socket
 from collections.abc import Callable
 from time import perf_counter, time  # noqa: TID251 - an HTTP header wants the wall clock
 
+from tidegate_server.access.certificates import Certificates
 from tidegate_server.held_bytes import HeldBytes
 from tidegate_server.inference.failure_log import FailureLog
+from tidegate_server.unix_socket import UnixSocket
 from tidegate_server.web.connection import Connection
 from tidegate_server.web.known_heads import KnownHeads
 from tidegate_server.web.message import Request, Respond, Response, date_header, error_response
 from tidegate_server.web.request_parser import CheckHead, HttpLimits
+from tidegate_server.web.tls import TlsConnection
 
 Handler = Callable[[Request, Respond], None]
 ReceiveFailed = Callable[[bytes, Response], Response]
@@ -34,8 +37,12 @@ class HttpServer:
         *,
         check_head: CheckHead | None = None,
         receive_failed: ReceiveFailed = lambda _target, response: response,
+        certificates: Certificates | None = None,
     ) -> None:
-        """`handler` calls its `respond` once, now or later. `held` may be shared with others."""
+        """`handler` calls its `respond` once, now or later. `held` may be shared with others.
+
+        With `certificates` it speaks TLS at its port.
+        """
         self.limits, self.held, self.check_head = limits, held, check_head
         self.known_heads = KnownHeads()
         self.is_draining = False
@@ -43,10 +50,13 @@ class HttpServer:
         self._failures = FailureLog("a request failed in the server itself")
         self._refusals = FailureLog("not all clients could be served")
         self._handler, self._receive_failed = handler, receive_failed
-        self._loop = loop
+        self._loop, self._certificates = loop, certificates
+        self._failed_handshakes = FailureLog("a TLS handshake failed")
         self._connections: set[Connection] = set()
+        self._handshakes: set[TlsConnection] = set()
         self._sockets: list[socket.socket] = []
         self._servers: list[asyncio.AbstractServer] = []
+        self._files: list[tuple[UnixSocket, tuple[int, int] | None]] = []
         self.tick()
 
     async def listen(self, host: str, port: int, *, shared: bool = False) -> int:
@@ -56,8 +66,18 @@ class HttpServer:
         """
         listener = listening_socket(host, port, shared=shared)
         self._sockets.append(listener)
-        self._servers.append(await self._loop.create_server(lambda: Connection(self), sock=listener, backlog=BACKLOG))
+        self._servers.append(await self._loop.create_server(self._protocol, sock=listener, backlog=BACKLOG))
         return int(listener.getsockname()[1])
+
+    async def listen_at(self, unix_socket: UnixSocket) -> None:
+        """Without TLS: who may connect is said by the file's mode. Raises BadSetting."""
+        listener = unix_socket.bound()
+        self._files.append((unix_socket, unix_socket.identity()))
+        listener.listen(BACKLOG)
+        listener.setblocking(False)
+        self._sockets.append(listener)
+        server = await self._loop.create_unix_server(lambda: Connection(self), sock=listener, backlog=BACKLOG)
+        self._servers.append(server)
 
     def tick(self) -> None:
         """Renews the date and ends what has taken too long."""
@@ -69,29 +89,62 @@ class HttpServer:
             except Exception as error:  # noqa: BLE001 - the others' time goes on
                 self._failures.write(f"{type(error).__name__} at a timeout", now, error)
                 connection.abort()
+        for handshake in tuple(self._handshakes):
+            handshake.check_handshake(now)
         if self.held.wanted:
             self.make_room(self.held.wanted)
 
     @property
     def is_busy(self) -> bool:
         """A request is being read, handled or responded to on one of the connections."""
-        return any(connection.is_busy for connection in tuple(self._connections))
+        return bool(self._handshakes) or any(connection.is_busy for connection in tuple(self._connections))
 
     async def stop_listening(self) -> None:
         """Takes in the connections that the kernel holds ready: closing the listener would reset them."""
+        for unix_socket, identity in self._files:
+            unix_socket.remove(identity)
         for listener in self._sockets:
             spare = listener.dup()
             spare.setblocking(False)
+            protocol = (lambda: Connection(self)) if spare.family == socket.AF_UNIX else self._protocol
             while (client := _accepted(spare)) is not None:
-                await self._loop.connect_accepted_socket(lambda: Connection(self), client)
+                await self._loop.connect_accepted_socket(protocol, client)
             spare.close()
         for server in self._servers:
             server.close()
 
     def close_connections(self) -> None:
         """Idle or not."""
+        for handshake in tuple(self._handshakes):
+            handshake.abort()
         for connection in tuple(self._connections):
             connection.close()
+
+    def _protocol(self) -> asyncio.Protocol:
+        """For one more client."""
+        connection = Connection(self)
+        if self._certificates is None:
+            return connection
+        return TlsConnection(self, connection, self._certificates.current.context)
+
+    # --- TlsContext
+
+    def handshake_began(self, connection: TlsConnection) -> None:
+        """Counts it, or aborts it where there are too many."""
+        self._handshakes.add(connection)
+        if len(self._connections) + len(self._handshakes) > self.limits.connections + MAX_REFUSED_AT_ONCE:
+            self._refusals.write(
+                f"there are {self.limits.connections} connections; the next one was closed", perf_counter()
+            )
+            connection.abort()
+
+    def handshake_over(self, connection: TlsConnection) -> None:
+        """It counts no longer: there is a connection, or none."""
+        self._handshakes.discard(connection)
+
+    def handshake_failed(self, words: str) -> None:
+        """`words` are OpenSSL's."""
+        self._failed_handshakes.write(words, perf_counter())
 
     # --- ConnectionContext
 
@@ -162,5 +215,6 @@ def _accepted(listener: socket.socket) -> socket.socket | None:
     except OSError:
         return None
     client.setblocking(False)
-    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if client.family != socket.AF_UNIX:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return client
