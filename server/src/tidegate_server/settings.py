@@ -13,6 +13,7 @@ from tidegate_server.access_log import LEVELS, Level
 from tidegate_server.environment import Environ, auto, number, one_of, text, whole
 from tidegate_server.errors import BadSetting
 from tidegate_server.inference.providers import VARIABLE, Provider, parse_providers
+from tidegate_server.payload_log.settings import LogSettings
 from tidegate_server.protocol.limits import NOT_FINITE, Limits, NotFinite
 from tidegate_server.tracing import TraceSettings
 from tidegate_server.unix_socket import UnixSocket
@@ -212,6 +213,8 @@ class Settings:
     """
     termination_log: Path = field(metadata={"read": termination_log})
     access_log: Level = field(metadata={"read": partial(one_of, variable="TIDEGATE_ACCESS_LOG", choices=LEVELS)})
+    payload_log: LogSettings | None = field(metadata={"read": LogSettings.from_env})
+    """None where no bodies are logged."""
     tracing: TraceSettings = field(metadata={"read": TraceSettings.from_env})
 
     @classmethod

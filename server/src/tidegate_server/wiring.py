@@ -23,6 +23,8 @@ from tidegate_server.inference.service import Inference
 from tidegate_server.metrics import Identity, RunPlan, ServerMetrics, prediction_plan
 from tidegate_server.metrics.server_metrics import DIRECT, LIVE
 from tidegate_server.open_files import connection_limits, count_open, raise_limit
+from tidegate_server.payload_log.events import Origin
+from tidegate_server.payload_log.log import PayloadLog
 from tidegate_server.preparation import Prepared
 from tidegate_server.processes.primary_client import primary_statistics
 from tidegate_server.processes.workers import Workers
@@ -47,6 +49,8 @@ log = logging.getLogger(__name__)
 ADMIN_QUEUE = 16
 ADMIN_BODY_BYTES = 2**16
 ADMIN_CONNECTIONS = 64
+MOST_LOGGED_BYTES, LOGGED_SHARE = 2**24, 16
+"""Of bodies that wait for a sink: 16 MiB, or this part of what requests and answers may hold."""
 
 
 class Role(Enum):
@@ -84,7 +88,7 @@ def build(
         inference.metrics.statistics_source = partial(primary_statistics, settings.host, settings.admin_port)
     authenticator, info = prepared.authenticator, _server_info(prepared, inference, settings)
     held = HeldBytes(settings.max_held_bytes or most_held_bytes(memory_limit(), 1, settings.max_body_bytes))
-    telemetry = _telemetry(inference, settings)
+    telemetry = _telemetry(inference, settings, held.limit)
     large_json = LargeJson(held.limit, settings.threads)
     handler = InferenceHandler(
         inference,
@@ -189,12 +193,18 @@ def _inference(prepared: Prepared, settings: Settings, loop: asyncio.AbstractEve
     )
 
 
-def _telemetry(inference: Inference, settings: Settings) -> Telemetry:
+def _telemetry(inference: Inference, settings: Settings, held_bytes: int) -> Telemetry:
     access_log = AccessLog(settings.access_log, settings.revision)
     inference.metrics.callbacks.log_lines_dropped = access_log.dropped
     attributes = {"tidegate.model_deployment": settings.model_deployment, "tidegate.revision": settings.revision}
     tracing = Tracing.from_settings(settings.tracing, attributes)
-    return Telemetry(inference.metrics, access_log, tracing, inference.unmarked)
+    payloads = None
+    if settings.payload_log is not None:
+        namespace, _, name = settings.model_deployment.rpartition("/")
+        origin = Origin(namespace, name, settings.revision)
+        payloads = PayloadLog(settings.payload_log, origin, min(MOST_LOGGED_BYTES, held_bytes // LOGGED_SHARE))
+        inference.metrics.callbacks.bodies_logged = lambda: (payloads.sent, payloads.dropped)
+    return Telemetry(inference.metrics, access_log, tracing, inference.unmarked, payloads)
 
 
 def _server_info(prepared: Prepared, inference: Inference, settings: Settings) -> ServerInfo:
@@ -250,7 +260,7 @@ def _grpc(
         threads=settings.max_queue,
         body_seconds=settings.body_timeout_seconds,
         properties=info.properties,
-        telemetry=RpcTelemetry(telemetry.access_log, telemetry.tracing, authenticator),
+        telemetry=RpcTelemetry(telemetry.access_log, telemetry.tracing, authenticator, telemetry.payloads),
         certificates=prepared.certificates,
         unix_socket=settings.grpc_unix_socket,
     )

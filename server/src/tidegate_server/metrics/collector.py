@@ -142,6 +142,15 @@ def _process(snapshot: Snapshot) -> Iterator[Metric]:
     yield _counter(
         "access_log_lines_dropped", "Access log lines that nobody took in time", snapshot, snapshot.log_lines_dropped
     )
+    yield _counter(
+        "bodies_logged", "Bodies of requests and answers that the sink took", snapshot, snapshot.bodies_logged
+    )
+    yield _counter(
+        "bodies_not_logged",
+        "Those that were dropped: the sink was too slow, or failed",
+        snapshot,
+        snapshot.bodies_not_logged,
+    )
     if snapshot.tls_expires is not None:
         meaning = "When the certificate in use ends, in Unix seconds"
         yield _gauge("tls_certificate_end_timestamp_seconds", meaning, snapshot, snapshot.tls_expires)

@@ -227,6 +227,7 @@ class ServerMetrics:
                 self._count(pending, traffic)
         # Called without the lock: nobody knows what these wait for.
         queue_length, log_lines_dropped = self.callbacks.queue_length(), self.callbacks.log_lines_dropped()
+        bodies_logged, bodies_not_logged = self.callbacks.bodies_logged()
         tls_failures, tls_expires = self.callbacks.tls() if self.callbacks.tls else (0, None)
         with self._lock:
             self._count_finished()
@@ -253,6 +254,8 @@ class ServerMetrics:
                 log_lines_dropped=log_lines_dropped,
                 resident_bytes=resident_bytes(),
                 cpu_seconds=process_time(),
+                bodies_logged=bodies_logged,
+                bodies_not_logged=bodies_not_logged,
                 tls_failures=tls_failures,
                 tls_expires=tls_expires,
             )

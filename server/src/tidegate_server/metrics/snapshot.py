@@ -13,6 +13,8 @@ _COUNTERS = ("started", "duration", "succeeded", "success_seconds", "rows", "pre
 _ADDED = (
     *_COUNTERS,
     "tls_failures",
+    "bodies_logged",
+    "bodies_not_logged",
     "queue_length",
     "resident_bytes",
     "cpu_seconds",
@@ -52,6 +54,8 @@ class GaugeCallbacks:
 
     queue_length: Callable[[], int] = lambda: 0
     log_lines_dropped: Callable[[], int] = lambda: 0
+    bodies_logged: Callable[[], tuple[int, int]] = lambda: (0, 0)
+    """How many the sink took, and how many were dropped."""
     tls: Callable[[], tuple[int, float]] | None = None
     """Renewed certificates that couldn't be used, and when the one in use ends, in Unix seconds; None without TLS."""
 
@@ -103,6 +107,8 @@ class Snapshot:
     resident_bytes: int = 0
     cpu_seconds: float = 0.0
     processes: int = 1
+    bodies_logged: int = 0
+    bodies_not_logged: int = 0
     tls_failures: int = 0
     tls_expires: float | None = None
     """Unix seconds; None without TLS."""

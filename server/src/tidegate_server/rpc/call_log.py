@@ -5,12 +5,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import grpc
+from google.protobuf.message import Message
 
 from tidegate_server.access.authenticator import Authenticator
 from tidegate_server.access_log import AccessLine, AccessLog
 from tidegate_server.errors import NotAllowed
+from tidegate_server.payload_log.log import Exchange, Payload, PayloadLog
 from tidegate_server.rpc.service_names import MODEL_INFER
-from tidegate_server.tracing import ServerSpan, Tracing
+from tidegate_server.tracing import ServerSpan, Tracing, parse_traceparent
+
+PROTOBUF = "application/protobuf; messageType=inference."
 
 
 @dataclass(frozen=True)
@@ -20,6 +24,8 @@ class RpcTelemetry:
     access_log: AccessLog
     tracing: Tracing
     authenticator: Authenticator
+    payloads: PayloadLog | None = None
+    """None where no bodies are logged."""
 
     def begin(self, context: grpc.ServicerContext) -> "RpcRecord":
         """Begins the span of a call."""
@@ -44,6 +50,24 @@ class RpcRecord:
             sizes, trace_id = (bytes_in, bytes_out), self._span.trace_id
             line = AccessLine("gRPC", MODEL_INFER, http, seconds, *sizes, self.rows, trace_id, self._caller())
             self._telemetry.access_log.write(line)
+
+    def log_bodies(self, http: int, seconds: float, body: bytes, response: Message | None) -> None:
+        """Where they are to be logged. There is no response for a call that failed."""
+        payloads = self._telemetry.payloads
+        if payloads is None or not payloads.wants(http):
+            return
+        parent = self._metadata.get("traceparent", "")
+        answered = b"" if response is None else response.SerializeToString()
+        exchange = Exchange(
+            seconds,
+            http,
+            Payload(body, f"{PROTOBUF}ModelInferRequest"),
+            Payload(answered, f"{PROTOBUF}ModelInferResponse"),
+            self._metadata.get("ce-id"),
+            parent if parse_traceparent(parent) else "",
+            self._span.trace_id,
+        )
+        payloads.write(exchange)
 
     def _caller(self) -> str:
         try:

@@ -186,8 +186,10 @@ class RpcHandlers:
         seconds = perf_counter() - started
         metrics.request_finished("grpc", http_status, seconds, encode_seconds, self._inference.unmarked)
         if record is not None:
-            bytes_out = 0 if isinstance(response, ErrorStatus) else response.ByteSize()
+            answered = None if isinstance(response, ErrorStatus) else response
+            bytes_out = 0 if answered is None else answered.ByteSize()
             record.end(http_status, seconds, encode_seconds=encode_seconds, bytes_in=len(body), bytes_out=bytes_out)
+            record.log_bodies(http_status, seconds, body, answered)
         return response
 
     def _run(

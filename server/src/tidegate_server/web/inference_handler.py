@@ -27,7 +27,7 @@ from tidegate_server.web.compression import MIN_COMPRESSED_BYTES, accepted_encod
 from tidegate_server.web.error_responses import response_for
 from tidegate_server.web.large_json import LargeJson
 from tidegate_server.web.message import JSON, OCTETS, Request, Respond, Response
-from tidegate_server.web.telemetry import RequestRecord, Telemetry
+from tidegate_server.web.telemetry import JSON_LENGTH, RequestRecord, Telemetry
 
 _REASONS: dict[type[Exception], str] = {
     InvalidRequest: "invalid",
@@ -43,7 +43,6 @@ MAX_BINARY_BYTES_ON_LOOP = 2**22
 MAX_JSON_VALUES_ON_LOOP, MAX_JSON_VALUES_AT_ONCE = 2**14, 2**20
 """Of a response: the first are written within two milliseconds; more than the second one at a time."""
 SERVED_BY = "x-tidegate-served-by"
-JSON_LENGTH = b"inference-header-content-length"
 CREDENTIALS = (b"authorization", b"x-api-key")
 V2, PREDICT, DIALECT = "v2", "predict", "dialect"
 

@@ -8,10 +8,12 @@ from tidegate_server.access.principal import ANONYMOUS, Principal
 from tidegate_server.access_log import AccessLine, AccessLog
 from tidegate_server.metrics import ServerMetrics
 from tidegate_server.metrics.server_metrics import LIVE, PREVIEW
+from tidegate_server.payload_log.log import Exchange, Payload, PayloadLog
 from tidegate_server.protocol.request import InferRequest
-from tidegate_server.tracing import NO_SPAN, ServerSpan, Tracing
+from tidegate_server.tracing import NO_SPAN, ServerSpan, Tracing, parse_traceparent
 from tidegate_server.web.message import Request, Response
 
+JSON_LENGTH = b"inference-header-content-length"
 MARK = b"x-tidegate-traffic"
 """Set by the router, `live` or `preview`; what a client says there, the router overwrites."""
 
@@ -25,6 +27,8 @@ class Telemetry:
     tracing: Tracing
     unmarked: str = LIVE
     """How a request came that no router has marked."""
+    payloads: PayloadLog | None = None
+    """None where no bodies are logged."""
 
     def begin(self, protocol: str, request: Request) -> "RequestRecord":
         """`protocol` as the metrics count it. `end` of the record is to be called once, whatever happens."""
@@ -40,6 +44,8 @@ class Telemetry:
         """Writes and sends what is left; waits for seconds at most."""
         self.access_log.close()
         self.tracing.close()
+        if self.payloads is not None:
+            self.payloads.close()
 
 
 @dataclass(slots=True)
@@ -70,6 +76,8 @@ class RequestRecord:
             sizes, trace_id = (len(request.body), len(response.body)), self._span.trace_id
             line = AccessLine(method, target, status, seconds, *sizes, self._rows, trace_id, self.principal.name)
             telemetry.access_log.write(line)
+        if telemetry.payloads is not None and telemetry.payloads.wants(status):
+            telemetry.payloads.write(_exchange(request, response, seconds, self._span.trace_id))
 
     @property
     def _rows(self) -> int:
@@ -84,3 +92,16 @@ class RequestRecord:
             run_seconds=self.run_seconds,
             encode_seconds=self.encode_seconds,
         )
+
+
+def _exchange(request: Request, response: Response, seconds: float, trace_id: str) -> Exchange:
+    parent, sent = request.header(b"traceparent"), {name.lower(): value for name, value in response.headers}
+    return Exchange(
+        seconds,
+        response.status,
+        Payload(request.body, *map(request.header, (b"content-type", b"content-encoding", JSON_LENGTH))),
+        Payload(response.body, *map(sent.get, ("content-type", "content-encoding", JSON_LENGTH.decode()))),
+        request.header(b"ce-id"),
+        parent if parent and parse_traceparent(parent) else "",
+        trace_id,
+    )
