@@ -16,7 +16,7 @@ from tidegate_server.inference.model_size import require_room
 from tidegate_server.inference.provider_check import Difference, differences
 from tidegate_server.inference.providers import VARIABLE
 from tidegate_server.inference.trial_runs import TrialBounds, TrialRuns
-from tidegate_server.inference.warm_up import Findings, WarmUpOptions, run_once, warm_up
+from tidegate_server.inference.warm_up import Findings, WarmUpOptions, run_once, run_samples, warm_up
 from tidegate_server.memory import physical_bytes, resident_bytes, tune_malloc
 from tidegate_server.predict.package import Package, open_package
 from tidegate_server.predict.text_encoder import RunSharing
@@ -49,7 +49,7 @@ def prepare(settings: Settings) -> Prepared:
     certificates = Certificates.from_settings(settings.tls)
     require_room(settings.model_path, resident_bytes(), memory_limit())
     sha256 = _digest(settings)
-    model = Model.open(settings.model_path, providers=settings.providers)
+    model = Model.open(settings.model_path, providers=settings.providers, options=settings.session_options)
     package = open_package(settings.model_path.parent, model.signature, model.metadata)
     options = WarmUpOptions(
         cpus=_cpus(settings),
@@ -67,6 +67,7 @@ def prepare(settings: Settings) -> Prepared:
     _check_providers(model, findings, tried, settings)
     package = _sharing_runs(package, findings)
     require_tokens(model, package, real)
+    run_samples(model, package.sample_requests(model.signature, limits))
     require_selftest(model, package, limits)
     return Prepared(model, findings, package, sha256, Authenticator.from_settings(settings.access), certificates)
 
@@ -74,9 +75,12 @@ def prepare(settings: Settings) -> Prepared:
 def prepare_worker(settings: Settings, findings: Findings) -> Prepared:
     """Opens and runs the model once; what can be found out has been found out by the primary."""
     tune_malloc()
-    model = Model.open(settings.model_path, findings.plan.layout.threads_per_run, settings.providers)
+    threads = findings.plan.layout.threads_per_run
+    model = Model.open(settings.model_path, threads, settings.providers, settings.session_options)
     run_once(model, findings.accepted)
     package = open_package(settings.model_path.parent, findings.signature, model.metadata)
+    limits = settings.limits(takes_missing_values=model.takes_missing_values)
+    run_samples(model, package.sample_requests(model.signature, limits))
     package = _sharing_runs(package, findings)
     authenticator, certificates = Authenticator.from_settings(settings.access), Certificates.from_settings(settings.tls)
     return Prepared(model, findings, package, _digest(settings), authenticator, certificates)

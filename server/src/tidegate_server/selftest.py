@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 def selftest(settings: Settings, *, write: bool) -> int:
     """The exit code: 0 when all cases pass or are written, 1 otherwise. Raises ModelRefused."""
-    model = Model.open(settings.model_path, providers=settings.providers)
+    model = Model.open(settings.model_path, providers=settings.providers, options=settings.session_options)
     package = open_package(settings.model_path.parent, model.signature, model.metadata)
     limits = settings.limits(takes_missing_values=model.takes_missing_values)
     return _record(model, package, limits) if write else _report(model, package, limits)

@@ -13,6 +13,7 @@ from tidegate_server.access_log import LEVELS, Level
 from tidegate_server.environment import Environ, auto, number, one_of, text, whole
 from tidegate_server.errors import BadSetting
 from tidegate_server.inference.providers import VARIABLE, Provider, parse_providers
+from tidegate_server.inference.session_options import SessionOptions, session_options
 from tidegate_server.payload_log.settings import LogSettings
 from tidegate_server.protocol.limits import NOT_FINITE, Limits, NotFinite
 from tidegate_server.tracing import TraceSettings
@@ -169,6 +170,8 @@ class Settings:
 
     `Auto`: refused, but for numbers that are a little off and inputs that no client should send; those are told.
     """
+    session_options: SessionOptions = field(metadata={"read": session_options})
+    """What differs from how the model is opened as usual."""
     batch_max_rows: int = _variable("BATCH_MAX_ROWS", whole, 16, most=4096)
     """The most rows of a batch; 1 turns batching off. The warm-up may choose fewer."""
     batch_linger_seconds: float | None = _variable("BATCH_LINGER_SECONDS", auto, number, 0)

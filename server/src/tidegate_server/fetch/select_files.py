@@ -12,6 +12,7 @@ COMPANION_FILES = (
     "tokenizer.json",
     "labels.json",
     "selftest.json",
+    "warmup.json",
     "config.json",
     "tokenizer_config.json",
     "modules.json",

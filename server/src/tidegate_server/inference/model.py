@@ -36,6 +36,7 @@ from tidegate_server.inference.providers import (
     why_not_opened,
     with_threads,
 )
+from tidegate_server.inference.session_options import AS_USUAL, SessionOptions
 from tidegate_server.inference.values import array_of, given_value, run_with_bfloat16, value_kind
 from tidegate_server.protocol.signature import Signature, TensorSpec
 from tidegate_server.protocol.tensors import Array
@@ -70,12 +71,18 @@ class CancelToken:
 class Model:
     """An open model."""
 
-    def __init__(self, file: ModelFile, session: Any, providers: Sequence[Provider] = ()) -> None:
-        """`session` has been opened from `file`, with tensors in place of its other outputs.
+    def __init__(
+        self,
+        file: ModelFile,
+        session: Any,
+        providers: Sequence[Provider] = (),
+        options: SessionOptions = AS_USUAL,
+    ) -> None:
+        """`session` has been opened from `file`, with tensors in place of its other outputs, and with `options`.
 
         `providers` compute it before the CPU does.
         """
-        self.file, self._session, self.providers = file, session, providers
+        self.file, self._session, self.providers, self._options = file, session, providers, options
         self.signature = _signature(
             session, {tensor.name: tensor.classes for other in file.others for tensor in other.tensors}
         )
@@ -87,20 +94,28 @@ class Model:
         """What whoever exported the model has written into it."""
 
     @classmethod
-    def open(cls, path: Path, threads_per_run: int = 1, providers: Sequence[Provider] = ()) -> "Model":
+    def open(
+        cls,
+        path: Path,
+        threads_per_run: int = 1,
+        providers: Sequence[Provider] = (),
+        options: SessionOptions = AS_USUAL,
+    ) -> "Model":
         """`providers`: what computes it before the CPU does.
 
         Raises ModelRefused when it can't be served, and BadSetting when the first of the providers doesn't compute it.
         """
         if not path.is_file():
             raise ModelRefused("NotFound", f"there is no model file at {path}")
-        return cls._opened(read_model_file(path), threads_per_run, _resolved(providers))
+        return cls._opened(read_model_file(path), threads_per_run, _resolved(providers), options)
 
     @classmethod
-    def _opened(cls, file: ModelFile, threads_per_run: int, providers: Sequence[Provider]) -> "Model":
+    def _opened(
+        cls, file: ModelFile, threads_per_run: int, providers: Sequence[Provider], options: SessionOptions
+    ) -> "Model":
         require_safe(file.operators)
         with _servable_name(file) as name:
-            return cls(file, _session(file, name, threads_per_run, providers), providers)
+            return cls(file, _session(file, name, threads_per_run, providers, options), providers, options)
 
     @property
     def path(self) -> Path:
@@ -149,11 +164,11 @@ class Model:
 
     def with_threads(self, threads_per_run: int) -> "Model":
         """The same model opened again, with another number of threads in each run."""
-        return Model._opened(self.file, threads_per_run, self.providers)
+        return Model._opened(self.file, threads_per_run, self.providers, self._options)
 
     def on_cpu(self) -> "Model":
         """The same model opened again, without providers."""
-        return Model._opened(self.file, 1, ())
+        return Model._opened(self.file, 1, (), self._options)
 
     @property
     def runtime(self) -> str:
@@ -184,7 +199,9 @@ def _servable_name(model: ModelFile) -> Iterator[str]:
         os.close(descriptor)
 
 
-def _session(model: ModelFile, name: str, threads_per_run: int, providers: Sequence[Provider]) -> Any:
+def _session(
+    model: ModelFile, name: str, threads_per_run: int, providers: Sequence[Provider], wanted: SessionOptions
+) -> Any:
     """`name` is opened; the model's weights lie beside its own file."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads_per_run
@@ -198,6 +215,7 @@ def _session(model: ModelFile, name: str, threads_per_run: int, providers: Seque
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", folder)
     # The runtime would keep a plan of the memory for every combination of shapes that it has ever met.
     options.enable_mem_pattern = False
+    _apply(wanted, options)
     if uses_extensions(model.operators):
         options.register_custom_ops_library(extensions_library())
     if providers:
@@ -206,7 +224,7 @@ def _session(model: ModelFile, name: str, threads_per_run: int, providers: Seque
         except BadSetting:
             raise
         except Exception as error:  # noqa: BLE001 - the runtime's errors share no base but Exception
-            _session(model, name, threads_per_run, ())  # whether it is the model, and what is wrong with it
+            _session(model, name, threads_per_run, (), wanted)  # whether it is the model, and what is wrong with it
             raise why_not_opened(providers, str(error)) from None
     try:
         return onnxruntime.InferenceSession(name, options, providers=[CPU])
@@ -240,6 +258,16 @@ def _nodes_by_provider(session: Any) -> Mapping[str, int]:
     for part in session.get_provider_graph_assignment_info():
         counts[part.ep_name] += len(part.get_nodes())
     return counts
+
+
+def _apply(wanted: SessionOptions, options: Any) -> None:
+    """Over what this server sets itself."""
+    if wanted.level is not None:
+        options.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, wanted.level)
+    for name, switch in wanted.switches:
+        setattr(options, name, switch)
+    for name, value in wanted.entries:
+        options.add_session_config_entry(name, value)
 
 
 def _why_refused(kind: str, words: str) -> ModelRefused:

@@ -44,6 +44,7 @@ from tidegate_server.protocol.tensors import Array
 log = logging.getLogger(__name__)
 
 MAX_WARM_UP_SECONDS = 6.0
+MAX_SAMPLES_SECONDS = 3.0
 MAX_REOPENED_MODEL_BYTES = 2**30
 OBSERVED_ROWS = 3
 INLINE_WIDTHS = (32, 64, 128, 256)
@@ -131,6 +132,24 @@ def run_once(model: Model, accepted: Mapping[str, Array] | None) -> None:
         model.run(dict(accepted), [spec.name for spec in model.signature.outputs])
     except ModelFailed as error:
         log.warning("the model fails on what it took before: %s", error)
+
+
+def run_samples(model: Model, samples: Sequence[Mapping[str, Array]]) -> None:
+    """Requests that somebody wants the model to have answered once: what it sets up for their shapes stays set up."""
+    if not samples:
+        return
+    runs = TrialRuns(model, TrialBounds(MAX_SAMPLES_SECONDS, None))
+    done = 0
+    for number, arrays in enumerate(samples, 1):
+        if runs.seconds_left <= 0:
+            log.warning("warm-up: only %d of %d samples have run in %g s", done, len(samples), MAX_SAMPLES_SECONDS)
+            return
+        try:
+            runs.run(arrays)
+            done += 1
+        except ModelFailed as error:
+            log.warning("warm-up: the model fails on request %d of its samples: %s", number, error)
+    log.info("warm-up: %d samples have run", done)
 
 
 def _inline_width(runs: TrialRuns, plan: ExecutionPlan, row: Row, padding: Padding) -> int:

@@ -13,13 +13,15 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from tidegate_server.errors import InvalidRequest, ModelRefused
 from tidegate_server.predict.classes import Classes, LabelledPredictor, find_classes, misfit
 from tidegate_server.predict.embeddings import EmbeddingReader
 from tidegate_server.predict.labels import CONFIG_FILE, LABELS_FILE, Labels, parse_config, parse_labels
-from tidegate_server.predict.package_files import PackageFolder, parse_json, read_file
+from tidegate_server.predict.package_files import PackageFolder, parse_json, read_file, unusable
 from tidegate_server.predict.predictor import PlainPredictor, Predictor
+from tidegate_server.predict.samples import MAX_SAMPLES_BYTES, SAMPLES_FILE, parse_samples
 from tidegate_server.predict.selftest import (
     MAX_SELFTEST_BYTES,
     SELFTEST_FILE,
@@ -61,6 +63,8 @@ class Package:
     selftest: Selftest | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     """What the graph says of itself."""
+    samples: tuple[Any, ...] = ()
+    """Bodies of /predict that the warm-up runs."""
 
     @property
     def properties(self) -> dict[str, str]:
@@ -80,8 +84,8 @@ class Package:
         return replace(self, predictor=replace(self.predictor, encoder=encoder))
 
     def real_requests(self, signature: Signature, limits: Limits) -> list[dict[str, Array]]:
-        """Inputs as clients send them: the self-test's, and those that the predictor makes of its own example."""
-        predictor, requests = self.predictor, []
+        """As clients send them: samples, the self-test's, and those that the predictor makes of its own example."""
+        predictor, requests = self.predictor, self.sample_requests(signature, limits)[:MAX_REAL_CASES]
         cases = self.selftest.cases if self.selftest is not None else ()
         example = predictor.example(signature)
         readings = [partial(parse_case, case, predictor, signature, limits) for case in cases[:MAX_REAL_CASES]]
@@ -94,6 +98,17 @@ class Package:
         for read in readings:
             with suppress(InvalidRequest):  # the self-test says later what is wrong with it
                 requests += [request.arrays for request in read().requests]
+        return requests
+
+    def sample_requests(self, signature: Signature, limits: Limits) -> list[dict[str, Array]]:
+        """Raises ModelRefused for a sample that the model can't be asked."""
+        requests = []
+        for number, body in enumerate(self.samples, 1):
+            try:
+                parsed = self.predictor.read(body, signature, limits)
+            except InvalidRequest as error:
+                raise unusable(SAMPLES_FILE, f"request {number}: {error}") from None
+            requests += [request.arrays for request in parsed.requests]
         return requests
 
     def run_selftest(self, run: RunModel, signature: Signature, limits: Limits) -> SelftestReport:
@@ -111,7 +126,9 @@ def open_package(folder: Path, signature: Signature, metadata: Mapping[str, str]
     files = PackageFolder(folder)
     predictor = _predictor(files, signature, metadata)
     classes = predictor.classes if isinstance(predictor, LabelledPredictor | TextPredictor) else None
-    return Package(predictor, classes.names if classes else (), _selftest(folder, signature), metadata)
+    return Package(
+        predictor, classes.names if classes else (), _selftest(folder, signature), metadata, _samples(folder)
+    )
 
 
 def _predictor(files: PackageFolder, signature: Signature, metadata: Mapping[str, str]) -> Predictor:
@@ -193,3 +210,8 @@ def _recipe(files: PackageFolder) -> Recipe | None:
 def _selftest(folder: Path, signature: Signature) -> Selftest | None:
     content = read_file(folder / SELFTEST_FILE, MAX_SELFTEST_BYTES)
     return None if content is None else parse_selftest(parse_json(SELFTEST_FILE, content), signature)
+
+
+def _samples(folder: Path) -> tuple[Any, ...]:
+    content = read_file(folder / SAMPLES_FILE, MAX_SAMPLES_BYTES)
+    return () if content is None else parse_samples(parse_json(SAMPLES_FILE, content))
