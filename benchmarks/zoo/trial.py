@@ -40,10 +40,12 @@ def cases(model: Path) -> list[Case]:
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(model, options)
     names = [output.name for output in session.get_outputs()]
-    for size in SIZES:
+    for size, inner in ((last, between) for last in SIZES for between in (last, 1)):
         found = []
         for seed in range(AT_ONCE):
-            inputs = {node.name: _made_up(node, size, np.random.default_rng(seed)) for node in session.get_inputs()}
+            inputs = {
+                node.name: _made_up(node, size, inner, np.random.default_rng(seed)) for node in session.get_inputs()
+            }
             try:
                 case = Case(inputs, dict(zip(names, session.run(names, inputs), strict=True)))
             except Exception:  # noqa: BLE001 - the runtime's errors share no base but Exception
@@ -61,10 +63,11 @@ def _says_nothing(output: Any) -> bool:
     return isinstance(output, np.ndarray) and output.dtype.kind == "f" and bool(np.isnan(output).all())
 
 
-def _made_up(node: Any, size: int, random: np.random.Generator) -> Array:
-    """One row, with that size in every other free dimension."""
+def _made_up(node: Any, size: int, inner: int, random: np.random.Generator) -> Array:
+    """One row; that size in the last dimension where it is free, and `inner` between: a state has its rows there."""
+    last = len(node.shape) - 1
     shape = [
-        fixed if isinstance(fixed, int) and fixed > 0 else (size if axis else 1)
+        fixed if isinstance(fixed, int) and fixed > 0 else (1 if not axis else inner if axis < last else size)
         for axis, fixed in enumerate(node.shape)
     ]
     kind = (_NUMPY | _OTHERS)[node.type.removeprefix("tensor(").removesuffix(")")]
