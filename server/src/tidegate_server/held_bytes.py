@@ -48,6 +48,9 @@ class HeldBytes:
     def take(self, size: int, before: int = 0) -> bool:
         """False, and nothing is taken, where there is no room. `before`: what was taken for the same request."""
         with self._lock:
+            if self._held + size <= self.limit:  # by far the most, and no reserve is needed
+                self._held += size
+                return True
             return self._take(size, before + size)
 
     def _take(self, size: int, whole: int) -> bool:

@@ -199,15 +199,11 @@ class Connection(asyncio.Protocol):
             self._unparsed, self._parsed_to = b"", 0
 
     def _take(self, request: Request) -> None:
-        if self._current or self._pipelined or self._must_wait:
+        # Where the connection ends or its client takes nothing, it waits until it is known what comes behind it.
+        if self._current or self._pipelined or self._stalled_since is not None or self._is_ending:
             self._pipelined.append(request)
         else:
             self._handle(request)
-
-    @property
-    def _must_wait(self) -> bool:
-        """Until it is known what comes behind it, or whether anything may be sent at all."""
-        return self._stalled_since is not None or self._is_ending
 
     @property
     def _is_ending(self) -> bool:

@@ -358,9 +358,9 @@ def _credentials(headers: Mapping[bytes, bytes]) -> dict[str, str]:
 
 
 def _json_bytes(request: Request) -> int | None:
-    text = request.header(JSON_LENGTH)
-    if text is None:
+    if JSON_LENGTH not in request.headers:
         return None
+    text = request.headers[JSON_LENGTH].decode("latin-1")
     if not (text.isascii() and text.isdigit() and len(text) < 12):
         raise InvalidRequest("inference-header-content-length must be the number of bytes of the JSON part")
     return int(text)
