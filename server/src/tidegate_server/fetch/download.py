@@ -72,17 +72,22 @@ def _receive(
 ) -> LocalFile:
     version = before.version if before is not None else None
     offset = path.stat().st_size if before is not None and before.reached is None else 0
-    with file.open(offset, version if offset else None) as stream:
+    # Where parts are to be expected, one byte says the size and the version; of a whole file much would come in vain.
+    is_probe = not offset and connections > 1 and _comes_in_parts(file, before)
+    with file.open(offset, version if offset else None, 1 if is_probe else None) as stream:
         if stream.size is not None and stream.size > budget.remaining:
             raise _too_large(f"the model has {stream.size} bytes", budget)
         if stream.start and stream.version != version:
             downloads.forget(file.name)
             raise FetchFailed(UNREACHABLE, f"{file.name} changed at its source meanwhile", transient=True)
         parts = _parts(stream, before, connections)
-        if parts is None:
+        if parts is None and not is_probe:
             with disk_failures(downloads.folder), _open_part(path, stream.start) as part:
                 _write_record(file.name, stream, downloads)
                 local_file = _copy(stream, part, path, budget)
+    if parts is None and is_probe:
+        downloads.forget(file.name)
+        return _receive(file, path, None, downloads, budget, 1)
     if parts is not None:
         try:
             local_file = _receive_parts(file, path, parts, stream.version or "", downloads, connections)
@@ -92,6 +97,12 @@ def _receive(
     if stream.version is not None:
         downloads.write_record(file.name, stream.version, local_file.sha256)
     return local_file
+
+
+def _comes_in_parts(file: SourceFile, before: PartRecord | None) -> bool:
+    if before is not None and before.reached is not None:
+        return True
+    return file.version is not None and (file.size or 0) >= 2 * parts_module.LEAST_PART_BYTES
 
 
 def _parts(stream: Stream, before: PartRecord | None, connections: int) -> Parts | None:
