@@ -30,6 +30,9 @@ def body_of(numbers: str, signature: Signature = FLOATS, **more: Any) -> bytes:
     return frame.replace("[1,2]}", f'[1,2],"data":{numbers}}}').encode()
 
 
+BINARY_HEAD = body_of("[1,2]").replace(b'"data":[1,2]', b'"parameters":{"binary_data_size":8}')
+
+
 def outcome(read: Any) -> Any:
     """A request as comparable values, or the refusal's status and words."""
     try:
@@ -120,6 +123,21 @@ def test_a_body_whose_frame_is_in_doubt_isnt_remembered(body: bytes) -> None:
     known = KnownBodies(FLOATS)
     known.remember(body, None, read_infer(body, None, FLOATS, LIMITS))
     assert known.read(body, None) is None
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        pytest.param(b"\xef\xbb\xbf" + BINARY_HEAD, id="behind a byte order mark"),
+        pytest.param(BINARY_HEAD.replace(b'{"inputs"', b'{"parameters":{"a":NaN},"inputs"'), id="with a NaN"),
+    ],
+)
+def test_json_that_only_the_lenient_reader_takes_is_remembered_before_binary_tensors(head: bytes) -> None:
+    known = KnownBodies(FLOATS)
+    first, second = (head + np.array(values, np.float32).tobytes() for values in ([1, 2], [3, 4]))
+    known.remember(first, len(head), read_infer(first, len(head), FLOATS, LIMITS))
+    expected = outcome(lambda: read_infer(second, len(head), FLOATS, LIMITS))
+    assert outcome(lambda: known.read(second, len(head))) == expected
 
 
 def test_bodies_that_never_come_again_are_forgotten() -> None:

@@ -16,6 +16,7 @@ import numpy as np
 import orjson
 
 from tidegate_server.protocol.binary import array_from_bytes
+from tidegate_server.protocol.json_codec import parse_json
 from tidegate_server.protocol.request import InferRequest, RequestedOutput
 from tidegate_server.protocol.signature import Signature, TensorSpec
 from tidegate_server.protocol.tensors import DTYPES, PACKED_AS, packer
@@ -138,7 +139,7 @@ class KnownBodies:
         if not 0 < json_bytes <= MAX_FRAME_BYTES:
             return
         at, tensors = json_bytes, []
-        for item in orjson.loads(body[:json_bytes])["inputs"]:
+        for item in parse_json(body[:json_bytes])["inputs"]:  # a byte order mark and NaN, as they were read
             size = (item.get("parameters") or {}).get("binary_data_size")
             spec = self._signature.input(item["name"])
             if size is None or spec is None:
