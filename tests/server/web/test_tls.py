@@ -8,7 +8,8 @@ from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic, sleep
-from typing import Any
+from typing import Any, cast
+from unittest.mock import MagicMock
 
 import pytest
 
@@ -19,6 +20,7 @@ from tests.server.web.test_greedy_clients import LONGEST_TURN_SECONDS, LongestTu
 from tidegate_server.access.certificates import Certificates
 from tidegate_server.access.settings import TlsSettings
 from tidegate_server.web.message import Request, Respond, Response
+from tidegate_server.web.tls import TlsConnection
 
 PAIR, NEXT = pair("first"), pair("second")
 CLIENT = trusting(PAIR)
@@ -188,6 +190,45 @@ def test_bytes_that_are_no_tls_end_the_connection(secure: Any, connect: Any) -> 
         plain.sendall(b"\x17\x03\x03\x00\x20" + bytes(32))
         assert len(until_closed(plain)) < 100
     until(lambda: not server.server.is_busy)
+
+
+class AsksForKeys:
+    """In place of OpenSSL's: whatever the client sends asks for new keys, and is answered by as many bytes."""
+
+    def __init__(self) -> None:
+        self._incoming = self._outgoing = ssl.MemoryBIO()
+
+    def wrap_bio(self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, *, server_side: bool) -> "AsksForKeys":
+        assert server_side
+        self._incoming, self._outgoing = incoming, outgoing
+        return self
+
+    def do_handshake(self) -> None:
+        pass
+
+    def pending(self) -> int:
+        return 0
+
+    def read(self, _size: int) -> bytes:
+        self._outgoing.write(self._incoming.read())
+        raise ssl.SSLWantReadError
+
+
+def test_new_keys_that_a_client_asks_for_and_never_takes_in_count_and_end_its_reading() -> None:
+    context, socket_side, connection = MagicMock(), MagicMock(), MagicMock()
+    socket_side.is_closing.return_value = False
+    tls = TlsConnection(context, connection, cast(ssl.SSLContext, AsksForKeys()))
+    connection.pause_writing.side_effect = tls.pause_reading
+    tls.connection_made(socket_side)
+    for written in (0, 40_000, 80_000):
+        assert not socket_side.pause_reading.called
+        socket_side.get_write_buffer_size.return_value = written
+        tls.data_received(bytes(40_000))
+    connection.pause_writing.assert_called_once_with()
+    socket_side.pause_reading.assert_called_once_with()
+    socket_side.get_write_buffer_size.return_value = 0
+    tls.resume_writing()
+    connection.resume_writing.assert_called_once_with()
 
 
 def test_a_client_that_ends_its_half_still_gets_what_it_asked_for(secure: Any, connect: Any) -> None:

@@ -154,7 +154,8 @@ class TlsConnection(asyncio.Protocol, asyncio.Transport):
         except ssl.SSLError:
             self._transport.abort()
             return
-        self._send()  # where the client has asked for new keys
+        self._send()  # where the client has asked for new keys; it may do so without end, and take in nothing
+        self._tell_pressure()
         if data:
             self._connection.data_received(data)
         if has_ended:
