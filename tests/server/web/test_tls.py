@@ -16,7 +16,7 @@ import pytest
 from tests.server.certificates import pair, trusting
 from tests.server.web.conftest import LIMITS, Listening, until_closed
 from tests.server.web.test_connection import echo, head, status_and_body, until
-from tests.server.web.test_greedy_clients import LONGEST_TURN_SECONDS, LongestTurn, send
+from tests.server.web.test_greedy_clients import LONGEST_TURN_SECONDS, LongestTurn
 from tidegate_server.access.certificates import Certificates
 from tidegate_server.access.settings import TlsSettings
 from tidegate_server.web.message import Request, Respond, Response
@@ -83,7 +83,7 @@ def test_requests_sent_ahead_are_answered_and_nobody_else_waits(secure: Any, con
     server = secure()
     with LongestTurn(server) as turn:
         client = connect(server)
-        send(client, head(b"GET /a HTTP/1.1") * 2000 + LAST)
+        client.sendall(head(b"GET /a HTTP/1.1") * 2000 + LAST)
         received = until_closed(client)
     assert received.count(b"HTTP/1.1 200 OK") == 2001
     assert turn.seconds < LONGEST_TURN_SECONDS
@@ -95,7 +95,8 @@ def test_records_of_one_byte_keep_nobody_waiting(secure: Any, connect: Any) -> N
         client = connect(server)
         body = b"b" * 5000
         request = head(b"POST /c HTTP/1.1", b"Content-Length: 5000", b"Connection: close")
-        send(client, request, *(body[at : at + 1] for at in range(len(body))))
+        for piece in (request, *(body[at : at + 1] for at in range(len(body)))):
+            client.sendall(piece)
         assert until_closed(client).endswith(body + b'"}')
     assert turn.seconds < LONGEST_TURN_SECONDS
 
