@@ -137,7 +137,8 @@ def test_the_status_is_erased_at_a_quarter(trial: Trial) -> None:
 
     trial.nothing_lost()
     assert status["stable"]["revision"] == stable
-    assert status["history"][0]["reason"] == "ErrorRateWorse"
+    # What is judged anew may be above the ceiling before there is enough of stable to compare it with.
+    assert status["history"][0]["reason"] in {"ErrorRateWorse", "ErrorRateAboveCeiling"}
 
 
 @pytest.mark.disturbed("The leader is frozen")
