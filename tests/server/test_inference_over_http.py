@@ -136,6 +136,14 @@ def test_how_a_request_came_is_counted_as_the_router_marked_it(start: Any, linea
     assert [re.findall(r'traffic="(\w+)"', line) for line in well] == [[], ["preview"], ["direct"]]
 
 
+def test_a_request_that_is_refused_before_its_body_is_counted_as_it_came(start: Any, linear: Path) -> None:
+    server = start(linear, TIDEGATE_MAX_BODY_BYTES="1000")
+    assert server.ask("POST", INFER, b"x" * 1001, X_Tidegate_Traffic="preview").status == 413
+    told = [line for line in server.metrics().splitlines() if line.startswith("tidegate_server_requests_total{")]
+    refused = [line for line in told if 'code="413"' in line and not line.endswith(" 0.0")]
+    assert [re.findall(r'traffic="(\w+)"', line) for line in refused] == [["preview"]]
+
+
 def test_metrics_are_on_their_own_port_and_inference_is_not(server: Any) -> None:
     assert server.ask("GET", "/metrics").status == 404
     assert "tidegate_server_requests_total" in server.metrics()

@@ -128,6 +128,17 @@ def test_bodies_behind_known_heads_are_bounded_together() -> None:
     assert context.held.held == 100
 
 
+def test_a_request_with_a_known_head_that_there_is_no_room_for_is_told_by_its_own_headers() -> None:
+    context = Context(held_bytes=100)
+    whole = POST.replace(b"3", b"50") + b"x" * 50
+    read(context, whole, whole)
+    parser = RequestParser(context, lambda _: None, lambda: None)
+    parser.feed(GET)
+    with pytest.raises(Rejected):
+        parser.feed(whole)
+    assert parser.headers[b"content-length"] == b"50"
+
+
 def test_a_known_head_whose_body_isnt_there_yet_waits_for_it() -> None:
     context = warm(POST + b"xyz")
     taken: list[Request] = []

@@ -54,7 +54,7 @@ class ConnectionContext(ParserContext, Protocol):
     def handle(self, request: Request, respond: Respond) -> None:
         """Calls `respond` once, now or later, in the loop's thread."""
 
-    def receive_failed(self, target: bytes, response: Response) -> Response:
+    def receive_failed(self, target: bytes, headers: dict[bytes, bytes], response: Response) -> Response:
         """A request couldn't be read to its end: the response that goes out for it."""
 
     def opened(self, connection: "Connection") -> bool:
@@ -270,7 +270,7 @@ class Connection(asyncio.Protocol):
             return False
         self._rejection = None
         if self._is_open and not self._transport.is_closing():
-            response = self._context.receive_failed(self._parser.target, response)
+            response = self._context.receive_failed(self._parser.target, self._parser.headers, response)
             self._write(response, self._parser.method, "close")
             self._linger()
         return False

@@ -246,10 +246,10 @@ class InferenceHandler:
                 self._inference.metrics.request_failed("not_allowed")
             return response_for(error)
 
-    def receive_failed(self, target: bytes, response: Response) -> Response:
-        """Counts a request for inference that couldn't be received to its end."""
+    def receive_failed(self, target: bytes, headers: dict[bytes, bytes], response: Response) -> Response:
+        """Counts a request for inference that couldn't be received to its end. `headers`: as far as they have come."""
         if target in self._routes:
-            self.rejected(Request(b"POST", target, {}, b"", False, perf_counter()), response)
+            self.rejected(Request(b"POST", target, headers, b"", False, perf_counter()), response)
         return response.with_headers(self._served_by)
 
     # --- for both ways

@@ -99,7 +99,8 @@ class RequestParser:
         self.size = 0
         """Of the body that is being read, as far as it has come."""
         self._length = 0
-        self._headers: dict[bytes, bytes] = {}
+        self.headers: dict[bytes, bytes] = {}
+        """Of the request that is being read, or was the last one; as far as they have come."""
         self._head_bytes = 0  # of packets that held nothing but head
         self._parsed_bytes = 0  # of the target and the headers
         self._first_part = b""
@@ -156,6 +157,7 @@ class RequestParser:
     def _take_known(self, known: KnownHead, data: bytes, end: int) -> bytes:
         """As the callbacks below would, whose outcome is known. What is left to be fed."""
         self.target, self.method, headers, size = known.target, known.method, known.headers, known.length
+        self.headers = headers
         self.since = now = perf_counter()
         principal, body = None, b""
         if size:
@@ -171,7 +173,7 @@ class RequestParser:
         end = len(data) - self._length
         is_plain = data.find(END) + len(END) == end and self._parser.get_http_version() == "1.1"
         if is_plain and self._keep_alive and not self._is_old:
-            known = KnownHead(self.method, self.target, self._headers, self._length)
+            known = KnownHead(self.method, self.target, self.headers, self._length)
             self._context.known_heads.remember(data[:end], known)
 
     # --- httptools
@@ -180,7 +182,7 @@ class RequestParser:
         """httptools: the first byte of a request."""
         if self.phase is not HEAD:  # pipelined behind another one
             self.phase, self.since, self._head_bytes = HEAD, perf_counter(), 0
-        self.target, self.method, self._headers, self._parsed_bytes = b"", b"", {}, 0
+        self.target, self.method, self.headers, self._parsed_bytes = b"", b"", {}, 0
 
     def on_url(self, part: bytes) -> None:
         """httptools: a part of the target."""
@@ -194,7 +196,7 @@ class RequestParser:
         if self.phase is not HEAD:  # a trailer, which no response depends on
             return
         name = name.lower()
-        headers = self._headers
+        headers = self.headers
         if name in headers:
             value = headers[name] + b", " + value
         headers[name] = value
@@ -204,7 +206,7 @@ class RequestParser:
 
     def on_headers_complete(self) -> None:
         """httptools: the head ends; decides whether the body is taken."""
-        parser, headers = self._parser, self._headers
+        parser, headers = self._parser, self.headers
         self.method = parser.get_method()
         if self.method == b"CONNECT":
             raise _rejected(405, "this server is no proxy")
@@ -251,10 +253,10 @@ class RequestParser:
         now = perf_counter()
         self.phase, self.since, self._head_bytes = IDLE, now, 0
         self.has_ended = not self._keep_alive
-        self._is_old = b"connection" in self._headers and self._parser.get_http_version() == "1.0"
+        self._is_old = b"connection" in self.headers and self._parser.get_http_version() == "1.0"
         self._whole += 1
         self._take(
-            Request(self.method, self.target, self._headers, body, self._keep_alive, now, self._is_old, self._principal)
+            Request(self.method, self.target, self.headers, body, self._keep_alive, now, self._is_old, self._principal)
         )
 
     # --- details
@@ -277,7 +279,7 @@ class RequestParser:
         return found
 
     def _check_framing(self) -> None:
-        headers = self._headers
+        headers = self.headers
         if self._parser.get_http_version() == "1.1" and (b"host" not in headers or b"," in headers[b"host"]):
             raise _rejected(400, "the request has to have exactly one Host header")
         if headers.get(b"transfer-encoding", b"chunked").lower() != b"chunked":
@@ -295,7 +297,7 @@ class RequestParser:
     def _ignore_upgrade(self) -> None:
         """Some clients offer HTTP/2 with every request. The offer isn't taken up; the request counts as it is."""
         left_out = (b"upgrade", b"connection", b"http2-settings")
-        lines = [name + b": " + value for name, value in self._headers.items() if name not in left_out]
+        lines = [name + b": " + value for name, value in self.headers.items() if name not in left_out]
         head = b"\r\n".join([self.method + b" " + self.target + b" HTTP/1.1", *lines, b"", b""])
         self._parser = httptools.HttpRequestParser(self)
         self.phase, self._head_bytes = IDLE, -len(head)

@@ -16,7 +16,7 @@ from tidegate_server.web.request_parser import CheckHead, HttpLimits
 from tidegate_server.web.tls import TlsConnection
 
 Handler = Callable[[Request, Respond], None]
-ReceiveFailed = Callable[[bytes, Response], Response]
+ReceiveFailed = Callable[[bytes, dict[bytes, bytes], Response], Response]
 """Called with the target of a request that couldn't be read to its end; returns the response that goes out."""
 
 BACKLOG = 1024
@@ -36,7 +36,7 @@ class HttpServer:
         loop: asyncio.AbstractEventLoop,
         *,
         check_head: CheckHead | None = None,
-        receive_failed: ReceiveFailed = lambda _target, response: response,
+        receive_failed: ReceiveFailed = lambda _target, _headers, response: response,
         certificates: Certificates | None = None,
     ) -> None:
         """`handler` calls its `respond` once, now or later. `held` may be shared with others.
@@ -160,9 +160,9 @@ class HttpServer:
             self._failures.write(type(error).__name__, perf_counter(), error)
             respond(error_response(500, "the server failed on this request"))
 
-    def receive_failed(self, target: bytes, response: Response) -> Response:
+    def receive_failed(self, target: bytes, headers: dict[bytes, bytes], response: Response) -> Response:
         """The response that goes out for a request that couldn't be read to its end."""
-        return self._receive_failed(target, response)
+        return self._receive_failed(target, headers, response)
 
     def opened(self, connection: Connection) -> bool:
         """False when there are too many."""
