@@ -103,7 +103,7 @@ def test_the_next_container_resumes(bring_alone: Bring, store: Store, big: Path)
         stopped = bring_alone(
             "s3://models/big.onnx", **{**store.environment, **endpoint, "TIDEGATE_FETCH_RETRY_SECONDS": "0"}
         )
-        assert (stopped.reason, len(stopped.left)) == ("Unreachable", 2)
+        assert (stopped.reason, len(stopped.left)) == ("Unreachable", 2), stopped.log
         proxy.left, proxy.came = None, 0
         ended = bring_alone("s3://models/big.onnx", **{**store.environment, **endpoint})
     assert (ended.reason, ended.left) == ("brought", ["model.onnx"])
