@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tidegate_server.errors import FetchFailed
-from tidegate_server.fetch import parts as parts_module
 from tidegate_server.fetch.limits import ByteBudget
 from tidegate_server.fetch.partial_downloads import PartialDownloads, PartRecord, disk_failures
-from tidegate_server.fetch.parts import PIECE_BYTES, NoRanges, Parts, bring
+from tidegate_server.fetch.parts import PIECE_BYTES, NoRanges, Parts, bring, is_worth_parts
 from tidegate_server.fetch.report import TOO_LARGE, UNREACHABLE, WRONG_DIGEST
 from tidegate_server.fetch.sources.listing import SourceFile, Stream
 
@@ -41,7 +40,11 @@ def download(
     """
     path, record = downloads.path(file.name), downloads.record(file.name)
     if (local_file := _completed(file, path, record)) is None:
-        local_file = _receive(file, path, _resumable(file, record), downloads, budget, connections)
+        try:
+            local_file = _receive(file, path, _resumable(file, record), downloads, budget, connections)
+        except NoRanges:
+            downloads.forget(file.name)
+            local_file = _receive(file, path, None, downloads, budget, 1)
     if local_file.size > budget.remaining:
         raise _too_large(f"the model has {local_file.size} bytes", budget)
     budget.remaining -= local_file.size
@@ -70,6 +73,7 @@ def _receive(
     budget: ByteBudget,
     connections: int,
 ) -> LocalFile:
+    """Raises NoRanges, over several connections, where the source gives whole files only."""
     version = before.version if before is not None else None
     offset = path.stat().st_size if before is not None and before.reached is None else 0
     # Where parts are to be expected, one byte says the size and the version; of a whole file much would come in vain.
@@ -81,19 +85,14 @@ def _receive(
             downloads.forget(file.name)
             raise FetchFailed(UNREACHABLE, f"{file.name} changed at its source meanwhile", transient=True)
         parts = _parts(stream, before, connections)
-        if parts is None and not is_probe:
+        if parts is None:
+            if is_probe:
+                raise NoRanges
             with disk_failures(downloads.folder), _open_part(path, stream.start) as part:
                 _write_record(file.name, stream, downloads)
                 local_file = _copy(stream, part, path, budget)
-    if parts is None and is_probe:
-        downloads.forget(file.name)
-        return _receive(file, path, None, downloads, budget, 1)
     if parts is not None:
-        try:
-            local_file = _receive_parts(file, path, parts, stream.version or "", downloads, connections)
-        except NoRanges:
-            downloads.forget(file.name)
-            return _receive(file, path, None, downloads, budget, 1)
+        local_file = _receive_parts(file, path, parts, stream.version or "", downloads, connections)
     if stream.version is not None:
         downloads.write_record(file.name, stream.version, local_file.sha256)
     return local_file
@@ -102,7 +101,7 @@ def _receive(
 def _comes_in_parts(file: SourceFile, before: PartRecord | None) -> bool:
     if before is not None and before.reached is not None:
         return True
-    return file.version is not None and (file.size or 0) >= 2 * parts_module.LEAST_PART_BYTES
+    return file.version is not None and is_worth_parts(file.size or 0)
 
 
 def _parts(stream: Stream, before: PartRecord | None, connections: int) -> Parts | None:
@@ -112,7 +111,7 @@ def _parts(stream: Stream, before: PartRecord | None, connections: int) -> Parts
     is_same = before is not None and before.version == stream.version
     if is_same and (recorded := Parts.recorded(before, stream.size)) is not None:
         return recorded
-    return Parts.of(stream.size, connections) if stream.size >= 2 * parts_module.LEAST_PART_BYTES else None
+    return Parts.of(stream.size, connections) if is_worth_parts(stream.size) else None
 
 
 def _receive_parts(

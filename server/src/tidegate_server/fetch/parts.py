@@ -26,7 +26,12 @@ RECORD_SECONDS = 1.0
 
 
 class NoRanges(Exception):
-    """The source said that it gives parts of the file, and gave all of it."""
+    """The source was asked for parts of the file, and gives all of it."""
+
+
+def is_worth_parts(size: int) -> bool:
+    """Whether a file of so many bytes comes in several."""
+    return size >= 2 * LEAST_PART_BYTES
 
 
 @dataclass
