@@ -1,7 +1,7 @@
 """The nodes of an ONNX file, without its weights."""
 
 import mmap
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -118,9 +118,9 @@ def operators(path: Path) -> Operators:
     return frozenset((node.domain, node.operator) for node in read_graph(path).all_nodes())
 
 
-def has_data_dependent_time(used: Operators) -> bool:
-    """True for operators of unknown domains too."""
-    return any(domain not in STANDARD_DOMAINS or name in TIME_DEPENDS_ON_VALUES for domain, name in used)
+def has_data_dependent_time(used: Operators, known: Collection[str] = STANDARD_DOMAINS) -> bool:
+    """True for operators of domains that aren't `known`, too."""
+    return any(domain not in known or name in TIME_DEPENDS_ON_VALUES for domain, name in used)
 
 
 def takes_missing_values(used: Operators) -> bool:

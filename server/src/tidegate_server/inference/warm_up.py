@@ -28,7 +28,6 @@ from tidegate_server.inference.measuring import measure, seconds_by_texts, secon
 from tidegate_server.inference.model import Model
 from tidegate_server.inference.onnx_graph import (
     STANDARD_DOMAINS,
-    TIME_DEPENDS_ON_VALUES,
     has_data_dependent_time,
     read_graph,
 )
@@ -166,8 +165,7 @@ def _inline_tokens(runs: TrialRuns, plan: ExecutionPlan, row: Row, padding: Padd
     """Of texts that share a run with those of their length alone. `padding` makes them as long as they have to be."""
     if padding is None or row.keys() != padding.fills.keys() or any(array.ndim != 2 for array in row.values()):
         return 0
-    operators = runs.model.file.operators
-    if not all(domain in DOMAINS_KNOWN and name not in TIME_DEPENDS_ON_VALUES for domain, name in operators):
+    if has_data_dependent_time(runs.model.file.operators, DOMAINS_KNOWN):
         return 0
     width = max(INLINE_TEXT_TOKENS, width_of(row))
     text = {name: padding.padded(name, array, width) for name, array in row.items()}
