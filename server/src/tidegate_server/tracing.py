@@ -67,6 +67,11 @@ def parse_traceparent(text: str | None) -> TraceParent | None:
     return TraceParent(trace_id, span_id, flags[1] in "13579bdf")
 
 
+def well_formed(traceparent: str | None) -> str:
+    """The header as it came; empty for none, and for one that is malformed."""
+    return traceparent if traceparent and parse_traceparent(traceparent) else ""
+
+
 class ServerSpan:
     """One inference request. `trace_id` is empty when it belongs to no trace."""
 

@@ -16,6 +16,7 @@ from uuid import uuid4
 from tidegate_server.payload_log.events import JSON, OCTETS, Event, Origin, messages, readable
 from tidegate_server.payload_log.settings import SINK, LogSettings
 from tidegate_server.payload_log.sink import Sink, SinkFailed
+from tidegate_server.tracing import well_formed
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +49,8 @@ class Exchange:
     response: Payload
     id: str | None = None
     """The client's own, as in Ce-Id."""
-    traceparent: str = ""
+    traceparent: str | None = None
+    """As the client sent it."""
     trace_id: str = ""
 
 
@@ -121,7 +123,7 @@ class PayloadLog:
             size=size,
             encoding=readable(payload.encoding),
             json_bytes=readable(payload.json_bytes),
-            traceparent=exchange.traceparent,
+            traceparent=well_formed(exchange.traceparent),
             trace_id=exchange.trace_id,
         )
 

@@ -12,7 +12,7 @@ from tidegate_server.access_log import AccessLine, AccessLog
 from tidegate_server.errors import NotAllowed
 from tidegate_server.payload_log.log import Exchange, Payload, PayloadLog
 from tidegate_server.rpc.service_names import MODEL_INFER
-from tidegate_server.tracing import ServerSpan, Tracing, parse_traceparent
+from tidegate_server.tracing import ServerSpan, Tracing
 
 PROTOBUF = "application/protobuf; messageType=inference."
 
@@ -56,7 +56,6 @@ class RpcRecord:
         payloads = self._telemetry.payloads
         if payloads is None or not payloads.wants(http):
             return
-        parent = self._metadata.get("traceparent", "")
         answered = b"" if response is None else response.SerializeToString()
         exchange = Exchange(
             seconds,
@@ -64,7 +63,7 @@ class RpcRecord:
             Payload(body, f"{PROTOBUF}ModelInferRequest"),
             Payload(answered, f"{PROTOBUF}ModelInferResponse"),
             self._metadata.get("ce-id"),
-            parent if parse_traceparent(parent) else "",
+            self._metadata.get("traceparent"),
             self._span.trace_id,
         )
         payloads.write(exchange)

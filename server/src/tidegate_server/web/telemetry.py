@@ -10,7 +10,7 @@ from tidegate_server.metrics import ServerMetrics
 from tidegate_server.metrics.server_metrics import LIVE, PREVIEW
 from tidegate_server.payload_log.log import Exchange, Payload, PayloadLog
 from tidegate_server.protocol.request import InferRequest
-from tidegate_server.tracing import NO_SPAN, ServerSpan, Tracing, parse_traceparent
+from tidegate_server.tracing import NO_SPAN, ServerSpan, Tracing
 from tidegate_server.web.message import Request, Response
 
 JSON_LENGTH = b"inference-header-content-length"
@@ -95,13 +95,13 @@ class RequestRecord:
 
 
 def _exchange(request: Request, response: Response, seconds: float, trace_id: str) -> Exchange:
-    parent, sent = request.header(b"traceparent"), {name.lower(): value for name, value in response.headers}
+    sent = {name.lower(): value for name, value in response.headers}
     return Exchange(
         seconds,
         response.status,
         Payload(request.body, *map(request.header, (b"content-type", b"content-encoding", JSON_LENGTH))),
         Payload(response.body, *map(sent.get, ("content-type", "content-encoding", JSON_LENGTH.decode()))),
         request.header(b"ce-id"),
-        parent if parent and parse_traceparent(parent) else "",
+        request.header(b"traceparent"),
         trace_id,
     )
