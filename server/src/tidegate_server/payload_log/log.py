@@ -16,7 +16,6 @@ from uuid import uuid4
 from tidegate_server.payload_log.events import JSON, OCTETS, Event, Origin, messages, readable
 from tidegate_server.payload_log.settings import SINK, LogSettings
 from tidegate_server.payload_log.sink import Sink, SinkFailed
-from tidegate_server.tracing import well_formed
 
 log = logging.getLogger(__name__)
 
@@ -49,8 +48,7 @@ class Exchange:
     response: Payload
     id: str | None = None
     """The client's own, as in Ce-Id."""
-    traceparent: str | None = None
-    """As the client sent it."""
+    traceparent: str = ""
     trace_id: str = ""
 
 
@@ -123,7 +121,7 @@ class PayloadLog:
             size=size,
             encoding=readable(payload.encoding),
             json_bytes=readable(payload.json_bytes),
-            traceparent=well_formed(exchange.traceparent),
+            traceparent=exchange.traceparent,
             trace_id=exchange.trace_id,
         )
 

@@ -12,7 +12,7 @@ from tidegate_server.access_log import AccessLine, AccessLog
 from tidegate_server.errors import NotAllowed
 from tidegate_server.payload_log.log import Exchange, Payload, PayloadLog
 from tidegate_server.rpc.service_names import MODEL_INFER
-from tidegate_server.tracing import ServerSpan, Tracing
+from tidegate_server.tracing import ServerSpan, Tracing, well_formed
 
 PROTOBUF = "application/protobuf; messageType=inference."
 
@@ -63,7 +63,7 @@ class RpcRecord:
             Payload(body, f"{PROTOBUF}ModelInferRequest"),
             Payload(answered, f"{PROTOBUF}ModelInferResponse"),
             self._metadata.get("ce-id"),
-            self._metadata.get("traceparent"),
+            well_formed(self._metadata.get("traceparent")),
             self._span.trace_id,
         )
         payloads.write(exchange)

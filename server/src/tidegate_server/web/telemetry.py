@@ -10,7 +10,7 @@ from tidegate_server.metrics import ServerMetrics
 from tidegate_server.metrics.server_metrics import LIVE, PREVIEW
 from tidegate_server.payload_log.log import Exchange, Payload, PayloadLog
 from tidegate_server.protocol.request import InferRequest
-from tidegate_server.tracing import NO_SPAN, ServerSpan, Tracing
+from tidegate_server.tracing import NO_SPAN, ServerSpan, Tracing, well_formed
 from tidegate_server.web.message import Request, Response
 
 JSON_LENGTH = b"inference-header-content-length"
@@ -102,6 +102,6 @@ def _exchange(request: Request, response: Response, seconds: float, trace_id: st
         Payload(request.body, *map(request.header, (b"content-type", b"content-encoding", JSON_LENGTH))),
         Payload(response.body, *map(sent.get, ("content-type", "content-encoding", JSON_LENGTH.decode()))),
         request.header(b"ce-id"),
-        request.header(b"traceparent"),
+        well_formed(request.header(b"traceparent")),
         trace_id,
     )
