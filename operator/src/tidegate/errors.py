@@ -2,6 +2,7 @@
 
 TidegateError
 ├── InvalidSpec           the user has to change the resource; trying again cannot help
+├── InvalidControl        an annotation that asks for something makes no sense; it is refused, everything else goes on
 ├── MalformedObject       an object of the cluster can't be used; that one is left out, everything else goes on
 ├── ClusterUnavailable    the API server did not answer or refused; the next pass tries again
 │   └── WriteRefused      it refused a write, and will again until somebody changes something
@@ -21,6 +22,10 @@ class TidegateError(Exception):
 
 class InvalidSpec(TidegateError):
     """A ModelDeployment that the API server let through and that makes no sense; the message names the field."""
+
+
+class InvalidControl(TidegateError):
+    """What somebody asks of a rollout by an annotation can't be read; the message says what to write."""
 
 
 class MalformedObject(TidegateError):
