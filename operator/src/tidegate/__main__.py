@@ -1,6 +1,5 @@
 """`tidegate COMMAND`: the operator, the router's two programs, and the commands for people. Chooses one and runs it."""
 
-import argparse
 import logging
 import sys
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ from tidegate.errors import TidegateError
 
 @dataclass(frozen=True)
 class Command:
-    """`module` has main(argv), which gives the exit code."""
+    """One that reads its own options; `module` has main(argv), which gives the exit code."""
 
     module: str
     help: str
@@ -38,36 +37,31 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit code of the chosen command; 2 for settings that make no sense."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    # Only the command's name is looked at: what follows it, --help included, is the command's own.
-    command, rest = COMMANDS[_parser().parse_args(arguments[:1]).command], arguments[1:]
+    try:
+        # Only the command's name is looked at: what follows it, --help included, is the command's own.
+        if arguments and arguments[0] in COMMANDS:
+            return _run(COMMANDS[arguments[0]], arguments[1:])
+        # Imported late, as every command is: what runs in the cluster needs neither typer nor rich.
+        from tidegate.cli.app import main as choose
+
+        return choose(arguments, {name: command.help for name, command in COMMANDS.items()})
+    except TidegateError as error:
+        print(f"tidegate: {error}", file=sys.stderr)  # noqa: T201 - a person reads it
+        return 2
+
+
+def _run(command: Command, arguments: Sequence[str]) -> int:
     if command.is_service:
         logging.basicConfig(
             level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
         )
     try:
         # Imported late: Envoy's starter needs neither kopf nor the Kubernetes client, and they are most of the memory.
-        return int(import_module(command.module).main(rest))
-    except TidegateError as error:
-        print(f"tidegate: {error}", file=sys.stderr)  # noqa: T201 - a person reads it
-        return 2
+        return int(import_module(command.module).main(arguments))
     except KeyboardInterrupt:
         if command.is_service:
             raise
         return 130  # as a shell has it
-
-
-def _parser() -> argparse.ArgumentParser:
-    width = max(map(len, COMMANDS))
-    parser = argparse.ArgumentParser(
-        prog="tidegate",
-        usage="tidegate COMMAND [OPTIONS]",
-        description="Progressive releases of ONNX models on Kubernetes.",
-        epilog="\n".join(["commands:", *(f"  {name:{width}}  {each.help}" for name, each in COMMANDS.items())])
-        + "\n\ntidegate COMMAND --help says more.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("command", choices=COMMANDS, metavar="COMMAND", help=argparse.SUPPRESS)
-    return parser
 
 
 if __name__ == "__main__":

@@ -1,19 +1,18 @@
 """Plain dictionaries to and from the Kubernetes API, for the few verbs that are used.
 
 The generated client's typed models would be converted back at once; its transport and its log-in are what's wanted.
+It takes a second to import, so a command that answers a person in less brings an `Access` of its own.
 """
 
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from time import monotonic
-from typing import Any, cast
+from typing import Any, Protocol, cast
 from urllib.parse import quote, urlencode
 
-import kubernetes
 import orjson
 import urllib3
-from kubernetes.client.exceptions import ApiException
 
 from tidegate.errors import ClusterUnavailable, WriteRefused
 
@@ -67,8 +66,23 @@ LEASES = Resource("coordination.k8s.io/v1", "Lease", "leases")
 ENDPOINT_SLICES = Resource("discovery.k8s.io/v1", "EndpointSlice", "endpointslices")
 
 
+class Access(Protocol):
+    """How the API server is reached, and who asks it."""
+
+    def to_host(self) -> tuple[Any, str]:
+        """Who sends requests, as urllib3 has it, and what comes before their paths. May change at any time."""
+
+    def headers(self) -> "Mapping[str, str]":
+        """Those by which the API server knows us. Raises whatever the log-in does."""
+
+    def forget(self) -> None:
+        """They weren't taken: the next call asks for others."""
+
+
 def load_config() -> None:
     """The pod's own service account, or the kubeconfig where there is none."""
+    import kubernetes
+
     try:
         kubernetes.config.load_incluster_config()  # type: ignore[no-untyped-call]
     except kubernetes.config.ConfigException:
@@ -78,13 +92,9 @@ def load_config() -> None:
 class KubernetesApi:
     """One connection pool to the API server. Every method raises ClusterUnavailable on failure."""
 
-    def __init__(self, *, connections: int = 32) -> None:
-        configuration = kubernetes.client.Configuration.get_default_copy()
-        configuration.connection_pool_maxsize = connections
-        configuration.retries = False
-        self._client = kubernetes.client.ApiClient(configuration)
-        self._connections = _Connections(self._client)
-        self._credentials = _Credentials(self._client)
+    def __init__(self, *, connections: int = 32, access: Access | None = None) -> None:
+        self._client: Any = None if access else _generated_client(connections)
+        self._access: Access = access or _GeneratedClientsAccess(self._client)
 
     def get(self, resource: Resource, namespace: str, name: str) -> Manifest | None:
         """An object, or None if there is none of that name."""
@@ -112,9 +122,13 @@ class KubernetesApi:
         query = urlencode({"fieldManager": manager, "force": "true"})
         return self._json("PATCH", f"{path}?{query}", manifest, "application/apply-patch+yaml")
 
-    def merge(self, resource: Resource, namespace: str, name: str, patch: Mapping[str, Any]) -> Manifest:
-        """JSON merge patch."""
-        return self._json("PATCH", resource.path(namespace, name), patch, "application/merge-patch+json")
+    def merge(
+        self, resource: Resource, namespace: str, name: str, patch: Mapping[str, Any], *, manager: str | None = None
+    ) -> Manifest:
+        """JSON merge patch, in the name of `manager`. One that has metadata.resourceVersion fails with status 409 where
+        the object has changed since."""
+        path = resource.path(namespace, name) + (f"?{urlencode({'fieldManager': manager})}" if manager else "")
+        return self._json("PATCH", path, patch, "application/merge-patch+json")
 
     def replace(self, resource: Resource, manifest: Mapping[str, Any], *, status: bool = False) -> Manifest:
         """Writes a whole object, or all of its status and nothing else; fails with status 409 if it has changed since
@@ -140,6 +154,7 @@ class KubernetesApi:
         namespace: str | None,
         selector: str | None,
         *,
+        fields: str | None = None,
         limit: int | None = None,
         continue_token: str = "",
     ) -> Manifest:
@@ -147,17 +162,26 @@ class KubernetesApi:
 
         Its items carry apiVersion and kind only as far as the server says them.
         """
-        asked = {"labelSelector": selector, "limit": limit, "continue": continue_token}
+        asked = {"labelSelector": selector, "fieldSelector": fields, "limit": limit, "continue": continue_token}
         query = {name: value for name, value in asked.items() if value}
         return self._json("GET", f"{resource.path(namespace)}?{urlencode(query)}")
 
     def watch(
-        self, resource: Resource, namespace: str | None, selector: str | None, version: str, *, seconds: int
+        self,
+        resource: Resource,
+        namespace: str | None,
+        selector: str | None,
+        version: str,
+        *,
+        seconds: int,
+        fields: str | None = None,
     ) -> Iterator[Manifest]:
         """Changes since a resource version, for at most `seconds`; a silent connection is given up a little later."""
         query = {"watch": "1", "resourceVersion": version, "allowWatchBookmarks": "true", "timeoutSeconds": seconds}
         if selector:
             query["labelSelector"] = selector
+        if fields:
+            query["fieldSelector"] = fields
         path = f"{resource.path(namespace)}?{urlencode(query)}"
         response = self._request("GET", path, read_seconds=seconds + 10)
         try:
@@ -189,10 +213,10 @@ class KubernetesApi:
     ) -> urllib3.HTTPResponse:
         headers = {"Accept": "application/json", "Content-Type": content_type, "User-Agent": "tidegate"}
         try:
-            headers |= self._credentials.headers()
+            headers |= self._access.headers()
         except Exception as error:  # a token file that is away, a plugin that fails: the client names no type
             raise ClusterUnavailable(f"{method} {path} wasn't asked, for want of credentials: {error}") from error
-        pool, prefix = self._connections.to_host()
+        pool, prefix = self._access.to_host()
         try:
             response = pool.urlopen(
                 method,
@@ -204,13 +228,31 @@ class KubernetesApi:
                 retries=False,
                 redirect=False,
             )
-        except (urllib3.exceptions.HTTPError, ApiException, OSError) as error:
+        except (urllib3.exceptions.HTTPError, OSError) as error:
             raise ClusterUnavailable(f"{method} {path} had no answer: {error}") from error
         if response.status == UNAUTHORIZED:
-            self._credentials.forget()
+            self._access.forget()
         if response.status >= 400:
             raise _failure(method, path.partition("?")[0], response)
         return cast(urllib3.HTTPResponse, response)
+
+
+def _generated_client(connections: int) -> Any:
+    import kubernetes
+
+    configuration = kubernetes.client.Configuration.get_default_copy()
+    configuration.connection_pool_maxsize = connections
+    configuration.retries = False
+    return kubernetes.client.ApiClient(configuration)
+
+
+class _GeneratedClientsAccess:
+    """As the generated client's configuration says it."""
+
+    def __init__(self, client: Any) -> None:
+        self._credentials = _Credentials(client)
+        self.to_host = _Connections(client).to_host
+        self.headers, self.forget = self._credentials.headers, self._credentials.forget
 
 
 class _Connections:

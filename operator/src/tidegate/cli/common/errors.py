@@ -2,6 +2,7 @@
 
 TidegateError
 ├── Unusable       the command line makes no sense; the exit code is 2
+├── NotDone        the cluster wouldn't, or what was asked for makes no sense at this moment; nothing was changed
 └── CannotReplay   there is nothing to replay, or Prometheus doesn't hold it any more
 """
 
@@ -10,6 +11,10 @@ from tidegate.errors import TidegateError
 
 class Unusable(TidegateError):
     """A setting or a number that makes no sense; the message names it."""
+
+
+class NotDone(TidegateError):
+    """What was asked for wasn't done, and nothing was changed; the message says why, and what helps."""
 
 
 class CannotReplay(TidegateError):

@@ -1,35 +1,40 @@
 """The API server that a command reads from: kubectl's own configuration, or the pod's."""
 
-from pathlib import Path
-
-import kubernetes
+import os
+from collections.abc import Mapping
+from typing import Any
 
 from tidegate.errors import ClusterUnavailable
-from tidegate.kube.api import KubernetesApi, load_config
+from tidegate.kube.api import KubernetesApi
+from tidegate.kube.kubeconfig import KubeconfigAccess, find_context
 
-POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
-
-def connect(kubeconfig: str | None, context: str | None) -> KubernetesApi:
+def connect(kubeconfig: str | None, context: str | None, environ: Mapping[str, str] = os.environ) -> KubernetesApi:
     """Raises ClusterUnavailable where nothing says which cluster is meant."""
+    found = find_context(kubeconfig, context, environ)
+    if _needs_generated_client(found.user):
+        return _by_generated_client(kubeconfig, context)
+    return KubernetesApi(access=KubeconfigAccess(found, environ))
+
+
+def default_namespace(kubeconfig: str | None, context: str | None, environ: Mapping[str, str] = os.environ) -> str:
+    """As kubectl has it: the context's namespace, in a pod the pod's, else `default`."""
     try:
-        if kubeconfig or context:
-            kubernetes.config.load_kube_config(config_file=kubeconfig, context=context)  # type: ignore[no-untyped-call]
-        else:
-            load_config()
+        return find_context(kubeconfig, context, environ).namespace
+    except ClusterUnavailable:
+        return "default"
+
+
+def _needs_generated_client(user: Mapping[str, Any]) -> bool:
+    """For a log-in that refreshes tokens of OIDC; kubectl knows no other auth-provider any more."""
+    return bool(user.get("auth-provider")) and not (user.get("exec") or user.get("token"))
+
+
+def _by_generated_client(kubeconfig: str | None, context: str | None) -> KubernetesApi:
+    import kubernetes
+
+    try:
+        kubernetes.config.load_kube_config(config_file=kubeconfig, context=context)  # type: ignore[no-untyped-call]
     except (kubernetes.config.ConfigException, OSError) as error:
         raise ClusterUnavailable(f"no cluster: {error}; name one with --kubeconfig or --context") from error
-    return KubernetesApi(connections=1)
-
-
-def default_namespace(kubeconfig: str | None, context: str | None) -> str:
-    """As kubectl has it: the context's namespace, in a pod the pod's, else `default`."""
-    if POD_NAMESPACE.is_file() and not (kubeconfig or context):
-        return POD_NAMESPACE.read_text().strip()
-    try:
-        listed = kubernetes.config.list_kube_config_contexts(config_file=kubeconfig)  # type: ignore[no-untyped-call]
-    except (kubernetes.config.ConfigException, OSError):
-        return "default"
-    contexts, active = listed
-    chosen = next((each for each in contexts if each["name"] == context), active) if context else active
-    return str(chosen["context"].get("namespace") or "default")
+    return KubernetesApi(connections=4)

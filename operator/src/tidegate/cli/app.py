@@ -1,0 +1,114 @@
+"""The commands for people, and their options. Each imports what it does when chosen, so `--help` waits for nothing."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+
+from tidegate.cli.common.arguments import exit_code
+from tidegate.cli.common.documents import Output
+from tidegate.cli.common.where import Where
+
+COMPLETE = "_TIDEGATE_COMPLETE"
+"""Set by a shell that wants to know how a command line may go on."""
+
+app = typer.Typer(
+    name="tidegate",
+    help="Progressive releases of ONNX models on Kubernetes. Also `kubectl tidegate`.",
+    no_args_is_help=True,
+    rich_markup_mode=None,  # rich's help takes as long again to appear
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Namespace = Annotated[str | None, typer.Option("-n", "--namespace", help="The context's, if left out.")]
+Kubeconfig = Annotated[str | None, typer.Option(metavar="FILE", help="kubectl's, if left out.")]
+Context = Annotated[str | None, typer.Option(help="Of the kubeconfig; the current one, if left out.")]
+AllNamespaces = Annotated[bool, typer.Option("-A", "--all-namespaces", help="Of the whole cluster.")]
+Out = Annotated[Output, typer.Option("-o", "--output", help="For people or for programs.")]
+
+
+def model_names(incomplete: str) -> list[str]:
+    """For the shell's completion: the models of the namespace."""
+    from tidegate.cli.completion import names_in
+
+    line = os.environ.get("_TYPER_COMPLETE_ARGS") or os.environ.get("COMP_WORDS") or ""
+    return names_in(line.split(), incomplete)
+
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Of the ModelDeployment.", autocompletion=model_names)]
+
+
+def main(arguments: Sequence[str], others: Mapping[str, str]) -> int:
+    """The exit code of the chosen command. `others` are the commands that read their own options, and their help."""
+    for name, summary in others.items():
+        app.command(name, help=f"{summary[0].upper()}{summary[1:]}.")(_elsewhere)
+    try:
+        app(list(arguments), prog_name="tidegate", complete_var=COMPLETE)
+    except SystemExit as done:
+        return int(done.code or 0)
+    return 0
+
+
+def _elsewhere() -> None:
+    """Never called: `tidegate.__main__` has run it before."""
+
+
+def _run(command: str, run: Callable[[], int]) -> None:
+    raise typer.Exit(exit_code(f"tidegate {command}", run))
+
+
+@app.command()
+def get(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="All, if left out.", autocompletion=model_names)
+    ] = None,
+    namespace: Namespace = None,
+    all_namespaces: AllNamespaces = False,
+    output: Out = Output.TABLE,
+    kubeconfig: Kubeconfig = None,
+    context: Context = None,
+) -> None:
+    """List models and how their rollouts stand, as `kubectl get` does."""
+    from tidegate.cli.get.command import get
+
+    where = Where(namespace, kubeconfig, context, all_namespaces)
+    _run("get", lambda: get(where, names or (), output))
+
+
+@app.command()
+def status(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="All, in short, if left out.", autocompletion=model_names)
+    ] = None,
+    watch: Annotated[bool, typer.Option("-w", "--watch", help="Show it live until Ctrl-C.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Until the newest spec is live or has failed.")] = False,
+    timeout: Annotated[str, typer.Option(metavar="SPAN", help="Of --wait.")] = "1h",
+    namespace: Namespace = None,
+    all_namespaces: AllNamespaces = False,
+    output: Out = Output.TABLE,
+    kubeconfig: Kubeconfig = None,
+    context: Context = None,
+) -> None:
+    """Show a rollout: the sentence, weights, evidence, pods, history.
+
+    Exit codes of --wait: 0 it is live; 1 it was rolled back, failed, or can't be told; 124 neither within --timeout.
+    """
+    from tidegate.cli.common.errors import Unusable
+    from tidegate.cli.common.parsing import span
+    from tidegate.cli.status import command
+
+    def run() -> int:
+        where = Where(namespace, kubeconfig, context, all_namespaces)
+        if name is None and (watch or wait):
+            raise Unusable("NAME is missing: --watch and --wait are about one model")
+        if name is None:
+            return command.status_of_all(where, output)
+        limit: timedelta = span(timeout)
+        if wait:
+            return command.wait(where, name, limit, output)
+        return command.watch(where, name) if watch else command.status(where, name, output)
+
+    _run("status", run)

@@ -1,0 +1,26 @@
+"""`--output json|yaml`, the same from every command."""
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Any
+
+import orjson
+
+
+class Output(StrEnum):
+    """How a command writes what it has found or done."""
+
+    TABLE = "table"
+    WIDE = "wide"
+    JSON = "json"
+    YAML = "yaml"
+    NAME = "name"
+
+
+def document(value: Mapping[str, Any] | Sequence[Any], output: Output) -> str:
+    """JSON or YAML without a line end."""
+    if output is Output.JSON:
+        return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
+    import yaml
+
+    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=120).rstrip("\n")

@@ -1,0 +1,1 @@
+"""`tidegate get`: the models and how their rollouts stand."""
