@@ -129,6 +129,79 @@ def query(**fields: str) -> dict[str, str]:
             r"spec\.server\.auth\.apiKeysSecret.*must be the name of a Secret",
             id="API keys by no Secret's name",
         ),
+        *(
+            pytest.param({"server": {"podTemplate": template}}, message, id=f"in a pod template {name}")
+            for name, template, message in (
+                ("the revision's label", {"labels": {"tidegate.dev/revision": "a"}}, "which are Tidegate's own"),
+                ("our name", {"labels": {"app.kubernetes.io/name": "a"}}, "which are Tidegate's own"),
+                ("a label with a blank", {"labels": {"team": "my team"}}, "must be labels as Kubernetes has them"),
+                ("a label's name with a blank", {"labels": {"my team": "a"}}, "must be labels as Kubernetes has them"),
+                ("another metrics port", {"annotations": {"prometheus.io/port": "1"}}, "which are Tidegate's own"),
+                ("an account's bad name", {"serviceAccountName": "My_Account"}, "must be the name of a ServiceAccount"),
+                ("root's group", {"securityContext": {"fsGroup": 0}}, r"securityContext\.fsGroup"),
+                ("a user", {"securityContext": {"runAsUser": 0}}, 'unknown field.*runAsUser"'),
+                ("a container", {"containers": [{"name": "a"}]}, 'unknown field "spec.server.podTemplate.containers"'),
+                ("another question", {"probes": {"startup": {"exec": {}}}}, 'unknown field.*startup.exec"'),
+                ("a short end", {"terminationGracePeriodSeconds": 5}, "terminationGracePeriodSeconds"),
+                (
+                    "the node's files",
+                    {"volumes": [{"name": "a", "hostPath": {"path": "/"}}]},
+                    "unknown field.*hostPath",
+                ),
+                ("a volume of no kind", {"volumes": [{"name": "a"}]}, "must have exactly one of configMap, secret"),
+                (
+                    "a volume of two kinds",
+                    {"volumes": [{"name": "a", "emptyDir": {}, "configMap": {"name": "b"}}]},
+                    "must have exactly one of configMap, secret",
+                ),
+                ("our volume", {"volumes": [{"name": "models", "emptyDir": {}}]}, "must not be named models, tmp"),
+                (
+                    "a mount of nothing",
+                    {"volumeMounts": [{"name": "a", "mountPath": "/a"}]},
+                    "must each name one of podTemplate.volumes",
+                ),
+                *(
+                    (
+                        f"a mount at {path}",
+                        {
+                            "volumes": [{"name": "a", "emptyDir": {}}],
+                            "volumeMounts": [{"name": "a", "mountPath": path}],
+                        },
+                        message,
+                    )
+                    for path, message in (
+                        ("/", "must be an absolute path below /"),
+                        ("a/b", "must be an absolute path below /"),
+                        ("/a/../models", "must be an absolute path below /"),
+                        ("/tmp", "must not be /tmp"),  # noqa: S108 - in a pod
+                        ("/models/7", "must not be /tmp"),
+                        ("/var/run/tidegate/api-keys", "must not be /tmp"),
+                    )
+                ),
+                ("an unknown effect", {"tolerations": [{"effect": "Never"}]}, r"tolerations\[0\]\.effect"),
+                (
+                    "an affinity that is misspelt",
+                    {"affinity": {"nodeAffinity": {"required": {}}}},
+                    'unknown field.*nodeAffinity.required"',
+                ),
+            )
+        ),
+        pytest.param(
+            {
+                "model": {**MODEL, "serviceAccount": "models"},
+                "server": {"podTemplate": {"serviceAccountName": "vision"}},
+            },
+            "serviceAccountName can't be set beside spec.model.serviceAccount",
+            id="two accounts",
+        ),
+        pytest.param(
+            {
+                "model": {**MODEL, "serviceAccount": "models"},
+                "server": {"podTemplate": {"annotations": {"eks.amazonaws.com/skip-containers": "fetch"}}},
+            },
+            "can't say which containers have no identity",
+            id="an identity for the server",
+        ),
         pytest.param({"model": {}}, r"spec\.model\.uri: Required value", id="no address"),
         *(
             pytest.param(
@@ -243,6 +316,24 @@ def test_refused_is(spec: dict[str, Any], message: str, apply: Callable[..., Com
             for amount in (1, "0.5", ".5", "1.", "1e3", "1E-1", "500000u", "100n", "1Pi", "2Ei")
         ),
         pytest.param({"server": {"auth": {"apiKeysSecret": "clients"}}}, id="API keys"),
+        pytest.param(
+            {
+                "model": {**MODEL, "serviceAccount": "models"},
+                "server": {
+                    "podTemplate": {
+                        "labels": {"team": "vision", "example.com/stage": ""},
+                        "annotations": {"example.com/owner": "me", "sidecar.istio.io/inject": "true"},
+                        "securityContext": {"supplementalGroups": [44]},
+                        "volumes": [{"name": "a", "emptyDir": {}}, {"name": "b", "secret": {"secretName": "b"}}],
+                        "volumeMounts": [
+                            {"name": "a", "mountPath": "/dev/shm"},  # noqa: S108 - in a pod
+                            {"name": "b", "mountPath": "/etc/b/c.txt", "subPath": "c.txt"},
+                        ],
+                    }
+                },
+            },
+            id="a pod template",
+        ),
         pytest.param({"model": {**MODEL, "credentialsSecret": "models-read"}}, id="credentials"),
         pytest.param({"model": {**MODEL, "serviceAccount": "models.read-1"}}, id="an identity"),
         pytest.param(
@@ -380,7 +471,7 @@ def _lists(spec: dict[str, Any], path: str = "spec") -> dict[str, Any]:
         if isinstance(value, dict):
             found |= _lists(value, f"{path}.{name}")
         elif isinstance(value, list):
-            found[f"{path}.{name}"] = str(value)
+            found[f"{path}.{name}"] = json.dumps(value, sort_keys=True)
     return found
 
 

@@ -27,6 +27,64 @@ def test_a_name_is_the_model_deployments_and_eight_digits(a_spec: ASpec) -> None
 
 
 @pytest.mark.parametrize(
+    ("fields", "name", "plan"),
+    [
+        pytest.param(
+            {
+                "model": {"uri": "s3://models/digits/7", "sha256": "ab" * 32},
+                "server": {"image": "mine:1", "env": [{"name": "TIDEGATE_REQUEST_SECONDS", "value": "60"}]},
+                "strategy": {"blueGreen": {}},
+            },
+            "digits-d700021e",
+            "7ce63960",
+            id="a pinned model and an image of its own",
+        ),
+        pytest.param(
+            {
+                "model": {
+                    "uri": "oci://registry.example.com/digits:7",
+                    "credentialsSecret": "login",
+                    "fetchEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}],
+                    "serviceAccount": "models",
+                },
+                "server": {
+                    "resources": {"requests": {"cpu": "500m"}, "limits": {"memory": "2Gi", "nvidia.com/gpu": 1}},
+                    "threads": 2,
+                    "batching": {"maxRows": 32, "maxDelay": "2ms"},
+                    "auth": {"apiKeysSecret": "clients"},
+                    "env": [{"name": "A", "value": "b"}],
+                },
+                "strategy": {"canary": {"steps": [{"weight": 10, "minDuration": "5m", "replicas": 2}]}},
+            },
+            "digits-3126198a",
+            "e472bb18",
+            id="all that there was before pod templates",
+        ),
+        pytest.param(
+            {"analysis": {"deadline": "2h", "queries": [{"name": "a", "query": "x{{candidate}}", "min": "0.9"}]}},
+            "digits-a9620972",
+            "c756d5f9",
+            id="an own query",
+        ),
+    ],
+)
+def test_what_uses_nothing_new_has_the_digests_that_it_always_had(
+    fields: dict[str, Any], name: str, plan: str, a_spec: ASpec
+) -> None:
+    # Written out, too: an upgrade re-rolls nobody's model, and gives no rejected revision another try.
+    spec = a_spec(**fields)
+
+    assert (revision_name("digits", spec), plan_digest(spec)) == (name, plan)
+
+
+@pytest.mark.parametrize(
+    "empty", [{}, {"labels": {}}, {"volumes": [], "nodeSelector": {}, "probes": {}}], ids=["all", "labels", "lists"]
+)
+def test_an_empty_pod_template_is_none(empty: dict[str, Any], a_spec: ASpec) -> None:
+    assert a_spec(server={"podTemplate": empty}) == a_spec()
+
+
+@pytest.mark.parametrize(
     "change",
     [
         pytest.param({"replicas": 7}, id="replicas"),
@@ -53,6 +111,8 @@ def test_the_name_stays_under_a_change_of(change: dict[str, Any], a_spec: ASpec)
         pytest.param({"server": {"batching": {"maxRows": 1}}}, id="a batch's rows"),
         pytest.param({"server": {"batching": {"maxDelay": "0ms"}}}, id="a batch's delay"),
         pytest.param({"server": {"auth": {"apiKeysSecret": "clients"}}}, id="the API keys"),
+        pytest.param({"server": {"podTemplate": {"labels": {"team": "vision"}}}}, id="a pod's label"),
+        pytest.param({"server": {"podTemplate": {"probes": {"startup": {"periodSeconds": 2}}}}}, id="a probe's timing"),
         pytest.param({"model": {"uri": "http://models/1.onnx", "credentialsSecret": "a"}}, id="the credentials"),
         pytest.param({"model": {"uri": "http://models/1.onnx", "serviceAccount": "a"}}, id="the identity"),
         pytest.param(
@@ -97,7 +157,15 @@ ENV = (("A", "b"), ("C", ""))
         pytest.param(
             Snapshot(
                 Model("s3://models/1", "ab" * 32, "models-read", (("AWS_REGION", "eu-1"),)),
-                Server("mine:1", RESOURCES, ENV, 4, Batching(32, timedelta(milliseconds=2)), "clients"),
+                Server(
+                    "mine:1",
+                    RESOURCES,
+                    ENV,
+                    4,
+                    Batching(32, timedelta(milliseconds=2)),
+                    "clients",
+                    {"labels": {"team": "vision"}, "tolerations": [{"operator": "Exists"}]},
+                ),
                 "mine:1",
                 8082,
             ),

@@ -52,6 +52,15 @@ EVERYTHING = Snapshot(
     8082,
 )
 ON_A_CLAIM = replace(FREE, model=Model("pvc://models/digits/7", None, "unused"))
+FITTED = replace(
+    FREE,
+    server=replace(
+        FREE.server,
+        pod_template=yaml.safe_load(
+            (Path(__file__).parents[3] / "examples" / "pod-template" / "modeldeployment.yaml").read_text()
+        )["spec"]["server"]["podTemplate"],
+    ),
+)
 IN_THE_IMAGE = replace(FREE, model=Model("image:///models/7", None), image="shop/digits:7")
 SPLIT = TrafficSplit.between("digits-81aa0b4c", REVISION, 25)
 
@@ -96,6 +105,8 @@ def test_the_server_is_told_the_cpus_that_its_pod_requests_unless_somebody_says_
         ("deployment-with-everything", deployment_manifest(*IDS, REVISION, EVERYTHING, 1, "IfNotPresent")),
         ("deployment-of-a-model-on-a-claim", deployment_manifest(*IDS, REVISION, ON_A_CLAIM, 1, "IfNotPresent")),
         ("deployment-of-a-model-in-the-image", deployment_manifest(*IDS, REVISION, IN_THE_IMAGE, 1, "IfNotPresent")),
+        ("deployment-with-a-pod-template", deployment_manifest(*IDS, REVISION, FITTED, 1, "IfNotPresent")),
+        ("controller-revision-with-a-pod-template", controller_revision_manifest(*IDS, REVISION, FITTED, 9)),
         ("controller-revision-with-everything", controller_revision_manifest(*IDS, REVISION, EVERYTHING, 8)),
         ("service", service_manifest(*IDS, REVISION)),
         ("pod-disruption-budget", budget_manifest(*IDS, REVISION)),
@@ -121,7 +132,7 @@ class Plain(yaml.SafeDumper):
         return True
 
 
-@pytest.mark.parametrize("snapshot", [FREE, PINNED, OLD, EVERYTHING, ON_A_CLAIM, IN_THE_IMAGE])
+@pytest.mark.parametrize("snapshot", [FREE, PINNED, OLD, EVERYTHING, ON_A_CLAIM, IN_THE_IMAGE, FITTED])
 def test_secrets_are_seen_by_the_container_that_needs_them_only(snapshot: Snapshot) -> None:
     pod = deployment_manifest(*IDS, REVISION, snapshot, 1, "Always")["spec"]["template"]["spec"]
     (fetch,), (serve,) = pod["initContainers"], pod["containers"]
@@ -130,7 +141,7 @@ def test_secrets_are_seen_by_the_container_that_needs_them_only(snapshot: Snapsh
         return {mount["name"] for mount in container["volumeMounts"]}
 
     assert "envFrom" not in serve
-    assert mounted(serve) <= {"models", "tmp", "api-keys"}
+    assert mounted(serve) <= {"models", "tmp", "api-keys", "shared-memory", "kernels"}
     assert mounted(fetch) <= {"models", "tmp", "claim", "credentials"}
     assert mounted(fetch) | mounted(serve) == {volume["name"] for volume in pod["volumes"]}
 

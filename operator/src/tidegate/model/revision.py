@@ -47,6 +47,7 @@ class Snapshot:
                 server.get("threads"),
                 Batching(rows, None if delay is None else timedelta(milliseconds=delay)),
                 server.get("apiKeysSecret"),
+                server.get("podTemplate", {}),
             ),
             data["image"],
             data.get("adminPort"),
@@ -196,7 +197,12 @@ def _identity(model: Model, server: Server) -> dict[str, Any]:
             "image": server.image,
             "resources": {kind: dict(amounts) for kind, amounts in server.resources.items()},
             "env": _lists(server.env),
-            **_used(threads=server.threads, batching=_batching(server.batching), apiKeysSecret=server.api_keys_secret),
+            **_used(
+                threads=server.threads,
+                batching=_batching(server.batching),
+                apiKeysSecret=server.api_keys_secret,
+                podTemplate=dict(server.pod_template),
+            ),
         },
     }
 

@@ -59,6 +59,8 @@ class Server:
     batching: Batching = Batching()
     api_keys_secret: str | None = None
     """Name of a Secret whose key `keys` says who may ask for answers; None where everybody may."""
+    pod_template: Mapping[str, Any] = field(default_factory=dict)
+    """What its pods have beyond what a model server needs, in Kubernetes' own shape; what is empty isn't in it."""
 
 
 @dataclass(frozen=True)
@@ -305,6 +307,7 @@ def _server(raw: Mapping[str, Any]) -> Server:
         threads=None if raw["threads"] == AUTO else int(raw["threads"]),
         batching=Batching(rows, None if delay == AUTO else parse_duration(delay)),
         api_keys_secret=raw["auth"].get("apiKeysSecret"),
+        pod_template={name: part for name, part in raw.get("podTemplate", {}).items() if part},
     )
 
 

@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from tidegate.model.revision import Snapshot
 from tidegate.model.spec import Batching, Model
+from tidegate.resources import pod_template
 from tidegate.resources.names import (
     ADMIN_PORT_NAME,
     API_KEYS_FOLDER,
@@ -75,6 +76,10 @@ _LOGIN_FILES = {
 
 def grace_seconds(snapshot: Snapshot) -> int:
     """How long a pod may take to end: as long as the longest request, and a little more. An idle one ends at once."""
+    return pod_template.grace_seconds(snapshot.server.pod_template, _request_grace_seconds(snapshot))
+
+
+def _request_grace_seconds(snapshot: Snapshot) -> int:
     try:
         longest = float(dict(snapshot.server.env).get(REQUEST_SECONDS, "0"))
         return max(LEAST_GRACE_SECONDS, min(LONGEST_GRACE_SECONDS, math.ceil(longest) + 30))
@@ -86,8 +91,9 @@ def pod_spec(namespace: str, name: str, revision: str, snapshot: Snapshot, pull_
     """Everything of the pod but its metadata."""
     common: Manifest = {"image": snapshot.image, "imagePullPolicy": pull_policy, "securityContext": HARDENED}
     volumes = _volumes(snapshot)
-    admin = PORT_NAME if snapshot.admin_port is None else ADMIN_PORT_NAME
+    template, own_pods = snapshot.server.pod_template, pod_selector(name, revision)
     return {
+        **pod_template.pod_fields(template, own_pods),
         **_service_account(snapshot.model),
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
@@ -98,6 +104,7 @@ def pod_spec(namespace: str, name: str, revision: str, snapshot: Snapshot, pull_
             "runAsGroup": SERVER_UID,
             "fsGroup": SERVER_UID,
             "seccompProfile": {"type": "RuntimeDefault"},
+            **pod_template.groups(template),
         },
         "initContainers": [
             {
@@ -117,22 +124,13 @@ def pod_spec(namespace: str, name: str, revision: str, snapshot: Snapshot, pull_
                 "args": ["serve"],
                 "env": _serve_env(namespace, name, revision, snapshot),
                 "ports": _ports(snapshot),
-                "volumeMounts": _mounts(volumes, SERVE),
+                "volumeMounts": [*_mounts(volumes, SERVE), *pod_template.mounts(template)],
                 "resources": dict(snapshot.server.resources),
-                "startupProbe": _probe("/v2/health/live", admin, period=1, failures=300),
-                "readinessProbe": _probe("/v2/health/ready", admin, period=2, failures=3),
-                "livenessProbe": _probe("/v2/health/live", admin, period=10, failures=6),
+                **_probes(snapshot),
             }
         ],
-        "volumes": [{"name": volume.name, **volume.source} for volume in volumes],
-        "topologySpreadConstraints": [
-            {
-                "maxSkew": 1,
-                "topologyKey": "kubernetes.io/hostname",
-                "whenUnsatisfiable": "ScheduleAnyway",
-                "labelSelector": {"matchLabels": pod_selector(name, revision)},
-            }
-        ],
+        "volumes": [*({"name": each.name, **each.source} for each in volumes), *pod_template.volumes(template)],
+        "topologySpreadConstraints": pod_template.spread_constraints(template, own_pods),
     }
 
 
@@ -195,6 +193,17 @@ def _ports(snapshot: Snapshot) -> list[Manifest]:
         {"name": GRPC_PORT_NAME, "containerPort": GRPC_PORT},
         {"name": ADMIN_PORT_NAME, "containerPort": snapshot.admin_port},
     ]
+
+
+def _probes(snapshot: Snapshot) -> Manifest:
+    admin = PORT_NAME if snapshot.admin_port is None else ADMIN_PORT_NAME
+    ours = {
+        "startup": _probe("/v2/health/live", admin, period=1, failures=300),
+        "readiness": _probe("/v2/health/ready", admin, period=2, failures=3),
+        "liveness": _probe("/v2/health/live", admin, period=10, failures=6),
+    }
+    template = snapshot.server.pod_template
+    return {f"{which}Probe": pod_template.timed(probe, template, which) for which, probe in ours.items()}
 
 
 def _probe(path: str, port: str, *, period: int, failures: int) -> Manifest:

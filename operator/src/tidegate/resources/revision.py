@@ -7,6 +7,7 @@ from typing import Any
 
 from tidegate.model.reasons import Reason
 from tidegate.model.revision import PodFailure, RevisionState, Snapshot
+from tidegate.resources import pod_template
 from tidegate.resources.names import (
     EVIDENCE_KEY,
     FILES_PIN_KEY,
@@ -106,6 +107,7 @@ def deployment_manifest(
 ) -> Manifest:
     """A revision's pods: an init container that fetches and checks the model, and the server that alone stays."""
     identity_labels, identity_annotations = identity_metadata(snapshot.model)
+    template = snapshot.server.pod_template
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -117,8 +119,9 @@ def deployment_manifest(
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
             "template": {
                 "metadata": {
-                    "labels": {**labels(name, revision), **identity_labels},
+                    "labels": {**pod_template.labels(template), **labels(name, revision), **identity_labels},
                     "annotations": {
+                        **pod_template.annotations(template),
                         "prometheus.io/scrape": "true",
                         "prometheus.io/port": str(snapshot.admin_port or SERVER_PORT),
                         "prometheus.io/path": "/metrics",
