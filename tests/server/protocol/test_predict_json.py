@@ -5,13 +5,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from tests.server.protocol.example_requests import array_of, same
+from tests.server.protocol.example_requests import array_of, elements, same
 from tidegate_server.errors import InvalidRequest, NotFiniteOutput
+from tidegate_server.protocol.json_codec import dump_json
 from tidegate_server.protocol.limits import Limits
 from tidegate_server.protocol.predict_json import Wording, read_predict, wants_rows, write_predict, write_rows
 from tidegate_server.protocol.request import RequestedOutput
-from tidegate_server.protocol.signature import Signature, TensorSpec
+from tidegate_server.protocol.signature import NUMPY_TYPES, Signature, TensorSpec
 
 LIMITS = Limits(max_elements=8)
 OUTPUTS = (TensorSpec("label", "BYTES", ("N",)),)
@@ -171,3 +174,25 @@ def test_columns_that_have_names_are_given_by_them() -> None:
     named = {"nein": 0.25, "ja": 0.75}
     assert json.loads(write_predict("m", "r", outputs, wording))["outputs"] == {"label": ["ja"], "p": [named]}
     assert json.loads(write_rows("m", "r", outputs, 1, wording))["rows"] == [{"label": "ja", "p": named}]
+
+
+@given(data=st.data(), datatype=st.sampled_from(list(NUMPY_TYPES)), rows=st.integers(0, 3))
+@settings(max_examples=200, deadline=None)
+@pytest.mark.parametrize("not_finite", ["Auto", "null", "string"])
+def test_outputs_are_written_as_each_of_them_is_by_itself(
+    data: st.DataObject, datatype: str, rows: int, not_finite: Any
+) -> None:
+    values = data.draw(st.lists(elements(datatype, finite=False), min_size=3 * rows, max_size=3 * rows))
+    array = array_of(datatype, (rows, 3), values)
+    outputs = {data.draw(st.sampled_from(["x", "null"])): array, "columns": array.T, "one": np.array(7)}
+    wording = Wording(not_finite=not_finite)
+    try:
+        each = {name: wording.of(name, value) for name, value in outputs.items()}
+    except NotFiniteOutput:
+        with pytest.raises(NotFiniteOutput):
+            write_predict("m", "r", outputs, wording)
+        return
+    assert write_predict("m", "r", outputs, wording) == dump_json({"model": "m", "revision": "r", "outputs": each})
+    del outputs["one"], outputs["columns"]
+    each = {name: each[name] for name in outputs}
+    assert write_predict("m", "r", outputs, wording) == dump_json({"model": "m", "revision": "r", "outputs": each})

@@ -57,7 +57,10 @@ class Predictor(Protocol):
         ...
 
     def read(self, document: Any, signature: Signature, limits: Limits) -> ParsedRequest:
-        """`document` is any JSON value. Raises InvalidRequest, and nothing else."""
+        """`document` is any JSON value. Raises InvalidRequest, and nothing else.
+
+        What `write` and `rows` do depends on names and shapes; of the numbers in tensors they know nothing.
+        """
         ...
 
     def example(self, signature: Signature) -> Any:
@@ -96,7 +99,7 @@ def output_writer(
     document: Any, request: InferRequest, signature: Signature, limits: Limits
 ) -> Callable[[str, str, Sequence[Outputs]], bytes]:
     """Encodes the tensors of a single run in the form that `document` wants."""
-    wording = _wording(signature, limits)
+    wording, rows = _wording(signature, limits), request.rows
     if wants_rows(document):
-        return lambda model, revision, outputs: write_rows(model, revision, outputs[0], request.rows, wording)
+        return lambda model, revision, outputs: write_rows(model, revision, outputs[0], rows, wording)
     return lambda model, revision, outputs: write_predict(model, revision, outputs[0], wording)

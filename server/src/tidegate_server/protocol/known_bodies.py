@@ -8,25 +8,19 @@ isn't remembered, or has other things than numbers in it, is `v2.read_infer`'s, 
 * Binary tensors: the frame is the JSON and the number of bytes behind it.
 """
 
-import struct
 from dataclasses import dataclass
-from typing import Any, TypeVar
-
-import numpy as np
-import orjson
+from typing import TypeVar
 
 from tidegate_server.protocol.binary import array_from_bytes
 from tidegate_server.protocol.json_codec import parse_json
+from tidegate_server.protocol.known_numbers import KnownNumbers
 from tidegate_server.protocol.request import InferRequest, RequestedOutput
 from tidegate_server.protocol.signature import Signature, TensorSpec
-from tidegate_server.protocol.tensors import DTYPES, PACKED_AS, packer
+from tidegate_server.protocol.tensors import Array
 
 MAX_FRAMES = 256
 MAX_FRAME_BYTES = 1024
-MAX_NUMBERS = 4096
 _KEY = b'"data":'
-_NOT_NUMBERS = (b'"', b"[", b"{")
-
 
 Frame = TypeVar("Frame")
 
@@ -39,7 +33,7 @@ class _Meaning:
     id: str | None
     timeout_seconds: float | None
 
-    def request(self, arrays: dict[str, np.ndarray[Any, Any]]) -> InferRequest:
+    def request(self, arrays: dict[str, Array]) -> InferRequest:
         return InferRequest(arrays, self.outputs, self.id, self.timeout_seconds)
 
 
@@ -48,20 +42,12 @@ class _JsonFrame:
     """One tensor, whose numbers are JSON."""
 
     meaning: _Meaning
-    name: str
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-    packer: struct.Struct
+    numbers: KnownNumbers
 
     def read(self, numbers: bytes) -> InferRequest | None:
         """`numbers` with their brackets."""
-        if b"u" in numbers or b"l" in numbers:  # true, false and null; true would be packed as 1
-            return None
-        try:
-            packed = self.packer.pack(*orjson.loads(numbers))
-        except (ValueError, OverflowError, struct.error):  # no JSON, too few or too many, no number, or out of range
-            return None
-        return self.meaning.request({self.name: np.ndarray(self.shape, self.dtype, packed)})
+        array = self.numbers.read(numbers)
+        return None if array is None else self.meaning.request({self.numbers.name: array})
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,17 +108,15 @@ class KnownBodies:
         spec = self._signature.input(name)
         begin = _numbers_begin(body)
         end = body.find(b"]", begin) + 1
-        code = PACKED_AS.get(spec.datatype) if spec else None
-        if not (spec and code) or spec.datatype == "BOOL" or not begin or array.size > MAX_NUMBERS:
+        if spec is None or not begin or begin + len(body) - end > MAX_FRAME_BYTES:
             return
-        frame, numbers = body[:begin] + body[end:], body[begin:end]
         # One such list in all of the body, without an escape that could hide another, and numbers alone in it: then
         # its brackets belong together, and it is the tensor's data.
-        is_plain = body.count(b'"data"') == 1 and b"\\" not in body and _has_numbers_alone(numbers)
-        if not is_plain or len(frame) > MAX_FRAME_BYTES:
+        if body.count(b'"data"') != 1 or b"\\" in body:
             return
-        packs = packer(code, array.size)
-        _put(self._json, frame, _JsonFrame(meaning, name, array.shape, DTYPES[spec.datatype], packs))
+        numbers = KnownNumbers.of(spec, array, body[begin:end])
+        if numbers is not None:
+            put(self._json, body[:begin] + body[end:], _JsonFrame(meaning, numbers))
 
     def _remember_binary(self, body: bytes, json_bytes: int, request: InferRequest, meaning: _Meaning) -> None:
         """Where all tensors are behind the JSON: those lie there in the order in which it names them."""
@@ -146,7 +130,7 @@ class KnownBodies:
                 return
             tensors.append((spec, request.arrays[spec.name].shape, at, size))
             at += size
-        _put(self._binary, body[:json_bytes], _BinaryFrame(meaning, len(body), tuple(tensors)))
+        put(self._binary, body[:json_bytes], _BinaryFrame(meaning, len(body), tuple(tensors)))
 
 
 def _numbers_begin(body: bytes) -> int:
@@ -159,11 +143,8 @@ def _numbers_begin(body: bytes) -> int:
     return at + 1 if body[at : at + 2] == b" [" else 0
 
 
-def _has_numbers_alone(numbers: bytes) -> bool:
-    return not any(sign in numbers[1:] for sign in _NOT_NUMBERS)
-
-
-def _put(frames: dict[bytes, Frame], key: bytes, frame: Frame) -> None:
+def put(frames: dict[bytes, Frame], key: bytes, frame: Frame) -> None:
+    """Remembers at most MAX_FRAMES."""
     if len(frames) >= MAX_FRAMES:  # frames that never come again mustn't keep the others out
         frames.clear()
     frames[key] = frame

@@ -17,6 +17,7 @@ from tidegate_server.dialects.table import NAME
 from tidegate_server.errors import CallerLeft, InvalidRequest, NotAllowed, NotFiniteOutput, NotReady, ServerError
 from tidegate_server.inference.service import Inference
 from tidegate_server.metrics.statistics import VERSION
+from tidegate_server.predict.known_bodies import KnownPredictBodies
 from tidegate_server.protocol import v2
 from tidegate_server.protocol.json_codec import parse_json
 from tidegate_server.protocol.known_bodies import KnownBodies
@@ -92,6 +93,7 @@ class InferenceHandler:
         self._inference, self._authenticator, self._telemetry = inference, authenticator, telemetry
         self._max_body_bytes = max_body_bytes
         self._known_bodies = KnownBodies(inference.signature)
+        self._known_predict_bodies = KnownPredictBodies(inference.signature)
         self._prepared_answers = PreparedAnswers(
             inference.name, inference.revision, inference.signature, inference.limits.not_finite
         )
@@ -303,7 +305,10 @@ class InferenceHandler:
 
     def _parse_predict(self, body: bytes) -> _ParsedRequest:
         inference = self._inference
-        parsed = inference.predictor.read(parse_json(body), inference.signature, inference.limits)
+        known = self._known_predict_bodies.read(body)
+        parsed = known or inference.predictor.read(parse_json(body), inference.signature, inference.limits)
+        if known is None:
+            self._known_predict_bodies.remember(body, parsed)
 
         def write(outputs: Sequence[Outputs]) -> Response:
             return Response(200, parsed.write(inference.name, inference.revision, outputs), self._json_headers)
