@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from queue import Queue
 from time import monotonic
@@ -12,8 +13,8 @@ import pytest
 
 from tests.conftest import until
 from tidegate.controller import workqueue
-from tidegate.controller.workqueue import WorkQueue
-from tidegate.errors import ClusterUnavailable, ObjectChanged
+from tidegate.controller.workqueue import Result, WorkQueue
+from tidegate.errors import ClusterUnavailable, LeadershipLost, ObjectChanged
 
 Reconcile = Callable[[str], timedelta | None]
 
@@ -40,6 +41,25 @@ class Looks:
 
 
 Drive = Callable[..., WorkQueue]
+
+
+@dataclass
+class Heard:
+    """A QueueListener that writes down what it hears."""
+
+    beginnings: "Queue[tuple[bool, float]]" = field(default_factory=Queue)
+    results: "Queue[Result]" = field(default_factory=Queue)
+    adds: int = 0
+
+    def added(self) -> None:
+        self.adds += 1
+
+    def began(self, urgent: bool, late: float) -> None:
+        self.beginnings.put((urgent, late))
+
+    def ended(self, result: Result, seconds: float) -> None:
+        assert seconds >= 0
+        self.results.put(result)
 
 
 @pytest.fixture
@@ -278,7 +298,7 @@ def test_the_pause_is_no_shorter_than_the_server_asks_for() -> None:
 
     queue = WorkQueue(busy, workers=1, may_work=lambda: True)
 
-    assert queue._reconcile_one(("shop", "digits")) == 7.0
+    assert queue._reconcile_one(("shop", "digits")) == (Result.ERROR, 7.0)
 
 
 def test_what_fails_each_second_for_hours_is_still_looked_at_again() -> None:
@@ -288,7 +308,7 @@ def test_what_fails_each_second_for_hours_is_still_looked_at_again() -> None:
     queue = WorkQueue(refuses, workers=1, may_work=lambda: True)
     queue._failures["shop", "digits"] = 2000
 
-    pause = queue._reconcile_one(("shop", "digits"))
+    _, pause = queue._reconcile_one(("shop", "digits"))
 
     assert pause is not None
     assert pause <= 1.2 * workqueue.LONGEST_PAUSE
@@ -325,9 +345,8 @@ def test_a_rollout_is_looked_at_while_others_keep_all_their_threads_busy(drive: 
 
 
 def test_a_look_that_was_asked_for_meanwhile_follows_at_once(drive: Drive) -> None:
-    began: Queue[tuple[bool, float]] = Queue()
-    looks = Looks()
-    drives = drive(looks, began=lambda urgent, late: began.put((urgent, late)))
+    looks, heard = Looks(), Heard()
+    drives = drive(looks, listener=heard)
     drives.enqueue("shop", "digits")
     looks.began.get(timeout=5)
     drives.enqueue("shop", "digits")
@@ -335,15 +354,57 @@ def test_a_look_that_was_asked_for_meanwhile_follows_at_once(drive: Drive) -> No
     looks.may_end.release(2)
     looks.began.get(timeout=5)
 
-    assert [urgent for urgent, _ in (began.get(timeout=5), began.get(timeout=5))] == [False, False]
+    assert [heard.beginnings.get(timeout=5)[0] for _ in range(2)] == [False, False]
 
 
 def test_it_is_told_how_late_a_look_began(drive: Drive) -> None:
-    began: Queue[tuple[bool, float]] = Queue()
-    drive(lambda _: None, urgent=is_rollout, began=lambda urgent, late: began.put((urgent, late))).enqueue(
-        "shop", "rollout", after=-2.0
-    )
-    urgent, late = began.get(timeout=5)
+    heard = Heard()
+    drive(lambda _: None, urgent=is_rollout, listener=heard).enqueue("shop", "rollout", after=-2.0)
+    urgent, late = heard.beginnings.get(timeout=5)
 
     assert urgent
     assert 2.0 <= late < 7.0
+
+
+@pytest.mark.parametrize(
+    ("ends", "result"),
+    [
+        pytest.param(None, Result.SUCCESS, id="and nothing is planned"),
+        pytest.param(timedelta(hours=1), Result.REQUEUE_AFTER, id="and the next time is planned"),
+        pytest.param(ObjectChanged("another wrote first"), Result.REQUEUE, id="overtaken"),
+        pytest.param(ClusterUnavailable("nobody answers"), Result.ERROR, id="without the API server"),
+        pytest.param(LeadershipLost("another leads"), Result.ERROR, id="without the Lease"),
+        pytest.param(ZeroDivisionError("a bug"), Result.PANIC, id="by a bug"),
+    ],
+)
+def test_it_is_told_how_a_look_ended(
+    ends: timedelta | Exception | None, result: Result, drive: Drive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def look(_: str) -> timedelta | None:
+        if isinstance(ends, Exception):
+            raise ends
+        return ends
+
+    heard = Heard()
+    for pause in ("FIRST_PAUSE", "OVERTAKEN_PAUSE"):
+        monkeypatch.setattr(workqueue, pause, 60.0)
+    drive(look, listener=heard).enqueue("shop", "digits")
+
+    assert heard.results.get(timeout=5) is result
+    until(lambda: heard.adds == (1 if result is Result.SUCCESS else 2))
+
+
+def test_what_is_due_and_what_is_under_way_can_be_seen(drive: Drive) -> None:
+    looks = Looks()
+    drives = drive(looks, workers=1, urgent=is_rollout)
+    drives.enqueue("shop", "first")
+    looks.began.get(timeout=5)
+    for name in ("second", "rollout"):
+        drives.enqueue("shop", name)
+    drives.enqueue("shop", "later", after=60.0)
+    drives.enqueue("shop", "first", after=60.0)
+
+    assert drives.waiting() == (1, 1)
+    assert [0 <= seconds < 5 for seconds in drives.busy_seconds()] == [True]
+    looks.may_end.release(3)
+    until(lambda: drives.waiting() == (0, 0) and drives.busy_seconds() == [])

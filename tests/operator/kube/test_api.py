@@ -171,6 +171,22 @@ def test_an_address_may_have_a_path_and_may_change(
     assert NotesRequests.asked == ["/k8s/clusters/c-1/api/v1/namespaces/a/configmaps/b"]
 
 
+def test_each_request_is_told_with_its_answer_and_its_time(
+    noting: str, closed_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[str, str, bool]] = []
+    configuration = kubernetes.client.Configuration(host=noting)
+    monkeypatch.setattr(kubernetes.client.Configuration, "_default", configuration)
+    api = KubernetesApi(asked=lambda method, status, seconds: told.append((method, status, 0 < seconds < 10)))
+    api.get(CONFIG_MAPS, "a", "b")
+    assert api.host == noting.removeprefix("http://")
+
+    api._client.configuration.host = f"http://127.0.0.1:{closed_port}"
+    with pytest.raises(ClusterUnavailable):
+        api.merge(CONFIG_MAPS, "a", "b", {})
+    assert told == [("GET", "200", True), ("PATCH", "<error>", True)]
+
+
 def test_a_proxy_is_asked_for_the_whole_address(noting: str, monkeypatch: pytest.MonkeyPatch) -> None:
     configuration = kubernetes.client.Configuration(host="http://api.example.org:6443")
     configuration.proxy = noting

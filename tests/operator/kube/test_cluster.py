@@ -111,6 +111,20 @@ def digits(cluster: KubernetesCluster, api: KubernetesApi, namespace: str) -> Ma
     return made
 
 
+def test_each_change_of_a_model_deployment_is_told_once_as_it_was_and_as_it_is(
+    cluster: KubernetesCluster, api: KubernetesApi, digits: Manifest, namespace: str
+) -> None:
+    told: list[tuple[Any, Any]] = []
+    cluster.changed_from = lambda before, after: told.append(((before or {}).get("status"), after.get("status")))
+    cluster.record_status(namespace, "digits", {"phase": "Live"}, version_of(cluster, namespace))
+    stored = api.get(MODEL_DEPLOYMENTS, namespace, "digits")
+    assert stored is not None
+    cluster.seen(stored, deleted=False)
+    cluster.seen(digits, deleted=False)
+
+    assert told == [({"observedGeneration": 0}, {"phase": "Live"})]
+
+
 def test_a_status_is_exactly_what_was_recorded_last(
     cluster: KubernetesCluster, api: KubernetesApi, digits: Manifest, namespace: str
 ) -> None:

@@ -11,7 +11,7 @@ from tests.conftest import until
 from tidegate.kube import routers as module
 from tidegate.kube.api import LEASES, KubernetesApi
 from tidegate.kube.routers import Routers
-from tidegate.resources.router_report import Applied, RouterIdentity, RouterReport
+from tidegate.resources.router_report import LIFETIME_SECONDS, Applied, RouterIdentity, RouterReport
 from tidegate.router.heartbeat import Heartbeat
 
 pytestmark = pytest.mark.apiserver
@@ -69,3 +69,5 @@ def test_a_router_that_does_not_renew_is_gone(
     monkeypatch.setattr(module, "monotonic", lambda: later + 2)
 
     assert routers.live() == [RouterReport("living", {"": 7})]
+    silent = routers.silent_seconds()
+    assert silent["living"] < LIFETIME_SECONDS <= silent["killed"]

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -143,3 +144,14 @@ def test_a_store_that_hangs_is_given_up_after_the_budget(store: Store, monkeypat
         PrometheusMetrics(store.url).readings(QUERY, AT, SECOND, 1)
     assert len(store.asked) == 1
     assert monotonic() - began < 1.5
+
+
+@pytest.mark.parametrize("status", [200, 503])
+def test_each_query_is_told_with_how_it_went_and_how_long_it_took(status: int, store: Store) -> None:
+    told: list[tuple[bool, float]] = []
+    store.status = status
+    metrics = PrometheusMetrics(store.url, queried=lambda answered, seconds: told.append((answered, seconds)))
+    with nullcontext() if status == 200 else pytest.raises(MetricsUnavailable):
+        metrics.series("up", AT, SECOND, 2)
+
+    assert [(answered, 0 < seconds < 10) for answered, seconds in told] == [(status == 200, True)]

@@ -44,9 +44,10 @@ class _Writes:
 
 
 class Refusals:
-    """Of every ModelDeployment. Each is used by one thread at a time."""
+    """Of every ModelDeployment. Each is used by one thread at a time. `noted` hears the reason of each refusal."""
 
-    def __init__(self) -> None:
+    def __init__(self, noted: Callable[[Reason], None] = lambda reason: None) -> None:
+        self._noted = noted
         self._of: dict[Key, _Writes] = {}
 
     def begin(self, key: Key, generation: int) -> None:
@@ -70,7 +71,9 @@ class Refusals:
         pause = timedelta() if isinstance(error, NameTaken | PredecessorRemains) else _pause(times, error.retry_after)
         if minor:
             pause = MINOR_PAUSE
-        message = StatusMessage(_reason(error), _sentence(write, error))
+        reason = _reason(error)
+        self._noted(reason)
+        message = StatusMessage(reason, _sentence(write, error))
         writes.refused[write] = _Refused(message, times, now, now + pause, minor)
 
     def keep_only(self, key: Key, writes: set[Write]) -> None:

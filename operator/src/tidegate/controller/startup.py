@@ -17,6 +17,7 @@ from tidegate.controller.judging import RolloutJudge
 from tidegate.controller.observe import WATCHED
 from tidegate.controller.operator_metrics import OperatorMetrics
 from tidegate.controller.reconciler import Reconciler
+from tidegate.controller.refusals import Refusals
 from tidegate.controller.workqueue import WorkQueue
 from tidegate.kube.api import KubernetesApi, load_config
 from tidegate.kube.cluster import KubernetesCluster
@@ -77,9 +78,10 @@ def main(argv: Sequence[str]) -> int:
 
 def build(settings: Settings) -> Parts:
     """Wires the parts; nothing runs yet."""
-    api = KubernetesApi()
     operator_metrics = OperatorMetrics()
+    api = KubernetesApi(asked=operator_metrics.client.asked)
     leader_election = LeaderElection(api, settings.namespace, settings.lease, settings.identity)
+    routers = Routers(api, settings.namespace, settings.router_service.partition(".")[0])
     cluster = KubernetesCluster(
         api,
         WATCHED,
@@ -87,12 +89,12 @@ def build(settings: Settings) -> Parts:
         settings.namespaces,
         settings.identity,
         leader_election,
-        Routers(api, settings.namespace, settings.router_service.partition(".")[0]),
+        routers,
     )
-    for informer in cluster.informers():
-        operator_metrics.export_age(informer.kind.resource.kind, informer.namespace or "", informer.silent_seconds)
     access = PrometheusAccess.of(settings.prometheus_secret)
-    prometheus = PrometheusMetrics(settings.prometheus_url, access, settings.prometheus_queries)
+    prometheus = PrometheusMetrics(
+        settings.prometheus_url, access, settings.prometheus_queries, operator_metrics.client.queried
+    )
     sampling_key = SamplingKey(api, settings.namespace, settings.sampling_secret)
     samples = no_samples(_seconds_now)
     poller = RouterPoller(
@@ -100,7 +102,7 @@ def build(settings: Settings) -> Parts:
         lambda: [RouterPod(settings.namespace, router.name, router.address) for router in cluster.routers()],
         HttpRouterClient(HeldKey(sampling_key.current), sampling_key.doubt),
         lambda ns, name: workqueue.nudge(ns, name),
-        operator_metrics.count_refused_answer,
+        operator_metrics.client.refused_answer,
         may_ask=leader_election.held,
     )
     judge = _judge(
@@ -109,20 +111,51 @@ def build(settings: Settings) -> Parts:
         lambda ns, name: changed(ns, name),
         Checkpoints(cluster).kept,
     )
-    reconciler = Reconciler(cluster, judge, settings, operator_metrics.observe_decision, operator_metrics.forget)
+    reconciler = Reconciler(
+        cluster,
+        judge,
+        settings,
+        operator_metrics.evidence.observe_decision,
+        operator_metrics.evidence.forget,
+        refusals=Refusals(operator_metrics.client.refused_write),
+    )
     workqueue = WorkQueue(
         reconciler.reconcile,
         workers=settings.workers,
         may_work=lambda: leader_election.held() and cluster.complete(),
         urgent=lambda ns, name: is_urgent(cluster.model_deployment(ns, name)),
-        began=operator_metrics.observe_lateness,
+        listener=operator_metrics.queue,
     )
 
     def changed(namespace: str, name: str) -> None:
         reconciler.glances.changed(namespace, name)
         workqueue.enqueue(namespace, name)
 
+    _follow(operator_metrics, settings, api, cluster, leader_election, workqueue, routers)
     return Parts(settings, cluster, workqueue, leader_election, operator_metrics, sampling_key, poller)
+
+
+def _follow(
+    operator_metrics: OperatorMetrics,
+    settings: Settings,
+    api: KubernetesApi,
+    cluster: KubernetesCluster,
+    leader_election: LeaderElection,
+    workqueue: WorkQueue,
+    routers: Routers,
+) -> None:
+    """Has the metrics show what there is."""
+
+    def reports() -> dict[str, float]:
+        return {f"{settings.namespace}/{name}": seconds for name, seconds in routers.silent_seconds().items()}
+
+    for informer in cluster.informers():
+        operator_metrics.export_age(informer.kind.resource.kind, informer.namespace or "", informer.silent_seconds)
+    operator_metrics.client.follow(api.host, settings.lease, leader_election.held, reports)
+    operator_metrics.queue.follow(workqueue, leader_election.held)
+    operator_metrics.rollouts.follow(cluster.model_deployments, leader_election.held)
+    operator_metrics.evidence.follow(lambda: leader_election.writer.epoch if leader_election.held() else None)
+    cluster.changed_from = operator_metrics.rollouts.recorded
 
 
 def _seconds_now() -> float:

@@ -12,8 +12,10 @@ import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from random import uniform
 from time import monotonic
+from typing import Protocol
 
 from tidegate.errors import ClusterUnavailable, LeadershipLost, ObjectChanged
 from tidegate.model.back_off import doubled
@@ -21,7 +23,6 @@ from tidegate.model.back_off import doubled
 Key = tuple[str, str]
 Reconcile = Callable[[str, str, datetime], timedelta | None]
 Urgent = Callable[[str, str], bool]
-Began = Callable[[bool, float], None]
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 OVERTAKEN_PAUSE = 0.05
@@ -35,6 +36,39 @@ KEPT_FREE = 4
 IDLE_SECONDS = 60.0
 
 log = logging.getLogger(__name__)
+
+
+class Result(StrEnum):
+    """How a pass ended, in controller-runtime's words."""
+
+    SUCCESS = "success"
+    REQUEUE_AFTER = "requeue_after"
+    REQUEUE = "requeue"
+    """Somebody else wrote first: once more, at once."""
+    ERROR = "error"
+    PANIC = "panic"
+    """An error that nobody foresaw. It counts as one."""
+
+
+class QueueListener(Protocol):
+    """Whoever hears of what a queue does; called from its threads."""
+
+    def added(self) -> None:
+        """An object was planned to be looked at."""
+
+    def began(self, urgent: bool, late: float) -> None:
+        """A pass begins, so many seconds after its time."""
+
+    def ended(self, result: Result, seconds: float) -> None:
+        """It has ended, after so many seconds."""
+
+
+class Unheard:
+    """A QueueListener that hears nothing."""
+
+    def added(self) -> None: ...
+    def began(self, urgent: bool, late: float) -> None: ...
+    def ended(self, result: Result, seconds: float) -> None: ...
 
 
 class _Due:
@@ -57,12 +91,16 @@ class _Due:
             heapq.heappop(self._heap)
         return self._heap[0][0] - monotonic() if self._heap else IDLE_SECONDS
 
+    def waiting(self, planned: Mapping[Key, float]) -> int:
+        """How many are due."""
+        now = monotonic()
+        return sum(1 for at, key in self._heap if at <= now and planned.get(key) == at)
+
 
 class WorkQueue:
     """Runs `reconcile` for every object that was named, on a few threads, while `may_work` says so.
 
-    `urgent` says of an object, when it is named, whether it goes before others; `began` hears of each pass whether it
-    was urgent, and how many seconds after its time it began.
+    `urgent` says of an object, when it is named, whether it goes before others; `listener` hears of each pass.
     """
 
     def __init__(
@@ -72,16 +110,17 @@ class WorkQueue:
         workers: int,
         may_work: Callable[[], bool],
         urgent: Urgent = lambda namespace, name: False,
-        began: Began = lambda urgent, late: None,
+        listener: QueueListener | None = None,
     ) -> None:
         self._reconcile = reconcile
-        self._workers = workers
+        self.workers = workers
         self._may_work = may_work
-        self._is_urgent, self._began = urgent, began
+        self._is_urgent, self._listener = urgent, listener or Unheard()
         self._lock = threading.Lock()
         self._urgent, self._rest = _Due(self._lock), _Due(self._lock)
         self._planned: dict[Key, float] = {}
-        self._busy: set[Key] = set()
+        self._busy: dict[Key, float] = {}
+        """What is worked on, and since when."""
         self._again: set[Key] = set()
         self._failures: dict[Key, int] = {}
         self._not_before: dict[Key, float] = {}
@@ -91,8 +130,8 @@ class WorkQueue:
 
     def start(self) -> None:
         """Begins to work, in threads."""
-        for number in range(self._workers):
-            mine = (self._urgent,) if number < self._workers // KEPT_FREE else (self._urgent, self._rest)
+        for number in range(self.workers):
+            mine = (self._urgent,) if number < self.workers // KEPT_FREE else (self._urgent, self._rest)
             thread = threading.Thread(target=self._run, args=(mine,), name=f"worker-{number}", daemon=True)
             thread.start()
             self._threads.append(thread)
@@ -132,11 +171,22 @@ class WorkQueue:
             waiting = [at for key, at in self._planned.items() if key not in self._busy]
         return max(0.0, monotonic() - min(waiting, default=monotonic()))
 
+    def waiting(self) -> tuple[int, int]:
+        """How many objects are due: urgent ones, and others."""
+        with self._lock:
+            return self._urgent.waiting(self._planned), self._rest.waiting(self._planned)
+
+    def busy_seconds(self) -> list[float]:
+        """For how long each pass that is under way has been."""
+        with self._lock:
+            return [monotonic() - since for since in self._busy.values()]
+
     def _plan(self, key: Key, at: float, *, urgent: bool) -> None:
         planned = self._planned.get(key)
         if planned is not None and planned <= at:
             return
         self._planned[key] = at
+        self._listener.added()
         (self._urgent if urgent else self._rest).add(at, key)
         if urgent:
             self._rest.changed.notify()  # whoever takes everything takes this first
@@ -144,11 +194,13 @@ class WorkQueue:
     def _run(self, mine: Sequence[_Due]) -> None:
         while (taken := self._next(mine)) is not None:
             key, urgent, late = taken
-            self._began(urgent, late)
-            after = self._reconcile_one(key)
+            self._listener.began(urgent, late)
+            began = monotonic()
+            result, after = self._reconcile_one(key)
+            self._listener.ended(result, monotonic() - began)
             urgent = self._is_urgent(*key)
             with self._lock:
-                self._busy.discard(key)
+                self._busy.pop(key, None)
                 if key in self._again:
                     self._again.discard(key)
                     after = 0.0
@@ -171,27 +223,30 @@ class WorkQueue:
             at, key = due.pop()
             del self._planned[key]
             if key not in self._busy:
-                self._busy.add(key)
+                self._busy[key] = monotonic()
                 return key, due is self._urgent, monotonic() - at
             self._again.add(key)  # it is being reconciled right now: once more, after that
         return None
 
-    def _reconcile_one(self, key: Key) -> float | None:
+    def _reconcile_one(self, key: Key) -> tuple[Result, float | None]:
         namespace, name = key
         try:
             again = self._reconcile(namespace, name, datetime.now(UTC))  # noqa: TID251 - the one clock read
         except ObjectChanged as error:
-            return self._pause(key, f"{namespace}/{name}: {error}", OVERTAKEN_PAUSE)
+            return Result.REQUEUE, self._pause(key, f"{namespace}/{name}: {error}", OVERTAKEN_PAUSE)
         except ClusterUnavailable as error:
-            return self._pause(key, f"{namespace}/{name}: {error}", FIRST_PAUSE, error.retry_after or 0.0)
+            asked = error.retry_after or 0.0
+            return Result.ERROR, self._pause(key, f"{namespace}/{name}: {error}", FIRST_PAUSE, asked)
         except LeadershipLost as error:
-            return self._pause(key, f"{namespace}/{name}: {error}", FIRST_PAUSE)
+            return Result.ERROR, self._pause(key, f"{namespace}/{name}: {error}", FIRST_PAUSE)
         except Exception:
             log.exception("%s/%s: reconciling failed", namespace, name)
-            return self._pause(key, f"{namespace}/{name}: reconciling failed", FIRST_PAUSE)
+            return Result.PANIC, self._pause(key, f"{namespace}/{name}: reconciling failed", FIRST_PAUSE)
         self._failures.pop(key, None)
         self._not_before.pop(key, None)
-        return again.total_seconds() if again is not None else None
+        if again is None:
+            return Result.SUCCESS, None
+        return Result.REQUEUE_AFTER, again.total_seconds()
 
     def _pause(self, key: Key, why: str, first: float, asked: float = 0.0) -> float:
         """A growing one, and no shorter than the API server asked for."""

@@ -5,7 +5,7 @@ It takes a second to import, so a command that answers a person in less brings a
 """
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Protocol, cast
@@ -31,6 +31,10 @@ WEBHOOK_FAILED = "failed calling webhook"
 """What the API server says, with status 500, of an admission webhook that doesn't answer and has to."""
 
 Manifest = dict[str, Any]
+Asked = Callable[[str, str, float], None]
+"""Hears of each request: its method, the answer's status or NO_ANSWER, and after how many seconds its head came."""
+NO_ANSWER = "<error>"
+"""In the place of a status where there is none, as client-go has it."""
 
 
 @dataclass(frozen=True)
@@ -92,9 +96,23 @@ def load_config() -> None:
 class KubernetesApi:
     """One connection pool to the API server. Every method raises ClusterUnavailable on failure."""
 
-    def __init__(self, *, connections: int = 32, access: Access | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        connections: int = 32,
+        access: Access | None = None,
+        asked: Asked = lambda method, status, seconds: None,
+    ) -> None:
         self._client: Any = None if access else _generated_client(connections)
         self._access: Access = access or _GeneratedClientsAccess(self._client)
+        self._asked = asked
+
+    @property
+    def host(self) -> str:
+        """The API server's host and port."""
+        pool, prefix = self._access.to_host()
+        behind_proxy = urllib3.util.parse_url(prefix).netloc
+        return behind_proxy or f"{pool.host}:{pool.port}"
 
     def get(self, resource: Resource, namespace: str, name: str) -> Manifest | None:
         """An object, or None if there is none of that name."""
@@ -217,6 +235,7 @@ class KubernetesApi:
         except Exception as error:  # a token file that is away, a plugin that fails: the client names no type
             raise ClusterUnavailable(f"{method} {path} wasn't asked, for want of credentials: {error}") from error
         pool, prefix = self._access.to_host()
+        began = monotonic()
         try:
             response = pool.urlopen(
                 method,
@@ -229,7 +248,9 @@ class KubernetesApi:
                 redirect=False,
             )
         except (urllib3.exceptions.HTTPError, OSError) as error:
+            self._asked(method, NO_ANSWER, monotonic() - began)
             raise ClusterUnavailable(f"{method} {path} had no answer: {error}") from error
+        self._asked(method, str(response.status), monotonic() - began)
         if response.status == UNAUTHORIZED:
             self._access.forget()
         if response.status >= 400:

@@ -1,5 +1,6 @@
 """What the operator reads of a cluster and writes to it. Reads come from watches; `stored` alone asks."""
 
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from time import monotonic
@@ -150,6 +151,9 @@ class KubernetesCluster:
         """The uid of each ModelDeployment whose status was taken last, and when."""
         self._changed = changed
         self._model_deployments = Store[Manifest]()
+        self.changed_from: Callable[[Manifest | None, Manifest], None] = lambda before, after: None
+        """Called with each ModelDeployment that has changed, as it was before and is now, once for each change."""
+        self._taking_in = threading.Lock()
         self._informers: dict[tuple[Resource, str | None], Informer[Any]] = {
             (kind.resource, namespace): Informer(
                 api, kind, self._children_changed if kind.selector else self._any_changed, namespace=namespace
@@ -178,10 +182,15 @@ class KubernetesCluster:
     def seen(self, manifest: Manifest, *, deleted: bool) -> bool:
         """Takes in a ModelDeployment that was seen elsewhere. Whether it was news: our own writes come back, too."""
         item = Item.parse(manifest, _kept)
-        if deleted:
-            self._recorded.pop(item.key, None)
-            return bool(self._model_deployments.remove(item.key, item.uid, item.version))
-        return bool(self._model_deployments.put(item))
+        with self._taking_in:
+            if deleted:
+                self._recorded.pop(item.key, None)
+                return bool(self._model_deployments.remove(item.key, item.uid, item.version))
+            before = self._model_deployments.get(*item.key)
+            is_news = bool(self._model_deployments.put(item))
+            if is_news:
+                self.changed_from(before, item.value)
+        return is_news
 
     def model_deployments(self) -> list[Manifest]:
         """All of them, as last seen."""

@@ -33,5 +33,10 @@ class Routers:
         now = monotonic()
         return [seen.report for seen in self.informer.store.all() if now - seen.at < LIFETIME_SECONDS]
 
+    def silent_seconds(self) -> dict[str, float]:
+        """How long ago each router that has a Lease renewed it, by its name: also those that don't live any more."""
+        now = monotonic()
+        return {seen.report.name: now - seen.at for seen in self.informer.store.all()}
+
     def _changed(self, _: Sequence[Item[_Seen]]) -> None:
         self.reported()

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from time import monotonic
 from typing import Any
 
 import orjson
@@ -27,6 +28,8 @@ READ_TIMEOUT = 8
 TIMEOUT = (3.05, READ_TIMEOUT)
 """Seconds to connect and to read."""
 NOTHING_ADDED = QuerySettings()
+Queried = Callable[[bool, float], None]
+"""Hears of each query: whether it was answered, and after how many seconds it was, or was given up."""
 WORST_CLOCK = 3.0
 """Seconds between Prometheus' clock and ours: an HTTP date has whole seconds, and an answer is some time on its way."""
 
@@ -34,7 +37,13 @@ WORST_CLOCK = 3.0
 class PrometheusMetrics:
     """A MetricsProvider: a real Prometheus behind its HTTP API."""
 
-    def __init__(self, url: str, access: PrometheusAccess = NO_SECRET, queries: QuerySettings = NOTHING_ADDED) -> None:
+    def __init__(
+        self,
+        url: str,
+        access: PrometheusAccess = NO_SECRET,
+        queries: QuerySettings = NOTHING_ADDED,
+        queried: Queried = lambda answered, seconds: None,
+    ) -> None:
         session = access.session()
         session.headers.update(queries.headers)
         session.hooks["response"] += [self._note_clock, _read_quickly]
@@ -43,7 +52,7 @@ class PrometheusMetrics:
         self._prometheus = PrometheusConnect(
             url=url, retry=Retry(total=0), session=session, auth=access.credentials(), method="POST"
         )
-        self._url = url
+        self._url, self._queried = url, queried
         self._matchers = queries.matchers
         self._parameters = {**queries.parameters, "timeout": f"{READ_TIMEOUT}s"}
         self._ahead = 0.0
@@ -93,8 +102,10 @@ class PrometheusMetrics:
         return found
 
     def _ask(self, query: Callable[[], Sequence[Mapping[str, Any]]]) -> Sequence[Mapping[str, Any]]:
+        began, answered = monotonic(), False
         try:
             answer = query()
+            answered = True
         except requests.RequestException as error:
             raise MetricsUnavailable(
                 f"Prometheus at {self._url} can't be reached ({type(error).__name__}); "
@@ -102,6 +113,8 @@ class PrometheusMetrics:
             ) from error
         except (PrometheusApiClientException, ValueError, KeyError) as error:
             raise MetricsUnavailable(f"Prometheus at {self._url} refused a query: {str(error)[:300]}") from error
+        finally:
+            self._queried(answered, monotonic() - began)
         if abs(self._ahead) > WORST_CLOCK:
             raise MetricsUnavailable(
                 f"the clock of Prometheus at {self._url} is {abs(self._ahead):.0f} s "
