@@ -43,7 +43,8 @@ def program() -> Callable[[str], Path]:
     """A program of the demo's node by its name; may download or build it. Skips the test where it can't be had."""
     programs = pytest.importorskip("tidegate_demo.cluster.programs")
     errors = pytest.importorskip("tidegate_demo.cluster.errors")
-    known = {each.name: each for each in (programs.ETCD, programs.HELM, programs.PROMETHEUS, *programs.KUBERNETES)}
+    single = (programs.ETCD, programs.HELM, programs.PROMETHEUS, programs.PROMTOOL)
+    known = {each.name: each for each in (*single, *programs.KUBERNETES)}
 
     def find(name: str) -> Path:
         try:

@@ -367,3 +367,47 @@ def test_model_servers_are_monitored_where_models_live(
     assert monitor["spec"]["namespaceSelector"] == selected
     assert monitor["spec"]["selector"]["matchLabels"].items() <= labels("digits", "digits-1").items()
     assert monitor["spec"]["podMetricsEndpoints"] == [{"port": ADMIN_PORT_NAME, "path": "/metrics", "interval": "15s"}]
+
+
+@pytest.mark.parametrize(
+    ("name", "path"), [("tidegate-router", "/stats/prometheus"), ("tidegate-operator", "/metrics")]
+)
+def test_a_service_monitor_finds_the_pods_through_a_service_of_their_metrics(
+    name: str, path: str, render: Render
+) -> None:
+    manifests = render("--set", "serviceMonitor.enabled=true,serviceMonitor.labels.release=prom")
+    monitor, service = one(manifests, "ServiceMonitor", name), one(manifests, "Service", f"{name}-metrics")
+    template = one(manifests, "Deployment", name)["spec"]["template"]
+    ports = {port["name"]: port["containerPort"] for each in template["spec"]["containers"] for port in each["ports"]}
+
+    assert monitor["metadata"]["labels"]["release"] == "prom"
+    assert monitor["spec"]["endpoints"] == [{"port": "metrics", "path": path, "interval": "15s"}]
+    assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+    assert service["spec"]["selector"].items() <= template["metadata"]["labels"].items()
+    assert service["spec"]["clusterIP"] == "None"
+    assert [(port["port"], port["targetPort"]) for port in service["spec"]["ports"]] == [(ports["metrics"], "metrics")]
+
+
+def test_a_service_monitor_finds_model_servers_through_the_services_of_their_revisions(render: Render) -> None:
+    manifests = render("--set", "serviceMonitor.enabled=true,namespaces={shop}")
+    monitor = one(manifests, "ServiceMonitor", "tidegate-model-servers")
+
+    assert monitor["spec"]["namespaceSelector"] == {"matchNames": ["shop"]}
+    assert monitor["spec"]["selector"]["matchLabels"].items() <= labels("digits", "digits-1").items()
+    assert monitor["spec"]["endpoints"] == [{"targetPort": ADMIN_PORT_NAME, "path": "/metrics", "interval": "15s"}]
+
+
+def test_no_service_of_the_routers_metrics_is_taken_for_the_routers_own(render: Render) -> None:
+    manifests = render("--set", "serviceMonitor.enabled=true")
+    selector = one(manifests, "ServiceMonitor", "tidegate-router")["spec"]["selector"]["matchLabels"]
+    services = [each for each in manifests if each["kind"] == "Service"]
+    found = [each["metadata"]["name"] for each in services if selector.items() <= each["metadata"]["labels"].items()]
+
+    assert found == ["tidegate-router-metrics"]
+
+
+def test_pods_are_not_scraped_by_both_kinds_of_monitor(helm: Helm) -> None:
+    done = helm("--set", "serviceMonitor.enabled=true,podMonitor.enabled=true")
+
+    assert done.returncode != 0
+    assert "would have each pod scraped twice" in done.stderr

@@ -9,7 +9,7 @@ import requests
 
 from tidegate_demo.cluster import programs
 from tidegate_demo.cluster.errors import ClusterError
-from tidegate_demo.cluster.programs import ETCD, KUBERNETES, PROMETHEUS, Downloads, Program
+from tidegate_demo.cluster.programs import ETCD, KUBERNETES, PROMETHEUS, PROMTOOL, Downloads, Program
 
 PLAIN = Program(
     name="tool",
@@ -124,17 +124,21 @@ def test_prometheus_is_built_with_one_discovery_only() -> None:
     assert command[3:5] == ["-tags", "remove_all_sd,enable_kubernetes_sd"]
 
 
-@pytest.mark.parametrize("program", [*KUBERNETES, ETCD, PROMETHEUS, programs.HELM], ids=lambda program: program.name)
+@pytest.mark.parametrize(
+    "program", [*KUBERNETES, ETCD, PROMETHEUS, PROMTOOL, programs.HELM], ids=lambda program: program.name
+)
 def test_what_is_built_is_the_version_that_is_downloaded(program: Program) -> None:
     major, minor, patch = program.version.removeprefix("v").split(".")
-    version = f"v0.{int(major) * 100 + int(minor)}.{patch}" if program is PROMETHEUS else program.version
+    version = f"v0.{int(major) * 100 + int(minor)}.{patch}" if program in (PROMETHEUS, PROMTOOL) else program.version
     module = program.package.partition("/cmd/")[0]
     required = (programs.MODULES / program.module / "go.mod").read_text().split("\n")
     assert f"{module} {version}" in [line.strip().removesuffix(" // indirect") for line in required]
 
 
 def test_every_program_has_its_modules_in_the_package() -> None:
-    modules = [programs.MODULES / program.module for program in (*KUBERNETES, ETCD, PROMETHEUS, programs.HELM)]
+    modules = [
+        programs.MODULES / program.module for program in (*KUBERNETES, ETCD, PROMETHEUS, PROMTOOL, programs.HELM)
+    ]
     assert [module for module in modules if not {"go.mod", "go.sum"} <= {file.name for file in module.iterdir()}] == []
 
 

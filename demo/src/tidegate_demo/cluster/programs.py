@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import requests
@@ -113,6 +113,13 @@ PROMETHEUS = Program(
     # All the other discoveries bring their vendors' libraries, and take six times as long to build.
     tags=("remove_all_sd", "enable_kubernetes_sd"),
     stamps=(("github.com/prometheus/common/version.Version", PROMETHEUS_NUMBER),),
+)
+# Tests the chart's alerts; of the same release as the server, and in the same archive.
+PROMTOOL = replace(
+    PROMETHEUS,
+    name="promtool",
+    package="github.com/prometheus/prometheus/cmd/promtool",
+    member=f"prometheus-{PROMETHEUS_NUMBER}.linux-{{arch}}/promtool",
 )
 KUBERNETES = tuple(
     map(_kubernetes, ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy"))
