@@ -18,7 +18,7 @@ from tests.operator.view_examples import Released
 from tidegate.__main__ import main
 from tidegate.cli.common.where import Where
 from tidegate.cli.status.screen import tree_text
-from tidegate.kube.api import MODEL_DEPLOYMENTS, PODS
+from tidegate.kube.api import CONTROLLER_REVISIONS, MODEL_DEPLOYMENTS, PODS
 from tidegate.view.rollout_view import RolloutView
 
 Run = Callable[..., tuple[int, str, str]]
@@ -107,6 +107,22 @@ def test_get_as_a_document_is_the_object(
 
     assert read(tidegate("get", "digits", "-o", output)[1]) == stored
     assert read(tidegate("get", "-o", output)[1]) == {"apiVersion": "v1", "kind": "List", "items": [stored]}
+
+
+def test_history_lists_revisions_and_how_rollouts_ended(tidegate: Run, fake: FakeApi, rolled_back: Released) -> None:
+    put(fake, rolled_back)
+    for revision in rolled_back.revisions:
+        fake.put(CONTROLLER_REVISIONS, revision)
+    code, out, _ = tidegate("history", "digits")
+    kept, rollouts = (block.splitlines() for block in out.split("\n\n"))
+
+    assert code == 0
+    assert [line.split()[0] for line in kept] == ["REVISION", "2", "1"]
+    assert "rolled back" in kept[1]
+    assert "stable" in kept[2]
+    assert rollouts[1].split()[:3] == ["1", rolled_back.world.status["rejected"]["revision"], "RolledBack"]
+    assert rollouts[2] == f"  ErrorRateWorse: {rolled_back.world.status['history'][0]['message']}"
+    assert json.loads(tidegate("history", "digits", "-o", "json")[1])["revisions"][0]["revision"] == 2
 
 
 def test_without_models_get_says_where_there_are_none(tidegate: Run) -> None:

@@ -13,7 +13,7 @@ import yaml
 
 from tests.operator.fake_api import FakeApi, kubeconfig, serving
 from tidegate.errors import ClusterUnavailable
-from tidegate.kube.api import MODEL_DEPLOYMENTS, KubernetesApi
+from tidegate.kube.api import MODEL_DEPLOYMENTS, PODS, KubernetesApi
 from tidegate.kube.kubeconfig import KubeconfigAccess, find_context
 
 
@@ -233,7 +233,7 @@ def test_an_address_may_have_a_path(fake: FakeApi, server: str, tmp_path: Path) 
 
 @pytest.mark.apiserver
 def test_a_real_api_server_is_asked_with_its_own_certificate(api_server: Path) -> None:
-    assert asking(api_server).list(MODEL_DEPLOYMENTS, None, None)["kind"] == "ModelDeploymentList"
+    assert asking(api_server).list(PODS, None, None)["kind"] == "PodList"
 
 
 def test_the_generated_client_is_not_loaded() -> None:

@@ -1,15 +1,15 @@
 """The commands for people, and their options. Each imports what it does when chosen, so `--help` waits for nothing."""
 
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Annotated
 
 import typer
 
-from tidegate.cli.common.arguments import exit_code
 from tidegate.cli.common.documents import Output
+from tidegate.cli.common.options import AllNamespaces, Context, Kubeconfig, Name, Namespace, Out, model_names, run
 from tidegate.cli.common.where import Where
+from tidegate.cli.control import options as control
 
 COMPLETE = "_TIDEGATE_COMPLETE"
 """Set by a shell that wants to know how a command line may go on."""
@@ -22,23 +22,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-Namespace = Annotated[str | None, typer.Option("-n", "--namespace", help="The context's, if left out.")]
-Kubeconfig = Annotated[str | None, typer.Option(metavar="FILE", help="kubectl's, if left out.")]
-Context = Annotated[str | None, typer.Option(help="Of the kubeconfig; the current one, if left out.")]
-AllNamespaces = Annotated[bool, typer.Option("-A", "--all-namespaces", help="Of the whole cluster.")]
-Out = Annotated[Output, typer.Option("-o", "--output", help="For people or for programs.")]
-
-
-def model_names(incomplete: str) -> list[str]:
-    """For the shell's completion: the models of the namespace."""
-    from tidegate.cli.completion import names_in
-
-    line = os.environ.get("_TYPER_COMPLETE_ARGS") or os.environ.get("COMP_WORDS") or ""
-    return names_in(line.split(), incomplete)
-
-
-Name = Annotated[str, typer.Argument(metavar="NAME", help="Of the ModelDeployment.", autocompletion=model_names)]
 
 
 def main(arguments: Sequence[str], others: Mapping[str, str]) -> int:
@@ -56,11 +39,7 @@ def _elsewhere() -> None:
     """Never called: `tidegate.__main__` has run it before."""
 
 
-def _run(command: str, run: Callable[[], int]) -> None:
-    raise typer.Exit(exit_code(f"tidegate {command}", run))
-
-
-@app.command()
+@app.command(short_help="List models, as kubectl does.")
 def get(
     names: Annotated[
         list[str] | None, typer.Argument(metavar="[NAME]...", help="All, if left out.", autocompletion=model_names)
@@ -75,10 +54,10 @@ def get(
     from tidegate.cli.get.command import get
 
     where = Where(namespace, kubeconfig, context, all_namespaces)
-    _run("get", lambda: get(where, names or (), output))
+    run("get", lambda: get(where, names or (), output))
 
 
-@app.command()
+@app.command(short_help="Show one rollout; --watch, --wait.")
 def status(
     name: Annotated[
         str | None, typer.Argument(metavar="[NAME]", help="All, in short, if left out.", autocompletion=model_names)
@@ -100,7 +79,7 @@ def status(
     from tidegate.cli.common.parsing import span
     from tidegate.cli.status import command
 
-    def run() -> int:
+    def show() -> int:
         where = Where(namespace, kubeconfig, context, all_namespaces)
         if name is None and (watch or wait):
             raise Unusable("NAME is missing: --watch and --wait are about one model")
@@ -111,4 +90,22 @@ def status(
             return command.wait(where, name, limit, output)
         return command.watch(where, name) if watch else command.status(where, name, output)
 
-    _run("status", run)
+    run("status", show)
+
+
+@app.command()
+def history(
+    name: Name,
+    namespace: Namespace = None,
+    output: Out = Output.TABLE,
+    kubeconfig: Kubeconfig = None,
+    context: Context = None,
+) -> None:
+    """List revisions and how rollouts ended."""
+    from tidegate.cli.history.command import history
+
+    where = Where(namespace, kubeconfig, context)
+    run("history", lambda: history(where, name, output))
+
+
+control.register(app)

@@ -163,6 +163,8 @@ class RolloutView:
     """None without a candidate."""
     analysis: AnalysisView | None
     revisions: tuple[RevisionView, ...]
+    rejected: str
+    """The revision that was rolled back, and isn't tried again by itself; empty for none."""
     history: tuple[HistoryView, ...]
     conditions: tuple[ConditionView, ...]
     controls: tuple[str, ...]
@@ -226,6 +228,7 @@ def _view(manifest: Mapping[str, Any], status: Status, pods: list[PodView]) -> R
         weights=_weights(status),
         analysis=_analysis(status),
         revisions=_revisions(status, pods),
+        rejected=status.rejected.revision if status.rejected else "",
         history=tuple(_history(number, entry) for number, entry in enumerate(status.history, 1)),
         conditions=tuple(ConditionView(c.type, c.status, c.reason, c.message, c.since) for c in status.conditions),
         controls=tuple(f"{each.control}: {each.value}" for each in given_controls(metadata.get("annotations"))),

@@ -1,0 +1,1 @@
+"""What a person asks of a rollout: pause, resume, approve, promote, skip, abort, retry, restart, undo."""

@@ -1,0 +1,72 @@
+"""An undo writes the spec that asks for the revision that a snapshot is of."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+import pytest
+
+from tests.operator.fake_api import merged_with
+from tidegate.model.revision import RevisionState, Snapshot, find_revision, revision_name
+from tidegate.model.spec import Batching, Model, ModelDeploymentSpec, Server
+from tidegate.resources.crd_schema import refusals, with_defaults
+from tidegate.resources.revision_spec import replacing, spec_of
+
+FULL = {
+    "model": {
+        "uri": "s3://models/7.onnx",
+        "sha256": "ab" * 32,
+        "credentialsSecret": "storage",
+        "serviceAccount": "reader",
+        "fetchEnv": [{"name": "AWS_REGION", "value": "eu-west-1"}],
+    },
+    "server": {
+        "image": "registry/server:2",
+        "resources": {"requests": {"cpu": "2"}, "limits": {"memory": "4Gi"}},
+        "threads": 3,
+        "batching": {"maxRows": 8, "maxDelay": "1500ms"},
+        "auth": {"apiKeysSecret": "keys"},
+        "podTemplate": {"labels": {"team": "search"}, "nodeSelector": {"disk": "ssd"}},
+        "env": [{"name": "A", "value": "1"}, {"name": "B", "value": "$(A)"}],
+    },
+}
+BARE = {"model": {"uri": "https://models/1.onnx"}}
+EMPTY = {**BARE, "server": {"resources": {}}}
+
+
+def snapshot_of(spec: ModelDeploymentSpec) -> dict[str, Any]:
+    return Snapshot(spec.model, spec.server, "the chart's", 8082).to_dict()
+
+
+@pytest.mark.parametrize("before", [FULL, BARE, EMPTY], ids=["full", "bare", "empty"])
+@pytest.mark.parametrize("now", [FULL, BARE, EMPTY], ids=["full", "bare", "empty"])
+def test_patching_with_it_asks_for_that_revision_again(
+    before: dict[str, Any], now: dict[str, Any], spec_schema: Mapping[str, Any]
+) -> None:
+    wanted = ModelDeploymentSpec.parse(with_defaults(spec_schema, before))
+    current = with_defaults(spec_schema, {**now, "paused": True})
+    data = snapshot_of(wanted)
+    patched = with_defaults(
+        spec_schema, merged_with(current, replacing({k: current[k] for k in ("model", "server")}, spec_of(data)))
+    )
+    name = revision_name("digits", wanted)
+    known = {name: RevisionState(name, 1, Snapshot.parse(data))}
+
+    assert not list(refusals(spec_schema, patched, "spec"))
+    assert find_revision("digits", ModelDeploymentSpec.parse(patched), known, ()) == name
+    assert patched["paused"] is True
+
+
+def test_every_field_of_a_snapshot_is_written_back(spec_schema: Mapping[str, Any]) -> None:
+    spec = ModelDeploymentSpec.parse(with_defaults(spec_schema, FULL))
+    again = ModelDeploymentSpec.parse(with_defaults(spec_schema, spec_of(snapshot_of(spec))))
+
+    assert (again.model, again.server) == (spec.model, spec.server)
+    plain: list[tuple[Any, Any]] = [
+        (spec.model, Model("", None)),
+        (spec.server, Server(None, {}, ())),
+        (spec.server.batching, Batching()),
+    ]
+    for given, default in plain:
+        same = [each.name for each in fields(given) if getattr(given, each.name) == getattr(default, each.name)]
+        assert not same, f"the example has to give {same}, or an undo may forget it"
