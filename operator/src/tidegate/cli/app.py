@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -109,3 +110,17 @@ def history(
 
 
 control.register(app)
+
+
+@app.command(short_help="Check files, without a cluster.")
+def lint(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Files, folders, or - for stdin.")],
+    output: Out = Output.TABLE,
+) -> None:
+    """Say what a cluster would refuse in ModelDeployments, by the CRD's own schema and rules.
+
+    Exit codes: 0 nothing is wrong; 1 something is; 2 a file can't be read, or there is no ModelDeployment.
+    """
+    from tidegate.cli.lint.command import lint
+
+    run("lint", lambda: lint(files, output))

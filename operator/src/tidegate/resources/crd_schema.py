@@ -7,7 +7,7 @@ presence; a rule that is made of anything else holds here, and the API server ha
 import copy
 import operator
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from tidegate.model.units import parse_duration
@@ -52,24 +52,47 @@ def leaves(schema: Schema, path: str = "") -> Iterator[tuple[str, Schema]]:
             yield at, field
 
 
-def refusals(schema: Schema, value: Any, path: str) -> Iterator[str]:
-    """Sentences on what the API server would refuse in `value`, which is found at `path`; the innermost come first."""
+def refusals(schema: Schema, value: Any, path: str, rule_holds: "Holds | None" = None) -> Iterator[str]:
+    """Sentences on what the API server would refuse in `value`, which is found at `path`; the innermost come first.
+
+    `rule_holds` says whether a rule in CEL holds for a value, for whoever knows more of CEL than `holds`.
+    """
     expected = schema.get("type")
     if expected and not _is(expected, value):
         yield f"{path} must be of type {expected}, not {value!r}"
         return
-    if isinstance(value, Mapping):
-        for name, field in schema.get("properties", {}).items():
-            if name in value:
-                yield from refusals(field, value[name], f"{path}.{name}")
-    if isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from refusals(schema["items"], item, f"{path}[{index}]")
+    for part, field, at in _parts(schema, value, path):
+        yield from refusals(field, part, at, rule_holds)
     yield from _out_of_bounds(schema, value, path)
     for rule in schema.get("x-kubernetes-validations", ()):
-        if not holds(rule["rule"], value):
+        if not (rule_holds or holds)(rule["rule"], value):
             message: str = rule["message"]
-            yield message if message.startswith(("spec.", "a query of spec.")) else f"{path} {message}"
+            named = "spec." in message or message.startswith("metadata.")
+            yield message if named else f"{path} {message}"
+
+
+Holds = Callable[[str, Any], bool]
+
+
+def _parts(schema: Schema, value: Any, path: str) -> Iterator[tuple[Any, Schema, str]]:
+    """What is inside of a value, with the schema that it has to meet and its path."""
+    if isinstance(value, list):
+        yield from ((item, schema["items"], f"{path}[{index}]") for index, item in enumerate(value))
+    if isinstance(value, Mapping):
+        named, any_name = schema.get("properties", {}), schema.get("additionalProperties")
+        for name, part in value.items():
+            if field := named.get(name, any_name if isinstance(any_name, Mapping) else None):
+                yield part, field, f"{path}.{name}"
+
+
+def unknown_fields(schema: Schema, value: Any, path: str) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """(path of an object, a field that the schema doesn't have there, those that it has)."""
+    if isinstance(value, Mapping) and "properties" in schema and "additionalProperties" not in schema:
+        for name in value:
+            if name not in schema["properties"]:
+                yield path, str(name), tuple(schema["properties"])
+    for part, field, at in _parts(schema, value, path):
+        yield from unknown_fields(field, part, at)
 
 
 def _is(expected: str, value: Any) -> bool:
@@ -77,12 +100,26 @@ def _is(expected: str, value: Any) -> bool:
 
 
 def _out_of_bounds(schema: Schema, value: Any, path: str) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        yield from (
+            f"{path} lacks {name}, which has to be given" for name in schema.get("required", ()) if name not in value
+        )
+    if isinstance(value, str):
+        yield from _unlike(schema, value, path)
     if "enum" in schema and value not in schema["enum"]:
         yield f"{path} must be one of {', '.join(schema['enum'])}, not {value!r}"
     if isinstance(value, int) and not schema.get("minimum", value) <= value <= schema.get("maximum", value):
         yield f"{path} must be a whole number from {schema.get('minimum')} to {schema.get('maximum')}, not {value}"
     if isinstance(value, list) and not schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", len(value)):
         yield f"{path} must have from {schema.get('minItems', 0)} to {schema.get('maxItems')} items, not {len(value)}"
+
+
+def _unlike(schema: Schema, text: str, path: str) -> Iterator[str]:
+    least, most = schema.get("minLength", 0), schema.get("maxLength", len(text))
+    if not least <= len(text) <= most:
+        yield f"{path} must have from {least} to {most} characters, not {len(text)}"
+    if "pattern" in schema and re.search(schema["pattern"], text) is None:
+        yield f"{path} must match {schema['pattern']}, and {text[:80]!r} doesn't"
 
 
 def holds(rule: str, value: Any) -> bool:

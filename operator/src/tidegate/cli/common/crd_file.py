@@ -15,15 +15,21 @@ CHECKOUT = Path(__file__).parents[5] / "crds" / FILE
 
 def spec_schema() -> Schema:
     """The schema of a ModelDeployment's spec, as this version of Tidegate has it."""
+    schema: Schema = schema_of_all()["properties"]["spec"]
+    return schema
+
+
+def schema_of_all() -> Schema:
+    """The schema of a whole ModelDeployment."""
     packaged = resources.files("tidegate.cli").joinpath(FILE)
     if packaged.is_file():
-        return _spec_of(packaged.read_text())
+        return _schema_of(packaged.read_text())
     if CHECKOUT.is_file():
-        return _spec_of(CHECKOUT.read_text())
+        return _schema_of(CHECKOUT.read_text())
     raise TidegateError(f"the CRD is neither in the package as {FILE} nor at {CHECKOUT}; install Tidegate anew")
 
 
-def _spec_of(text: str) -> Schema:
+def _schema_of(text: str) -> Schema:
     crd: Any = yaml.safe_load(text)
-    schema: Schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    schema: Schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
     return schema

@@ -1,0 +1,78 @@
+"""`tidegate lint`: reads files, and writes what a cluster would refuse in them."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from tidegate.cli.common.crd_file import schema_of_all
+from tidegate.cli.common.documents import Output, document
+from tidegate.cli.common.errors import Unusable
+from tidegate.cli.common.output import write_line
+from tidegate.cli.lint.cel_rules import cel_rules
+from tidegate.cli.lint.documents import Document, Unreadable, documents
+from tidegate.cli.lint.findings import Finding, findings, is_ours
+
+GOOD, BAD = 0, 1
+SUFFIXES = (".yaml", ".yml", ".json")
+
+
+def lint(files: Sequence[Path], output: Output) -> int:
+    """The exit code: 1 where anything is wrong."""
+    schema, rule_holds = schema_of_all(), cel_rules()
+    found: list[Finding] = []
+    looked = 0
+    for each in _documents(files):
+        if isinstance(each, Finding):
+            found.append(each)
+        elif is_ours(each):
+            looked += 1
+            found += findings(each, schema, rule_holds)
+    _write(found, output)
+    if not looked and not found:
+        raise Unusable(f"there is no ModelDeployment in {', '.join(map(str, files))}")
+    _summary(looked, len(found), rule_holds is not None)
+    return BAD if found else GOOD
+
+
+def _summary(looked: int, wrong: int, by_cel: bool) -> None:
+    models = "1 ModelDeployment" if looked == 1 else f"{looked} ModelDeployments"
+    problems = "nothing is wrong" if not wrong else "1 problem" if wrong == 1 else f"{wrong} problems"
+    left = "" if by_cel else "; some of the CRD's rules weren't checked, as that takes: pip install 'tidegate[lint]'"
+    write_line(sys.stderr, f"{models}: {problems}{left}")
+
+
+def _write(found: Sequence[Finding], output: Output) -> None:
+    if output in (Output.JSON, Output.YAML):
+        write_line(sys.stdout, document([asdict(each) for each in found], output))
+    elif output is Output.NAME:
+        for name in dict.fromkeys(each.name for each in found):
+            write_line(sys.stdout, name)
+    else:
+        for each in found:
+            write_line(sys.stdout, f"{each.file}:{each.line}: {f'{each.name}: ' if each.name else ''}{each.what}")
+
+
+def _documents(files: Sequence[Path]) -> Iterator[Document | Finding]:
+    for file in (each for given in files for each in _inside(given)):
+        for each in documents(str(file), _read(file)):
+            if isinstance(each, Unreadable):
+                yield Finding(str(file), each.line, 1, "", "", f"this isn't YAML: {each.why}")
+            else:
+                yield each
+
+
+def _inside(given: Path) -> list[Path]:
+    """A file, or the YAML and JSON files in a folder."""
+    if not given.is_dir():
+        return [given]
+    return sorted(each for each in given.rglob("*") if each.suffix in SUFFIXES and each.is_file())
+
+
+def _read(file: Path) -> str:
+    try:
+        return sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise Unusable(f"{file} can't be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise Unusable(f"{file} can't be read: it isn't UTF-8") from error

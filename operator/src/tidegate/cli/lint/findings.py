@@ -1,0 +1,83 @@
+"""What a cluster would refuse in a ModelDeployment, each with its field and what to write. Pure.
+
+The CRD's own schema and rules come in, as does whoever evaluates CEL. The operator's own reading of the spec is asked
+last: what passes here is understood by it.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from tidegate.cli.lint.documents import Document, repeated_keys
+from tidegate.errors import InvalidSpec
+from tidegate.model.spec import ModelDeploymentSpec
+from tidegate.resources.crd_schema import Holds, Schema, refusals, unknown_fields, with_defaults
+from tidegate.resources.names import GROUP, VERSION
+
+FIELD = re.compile(r"\b(?:spec|metadata|apiVersion|kind)(?:\.[A-Za-z_][\w-]*|\[\d+\])*")
+KIND = "ModelDeployment"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong; `what` is a sentence that names the field and says what to write."""
+
+    file: str
+    line: int
+    document: int
+    name: str
+    """namespace/name of the object, as far as it says."""
+    field: str
+    what: str
+
+
+def is_ours(document: Document) -> bool:
+    """Whether it means to be a ModelDeployment."""
+    value = document.value
+    return isinstance(value, Mapping) and value.get("kind") == KIND and str(value.get("apiVersion")).startswith(GROUP)
+
+
+def findings(document: Document, schema: Schema, rule_holds: Holds | None) -> Iterator[Finding]:
+    """All of one ModelDeployment; `schema` is of the whole object."""
+    for line, what in _sentences(document, schema, rule_holds):
+        found = FIELD.search(what)
+        field = found[0] if found else ""
+        yield Finding(document.file, line or document.line_of(field), document.number, _name(document), field, what)
+
+
+def _sentences(document: Document, schema: Schema, rule_holds: Holds | None) -> Iterator[tuple[int | None, str]]:
+    value, wanted = document.value, f"{GROUP}/{VERSION}"
+    for path, line in repeated_keys(document.node):
+        yield line, f"{path} is given twice in one object, and only the last would count; keep one"
+    if value.get("apiVersion") != wanted:
+        yield None, f"apiVersion must be {wanted}, not {value.get('apiVersion')!r}"
+    if not isinstance(value.get("metadata"), Mapping) or not value["metadata"].get("name"):
+        yield None, "metadata.name has to be given"
+        return
+    for path, name, known in unknown_fields(schema, value, ""):
+        yield None, _unknown(f"{path}.{name}".lstrip("."), name, known)
+    refused = list(refusals(schema, with_defaults(schema, value), "", rule_holds))
+    yield from ((None, each.lstrip(". ")) for each in refused)
+    if not refused:
+        yield from _unparsed(schema, value)
+
+
+def _unknown(path: str, name: str, known: tuple[str, ...]) -> str:
+    near = get_close_matches(name, known, n=1, cutoff=0.6)
+    return f"{path} isn't a field; {f'the nearest is {near[0]}' if near else 'there are ' + ', '.join(sorted(known))}"
+
+
+def _unparsed(schema: Schema, value: Mapping[str, Any]) -> Iterator[tuple[None, str]]:
+    try:
+        ModelDeploymentSpec.parse(with_defaults(schema, value)["spec"])
+    except InvalidSpec as error:
+        yield None, str(error).removesuffix("; is the CRD older than the operator?")
+
+
+def _name(document: Document) -> str:
+    metadata = document.value.get("metadata")
+    if not isinstance(metadata, Mapping):
+        return ""
+    return "/".join(str(metadata[part]) for part in ("namespace", "name") if metadata.get(part))

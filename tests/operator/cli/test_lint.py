@@ -1,0 +1,196 @@
+"""`tidegate lint` refuses what a cluster would refuse, and says where and what to write."""
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tidegate.__main__ import main
+from tidegate.cli.common.crd_file import schema_of_all
+from tidegate.cli.lint import command
+from tidegate.cli.lint.cel_rules import cel_rules
+from tidegate.cli.lint.documents import Document, documents
+from tidegate.cli.lint.findings import findings, is_ours
+
+ROOT = Path(__file__).parents[3]
+GOOD = """\
+apiVersion: tidegate.dev/v1alpha1
+kind: ModelDeployment
+metadata: {name: sentiment, namespace: shop}
+spec:
+  model:
+    uri: https://models.example.com/7.onnx
+"""
+
+
+def what(text: str) -> list[tuple[int, str]]:
+    """The line and the sentence of each finding."""
+    pytest.importorskip("cel")
+    (document,) = documents("a.yaml", text)
+    assert isinstance(document, Document)
+    return [(each.line, each.what) for each in findings(document, schema_of_all(), cel_rules())]
+
+
+def changed(**spec: Any) -> str:
+    document = yaml.safe_load(GOOD)
+    document["spec"] |= spec
+    return yaml.safe_dump(document, sort_keys=False)
+
+
+def test_nothing_is_wrong_with_what_is_right() -> None:
+    assert what(GOOD) == []
+
+
+@pytest.mark.parametrize("example", sorted((ROOT / "examples").rglob("*.yaml")), ids=lambda each: each.parent.name)
+def test_our_own_examples_are_right(example: Path) -> None:
+    pytest.importorskip("cel")
+    found = [
+        each.what
+        for document in documents(str(example), example.read_text())
+        if isinstance(document, Document) and is_ours(document)
+        for each in findings(document, schema_of_all(), cel_rules())
+        if each.field != "spec.model.sha256"  # some are filled in when they are used
+    ]
+
+    assert found == []
+
+
+URI = "    uri: https://models.example.com/7.onnx"
+DIGEST = f"    sha256: {'ab' * 32}"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "sentence"),
+    [
+        (GOOD + "    url: x\n", 7, "spec.model.url isn't a field; the nearest is uri"),
+        (GOOD + "  replicas: two\n", 7, "spec.replicas must be of type integer, not 'two'"),
+        (GOOD + "  replicas: -1\n", 7, "spec.replicas must be a whole number from 0 to 1000, not -1"),
+        (GOOD + "  replicas: 1\n  replicas: 2\n", 8, "spec.replicas is given twice in one object"),
+        (GOOD.replace("uri: https:", "uri: ftp:"), 6, "spec.model.uri must begin with file://, pvc://"),
+        (GOOD.replace(URI, DIGEST), 6, "spec.model lacks uri, which has to be given"),
+        (GOOD.replace("v1alpha1", "v1"), 1, "apiVersion must be tidegate.dev/v1alpha1, not 'tidegate.dev/v1'"),
+        (GOOD.replace("name: sentiment, ", ""), 3, "metadata.name has to be given"),
+        (GOOD.replace("sentiment", "1st"), 3, "metadata.name must be a DNS label that begins with a letter"),
+        (GOOD.replace("sentiment", "s" * 51), 3, "metadata.name must have at most 50 characters"),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_line_and_what_to_write(text: str, line: int, sentence: str) -> None:
+    assert any(at == line and said.startswith(sentence) for at, said in what(text)), what(text)
+
+
+STEPS = [{"weight": 25}, {"weight": 5}]
+QUERY = {"name": "a", "query": "up{{candidate}}"}
+
+
+@pytest.mark.parametrize(
+    ("spec", "sentence"),
+    [
+        ({"strategy": {"canary": {"steps": STEPS}}}, "the weights of spec.strategy.canary.steps must ascend"),
+        ({"strategy": {"canary": {}, "blueGreen": {}}}, "spec.strategy must have exactly one of canary and blueGreen"),
+        ({"analysis": {"interval": "10m"}}, "spec.analysis.interval must be"),
+        ({"analysis": {"queries": [QUERY]}}, "a query of spec.analysis.queries must have min, max or both"),
+        ({"server": {"resources": {"limits": {"memory": "1 Gi"}}}}, "spec.server.resources.limits.memory must be a Ku"),
+        ({"traffic": {"previewHeader": "cookie"}}, "spec.traffic.previewHeader must be a header that nothing else"),
+    ],
+)
+def test_the_crds_own_rules_are_asked(spec: dict[str, Any], sentence: str) -> None:
+    assert any(said.startswith(sentence) for _, said in what(changed(**spec))), what(changed(**spec))
+
+
+def test_every_rule_of_the_crd_can_be_evaluated() -> None:
+    """A rule that our evaluator doesn't understand would hold for everything, and nobody would know."""
+    cel = pytest.importorskip("cel")
+
+    def rules(schema: Any) -> list[str]:
+        if isinstance(schema, list):
+            return [rule for each in schema for rule in rules(each)]
+        if not isinstance(schema, dict):
+            return []
+        own = [each["rule"] for each in schema.get("x-kubernetes-validations", ())]
+        return own + [rule for key, each in schema.items() if key != "x-kubernetes-validations" for rule in rules(each)]
+
+    for rule in rules(schema_of_all()):
+        cel.compile(rule)
+
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def lint(capsys: pytest.CaptureFixture[str]) -> Run:
+    def run(*arguments: str) -> tuple[int, str, str]:
+        return main(["lint", *arguments]), *capsys.readouterr()
+
+    return run
+
+
+def test_a_folder_is_looked_through_and_other_kinds_are_passed_over(lint: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("kind: Service\n---\n" + GOOD + "---\n---\n" + GOOD + "  replicas: no\n")
+    (tmp_path / "b.txt").write_text("}")
+    (tmp_path / "c.json").write_text(json.dumps({"kind": "List", "items": [yaml.safe_load(GOOD)]}))
+    code, out, err = lint(str(tmp_path))
+
+    assert code == 1
+    assert out == f"{tmp_path}/a.yaml:17: shop/sentiment: spec.replicas must be of type integer, not False\n"
+    assert err.startswith("3 ModelDeployments: 1 problem")
+
+
+def test_findings_as_json(lint: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(GOOD + "  replicas: -1\n")
+
+    assert json.loads(lint(str(tmp_path / "a.yaml"), "-o", "json")[1]) == [
+        {
+            "file": f"{tmp_path}/a.yaml",
+            "line": 7,
+            "document": 1,
+            "name": "shop/sentiment",
+            "field": "spec.replicas",
+            "what": "spec.replicas must be a whole number from 0 to 1000, not -1",
+        }
+    ]
+
+
+def test_stdin_is_a_file_too(lint: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(GOOD))
+
+    assert lint("-")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("spec:\n  a: [", "a.yaml:3: this isn't YAML: "),
+        ("a: {{ .Values.x }}\n", "a.yaml:1: this isn't YAML: "),
+        ("{kind: ModelDeployment, apiVersion: tidegate.dev/v1alpha1}", "a.yaml:1: metadata.name has to be given"),
+        ("{kind: ModelDeployment, apiVersion: tidegate.dev/v1alpha1, metadata: [], spec: []}", "a.yaml:1: metadata"),
+    ],
+)
+def test_a_file_of_any_shape_is_answered_with_a_sentence(text: str, sentence: str, lint: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(text)
+    code, out, _ = lint(str(tmp_path / "a.yaml"))
+
+    assert code == 1
+    assert out.startswith(f"{tmp_path}/{sentence}")
+
+
+def test_without_a_model_or_a_file_the_command_line_makes_no_sense(lint: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("kind: Service\n")
+
+    assert lint(str(tmp_path / "a.yaml"))[::2] == (
+        2,
+        f"tidegate lint: there is no ModelDeployment in {tmp_path}/a.yaml\n",
+    )
+    assert lint(str(tmp_path / "b.yaml"))[0] == 2
+
+
+def test_without_cel_it_says_that_rules_were_left_out(
+    lint: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "cel_rules", lambda: None)
+    (tmp_path / "a.yaml").write_text(GOOD)
+
+    assert "some of the CRD's rules weren't checked" in lint(str(tmp_path / "a.yaml"))[2]
