@@ -95,3 +95,58 @@ def test_a_flood_of_one_reason_drops_none_of_another(recorder: EventRecorder, ev
     recorder.emit(DIGITS, Event("RolledBack", "it failed", warning=True), NOW + timedelta(seconds=100))
 
     assert events.told() == [("MetricsUnavailable", 25), ("RolledBack", 1)]
+
+
+def test_what_is_held_back_is_counted_and_told_with_the_next_write(recorder: EventRecorder, events: Events) -> None:
+    for second in range(100):
+        recorder.emit(DIGITS, AWAY, NOW + timedelta(seconds=second))
+    recorder.emit(DIGITS, AWAY, NOW + timedelta(minutes=5))
+
+    assert events.told() == [("MetricsUnavailable", 101)]
+    assert events.writes == 26
+
+
+def test_a_sentence_whose_numbers_change_each_second_for_an_hour_is_few_writes(
+    recorder: EventRecorder, events: Events
+) -> None:
+    for second in range(3600):
+        told = Event("ErrorRateWorse", f"error rate {second / 100} %", warning=True)
+        recorder.emit(DIGITS, told, NOW + timedelta(seconds=second))
+
+    ((reason, count),) = events.told()
+    assert reason == "ErrorRateWorse"
+    assert 3300 <= count <= 3600
+    assert events.writes <= 25 + 3600 / 300
+
+
+def test_reasons_that_a_pod_invents_do_not_flood_and_hold_back_no_end(recorder: EventRecorder, events: Events) -> None:
+    for second in range(600):
+        recorder.emit(DIGITS, Event(f"Invented{second}", "it crashed", warning=True), NOW + timedelta(seconds=second))
+    recorder.emit(DIGITS, Event("RolledBack", "it failed", warning=True), NOW + timedelta(seconds=600))
+
+    assert events.writes <= 75 + 600 / 60 + 1
+    assert events.told()[-1] == ("RolledBack", 1)
+
+
+def test_a_flood_of_one_object_holds_back_nothing_of_another(recorder: EventRecorder, events: Events) -> None:
+    for second in range(200):
+        recorder.emit(DIGITS, Event(f"Invented{second}", "it crashed", warning=True), NOW + timedelta(seconds=second))
+    letters = {**DIGITS, "metadata": {"name": "letters", "namespace": "shop", "uid": "u-2"}}
+    recorder.emit(letters, AWAY, NOW + timedelta(seconds=200))
+
+    assert events.told()[-1] == ("MetricsUnavailable", 1)
+
+
+def test_an_event_that_is_not_taken_is_not_counted(recorder: EventRecorder, events: Events) -> None:
+    recorder.emit(DIGITS, AWAY, NOW)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(events, "merge", refuse)
+        with pytest.raises(ClusterUnavailable):
+            recorder.emit(DIGITS, AWAY, NOW + timedelta(seconds=1))
+    recorder.emit(DIGITS, AWAY, NOW + timedelta(seconds=2))
+
+    assert events.told() == [("MetricsUnavailable", 2)]
+
+
+def refuse(*_: object) -> Manifest:
+    raise ClusterUnavailable("no answer")

@@ -1,31 +1,65 @@
-"""Posts Kubernetes Events: the same again is counted up, and none can flood a namespace."""
+"""Posts Kubernetes Events: the same again is counted up, and none can flood a namespace.
+
+As client-go's recorder does it: what is held back is counted all the same, and the next write tells the whole number.
+"""
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 from tidegate.errors import ClusterUnavailable
 from tidegate.kube.api import EVENTS, KubernetesApi, Manifest
 from tidegate.model.decision import Event
+from tidegate.model.reasons import Outcome
 
 SAME_WITHIN = timedelta(minutes=10)
 """An Event of the same reason within this time is the same Event, whatever the numbers in its message."""
-BURST, EVERY = 25.0, timedelta(minutes=5)
-"""Writes that one reason of one object has at once, and how often it gets a further one; client-go's numbers."""
 MOST_KEPT = 10_000
+ENDS = frozenset(str(outcome) for outcome in Outcome)
+"""Reasons that no flood of others holds back."""
+
+
+class Rate(NamedTuple):
+    """Writes at once, and how often there is a further one."""
+
+    burst: float
+    every: timedelta
+
+
+OF_REASON = Rate(25.0, timedelta(minutes=5))
+"""Of one reason of one object; client-go's numbers."""
+OF_OBJECT = Rate(75.0, timedelta(minutes=1))
+"""Of all reasons of one object: pods bring any word as a reason."""
 
 Key = tuple[str, str, bool]
 """UID of the object, reason, and whether it is a warning."""
 
 
 @dataclass(frozen=True)
-class _Posted:
+class _Bucket:
+    tokens: float
+    at: datetime
+
+    def at_time(self, now: datetime, rate: Rate) -> "_Bucket":
+        """As it has filled up by now."""
+        gained = max(now - self.at, timedelta()) / rate.every
+        return _Bucket(min(rate.burst, self.tokens + gained), now)
+
+    def less_one(self) -> "_Bucket":
+        return replace(self, tokens=self.tokens - 1)
+
+
+@dataclass(frozen=True)
+class _Told:
+    """One Event: what it is called where it is there, how often it has been, since when and until when."""
+
     name: str
     count: int
-    at: datetime
-    tokens: float
+    first: datetime
+    last: datetime
+    bucket: _Bucket
 
 
 class EventRecorder:
@@ -33,50 +67,78 @@ class EventRecorder:
 
     def __init__(self, api: KubernetesApi, identity: str) -> None:
         self._api, self._identity = api, identity
-        self._posted: dict[Key, _Posted] = {}
+        self._told: dict[Key, _Told] = {}
+        self._buckets: dict[str, _Bucket] = {}
         self._lock = threading.Lock()
 
     def emit(self, about: Mapping[str, Any], event: Event, now: datetime) -> None:
-        """Posts an Event of a ModelDeployment, or counts it up. Raises ClusterUnavailable."""
-        key = about["metadata"]["uid"], event.reason, event.warning
-        before = self._posted.get(key)
-        tokens = BURST if before is None else min(BURST, before.tokens + max(now - before.at, timedelta()) / EVERY)
-        if tokens < 1:
-            return
-        again = before if before and now - before.at < SAME_WITHIN else None
-        if again and self._count_up(about, event, now, again):
-            posted = _Posted(again.name, again.count + 1, now, tokens - 1)
-        else:
-            made = self._api.create(EVENTS, _manifest(about, event, now, self._identity)) or {"metadata": {"name": ""}}
-            posted = _Posted(made["metadata"]["name"], 1, now, tokens - 1)
-        self._keep(key, posted)
+        """Posts an Event of a ModelDeployment, or counts it up. Raises ClusterUnavailable, and counts nothing then."""
+        uid = about["metadata"]["uid"]
+        key = uid, event.reason, event.warning
+        told, of_object = self._once_more(key, now), self._of_object(uid, now)
+        may_write = told.bucket.tokens >= 1 and (event.reason in ENDS or of_object.tokens >= 1)
+        if may_write:
+            told, of_object = self._written(about, event, told), of_object.less_one()
+        self._keep(key, told, of_object)
 
-    def _count_up(self, about: Mapping[str, Any], event: Event, now: datetime, before: _Posted) -> bool:
+    def _once_more(self, key: Key, now: datetime) -> _Told:
+        """Of this Event, that it has been once more; of one that hasn't been for long, that it is another."""
+        before = self._told.get(key)
+        if before is None:
+            return _Told("", 1, now, now, _Bucket(OF_REASON.burst, now))
+        bucket = before.bucket.at_time(now, OF_REASON)
+        if now - before.last < SAME_WITHIN:
+            return replace(before, count=before.count + 1, last=now, bucket=bucket)
+        return _Told("", 1, now, now, bucket)
+
+    def _of_object(self, uid: str, now: datetime) -> _Bucket:
+        return self._buckets.get(uid, _Bucket(OF_OBJECT.burst, now)).at_time(now, OF_OBJECT)
+
+    def _written(self, about: Mapping[str, Any], event: Event, told: _Told) -> _Told:
+        """The Event as it is there now. One that was deleted begins anew."""
+        paid = replace(told, bucket=told.bucket.less_one())
+        if told.name and self._count_up(about, event, told):
+            return paid
+        if told.name:
+            paid = replace(paid, count=1, first=told.last)
+        made = self._api.create(EVENTS, _manifest(about, event, paid, self._identity)) or {"metadata": {"name": ""}}
+        return replace(paid, name=made["metadata"]["name"])
+
+    def _count_up(self, about: Mapping[str, Any], event: Event, told: _Told) -> bool:
         """Whether the Event was still there."""
-        patch = {"count": before.count + 1, "lastTimestamp": _timestamp(now), "message": event.message[:1024]}
+        patch = {"count": told.count, "lastTimestamp": _timestamp(told.last), "message": event.message[:1024]}
         try:
-            self._api.merge(EVENTS, about["metadata"]["namespace"], before.name, patch)
+            self._api.merge(EVENTS, about["metadata"]["namespace"], told.name, patch)
         except ClusterUnavailable as error:
             if error.status != 404:
                 raise
             return False
         return True
 
-    def _keep(self, key: Key, posted: _Posted) -> None:
+    def _keep(self, key: Key, told: _Told, of_object: _Bucket) -> None:
         with self._lock:
-            self._posted.pop(key, None)
-            self._posted[key] = posted
-            while len(self._posted) > MOST_KEPT:
-                del self._posted[next(iter(self._posted))]
+            _keep_last(self._told, key, told)
+            _keep_last(self._buckets, key[0], of_object)
+
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+def _keep_last(kept: dict[K, V], key: K, value: V) -> None:
+    """Keeps so many of those that were used last."""
+    kept.pop(key, None)
+    kept[key] = value
+    while len(kept) > MOST_KEPT:
+        del kept[next(iter(kept))]
 
 
 def _timestamp(at: datetime) -> str:
     return at.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _manifest(about: Mapping[str, Any], event: Event, now: datetime, identity: str) -> Manifest:
+def _manifest(about: Mapping[str, Any], event: Event, told: _Told, identity: str) -> Manifest:
     metadata = about["metadata"]
-    at = _timestamp(now)
     return {
         "apiVersion": "v1",
         "kind": "Event",
@@ -95,7 +157,7 @@ def _manifest(about: Mapping[str, Any], event: Event, now: datetime, identity: s
         "source": {"component": "tidegate", "host": identity},
         "reportingComponent": "tidegate.dev/operator",
         "reportingInstance": identity,
-        "firstTimestamp": at,
-        "lastTimestamp": at,
-        "count": 1,
+        "firstTimestamp": _timestamp(told.first),
+        "lastTimestamp": _timestamp(told.last),
+        "count": told.count,
     }
