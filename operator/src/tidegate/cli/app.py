@@ -124,3 +124,39 @@ def lint(
     from tidegate.cli.lint.command import lint
 
     run("lint", lambda: lint(files, output))
+
+
+@app.command(short_help="Say what applying a file would lead to.")
+def plan(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="With one ModelDeployment; - for stdin.")],
+    offline: Annotated[bool, typer.Option("--offline", help="Don't ask the cluster what is there.")] = False,
+    rate: Annotated[
+        float | None, typer.Option(metavar="N", help="Requests a second to stable, as they are now.")
+    ] = None,
+    base_errors: Annotated[str, typer.Option(metavar="SHARE", help="Of stable's answers that fail.")] = "0.5%",
+    median: Annotated[str, typer.Option(metavar="SPAN", help="Of stable's latency.")] = "30ms",
+    prometheus: Annotated[
+        str, typer.Option(metavar="URL", envvar="TIDEGATE_PROMETHEUS_URL", help="To read stable's traffic there.")
+    ] = "",
+    prometheus_secret: Annotated[
+        str, typer.Option(metavar="FOLDER", envvar="TIDEGATE_PROMETHEUS_SECRET", help="With what it asks for.")
+    ] = "",
+    scrape_interval: Annotated[str, typer.Option(metavar="SPAN", help="Prometheus' own.")] = "15s",
+    namespace: Namespace = None,
+    output: Out = Output.TABLE,
+    kubeconfig: Kubeconfig = None,
+    context: Context = None,
+) -> None:
+    """Say what will happen: which revision, by which steps, how long, who is exposed, can the traffic decide.
+
+    Exit codes: 0; 1 the traffic can't decide within the deadline, or the file is wrong; 2 the command line is.
+    """
+    from tidegate.cli.common.parsing import share, span
+    from tidegate.cli.plan.command import Planning, Traffic, plan
+
+    def show() -> int:
+        where = None if offline else Where(namespace, kubeconfig, context)
+        given = Traffic(rate, share(base_errors), span(median).total_seconds()) if rate is not None else None
+        return plan(Planning(file, where, given, prometheus, prometheus_secret, span(scrape_interval), output))
+
+    run("plan", show)

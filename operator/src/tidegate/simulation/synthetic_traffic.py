@@ -54,6 +54,12 @@ def draw_arm(random: Random, requests: int, behaviour: Behaviour) -> Counts:
     return Counts(requests, _failures(random, requests, behaviour), durations)
 
 
+def expected_durations(requests: int, median: float) -> Durations:
+    """How long so many requests are expected to take, without any chance; the median in seconds."""
+    cumulative = (round(requests * _NORMAL.cdf(math.log(bound / median) / SIGMA)) for bound in BOUNDS[:-1])
+    return Durations(BOUNDS, (*cumulative, requests))
+
+
 def poisson(random: Random, mean: float) -> int:
     """Exact: large means are split by the time of the m-th event (Ahrens & Dieter 1974)."""
     counted = 0

@@ -33,10 +33,16 @@ class Cluster:
 
     def model(self, name: str) -> Manifest:
         """A ModelDeployment. Raises NotDone where there is none, or it mayn't be read."""
-        found = told(f"{self.namespace}/{name} can't be read", lambda: self.api.get(*self._at(name)))
+        found = self.find(name)
         if found is None:
             raise NotDone(self._nothing_called(name))
         return found
+
+    def find(self, name: str) -> Manifest | None:
+        """The same, or None where there is none."""
+        return told(
+            f"{self.namespace}/{name} can't be read", lambda: self.api.get(MODEL_DEPLOYMENTS, self.namespace, name)
+        )
 
     def models(self, keep: Callable[[Manifest], T]) -> Iterator[T]:
         """What `keep` makes of each ModelDeployment, page by page."""
@@ -66,9 +72,6 @@ class Cluster:
         """The snapshots of the model's revisions, the newest first."""
         found = self.pages(CONTROLLER_REVISIONS, self.namespace, pods_of(name))
         return sorted(found, key=lambda each: int(each.get("revision") or 0), reverse=True)
-
-    def _at(self, name: str) -> tuple[Resource, str, str]:
-        return MODEL_DEPLOYMENTS, self.namespace, name
 
     def _nothing_called(self, name: str) -> str:
         others = [each["metadata"]["name"] for each in self.pages(MODEL_DEPLOYMENTS, self.namespace)]

@@ -22,7 +22,7 @@ def lint(files: Sequence[Path], output: Output) -> int:
     schema, rule_holds = schema_of_all(), cel_rules()
     found: list[Finding] = []
     looked = 0
-    for each in _documents(files):
+    for each in read_documents(files):
         if isinstance(each, Finding):
             found.append(each)
         elif is_ours(each):
@@ -53,7 +53,8 @@ def _write(found: Sequence[Finding], output: Output) -> None:
             write_line(sys.stdout, f"{each.file}:{each.line}: {f'{each.name}: ' if each.name else ''}{each.what}")
 
 
-def _documents(files: Sequence[Path]) -> Iterator[Document | Finding]:
+def read_documents(files: Sequence[Path]) -> Iterator[Document | Finding]:
+    """Every object of the files; a Finding for what can't be read as YAML. Raises Unusable where a file isn't there."""
     for file in (each for given in files for each in _inside(given)):
         for each in documents(str(file), _read(file)):
             if isinstance(each, Unreadable):

@@ -1,0 +1,1 @@
+"""`tidegate plan`: what applying a file would lead to, before anybody does."""

@@ -1,0 +1,83 @@
+"""The steps that a revision goes through, and what today's traffic makes of them. Pure."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from tidegate.decide.capacity import candidate_size
+from tidegate.decide.criteria import stages_of
+from tidegate.judge.forecast import Estimate, estimate_duration
+from tidegate.model.evidence import BaselineTraffic
+from tidegate.model.spec import BlueGreen, Canary, ModelDeploymentSpec
+from tidegate.model.status import Rollout
+from tidegate.model.units import format_duration, format_percent, parse_instant
+
+NEVER = parse_instant("2000-01-01T00:00:00Z")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step; `weight` in percent, `stays` is how long it takes by the traffic, None where nobody knows."""
+
+    number: int
+    weight: int
+    pods: int
+    at_least: timedelta
+    asks: str
+    """What has to be shown before the next step."""
+    stays: timedelta | None = None
+
+
+@dataclass(frozen=True)
+class Outline:
+    """All steps. `estimate` is None where the traffic isn't known, or nothing can be told of this strategy."""
+
+    steps: tuple[Step, ...]
+    afterwards: str
+    estimate: Estimate | None = None
+
+
+def outline(spec: ModelDeploymentSpec, traffic: BaselineTraffic | None, delay: timedelta) -> Outline:
+    """`delay`: how late counters may be, for whoever doesn't read routers directly."""
+    if isinstance(spec.strategy, BlueGreen):
+        return _of_blue_green(spec, spec.strategy)
+    return _of_canary(spec, spec.strategy, traffic, delay)
+
+
+def _of_canary(
+    spec: ModelDeploymentSpec, strategy: Canary, traffic: BaselineTraffic | None, delay: timedelta
+) -> Outline:
+    stages = stages_of(spec, strategy)
+    estimates = [
+        estimate_duration(traffic, spec.analysis, stages[:number], delay) if traffic else None
+        for number in range(1, len(stages) + 1)
+    ]
+    steps, before = [], timedelta()
+    for number, (stage, estimate) in enumerate(zip(stages, estimates, strict=True), 1):
+        takes = estimate.takes if estimate else None
+        asks = f"no worse, {format_percent(1 - stage.false_promotion)} sure"
+        pods = candidate_size(spec, _rollout(), number)
+        weight = strategy.weight_at(number)
+        steps.append(Step(number, weight, pods, stage.least, asks, takes - before if takes is not None else None))
+        before = takes or before
+    full = candidate_size(spec, _rollout(), strategy.step_of_all)
+    bake = spec.analysis.bake
+    steps.append(Step(strategy.step_of_all, 100, full, bake, "not worse", bake if traffic else None))
+    return Outline(tuple(steps), _afterwards(strategy.keep_old), estimates[-1])
+
+
+def _of_blue_green(spec: ModelDeploymentSpec, strategy: BlueGreen) -> Outline:
+    pods = candidate_size(spec, _rollout(), 1)
+    steps = (
+        Step(1, 0, pods, strategy.verify_for, "all pods ready without a break"),
+        Step(2, 100, pods, spec.analysis.bake, "not worse"),
+    )
+    return Outline(steps, _afterwards(strategy.keep_old))
+
+
+def _afterwards(keep_old: timedelta) -> str:
+    kept = f", kept for {format_duration(keep_old)}" if keep_old else ""
+    return f"then it is stable, and the old revision goes{kept}"
+
+
+def _rollout() -> Rollout:
+    return Rollout("candidate", NEVER, 0, NEVER)
