@@ -40,6 +40,8 @@ class FakeApi:
         self.asked: list[Asked] = []
         self.refusals: dict[tuple[str, str], tuple[int, str]] = {}
         """(method, plural) → status and message of every answer to it."""
+        self.answers: dict[str, Manifest | str] = {}
+        """path → what is answered there, whatever objects there are: JSON, or text for a pod's log."""
         self.reactions: list[Reaction] = []
         """Called after each change by a request: what the operator does."""
         self.username = "alice"
@@ -167,12 +169,14 @@ class _Handler(BaseHTTPRequestHandler):
         plural, namespace, name = place_of(parts.path)
         if refused := self.fake.refusals.get((self.command, plural)):
             self._send(refused[0], failure(*refused))
+        elif (answer := self.fake.answers.get(parts.path)) is not None:
+            self._send(200, answer)
         elif plural == "selfsubjectreviews":
             self._send(201, {"status": {"userInfo": {"username": self.fake.username}}})
         elif self.command == "PATCH" and namespace and name:
             self._send(*self.fake.patch((plural, namespace, name), body))
-        elif name and namespace:
-            held = self.fake.objects.get((plural, namespace, name))
+        elif name:
+            held = self.fake.objects.get((plural, namespace or "", name))
             self._send(200, held) if held else self._send(404, failure(404, f'{plural} "{name}" not found'))
         elif "watch" in query:
             self._watch(plural, namespace, query)
@@ -209,8 +213,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(f"{len(content):x}\r\n".encode() + content + b"\r\n")
         self.wfile.flush()
 
-    def _send(self, status: int, document: Mapping[str, Any]) -> None:
-        content = json.dumps(document).encode()
+    def _send(self, status: int, document: Mapping[str, Any] | str) -> None:
+        content = (document if isinstance(document, str) else json.dumps(document)).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))
@@ -244,7 +248,8 @@ def wanted(key: tuple[str, str, str], plural: str, namespace: str | None) -> boo
 def selected(manifest: Manifest, query: Mapping[str, str]) -> bool:
     """Whether the labels and the fields are those that are asked for."""
     labels = manifest["metadata"].get("labels") or {}
-    by_label = dict(pair.split("=") for pair in query.get("labelSelector", "").split(",") if pair)
+    asked = [pair.partition("=") for pair in query.get("labelSelector", "").split(",") if pair]
+    by_label = {name: value if equals else labels.get(name, "absent") for name, equals, value in asked}
     fields = dict(pair.split("=") for pair in query.get("fieldSelector", "").split(",") if pair)
     return by_label.items() <= labels.items() and all(_field(manifest, path) == value for path, value in fields.items())
 

@@ -8,7 +8,17 @@ from typing import Annotated
 import typer
 
 from tidegate.cli.common.documents import Output
-from tidegate.cli.common.options import AllNamespaces, Context, Kubeconfig, Name, Namespace, Out, model_names, run
+from tidegate.cli.common.options import (
+    AllNamespaces,
+    Context,
+    Kubeconfig,
+    Name,
+    Namespace,
+    Out,
+    Shell,
+    model_names,
+    run,
+)
 from tidegate.cli.common.where import Where
 from tidegate.cli.control import options as control
 
@@ -160,3 +170,87 @@ def plan(
         return plan(Planning(file, where, given, prometheus, prometheus_secret, span(scrape_interval), output))
 
     run("plan", show)
+
+
+@app.command(short_help="Is everything there that a release needs?")
+def check(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Every model, if left out.", autocompletion=model_names)
+    ] = None,
+    prometheus: Annotated[
+        str, typer.Option(metavar="URL", envvar="TIDEGATE_PROMETHEUS_URL", help="To ask it every query of a release.")
+    ] = "",
+    prometheus_secret: Annotated[
+        str, typer.Option(metavar="FOLDER", envvar="TIDEGATE_PROMETHEUS_SECRET", help="With what it asks for.")
+    ] = "",
+    scrape_interval: Annotated[
+        int, typer.Option(metavar="SECONDS", envvar="TIDEGATE_SCRAPE_INTERVAL_SECONDS", min=1, help="Prometheus' own.")
+    ] = 15,
+    namespace: Namespace = None,
+    all_namespaces: AllNamespaces = False,
+    output: Out = Output.TABLE,
+    kubeconfig: Kubeconfig = None,
+    context: Context = None,
+) -> None:
+    """Look at the API server, your rights, the CRD, the operator, the routers, the models, and ask Prometheus.
+
+    Exit codes: 0 nothing is wrong; 1 something is. What can't be seen from here is said, and how to see it.
+    """
+    from tidegate.cli.check.command import Checking, check
+
+    where = Where(namespace, kubeconfig, context, all_namespaces)
+    interval = timedelta(seconds=scrape_interval)
+    run("check", lambda: check(Checking(where, name, prometheus, prometheus_secret, interval, output)))
+
+
+@app.command(short_help="What the pods write, whose it is.")
+def logs(
+    name: Name,
+    candidate: Annotated[bool, typer.Option("--candidate", help="Only the candidate's pods.")] = False,
+    stable: Annotated[bool, typer.Option("--stable", help="Only stable's pods.")] = False,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on as lines come.")] = False,
+    tail: Annotated[int | None, typer.Option(metavar="N", min=0, help="The last lines of each pod.")] = None,
+    since: Annotated[str, typer.Option(metavar="SPAN", help="Not older, such as 5m.")] = "",
+    previous: Annotated[bool, typer.Option("--previous", help="Of the container before its last restart.")] = False,
+    container: Annotated[str, typer.Option("-c", "--container", help="`fetch` brings the model.")] = "server",
+    namespace: Namespace = None,
+    kubeconfig: Kubeconfig = None,
+    context: Context = None,
+) -> None:
+    """Write the logs of stable's and the candidate's pods, each line with whose it is."""
+    from tidegate.cli.common.parsing import span
+    from tidegate.cli.logs.command import Reading, logs
+    from tidegate.view.rollout_view import Role
+
+    def show() -> int:
+        role = None if candidate == stable else Role.CANDIDATE if candidate else Role.STABLE
+        seconds = int(span(since).total_seconds()) if since else None
+        where = Where(namespace, kubeconfig, context)
+        return logs(Reading(where, name, role, follow, tail, seconds, previous, container))
+
+    run("logs", show)
+
+
+@app.command(short_help="This command's and the operator's version.")
+def version(
+    client: Annotated[bool, typer.Option("--client", help="Don't ask the cluster.")] = False,
+    kubeconfig: Kubeconfig = None,
+    context: Context = None,
+) -> None:
+    """Say which version this is, and which image the operator in the cluster runs."""
+    from tidegate.cli.version import version
+
+    run("version", lambda: version(None if client else Where(kubeconfig=kubeconfig, context=context)))
+
+
+@app.command(short_help="A script for your shell.")
+def completion(
+    shell: Annotated[Shell, typer.Argument(metavar="SHELL", help="bash, zsh, fish; or kubectl, for its plugin.")],
+) -> None:
+    """Print what a shell reads to complete commands, options and the names of models.
+
+    As in: source <(tidegate completion bash)
+    """
+    from tidegate.cli.common.completion import script
+
+    typer.echo(script(shell, COMPLETE))

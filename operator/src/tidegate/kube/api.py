@@ -123,6 +123,26 @@ class KubernetesApi:
                 return None
             raise
 
+    def read(self, path: str) -> Manifest:
+        """What the API server answers at a path of no object, such as /version."""
+        return self._json("GET", path)
+
+    def text_lines(self, path: str, *, seconds: int) -> Iterator[str]:
+        """Lines of what is no JSON, such as a pod's log, as they come; silence for `seconds` ends it."""
+        response = self._request("GET", path, read_seconds=seconds)
+        rest = b""
+        try:
+            for chunk in response.stream(4096, decode_content=True):
+                *lines, rest = (rest + chunk).split(b"\n")
+                yield from (line.decode(errors="replace") for line in lines)
+            if rest:
+                yield rest.decode(errors="replace")
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise ClusterUnavailable(f"GET {path.partition('?')[0]} broke: {error}") from error
+        finally:
+            response.close()
+            response.release_conn()
+
     def create(self, resource: Resource, manifest: Mapping[str, Any]) -> Manifest | None:
         """Creates an object; None if it exists already."""
         metadata = manifest["metadata"]

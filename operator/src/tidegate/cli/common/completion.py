@@ -32,3 +32,21 @@ def given_in(arguments: Sequence[str]) -> dict[str, str]:
         if kind := OPTIONS.get(name):
             found[kind] = text if joined else value
     return {kind: value for kind, value in found.items() if value}
+
+
+KUBECTL_SCRIPT = """\
+#!/usr/bin/env sh
+# Save as kubectl_complete-tidegate somewhere on PATH, executable: kubectl runs it for `kubectl tidegate <TAB>`.
+export COMP_WORDS="tidegate $*" COMP_CWORD="$#"
+{variable}=complete_bash tidegate
+echo :4 # no names of files
+"""
+
+
+def script(shell: str, variable: str) -> str:
+    """What that shell reads; `variable` is the one by which it asks."""
+    if shell == "kubectl":
+        return KUBECTL_SCRIPT.format(variable=variable)
+    from typer._completion_shared import get_completion_script
+
+    return get_completion_script(prog_name="tidegate", complete_var=variable, shell=shell)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -25,6 +26,15 @@ def model_names(incomplete: str) -> list[str]:
 
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Of the ModelDeployment.", autocompletion=model_names)]
+
+
+class Shell(StrEnum):
+    """Those that are told how a command line may go on."""
+
+    BASH = "bash"
+    ZSH = "zsh"
+    FISH = "fish"
+    KUBECTL = "kubectl"
 
 
 def run(command: str, call: Callable[[], int]) -> None:
