@@ -1,6 +1,6 @@
 """What the chart installs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from tests.chart.conftest import Helm, Manifest
 from tidegate.resources.names import ADMIN_PORT_NAME, labels
 from tidegate.router.agent import AgentSettings
 from tidegate.router.envoy import EnvoySettings
-from tidegate.settings import QuerySettings, Settings
+from tidegate.settings import REFUSED_NETWORKS, QuerySettings, Settings
 
 pytestmark = pytest.mark.helm
 CRDS = Path(__file__).parents[2] / "crds"
@@ -411,3 +411,30 @@ def test_pods_are_not_scraped_by_both_kinds_of_monitor(helm: Helm) -> None:
 
     assert done.returncode != 0
     assert "would have each pod scraped twice" in done.stderr
+
+
+def test_the_operator_reads_only_the_secrets_that_are_named(render: Render) -> None:
+    def readable(*flags: str) -> list[Any]:
+        (role,) = (
+            each
+            for each in render(*flags)
+            if each["metadata"]["name"] == "tidegate-system-tidegate-operator" and each["kind"] == "ClusterRole"
+        )
+        return [rule["resourceNames"] for rule in role["rules"] if rule["resources"] == ["secrets"]]
+
+    assert readable() == [["tidegate-webhooks"]]
+    assert readable("--set", "webhooks.secrets={ci,slack}") == [["ci", "slack"]]
+    assert readable("--set-json", "webhooks.secrets=[]") == []
+
+
+@pytest.mark.parametrize(
+    ("value", "networks"),
+    [("[]", ()), ('["10.0.0.0/8", "fe80::/10"]', ("10.0.0.0/8", "fe80::/10")), ("null", REFUSED_NETWORKS.split(","))],
+)
+def test_the_networks_that_are_never_called_reach_the_operator(
+    value: str, networks: Sequence[str], render: Render
+) -> None:
+    (container,) = pods(render("--set-json", f"webhooks.refusedNetworks={value}"))["tidegate-operator"]["containers"]
+    settings = Settings.from_env({each["name"]: each.get("value", "from the pod") for each in container["env"]})
+
+    assert list(map(str, settings.refused_networks)) == list(networks)

@@ -1,11 +1,12 @@
 """The operator's environment."""
 
 from datetime import timedelta
+from ipaddress import ip_network
 
 import pytest
 
 from tidegate.errors import InvalidSpec
-from tidegate.settings import QuerySettings, Settings
+from tidegate.settings import REFUSED_NETWORKS, QuerySettings, Settings
 
 NEEDED = {"TIDEGATE_PROMETHEUS_URL": "http://prometheus:9090/", "TIDEGATE_SERVER_IMAGE": "server:1"}
 
@@ -28,6 +29,7 @@ def test_only_two_variables_are_needed() -> None:
         health_port=9905,
         image_pull_policy="IfNotPresent",
         disruption_budgets=True,
+        refused_networks=tuple(map(ip_network, REFUSED_NETWORKS.split(","))),
     )
 
 
@@ -72,6 +74,11 @@ def test_what_is_added_to_each_query() -> None:
             {"TIDEGATE_PROMETHEUS_HEADERS": '{"X-Scope-OrgID": "a\\nb"}'},
             "must be a JSON object",
             id="a header of two lines",
+        ),
+        pytest.param(
+            {"TIDEGATE_WEBHOOKS_REFUSED_NETWORKS": "10.0.0.0/8,all"},
+            "TIDEGATE_WEBHOOKS_REFUSED_NETWORKS must be networks separated by commas: 'all' does not appear to be",
+            id="a network in words",
         ),
         pytest.param({"TIDEGATE_METRICS_PORT": "-1"}, "TIDEGATE_METRICS_PORT is '-1'", id="a number below the least"),
     ],

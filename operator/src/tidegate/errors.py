@@ -12,7 +12,8 @@ TidegateError
 ├── LeadershipLost        another operator leads, or may: nothing more is written by this one
 ├── ObjectGone            the ModelDeployment was deleted; there is nothing left to do for it
 ├── MetricsUnavailable    Prometheus did not answer; the rollout holds
-└── NotEvidence           a router's answer that can't be trusted; it is counted and told, and nothing is judged by it
+├── NotEvidence           a router's answer that can't be trusted; it is counted and told, and nothing is judged by it
+└── CallFailed            a webhook, or whoever is notified, gave no answer that is of use
 """
 
 
@@ -77,3 +78,14 @@ class MetricsUnavailable(TidegateError):
 
 class NotEvidence(TidegateError):
     """What came in a router's name isn't signed, isn't the answer to what was asked, or makes no sense; says which."""
+
+
+class CallFailed(TidegateError):
+    """A call of a webhook or a receiver of notifications; the message is one sentence without any secret."""
+
+    def __init__(self, message: str, *, final: bool = False, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.final = final
+        """Whether another try can't help until somebody changes something."""
+        self.retry_after = retry_after
+        """Seconds that the other side asks to wait before the next try."""

@@ -5,12 +5,20 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from tidegate.errors import InvalidSpec
 
 MATCHER = r'\s*[a-zA-Z_][a-zA-Z0-9_]*\s*(?:=~|!~|!=|=)\s*"(?:[^"\\\n]|\\.)*"\s*'
 HEADER = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
 """A header's name."""
+
+REFUSED_NETWORKS = (
+    "0.0.0.0/8,127.0.0.0/8,169.254.0.0/16,224.0.0.0/4,100.100.100.200/32,168.63.129.16/32,"
+    "::/127,fe80::/10,fd00:ec2::254/128,ff00::/8"
+)
+"""The operator's own pod, link-local addresses, several hosts at once, and where clouds give credentials to whoever
+asks."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +71,8 @@ class Settings:
     image_pull_policy: str
     disruption_budgets: bool
     """Whether each revision has a PodDisruptionBudget."""
+    refused_networks: tuple[IPv4Network | IPv6Network, ...]
+    """Addresses that neither gates nor notifications are sent to, whatever name leads there."""
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "Settings":
@@ -84,6 +94,7 @@ class Settings:
             health_port=_number(environ, "TIDEGATE_HEALTH_PORT", 9905, least=0),
             image_pull_policy=environ.get("TIDEGATE_IMAGE_PULL_POLICY", "IfNotPresent"),
             disruption_budgets=_truth(environ, "TIDEGATE_POD_DISRUPTION_BUDGETS", default=True),
+            refused_networks=_networks(environ, "TIDEGATE_WEBHOOKS_REFUSED_NETWORKS", REFUSED_NETWORKS),
         )
 
 
@@ -113,6 +124,13 @@ def _texts(environ: Mapping[str, str], name: str, names: re.Pattern[str]) -> dic
     except (ValueError, AttributeError):
         pass  # said below
     raise InvalidSpec(f"the environment variable {name} must be a JSON object of names and texts on one line each")
+
+
+def _networks(environ: Mapping[str, str], name: str, default: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    try:
+        return tuple(ip_network(each.strip()) for each in environ.get(name, default).split(",") if each.strip())
+    except ValueError as error:
+        raise InvalidSpec(f"the environment variable {name} must be networks separated by commas: {error}") from error
 
 
 def _truth(environ: Mapping[str, str], name: str, *, default: bool) -> bool:

@@ -68,6 +68,31 @@ def query(**fields: str) -> dict[str, str]:
             canary(50, 25), "the weights of spec.strategy.canary.steps must ascend", id="weights that descend"
         ),
         pytest.param(canary(25, 25), "the weights of spec.strategy.canary.steps must ascend", id="weights twice"),
+        pytest.param(
+            {"gates": [{"name": "ci", "at": "Start"}]},
+            "a gate of spec.gates must have exactly one of url and urlSecret",
+            id="a gate without an address",
+        ),
+        pytest.param(
+            {"gates": [{"name": "ci", "at": "Start", "url": "https://alice:sesame@ci.example.com/"}]},
+            "must begin with https:// or http:// and a host, without a user's name or password",
+            id="a gate with a password",
+        ),
+        pytest.param(
+            {"gates": [{"name": "ci", "at": "Start", "url": "file:///etc/passwd"}]},
+            "must begin with https:// or http://",
+            id="a gate that is a file",
+        ),
+        pytest.param(
+            {"gates": [{"name": "ci", "at": "Promotion", "url": "https://ci.example.com/", "steps": [1]}]},
+            "steps of a gate of spec.gates make sense only with at Step",
+            id="steps of a promotion",
+        ),
+        pytest.param(
+            {"gates": [{"name": "ci", "at": "Start", "url": "https://ci.example.com/", "timeout": "2m"}]},
+            "must be a duration from 1s to 1m",
+            id="a gate that is waited for too long",
+        ),
         pytest.param(canary(0, 25), r"spec\.strategy\.canary\.steps\[0\]\.weight", id="a weight of 0"),
         pytest.param(canary(25, 100), r"spec\.strategy\.canary\.steps\[1\]\.weight", id="a weight of 100"),
         pytest.param(canary(), r"spec\.strategy\.canary\.steps", id="no steps"),

@@ -20,6 +20,8 @@ from tidegate.decide.hints import hints
 from tidegate.decide.rollout import decide
 from tidegate.decide.unreadable_spec import held, told, without_deadlines
 from tidegate.errors import ClusterUnavailable, InvalidSpec, LeadershipLost, ObjectGone, WriteRefused
+from tidegate.gates.gatekeeper import Gatekeeper
+from tidegate.gates.review import questions
 from tidegate.kube.api import Manifest
 from tidegate.kube.cluster import Cluster
 from tidegate.kube.informer import Key
@@ -58,6 +60,8 @@ class Reconciler:
     specs: ReadableSpecs = field(default_factory=ReadableSpecs)
     hints: Hints = field(default_factory=Hints)
     glances: Glances = field(default_factory=Glances)
+    gatekeeper: Gatekeeper | None = None
+    """None asks no gates: a rollout waits for those that it has."""
     checkpoints: Checkpoints = field(init=False)
 
     def __post_init__(self) -> None:
@@ -97,6 +101,8 @@ class Reconciler:
             self.checkpoints,
         ):
             kept.forget((namespace, name))
+        if self.gatekeeper:
+            self.gatekeeper.forget((namespace, name))
         self.on_deletion(namespace, name)
 
     def _reconcile(self, key: Key, manifest: Manifest, now: datetime) -> timedelta | None:
@@ -112,6 +118,7 @@ class Reconciler:
                 return None
             observed = without_deadlines(readable)
         self._check_writer(manifest, observed)
+        observed = self._with_answers(key, manifest, observed)
         observed = replace(observed, restorations=self.restorations.of(key, observed.now))
         jump = self.clock.jump(key, observed.now, observed.recorded)
         refusal, rollouts = self.refusals.told(key), self.judge.rollouts
@@ -131,6 +138,7 @@ class Reconciler:
         finally:
             self._note_clock(key, jump, decision, now)
         self.restorations.note(judged, decision)
+        self._ask_gates(key, manifest, judged, decision)
         self.on_decision(judged, decision)
         self._hint(manifest, judged)
         self._keep(manifest, judged, decision)
@@ -138,6 +146,19 @@ class Reconciler:
         if leaves_nothing_to_do(judged, decision) and not unreadable and self.refusals.next_try(key) is None:
             self.glances.end(key, manifest, changes, now, again)
         return again
+
+    def _with_answers(self, key: Key, manifest: Manifest, observed: Observation) -> Observation:
+        if self.gatekeeper is None or not observed.spec.gates:
+            return observed
+        answers = self.gatekeeper.answers(key, manifest["metadata"]["uid"], observed.recorded.rollout)
+        return replace(observed, gate_answers=answers)
+
+    def _ask_gates(self, key: Key, manifest: Manifest, seen: Observation, decision: Decision) -> None:
+        """Whoever is recorded as asked is asked from now on; the answer enqueues the object."""
+        if self.gatekeeper is None or not seen.spec.gates:
+            return
+        uid = manifest["metadata"]["uid"]
+        self.gatekeeper.follow(key, uid, decision.status.rollout, questions(seen, decision.status, uid))
 
     def _note_clock(self, key: Key, jump: timedelta, decision: Decision, now: datetime) -> None:
         """A clock that was set is known until what it means for the rollout is recorded."""

@@ -19,6 +19,8 @@ from tidegate.controller.operator_metrics import OperatorMetrics
 from tidegate.controller.reconciler import Reconciler
 from tidegate.controller.refusals import Refusals
 from tidegate.controller.workqueue import WorkQueue
+from tidegate.gates.gatekeeper import Gatekeeper
+from tidegate.gates.webhook import WebhookGates
 from tidegate.kube.api import KubernetesApi, load_config
 from tidegate.kube.cluster import KubernetesCluster
 from tidegate.kube.leader_election import LeaderElection
@@ -36,6 +38,10 @@ from tidegate.metrics.providers.routers import RouterPoller
 from tidegate.metrics.query_pool import QueryPool
 from tidegate.model.traffic import Arms
 from tidegate.settings import Settings
+from tidegate.webhooks.addresses import AddressRules
+from tidegate.webhooks.caller import Caller
+from tidegate.webhooks.client import WebhookClient
+from tidegate.webhooks.dispatcher import Dispatcher
 
 THREADS_FOR_COUNTERS, THREADS_FOR_QUERIES = 4, 2
 OBJECTS_COLLECTED_AT = (10_000, 20, 20)
@@ -111,6 +117,8 @@ def build(settings: Settings) -> Parts:
         lambda ns, name: changed(ns, name),
         Checkpoints(cluster).kept,
     )
+    caller = Caller(WebhookClient(AddressRules(settings.refused_networks)), api, _seconds_now)
+    dispatcher = Dispatcher()
     reconciler = Reconciler(
         cluster,
         judge,
@@ -118,6 +126,7 @@ def build(settings: Settings) -> Parts:
         operator_metrics.evidence.observe_decision,
         operator_metrics.evidence.forget,
         refusals=Refusals(operator_metrics.client.refused_write),
+        gatekeeper=Gatekeeper(dispatcher, WebhookGates(caller), lambda ns, name: changed(ns, name)),
     )
     workqueue = WorkQueue(
         reconciler.reconcile,

@@ -1,6 +1,7 @@
 """What is to happen with a rollout that has no verdict in time. Pure.
 
-Time in which a rollout is paused, or nothing can be seen of it, isn't counted: it decides nothing.
+Time in which a rollout is paused, nothing can be seen of it, or a gate of the user's holds it, isn't counted: it
+decides nothing.
 """
 
 from datetime import datetime, timedelta
@@ -32,7 +33,7 @@ def is_out_of_time(seen: Observation, rollout: Rollout) -> bool:
 
 
 def judged_for(seen: Observation, rollout: Rollout) -> timedelta:
-    """The time since the candidate's first traffic in which it was neither paused nor out of sight."""
+    """The time since the candidate's first traffic in which it was neither paused, out of sight nor held by a gate."""
     now = seen.now
     suspended = timedelta(seconds=rollout.suspended_seconds)
     if began := suspended_since(rollout.since):
@@ -42,7 +43,7 @@ def judged_for(seen: Observation, rollout: Rollout) -> timedelta:
 
 def suspended_since(since: Since) -> datetime | None:
     """Since when a rollout's deadlines stand still; None where they run."""
-    return min((at for at in (since.paused, since.unseen) if at), default=None)
+    return min((at for at in (since.paused, since.unseen, since.gates) if at), default=None)
 
 
 def deadline_exceeded(seen: Observation) -> StatusMessage:

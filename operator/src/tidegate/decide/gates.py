@@ -11,7 +11,9 @@ from datetime import timedelta
 from enum import Enum, auto
 
 from tidegate.decide.draining import is_drained
+from tidegate.decide.gate_answers import awaited
 from tidegate.model.evidence import Answer
+from tidegate.model.gate import GatePoint
 from tidegate.model.observation import Observation
 from tidegate.model.reasons import Phase, Reason, StatusMessage
 from tidegate.model.revision import RevisionState
@@ -236,6 +238,17 @@ def _has_capacity(seen: Observation, proposal: Proposal) -> Hold | None:
     return Hold(StatusMessage(Reason.SCALING_UP, message), grow=True)
 
 
+def _the_users_gates_allow_it(seen: Observation, proposal: Proposal) -> Hold | None:
+    """Asked last, when nothing else holds: an answer is about the moment at which it is given."""
+    points = {GatePoint.PROMOTION if proposal.weight == 100 else GatePoint.STEP}
+    if proposal.moment is Moment.FIRST_TRAFFIC:
+        points.add(GatePoint.START)
+    awaits = awaited(seen, proposal.rollout, proposal.rollout.step + 1, points)
+    if awaits is None:
+        return None
+    return Hold(awaits, None if awaits.reason == Reason.GATE_ASKED else Phase.HELD)
+
+
 def _old_is_drained(seen: Observation, proposal: Proposal) -> Hold | None:
     stable = seen.recorded.stable or ""
     if is_drained(seen, stable, previews=False):
@@ -266,6 +279,7 @@ GATES = (
     Gate("routers", FIRST | MORE | LATE | KEEP | LAST, _routers_take_the_route),
     Gate("share", MORE, _share_is_as_wanted),
     Gate("capacity", MORE | LATE, _has_capacity),
+    Gate("spec.gates", FIRST | MORE | LATE, _the_users_gates_allow_it),
     Gate("drained", LAST | RETURNED, _old_is_drained),
     Gate("keepOld", LAST, _old_has_been_kept),
     Gate("bake", LAST, _has_baked),

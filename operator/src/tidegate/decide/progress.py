@@ -21,6 +21,8 @@ ROUTERS = frozenset(
     {Reason.SHARE_NOT_SEEN, Reason.SHARE_UNLIKE_WEIGHT, Reason.WAITING_FOR_ZERO_TRAFFIC, Reason.ROUTE_REFUSED}
 )
 
+GATES = frozenset({Reason.GATE_ASKED, Reason.GATE_REFUSED, Reason.GATE_FAILED})
+
 
 def limited(seen: Observation, transition: Transition) -> Transition:
     """The transition, Stalled where what it waits for has been waited for as long as may be."""
@@ -71,6 +73,7 @@ def _since(seen: Observation, transition: Transition, before: Since, rollout: Ro
         pods=kept(None if _has_grown(seen, rollout, ready) else before.pods, is_so=missing and not paused),
         routers=kept(before.routers, is_so=told is not None and told.reason in ROUTERS and not paused),
         steady=kept(before.steady, is_so=serves_all and not unseen),
+        gates=kept(before.gates, is_so=told is not None and told.reason in GATES),
     )
 
 

@@ -1,6 +1,7 @@
 """What ends a rollout at once, whatever its strategy. Pure."""
 
 from tidegate.decide.capacity import candidate_size
+from tidegate.decide.gate_answers import ended_by_gate
 from tidegate.model.evidence import Answer
 from tidegate.model.observation import Observation
 from tidegate.model.reasons import Reason, StatusMessage
@@ -16,6 +17,7 @@ def rollback_trigger(seen: Observation, rollout: Rollout) -> StatusMessage | Non
         or _pods_failed(seen, rollout)
         or _incompatible(seen, rollout)
         or _never_ready(seen, rollout)
+        or ended_by_gate(rollout)
     )
 
 

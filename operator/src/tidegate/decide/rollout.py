@@ -12,6 +12,7 @@ from tidegate.decide.destinations import guarded
 from tidegate.decide.disruption import with_budgets
 from tidegate.decide.draining import is_drained
 from tidegate.decide.fast_track import decide_fast_track
+from tidegate.decide.gate_answers import until_asked_again, with_answers, with_gate_records
 from tidegate.decide.progress import limited, with_waits
 from tidegate.decide.refused_write import told
 from tidegate.decide.route_restoration import patient
@@ -31,10 +32,11 @@ from tidegate.model.units import format_duration
 
 def decide(seen: Observation) -> Decision:
     """What to do about one ModelDeployment. The same observation always gives the same decision."""
-    recorded, seen = seen.recorded, with_sound_clock(seen)
-    transition = told(seen, patient(seen, limited(seen, guarded(seen, _transition(seen)))))
+    recorded, seen = seen.recorded, with_answers(with_sound_clock(seen))
+    transition = told(seen, patient(seen, limited(seen, guarded(seen, _in_time(seen, _transition(seen))))))
     transition = replace(transition, events=(*transition.events, *_events(seen, transition)))
-    status = with_floor(seen, with_waits(seen, transition, _timed(seen, with_shift(seen, transition))))
+    status = with_waits(seen, transition, _timed(seen, with_shift(seen, transition)))
+    status = with_floor(seen, with_gate_records(transition.reconciling, status))
     return with_budgets(seen, to_decision(seen, transition, with_view(seen, transition, status), recorded))
 
 
@@ -59,6 +61,13 @@ def _transition(seen: Observation) -> Transition:
             return decide_blue_green(seen, blue_green, recorded.rollout)
         case _ as unhandled:
             assert_never(unhandled)
+
+
+def _in_time(seen: Observation, transition: Transition) -> Transition:
+    pause = until_asked_again(seen, transition.reconciling)
+    if pause is None or transition.requeue_after is None:
+        return transition
+    return replace(transition, requeue_after=min(pause, transition.requeue_after))
 
 
 def _rejected(seen: Observation) -> bool:
@@ -199,6 +208,8 @@ NOTEWORTHY = frozenset(
         Reason.CONSTANT_OUTPUT,
         Reason.QUERY_BEYOND_LIMIT,
         Reason.QUERY_UNUSABLE,
+        Reason.GATE_REFUSED,
+        Reason.GATE_FAILED,
     }
 )
 """Holds that somebody should hear of; waiting for pods or for evidence is what every rollout does."""

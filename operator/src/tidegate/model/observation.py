@@ -1,11 +1,12 @@
 """Everything that a decision is made from."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from tidegate.model.disruption import DisruptionBudgets
 from tidegate.model.evidence import Verdict
+from tidegate.model.gate import GateAnswer
 from tidegate.model.reasons import Reason, StatusMessage
 from tidegate.model.revision import RevisionState
 from tidegate.model.spec import ModelDeploymentSpec
@@ -49,6 +50,8 @@ class Observation:
     """None where they can't be seen; then none is written or deleted."""
     rollouts: int = 1
     """How many are judged now, everywhere."""
+    gate_answers: Mapping[str, GateAnswer] = field(default_factory=dict)
+    """What spec.gates have said since the status was recorded, by question."""
 
     @property
     def split(self) -> TrafficSplit | None:

@@ -93,6 +93,10 @@ class Reason(StrEnum):
     SHARE_UNLIKE_WEIGHT = "ShareUnlikeWeight"
     WAITING_FOR_ZERO_TRAFFIC = "WaitingForZeroTraffic"
     NO_READY_POD = "NoReadyPod"
+    # a rollout that waits for one of spec.gates
+    GATE_ASKED = "GateAsked"
+    GATE_REFUSED = "GateRefused"
+    GATE_FAILED = "GateFailed"
     # a verdict: worse
     ERROR_RATE_WORSE = "ErrorRateWorse"
     ERROR_RATE_ABOVE_CEILING = "ErrorRateAboveCeiling"

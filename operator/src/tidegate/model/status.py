@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from tidegate.model.api_fields import at, from_api, to_api
+from tidegate.model.gate import GateRecord
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class Since:
     """The routers haven't been seen to do as they were told."""
     steady: datetime | None = None
     """It is at full size, and can be seen."""
+    gates: datetime | None = None
+    """One of spec.gates hasn't let it go on."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,8 @@ class Rollout:
     since: Since = Since()
     replicas: int = 0
     """Pods that 100 % of the requests need: those of the start, or more if more have been asked for since."""
+    gates: tuple[GateRecord, ...] = ()
+    """What spec.gates have said of the step that was entered last, and of the next one."""
 
     @property
     def granted(self) -> int:

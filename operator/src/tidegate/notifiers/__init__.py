@@ -1,0 +1,1 @@
+"""Whoever is told of what happens to rollouts. Nothing waits for them."""

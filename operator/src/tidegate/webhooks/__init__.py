@@ -1,0 +1,1 @@
+"""What is sent to others by HTTP: bounded, signed, to addresses that may be called."""

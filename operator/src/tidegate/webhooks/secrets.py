@@ -1,0 +1,43 @@
+"""Keys of Secrets and ConfigMaps that a call needs. Read for each call, so that a changed one is used at once."""
+
+import base64
+import binascii
+from typing import Protocol
+
+from tidegate.errors import CallFailed, ClusterUnavailable
+from tidegate.kube.api import CONFIG_MAPS, SECRETS, Manifest, Resource
+from tidegate.model.gate import SecretKey
+
+FORBIDDEN = 403
+
+
+class Objects(Protocol):
+    """The API server, as far as it is needed here. Raises ClusterUnavailable."""
+
+    def get(self, resource: Resource, namespace: str, name: str) -> Manifest | None: ...
+
+
+def read_key(objects: Objects, namespace: str, key: SecretKey) -> str:
+    """What is under a key. Raises CallFailed with a sentence that says what is missing, and never what is there."""
+    resource = CONFIG_MAPS if key.in_config_map else SECRETS
+    what = f"the {resource.kind} {key.name}"
+    try:
+        found = objects.get(resource, namespace, key.name)
+    except ClusterUnavailable as error:
+        if error.status == FORBIDDEN:
+            message = f"the operator may not read {what}: the chart's value webhooks.secrets names those that it may"
+            raise CallFailed(message, final=True) from None
+        raise CallFailed(f"{what} can't be read just now") from None
+    if found is None:
+        raise CallFailed(f"{what} isn't there", final=True)
+    text = (found.get("data") or {}).get(key.key)
+    if text is None:
+        raise CallFailed(f"{what} has no key {key.key}", final=True)
+    return str(text) if key.in_config_map else _decoded(what, key.key, text)
+
+
+def _decoded(what: str, key: str, text: str) -> str:
+    try:
+        return base64.b64decode(text, validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        raise CallFailed(f"the key {key} of {what} isn't text", final=True) from None

@@ -1,0 +1,137 @@
+"""Whole rollouts with gates of the user's: asked, remembered over restarts, and never in the way of a rollback."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from tests.operator.world import SETTINGS, Behaviour, World
+from tidegate.controller.checkpoints import Checkpoints
+from tidegate.controller.judging import RolloutJudge
+from tidegate.controller.reconciler import Reconciler
+from tidegate.gates.gatekeeper import Gatekeeper
+from tidegate.gates.review import Question
+from tidegate.metrics.collector import MetricsCollector
+from tidegate.model.gate import GateAnswer
+from tidegate.webhooks.dispatcher import Attempt, Dispatcher
+
+YES = GateAnswer(True, "all clear")
+CANARY = {"canary": {"steps": [{"weight": 50}]}}
+
+
+class Desk(Dispatcher):
+    """Calls wait here until the test lets them go."""
+
+    def submit(self, target: str, attempt: Attempt, after: float = 0.0) -> bool:
+        self._calls.append(attempt)
+        return True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._calls: list[Attempt] = []
+
+    def let_go(self) -> None:
+        calls, self._calls = self._calls, []
+        for attempt in calls:
+            attempt()
+
+
+class GatedWorld(World):
+    """A World whose gates say what `says` has; a gate without an answer there hangs."""
+
+    def __init__(self, schema: Mapping[str, Any], models: Mapping[str, Behaviour]) -> None:
+        self.says: dict[str, GateAnswer] = {}
+        self.asked: list[tuple[str, str, str]] = []
+        super().__init__(schema, models)
+
+    def restart(self) -> None:
+        self.desk = Desk()
+        self._reconciler = Reconciler(
+            self,
+            RolloutJudge(MetricsCollector(self, kept=Checkpoints(self).kept)),
+            SETTINGS,
+            lambda *_: None,
+            gatekeeper=Gatekeeper(self.desk, self, lambda *_: None),
+        )
+
+    def known_by(self, namespace: str, question: Question) -> str:
+        return question.gate.name
+
+    def ask(self, namespace: str, call_id: str, question: Question, tries: int) -> GateAnswer | float:
+        self.asked.append((question.gate.name, question.id, call_id))
+        return self.says[question.gate.name]
+
+    def run_with_answers(self, seconds: int) -> None:
+        for _ in range(seconds):
+            self.run(1)
+            self.desk.let_go()
+
+
+def world_with(spec_schema: Mapping[str, Any], candidate: Behaviour, *gates: Mapping[str, Any]) -> GatedWorld:
+    """Stable is live, and the candidate asked for."""
+    world = GatedWorld(spec_schema, {"http://models/1": Behaviour(), "http://models/2": candidate})
+    spec = {"strategy": CANARY, "gates": list(gates), "replicas": 2}
+    world.kubectl_apply(model={"uri": "http://models/1"}, **spec)
+    world.run(30)
+    world.kubectl_apply(model={"uri": "http://models/2"}, **spec)
+    return world
+
+
+def gate(name: str, at: str) -> dict[str, Any]:
+    return {"name": name, "at": at, "url": "https://ci.example.com/"}
+
+
+@pytest.fixture
+def gated(spec_schema: Mapping[str, Any]) -> GatedWorld:
+    return world_with(spec_schema, Behaviour(), gate("start", "Start"), gate("last", "Promotion"))
+
+
+def test_a_rollout_asks_each_gate_once_and_goes_through(gated: GatedWorld) -> None:
+    gated.says = {"start": YES, "last": YES}
+    gated.run_with_answers(400)
+
+    assert gated.status["history"][0]["outcome"] == "Promoted"
+    assert [(name, question) for name, question, _ in gated.asked] == [("start", "start/1/1"), ("last", "last/2/1")]
+    assert gated.lost == 0
+
+
+def test_without_an_answer_there_is_no_traffic_and_it_says_so(gated: GatedWorld) -> None:
+    gated.run(120)
+
+    assert gated.status["traffic"]["candidate"] == 0
+    assert "the gate start" in gated.status["message"]
+    assert gated.condition("Reconciling") == ("True", "GateAsked")
+
+
+def test_a_restart_asks_what_was_asked_again_and_what_was_answered_not(gated: GatedWorld) -> None:
+    gated.says = {"start": YES}
+    gated.run(30)
+    gated.restart()
+    gated.run_with_answers(20)
+    gated.restart()
+    gated.run(200)
+    asked_before = list(gated.asked)
+    gated.says["last"] = YES
+    gated.desk.let_go()
+    gated.run_with_answers(200)
+
+    assert [name for name, _, _ in asked_before] == ["start"]
+    assert [name for name, _, _ in gated.asked] == ["start", "last"]
+    assert gated.status["history"][0]["outcome"] == "Promoted"
+
+
+def test_a_failing_candidate_goes_back_while_a_gate_hangs(spec_schema: Mapping[str, Any]) -> None:
+    world = world_with(spec_schema, Behaviour(error_rate=0.5), gate("next", "Promotion"))
+    world.run(120)
+
+    assert world.status["history"][0]["outcome"] == "RolledBack"
+    assert world.status["history"][0]["reason"] in ("ErrorRateWorse", "ErrorRateAboveCeiling")
+
+
+def test_a_gate_that_hangs_is_no_obstacle_to_going_back_by_the_spec(gated: GatedWorld) -> None:
+    gated.run(60)
+    gated.kubectl_apply(model={"uri": "http://models/1"}, strategy=CANARY, replicas=2, gates=[gate("start", "Start")])
+    gated.run(5)
+
+    assert gated.status["history"][0]["outcome"] == "Aborted"
+    assert gated.status["message"].endswith("serves with 2 pods")
