@@ -1,5 +1,6 @@
 """What the chart installs."""
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 import yaml
 
 from tests.chart.conftest import Helm, Manifest
+from tidegate.model.notification import parse_receivers
 from tidegate.resources.names import ADMIN_PORT_NAME, labels
 from tidegate.router.agent import AgentSettings
 from tidegate.router.envoy import EnvoySettings
@@ -270,6 +272,7 @@ def test_every_binding_names_a_role_and_an_account_that_are_there(kind: str, ren
         pytest.param("router.networkPolicy.ingress=all", "/router/networkPolicy/ingress", id="a rule in words"),
         pytest.param("router.drainLimitSeconds=30", "/router/drainLimitSeconds", id="a drain that is cut short"),
         pytest.param("router.envoy.maxHeapBytes=1000", "/router/envoy/maxHeapBytes", id="a heap that holds nothing"),
+        pytest.param("notifications[0].nmae=ops", "/notifications/0", id="a receiver without a name"),
         pytest.param("namespaces={Shop}", "/namespaces/0", id="a namespace in capitals"),
         pytest.param(
             "prometheus.scrapeIntervalSeconds=15s", "/prometheus/scrapeIntervalSeconds", id="a number in words"
@@ -438,3 +441,16 @@ def test_the_networks_that_are_never_called_reach_the_operator(
     settings = Settings.from_env({each["name"]: each.get("value", "from the pod") for each in container["env"]})
 
     assert list(map(str, settings.refused_networks)) == list(networks)
+
+
+def test_who_is_told_of_all_models_reaches_the_operator_with_the_right_to_read_their_secrets(render: Render) -> None:
+    receivers = [{"name": "ops", "urlSecret": {"name": "tidegate-webhooks", "key": "slack"}, "format": "Slack"}]
+    manifests = render("--set-json", f"notifications={json.dumps(receivers)}", "--set", "namespaces={shop}")
+    (container,) = pods(manifests)["tidegate-operator"]["containers"]
+    settings = Settings.from_env({each["name"]: each.get("value", "from the pod") for each in container["env"]})
+    (role,) = (each for each in manifests if each["metadata"]["name"] == "tidegate-notifications" and "rules" in each)
+
+    assert parse_receivers(settings.notifications) == parse_receivers(receivers)
+    assert role["metadata"]["namespace"] == "tidegate-system"
+    assert role["rules"][0]["resourceNames"] == ["tidegate-webhooks"]
+    assert not [each for each in render() if each["metadata"]["name"] == "tidegate-notifications"]

@@ -29,6 +29,7 @@ def test_only_two_variables_are_needed() -> None:
         health_port=9905,
         image_pull_policy="IfNotPresent",
         disruption_budgets=True,
+        notifications=(),
         refused_networks=tuple(map(ip_network, REFUSED_NETWORKS.split(","))),
     )
 
@@ -74,6 +75,11 @@ def test_what_is_added_to_each_query() -> None:
             {"TIDEGATE_PROMETHEUS_HEADERS": '{"X-Scope-OrgID": "a\\nb"}'},
             "must be a JSON object",
             id="a header of two lines",
+        ),
+        pytest.param(
+            {"TIDEGATE_NOTIFICATIONS": '["https://hooks.example.com/sesame"]'},
+            "TIDEGATE_NOTIFICATIONS must be a JSON list of objects$",
+            id="receivers that are no objects",
         ),
         pytest.param(
             {"TIDEGATE_WEBHOOKS_REFUSED_NETWORKS": "10.0.0.0/8,all"},

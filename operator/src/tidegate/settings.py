@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Any
 
 from tidegate.errors import InvalidSpec
 
@@ -73,6 +74,8 @@ class Settings:
     """Whether each revision has a PodDisruptionBudget."""
     refused_networks: tuple[IPv4Network | IPv6Network, ...]
     """Addresses that neither gates nor notifications are sent to, whatever name leads there."""
+    notifications: tuple[Mapping[str, Any], ...]
+    """Who is told of all models' rollouts, as `spec.notifications` has it."""
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "Settings":
@@ -95,6 +98,7 @@ class Settings:
             image_pull_policy=environ.get("TIDEGATE_IMAGE_PULL_POLICY", "IfNotPresent"),
             disruption_budgets=_truth(environ, "TIDEGATE_POD_DISRUPTION_BUDGETS", default=True),
             refused_networks=_networks(environ, "TIDEGATE_WEBHOOKS_REFUSED_NETWORKS", REFUSED_NETWORKS),
+            notifications=_objects(environ, "TIDEGATE_NOTIFICATIONS"),
         )
 
 
@@ -124,6 +128,17 @@ def _texts(environ: Mapping[str, str], name: str, names: re.Pattern[str]) -> dic
     except (ValueError, AttributeError):
         pass  # said below
     raise InvalidSpec(f"the environment variable {name} must be a JSON object of names and texts on one line each")
+
+
+def _objects(environ: Mapping[str, str], name: str) -> tuple[Mapping[str, Any], ...]:
+    """A JSON list of objects. What they are is told to nobody."""
+    try:
+        found = json.loads(environ.get(name) or "[]")
+    except ValueError:
+        found = None
+    if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+        raise InvalidSpec(f"the environment variable {name} must be a JSON list of objects")
+    return tuple(found)
 
 
 def _networks(environ: Mapping[str, str], name: str, default: str) -> tuple[IPv4Network | IPv6Network, ...]:

@@ -93,6 +93,16 @@ def query(**fields: str) -> dict[str, str]:
             "must be a duration from 1s to 1m",
             id="a gate that is waited for too long",
         ),
+        pytest.param(
+            {"notifications": [{"name": "ops", "url": "https://a.example.com/", "urlSecret": {"name": "b"}}]},
+            "each of spec.notifications must have exactly one of url and urlSecret",
+            id="a receiver with two addresses",
+        ),
+        pytest.param(
+            {"notifications": [{"name": "ops", "url": "https://a.example.com/", "on": ["Sung"]}]},
+            r'Unsupported value: "Sung"',
+            id="what can't be told",
+        ),
         pytest.param(canary(0, 25), r"spec\.strategy\.canary\.steps\[0\]\.weight", id="a weight of 0"),
         pytest.param(canary(25, 100), r"spec\.strategy\.canary\.steps\[1\]\.weight", id="a weight of 100"),
         pytest.param(canary(), r"spec\.strategy\.canary\.steps", id="no steps"),

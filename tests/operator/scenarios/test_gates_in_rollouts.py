@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
 import pytest
 
 from tests.operator.world import SETTINGS, Behaviour, World
@@ -13,6 +14,9 @@ from tidegate.gates.gatekeeper import Gatekeeper
 from tidegate.gates.review import Question
 from tidegate.metrics.collector import MetricsCollector
 from tidegate.model.gate import GateAnswer
+from tidegate.notifiers.outbox import Outbox
+from tidegate.webhooks.caller import Caller
+from tidegate.webhooks.client import HttpResponse
 from tidegate.webhooks.dispatcher import Attempt, Dispatcher
 
 YES = GateAnswer(True, "all clear")
@@ -36,12 +40,18 @@ class Desk(Dispatcher):
             attempt()
 
 
+class NoSecrets:
+    def get(self, *_: Any) -> None:
+        return None
+
+
 class GatedWorld(World):
     """A World whose gates say what `says` has; a gate without an answer there hangs."""
 
     def __init__(self, schema: Mapping[str, Any], models: Mapping[str, Behaviour]) -> None:
         self.says: dict[str, GateAnswer] = {}
         self.asked: list[tuple[str, str, str]] = []
+        self.told: list[str] = []
         super().__init__(schema, models)
 
     def restart(self) -> None:
@@ -52,6 +62,7 @@ class GatedWorld(World):
             SETTINGS,
             lambda *_: None,
             gatekeeper=Gatekeeper(self.desk, self, lambda *_: None),
+            outbox=Outbox(self.desk, Caller(self, NoSecrets(), lambda: 0.0), lambda *_: None),
         )
 
     def known_by(self, namespace: str, question: Question) -> str:
@@ -61,16 +72,24 @@ class GatedWorld(World):
         self.asked.append((question.gate.name, question.id, call_id))
         return self.says[question.gate.name]
 
+    def post(
+        self, url: str, body: bytes, headers: Mapping[str, str], *, seconds: float, authority: str | None = None
+    ) -> HttpResponse:
+        self.told.append(orjson.loads(body)["data"]["happening"])
+        return HttpResponse(200, "text/plain", b"ok")
+
     def run_with_answers(self, seconds: int) -> None:
         for _ in range(seconds):
             self.run(1)
             self.desk.let_go()
 
 
-def world_with(spec_schema: Mapping[str, Any], candidate: Behaviour, *gates: Mapping[str, Any]) -> GatedWorld:
+def world_with(
+    spec_schema: Mapping[str, Any], candidate: Behaviour, *gates: Mapping[str, Any], **fields: Any
+) -> GatedWorld:
     """Stable is live, and the candidate asked for."""
     world = GatedWorld(spec_schema, {"http://models/1": Behaviour(), "http://models/2": candidate})
-    spec = {"strategy": CANARY, "gates": list(gates), "replicas": 2}
+    spec = {"strategy": CANARY, "gates": list(gates), "replicas": 2, **fields}
     world.kubectl_apply(model={"uri": "http://models/1"}, **spec)
     world.run(30)
     world.kubectl_apply(model={"uri": "http://models/2"}, **spec)
@@ -126,6 +145,19 @@ def test_a_failing_candidate_goes_back_while_a_gate_hangs(spec_schema: Mapping[s
 
     assert world.status["history"][0]["outcome"] == "RolledBack"
     assert world.status["history"][0]["reason"] in ("ErrorRateWorse", "ErrorRateAboveCeiling")
+
+
+def test_a_restart_tells_what_was_not_told_yet(spec_schema: Mapping[str, Any]) -> None:
+    world = world_with(spec_schema, Behaviour(error_rate=0.5), notifications=[{"name": "ops", "url": "https://a/"}])
+    world.run(60)
+    world.restart()
+    world.run(5)
+    waiting = [notice["happening"] for notice in world.status["notices"]]
+    world.run_with_answers(5)
+
+    assert waiting == ["RolledBack"]
+    assert world.told == ["RolledBack"]
+    assert "notices" not in world.status
 
 
 def test_a_gate_that_hangs_is_no_obstacle_to_going_back_by_the_spec(gated: GatedWorld) -> None:

@@ -63,6 +63,14 @@ class ClientMetrics(Collector):
         )
         self._refusing: set[str] = set()
         """The routers that it was counted of."""
+        self._notifications = Counter(
+            "tidegate_notifications_total",
+            "Notifications by what became of them: sent, failed after all tries, or dropped as too many wait",
+            ("result",),
+            registry=registry,
+        )
+        for result in ("sent", "failed", "dropped"):
+            self._notifications.labels(result)
         self._writes = Counter(
             "tidegate_writes_refused_total",
             "Writes for ModelDeployments that the API server refused, by the reason that is told",
@@ -93,6 +101,10 @@ class ClientMetrics(Collector):
     def refused_write(self, reason: str) -> None:
         """Takes in that the API server refused a write."""
         self._writes.labels(reason).inc()
+
+    def notified(self, result: str) -> None:
+        """Takes in what became of one notification: sent, failed or dropped."""
+        self._notifications.labels(result).inc()
 
     def refused_answer(self, router: str) -> None:
         """Takes in that what a router answered was no evidence."""

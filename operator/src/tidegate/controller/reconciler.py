@@ -29,6 +29,7 @@ from tidegate.model.decision import Decision, Event
 from tidegate.model.observation import Observation
 from tidegate.model.reasons import ConditionType, Phase, Reason
 from tidegate.model.status import Condition, Status
+from tidegate.notifiers.outbox import Outbox
 from tidegate.resources.ownership import Owner
 from tidegate.settings import Settings
 
@@ -62,6 +63,8 @@ class Reconciler:
     glances: Glances = field(default_factory=Glances)
     gatekeeper: Gatekeeper | None = None
     """None asks no gates: a rollout waits for those that it has."""
+    outbox: Outbox | None = None
+    """None tells nobody."""
     checkpoints: Checkpoints = field(init=False)
 
     def __post_init__(self) -> None:
@@ -101,8 +104,9 @@ class Reconciler:
             self.checkpoints,
         ):
             kept.forget((namespace, name))
-        if self.gatekeeper:
-            self.gatekeeper.forget((namespace, name))
+        for outside in (self.gatekeeper, self.outbox):
+            if outside:
+                outside.forget((namespace, name))
         self.on_deletion(namespace, name)
 
     def _reconcile(self, key: Key, manifest: Manifest, now: datetime) -> timedelta | None:
@@ -118,7 +122,7 @@ class Reconciler:
                 return None
             observed = without_deadlines(readable)
         self._check_writer(manifest, observed)
-        observed = self._with_answers(key, manifest, observed)
+        observed = self._heard(key, manifest, observed)
         observed = replace(observed, restorations=self.restorations.of(key, observed.now))
         jump = self.clock.jump(key, observed.now, observed.recorded)
         refusal, rollouts = self.refusals.told(key), self.judge.rollouts
@@ -138,7 +142,7 @@ class Reconciler:
         finally:
             self._note_clock(key, jump, decision, now)
         self.restorations.note(judged, decision)
-        self._ask_gates(key, manifest, judged, decision)
+        self._call_others(key, manifest, judged, decision)
         self.on_decision(judged, decision)
         self._hint(manifest, judged)
         self._keep(manifest, judged, decision)
@@ -147,18 +151,23 @@ class Reconciler:
             self.glances.end(key, manifest, changes, now, again)
         return again
 
-    def _with_answers(self, key: Key, manifest: Manifest, observed: Observation) -> Observation:
-        if self.gatekeeper is None or not observed.spec.gates:
-            return observed
-        answers = self.gatekeeper.answers(key, manifest["metadata"]["uid"], observed.recorded.rollout)
-        return replace(observed, gate_answers=answers)
+    def _heard(self, key: Key, manifest: Manifest, observed: Observation) -> Observation:
+        """With what gates have said, and which notices have been told."""
+        if self.gatekeeper and observed.spec.gates:
+            answers = self.gatekeeper.answers(key, manifest["metadata"]["uid"], observed.recorded.rollout)
+            observed = replace(observed, gate_answers=answers)
+        if self.outbox:
+            told, delivered = self.outbox.wanted(observed.spec), self.outbox.delivered(key)
+            observed = replace(observed, told=told, delivered=delivered)
+        return observed
 
-    def _ask_gates(self, key: Key, manifest: Manifest, seen: Observation, decision: Decision) -> None:
-        """Whoever is recorded as asked is asked from now on; the answer enqueues the object."""
-        if self.gatekeeper is None or not seen.spec.gates:
-            return
-        uid = manifest["metadata"]["uid"]
-        self.gatekeeper.follow(key, uid, decision.status.rollout, questions(seen, decision.status, uid))
+    def _call_others(self, key: Key, manifest: Manifest, seen: Observation, decision: Decision) -> None:
+        """What is recorded as asked or as to be told is asked and told from now on; what comes of it enqueues again."""
+        uid, status = manifest["metadata"]["uid"], decision.status
+        if self.gatekeeper and seen.spec.gates:
+            self.gatekeeper.follow(key, uid, status.rollout, questions(seen, status, uid))
+        if self.outbox:
+            self.outbox.follow(key, uid, seen.spec, status.notices)
 
     def _note_clock(self, key: Key, jump: timedelta, decision: Decision, now: datetime) -> None:
         """A clock that was set is known until what it means for the rollout is recorded."""
@@ -205,7 +214,8 @@ class Reconciler:
         """Comes last: whatever it is about stops nothing, and neither does an Event that isn't taken."""
         minor = self.refusals.minor((seen.namespace, seen.name))
         refused = [Event(each.reason, each.message, warning=True) for each in minor]
-        self._tell_hints(manifest, [*hints(seen), *refused], seen)
+        troubles = self.outbox.troubles((seen.namespace, seen.name)) if self.outbox else []
+        self._tell_hints(manifest, [*hints(seen), *refused, *troubles], seen)
 
     def _tell_hints(self, manifest: Manifest, events: Sequence[Event], seen: Observation) -> None:
         key = seen.namespace, seen.name

@@ -19,6 +19,7 @@ from tidegate.controller.operator_metrics import OperatorMetrics
 from tidegate.controller.reconciler import Reconciler
 from tidegate.controller.refusals import Refusals
 from tidegate.controller.workqueue import WorkQueue
+from tidegate.errors import InvalidSpec
 from tidegate.gates.gatekeeper import Gatekeeper
 from tidegate.gates.webhook import WebhookGates
 from tidegate.kube.api import KubernetesApi, load_config
@@ -36,14 +37,16 @@ from tidegate.metrics.providers.router_client import HeldKey, HttpRouterClient
 from tidegate.metrics.providers.router_samples import RouterPod
 from tidegate.metrics.providers.routers import RouterPoller
 from tidegate.metrics.query_pool import QueryPool
+from tidegate.model.notification import Receiver, parse_receivers
 from tidegate.model.traffic import Arms
+from tidegate.notifiers.outbox import Outbox
 from tidegate.settings import Settings
 from tidegate.webhooks.addresses import AddressRules
 from tidegate.webhooks.caller import Caller
 from tidegate.webhooks.client import WebhookClient
 from tidegate.webhooks.dispatcher import Dispatcher
 
-THREADS_FOR_COUNTERS, THREADS_FOR_QUERIES = 4, 2
+THREADS_FOR_COUNTERS, THREADS_FOR_QUERIES, THREADS_FOR_NOTIFICATIONS = 4, 2, 4
 OBJECTS_COLLECTED_AT = (10_000, 20, 20)
 """Routers tell thousands of counters a second, each for some seconds, and hardly any is part of a circle."""
 
@@ -118,7 +121,6 @@ def build(settings: Settings) -> Parts:
         Checkpoints(cluster).kept,
     )
     caller = Caller(WebhookClient(AddressRules(settings.refused_networks)), api, _seconds_now)
-    dispatcher = Dispatcher()
     reconciler = Reconciler(
         cluster,
         judge,
@@ -126,7 +128,15 @@ def build(settings: Settings) -> Parts:
         operator_metrics.evidence.observe_decision,
         operator_metrics.evidence.forget,
         refusals=Refusals(operator_metrics.client.refused_write),
-        gatekeeper=Gatekeeper(dispatcher, WebhookGates(caller), lambda ns, name: changed(ns, name)),
+        gatekeeper=Gatekeeper(Dispatcher(), WebhookGates(caller), lambda ns, name: changed(ns, name)),
+        outbox=Outbox(
+            Dispatcher(threads=THREADS_FOR_NOTIFICATIONS),
+            caller,
+            lambda ns, name: changed(ns, name),
+            for_all=_receivers(settings),
+            namespace=settings.namespace,
+            count=operator_metrics.client.notified,
+        ),
     )
     workqueue = WorkQueue(
         reconciler.reconcile,
@@ -165,6 +175,14 @@ def _follow(
     operator_metrics.rollouts.follow(cluster.model_deployments, leader_election.held)
     operator_metrics.evidence.follow(lambda: leader_election.writer.epoch if leader_election.held() else None)
     cluster.changed_from = operator_metrics.rollouts.recorded
+
+
+def _receivers(settings: Settings) -> tuple[Receiver, ...]:
+    try:
+        return parse_receivers(settings.notifications)
+    except (KeyError, ValueError, TypeError, AttributeError):
+        # Without the error's own words, which may repeat an address.
+        raise InvalidSpec("the chart's notifications must be a list as spec.notifications has it") from None
 
 
 def _seconds_now() -> float:

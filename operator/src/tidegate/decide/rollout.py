@@ -13,6 +13,7 @@ from tidegate.decide.disruption import with_budgets
 from tidegate.decide.draining import is_drained
 from tidegate.decide.fast_track import decide_fast_track
 from tidegate.decide.gate_answers import until_asked_again, with_answers, with_gate_records
+from tidegate.decide.notices import with_notices
 from tidegate.decide.progress import limited, with_waits
 from tidegate.decide.refused_write import told
 from tidegate.decide.route_restoration import patient
@@ -37,7 +38,8 @@ def decide(seen: Observation) -> Decision:
     transition = replace(transition, events=(*transition.events, *_events(seen, transition)))
     status = with_waits(seen, transition, _timed(seen, with_shift(seen, transition)))
     status = with_floor(seen, with_gate_records(transition.reconciling, status))
-    return with_budgets(seen, to_decision(seen, transition, with_view(seen, transition, status), recorded))
+    status = with_notices(seen, transition, with_view(seen, transition, status))
+    return with_budgets(seen, to_decision(seen, transition, status, recorded))
 
 
 def _transition(seen: Observation) -> Transition:

@@ -102,5 +102,6 @@ def _message(found: dict[str, Any]) -> str:
 
 def _retry_after(found: dict[str, Any]) -> timedelta | None:
     seconds = found.get("retryAfter")
-    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
-    return timedelta(seconds=min(max(float(seconds), 0.0), 86_400.0)) if is_number else None
+    if not isinstance(seconds, int | float) or isinstance(seconds, bool):
+        return None
+    return timedelta(seconds=min(max(float(seconds), 0.0), 86_400.0))

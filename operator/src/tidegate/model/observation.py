@@ -52,6 +52,10 @@ class Observation:
     """How many are judged now, everywhere."""
     gate_answers: Mapping[str, GateAnswer] = field(default_factory=dict)
     """What spec.gates have said since the status was recorded, by question."""
+    told: frozenset[str] = frozenset()
+    """What somebody is to be notified of."""
+    delivered: frozenset[str] = frozenset()
+    """Ids of the recorded notices that everybody has had."""
 
     @property
     def split(self) -> TrafficSplit | None:

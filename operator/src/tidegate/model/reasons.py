@@ -162,6 +162,7 @@ class Reason(StrEnum):
     OTHER_DISRUPTION_BUDGET = "OtherDisruptionBudget"
     SCALED_BY_OTHERS = "ScaledByOthers"
     RECORD_NOT_KEPT = "RecordNotKept"
+    NOTIFICATION_FAILED = "NotificationFailed"
     # the operator can't make sense of the spec
     INVALID_SPEC = "InvalidSpec"
     # writes that the API server doesn't take

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 from tidegate.errors import InvalidSpec
 from tidegate.model.api_fields import at
 from tidegate.model.gate import GateSpec, parse_gates
+from tidegate.model.notification import Receiver, parse_receivers
 from tidegate.model.reasons import Policy
 from tidegate.model.spec_defaults import filled
 from tidegate.model.traffic import RouteSettings, is_reserved_header
@@ -256,6 +257,7 @@ class ModelDeploymentSpec:
     rollback_window: timedelta = timedelta(hours=24)
     """A revision that was stable so short a time ago gets its traffic back in one shift."""
     gates: tuple[GateSpec, ...] = ()
+    notifications: tuple[Receiver, ...] = ()
 
     @classmethod
     def parse(cls, spec: Mapping[str, Any]) -> "ModelDeploymentSpec":
@@ -275,6 +277,7 @@ class ModelDeploymentSpec:
                 revision_history_limit=spec["revisionHistoryLimit"],
                 rollback_window=parse_duration(spec.get("rollbackWindow", "24h")),
                 gates=parse_gates(spec.get("gates", ())),
+                notifications=parse_receivers(spec.get("notifications", ())),
             )
         except KeyError as missing:
             raise InvalidSpec(f"spec lacks the field {missing}; is the CRD older than the operator?") from missing

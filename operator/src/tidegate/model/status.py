@@ -11,6 +11,7 @@ from typing import Any
 
 from tidegate.model.api_fields import at, from_api, to_api
 from tidegate.model.gate import GateRecord
+from tidegate.model.notification import Notice
 
 
 @dataclass(frozen=True)
@@ -151,6 +152,8 @@ class Status:
     stable_view: RevisionView | None = field(default=None, metadata=at("stable"))
     candidate_view: RevisionView | None = field(default=None, metadata=at("candidate"))
     analysis: AnalysisView | None = None
+    notices: tuple[Notice, ...] = ()
+    """What is still to be told to those who asked for it, the oldest first."""
 
     def condition(self, kind: str) -> Condition | None:
         """The condition of that type, if there is one."""

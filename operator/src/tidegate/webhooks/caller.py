@@ -3,12 +3,13 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from random import uniform
+from typing import Protocol
 
 from tidegate.errors import CallFailed
 from tidegate.model.back_off import doubled
 from tidegate.model.gate import Endpoint
 from tidegate.webhooks.addresses import Target
-from tidegate.webhooks.client import HttpResponse, WebhookClient
+from tidegate.webhooks.client import HttpResponse
 from tidegate.webhooks.secrets import Objects, read_key
 from tidegate.webhooks.signature import headers, signing_key
 
@@ -16,11 +17,19 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 JSON = "application/json"
 
 
+class Client(Protocol):
+    """Whoever makes one call; see WebhookClient."""
+
+    def post(
+        self, url: str, body: bytes, headers: Mapping[str, str], *, seconds: float, authority: str | None = None
+    ) -> HttpResponse: ...
+
+
 @dataclass(frozen=True)
 class Caller:
     """`seconds_now` gives the seconds since 1970."""
 
-    client: WebhookClient
+    client: Client
     objects: Objects
     seconds_now: Callable[[], float]
 

@@ -57,6 +57,9 @@ class WebhookClient:
                 return answer
         except (OSError, http.client.HTTPException) as error:
             raise _failure(error, late=monotonic() >= deadline, seconds=seconds) from error
+        except ValueError:
+            # Its sentence would repeat what can't be sent, which may be a secret.
+            raise CallFailed("its address or its headers hold characters that can't be sent", final=True) from None
 
     @contextmanager
     def _connected(
