@@ -454,3 +454,16 @@ def test_who_is_told_of_all_models_reaches_the_operator_with_the_right_to_read_t
     assert role["metadata"]["namespace"] == "tidegate-system"
     assert role["rules"][0]["resourceNames"] == ["tidegate-webhooks"]
     assert not [each for each in render() if each["metadata"]["name"] == "tidegate-notifications"]
+
+
+@pytest.mark.parametrize(("enabled", "verbs"), [("true", [["get", "create", "delete"]]), ("false", [])])
+def test_the_operator_makes_jobs_only_where_that_is_wanted(
+    enabled: str, verbs: list[list[str]], render: Render
+) -> None:
+    (role,) = (
+        each
+        for each in render("--set", f"jobGates.enabled={enabled}")
+        if each["metadata"]["name"] == "tidegate-system-tidegate-operator" and each["kind"] == "ClusterRole"
+    )
+
+    assert [rule["verbs"] for rule in role["rules"] if rule["resources"] == ["jobs"]] == verbs

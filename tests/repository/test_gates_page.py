@@ -17,7 +17,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "gates.md").read_text()
 def receiver(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("SIGNING_KEY", KEY)
     (source,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = {"__name__": "receiver"}
     exec(source, found)  # noqa: S102 - the page's own example
     return found["app"].test_client()
 

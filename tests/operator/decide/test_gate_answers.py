@@ -14,7 +14,7 @@ from tidegate.model.decision import Decision
 from tidegate.model.gate import GateAnswer, GateRecord, parse_gates
 from tidegate.model.observation import Observation
 from tidegate.model.reasons import Reason
-from tidegate.model.status import Since
+from tidegate.model.status import Since, Status
 
 YES, NO = GateAnswer(True, "all clear"), GateAnswer(False, "a freeze is on")
 SILENT = GateAnswer(None, "it gave no whole answer within 10 s")
@@ -235,3 +235,11 @@ def test_the_wait_for_a_gate_counts_against_no_deadline() -> None:
     waited = replace(seen, recorded=replace(seen.recorded, rollout=replace(asked, shifts=long_ago)))
 
     assert weights(decide(waited)) == []
+
+
+def test_what_is_recorded_survives_a_round_trip_through_the_api() -> None:
+    seen = with_gates(a_canary(1), gate("Step"))
+    asked, _ = decided(seen)
+    held, _ = decided(next_look(seen, asked, ci=NO))
+
+    assert Status.parse(held.status.to_dict()).rollout == held.status.rollout

@@ -70,7 +70,7 @@ def query(**fields: str) -> dict[str, str]:
         pytest.param(canary(25, 25), "the weights of spec.strategy.canary.steps must ascend", id="weights twice"),
         pytest.param(
             {"gates": [{"name": "ci", "at": "Start"}]},
-            "a gate of spec.gates must have exactly one of url and urlSecret",
+            "a gate of spec.gates must have exactly one of url, urlSecret and job",
             id="a gate without an address",
         ),
         pytest.param(
@@ -94,12 +94,22 @@ def query(**fields: str) -> dict[str, str]:
             id="a gate that is waited for too long",
         ),
         pytest.param(
+            {"gates": [{"name": "ci", "at": "End", "job": {"image": "tests:1"}}]},
+            "a gate of spec.gates at End is told by HTTP; a Job can't be",
+            id="a Job that is told",
+        ),
+        pytest.param(
+            {"gates": [{"name": "ci", "at": "Start", "job": {"image": "tests:1", "deadline": "48h"}}]},
+            "must be a duration from 10s to 24h",
+            id="a Job of two days",
+        ),
+        pytest.param(
             {"notifications": [{"name": "ops", "url": "https://a.example.com/", "urlSecret": {"name": "b"}}]},
             "each of spec.notifications must have exactly one of url and urlSecret",
             id="a receiver with two addresses",
         ),
         pytest.param(
-            {"notifications": [{"name": "ops", "url": "https://a.example.com/", "on": ["Sung"]}]},
+            {"notifications": [{"name": "ops", "url": "https://a.example.com/", "when": ["Sung"]}]},
             r'Unsupported value: "Sung"',
             id="what can't be told",
         ),

@@ -116,7 +116,7 @@ def test_a_gate_at_the_end_is_told_how_it_ended(telling: Telling) -> None:
 
 def test_the_operators_own_receivers_are_told_of_every_model() -> None:
     with receiver(OK) as one:
-        telling = Telling({"name": "all", "url": one.url, "on": ["Started"]})
+        telling = Telling({"name": "all", "url": one.url, "when": ["Started"]})
         assert telling.outbox.wanted(a_spec()) == {"Started"}
         telling.follow(a_spec(), STARTED)
         telling.delivered()

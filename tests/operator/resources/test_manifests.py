@@ -15,10 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate.errors import MalformedObject
+from tidegate.model.gate import GateSpec
 from tidegate.model.revision import Snapshot
 from tidegate.model.spec import Batching, Model, Server
 from tidegate.model.traffic import RouteSettings, RouteState, TrafficSplit
 from tidegate.resources.disruption_budget import budget_manifest
+from tidegate.resources.gate_job import job_manifest
 from tidegate.resources.model_route import bounded, read_route, route_manifest
 from tidegate.resources.ownership import Owner
 from tidegate.resources.pod import grace_seconds
@@ -40,6 +42,21 @@ PINNED = Snapshot(
     Server("mine:1", RESOURCES, (("THREADS", "2"), ("TIDEGATE_REVISION", "not mine"))),
     "mine:1",
     8082,
+)
+GATE = GateSpec.parse(
+    {
+        "name": "tests",
+        "at": "Promotion",
+        "job": {
+            "image": "registry.example.com/tests:1",
+            "command": ["pytest"],
+            "args": ["-q"],
+            "env": [{"name": "SUITE", "value": "quick"}],
+            "resources": RESOURCES,
+            "serviceAccount": "tests",
+            "retries": 1,
+        },
+    }
 )
 # As the operator wrote it before servers had a port for metrics and health.
 OLD = replace(FREE, admin_port=None)
@@ -113,6 +130,7 @@ def test_the_server_is_told_the_cpus_that_its_pod_requests_unless_somebody_says_
         ("pin", pin_manifest(*IDS, REVISION, "ab" * 32, None)),
         ("pin-of-several-files", pin_manifest(*IDS, REVISION, "ab" * 32, "cd" * 32)),
         ("route", route_manifest(*IDS, SPLIT, RouteSettings("x-preview", timedelta(seconds=60)))),
+        ("gate-job", job_manifest(Owner(*IDS), REVISION, GATE, "tests/3/1", "2026-01-01T11:55:00Z", b"{}")),
         ("alias-service", alias_service_manifest(Owner(*IDS), "tidegate-router.tidegate.svc.cluster.local")),
     ],
 )

@@ -72,6 +72,9 @@ class GatedWorld(World):
         self.asked.append((question.gate.name, question.id, call_id))
         return self.says[question.gate.name]
 
+    def withdraw(self, namespace: str, call_id: str, question: Question) -> None:
+        """There is nothing to take back."""
+
     def post(
         self, url: str, body: bytes, headers: Mapping[str, str], *, seconds: float, authority: str | None = None
     ) -> HttpResponse:

@@ -20,7 +20,8 @@ from tidegate.controller.reconciler import Reconciler
 from tidegate.controller.refusals import Refusals
 from tidegate.controller.workqueue import WorkQueue
 from tidegate.errors import InvalidSpec
-from tidegate.gates.gatekeeper import Gatekeeper
+from tidegate.gates.gatekeeper import AllGates, Gatekeeper
+from tidegate.gates.job import JobGates
 from tidegate.gates.webhook import WebhookGates
 from tidegate.kube.api import KubernetesApi, load_config
 from tidegate.kube.cluster import KubernetesCluster
@@ -128,7 +129,9 @@ def build(settings: Settings) -> Parts:
         operator_metrics.evidence.observe_decision,
         operator_metrics.evidence.forget,
         refusals=Refusals(operator_metrics.client.refused_write),
-        gatekeeper=Gatekeeper(Dispatcher(), WebhookGates(caller), lambda ns, name: changed(ns, name)),
+        gatekeeper=Gatekeeper(
+            Dispatcher(), AllGates(WebhookGates(caller), JobGates(api)), lambda ns, name: changed(ns, name)
+        ),
         outbox=Outbox(
             Dispatcher(threads=THREADS_FOR_NOTIFICATIONS),
             caller,

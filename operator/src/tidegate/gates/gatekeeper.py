@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from tidegate.errors import ClusterUnavailable
 from tidegate.gates.review import Question
 from tidegate.kube.informer import Key
 from tidegate.model.gate import GateAnswer
@@ -30,6 +31,32 @@ class Gates(Protocol):
 
     def ask(self, namespace: str, call_id: str, question: Question, tries: int) -> GateAnswer | float:
         """The answer, or after how many seconds to try for the next time."""
+
+    def withdraw(self, namespace: str, call_id: str, question: Question) -> None:
+        """Nobody wants the answer any more."""
+
+
+@dataclass(frozen=True)
+class AllGates:
+    """Asks each gate in its own way."""
+
+    webhooks: Gates
+    jobs: Gates
+
+    def known_by(self, namespace: str, question: Question) -> str:
+        """Whom a question goes to."""
+        return self._of(question).known_by(namespace, question)
+
+    def ask(self, namespace: str, call_id: str, question: Question, tries: int) -> GateAnswer | float:
+        """The answer, or after how many seconds to try for the next time."""
+        return self._of(question).ask(namespace, call_id, question, tries)
+
+    def withdraw(self, namespace: str, call_id: str, question: Question) -> None:
+        """Nobody wants the answer any more."""
+        self._of(question).withdraw(namespace, call_id, question)
+
+    def _of(self, question: Question) -> Gates:
+        return self.jobs if question.gate.job else self.webhooks
 
 
 @dataclass
@@ -86,6 +113,7 @@ class Gatekeeper:
         def attempt() -> float | None:
             nonlocal tries
             if not self._is_wanted(key, asked, question):
+                self._withdraw(namespace, call_id, question)
                 return None
             tries += 1
             found = self._answer(namespace, call_id, question, tries)
@@ -105,6 +133,12 @@ class Gatekeeper:
         except Exception:
             log.exception("the gate %s in %s can't be asked", question.gate.name, namespace)
             return GateAnswer(None, "asking it failed in a way that nobody foresaw; the operator's log says more")
+
+    def _withdraw(self, namespace: str, call_id: str, question: Question) -> None:
+        try:
+            self._gates.withdraw(namespace, call_id, question)
+        except ClusterUnavailable as error:
+            log.warning("what the gate %s in %s began isn't cleaned up: %s", question.gate.name, namespace, error)
 
     def _is_wanted(self, key: Key, asked: _Asked, question: Question) -> bool:
         with self._lock:

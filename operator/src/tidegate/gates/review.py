@@ -23,17 +23,31 @@ class Question(NamedTuple):
     id: str
     gate: GateSpec
     body: bytes
+    deployment: str = ""
+    uid: str = ""
+    candidate: str = ""
+    started: str = ""
+    """When the rollout began."""
 
 
 def questions(seen: Observation, status: Status, uid: str) -> tuple[Question, ...]:
     """Whoever is to be asked now, by what is recorded."""
     rollout = status.rollout
-    asked = [record for record in rollout.gates if record.is_being_asked] if rollout else []
-    gates = {gate.name: gate for gate in seen.spec.gates}
+    if rollout is None:
+        return ()
+    gates, started = {gate.name: gate for gate in seen.spec.gates}, format_instant(rollout.started_at)
+    asked = [(record, gates[record.name]) for record in rollout.gates if record.is_being_asked and record.name in gates]
     return tuple(
-        Question(record.question, gates[record.name], _body(seen, status, record, gates[record.name], uid))
-        for record in asked
-        if record.name in gates
+        Question(
+            record.question,
+            gate,
+            _body(seen, status, record, gate, uid),
+            seen.name,
+            uid,
+            rollout.candidate,
+            started,
+        )
+        for record, gate in asked
     )
 
 

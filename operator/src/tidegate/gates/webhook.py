@@ -27,3 +27,6 @@ class WebhookGates:
         except CallFailed as error:
             pause = next_try(error, tries, endpoint)
             return GateAnswer(None, str(error)) if pause is None else pause
+
+    def withdraw(self, namespace: str, call_id: str, question: Question) -> None:
+        """There is nothing to take back."""

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -13,6 +13,7 @@ from tidegate.model.units import parse_duration
 
 DEFAULT_TIMEOUT = timedelta(seconds=10)
 DEFAULT_RETRIES = 3
+DEFAULT_DEADLINE = timedelta(minutes=10)
 ASKED_AGAIN = timedelta(seconds=30)
 """After an answer that holds and doesn't say when to ask again."""
 SHORTEST_PAUSE, LONGEST_PAUSE = timedelta(seconds=1), timedelta(hours=1)
@@ -67,12 +68,44 @@ class Endpoint:
 
 
 @dataclass(frozen=True)
+class JobSpec:
+    """A Job that is run as a gate: its success is a yes."""
+
+    image: str
+    command: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
+    env: tuple[tuple[str, str], ...] = ()
+    resources: Mapping[str, Mapping[str, str | int]] = field(default_factory=dict)
+    service_account: str | None = None
+    """Whose token it has; None for none."""
+    retries: int = 0
+    """Pods that may fail before the Job has."""
+    deadline: timedelta = DEFAULT_DEADLINE
+
+    @classmethod
+    def parse(cls, raw: Mapping[str, Any]) -> "JobSpec":
+        """Raises KeyError or ValueError on anything that the CRD doesn't let through."""
+        return cls(
+            image=raw["image"],
+            command=tuple(raw.get("command", ())),
+            args=tuple(raw.get("args", ())),
+            env=tuple((each["name"], each["value"]) for each in raw.get("env", ())),
+            resources=raw.get("resources", {}),
+            service_account=raw.get("serviceAccount"),
+            retries=raw.get("retries", 0),
+            deadline=parse_duration(raw["deadline"]) if "deadline" in raw else DEFAULT_DEADLINE,
+        )
+
+
+@dataclass(frozen=True)
 class GateSpec:
     """One of `spec.gates`: who is asked when, and what follows where the answer isn't yes."""
 
     name: str
     at: GatePoint
-    endpoint: Endpoint
+    endpoint: Endpoint = Endpoint()
+    job: JobSpec | None = None
+    """In the place of an endpoint."""
     steps: tuple[int, ...] = ()
     """Of a gate at Step: only before these; empty for each."""
     on_refusal: Policy = Policy.HOLD
@@ -94,6 +127,7 @@ class GateSpec:
             name=raw["name"],
             at=GatePoint(raw["at"]),
             endpoint=Endpoint.parse(raw),
+            job=JobSpec.parse(raw["job"]) if "job" in raw else None,
             steps=tuple(raw.get("steps", ())),
             on_refusal=Policy(raw.get("onRefusal", Policy.HOLD)),
             on_failure=Policy(raw.get("onFailure", Policy.HOLD)),

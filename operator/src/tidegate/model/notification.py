@@ -45,7 +45,7 @@ class Receiver:
 
     name: str
     endpoint: Endpoint
-    on: frozenset[Happening] = USUAL
+    when: frozenset[Happening] = USUAL
     format: Format = Format.CLOUD_EVENTS
     token: SecretKey | None = None
     """A bearer token."""
@@ -57,7 +57,7 @@ class Receiver:
         return cls(
             name=raw["name"],
             endpoint=Endpoint.parse(raw),
-            on=frozenset(map(Happening, raw["on"])) if "on" in raw else USUAL,
+            when=frozenset(map(Happening, raw["when"])) if "when" in raw else USUAL,
             format=Format(raw.get("format", Format.CLOUD_EVENTS)),
             token=SecretKey(token["name"], token.get("key", "token")) if token else None,
         )

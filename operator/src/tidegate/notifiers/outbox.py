@@ -69,7 +69,7 @@ class Outbox:
     def wanted(self, spec: ModelDeploymentSpec) -> frozenset[str]:
         """What anybody is to hear of a ModelDeployment."""
         tellings = self._tellings("", spec)
-        return frozenset(happening.value for telling in tellings for happening in telling.receiver.on)
+        return frozenset(happening.value for telling in tellings for happening in telling.receiver.when)
 
     def delivered(self, key: Key) -> frozenset[str]:
         """Ids of the notices that needn't be kept any more."""
@@ -116,7 +116,7 @@ class Outbox:
         return (*(_Telling(namespace, receiver) for receiver in own), *self._for_all)
 
     def _of_notice(self, namespace: str, spec: ModelDeploymentSpec, notice: Notice) -> list[_Telling]:
-        return [each for each in self._tellings(namespace, spec) if notice.happening in each.receiver.on]
+        return [each for each in self._tellings(namespace, spec) if notice.happening in each.receiver.when]
 
     def _send(self, key: Key, about: About, notice: Notice, telling: _Telling) -> None:
         receiver, tries = telling.receiver, 0

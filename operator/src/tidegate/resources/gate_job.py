@@ -1,0 +1,76 @@
+"""The Job that a gate is. Pure."""
+
+import hashlib
+from typing import Any
+
+from tidegate.model.gate import GateSpec
+from tidegate.resources.names import MANAGED_BY, MODEL_DEPLOYMENT, SERVER_PORT
+from tidegate.resources.ownership import Owner
+from tidegate.resources.revision import owner as owner_reference
+
+GATE = "tidegate.dev/gate"
+KEPT_SECONDS = 3600
+"""After its end, for its log to be read; then Kubernetes deletes it."""
+UID = 10001
+LONGEST_NAME = 52
+"""Of a revision in a Job's name, which has 63 characters at most."""
+
+
+def job_name(revision: str, question: str, started: str) -> str:
+    """One for each question of a rollout, and the same one after a restart."""
+    return f"{revision[:LONGEST_NAME]}-{hashlib.sha256(f'{started}/{question}'.encode()).hexdigest()[:10]}"
+
+
+def job_manifest(
+    owner: Owner, revision: str, gate: GateSpec, question: str, started: str, review: bytes
+) -> dict[str, Any]:
+    """Its pods bear no label of a model's: no Service, no autoscaler and no budget takes them for the model's own."""
+    assert gate.job is not None  # noqa: S101 - only gates that are Jobs come here
+    job = gate.job
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": job_name(revision, question, started),
+            "namespace": owner.namespace,
+            "labels": {MANAGED_BY: "tidegate", MODEL_DEPLOYMENT: owner.name, GATE: gate.name},
+            "ownerReferences": owner_reference(owner.name, owner.uid),
+        },
+        "spec": {
+            "backoffLimit": job.retries,
+            "activeDeadlineSeconds": int(job.deadline.total_seconds()),
+            "ttlSecondsAfterFinished": KEPT_SECONDS,
+            "template": {"metadata": {"labels": {GATE: gate.name}}, "spec": _pod(owner, revision, gate, review)},
+        },
+    }
+
+
+def _pod(owner: Owner, revision: str, gate: GateSpec, review: bytes) -> dict[str, Any]:
+    job = gate.job
+    assert job is not None  # noqa: S101 - only gates that are Jobs come here
+    given = {
+        "TIDEGATE_REVIEW": review.decode(),
+        "TIDEGATE_CANDIDATE": revision,
+        "TIDEGATE_CANDIDATE_URL": f"http://{revision}.{owner.namespace}.svc:{SERVER_PORT}",
+    }
+    container = {
+        "name": "gate",
+        "image": job.image,
+        "command": list(job.command),
+        "args": list(job.args),
+        "env": [{"name": name, "value": value} for name, value in {**dict(job.env), **given}.items()],
+        "resources": job.resources,
+        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+    }
+    return {
+        "restartPolicy": "Never",
+        "automountServiceAccountToken": job.service_account is not None,
+        **({"serviceAccountName": job.service_account} if job.service_account else {}),
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": UID,
+            "runAsGroup": UID,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [{name: value for name, value in container.items() if value}],
+    }
