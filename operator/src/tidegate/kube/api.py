@@ -154,11 +154,12 @@ class KubernetesApi:
                 return None
             raise
 
-    def apply(self, resource: Resource, manifest: Mapping[str, Any], *, manager: str) -> Manifest:
-        """Server-side apply: the object has these fields, and `manager` owns them."""
+    def apply(self, resource: Resource, manifest: Mapping[str, Any], *, manager: str, force: bool = True) -> Manifest:
+        """Server-side apply: the object has these fields, and `manager` owns them. What another owns it takes over, or
+        fails with status 409 where it isn't to."""
         metadata = manifest["metadata"]
         path = resource.path(metadata["namespace"], metadata["name"])
-        query = urlencode({"fieldManager": manager, "force": "true"})
+        query = urlencode({"fieldManager": manager, "force": str(force).lower()})
         return self._json("PATCH", f"{path}?{query}", manifest, "application/apply-patch+yaml")
 
     def merge(
