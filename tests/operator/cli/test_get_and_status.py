@@ -178,11 +178,11 @@ def test_status_shows_the_sentence_the_evidence_the_pods_and_the_history(
     assert (code, err) == (0, "")
     assert lines[0].startswith("shop/digits  Canary  step 2/3, ")
     assert lines[1] == halfway.world.status["message"]
-    assert "steps       ✔ 10%  ▶ 25%  · 50%  · 100%" in lines
+    assert "steps                ✔ 10%  ▶ 25%  · 50%  · 100%" in lines
     assert "weight     wanted    ━━━━━━──────────────────  25 %" in lines
     assert "           promotion ━━━━━━━━━━━━━━━━────────  2.2 (threshold 3.3)" in lines
     assert any(line.startswith("└── ✔ digits-") and "Running  0 restarts" in line for line in lines)
-    assert any("RolledBack" in line and "ErrorRateWorse  10 of 50 failed" in line for line in lines)
+    assert any("RolledBack" in line and "ErrorRateWorse  10/50 failed" in line for line in lines)
     assert "\033" not in out
 
 

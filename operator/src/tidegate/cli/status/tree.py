@@ -81,7 +81,7 @@ def _notes(view: RolloutView, notes: Iterable[str]) -> Iterable[str]:
 def _steps(view: RolloutView, symbols: Symbols) -> Iterable[Text]:
     if view.step is None or not view.steps:
         return
-    text = Text("steps      ", QUIET)
+    text = Text.assemble((f"{'steps':20}", QUIET))
     for each in (*view.steps, *_last(view)):
         text.append_text(_step(each, view.step, symbols))
     yield text
@@ -173,8 +173,8 @@ def _history(history: tuple[HistoryView, ...], now: datetime) -> Tree:
 
 def _past(each: HistoryView, now: datetime) -> Text:
     style = next((style for outcome, style in OUTCOMES.items() if outcome == each.outcome), DOUBTFUL)
-    text = Text.assemble(f"{each.number:2} ", (f"{each.outcome:10}", style), f" {each.revision}")
-    text.append(f"  {age(each.finished_at, now)} ago at {each.most_weight} %  {each.reason}", QUIET)
+    text = Text.assemble(f"{each.number} ", (f"{each.outcome:10}", style), f" {each.revision}")
+    text.append(f"  {age(each.finished_at, now)} ago, {each.most_weight} %  {each.reason}", QUIET)
     if each.requests:
-        text.append(f"  {each.failed:,} of {each.requests:,} failed", QUIET)
+        text.append(f"  {each.failed:,}/{each.requests:,} failed", QUIET)
     return text
