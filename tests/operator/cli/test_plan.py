@@ -159,3 +159,14 @@ def test_a_file_that_is_wrong_is_not_planned(plan: Run) -> None:
 
     assert (code, out) == (1, "")
     assert "spec.replicas must be a whole number from 0 to 1000, not -1; `tidegate lint" in err
+
+
+def test_gates_are_named_with_the_moment_at_which_they_are_asked(plan: Run) -> None:
+    gates = [
+        {"name": "team", "at": "Start", "url": "https://gates.example.com/team"},
+        {"name": "load", "at": "Step", "steps": [2], "job": {"image": "registry/load:1"}},
+    ]
+    code, out, _ = plan(a_spec("2", gates=gates), "--offline")
+
+    assert code == 0
+    assert "the gate team is asked before its first traffic\nthe gate load is run as a Job before step 2\n" in out

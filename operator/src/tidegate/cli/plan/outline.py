@@ -1,12 +1,13 @@
 """The steps that a revision goes through, and what today's traffic makes of them. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from tidegate.decide.capacity import candidate_size
 from tidegate.decide.criteria import stages_of
 from tidegate.judge.forecast import Estimate, estimate_duration
 from tidegate.model.evidence import BaselineTraffic
+from tidegate.model.gate import GatePoint, GateSpec
 from tidegate.model.spec import BlueGreen, Canary, ModelDeploymentSpec
 from tidegate.model.status import Rollout
 from tidegate.model.units import format_duration, format_percent, parse_instant
@@ -33,14 +34,31 @@ class Outline:
 
     steps: tuple[Step, ...]
     afterwards: str
+    gates: tuple[str, ...] = ()
+    """Who is asked when, each a sentence; nobody knows how long their answers take."""
     estimate: Estimate | None = None
 
 
 def outline(spec: ModelDeploymentSpec, traffic: BaselineTraffic | None, delay: timedelta) -> Outline:
     """`delay`: how late counters may be, for whoever doesn't read routers directly."""
+    gates = tuple(map(_gate, spec.gates))
     if isinstance(spec.strategy, BlueGreen):
-        return _of_blue_green(spec, spec.strategy)
-    return _of_canary(spec, spec.strategy, traffic, delay)
+        return replace(_of_blue_green(spec, spec.strategy), gates=gates)
+    return replace(_of_canary(spec, spec.strategy, traffic, delay), gates=gates)
+
+
+MOMENTS = {
+    GatePoint.START: "before its first traffic",
+    GatePoint.STEP: "before each further step",
+    GatePoint.PROMOTION: "before it gets all requests",
+    GatePoint.END: "at the end, and holds nothing",
+}
+
+
+def _gate(gate: GateSpec) -> str:
+    steps = f"before step {', '.join(map(str, gate.steps))}" if gate.steps else MOMENTS[gate.at]
+    how = "is run as a Job" if gate.job else "is asked"
+    return f"the gate {gate.name} {how} {steps}"
 
 
 def _of_canary(
@@ -62,7 +80,7 @@ def _of_canary(
     full = candidate_size(spec, _rollout(), strategy.step_of_all)
     bake = spec.analysis.bake
     steps.append(Step(strategy.step_of_all, 100, full, bake, "not worse", bake if traffic else None))
-    return Outline(tuple(steps), _afterwards(strategy.keep_old), estimates[-1])
+    return Outline(tuple(steps), _afterwards(strategy.keep_old), estimate=estimates[-1])
 
 
 def _of_blue_green(spec: ModelDeploymentSpec, strategy: BlueGreen) -> Outline:
