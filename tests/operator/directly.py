@@ -85,6 +85,9 @@ class DirectWorld(World):
         super().pass_time(due)
         self.poller.round()
 
+    def _is_of_router(self, revision: str, measure: str) -> bool:
+        return bool(self.of_router(revision, measure))
+
     # --- the routers ------------------------------------------------------------------------------------------------
 
     def routers(self) -> list[RouterReport]:
@@ -134,6 +137,7 @@ class DirectWorld(World):
 
     def _scraped(self, promql: str, since: datetime, until: datetime) -> Iterator[Scraped]:
         instants = [at for at in self._instants(since, until) if at in self._history]
+        yield from self._uptimes(promql, instants)
         for key in self._counters:
             if selects(promql, self.labels(*key)) and not self.of_router(*key, latency=False):
                 for number, share in enumerate(self.server_shares):
@@ -146,16 +150,35 @@ class DirectWorld(World):
                             if key in self._history[at]
                         ],
                     )
-            if (labels := self.of_router(*key)) and selects(promql, labels):
-                for name, router in self.behind.items():
+            for name, router in self.behind.items() if self.of_router(*key) else ():
+                labels = {**self.of_router(*key), "namespace": "tidegate", "pod": name, "instance": f"{name}:9902"}
+                if selects(promql, labels):
                     yield Scraped(
-                        {**labels, "namespace": "tidegate", "pod": name, "instance": f"{name}:9902"},
+                        labels,
                         [
                             (at.timestamp(), self.prometheus_share * router.count(key, self._history[at][key]))
                             for at in instants
                             if key in self._history[at] and at >= router.started
                         ],
                     )
+
+    def _uptimes(self, promql: str, instants: Sequence[datetime]) -> Iterator[Scraped]:
+        for name, router in self.behind.items():
+            labels = {
+                "__name__": "envoy_server_uptime",
+                "namespace": "tidegate",
+                "pod": name,
+                "instance": f"{name}:9902",
+            }
+            if selects(promql, labels):
+                yield Scraped(
+                    labels,
+                    [
+                        (at.timestamp(), (at - router.started).total_seconds())
+                        for at in instants
+                        if at >= router.started
+                    ],
+                )
 
     def _instants(self, since: datetime, until: datetime) -> Iterator[datetime]:
         each = timedelta(seconds=self.scrape)

@@ -48,6 +48,8 @@ class ScrapedWorld(World):
     chance = 5
     """Seed of who answers."""
     scrapes_end_at: datetime | None = None
+    tells_uptime = False
+    """Whether the router says since when it has been running: for an hour when the world began."""
 
     @cached_property
     def _chance(self) -> random.Random:
@@ -71,6 +73,9 @@ class ScrapedWorld(World):
 
     def _scraped(self, job: Job, promql: str, since: datetime, until: datetime) -> Iterator[Scraped]:
         instants = [at for at in _instants(job, since, min(until, self._newest())) if at in self._history]
+        uptime = {"__name__": "envoy_server_uptime", "instance": "router", **(job.labels or {})}
+        if self.tells_uptime and selects(promql, uptime):
+            yield Scraped(uptime, [(at.timestamp(), (at - START).total_seconds() + 3600) for at in instants])
         for revision, measure in self._counters:
             labels = {**self.labels(revision, measure), **(job.labels or {})}
             if selects(promql, labels):

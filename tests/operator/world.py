@@ -106,6 +106,7 @@ class World(SimulatedWorld):
         self._deployment: Manifest | None = None
         self._created_at: dict[str, datetime] = {}
         self._counters: dict[tuple[str, str], float] = {}
+        self._away: set[tuple[str, str]] = set()
         self._history: dict[datetime, dict[tuple[str, str], float]] = {}
         self.applied: dict[str, int | None] = {"router": None}
         """The live routers, and up to which version each has taken the routes; None for whatever is written."""
@@ -321,6 +322,17 @@ class World(SimulatedWorld):
         """What Prometheus calls one counter."""
         return _labels(revision, measure)
 
+    def be_made_anew(self, revision: str, seconds: float) -> None:
+        """Its model is deleted, and is back after so long: the routers, which live on, count it from nothing."""
+        self._away = {key for key in self._counters if key[0] == revision and self._is_of_router(*key)}
+        for key in self._away:
+            del self._counters[key]
+        self.run(seconds)
+        self._away = set()
+
+    def _is_of_router(self, revision: str, measure: str) -> bool:
+        return self.labels(revision, measure)["__name__"].startswith("envoy_")
+
     def _sample(self, query: CounterQuery, at: datetime) -> Sample:
         found: dict[SeriesKey, Counted] = {}
         for (revision, measure), value in self._history.get(at, {}).items():
@@ -355,6 +367,8 @@ class World(SimulatedWorld):
             self._count(revision, f"class {name}", requests * share)
 
     def _count(self, revision: str, measure: str, gain: float) -> None:
+        if (revision, measure) in self._away:
+            return
         self._counters[(revision, measure)] = self._counters.get((revision, measure), 0.0) + gain
 
     def _behaviour(self, revision: str) -> Behaviour:

@@ -12,7 +12,7 @@ from tests.router.envoy_double import EnvoyDouble, Refuse
 from tidegate.resources.model_route import Backend, Route
 from tidegate.resources.router_report import Applied
 from tidegate.router import xds_pb2 as pb
-from tidegate.router.cluster_lifecycle import GRACE_SECONDS, UNKNOWN_SECONDS
+from tidegate.router.cluster_lifecycle import COUNTS_SECONDS, UNKNOWN_SECONDS
 from tidegate.router.objects import Answering, Endpoint, Service
 from tidegate.router.publisher import FIRST_ROUTES_SECONDS, LAST_POD_SECONDS, MAX_REFUSED, Publisher
 from tidegate.router.resource_names import layer_of
@@ -21,8 +21,6 @@ from tidegate.router.xds import CLUSTERS, ENDPOINTS, ROUTES
 PODS_OF_OLD, PODS_OF_NEW = f"shop/{OLD}", f"shop/{NEW}"
 WEIGHTS = f"weights {layer_of('shop', 'sentiment')}"
 MODEL = "shop/sentiment"
-LEAVES_SECONDS = 60 + GRACE_SECONDS
-"""A request may take a minute."""
 
 
 def a_route(*shares: tuple[str, int], name: str = "sentiment", header: str = "x-tidegate-revision") -> Route:
@@ -308,15 +306,13 @@ def test_a_rollback_while_routes_without_its_revision_are_under_way_leaves_nobod
     assert router.publisher.applied == Applied({"": 4})
 
 
-def test_a_revision_that_is_no_longer_routed_keeps_its_cluster_until_its_requests_can_have_ended(
-    router: Router,
-) -> None:
+def test_a_revision_that_is_no_longer_routed_keeps_its_cluster_while_its_counts_may_be_read(router: Router) -> None:
     router.put(a_route((OLD, 50), (NEW, 50)), sentiment_bbbbbbbb=pods("10.0.0.2"))
     router.put(a_route((NEW, 100)))
     assert router.envoy.shares(MODEL) == {NEW: 100}
-    assert router.publisher.again_at() == router.now + LEAVES_SECONDS
+    assert router.publisher.again_at() == router.now + COUNTS_SECONDS
 
-    router.wait(LEAVES_SECONDS - 1)
+    router.wait(COUNTS_SECONDS - 1)
     assert router.envoy.live_clusters == [LIVE_OLD, LIVE_NEW]
     router.envoy.since()
     router.wait(1)
@@ -324,11 +320,23 @@ def test_a_revision_that_is_no_longer_routed_keeps_its_cluster_until_its_request
     assert router.publisher.again_at() is None
 
 
+def test_a_model_that_is_deleted_and_made_anew_goes_on_with_its_clusters(router: Router) -> None:
+    router.envoy.since()
+    router.put()
+    router.wait(COUNTS_SECONDS - 1)
+    router.put(a_route((OLD, 100)), sentiment_aaaaaaaa=pods("10.0.0.7"))
+    router.wait(2 * COUNTS_SECONDS)
+
+    assert router.envoy.shares(MODEL) == {OLD: 100}
+    assert router.envoy.live_clusters == [LIVE_OLD]
+    assert not [line for line in router.envoy.since() if line.startswith("clusters")]
+
+
 def test_while_envoy_refuses_the_routes_no_cluster_leaves(router: Router) -> None:
     router.put(a_route((OLD, 50), (NEW, 50)), sentiment_bbbbbbbb=pods("10.0.0.2"))
     router.envoy.refuse = lambda resource: "no" if resource.name == "tidegate" else ""
     router.put(a_route((NEW, 100)))
-    router.wait(10 * LEAVES_SECONDS)
+    router.wait(10 * COUNTS_SECONDS)
 
     assert router.envoy.live_clusters == [LIVE_OLD, LIVE_NEW]
     assert router.publisher.applied == Applied({"": 3}, {("shop", "sentiment"): "no"})
@@ -557,7 +565,7 @@ def test_a_model_that_is_deleted_is_routed_no_more(router: Router) -> None:
 
     assert router.envoy.shares(MODEL) == {}
     assert router.publisher.applied == Applied({"": 0})
-    router.wait(LEAVES_SECONDS)
+    router.wait(COUNTS_SECONDS)
     assert router.envoy.live_clusters == []
 
 

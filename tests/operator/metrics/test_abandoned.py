@@ -35,8 +35,9 @@ class Store:
         self._scrapes, self._jobs, self._uptime = scrapes, jobs, uptime
 
     def raw(self, promql: str, since: datetime, until: datetime) -> Sequence[Scraped]:
-        if promql.startswith("envoy_server_uptime"):
-            return [Scraped({"pod": "r"}, [(AT.timestamp(), self._uptime)])] if self._uptime is not None else []
+        if "envoy_server_uptime" in promql:
+            labels = {"__name__": "envoy_server_uptime", "pod": "r"}
+            return [Scraped(labels, [(AT.timestamp(), self._uptime)])] if self._uptime is not None else []
         names = dict.fromkeys(name for scrape in self._scrapes for name in scrape)
         return [self._series(name, job, until) for name in names for job in range(self._jobs)]
 

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tidegate.metrics.direct import DirectRouters, no_samples
@@ -72,6 +72,7 @@ def readings_of(rounds: list[Round], after: float, *, appear: bool) -> DirectRea
     return direct.since(*MODEL, datetime.fromtimestamp(BEGAN + after, UTC))
 
 
+@settings(deadline=None)
 @given(rounds=st.lists(gains, min_size=1, max_size=6), after=st.integers(0, 5), appear=st.booleans())
 def test_a_glance_tells_what_a_closer_look_does(rounds: list[Round], after: int, appear: bool) -> None:
     at_a_glance = readings_of(rounds, after, appear=appear)

@@ -217,6 +217,14 @@ def test_a_query_that_prometheus_refuses_is_told_with_its_reason(metrics: Promet
         start = StartGauge("up", counts_up=False)
         looks_back = SECOND
 
+        def with_start(self, target: str) -> str:
+            """Never asked, either."""
+            return target
+
+        def is_start(self, labels: object) -> bool:
+            """Nor this."""
+            return False
+
         def key(self, labels: object) -> None:
             """Never asked."""
 

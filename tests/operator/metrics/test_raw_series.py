@@ -26,9 +26,9 @@ class Store:
         self._uptime = uptime
 
     def raw(self, promql: str, since: datetime, until: datetime) -> Sequence[Scraped]:
-        if promql.startswith("envoy_server_uptime"):
-            return [_scraped("envoy_server_uptime", self._uptime)] if self._uptime else []
-        return [_scraped(f"envoy_cluster_upstream_rq_{name}", points) for name, points in self._series.items()]
+        found = [_scraped(f"envoy_cluster_upstream_rq_{name}", points) for name, points in self._series.items()]
+        has_uptime = self._uptime and "envoy_server_uptime" in promql
+        return [*found, *([_scraped("envoy_server_uptime", self._uptime)] if has_uptime else [])]
 
 
 def _scraped(name: str, points: Points) -> Scraped:
@@ -56,6 +56,32 @@ def test_a_fall_is_a_restart_only_where_one_is_shown(failed: Points, uptime: Poi
     assert (found.doubt.reason if found.doubt else None) == reason
     shown = [counted.restarted for key, counted in found.samples[0].items() if key.measure == "requests"]
     assert shown == ([] if reason else [AT.timestamp() - 30])
+
+
+ALIVE = {75: 500, 60: 515, 45: 530, 30: 545, 15: 560}
+
+
+@pytest.mark.parametrize(
+    ("failed", "uptime", "is_believed"),
+    [
+        pytest.param({75: 9, 30: 1, 15: 2}, ALIVE, True, id="its router was read in between"),
+        pytest.param({75: 9, 30: 9, 15: 9}, ALIVE, True, id="one counter is where it was"),
+        pytest.param({75: 9, 60: 9, 45: 9, 30: 1, 15: 2}, ALIVE, False, id="one counter was there all the time"),
+        pytest.param({75: 9, 30: 1, 15: 2}, {75: 500, 30: 545, 15: 560}, False, id="nobody read its router in between"),
+        pytest.param(
+            {75: 9, 30: 1, 15: 2}, {**ALIVE, 60: 90, 45: 105}, False, id="another process was read in between"
+        ),
+        pytest.param({75: 9, 30: 1, 15: 2}, {79: 496, 52: 523, 26: 549}, True, id="it was read by a replica"),
+    ],
+)
+def test_a_revision_that_went_and_came_back_counts_from_nothing(
+    failed: Points, uptime: Points, is_believed: bool
+) -> None:
+    found = readings({75: 1000, 30: 100, 15: 250}, failed, uptime)
+
+    assert (found.doubt.reason if found.doubt else None) == (None if is_believed else "CountersWentBack")
+    shown = [counted.restarted for key, counted in found.samples[0].items() if key.measure == "requests"]
+    assert shown == ([AT.timestamp() - 30] if is_believed else [])
 
 
 @pytest.mark.parametrize(

@@ -122,6 +122,35 @@ def test_scrapes_that_each_reach_another_process_are_told_before_any_traffic(rel
     assert candidate_weight(world) == 0
 
 
+@pytest.mark.parametrize(
+    "replicas",
+    [
+        pytest.param(ONE, id="one Prometheus"),
+        pytest.param(TWO_IN_TURN, id="two replicas that answer in turn"),
+        pytest.param(TWO_JOBS, id="each pod scraped by two jobs"),
+        pytest.param(NOT_DEDUPLICATED, id="two replicas in one store, not deduplicated"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("candidate", "expected"),
+    [pytest.param(AS_GOOD, "Promoted", id="as good"), pytest.param(WORSE, "RolledBack", id="worse")],
+)
+def test_a_model_that_was_deleted_and_made_anew_just_now_is_judged_like_any_other(
+    replicas: Replicas, candidate: Behaviour, expected: str, spec_schema: Mapping[str, Any]
+) -> None:
+    world = ScrapedWorld(spec_schema, {"http://models/1": STABLE, "http://models/2": candidate})
+    world.replicas, world.tells_uptime = replicas, True
+    world.kubectl_apply(model={"uri": "http://models/1"}, strategy=CANARY)
+    world.run(300)
+    world.be_made_anew(world.status["stable"]["revision"], 60)
+    world.run(40)
+    world.kubectl_apply(model={"uri": "http://models/2"}, strategy=CANARY)
+    world.run(600)
+
+    assert outcome(world) == expected
+    assert "CountersWentBack" not in "".join(world.transcript)
+
+
 def test_replicas_that_see_different_processes_promote_nobody(released: Made) -> None:
     world = released(AS_GOOD, replicas=[[Job(0, {"instance": "router-1"})], [Job(7, {"instance": "router-2"})]])
     world.run(900)

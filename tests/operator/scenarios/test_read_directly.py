@@ -395,6 +395,42 @@ def test_counters_that_went_back_are_doubted_in_every_look(world: DirectWorld) -
     assert "event MetricsSeen" not in "".join(world.transcript)
 
 
+@pytest.mark.parametrize("source", ["Auto", "Routers", "Prometheus"])
+@pytest.mark.parametrize(
+    ("uri", "expected"),
+    [
+        pytest.param("http://models/2", "Promoted: EvidenceAcceptable", id="as good"),
+        pytest.param("http://models/failing", "RolledBack: ErrorRateWorse", id="worse"),
+    ],
+)
+def test_a_revision_that_goes_and_comes_back_counts_from_nothing_and_is_believed(
+    spec_schema: Mapping[str, Any], source: str, uri: str, expected: str
+) -> None:
+    world = settled(DirectWorld(spec_schema, MODELS), source=source)
+    world.run(300)
+    world.be_made_anew(world.status["stable"]["revision"], 100)
+    world.run(70)
+    release(world, uri, source=source)
+    world.run(280)
+
+    assert why(world) == expected
+    assert "CountersWentBack" not in "".join(world.transcript)
+
+
+def test_a_cluster_that_goes_and_comes_back_amid_a_rollout_is_counted_once_and_believed(world: DirectWorld) -> None:
+    release(world, "http://models/2", lasting="3m")
+    world.run(30)
+    before = exposed(world)
+    world.be_made_anew(candidate(world), 40)
+    world.run(40)
+
+    seen, counted = exposed(world), world.counted(candidate(world))
+    assert 0 <= before + counted - seen <= 2 * 10
+    world.run(300)
+    assert why(world) == "Promoted: EvidenceAcceptable"
+    assert "CountersWentBack" not in "".join(world.transcript)
+
+
 def lose_counts(world: DirectWorld, name: str) -> None:
     """All counters of a router fall, and it doesn't say that it began anew."""
     world.restart_router(name)

@@ -8,8 +8,8 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from tidegate.metrics.falls import Counters, Scraped
-from tidegate.metrics.increments import ABANDONED, REQUESTS, RETRIED, TRIED, TRIES, UNDER_WAY, Process, SeriesKey
+from tidegate.metrics.falls import Beginnings, Counters, Scraped
+from tidegate.metrics.increments import ABANDONED, REQUESTS, RETRIED, TRIED, TRIES, UNDER_WAY, SeriesKey
 
 _SIGNS = {TRIED: 1, RETRIED: -1, REQUESTS: -1, UNDER_WAY: -1}
 READING_SECONDS = 0.05
@@ -49,7 +49,7 @@ def told_apart(counters: Counters) -> tuple[Counters, Counters]:
     return {key: by for key, by in counters.items() if key not in parts}, parts
 
 
-def abandoned_of(counters: Counters, parts: Counters, restarts: Mapping[Process, Collection[float]]) -> Counters:
+def abandoned_of(counters: Counters, parts: Counters, beginnings: Beginnings) -> Counters:
     """A counter of abandoned requests for each process and revision of which every part is read.
 
     The parts are read one after the other, so that a few requests are in one and not in another, and an answer that is
@@ -61,7 +61,7 @@ def abandoned_of(counters: Counters, parts: Counters, restarts: Mapping[Process,
         if (part := (key.measure, key.of)) in _PARTS:
             read[SeriesKey(key.owner, key.revision, ABANDONED)][part] = by
     return {
-        key: [_grown(each, restarts.get(key.owner, ())) for each in _by_job(found)]
+        key: [_grown(each, beginnings.of(key)) for each in _by_job(found)]
         for key, found in read.items()
         if found.keys() == _PARTS
     }
@@ -107,11 +107,11 @@ def _meanwhile(tried: float, seconds: float) -> int:
     return int(max(0.0, tried / seconds) * READING_SECONDS) if seconds else 0
 
 
-def _grown(scraped: Scraped, restarts: Collection[float]) -> Scraped:
-    """What two scrapes in turn agree on, and never less than before in the same life of the process."""
+def _grown(scraped: Scraped, anew: Collection[float]) -> Scraped:
+    """What two scrapes in turn agree on, and never less than before in the same life of the counters."""
     lives: list[list[tuple[float, float]]] = [[]]
     for sample in scraped.samples:
-        if sample[0] in restarts:
+        if sample[0] in anew:
             lives.append([])
         lives[-1].append(sample)
     return Scraped(scraped.labels, [sample for life in lives for sample in _agreed(life)])

@@ -1,12 +1,15 @@
-"""Counters that are lower than before: has their process restarted, or isn't it one process that counts? PURE.
+"""Counters that are lower than before: have they begun anew, or isn't it one process that counts? PURE.
 
-After a restart a counter's whole life is new, so nobody's word is taken for one: the process has to tell a start since,
-or, where it tells none at all, everything that it counts has to have fallen at once, and once only.
+A counter that began anew has a whole life that is new, so nobody's word is taken for it. With its process: that has to
+tell a start since, or, where it tells none at all, everything that it counts has to have fallen at once, and once only.
+While its process lives on, as a router's do when a revision goes and comes back: the process has to have been read in
+between, and to have had nothing of that revision then.
 """
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import NamedTuple
@@ -38,6 +41,22 @@ class Scraped(NamedTuple):
 
 Counters = Mapping[SeriesKey, Sequence[Scraped]]
 """Each counter, by everybody who reads it."""
+
+
+class Life(NamedTuple):
+    """What one answer of a store has of a process: when that began, by what it told at each scrape of a job.
+
+    `counted` has the instants of the scrapes at which it told anything of a revision.
+    """
+
+    starts: Samples
+    counted: Mapping[str, Set[float]]
+
+
+Lives = Mapping[Process, Sequence[Life]]
+"""Nothing for a process that doesn't tell when it began."""
+Family = tuple[Process, str]
+"""All that a process counts of one revision: it comes and goes at once."""
 
 
 class Seen(NamedTuple):
@@ -81,28 +100,65 @@ def _only_grows(scraped: Scraped) -> bool:
     return values == sorted(values)
 
 
-def restarts_of(
-    falls: Iterable[Fall], starts: Mapping[Process, Sequence[float]], counters: Counters
-) -> dict[Process, list[float]]:
-    """When the processes whose counters fell were first read after a restart, as far as one has been shown.
+@dataclass(frozen=True)
+class Beginnings:
+    """When counters that fell were first read after they had begun anew, as far as that has been shown, in order."""
 
-    `starts` has the instants at which each process says it began; nothing for one that doesn't say.
-    """
+    of_processes: Mapping[Process, Sequence[float]]
+    of_families: Mapping[Family, Sequence[float]]
+
+    def of(self, key: SeriesKey) -> Sequence[float]:
+        """Those of one counter: its process', and its own revision's there."""
+        whole = self.of_processes.get(key.owner, ())
+        own = self.of_families.get(key[:2], ()) if self.of_families else ()
+        return sorted({*whole, *own}) if own else whole
+
+
+def beginnings_of(falls: Iterable[Fall], lives: Lives, counters: Counters) -> Beginnings:
+    """What these falls are, where they aren't a matter of doubt."""
     by_process: defaultdict[Process, list[Fall]] = defaultdict(list)
+    by_family: defaultdict[Family, set[tuple[float, float]]] = defaultdict(set)
     for fall in falls:
         by_process[fall.process].append(fall)
-    return {
-        process: sorted({fall.after.at for fall in its if _is_shown(fall, its, starts.get(process), counters)})
-        for process, its in by_process.items()
-    }
+        by_family[fall.key[:2]].add((fall.before.at, fall.after.at))
+    return Beginnings(
+        {
+            process: sorted({fall.after.at for fall in its if _restarted(fall, its, lives.get(process), counters)})
+            for process, its in by_process.items()
+        },
+        {
+            (process, revision): sorted(
+                {
+                    after
+                    for before, after in its
+                    if any(_came_back(life, revision, before, after) for life in lives.get(process, ()))
+                }
+            )
+            for (process, revision), its in by_family.items()
+        },
+    )
 
 
-def _is_shown(fall: Fall, others: Sequence[Fall], starts: Sequence[float] | None, counters: Counters) -> bool:
+def _restarted(fall: Fall, others: Sequence[Fall], lives: Sequence[Life] | None, counters: Counters) -> bool:
     before, after = fall.before.at, fall.after.at
-    if starts:
-        return any(before - EARLY <= start <= after + LATE for start in starts)
+    if lives:
+        return any(before - EARLY <= start <= after + LATE for life in lives for _, start in life.starts)
     again = any(other.before.labels == fall.before.labels and other.after.at != after for other in others)
     return not again and _all_fell(fall.process, before, after, counters)
+
+
+def _came_back(life: Life, revision: str, before: float, after: float) -> bool:
+    """Whether the process lived all the time, and had nothing of the revision when it was read in between."""
+    earlier = [at for at, _ in life.starts if at <= before][-1:]
+    later = [at for at, _ in life.starts if at >= after][:1]
+    counted = life.counted.get(revision, frozenset())
+    if not (earlier and later and counted):
+        return False
+    told = [start for at, start in life.starts if earlier[0] <= at <= later[0]]
+    if max(told) - min(told) > EARLY + LATE:
+        return False
+    between = [at for at, _ in life.starts if before < at < after and min(counted) < at < max(counted)]
+    return not counted >= frozenset(between)
 
 
 def _all_fell(process: Process, before: float, after: float, counters: Counters) -> bool:
@@ -121,30 +177,30 @@ def _at(samples: Samples, at: float) -> float | None:
     return samples[index][1] if index < len(samples) and samples[index][0] == at else None
 
 
-def disputes_of(counters: Counters, restarts: Mapping[Process, Sequence[float]]) -> list[Fall]:
-    """Where a counter is lower than another job saw it before, and its process didn't restart in between."""
+def disputes_of(counters: Counters, beginnings: Beginnings) -> list[Fall]:
+    """Where a counter is lower than another job saw it before, and it didn't begin anew in between."""
     return [
         dispute
         for key, everybody in counters.items()
         if len(everybody) > 1
-        for dispute in _disputes(key, everybody, restarts.get(key.owner, ()))
+        for dispute in _disputes(key, everybody, beginnings.of(key))
     ]
 
 
-def _disputes(key: SeriesKey, everybody: Sequence[Scraped], restarts: Sequence[float]) -> Iterator[Fall]:
+def _disputes(key: SeriesKey, everybody: Sequence[Scraped], anew: Sequence[float]) -> Iterator[Fall]:
     seen = sorted(
         (Seen(*sample, each.labels) for each in everybody for sample in each.samples), key=lambda each: each.at
     )
     highest, earlier = seen[0], 0
     for last, each in zip([seen[0], *seen], seen, strict=False):
         while seen[earlier].at < each.at - CLOCKS:
-            if seen[earlier].value >= highest.value or _between(restarts, highest.at, seen[earlier].at):
+            if seen[earlier].value >= highest.value or _between(anew, highest.at, seen[earlier].at):
                 highest = seen[earlier]
             earlier += 1
         if last.at == each.at and last.value != each.value:
             yield Fall(key, *sorted((last, each), key=lambda seen: -seen.value))
         lower = highest.at < each.at - CLOCKS and each.value < highest.value and each.labels is not highest.labels
-        if lower and not _between(restarts, highest.at, each.at):
+        if lower and not _between(anew, highest.at, each.at):
             yield Fall(key, highest, each)
 
 

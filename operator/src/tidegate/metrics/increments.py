@@ -60,7 +60,8 @@ class SeriesKey(NamedTuple):
 class Counted(NamedTuple):
     """A counter's value, and when its process was asked for it, in seconds since 1970.
 
-    `restarted` is when it was first asked after it had been shown to have restarted; None where it hasn't lately.
+    `restarted` is when it was first asked after the counter had been shown to have begun anew, mostly as the process
+    had; None where it hasn't lately.
     """
 
     value: float

@@ -132,6 +132,12 @@ class CounterQuery(Protocol):
     def looks_back(self) -> timedelta:
         """For how long a value is its process'."""
 
+    def with_start(self, target: str) -> str:
+        """A selector of that series, beside counters that each revision has at once, where the `target` matches."""
+
+    def is_start(self, labels: Mapping[str, str]) -> bool:
+        """Whether a series is that one."""
+
     def key(self, labels: Mapping[str, str]) -> SeriesKey | None:
         """What a series counts; None for one that isn't wanted."""
 

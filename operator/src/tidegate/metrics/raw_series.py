@@ -16,18 +16,20 @@ from tidegate.metrics.abandoned import abandoned_of, told_apart
 from tidegate.metrics.falls import (
     Counters,
     Fall,
+    Life,
+    Lives,
     Samples,
     Scraped,
+    beginnings_of,
     differing,
     disputes_of,
     doubt_of,
     falls_of,
     in_doubt,
-    restarts_of,
 )
 from tidegate.metrics.increments import Counted, Process, Sample, SeriesKey, counted_of
 from tidegate.metrics.processes import processes_of, two_clusters
-from tidegate.metrics.provider import CounterQuery, Readings, StartGauge
+from tidegate.metrics.provider import CounterQuery, Readings
 from tidegate.model.evidence import MetricsGap
 from tidegate.model.reasons import Reason
 
@@ -66,14 +68,13 @@ def read_at(store: RawStore, query: CounterQuery, instants: Sequence[datetime]) 
         return Readings([{}] * len(points), doubt=doubt)
     counters, parts = told_apart(counters)
     falls = falls_of(counters)
-    starts = _starts_told(store, query.start, falls, since, until)
-    restarts = restarts_of(falls, starts, counters)
-    unproven = [fall for fall in falls if fall.after.at not in restarts[fall.process]]
-    unproven += disputes_of(counters, restarts)
+    beginnings = beginnings_of(falls, _lives_told(store, query, falls, since, until), counters)
+    unproven = [fall for fall in falls if fall.after.at not in beginnings.of(fall.key)]
+    unproven += disputes_of(counters, beginnings)
     looks_back = query.looks_back.total_seconds()
     tracks = {
-        key: [_Track(each.samples, restarts.get(key.owner, ()), looks_back) for each in by]
-        for key, by in {**counters, **abandoned_of(counters, parts, restarts)}.items()
+        key: [_Track(each.samples, beginnings.of(key), looks_back) for each in by]
+        for key, by in {**counters, **abandoned_of(counters, parts, beginnings)}.items()
     }
     return Readings(
         [_sample(tracks, in_doubt(unproven, at), at) for at in points],
@@ -105,16 +106,28 @@ def _of_two_clusters(counters: Counters) -> MetricsGap | None:
     )
 
 
-def _starts_told(
-    store: RawStore, gauge: StartGauge, falls: Iterable[Fall], since: datetime, until: datetime
-) -> dict[Process, list[float]]:
-    """When the processes whose counters fell say that they began."""
+def _lives_told(store: RawStore, query: CounterQuery, falls: Iterable[Fall], since: datetime, until: datetime) -> Lives:
+    """When the processes whose counters fell say that they began, beside what they count of the same revisions.
+
+    Both in one answer: of two replicas that answer in turn, one knows nothing of the other's scrapes.
+    """
     targets = {(fall.process, _target(fall.after.labels)) for fall in falls}
-    starts: defaultdict[Process, list[float]] = defaultdict(list)
+    lives: defaultdict[Process, list[Life]] = defaultdict(list)
     for process, target in targets:
-        for told in store.raw(f"{gauge.name}{{{target}}}", since, until):
-            starts[process] += [at - value if gauge.counts_up else value for at, value in told.samples]
-    return starts
+        if life := _life(query, store.raw(query.with_start(target), since, until)):
+            lives[process].append(life)
+    return lives
+
+
+def _life(query: CounterQuery, told: Iterable[Scraped]) -> Life | None:
+    starts: list[tuple[float, float]] = []
+    counted: defaultdict[str, set[float]] = defaultdict(set)
+    for labels, samples in told:
+        if query.is_start(labels):
+            starts += [(at, at - value if query.start.counts_up else value) for at, value in samples]
+        elif key := query.key(labels):
+            counted[key.revision] |= {at for at, _ in samples}
+    return Life(sorted(starts), counted) if starts else None
 
 
 def _target(labels: Mapping[str, str]) -> str:
@@ -128,7 +141,7 @@ def escaped(text: str) -> str:
 
 
 class _Track:
-    """A counter as one job has it, for looking up. `restarts` are its process'."""
+    """A counter as one job has it, for looking up. `restarts`: when it was first read after it had begun anew."""
 
     __slots__ = ("_looks_back", "_restarts", "_samples")
 

@@ -12,6 +12,14 @@ from tidegate.router.xds import ClusterKey, cluster_keys
 
 DRAIN_SECONDS = 30.0
 """How long a cluster outlives the last route that named it at least, so that its requests can end."""
+COUNTS_SECONDS = 600.0
+"""How long it stays with what Envoy has counted of it, for the same revision to come back.
+
+A model that is made anew, or a release that is undone, would otherwise begin to count from nothing under old names, and
+whoever reads that looks back for five minutes and can't always tell it from somebody else's counters.
+"""
+MOST_KEPT = 200
+"""Revisions that are kept for their counts alone, the latest to leave: each takes some 100 KiB of Envoy's memory."""
 GRACE_SECONDS = 10.0
 """Beyond the longest time that one of its requests may take."""
 UNKNOWN_SECONDS = float(LONGEST_TIMEOUT_SECONDS) + GRACE_SECONDS
@@ -25,11 +33,20 @@ class DrainingCluster:
     key: ClusterKey
     since: float | None = None
     seconds: float = UNKNOWN_SECONDS
-    """How long it stays from then on."""
+    """How long requests may be under way from then on."""
 
-    def is_over(self, now: float) -> bool:
+    @property
+    def ends_at(self) -> float | None:
+        """When it goes, unless others need its place before; None while nobody knows."""
+        return None if self.since is None else self.since + max(self.seconds, COUNTS_SECONDS)
+
+    def is_drained(self, now: float) -> bool:
         """True when no request of this cluster can still be under way, as far as we wait for any."""
         return self.since is not None and now - self.since >= self.seconds
+
+    def is_over(self, now: float) -> bool:
+        """True when nobody needs what was counted of it any more, either."""
+        return self.ends_at is not None and now >= self.ends_at
 
 
 def draining_clusters(
@@ -45,7 +62,13 @@ def draining_clusters(
     """
     gone = {key: DrainingCluster(key, seconds=_seconds(timeouts.get(key))) for key in known if key not in routed}
     gone |= {draining.key: draining for draining in leaving if draining.key not in routed}
-    return tuple(gone[key] for key in sorted(gone) if not gone[key].is_over(now))
+    over = {each.key for each in gone.values() if each.is_over(now)} | _too_many(gone.values(), now)
+    return tuple(gone[key] for key in sorted(gone) if key not in over)
+
+
+def _too_many(leaving: Iterable[DrainingCluster], now: float) -> set[ClusterKey]:
+    drained = sorted((each for each in leaving if each.is_drained(now)), key=lambda each: each.since or 0.0)
+    return {each.key for each in drained[:-MOST_KEPT]}
 
 
 def _seconds(timeout: float | None) -> float:
@@ -64,5 +87,4 @@ def confirmed(leaving: Iterable[DrainingCluster], now: float) -> tuple[DrainingC
 
 def next_end(leaving: Iterable[DrainingCluster]) -> float | None:
     """When the first departure is over, or None when nothing waits for that."""
-    ends = [one.since + one.seconds for one in leaving if one.since is not None]
-    return min(ends, default=None)
+    return min((one.ends_at for one in leaving if one.ends_at is not None), default=None)

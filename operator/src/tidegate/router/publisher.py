@@ -1,6 +1,7 @@
 """Brings Envoy from what it has to what it should have, in an order that loses no request. Pure.
 
-    new clusters → their endpoints → weights → routes → taken? → as long as requests may take → old clusters go
+    new clusters → their endpoints → weights → routes → taken? → as long as requests may take, and their counts are of
+    use to somebody → old clusters go
 
 Endpoints that change travel at once and alone, and so do weights among revisions that Envoy's routes name already. Each
 model is a case of its own: one whose clusters aren't there yet, or whose routes Envoy refuses, stays as it was, and the
@@ -67,6 +68,8 @@ class Publisher:
         """Those that should have endpoints: the same revisions'."""
         self._timeouts: dict[ClusterKey, float] = {}
         self._leaving: tuple[DrainingCluster, ...] = ()
+        self._leaves_at: float | None = None
+        """When the first of them goes."""
         self._held: dict[Service, float] = {}
         """Those that have lost their last endpoint, and until when Envoy isn't told."""
         self._first_by: float | None = None
@@ -149,8 +152,11 @@ class Publisher:
         """Those that a route names, those that Envoy still sends to, and those whose requests may not have ended."""
         routed = self._routed()
         known = self._keys | {key for name in self._clusters.known if (key := read_cluster_name(name))}
-        self._leaving = draining_clusters(known, self._leaving, routed, now, self._timeouts)
+        self._let_leave(draining_clusters(known, self._leaving, routed, now, self._timeouts))
         self._take_keys(routed | {draining.key for draining in self._leaving})
+
+    def _let_leave(self, leaving: tuple[DrainingCluster, ...]) -> None:
+        self._leaving, self._leaves_at = leaving, next_end(leaving)
 
     def _routed(self) -> frozenset[ClusterKey]:
         return cluster_keys(self._table.routes.values()) | cluster_keys(self._set.taken.values())
@@ -196,7 +202,7 @@ class Publisher:
         is_first = not self._clusters.is_open
         self._note_refused(self._clusters.hear(request))
         if is_first and self._clusters.is_fresh:
-            self._leaving = ()
+            self._let_leave(())
             self._take_keys(self._routed())  # of the last Envoy's requests none is under way any more
         elif is_first:
             self._choose_clusters(now)
@@ -232,7 +238,7 @@ class Publisher:
         """Envoy works with the routes in `taken`: what they don't name gets no new requests."""
         self._splits.hedge(False)
         self._choose_clusters(now)
-        self._leaving = confirmed(self._leaving, now)
+        self._let_leave(confirmed(self._leaving, now))
         self._is_confirmed = True
         self._note_applied()
 
@@ -242,8 +248,7 @@ class Publisher:
         """What to send now, in this order."""
         if not self._has_routes:
             return []
-        ends = next_end(self._leaving)
-        if ends is not None and ends <= now:
+        if self._leaves_at is not None and self._leaves_at <= now:
             self._choose_clusters(now)
         self._settle_layers()
         self._advance()
@@ -263,7 +268,7 @@ class Publisher:
 
     def again_at(self) -> float | None:
         """When to ask again although nothing was heard."""
-        times = [next_end(self._leaving), self._first_by, *self._held.values()]
+        times = [self._leaves_at, self._first_by, *self._held.values()]
         return min((time for time in times if time is not None), default=None)
 
     def _settle_layers(self) -> None:

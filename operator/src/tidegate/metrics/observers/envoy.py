@@ -72,11 +72,21 @@ class RouterCounters:
         clusters = [self._prefix + revision for revision in revisions]
         if preview:
             clusters += [cluster + PREVIEW_SUFFIX for cluster in clusters]
+        self._clusters = "|".join(clusters)
         self.promql = (
             f'{{__name__=~"{"|".join((*_MEASURES, *_TRIES, *_UNANSWERED, *([_LATENCY] if latency else [])))}",'
-            f'envoy_cluster_name=~"{"|".join(clusters)}",'
+            f'envoy_cluster_name=~"{self._clusters}",'
             'envoy_response_code_class=~"|5",envoy_response_code=~"|429"}'
         )
+
+    def with_start(self, target: str) -> str:
+        """See CounterQuery."""
+        names = "|".join((self.start.name, *_MEASURES, *_TRIES))
+        return f'{{__name__=~"{names}",envoy_cluster_name=~"|{self._clusters}",{target}}}'
+
+    def is_start(self, labels: Mapping[str, str]) -> bool:
+        """See CounterQuery."""
+        return labels["__name__"] == self.start.name
 
     def key(self, labels: Mapping[str, str]) -> SeriesKey | None:
         """See CounterQuery."""

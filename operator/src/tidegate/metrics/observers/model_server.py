@@ -20,9 +20,10 @@ LIVE = 'traffic=""'
 _START = StartGauge("process_start_time_seconds", counts_up=False)
 
 
+_REQUESTS = "tidegate_server_requests_total"
 _NAMES: Mapping[str, tuple[str, str]] = {
     "tidegate_server_request_duration_seconds_bucket": (DURATION, "le"),
-    "tidegate_server_requests_total": (FAILED_IN_POD, "code"),
+    _REQUESTS: (FAILED_IN_POD, "code"),
     "tidegate_server_predictions_total": (CLASS, "class"),
     "tidegate_server_prediction_score_bucket": (SCORE, "le"),
 }
@@ -37,10 +38,19 @@ class ServerCounters:
 
     def __init__(self, namespace: str, name: str, revisions: Iterable[str], looks_back: timedelta = STALE) -> None:
         self.looks_back = looks_back
+        self._owner = f"{namespace}/{name}"
         self.promql = (
-            f'{{__name__=~"{"|".join(self.names)}",model_deployment="{namespace}/{name}",'
+            f'{{__name__=~"{"|".join(self.names)}",model_deployment="{self._owner}",'
             f'revision=~"{"|".join(revisions)}",{LIVE},code=~"|429|5.."}}'
         )
+
+    def with_start(self, target: str) -> str:
+        """See CounterQuery."""
+        return _with_start(self._owner, target)
+
+    def is_start(self, labels: Mapping[str, str]) -> bool:
+        """See CounterQuery."""
+        return labels["__name__"] == self.start.name
 
     def key(self, labels: Mapping[str, str]) -> SeriesKey | None:
         """See CounterQuery."""
@@ -80,12 +90,24 @@ class ServerRequests:
 
     def __init__(self, namespace: str, name: str, revisions: Iterable[str] | None) -> None:
         wanted = ".+" if revisions is None else "|".join(revisions)
-        owner = f'model_deployment="{namespace}/{name}",revision=~"{wanted}"'
-        self.promql = f"tidegate_server_requests_total{{{owner},{LIVE}}}"
+        self._owner = f"{namespace}/{name}"
+        self.promql = f'{_REQUESTS}{{model_deployment="{self._owner}",revision=~"{wanted}",{LIVE}}}'
+
+    def with_start(self, target: str) -> str:
+        """See CounterQuery."""
+        return _with_start(self._owner, target)
+
+    def is_start(self, labels: Mapping[str, str]) -> bool:
+        """See CounterQuery."""
+        return labels["__name__"] == self.start.name
 
     def key(self, labels: Mapping[str, str]) -> SeriesKey | None:
         """See CounterQuery."""
         return SeriesKey(Process.of(labels), labels["revision"], ANSWERED, labels["code"])
+
+
+def _with_start(owner: str, target: str) -> str:
+    return f'{{__name__=~"{_START.name}|{_REQUESTS}",model_deployment=~"|{owner}",{target}}}'
 
 
 def server_traffic(provider: MetricsProvider) -> ScrapedSource:

@@ -78,9 +78,27 @@ class Reading(NamedTuple):
     """None where a part of them wasn't told."""
 
 
+class Fell(NamedTuple):
+    """The readings before and after a counter fell, and when the router, asked in between, had no such cluster."""
+
+    before: Reading
+    after: Reading
+    untold_at: float | None = None
+
+    @property
+    def readings(self) -> tuple[Reading, Reading]:
+        """Both."""
+        return self.before, self.after
+
+    @property
+    def instants(self) -> tuple[float, ...]:
+        """When the router answered: three times, or without meanwhile none that says anything."""
+        return () if self.untold_at is None else (self.before.at, self.untold_at, self.after.at)
+
+
 @dataclass
 class ClusterReadings:
-    """All that is kept of a cluster at one router. `falls` are the readings before and after a counter fell."""
+    """All that is kept of a cluster at one router."""
 
     heads: dict[str, int] = field(default_factory=dict)
     labels: list[Labels] = field(default_factory=list)
@@ -95,7 +113,8 @@ class ClusterReadings:
     names_twice: bool = False
     """Whether two series count the same."""
     readings: deque[Reading] = field(default_factory=lambda: deque(maxlen=MOST_READINGS))
-    falls: list[tuple[Reading, Reading]] = field(default_factory=list)
+    falls: list[Fell] = field(default_factory=list)
+    _untold_at: float | None = None
     _keys_of_parts: set[SeriesKey] = field(default_factory=set)
 
     def add(self, at: float, told: Mapping[str, float], labels_of: Callable[[str], Labels], key_of: KeyOf) -> None:
@@ -107,10 +126,16 @@ class ClusterReadings:
             self._learn(told.keys() - self.heads.keys(), labels_of, key_of)
         values = array("d", [told.get(head, math.nan) for head in self.heads])
         after = Reading(at, values, self._tries(at, values))
-        self.falls = [fall for fall in self.falls if fall[1].at > at - DISTRUST.total_seconds()]
+        self.falls = [fall for fall in self.falls if fall.after.at > at - DISTRUST.total_seconds()]
         if before and self._fell(before, after):
-            self.falls.append((before, after))
+            self.falls.append(Fell(before, after, self._untold_at))
         self.readings.append(after)
+        self._untold_at = None
+
+    def untold(self, at: float) -> None:
+        """The router was asked about it, and has no such cluster: what it tells later was counted from nothing on."""
+        if self.readings and at > self.readings[-1].at:
+            self._untold_at = at
 
     def _learn(self, heads: Iterable[str], labels_of: Callable[[str], Labels], key_of: KeyOf) -> None:
         for head in heads:
@@ -206,7 +231,7 @@ class ClusterReadings:
     def between(self, after: float, until: float) -> list[Reading]:
         """Those later than `after`, two from before it, and those around a fall: all that the next look needs."""
         first = max(0, bisect_right(self.readings, after, key=lambda reading: reading.at) - 2)
-        wanted = {reading.at: reading for fall in self.falls for reading in fall}
+        wanted = {reading.at: reading for fall in self.falls for reading in fall.readings}
         wanted |= {reading.at: reading for reading in list(self.readings)[first:] if reading.at <= until}
         return [wanted[at] for at in sorted(wanted) if at > until - STALE.total_seconds()]
 
@@ -248,6 +273,11 @@ class Router:
         """What is kept of the clusters of one ModelDeployment."""
         return self.clusters.get(model, {}).values()
 
+    def gone_and_back(self, model: Model) -> Iterator[tuple[float, ...]]:
+        """When it answered before, while and after it hadn't a cluster whose counters are lower than they were."""
+        for kept in self.of_model(model):
+            yield from (fall.instants for fall in kept.falls if fall.instants)
+
     def is_still(self, model: Model, asked_since: float, now: float) -> bool:
         """Whether what it counts of a model isn't known now, though it was asked."""
         return now - self.heard.get(model, max(asked_since, self.asked_since or asked_since)) > STILL
@@ -288,6 +318,9 @@ class RouterSamples:
             for cluster, values in told.items():
                 of_model = router.clusters.setdefault(_model_of(cluster), {})
                 of_model.setdefault(cluster, ClusterReadings()).add(at, values, router.labels_of, self._key_of)
+            for cluster in asked:
+                if cluster not in told and (kept := router.clusters.get(_model_of(cluster), {}).get(cluster)):
+                    kept.untold(at)
 
     def failed(self, pod: RouterPod, why: str) -> None:
         """It was asked, and there is no answer that counts."""
@@ -334,6 +367,7 @@ class RouterSamples:
                 [] if plain else [_latency(routers, model, at) for at in rounds],
                 rounds,
                 {router.pod.process: tuple(router.starts) for router in routers if router.starts},
+                {router.pod.process: tuple(router.gone_and_back(model)) for router in routers},
                 still,
                 any(model in router.heard and router.pod.name not in still for router in routers),
                 {name: router.pod.process for router in routers for name in (router.pod.name, router.pod.host) if name},
@@ -399,6 +433,8 @@ class ModelView:
     rounds: Sequence[float]
     starts: Mapping[Process, Sequence[float]]
     """When each router's Envoy began of late, by our clock, the newest last."""
+    answers: Mapping[Process, Sequence[Sequence[float]]]
+    """When each answered, around times in which it hadn't one of the clusters."""
     still: Mapping[str, str]
     """The live routers that aren't heard of now, and why."""
     anybody: bool
@@ -409,14 +445,21 @@ class ModelView:
 
     def raw(self, promql: str, since: datetime, until: datetime) -> list[Scraped]:
         """See RawStore. Of a selector only the gauge's name and the pod are looked at: the rest was asked for."""
-        if promql.startswith(UPTIME):
-            now = until.timestamp()
-            return [
-                Scraped(_labels(process), [(now, now - started) for started in starts])
-                for process, starts in self.starts.items()
-                if f'pod="{process.pod}"' in promql
-            ]
-        return list(self._series)
+        if UPTIME not in promql:
+            return list(self._series)
+        asked_for = [process for process in self.starts if f'pod="{process.pod}"' in promql]
+        uptimes = [each for process in asked_for for each in self._uptime(process, until.timestamp())]
+        pods = {process.pod for process in asked_for}
+        return [*uptimes, *(each for each in self._series if each.labels["pod"] in pods)]
+
+    def _uptime(self, process: Process, now: float) -> Iterator[Scraped]:
+        """What a router would have told of it: of each start now, and of those times at which it answered."""
+        starts = self.starts[process]
+        for started in starts:
+            yield Scraped(_labels(process), [(now, now - started)])
+        for instants in self.answers.get(process, ()):
+            told = [(at, max((start for start in starts if start <= at), default=starts[0])) for at in instants]
+            yield Scraped(_labels(process), [(at, at - started) for at, started in told])
 
 
 def _labels(process: Process) -> Labels:
