@@ -14,7 +14,7 @@ import yaml
 from tests.operator.fake_api import FakeApi, kubeconfig, serving
 from tidegate.errors import ClusterUnavailable
 from tidegate.kube.api import MODEL_DEPLOYMENTS, PODS, KubernetesApi
-from tidegate.kube.kubeconfig import KubeconfigAccess, find_context
+from tidegate.kube.kubeconfig import KubeconfigAccess, KubeContext, find_context
 
 
 @pytest.fixture
@@ -241,3 +241,18 @@ def test_the_generated_client_is_not_loaded() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 
     assert json.loads(done.stdout.lower()) is False
+
+
+@pytest.mark.parametrize(
+    ("user", "expected"),
+    [
+        pytest.param({"token": "t"}, True, id="a token"),
+        pytest.param({"tokenFile": "/run/token"}, True, id="a token's file"),
+        pytest.param({"token": "t", "client-certificate-data": "…"}, False, id="a certificate beside it"),
+        pytest.param({"client-certificate": "/crt"}, False, id="a certificate"),
+        pytest.param({"exec": {"command": "login"}}, False, id="a plugin, which may give a certificate"),
+        pytest.param({}, False, id="nothing"),
+    ],
+)
+def test_a_token_counts_alone_where_no_certificate_comes_before_it(user: dict[str, Any], expected: bool) -> None:
+    assert KubeContext("c", "default", {}, user).has_token_alone is expected

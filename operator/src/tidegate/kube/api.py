@@ -69,6 +69,8 @@ JOBS = Resource("batch/v1", "Job", "jobs")
 EVENTS = Resource("v1", "Event", "events")
 LEASES = Resource("coordination.k8s.io/v1", "Lease", "leases")
 ENDPOINT_SLICES = Resource("discovery.k8s.io/v1", "EndpointSlice", "endpointslices")
+ACCESS_REVIEWS = Resource("authorization.k8s.io/v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews")
+SUBJECT_REVIEWS = Resource("authentication.k8s.io/v1", "SelfSubjectReview", "selfsubjectreviews")
 
 
 class Access(Protocol):
@@ -114,6 +116,18 @@ class KubernetesApi:
         pool, prefix = self._access.to_host()
         behind_proxy = urllib3.util.parse_url(prefix).netloc
         return behind_proxy or f"{pool.host}:{pool.port}"
+
+    def with_token(self, token: str) -> "KubernetesApi":
+        """The same server over the same connections, asked in the name of whoever has that bearer token.
+
+        Where our own connections show a client certificate, the API server goes by that: KubeContext.has_token_alone.
+        """
+        return KubernetesApi(access=_BearersAccess(self._access, token))
+
+    def ask(self, resource: Resource, spec: Mapping[str, Any]) -> Manifest:
+        """The status of a review, by which the API server says who we are or what we may. It keeps nothing of it."""
+        review = {"apiVersion": resource.api_version, "kind": resource.kind, "spec": spec}
+        return cast(Manifest, self._json("POST", resource.path(), review).get("status") or {})
 
     def get(self, resource: Resource, namespace: str, name: str) -> Manifest | None:
         """An object, or None if there is none of that name."""
@@ -340,6 +354,20 @@ class _Credentials:
         """They weren't taken: the next call asks for others."""
         with self._lock:
             self._until = 0.0
+
+
+class _BearersAccess:
+    """Another's connections, and one bearer token for as long as it lasts: there is no log-in that gives another."""
+
+    def __init__(self, connections: Access, token: str) -> None:
+        self.to_host = connections.to_host
+        self._token = token
+
+    def headers(self) -> Mapping[str, str]:
+        return {"authorization": f"Bearer {self._token}"}
+
+    def forget(self) -> None:
+        """There is nothing else to show."""
 
 
 def _failure(method: str, path: str, response: urllib3.BaseHTTPResponse) -> ClusterUnavailable:

@@ -218,8 +218,16 @@ class Informer(Generic[T]):
         if self._version is None or monotonic() >= self._relist_at:
             self._version = self._list()
             self._relist_at = monotonic() + RELIST_SECONDS
+        try:
+            self._watch(self._version)
+        except ClusterUnavailable as error:
+            if error.status == GONE:
+                self._version = None  # the server has forgotten that far back
+            raise
+
+    def _watch(self, version: str) -> None:
         where = self.kind.resource, self.namespace, self.kind.selector
-        for event in self._api.watch(*where, self._version, seconds=WATCH_SECONDS):
+        for event in self._api.watch(*where, version, seconds=WATCH_SECONDS):
             if self._stopped.is_set():
                 return
             self._hear()
@@ -233,8 +241,6 @@ class Informer(Generic[T]):
             try:
                 self.follow_once()
             except ClusterUnavailable as error:
-                if error.status == GONE:
-                    self._version = None
                 log.warning("%s; trying again in about %.1f s", error, self._pause)
                 self._back_off()
             except Exception:

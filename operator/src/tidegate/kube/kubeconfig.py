@@ -42,6 +42,12 @@ class KubeContext:
         """The address of the API server."""
         return str(self.cluster.get("server", "")).rstrip("/")
 
+    @property
+    def has_token_alone(self) -> bool:
+        """Whether no client certificate is shown, which the API server would believe before anybody's token."""
+        by_certificate = ("client-certificate", "client-certificate-data", "exec")
+        return any(self.user.get(key) for key in ("token", "tokenFile")) and not any(map(self.user.get, by_certificate))
+
 
 def find_context(
     kubeconfig: str | None, context: str | None, environ: Mapping[str, str] = os.environ, account: Path | None = None
