@@ -28,6 +28,7 @@ COMMANDS = {
     "replay": Command(
         "tidegate.cli.replay.command", "what the judge made of a rollout, or would make of it with other settings"
     ),
+    "dashboard": Command("tidegate.dashboard.command", "all rollouts, and each of them live, in a browser"),
     "simulate": Command(
         "tidegate.cli.simulate.command", "let rollouts run on synthetic traffic, and say what to expect of one"
     ),
