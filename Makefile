@@ -62,6 +62,10 @@ coverage: setup ## How much of the operator its unit tests run, branches counted
 clients: setup ## The newest clients of other projects against this server, in environments of their own
 	@UV="$(UV)" $(BIN)/python -m tests.clients
 
+.PHONY: test-dashboard
+test-dashboard: setup ## The dashboard in a real Chromium, with axe-core and pictures; ARGS=--write for the documents
+	@UV="$(UV)" $(BIN)/python -m tests.browser $(ARGS)
+
 .PHONY: bench-server
 bench-server: setup ## The model server beside the bare runtime and its peers; BASELINE=COMMIT, ARGS=--quick for a look
 	@UV="$(UV)" $(BIN)/python -m benchmarks.server $(if $(BASELINE),--baseline $(BASELINE)) $(ARGS)
