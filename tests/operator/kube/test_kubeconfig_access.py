@@ -236,6 +236,38 @@ def test_a_real_api_server_is_asked_with_its_own_certificate(api_server: Path) -
     assert asking(api_server).list(PODS, None, None)["kind"] == "PodList"
 
 
+def changed(api_server: Path, folder: Path, **cluster: Any) -> Path:
+    """The API server's kubeconfig with other fields of its cluster."""
+    document = yaml.safe_load(api_server.read_text())
+    document["clusters"][0]["cluster"] |= cluster
+    place = folder / "changed"
+    place.write_text(yaml.safe_dump(document))
+    return place
+
+
+@pytest.mark.apiserver
+def test_a_server_that_need_not_show_who_it_is_is_asked_all_the_same(api_server: Path, tmp_path: Path) -> None:
+    kept = {"certificate-authority": None, "certificate-authority-data": None, "insecure-skip-tls-verify": True}
+
+    assert asking(changed(api_server, tmp_path, **kept)).list(PODS, None, None)["kind"] == "PodList"
+
+
+@pytest.mark.apiserver
+def test_a_server_under_another_name_is_not_asked(api_server: Path, tmp_path: Path) -> None:
+    api = asking(changed(api_server, tmp_path, **{"tls-server-name": "somebody.example.com"}))
+
+    with pytest.raises(ClusterUnavailable, match="had no answer"):
+        api.list(PODS, None, None)
+
+
+@pytest.mark.apiserver
+def test_a_server_of_an_unknown_authority_is_not_asked(api_server: Path, tmp_path: Path) -> None:
+    kept = {"certificate-authority": None, "certificate-authority-data": None}
+
+    with pytest.raises(ClusterUnavailable, match="had no answer"):
+        asking(changed(api_server, tmp_path, **kept)).list(PODS, None, None)
+
+
 def test_the_generated_client_is_not_loaded() -> None:
     program = "import sys, tidegate.kube.kubeconfig, tidegate.kube.api; print('kubernetes' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

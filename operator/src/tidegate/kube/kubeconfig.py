@@ -7,6 +7,7 @@ somebody who waits. Of what kubectl can, only the auth-provider of OIDC is left 
 import base64
 import os
 import ssl
+import threading
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -152,6 +153,7 @@ class KubeconfigAccess:
         self._credential: Credential | None = None
         self._headers: Mapping[str, str] = {}
         self._until = 0.0
+        self._lock = threading.Lock()  # a plugin that asks for a log-in must not ask twice at once
 
     def to_host(self) -> tuple[Any, str]:
         """The pool of connections, made at the first call: a plugin's certificate has to be there by then."""
@@ -161,16 +163,19 @@ class KubeconfigAccess:
 
     def headers(self) -> Mapping[str, str]:
         """Who asks: a token that is good still, and whom to act as."""
-        if monotonic() >= self._until:
-            self._headers = {**self._authorization(), **_impersonation(self._context.user)}
-        return self._headers
+        with self._lock:
+            if monotonic() >= self._until:
+                self._headers = {**self._authorization(), **_impersonation(self._context.user)}
+                self._until = monotonic() + TOKEN_SECONDS
+            return self._headers
 
     def forget(self) -> None:
         """The API server has said that it doesn't know us."""
-        self._until, self._credential = 0.0, None
+        with self._lock:
+            self._until, self._credential = 0.0, None
 
     def _authorization(self) -> dict[str, str]:
-        user, self._until = self._context.user, monotonic() + TOKEN_SECONDS
+        user = self._context.user
         if user.get("tokenFile"):
             return _bearer(_text(Path(user["tokenFile"]), "the user's token"))
         if user.get("token"):
@@ -238,14 +243,17 @@ class KubeconfigAccess:
 
 
 def _trusting(cluster: Mapping[str, Any]) -> ssl.SSLContext:
+    """Trusts the authority that the cluster names and no other, or the system's where it names none."""
+    authority = _content(cluster, "certificate-authority")
+    if authority and not cluster.get("insecure-skip-tls-verify"):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(cadata=authority.decode())
+        return context
     context = ssl.create_default_context()
     # As kubectl has it: the certificates of many a cluster lack what RFC 5280 asks of them, and Python 3.13 insists.
     context.verify_flags &= ~getattr(ssl, "VERIFY_X509_STRICT", 0)
     if cluster.get("insecure-skip-tls-verify"):
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    elif authority := _content(cluster, "certificate-authority"):
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # that authority alone, and not the system's
-        context.load_verify_locations(cadata=authority.decode())
     return context
 
 

@@ -38,7 +38,7 @@ def lint(files: Sequence[Path], output: Output) -> int:
 def _summary(looked: int, wrong: int, by_cel: bool) -> None:
     models = "1 ModelDeployment" if looked == 1 else f"{looked} ModelDeployments"
     problems = "nothing is wrong" if not wrong else "1 problem" if wrong == 1 else f"{wrong} problems"
-    left = "" if by_cel else "; some of the CRD's rules weren't checked, as that takes: pip install 'tidegate[lint]'"
+    left = "" if by_cel else "; some of the CRD's rules weren't checked, as that takes the extra `lint`"
     write_line(sys.stderr, f"{models}: {problems}{left}")
 
 

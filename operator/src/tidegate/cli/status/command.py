@@ -70,11 +70,11 @@ def write_view(view: RolloutView, output: Output, out: TextIO, notes: list[str])
 
 def watch(where: Where, name: str) -> int:
     """Shows one model live until Ctrl-C, or until it is deleted."""
-    from tidegate.cli.status.screen import LiveTree, PlainTree
+    from tidegate.cli.status.screen import LiveTree, PlainTree, can_draw
 
     cluster = open_cluster(where)
     cluster.model(name)  # what can't be read at all is said at once
-    screen = LiveTree() if sys.stdout.isatty() else PlainTree(sys.stdout)
+    screen = LiveTree() if can_draw(sys.stdout) else PlainTree(sys.stdout)
     with Following(cluster, name) as following, screen:
         while True:
             seen = following.next(SECOND)

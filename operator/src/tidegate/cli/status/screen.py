@@ -38,6 +38,11 @@ def _console(out: TextIO, *, colour: bool) -> Console:
     )
 
 
+def can_draw(out: TextIO) -> bool:
+    """Whether what was written can be written over."""
+    return out.isatty() and os.environ.get("TERM") != "dumb"
+
+
 class LiveTree:
     """Draws over itself. What is taller than the terminal is cut there, and whole at the end."""
 
