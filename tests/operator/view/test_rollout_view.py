@@ -126,14 +126,19 @@ def test_an_intent_that_waits_for_the_operator_is_shown(halfway: Released) -> No
     assert view.controls == ("abort: digits-81aa: no",)
 
 
+WAITING_STEPS = [
+    {"weight": 5},
+    {"weight": 25, "pause": {"duration": "10m"}},
+    {"weight": 50, "pause": {}, "approval": "Required"},
+    {"mirror": {}},
+]
+
+
 @pytest.mark.parametrize(
     ("strategy", "texts"),
     [
         ({"blueGreen": {}}, ["verify", "100%"]),
-        (
-            {"canary": {"steps": [{"weight": 5}, {"pause": {"duration": "10m"}}, {"approval": {}}]}},
-            ["5%", "pause 10m", "approval"],
-        ),
+        ({"canary": {"steps": WAITING_STEPS}}, ["5%", "25% pause 10m", "50% pause approval", "mirror"]),
         ({}, []),
     ],
 )

@@ -256,12 +256,16 @@ def _strategy(raw: Mapping[str, Any]) -> tuple[str, tuple[StepView, ...]]:
 
 
 def _step(number: int, raw: Mapping[str, Any]) -> StepView:
+    """`25%`, with what its end waits for besides the evidence: `25% approval`, `5% pause 10m`."""
     weight = raw.get("weight")
-    if isinstance(weight, int):
-        return StepView(number, f"{weight}%", weight)
-    kind, settings = next(iter(raw.items()), ("", None))
+    waits = [_waits(kind, raw[kind]) for kind in ("pause", "approval") if kind in raw]
+    text = " ".join([*([f"{weight}%"] if isinstance(weight, int) else []), *waits])
+    return StepView(number, text or ", ".join(raw), weight if isinstance(weight, int) else None)
+
+
+def _waits(kind: str, settings: Any) -> str:
     lasts = settings.get("duration") if isinstance(settings, Mapping) else None
-    return StepView(number, f"{kind} {lasts}" if lasts else kind, None)
+    return f"{kind} {lasts}" if lasts else kind
 
 
 def _weights(status: Status) -> WeightsView | None:
