@@ -226,7 +226,8 @@ def test_a_proxy_is_asked_where_the_cluster_names_one(fake: FakeApi, server: str
 
 
 def test_an_address_may_have_a_path(fake: FakeApi, server: str, tmp_path: Path) -> None:
-    asking(kubeconfig(tmp_path, f"{server}/k8s/clusters/c-1")).list(MODEL_DEPLOYMENTS, None, None)
+    with pytest.raises(ClusterUnavailable, match="not found"):  # there is no such path
+        asking(kubeconfig(tmp_path, f"{server}/k8s/clusters/c-1")).list(MODEL_DEPLOYMENTS, None, None)
 
     assert fake.asked[-1].path == "/k8s/clusters/c-1/apis/tidegate.dev/v1alpha1/modeldeployments"
 
