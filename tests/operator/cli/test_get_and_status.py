@@ -239,6 +239,24 @@ def test_status_as_a_document_is_the_view(tidegate: Run, fake: FakeApi, rolled_b
     assert json.loads(tidegate("status", "digits", "-o", "json")[1]) == view.to_dict()
 
 
+@pytest.mark.parametrize("releases", [[], [("failing", 200)], [("2", 400)]], ids=["live", "rolled back", "promoted"])
+def test_every_command_tells_the_statuss_one_sentence(
+    releases: list[tuple[str, float]], tidegate: Run, fake: FakeApi, spec_schema: Mapping[str, Any]
+) -> None:
+    released = Released(spec_schema)
+    for model, seconds in releases:
+        released.release(model, seconds)
+    put(fake, released)
+    sentence = released.world.status["message"]
+
+    assert sentence in {each["message"] for each in released.world.status["conditions"]}
+    assert tidegate("get", "-o", "wide")[1].splitlines()[1].endswith(f"  {sentence}")
+    assert tidegate("status")[1].splitlines()[1] == f"  {sentence}"
+    assert tidegate("status", "digits")[1].splitlines()[1] == sentence
+    assert tidegate("status", "digits", "--wait")[1].endswith(f": {sentence}\n")
+    assert json.loads(tidegate("status", "digits", "-o", "json")[1])["message"] == sentence
+
+
 def test_status_without_a_name_has_each_models_sentence(tidegate: Run, fake: FakeApi, rolled_back: Released) -> None:
     put(fake, rolled_back)
 
