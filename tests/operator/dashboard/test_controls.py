@@ -80,7 +80,7 @@ def test_offered_is_what_makes_sense(manifest: dict[str, Any], expected: str) ->
 
 def test_approve_is_offered_at_a_step_that_waits_for_it() -> None:
     manifest = canary()
-    manifest["spec"]["strategy"]["canary"]["steps"][1] = {"approval": {}}
+    manifest["spec"]["strategy"]["canary"]["steps"][1] = {"weight": 25, "approval": {}}
 
     assert Action.APPROVE in offered(RolloutView.of(manifest))
 

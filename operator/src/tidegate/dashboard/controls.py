@@ -101,7 +101,7 @@ def offered(view: RolloutView) -> list[Action]:
 
 def _waits_for_approval(view: RolloutView) -> bool:
     step = next((each for each in view.steps if each.number == view.step), None)
-    return step is not None and step.text.startswith("approval")
+    return step is not None and "approval" in step.text.split()
 
 
 def request(
