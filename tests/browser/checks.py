@@ -9,11 +9,14 @@ import traceback
 import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 LONGEST_PAINT_MS = 1000
+LOADS = 3
+"""Of each page, whose median counts: the machine does other things too."""
 SERIOUS = ("serious", "critical")
 ROLLOUT = "/rollouts/shop/sentiment"
 SIZES: Mapping[str, Mapping[str, Any]] = {
@@ -76,10 +79,17 @@ def check_pages_are_painted_within_a_second_and_pictures_taken(site: Site) -> No
     for size, how in SIZES.items():
         for name, path in (("rollouts", "/"), ("rollout", ROLLOUT)):
             page = site.open(path, **how)
-            painted = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
+            painted = median(_paint(page) for _ in range(LOADS))
             page.screenshot(path=f"{site.told['pictures']}/{name}-{size}.png")
             assert painted <= LONGEST_PAINT_MS, f"{path} was painted after {painted:.0f} ms"
             _say(f"    {path} {size}: first paint after {painted:.0f} ms")
+
+
+def _paint(page: Page) -> float:
+    """Milliseconds from asking for the page until something of it is seen, in a browser that runs already."""
+    page.reload()
+    expect(page.locator("#live")).to_have_attribute("data-state", "live")
+    return float(page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime"))
 
 
 def check_axe_finds_nothing_serious(site: Site) -> None:
