@@ -16,7 +16,7 @@ def families() -> list[Metric]:
     made.client.follow("10.0.0.1:443", "tidegate-operator", lambda: True, dict)
     made.queue.follow(WorkQueue(lambda *_: None, workers=1, may_work=lambda: True), lambda: True)
     made.queue.ended(Result.SUCCESS, 0.1)
-    made.rollouts.follow(list, lambda: True)
+    made.rollouts.follow(list, lambda: True, lambda: 0.0)
     made.evidence.follow(lambda: 1)
     return list(made.registry.collect())
 

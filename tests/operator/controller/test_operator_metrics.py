@@ -45,7 +45,9 @@ def leader() -> Leader:
 def operator_metrics(world: World, leader: Leader) -> OperatorMetrics:
     """Those of an operator that follows the world."""
     made = OperatorMetrics()
-    made.rollouts.follow(lambda: [each for each in [world.model_deployment("shop", "digits")] if each], leader.leads)
+    made.rollouts.follow(
+        lambda: [each for each in [world.model_deployment("shop", "digits")] if each], leader.leads, world.steady
+    )
     made.evidence.follow(lambda: leader.term)
     return made
 

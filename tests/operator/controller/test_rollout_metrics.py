@@ -1,5 +1,6 @@
 """How rollouts ended is counted once, by the leader, and no label grows without end."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -26,7 +27,8 @@ class Told:
         self.manifests: list[Manifest] = []
         self.registry = CollectorRegistry()
         self.metrics = RolloutMetrics(self.registry)
-        self.metrics.follow(lambda: self.manifests, lambda: self.leads)
+        self.now = 0.0
+        self.metrics.follow(lambda: self.manifests, lambda: self.leads, lambda: self.now)
 
     def value(self, name: str, **labels: str) -> float | None:
         return self.registry.get_sample_value(name, labels)
@@ -122,6 +124,18 @@ def test_a_stalled_one_says_why_and_one_that_waits_says_since_when(told: Told) -
     assert unseen - began == 60
     assert told.value("tidegate_rollout_waiting_since_timestamp_seconds", **where, what="steady") is None
     assert told.value("tidegate_model_deployment_info", **where, phase="Held", ready="Unknown", revision="") == 1
+
+
+def test_how_a_rollout_ended_is_shown_for_a_day(told: Told) -> None:
+    told.manifests = [with_history(ENDED, {**ENDED, "finishedAt": "2025-12-31T00:00:00Z"})]
+    labels = {"model_namespace": "shop", "model_deployment": "digits"}
+    how = {"outcome": "RolledBack", "reason": "ErrorRateWorse"}
+    ended = datetime(2026, 1, 1, 0, 1, 30, tzinfo=UTC).timestamp()
+    told.now = ended + 86_000
+    assert told.value("tidegate_rollout_finished_timestamp_seconds", **labels, **how) == ended
+
+    told.now = ended + 87_000
+    assert told.value("tidegate_rollout_finished_timestamp_seconds", **labels, **how) is None
 
 
 def test_one_without_a_status_is_shown_as_it_is(told: Told) -> None:

@@ -21,6 +21,8 @@ WAITS = ("paused", "unseen", "pods", "routers")
 REASONS_OF_OTHERS = 50
 """Reasons that pods bring, which may be any word: so many have series of their own, the rest are OTHER."""
 OTHER = "Other"
+ENDED_LATELY = 86_400.0
+"""Seconds for which it is shown how a rollout ended: nobody need read that of models at rest at each scrape."""
 OWN = frozenset(str(reason) for reason in Reason)
 DURATIONS = (15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0, 21600.0, 86400.0, 259200.0, 604800.0)
 SECONDS_TO_ZERO = (0.5, 1.0, 2.0, 3.0, 5.0, 8.0, 12.0, 20.0, 30.0, 60.0, 120.0, 300.0)
@@ -50,6 +52,7 @@ class RolloutMetrics(Collector):
     def __init__(self, registry: CollectorRegistry) -> None:
         self._manifests: Callable[[], Sequence[Manifest]] = tuple
         self._leads: Callable[[], bool] = lambda: False
+        self._now: Callable[[], float] = lambda: 0.0
         self._reasons = Reasons()
         self._ended = Counter(
             "tidegate_rollouts_total", "Rollouts that have ended", ("outcome", "reason"), registry=registry
@@ -85,9 +88,12 @@ class RolloutMetrics(Collector):
             self._failed.labels(outcome)
         registry.register(self)
 
-    def follow(self, manifests: Callable[[], Sequence[Manifest]], leads: Callable[[], bool]) -> None:
-        """`manifests` gives all ModelDeployments as last seen, `leads` whether this operator is to tell of them."""
-        self._manifests, self._leads = manifests, leads
+    def follow(
+        self, manifests: Callable[[], Sequence[Manifest]], leads: Callable[[], bool], now: Callable[[], float]
+    ) -> None:
+        """`manifests` gives all ModelDeployments as last seen, `leads` whether this operator is to tell of them, `now`
+        the seconds since 1970."""
+        self._manifests, self._leads, self._now = manifests, leads, now
 
     def recorded(self, before: Manifest | None, after: Manifest) -> None:
         """Takes in that a ModelDeployment was seen to have changed: counts the rollouts that have ended since."""
@@ -109,16 +115,17 @@ class RolloutMetrics(Collector):
         self._failed.labels(outcome).inc(exposure.get("failed", 0))
 
     def collect(self) -> Iterator[Metric]:
-        families = _Families()
+        families = _Families(self._now() - ENDED_LATELY)
         for manifest in self._manifests() if self._leads() else ():
             families.add(manifest, self._reasons)
         yield from families.all
 
 
 class _Families:
-    """The metrics of one scrape."""
+    """The metrics of one scrape; of rollouts that ended before `ended_since` none is shown."""
 
-    def __init__(self) -> None:
+    def __init__(self, ended_since: float) -> None:
+        self._ended_since = ended_since
         self.info = _gauge(
             "tidegate_model_deployment_info",
             "1; where each ModelDeployment stands, whether it is Ready, and the revision that is live",
@@ -141,10 +148,10 @@ class _Families:
         )
         self.finished = _gauge(
             "tidegate_rollout_finished_timestamp_seconds",
-            "When the last rollout ended, and how",
+            "When the last rollout ended, and how; nothing after a day",
             *("outcome", "reason"),
         )
-        self.all = tuple(vars(self).values())
+        self.all = tuple(each for each in vars(self).values() if isinstance(each, Metric))
 
     def add(self, manifest: Manifest, reasons: Reasons) -> None:
         metadata, status = manifest["metadata"], manifest.get("status") or {}
@@ -160,8 +167,9 @@ class _Families:
         if rollout := status.get("rollout"):
             self._add_rollout(where, rollout, status.get("analysis") or {}, reasons)
         for entry in _history(manifest)[:1]:
-            labels = (*where, entry["outcome"], reasons.bounded(entry["reason"]))
-            self.finished.add_metric(labels, _seconds(entry["finishedAt"]))
+            if (ended := _seconds(entry["finishedAt"])) >= self._ended_since:
+                labels = (*where, entry["outcome"], reasons.bounded(entry["reason"]))
+                self.finished.add_metric(labels, ended)
 
     def _add_weights(self, where: tuple[str, str], status: Mapping[str, Any], stable: str) -> None:
         candidate = (status.get("candidate") or {}).get("revision")

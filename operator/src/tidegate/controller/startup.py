@@ -175,7 +175,7 @@ def _follow(
         operator_metrics.export_age(informer.kind.resource.kind, informer.namespace or "", informer.silent_seconds)
     operator_metrics.client.follow(api.host, settings.lease, leader_election.held, reports)
     operator_metrics.queue.follow(workqueue, leader_election.held)
-    operator_metrics.rollouts.follow(cluster.model_deployments, leader_election.held)
+    operator_metrics.rollouts.follow(cluster.model_deployments, leader_election.held, _seconds_now)
     operator_metrics.evidence.follow(lambda: leader_election.writer.epoch if leader_election.held() else None)
     cluster.changed_from = operator_metrics.rollouts.recorded
 
