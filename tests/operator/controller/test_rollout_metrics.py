@@ -111,7 +111,7 @@ def test_a_stalled_one_says_why_and_one_that_waits_says_since_when(told: Told) -
         "step": 1,
         "startedAt": "2026-01-01T00:00:00Z",
         "stepStartedAt": "2026-01-01T00:00:30Z",
-        "since": {"unseen": "2026-01-01T00:01:00Z", "steady": "2026-01-01T00:00:10Z"},
+        "since": {"unseen": "2026-01-01T00:01:00Z", "gates": "2026-01-01T00:01:00Z", "steady": "2026-01-01T00:00:10Z"},
     }
     told.manifests = [with_history(conditions=[stalled], phase="Held", rollout=rollout)]
     where = {"model_namespace": "shop", "model_deployment": "digits"}
@@ -122,6 +122,7 @@ def test_a_stalled_one_says_why_and_one_that_waits_says_since_when(told: Told) -
     assert unseen is not None
     assert began is not None
     assert unseen - began == 60
+    assert told.value("tidegate_rollout_waiting_since_timestamp_seconds", **where, what="gates") == unseen
     assert told.value("tidegate_rollout_waiting_since_timestamp_seconds", **where, what="steady") is None
     assert told.value("tidegate_model_deployment_info", **where, phase="Held", ready="Unknown", revision="") == 1
 

@@ -16,7 +16,7 @@ from tidegate.model.reasons import Outcome, Reason
 from tidegate.model.units import parse_instant
 
 OBJECT = ("model_namespace", "model_deployment")
-WAITS = ("paused", "unseen", "pods", "routers")
+WAITS = ("paused", "unseen", "pods", "routers", "gates")
 """What a rollout may be waiting for, as its status names it: each with the time since when."""
 REASONS_OF_OTHERS = 50
 """Reasons that pods bring, which may be any word: so many have series of their own, the rest are OTHER."""
@@ -143,7 +143,7 @@ class _Families:
         )
         self.waiting = _gauge(
             "tidegate_rollout_waiting_since_timestamp_seconds",
-            "Since when it waits: paused, unseen (no metrics), pods, or routers; nothing where it doesn't",
+            "Since when it waits: paused, unseen (no metrics), pods, routers or gates; nothing where it doesn't",
             "what",
         )
         self.finished = _gauge(
