@@ -1,10 +1,13 @@
 """HTTP/1.1 on the wire: what goes in, and what comes out whatever goes in."""
 
+import gc
 import socket
 import struct
 import threading
+import weakref
 from contextlib import ExitStack, closing
 from dataclasses import replace
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -97,6 +100,24 @@ def test_requests_sent_ahead_are_answered_in_their_order(listen: Any) -> None:
     received = server.raw(*requests, head(b"GET /last HTTP/1.1", b"Connection: close"))
     bodies = [part.partition(b"\r\n\r\n")[2] for part in received.split(b"HTTP/1.1 200 OK\r\n")[1:]]
     assert bodies == [b"zero", *(b"/%d" % number for number in range(1, 40)), b"/last"]
+
+
+def test_an_answered_request_is_gone_without_a_search_for_garbage(listen: Any) -> None:
+    """What would be cancelled holds the request, and the request what would be cancelled."""
+    kept: list[weakref.ref[Any]] = []
+
+    def handler(request: Request, respond: Respond) -> None:
+        work = partial(respond, json_response(200, {}))
+        request.caller.when_left(partial(work, request))
+        kept.append(weakref.ref(work))
+        respond(json_response(200, {}))
+
+    gc.disable()
+    try:
+        assert listen(handler).raw(head(b"GET / HTTP/1.1", b"Connection: close")).startswith(b"HTTP/1.1 200")
+        until(lambda: kept[0]() is None)
+    finally:
+        gc.enable()
 
 
 def test_a_client_that_wants_to_be_asked_for_its_body_is_asked(listen: Any) -> None:

@@ -13,7 +13,7 @@ from math import ceil
 from queue import SimpleQueue
 from threading import Thread
 from time import perf_counter, thread_time
-from typing import Any
+from typing import Any, Protocol
 
 from tidegate_server.errors import CallerLeft, DeadlinePassed, ModelFailed, NotReady, Overloaded, RequestError
 from tidegate_server.inference.batch_run import BatchResult, all_names, run_batch
@@ -38,7 +38,7 @@ from tidegate_server.inference.queue import (
     total_rows,
 )
 from tidegate_server.inference.run_speed import RunSpeed
-from tidegate_server.metrics import ServerMetrics
+from tidegate_server.metrics import RunPlan
 from tidegate_server.protocol.padding import bucket, width_of
 from tidegate_server.protocol.request import InferRequest, RequestedOutput
 from tidegate_server.protocol.tensors import Array, Outputs
@@ -60,6 +60,23 @@ class EngineLimits:
     queue: QueueLimits
     request_seconds: float
     """From a request's arrival at the engine to its outputs; a run that nobody waits for any more is cancelled."""
+
+
+class EngineMetrics(Protocol):
+    """Whom the engine tells of its work, as ServerMetrics has it."""
+
+    run_plan: RunPlan
+
+    def batch_ran(
+        self, rows: int, queue_seconds: Sequence[float], run_seconds: float, outputs: Outputs, traffic: str = ...
+    ) -> None:
+        """A batch has run."""
+
+    def predicted(self, rows: int, outputs: Outputs, traffic: str) -> None:
+        """One request of a batch, whose requests came differently, was answered."""
+
+    def request_failed(self, reason: str) -> None:
+        """A request got no prediction."""
 
 
 @dataclass(slots=True)
@@ -84,7 +101,7 @@ class Engine:
         model: Model,
         plan: ExecutionPlan,
         limits: EngineLimits,
-        metrics: ServerMetrics,
+        metrics: EngineMetrics,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         """Starts no threads before they are needed."""
@@ -151,7 +168,7 @@ class Engine:
             return None
         parts = [self._waiting(request, _nobody, traffic) for request in requests]
         whole = replace(parts[0], rows=total_rows(parts), bytes=sum([part.bytes for part in parts]))
-        whole.done = lambda error, queue_seconds, run_seconds: done([error], queue_seconds, run_seconds)
+        whole.done = partial(_told_in_a_list, done)
         if refusal := self._refusal(whole):
             self._refuse(whole, refusal)
             return None
@@ -248,14 +265,15 @@ class Engine:
     def _wait_cut(self, item: QueuedRequest, rows: int) -> None:
         bounds = [(begin, min(begin + rows, item.rows)) for begin in range(0, item.rows, rows)]
         done = partial(self._cut_done, item, [end - begin for begin, end in bounds])
-        self._wait_in_parts(item, len(bounds), lambda number: _rows_of(item, *bounds[number]), done)
+        self._wait_in_parts(item, len(bounds), partial(_part_of, item, bounds), done)
 
     def _wait_in_parts(self, whole: QueuedRequest, count: int, part: PartAt, done: AllDone) -> None:
         self._queue.reserve(whole.bytes)
-        whole.cut = PartedRequest(count, lambda number, ended: self._submit_part(part(number), ended), done)
+        whole.cut = PartedRequest(count, partial(self._submit_part, part), done)
         whole.cut.begin(PARTS_AT_ONCE_PER_RUN * self._plan.layout.runs_at_once)
 
-    def _submit_part(self, part: QueuedRequest, done: PartDone) -> Cancel:
+    def _submit_part(self, part_at: PartAt, number: int, done: PartDone) -> Cancel:
+        part = part_at(number)
         part.arrived, part.done, part.bytes, part.is_part = perf_counter(), done, 0, True
         if self._runs_inline(part):
             self._inline_queue.put(part)
@@ -467,9 +485,14 @@ class Engine:
                 self._metrics.predicted(item.rows, outputs, item.traffic)
 
 
-def _rows_of(whole: QueuedRequest, begin: int, end: int) -> QueuedRequest:
+def _part_of(whole: QueuedRequest, bounds: Sequence[tuple[int, int]], number: int) -> QueuedRequest:
+    begin, end = bounds[number]
     arrays = {name: array[begin:end] for name, array in whole.request.arrays.items()}
     return replace(whole, request=replace(whole.request, arrays=arrays), rows=end - begin, timer=None, cut=None)
+
+
+def _told_in_a_list(done: AllDone, error: Any, queue_seconds: float, run_seconds: float) -> None:
+    done([error], queue_seconds, run_seconds)
 
 
 def _nobody(_result: Any, _queue_seconds: float, _run_seconds: float) -> None:

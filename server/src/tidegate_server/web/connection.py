@@ -224,6 +224,7 @@ class Connection(asyncio.Protocol):
         if self._current is not request:  # whoever handles it failed after it had responded
             return
         self._current = None
+        request.caller.answered()  # else each would hold the other, and the body, until garbage is looked for
         self._context.held.give_back(len(request.body))
         if not self._is_open or self._transport.is_closing():
             return

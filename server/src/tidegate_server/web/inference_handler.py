@@ -6,6 +6,7 @@ Small requests are handled on the event loop (`handle_on_loop`); the others in a
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from time import perf_counter
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -71,6 +72,48 @@ class _ParsedRequest(NamedTuple):
             if outputs is not None and not isinstance(outputs, Exception):
                 count += sum([outputs[output.name].size for output in request.outputs if not output.binary])
         return count
+
+
+def _write_nothing(_outputs: Sequence[Outputs]) -> Response:
+    raise AssertionError("nothing was parsed")
+
+
+_NOTHING = _ParsedRequest((), _write_nothing)
+
+
+class _Call:
+    """One request on its way over the event loop, from its parsing to its response.
+
+    An object and no closures: compiled, those hold one another, and with them the request's body, until somebody looks
+    for garbage.
+    """
+
+    __slots__ = ("_handler", "_record", "_respond", "dialect", "parsed")
+
+    def __init__(
+        self, handler: "InferenceHandler", record: RequestRecord, dialect: Dialect | None, respond: Respond
+    ) -> None:
+        """`respond` is called once."""
+        self._handler, self._record, self.dialect, self._respond = handler, record, dialect, respond
+        self.parsed = _NOTHING
+
+    def finish(self, response: Response) -> None:
+        """Records it and responds."""
+        response = response if self.dialect is None else _in_words_of(self.dialect, response)
+        self._handler.end(self._record, response)
+        self._respond(response)
+
+    def done(self, result: Any, queue_seconds: float, run_seconds: float) -> None:
+        """Its only run is over."""
+        if isinstance(result, Exception):
+            result = self._handler.explained(self.parsed.requests[0], result)
+        self.all_done([result], queue_seconds, run_seconds)
+
+    def all_done(self, results: list[Any], queue_seconds: float, run_seconds: float) -> None:
+        """All of its runs are over; or there is an error among them."""
+        record = self._record
+        record.queue_seconds, record.run_seconds = queue_seconds, run_seconds
+        self._handler.write_and_finish(self.parsed, results, record, self.finish)
 
 
 class InferenceHandler:
@@ -140,48 +183,33 @@ class InferenceHandler:
     def handle_on_loop(self, request: Request, respond: Respond) -> None:
         """Calls `respond`, perhaps at once."""
         record = self._telemetry.begin(self._routes[request.target], request)
-        dialect = self._dialects.get(request.target)
-
-        def finish(response: Response) -> None:
-            response = response if dialect is None else _in_words_of(dialect, response)
-            try:
-                record.end(response)
-            except Exception as error:  # noqa: BLE001 - what is recorded is worth less than the response
-                self._write_failure(error)
-            respond(response)
-
+        call = _Call(self, record, self._dialects.get(request.target), respond)
         try:
             self._authenticate(record)
-            parsed = self._parse(record.protocol, request, request.body, dialect)
+            call.parsed = parsed = self._parse(record.protocol, request, request.body, call.dialect)
         except Exception as error:  # noqa: BLE001 - whatever it is, the client gets a response
-            finish(self._error_response(error))
+            call.finish(self._error_response(error))
             return
         record.requests = parsed.requests
-        if not parsed.requests:
-            finish(self._write(parsed, (), record))
-            return
-        if len(parsed.requests) > 1:
+        if len(parsed.requests) == 1:
+            request.caller.when_left(self._inference.engine.submit(parsed.requests[0], call.done, record.traffic))
+        elif parsed.requests:
+            request.caller.when_left(self._inference.submit_all(parsed.requests, call.all_done, record.traffic))
+        else:
+            call.finish(self._write(parsed, (), record))
 
-            def all_done(results: list[Any], queue_seconds: float, run_seconds: float) -> None:
-                record.queue_seconds, record.run_seconds = queue_seconds, run_seconds
-                self._write_and_finish(parsed, results, record, finish)
+    def explained(self, request: InferRequest, error: Exception) -> Any:
+        """What the client is told of an error of the run."""
+        return self._inference.explained(request, error)
 
-            request.caller.when_left(self._inference.submit_all(parsed.requests, all_done, record.traffic))
-            return
+    def end(self, record: RequestRecord, response: Response) -> None:
+        """Records it; the response goes out whatever happens here."""
+        try:
+            record.end(response)
+        except Exception as error:  # noqa: BLE001 - what is recorded is worth less than the response
+            self._write_failure(error)
 
-        inference, only = self._inference, parsed.requests[0]
-
-        def done(result: Any, queue_seconds: float, run_seconds: float) -> None:
-            record.queue_seconds, record.run_seconds = queue_seconds, run_seconds
-            if isinstance(result, Exception):
-                result = inference.explained(only, result)
-            self._write_and_finish(parsed, (result,), record, finish)
-
-        cancel = inference.engine.submit(only, done, record.traffic)
-        if cancel is not None:
-            request.caller.when_left(cancel)
-
-    def _write_and_finish(
+    def write_and_finish(
         self, parsed: _ParsedRequest, results: Sequence[Any], record: RequestRecord, finish: Respond
     ) -> None:
         """A large response is written in a thread: others would wait for it."""
@@ -193,14 +221,14 @@ class InferenceHandler:
         if is_small:
             finish(self._write(parsed, results, record))
             return
-        loop = self._inference.loop
+        self._inference.loop.run_in_executor(None, self._write_aside, parsed, results, record, finish)
 
-        def write() -> None:
-            response = _compressed(self._write_in_turn(parsed, results, record), record.request)
-            with suppress(RuntimeError):  # the loop has ended: the drain's deadline came first
-                loop.call_soon_threadsafe(finish, response)
-
-        loop.run_in_executor(None, write)
+    def _write_aside(
+        self, parsed: _ParsedRequest, results: Sequence[Any], record: RequestRecord, finish: Respond
+    ) -> None:
+        response = _compressed(self._write_in_turn(parsed, results, record), record.request)
+        with suppress(RuntimeError):  # the loop has ended: the drain's deadline came first
+            self._inference.loop.call_soon_threadsafe(finish, response)
 
     # --- in a thread
 
@@ -277,7 +305,10 @@ class InferenceHandler:
     def _parse_dialect(self, dialect: Dialect, request: Request, body: bytes) -> _ParsedRequest:
         content_type = (request.header(b"content-type") or "").partition(";")[0].strip().lower()
         call = dialect.read(body, content_type, self._model)
-        return _ParsedRequest(call.requests, lambda outputs: Response(200, call.write(outputs), self._json_headers))
+        return _ParsedRequest(call.requests, partial(self._write_dialect, call.write))
+
+    def _write_dialect(self, write: Callable[[Sequence[Outputs]], bytes], outputs: Sequence[Outputs]) -> Response:
+        return Response(200, write(outputs), self._json_headers)
 
     def _parse_v2(self, body: bytes, json_bytes: int | None) -> _ParsedRequest:
         inference = self._inference
@@ -286,22 +317,23 @@ class InferenceHandler:
             request = v2.read_infer(body, json_bytes, inference.signature, inference.limits)
             self._known_bodies.remember(body, json_bytes, request)
 
-        def write(outputs: Sequence[Outputs]) -> Response:
-            written = self._prepared_answers.write(request, outputs[0]) or v2.write_infer(
-                inference.name,
-                inference.revision,
-                request,
-                outputs[0],
-                inference.signature,
-                inference.labels,
-                inference.limits.not_finite,
-            )
-            if written.json_bytes is None:
-                return Response(200, written.body, self._json_headers)
-            length = ("inference-header-content-length", str(written.json_bytes))
-            return Response(200, written.body, (self._binary_type, length, self._served_by))
+        return _ParsedRequest((request,), partial(self._write_v2, request))
 
-        return _ParsedRequest((request,), write)
+    def _write_v2(self, request: InferRequest, outputs: Sequence[Outputs]) -> Response:
+        inference = self._inference
+        written = self._prepared_answers.write(request, outputs[0]) or v2.write_infer(
+            inference.name,
+            inference.revision,
+            request,
+            outputs[0],
+            inference.signature,
+            inference.labels,
+            inference.limits.not_finite,
+        )
+        if written.json_bytes is None:
+            return Response(200, written.body, self._json_headers)
+        length = ("inference-header-content-length", str(written.json_bytes))
+        return Response(200, written.body, (self._binary_type, length, self._served_by))
 
     def _parse_predict(self, body: bytes) -> _ParsedRequest:
         inference = self._inference
@@ -310,10 +342,12 @@ class InferenceHandler:
         if known is None:
             self._known_predict_bodies.remember(body, parsed)
 
-        def write(outputs: Sequence[Outputs]) -> Response:
-            return Response(200, parsed.write(inference.name, inference.revision, outputs), self._json_headers)
+        return _ParsedRequest(parsed.requests, partial(self._write_predict, parsed.write))
 
-        return _ParsedRequest(parsed.requests, write)
+    def _write_predict(
+        self, write: Callable[[str, str, Sequence[Outputs]], bytes], outputs: Sequence[Outputs]
+    ) -> Response:
+        return Response(200, write(self._inference.name, self._inference.revision, outputs), self._json_headers)
 
     def _write_in_turn(self, parsed: _ParsedRequest, results: Sequence[Any], record: RequestRecord) -> Response:
         if parsed.json_values(results) <= MAX_JSON_VALUES_AT_ONCE:
