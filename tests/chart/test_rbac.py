@@ -57,8 +57,8 @@ CALLED = {
     ("", "services", "delete"): "act: RetireRevision",
     ("", "configmaps", "list"): "observe.WATCHED",
     ("", "configmaps", "watch"): "observe.WATCHED",
-    ("", "configmaps", "get"): "Checkpoints.kept",
-    ("", "configmaps", "create"): "act: PinModel, and Checkpoints.keep and tidy",
+    ("", "configmaps", "get"): "Checkpoints.kept, and ConfigReader.read",
+    ("", "configmaps", "create"): "act: PinModel and EnsureRevision, and Checkpoints.keep and tidy",
     ("", "configmaps", "patch"): "Checkpoints.keep",
     ("", "configmaps", "delete"): "act: ForgetRevision, and Checkpoints.tidy",
     ("", "pods", "list"): "observe.WATCHED",
@@ -96,6 +96,13 @@ CALLED_FOR_THE_KEY = {
     ("", "secrets", "get"): "kube.sampling_key",
     ("", "secrets", "create"): "kube.sampling_key",
 }
+CALLED_FOR_SECRETS = {
+    ("", "secrets", "list"): "ConfigReader",
+    ("", "secrets", "watch"): "ConfigReader",
+    ("", "secrets", "get"): "ConfigReader.read",
+    ("", "secrets", "create"): "act: EnsureRevision",
+    ("", "secrets", "delete"): "act: DeleteSnapshot",
+}
 Call = tuple[str, str, str]
 SCHEMA: Mapping[str, Any] = yaml.safe_load((Path(__file__).parents[2] / "crds" / "modeldeployments.yaml").read_text())
 
@@ -126,6 +133,27 @@ def test_exactly_what_is_called_is_granted_to(
     assert set(granted(role)) == set(called)
 
 
+def _of_operator(manifests: list[Manifest]) -> set[Call]:
+    name = "tidegate-system-tidegate-operator"
+    return set(granted(next(each for each in manifests if each["metadata"]["name"] == name)))
+
+
+@pytest.mark.helm
+def test_secrets_of_users_are_granted_only_where_they_are_to_be_followed(
+    render: Callable[..., list[Manifest]],
+) -> None:
+    manifests = render("--set", "config.followSecrets=true")
+    before, after = (_of_operator(each) for each in (render(), manifests))
+    key = next(each for each in manifests if each["metadata"]["name"] == "tidegate-sampling-key")
+
+    assert after == before | set(CALLED_FOR_SECRETS)
+    assert ("", "secrets", "list") not in before
+    assert {name for rule in key["rules"] for name in rule.get("resourceNames", ())} == {
+        "tidegate-sampling-key",
+        "tidegate-config-key",
+    }
+
+
 def group_of(resource: Resource) -> str:
     return resource.api_version.rpartition("/")[0]
 
@@ -138,6 +166,7 @@ class Recorder:
         self.writer = world.writer
         self.model_deployment, self.children, self.routers = world.model_deployment, world.children, world.routers
         self.orphans, self.with_others = world.orphans, world.with_others
+        self.config, self.read_config = world.config, world.read_config
         self._world = world
 
     def stored(self, resource: Resource, namespace: str, name: str) -> Manifest | None:

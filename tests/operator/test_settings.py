@@ -31,6 +31,7 @@ def test_only_two_variables_are_needed() -> None:
         disruption_budgets=True,
         notifications=(),
         refused_networks=tuple(map(ip_network, REFUSED_NETWORKS.split(","))),
+        config_secret="",
     )
 
 

@@ -23,6 +23,7 @@ from tidegate.kube.api import (
     DEPLOYMENTS,
     MODEL_ROUTES,
     PODS,
+    SECRETS,
     Manifest,
     Resource,
 )
@@ -31,8 +32,10 @@ from tidegate.kube.informer import Kind
 from tidegate.metrics.collector import MetricsCollector
 from tidegate.metrics.increments import Counted, Sample, SeriesKey
 from tidegate.metrics.provider import CounterQuery, Readings
+from tidegate.model.config import ConfigKind, ConfigSource, Found, Held, Keys
 from tidegate.model.decision import Event
 from tidegate.model.traffic import TrafficSplit, Writer
+from tidegate.resources.config_copy import held
 from tidegate.resources.crd_schema import with_defaults
 from tidegate.resources.names import checkpoint_name
 from tidegate.resources.ownership import Owner, controller_of, is_managed_by, is_orphan, refusal
@@ -91,8 +94,16 @@ class World(SimulatedWorld):
 
     writer = Writer("tidegate/tidegate-operator", 1)
 
-    def __init__(self, schema: Mapping[str, Any], models: Mapping[str, Behaviour], *, rps: int = 100) -> None:
+    def __init__(
+        self,
+        schema: Mapping[str, Any],
+        models: Mapping[str, Behaviour],
+        *,
+        rps: int = 100,
+        settings: Settings = SETTINGS,
+    ) -> None:
         super().__init__(START)
+        self.settings = settings
         self.models = models
         self.rps = rps
         self.prometheus_up = True
@@ -137,6 +148,22 @@ class World(SimulatedWorld):
             self._deployment = {**self._deployment, "metadata": {**before, **given}, "spec": filled}
         self._note(f"apply {spec['model']['uri']}")
 
+    def put_config(self, name: str, *, kind: str = "ConfigMap", **data: str) -> None:
+        """kubectl apply of a ConfigMap, or of a Secret."""
+        metadata = {"name": name, "namespace": "shop", "uid": f"u-{name}", "resourceVersion": self._next_version()}
+        self._objects[(CONFIG_MAPS if kind == "ConfigMap" else SECRETS, name)] = {
+            "apiVersion": "v1",
+            "kind": kind,
+            "metadata": metadata,
+            "data": data,
+        }
+        self._note(f"apply {kind} {name}")
+
+    def delete_config(self, name: str) -> None:
+        """kubectl delete configmap."""
+        del self._objects[(CONFIG_MAPS, name)]
+        self._note(f"delete ConfigMap {name} by hand")
+
     def run(self, seconds: float) -> None:
         """Time passes."""
         end = self.now + timedelta(seconds=seconds)
@@ -149,7 +176,7 @@ class World(SimulatedWorld):
     def restart(self) -> None:
         """The operator starts anew, with nothing in memory."""
         judge = RolloutJudge(MetricsCollector(self, kept=Checkpoints(self).kept))
-        self._reconciler = Reconciler(self, judge, SETTINGS, lambda *_: None, clock=ClockWatch(self.steady))
+        self._reconciler = Reconciler(self, judge, self.settings, lambda *_: None, clock=ClockWatch(self.steady))
 
     def steady(self) -> float:
         """Seconds by a clock that nobody sets."""
@@ -237,6 +264,18 @@ class World(SimulatedWorld):
 
     def stored(self, resource: Resource, namespace: str, name: str) -> Manifest | None:
         return self._objects.get((resource, name))
+
+    def object(self, resource: Resource, name: str) -> Manifest:
+        """An object that there is."""
+        return self._objects[(resource, name)]
+
+    def config(self, owner: Owner, wanted: Mapping[ConfigSource, Keys]) -> dict[ConfigSource, Found]:
+        read = {source: self.read_config(owner, source, keys) for source, keys in wanted.items()}
+        return {source: found[0] if found else None for source, found in read.items()}
+
+    def read_config(self, owner: Owner, source: ConfigSource, keys: Keys) -> tuple[Held, Manifest] | None:
+        manifest = self._objects.get((CONFIG_MAPS if source.kind is ConfigKind.CONFIG_MAP else SECRETS, source.name))
+        return (held(manifest, keys, None), manifest) if manifest else None
 
     def create(self, resource: Resource, manifest: Mapping[str, Any]) -> None:
         name = manifest["metadata"]["name"]

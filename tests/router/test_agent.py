@@ -63,6 +63,7 @@ class FakeKube:
         *,
         limit: int | None = None,
         continue_token: str = "",
+        metadata_only: bool = False,
     ) -> Body:
         self.asked.append("list")
         found = self.lists.pop(0)
@@ -71,7 +72,14 @@ class FakeKube:
         return found
 
     def watch(
-        self, resource: Resource, namespace: str | None, selector: str | None, version: str, *, seconds: int
+        self,
+        resource: Resource,
+        namespace: str | None,
+        selector: str | None,
+        version: str,
+        *,
+        seconds: int,
+        metadata_only: bool = False,
     ) -> Iterator[Body]:
         self.asked.append(f"watch from {version}")
         for event in self.watches.pop(0):

@@ -2,6 +2,7 @@
 
 TidegateError
 ├── InvalidSpec           the user has to change the resource; trying again cannot help
+│   └── ConfigUnusable    or a ConfigMap or Secret that it names
 ├── InvalidControl        an annotation that asks for something makes no sense; it is refused, everything else goes on
 ├── MalformedObject       an object of the cluster can't be used; that one is left out, everything else goes on
 ├── ClusterUnavailable    the API server did not answer or refused; the next pass tries again
@@ -27,6 +28,10 @@ class InvalidSpec(TidegateError):
 
 class InvalidControl(TidegateError):
     """What somebody asks of a rollout by an annotation can't be read; the message says what to write."""
+
+
+class ConfigUnusable(InvalidSpec):
+    """A ConfigMap or Secret that a ModelDeployment needs isn't there, lacks a key or can't be read; says which."""
 
 
 class MalformedObject(TidegateError):

@@ -76,6 +76,13 @@ class Settings:
     """Addresses that neither gates nor notifications are sent to, whatever name leads there."""
     notifications: tuple[Mapping[str, Any], ...]
     """Who is told of all models' rollouts, as `spec.notifications` has it."""
+    config_secret: str
+    """The Secret with the key by which the content of Secrets is told; empty where those aren't followed."""
+
+    @property
+    def follow_secrets(self) -> bool:
+        """Whether the content of Secrets is part of a revision."""
+        return bool(self.config_secret)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "Settings":
@@ -99,6 +106,7 @@ class Settings:
             disruption_budgets=_truth(environ, "TIDEGATE_POD_DISRUPTION_BUDGETS", default=True),
             refused_networks=_networks(environ, "TIDEGATE_WEBHOOKS_REFUSED_NETWORKS", REFUSED_NETWORKS),
             notifications=_objects(environ, "TIDEGATE_NOTIFICATIONS"),
+            config_secret=environ.get("TIDEGATE_CONFIG_SECRET", ""),
         )
 
 

@@ -418,3 +418,22 @@ def tidegate_said(released: Released) -> str:
         f"shop/digits: all requests go to {stable} now; {candidate} isn't tried again before `tidegate retry digits`\n"
         "Canary: so it is now\n"
     )
+
+
+def test_undo_of_a_change_of_a_config_map_names_the_revision_whose_content_is_meant(
+    tidegate: Run, fake: FakeApi, spec_schema: Mapping[str, Any]
+) -> None:
+    put(fake, Released(spec_schema).release("2", 20))
+    manifest = fake.read(MODEL_DEPLOYMENTS, "shop", "digits")
+    stable = manifest["status"]["stable"]["revision"]
+    snapshot = fake.read(CONTROLLER_REVISIONS, "shop", stable)
+    config = [["ConfigMap", "thresholds", "ab" * 16]]
+    fake.put(
+        CONTROLLER_REVISIONS,
+        {**snapshot, "data": {**snapshot["data"], "server": {**snapshot["data"]["server"], "config": config}}},
+    )
+    code, out, _ = tidegate("undo", "digits", "--to-revision", stable, "--no-wait")
+
+    assert code == 0
+    assert "with what its ConfigMaps had then until spec.server.configRevision is left out" in out
+    assert fake.read(MODEL_DEPLOYMENTS, "shop", "digits")["spec"]["server"]["configRevision"] == stable

@@ -247,6 +247,35 @@ def query(**fields: str) -> dict[str, str]:
             "can't say which containers have no identity",
             id="an identity for the server",
         ),
+        *(
+            pytest.param({"server": server}, message, id=f"{name}")
+            for name, server, message in (
+                (
+                    "a variable of two origins",
+                    {"env": [{"name": "A", "value": "b", "valueFrom": {"configMapKeyRef": {"name": "a", "key": "b"}}}]},
+                    "must have exactly one of value and valueFrom",
+                ),
+                ("a variable of no origin", {"env": [{"name": "A"}]}, "must have exactly one of value and valueFrom"),
+                (
+                    "a variable from nowhere",
+                    {"env": [{"name": "A", "valueFrom": {}}]},
+                    "must have exactly one of configMapKeyRef and secretKeyRef",
+                ),
+                (
+                    "a variable from a pod's field",
+                    {"env": [{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}]},
+                    'unknown field.*fieldRef"',
+                ),
+                (
+                    "a ConfigMap without the key",
+                    {"env": [{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "a"}}}]},
+                    r"configMapKeyRef\.key: Required value",
+                ),
+                ("variables from nowhere", {"envFrom": [{}]}, "must have exactly one of configMapRef and secretRef"),
+                ("a ConfigMap's bad name", {"envFrom": [{"configMapRef": {"name": "My Map"}}]}, "must be the name of"),
+                ("a revision's bad name", {"configRevision": "Digits 7"}, "configRevision"),
+            )
+        ),
         pytest.param({"model": {}}, r"spec\.model\.uri: Required value", id="no address"),
         *(
             pytest.param(
@@ -361,6 +390,20 @@ def test_refused_is(spec: dict[str, Any], message: str, apply: Callable[..., Com
             for amount in (1, "0.5", ".5", "1.", "1e3", "1E-1", "500000u", "100n", "1Pi", "2Ei")
         ),
         pytest.param({"server": {"auth": {"apiKeysSecret": "clients"}}}, id="API keys"),
+        pytest.param(
+            {
+                "server": {
+                    "env": [
+                        {"name": "A", "value": ""},
+                        {"name": "B", "valueFrom": {"configMapKeyRef": {"name": "a", "key": "b.txt"}}},
+                        {"name": "C", "valueFrom": {"secretKeyRef": {"name": "a", "key": "b", "optional": True}}},
+                    ],
+                    "envFrom": [{"prefix": "A_", "configMapRef": {"name": "a"}}, {"secretRef": {"name": "a.b"}}],
+                    "configRevision": "digits-6f9c1d2e",
+                }
+            },
+            id="config",
+        ),
         pytest.param(
             {
                 "model": {**MODEL, "serviceAccount": "models"},

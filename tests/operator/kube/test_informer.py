@@ -131,13 +131,17 @@ class Scripted:
         self._script = list(script)
         self.done = Queue[None]()
 
-    def list(self, *_: object, limit: int | None = None, continue_token: str = "") -> Manifest:
+    def list(
+        self, *_: object, limit: int | None = None, continue_token: str = "", metadata_only: bool = False
+    ) -> Manifest:
         self.listed_at.append(monotonic())
         self.asked.append(f"list from {continue_token}" if continue_token else "list")
         answer: Manifest = self._next()
         return answer
 
-    def watch(self, _: object, __: object, ___: object, version: str, *, seconds: int) -> Iterator[Manifest]:
+    def watch(
+        self, _: object, __: object, ___: object, version: str, *, seconds: int, metadata_only: bool = False
+    ) -> Iterator[Manifest]:
         self.asked.append(f"watch from {version}")
         for event in self._next():
             if isinstance(event, Exception):

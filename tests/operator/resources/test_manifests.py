@@ -15,10 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate.errors import MalformedObject
+from tidegate.model.config import ConfigContent, ConfigKind
 from tidegate.model.gate import GateSpec
 from tidegate.model.revision import Snapshot
 from tidegate.model.spec import Batching, Model, Server
 from tidegate.model.traffic import RouteSettings, RouteState, TrafficSplit
+from tidegate.resources.config_copy import copy_manifest
 from tidegate.resources.disruption_budget import budget_manifest
 from tidegate.resources.gate_job import job_manifest
 from tidegate.resources.model_route import bounded, read_route, route_manifest
@@ -78,6 +80,35 @@ FITTED = replace(
         )["spec"]["server"]["podTemplate"],
     ),
 )
+CONFIGURED = replace(
+    FREE,
+    server=replace(
+        FREE.server,
+        env=(("GREETING", "$(LIMIT)"),),
+        env_refs=(
+            {"name": "LIMIT", "valueFrom": {"configMapKeyRef": {"name": "thresholds", "key": "LIMIT"}}},
+            {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "token", "key": "TOKEN", "optional": True}}},
+        ),
+        env_from=({"prefix": "WORDS_", "configMapRef": {"name": "words"}}, {"secretRef": {"name": "not-followed"}}),
+        pod_template={
+            "volumes": [
+                {"name": "words", "configMap": {"name": "words", "items": [{"key": "A", "path": "a.txt"}]}},
+                {"name": "token", "secret": {"secretName": "token"}},
+            ],
+            "volumeMounts": [
+                {"name": "words", "mountPath": "/etc/words"},
+                {"name": "token", "mountPath": "/etc/token"},
+            ],
+        },
+        config=(
+            ConfigContent(ConfigKind.CONFIG_MAP, "thresholds", "ab" * 16),
+            ConfigContent(ConfigKind.CONFIG_MAP, "words", "cd" * 16),
+            ConfigContent(ConfigKind.SECRET, "token", "ef" * 16),
+        ),
+    ),
+)
+THRESHOLDS = {"metadata": {"name": "thresholds"}, "data": {"LIMIT": "0.5", "OWNER": "me"}, "binaryData": {"B": "AA=="}}
+TOKEN = {"metadata": {"name": "token"}, "type": "example.com/token", "data": {"TOKEN": "MQ=="}}
 IN_THE_IMAGE = replace(FREE, model=Model("image:///models/7", None), image="shop/digits:7")
 SPLIT = TrafficSplit.between("digits-81aa0b4c", REVISION, 25)
 
@@ -123,6 +154,13 @@ def test_the_server_is_told_the_cpus_that_its_pod_requests_unless_somebody_says_
         ("deployment-of-a-model-on-a-claim", deployment_manifest(*IDS, REVISION, ON_A_CLAIM, 1, "IfNotPresent")),
         ("deployment-of-a-model-in-the-image", deployment_manifest(*IDS, REVISION, IN_THE_IMAGE, 1, "IfNotPresent")),
         ("deployment-with-a-pod-template", deployment_manifest(*IDS, REVISION, FITTED, 1, "IfNotPresent")),
+        ("deployment-with-config", deployment_manifest(*IDS, REVISION, CONFIGURED, 1, "IfNotPresent")),
+        ("controller-revision-with-config", controller_revision_manifest(*IDS, REVISION, CONFIGURED, 10)),
+        (
+            "copy-of-a-config-map",
+            copy_manifest(*IDS, REVISION, 0, ConfigKind.CONFIG_MAP, THRESHOLDS, ("LIMIT",)),
+        ),
+        ("copy-of-a-secret", copy_manifest(*IDS, REVISION, 2, ConfigKind.SECRET, TOKEN, ())),
         ("controller-revision-with-a-pod-template", controller_revision_manifest(*IDS, REVISION, FITTED, 9)),
         ("controller-revision-with-everything", controller_revision_manifest(*IDS, REVISION, EVERYTHING, 8)),
         ("service", service_manifest(*IDS, REVISION)),

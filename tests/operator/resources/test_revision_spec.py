@@ -1,12 +1,13 @@
 """An undo writes the spec that asks for the revision that a snapshot is of."""
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
 
 from tests.operator.fake_api import merged_with
+from tidegate.model.config import ConfigContent, ConfigKind
 from tidegate.model.revision import RevisionState, Snapshot, find_revision, revision_name
 from tidegate.model.spec import Batching, Model, ModelDeploymentSpec, Server
 from tidegate.resources.crd_schema import refusals, with_defaults
@@ -27,9 +28,15 @@ FULL = {
         "batching": {"maxRows": 8, "maxDelay": "1500ms"},
         "auth": {"apiKeysSecret": "keys"},
         "podTemplate": {"labels": {"team": "search"}, "nodeSelector": {"disk": "ssd"}},
-        "env": [{"name": "A", "value": "1"}, {"name": "B", "value": "$(A)"}],
+        "env": [
+            {"name": "C", "valueFrom": {"configMapKeyRef": {"name": "words", "key": "C"}}},
+            {"name": "A", "value": "1"},
+            {"name": "B", "value": "$(A)"},
+        ],
+        "envFrom": [{"prefix": "WORDS_", "configMapRef": {"name": "words"}}],
     },
 }
+WORDS = ConfigContent(ConfigKind.CONFIG_MAP, "words", "ab" * 16)
 BARE = {"model": {"uri": "https://models/1.onnx"}}
 EMPTY = {**BARE, "server": {"resources": {}}}
 
@@ -47,7 +54,8 @@ def test_patching_with_it_asks_for_that_revision_again(
     current = with_defaults(spec_schema, {**now, "paused": True})
     data = snapshot_of(wanted)
     patched = with_defaults(
-        spec_schema, merged_with(current, replacing({k: current[k] for k in ("model", "server")}, spec_of(data)))
+        spec_schema,
+        merged_with(current, replacing({k: current[k] for k in ("model", "server")}, spec_of("digits-6f9c1d2e", data))),
     )
     name = revision_name("digits", wanted)
     known = {name: RevisionState(name, 1, Snapshot.parse(data))}
@@ -59,9 +67,11 @@ def test_patching_with_it_asks_for_that_revision_again(
 
 def test_every_field_of_a_snapshot_is_written_back(spec_schema: Mapping[str, Any]) -> None:
     spec = ModelDeploymentSpec.parse(with_defaults(spec_schema, FULL))
-    again = ModelDeploymentSpec.parse(with_defaults(spec_schema, spec_of(snapshot_of(spec))))
+    spec = replace(spec, server=replace(spec.server, config=(WORDS,)))
+    again = ModelDeploymentSpec.parse(with_defaults(spec_schema, spec_of("digits-6f9c1d2e", snapshot_of(spec))))
 
-    assert (again.model, again.server) == (spec.model, spec.server)
+    assert (again.model, replace(again.server, config=(WORDS,))) == (spec.model, spec.server)
+    assert again.config_revision == "digits-6f9c1d2e"
     plain: list[tuple[Any, Any]] = [
         (spec.model, Model("", None)),
         (spec.server, Server(None, {}, ())),

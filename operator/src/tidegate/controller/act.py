@@ -3,6 +3,7 @@
 from functools import partial
 from typing import assert_never
 
+from tidegate.controller.config import missing_copies
 from tidegate.controller.refusals import Attempts, Refusals, Write
 from tidegate.kube.api import (
     CONFIG_MAPS,
@@ -11,10 +12,13 @@ from tidegate.kube.api import (
     POD_DISRUPTION_BUDGETS,
     SERVICES,
     Manifest,
+    Resource,
 )
 from tidegate.kube.cluster import Cluster
+from tidegate.kube.config_reader import RESOURCES
 from tidegate.model import actions
 from tidegate.model.actions import Action
+from tidegate.model.config import ConfigKind
 from tidegate.model.decision import Decision
 from tidegate.model.observation import Observation
 from tidegate.model.revision import Snapshot
@@ -22,6 +26,7 @@ from tidegate.model.traffic import TrafficSplit, Writer
 from tidegate.resources.disruption_budget import budget_manifest
 from tidegate.resources.names import ADMIN_PORT, PINNED, WRITTEN_BY
 from tidegate.resources.ownership import Owner
+from tidegate.resources.pod_config import copies
 from tidegate.resources.revision import (
     controller_revision_manifest,
     deployment_manifest,
@@ -108,12 +113,21 @@ def _do(
             cluster.delete(SERVICES, namespace, revision)
             cluster.delete(DEPLOYMENTS, namespace, revision)
         case actions.DeleteSnapshot(revision=revision):
+            _delete_copies(cluster, settings, namespace, seen, revision)
             cluster.delete(CONFIG_MAPS, namespace, revision)
             cluster.delete(CONTROLLER_REVISIONS, namespace, revision)
         case actions.EnsureBudget() | actions.DeleteBudget():
             _budget(cluster, owner, action)
         case _ as unhandled:
             assert_never(unhandled)
+
+
+def _delete_copies(cluster: Cluster, settings: Settings, namespace: str, seen: Observation, revision: str) -> None:
+    snapshot = seen.state(revision).snapshot
+    for copy in copies(revision, snapshot.server).values() if snapshot else ():
+        # Where Secrets aren't followed any more, nothing may be done with them: these go with the ModelDeployment.
+        if settings.follow_secrets or copy.kind is not ConfigKind.SECRET:
+            cluster.delete(RESOURCES[copy.kind], namespace, copy.name)
 
 
 def _budget(cluster: Cluster, owner: Owner, action: actions.EnsureBudget | actions.DeleteBudget) -> None:
@@ -148,8 +162,14 @@ def _ensure(
             return
         image = seen.spec.server.image or settings.server_image
         snapshot = Snapshot(seen.spec.model, seen.spec.server, image, ADMIN_PORT)
-        number = 1 + max((state.number for state in seen.revisions.values()), default=0)
+    copied: list[tuple[Resource, Manifest]] = []
+    if state.snapshot is None or state.replicas is None or not state.config_kept:
+        copied = list(missing_copies(cluster, settings, owner, seen, revision, snapshot))
+    if state.snapshot is None:
+        number = 1 + max((each.number for each in seen.revisions.values()), default=0)
         cluster.create(CONTROLLER_REVISIONS, controller_revision_manifest(*owner, revision, snapshot, number))
+    for resource, copy in copied:
+        cluster.create(resource, copy)
     if state.replicas is None or not state.reachable:
         cluster.repair(SERVICES, service_manifest(*owner, revision))
     if state.replicas is None:

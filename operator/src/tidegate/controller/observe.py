@@ -4,6 +4,8 @@ from collections.abc import Iterable, Set
 from datetime import datetime
 from typing import Any, TypeVar
 
+from tidegate.controller.config import config_kept, with_config
+from tidegate.errors import ConfigUnusable
 from tidegate.judge.verdict import NOTHING_TO_JUDGE
 from tidegate.kube.api import Manifest
 from tidegate.kube.cluster import BUDGET, PIN, POD, RECORD, SERVICE, WORKLOAD, Cluster
@@ -42,7 +44,8 @@ Child = TypeVar("Child", RevisionRecord, Workload, Pin)
 
 
 def observe(cluster: Cluster, settings: Settings, manifest: Manifest, now: datetime) -> Observation:
-    """One ModelDeployment and its cluster, not yet judged. Raises InvalidSpec on a spec that makes no sense."""
+    """One ModelDeployment and its cluster, not yet judged. Raises InvalidSpec on a spec that makes no sense, and
+    ConfigUnusable where it asks for a new revision that can't be made for want of a ConfigMap or Secret."""
     metadata = manifest["metadata"]
     namespace, name = metadata["namespace"], metadata["name"]
     owner = Owner(namespace, name, metadata["uid"])
@@ -51,13 +54,17 @@ def observe(cluster: Cluster, settings: Settings, manifest: Manifest, now: datet
     route = backend.read(owner, lambda kind: cluster.children(kind, owner), cluster.routers())
     services = frozenset(cluster.children(SERVICE, owner))
     recorded, revisions = Status.parse(manifest.get("status", {})), _revisions(cluster, owner, services)
+    spec, problem = with_config(cluster, settings, owner, spec, revisions) if spec.server.config_uses else (spec, None)
+    desired = find_revision(name, spec, revisions, _used(recorded, newest_first=problem is not None))
+    if problem and (desired not in revisions or revisions[desired].snapshot is None):
+        raise ConfigUnusable(problem)
     return Observation(
         now=now.replace(microsecond=0),
         namespace=namespace,
         name=name,
         generation=metadata["generation"],
         spec=spec,
-        desired=find_revision(name, spec, revisions, _used(recorded)),
+        desired=desired,
         plan=plan_digest(spec),
         recorded=recorded,
         revisions=revisions,
@@ -70,6 +77,7 @@ def observe(cluster: Cluster, settings: Settings, manifest: Manifest, now: datet
             map(parse_service, backend.client_services(owner, settings.router_service))
         ),
         budgets=_budgets(cluster, settings, owner, revisions),
+        config_problem=problem,
     )
 
 
@@ -80,10 +88,14 @@ def _budgets(cluster: Cluster, settings: Settings, owner: Owner, revisions: Iter
     return disruption_budgets(owner, revisions, found, wanted=settings.disruption_budgets)
 
 
-def _used(recorded: Status) -> tuple[str | None, ...]:
-    """The revisions that are recorded, what serves first."""
+def _used(recorded: Status, *, newest_first: bool) -> tuple[str | None, ...]:
+    """The revisions that are recorded, what serves first, or what was asked for last.
+
+    The latter where revisions can't be told apart, as nobody knows what a ConfigMap has: then nothing changes.
+    """
     rollout, rejected = recorded.rollout, recorded.rejected
-    return recorded.stable, rollout.candidate if rollout else None, rejected.revision if rejected else None
+    used = recorded.stable, rollout.candidate if rollout else None, rejected.revision if rejected else None
+    return (used[1], used[2], used[0]) if newest_first else used
 
 
 def _revisions(cluster: Cluster, owner: Owner, services: Set[ServiceState]) -> dict[str, RevisionState]:
@@ -92,6 +104,7 @@ def _revisions(cluster: Cluster, owner: Owner, services: Set[ServiceState]) -> d
         return {child.revision: child for child in children if child.revision and not child.deleting}
 
     records, workloads, pins = by_revision(RECORD), by_revision(WORKLOAD), by_revision(PIN)
+    kept = frozenset(pin.copy for pin in cluster.children(PIN, owner) if pin.copy and not pin.deleting)
     pods: dict[str | None, list[Pod]] = {}
     for pod in cluster.children(POD, owner):
         pods.setdefault(pod.revision, []).append(pod)
@@ -103,6 +116,7 @@ def _revisions(cluster: Cluster, owner: Owner, services: Set[ServiceState]) -> d
             pods.get(revision, ()),
             reachable=parse_service(service_manifest(*owner, revision)) in services,
             pin_kept=revision in pins,
+            config_kept=config_kept(records[revision].snapshot if revision in records else None, revision, kept),
         )
         for revision in records.keys() | workloads.keys()
     }

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -19,7 +20,7 @@ from tidegate.controller.specs import ReadableSpecs, readable_part
 from tidegate.decide.hints import hints
 from tidegate.decide.rollout import decide
 from tidegate.decide.unreadable_spec import held, told, without_deadlines
-from tidegate.errors import ClusterUnavailable, InvalidSpec, LeadershipLost, ObjectGone, WriteRefused
+from tidegate.errors import ClusterUnavailable, ConfigUnusable, InvalidSpec, LeadershipLost, ObjectGone, WriteRefused
 from tidegate.gates.gatekeeper import Gatekeeper
 from tidegate.gates.review import questions
 from tidegate.kube.api import Manifest
@@ -37,6 +38,9 @@ log = logging.getLogger(__name__)
 
 ANSWER_TO_COME = timedelta(seconds=5)
 """While counters are asked for: their answer enqueues the object again, this is for one that never comes."""
+
+AFTER_UNUSABLE = timedelta(seconds=15)
+"""Until a ConfigMap or Secret that can't be used is looked at again; one that is made or changed is at once."""
 
 AFTER_REFUSAL = timedelta(seconds=5)
 """The soonest that a pass comes only to try again what was refused."""
@@ -110,16 +114,16 @@ class Reconciler:
         self.on_deletion(namespace, name)
 
     def _reconcile(self, key: Key, manifest: Manifest, now: datetime) -> timedelta | None:
-        unreadable, changes = "", self.glances.begin(key)
+        unreadable, changes, look_again = "", self.glances.begin(key), None
         try:
             observed = observe(self.cluster, self.settings, manifest, now)
             self.specs.note(manifest)
         except InvalidSpec as error:
-            unreadable = str(error)
+            unreadable, look_again = str(error), AFTER_UNUSABLE if isinstance(error, ConfigUnusable) else None
             readable = self._by_readable_spec(manifest, now)
             if readable is None:
                 self._refuse(manifest, unreadable, now)
-                return None
+                return look_again
             observed = without_deadlines(readable)
         self._check_writer(manifest, observed)
         observed = self._heard(key, manifest, observed)
@@ -146,7 +150,7 @@ class Reconciler:
         self.on_decision(judged, decision)
         self._hint(manifest, judged)
         self._keep(manifest, judged, decision)
-        again = self._requeue_after(key, decision, now)
+        again = min((each for each in (self._requeue_after(key, decision, now), look_again) if each), default=None)
         if leaves_nothing_to_do(judged, decision) and not unreadable and self.refusals.next_try(key) is None:
             self.glances.end(key, manifest, changes, now, again)
         return again
@@ -181,11 +185,16 @@ class Reconciler:
         """By the last spec that could be read; a restart forgets it, and then a rollout goes by what can be read."""
         last = self.specs.last(manifest)
         if last is not None:
-            return observe(self.cluster, self.settings, {**manifest, "spec": last}, now)
+            with suppress(ConfigUnusable):
+                return observe(self.cluster, self.settings, {**manifest, "spec": last}, now)
         part = readable_part(manifest["spec"])
         if part is None:
             return None
-        seen = observe(self.cluster, self.settings, {**manifest, "spec": part}, now)
+        try:
+            seen = observe(self.cluster, self.settings, {**manifest, "spec": part}, now)
+        except ConfigUnusable:
+            part = {name: value for name, value in part.items() if name != "server"}
+            seen = observe(self.cluster, self.settings, {**manifest, "spec": part}, now)
         rollout = seen.recorded.rollout
         return None if rollout is None or seen.recorded.stable is None else replace(seen, desired=rollout.candidate)
 

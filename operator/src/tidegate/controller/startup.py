@@ -47,6 +47,8 @@ from tidegate.webhooks.caller import Caller
 from tidegate.webhooks.client import WebhookClient
 from tidegate.webhooks.dispatcher import Dispatcher
 
+CONFIG_SETTLES_SECONDS = 2.0
+"""From a change of a ConfigMap or Secret to a look at it: whoever changes it may be about to change the spec, too."""
 THREADS_FOR_COUNTERS, THREADS_FOR_QUERIES, THREADS_FOR_NOTIFICATIONS = 4, 2, 4
 OBJECTS_COLLECTED_AT = (10_000, 20, 20)
 """Routers tell thousands of counters a second, each for some seconds, and hardly any is part of a circle."""
@@ -100,6 +102,8 @@ def build(settings: Settings) -> Parts:
         settings.identity,
         leader_election,
         routers,
+        config_changed=lambda ns, name: config_changed(ns, name),
+        secret_key=_secret_key(api, settings),
     )
     access = PrometheusAccess.of(settings.prometheus_secret)
     prometheus = PrometheusMetrics(
@@ -153,6 +157,10 @@ def build(settings: Settings) -> Parts:
         reconciler.glances.changed(namespace, name)
         workqueue.enqueue(namespace, name)
 
+    def config_changed(namespace: str, name: str) -> None:
+        reconciler.glances.changed(namespace, name)
+        workqueue.enqueue(namespace, name, CONFIG_SETTLES_SECONDS)
+
     _follow(operator_metrics, settings, api, cluster, leader_election, workqueue, routers)
     return Parts(settings, cluster, workqueue, leader_election, operator_metrics, sampling_key, poller)
 
@@ -186,6 +194,21 @@ def _receivers(settings: Settings) -> tuple[Receiver, ...]:
     except (KeyError, ValueError, TypeError, AttributeError):
         # Without the error's own words, which may repeat an address.
         raise InvalidSpec("the chart's notifications must be a list as spec.notifications has it") from None
+
+
+def _secret_key(api: KubernetesApi, settings: Settings) -> Callable[[], bytes | None] | None:
+    """The same for as long as the operator runs: with another, all content would seem to have changed."""
+    if not settings.follow_secrets:
+        return None
+    stored = SamplingKey(api, settings.namespace, settings.config_secret, "Secrets' content can't be told")
+    known: list[bytes] = []
+
+    def key() -> bytes | None:
+        if not known and (found := stored.current()):
+            known.append(found)
+        return known[0] if known else None
+
+    return key
 
 
 def _seconds_now() -> float:

@@ -12,7 +12,7 @@ AUTOSCALER = "kube-controller-manager"
 
 def hints(seen: Observation) -> tuple[Event, ...]:
     """The same for as long as it is so."""
-    return (*_scaled_by_others(seen), *_disruption_budgets(seen))
+    return (*_scaled_by_others(seen), *_disruption_budgets(seen), *_config(seen))
 
 
 def _used(seen: Observation) -> list[str]:
@@ -32,6 +32,19 @@ def _scaled_by_others(seen: Observation) -> Iterator[Event]:
             f"ModelDeployment {seen.name} instead, which is what an autoscaler's scaleTargetRef has to name"
         )
         yield Event(Reason.SCALED_BY_OTHERS, message, warning=True)
+
+
+def _config(seen: Observation) -> Iterator[Event]:
+    if seen.config_problem:
+        message = f"{seen.config_problem}. The pods that there are have their own copies, and {seen.desired} goes on"
+        yield Event(Reason.CONFIG_UNUSABLE, message, warning=True)
+    held = seen.spec.config_revision
+    if held and seen.spec.server.config_uses:
+        message = (
+            f"ConfigMaps and Secrets are used as they were for {held}; a change of them makes no new revision until "
+            "spec.server.configRevision is left out"
+        )
+        yield Event(Reason.CONFIG_HELD, message)
 
 
 def _disruption_budgets(seen: Observation) -> Iterator[Event]:

@@ -129,7 +129,7 @@ def _pods(seen: Observation, transition: Transition) -> Iterator[Action]:
 
 def _sized(seen: Observation, revision: str, replicas: int, *, may_shrink: bool) -> Iterator[Action]:
     state = seen.state(revision)
-    if state.snapshot is None or state.replicas is None or not state.reachable:
+    if state.snapshot is None or state.replicas is None or not state.reachable or not state.config_kept:
         yield actions.EnsureRevision(revision, replicas)
     if state.replicas is None:
         return

@@ -17,6 +17,11 @@ import urllib3
 from tidegate.errors import ClusterUnavailable, WriteRefused
 
 CONNECT_SECONDS = 5
+WHOLE = "application/json"
+METADATA_LIST, METADATA = (
+    f"application/json;as={kind};g=meta.k8s.io;v=v1" for kind in ("PartialObjectMetadataList", "PartialObjectMetadata")
+)
+"""What is taken where only names and versions of objects are wanted."""
 READ_SECONDS = 20
 CREDENTIALS_SECONDS = 10.0
 """How long credentials are sent before they are asked for anew: a kubelet replaces a token long before it ends."""
@@ -211,14 +216,17 @@ class KubernetesApi:
         fields: str | None = None,
         limit: int | None = None,
         continue_token: str = "",
+        metadata_only: bool = False,
     ) -> Manifest:
         """A whole list, or one page of it with a token for the next in `metadata.continue`.
 
-        Its items carry apiVersion and kind only as far as the server says them.
+        Its items carry apiVersion and kind only as far as the server says them; with `metadata_only` no more than
+        metadata.
         """
         asked = {"labelSelector": selector, "fieldSelector": fields, "limit": limit, "continue": continue_token}
         query = {name: value for name, value in asked.items() if value}
-        return self._json("GET", f"{resource.path(namespace)}?{urlencode(query)}")
+        path = f"{resource.path(namespace)}?{urlencode(query)}"
+        return self._json("GET", path, accept=METADATA_LIST if metadata_only else WHOLE)
 
     def watch(
         self,
@@ -229,6 +237,7 @@ class KubernetesApi:
         *,
         seconds: int,
         fields: str | None = None,
+        metadata_only: bool = False,
     ) -> Iterator[Manifest]:
         """Changes since a resource version, for at most `seconds`; a silent connection is given up a little later."""
         query = {"watch": "1", "resourceVersion": version, "allowWatchBookmarks": "true", "timeoutSeconds": seconds}
@@ -237,7 +246,8 @@ class KubernetesApi:
         if fields:
             query["fieldSelector"] = fields
         path = f"{resource.path(namespace)}?{urlencode(query)}"
-        response = self._request("GET", path, read_seconds=seconds + 10)
+        accept = METADATA if metadata_only else WHOLE
+        response = self._request("GET", path, read_seconds=seconds + 10, accept=accept)
         try:
             yield from _lines(response)
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
@@ -247,9 +257,14 @@ class KubernetesApi:
             response.release_conn()
 
     def _json(
-        self, method: str, path: str, body: Mapping[str, Any] | None = None, content_type: str = "application/json"
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        content_type: str = "application/json",
+        accept: str = WHOLE,
     ) -> Manifest:
-        response = self._request(method, path, body, content_type)
+        response = self._request(method, path, body, content_type, accept=accept)
         try:
             return cast(Manifest, orjson.loads(response.read()))
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
@@ -264,8 +279,9 @@ class KubernetesApi:
         body: Mapping[str, Any] | None = None,
         content_type: str = "application/json",
         read_seconds: int = READ_SECONDS,
+        accept: str = WHOLE,
     ) -> urllib3.HTTPResponse:
-        headers = {"Accept": "application/json", "Content-Type": content_type, "User-Agent": "tidegate"}
+        headers = {"Accept": accept, "Content-Type": content_type, "User-Agent": "tidegate"}
         try:
             headers |= self._access.headers()
         except Exception as error:  # a token file that is away, a plugin that fails: the client names no type

@@ -19,9 +19,11 @@ from tidegate.kube.api import (
     Manifest,
     Resource,
 )
+from tidegate.kube.config_reader import ConfigReader
 from tidegate.kube.event_recorder import EventRecorder
 from tidegate.kube.informer import Informer, Item, Key, Kind, Store
 from tidegate.kube.routers import Routers
+from tidegate.model.config import ConfigSource, Found, Held, Keys
 from tidegate.model.decision import Event
 from tidegate.model.traffic import Writer
 from tidegate.resources.disruption_budget import parse_budget
@@ -35,7 +37,7 @@ from tidegate.resources.router_report import RouterReport
 RECORD = Kind(CONTROLLER_REVISIONS, parse_record)
 WORKLOAD = Kind(DEPLOYMENTS, parse_workload)
 SERVICE = Kind(SERVICES, parse_service)
-PIN = Kind(CONFIG_MAPS, parse_pin)
+PIN = Kind(CONFIG_MAPS, parse_pin, metadata_only=True)
 POD = Kind(PODS, parse_pod, owned=False)
 # All of them, as Kubernetes evicts no pod that has two; rollouts need none.
 BUDGET = Kind(POD_DISRUPTION_BUDGETS, parse_budget, selector=None, owned=False, needed=False)
@@ -88,6 +90,12 @@ class Cluster(Protocol):
     def stored(self, resource: Resource, namespace: str, name: str) -> Manifest | None:
         """An object as the API server has it, for what no watch keeps. Raises ClusterUnavailable."""
 
+    def config(self, owner: Owner, wanted: Mapping[ConfigSource, Keys]) -> Mapping[ConfigSource, Found]:
+        """What ConfigMaps and Secrets have that a ModelDeployment's servers use; it is looked at again on a change."""
+
+    def read_config(self, owner: Owner, source: ConfigSource, keys: Keys) -> tuple[Held, Manifest] | None:
+        """One of them with its content, as the API server has it. Raises ClusterUnavailable."""
+
     def create(self, resource: Resource, manifest: Mapping[str, Any]) -> None:
         """Creates an object unless our own is there. Raises NameTaken or PredecessorRemains where it is another's."""
 
@@ -139,8 +147,12 @@ class KubernetesCluster:
         identity: str,
         leadership: Leadership,
         routers: Routers,
+        *,
+        config_changed: Callable[[str, str], None] | None = None,
+        secret_key: Callable[[], bytes | None] | None = None,
     ) -> None:
         self._api = api
+        self._config = ConfigReader(api, config_changed or changed, namespaces, secret_key)
         self._events = EventRecorder(api, identity)
         self._leadership = leadership
         self._routers = routers
@@ -185,6 +197,7 @@ class KubernetesCluster:
         with self._taking_in:
             if deleted:
                 self._recorded.pop(item.key, None)
+                self._config.forget(item.key)
                 return bool(self._model_deployments.remove(item.key, item.uid, item.version))
             before = self._model_deployments.get(*item.key)
             is_news = bool(self._model_deployments.put(item))
@@ -233,6 +246,12 @@ class KubernetesCluster:
 
     def stored(self, resource: Resource, namespace: str, name: str) -> Manifest | None:
         return self._api.get(resource, namespace, name)
+
+    def config(self, owner: Owner, wanted: Mapping[ConfigSource, Keys]) -> Mapping[ConfigSource, Found]:
+        return self._config.found((owner.namespace, owner.name), wanted)
+
+    def read_config(self, owner: Owner, source: ConfigSource, keys: Keys) -> tuple[Held, Manifest] | None:
+        return self._config.read(owner.namespace, source, keys)
 
     def create(self, resource: Resource, manifest: Mapping[str, Any]) -> None:
         self._must_lead(resource, manifest["metadata"]["namespace"], manifest["metadata"]["name"])
@@ -284,9 +303,9 @@ class KubernetesCluster:
 
     def delete(self, resource: Resource, namespace: str, name: str) -> None:
         self._must_lead(resource, namespace, name)
-        held = self._held(resource, namespace, name)
-        if held is not None:
-            self._api.delete(resource, namespace, name, held.uid)
+        uid = self._uid(resource, namespace, name)
+        if uid is not None:
+            self._api.delete(resource, namespace, name, uid)
 
     def record_status(self, namespace: str, name: str, status: Mapping[str, Any], version: str) -> None:
         self._must_lead(MODEL_DEPLOYMENTS, namespace, name)
@@ -355,6 +374,15 @@ class KubernetesCluster:
     def _held(self, resource: Resource, namespace: str, name: str) -> Item[Any] | None:
         informer = self._informer(resource, namespace)
         return informer.store.item((namespace, name)) if informer else None
+
+    def _uid(self, resource: Resource, namespace: str, name: str) -> str | None:
+        """Of an object as it was last seen; of a kind that nobody follows, of one that a ModelDeployment manages."""
+        if self._informer(resource, namespace):
+            held = self._held(resource, namespace, name)
+            return held.uid if held else None
+        found = self._api.get(resource, namespace, name)
+        controller = controller_of(found) if found else None
+        return str(found["metadata"]["uid"]) if found and controller and controller.kind == "ModelDeployment" else None
 
     def _remember(self, resource: Resource, manifest: Manifest) -> None:
         if informer := self._informer(resource, manifest["metadata"]["namespace"]):

@@ -49,6 +49,8 @@ class Kind(Generic[T]):
     """Whether a ModelDeployment manages all of these itself; pods are managed by what it manages."""
     needed: bool = True
     """Whether decisions rest on these; where not, nothing waits for them."""
+    metadata_only: bool = False
+    """Whether nothing but their metadata is asked for, however large they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +229,8 @@ class Informer(Generic[T]):
 
     def _watch(self, version: str) -> None:
         where = self.kind.resource, self.namespace, self.kind.selector
-        for event in self._api.watch(*where, version, seconds=WATCH_SECONDS):
+        metadata_only = self.kind.metadata_only
+        for event in self._api.watch(*where, version, seconds=WATCH_SECONDS, metadata_only=metadata_only):
             if self._stopped.is_set():
                 return
             self._hear()
@@ -262,7 +265,8 @@ class Informer(Generic[T]):
         token: str | None = ""
         while token is not None:
             where = self.kind.resource, self.namespace, self.kind.selector
-            page = self._api.list(*where, limit=PAGE_SIZE, continue_token=token)
+            metadata_only = self.kind.metadata_only
+            page = self._api.list(*where, limit=PAGE_SIZE, continue_token=token, metadata_only=metadata_only)
             self._hear()
             fresh += self._unknown(page.pop("items", None) or (), listed)
             token = page["metadata"].get("continue") or None

@@ -35,8 +35,10 @@ class Secrets(Protocol):
 class SamplingKey:
     """Reads the Secret `name`, seldom, and only while somebody wants the key. With an empty name there is none."""
 
-    def __init__(self, secrets: Secrets, namespace: str, name: str) -> None:
-        self._secrets, self._namespace, self._name = secrets, namespace, name
+    def __init__(
+        self, secrets: Secrets, namespace: str, name: str, without: str = "the routers can't be read directly"
+    ) -> None:
+        self._secrets, self._namespace, self._name, self._without = secrets, namespace, name, without
         self._lock = threading.Lock()
         self._key: bytes | None = None
         self._read_at: float | None = None
@@ -77,7 +79,7 @@ class SamplingKey:
         except MalformedObject as error:
             self._key, trouble = None, str(error)
         if trouble and trouble != self._said:
-            log.warning("the routers can't be read directly with the Secret %s: %s", self._name, trouble)
+            log.warning("%s with the Secret %s: %s", self._without, self._name, trouble)
         self._said = trouble
 
     def _stored(self) -> bytes | None:

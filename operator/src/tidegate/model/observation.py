@@ -48,6 +48,8 @@ class Observation:
     """A write that the API server has refused more than once; None where it takes all."""
     budgets: DisruptionBudgets | None = None
     """None where they can't be seen; then none is written or deleted."""
+    config_problem: str | None = None
+    """What is wrong with a ConfigMap or Secret whose content the revisions that are there have; it stops none."""
     rollouts: int = 1
     """How many are judged now, everywhere."""
     gate_answers: Mapping[str, GateAnswer] = field(default_factory=dict)

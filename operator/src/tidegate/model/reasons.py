@@ -163,6 +163,8 @@ class Reason(StrEnum):
     SCALED_BY_OTHERS = "ScaledByOthers"
     RECORD_NOT_KEPT = "RecordNotKept"
     NOTIFICATION_FAILED = "NotificationFailed"
+    CONFIG_UNUSABLE = "ConfigUnusable"
+    CONFIG_HELD = "ConfigHeld"
     # the operator can't make sense of the spec
     INVALID_SPEC = "InvalidSpec"
     # writes that the API server doesn't take

@@ -9,6 +9,7 @@ from itertools import count
 from typing import Any
 
 from tidegate.model.api_fields import canonical
+from tidegate.model.config import ConfigContent, ConfigKind, may_be_the_same
 from tidegate.model.spec import Batching, Model, ModelDeploymentSpec, Server, Variables
 from tidegate.model.units import parse_quantity
 
@@ -48,6 +49,9 @@ class Snapshot:
                 Batching(rows, None if delay is None else timedelta(milliseconds=delay)),
                 server.get("apiKeysSecret"),
                 server.get("podTemplate", {}),
+                tuple(server.get("envRefs", ())),
+                tuple(server.get("envFrom", ())),
+                tuple(ConfigContent(ConfigKind(kind), name, digest) for kind, name, digest in server.get("config", ())),
             ),
             data["image"],
             data.get("adminPort"),
@@ -114,6 +118,8 @@ class RevisionState:
     """Whether its Service is there and leads to its pods."""
     pin_kept: bool = True
     """Whether the object that holds its later pods to the digest is there; it is only missed where `pinned` says so."""
+    config_kept: bool = True
+    """Whether its copies of ConfigMaps are there."""
     scaled_by: str | None = None
     """Who else has set how many pods its Deployment wants."""
 
@@ -202,6 +208,9 @@ def _identity(model: Model, server: Server) -> dict[str, Any]:
                 batching=_batching(server.batching),
                 apiKeysSecret=server.api_keys_secret,
                 podTemplate=dict(server.pod_template),
+                envRefs=[dict(each) for each in server.env_refs],
+                envFrom=[dict(each) for each in server.env_from],
+                config=[[each.kind.value, each.name, each.digest] for each in server.config],
             ),
         },
     }
@@ -215,12 +224,14 @@ def _means(snapshot: Snapshot | None, spec: ModelDeploymentSpec) -> bool:
         return True
     if _plain(snapshot.model, snapshot.server) != _plain(spec.model, spec.server):
         return False
+    if not may_be_the_same(snapshot.server.config, spec.server.config):
+        return False
     return _meaning(snapshot.model, snapshot.server) == _meaning(spec.model, spec.server)
 
 
 def _plain(model: Model, server: Server) -> tuple[object, ...]:
     """What has one spelling only."""
-    return replace(model, fetch_env=()), replace(server, resources={}, env=())
+    return replace(model, fetch_env=()), replace(server, resources={}, env=(), config=())
 
 
 def _meaning(model: Model, server: Server) -> tuple[object, ...]:

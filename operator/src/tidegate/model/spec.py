@@ -6,7 +6,7 @@ it with the whole list that is there.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 from tidegate.errors import InvalidSpec
 from tidegate.model.api_fields import at
+from tidegate.model.config import ConfigContent, ConfigUse, config_uses
 from tidegate.model.gate import GateSpec, parse_gates
 from tidegate.model.notification import Receiver, parse_receivers
 from tidegate.model.reasons import Policy
@@ -63,6 +64,17 @@ class Server:
     """Name of a Secret whose key `keys` says who may ask for answers; None where everybody may."""
     pod_template: Mapping[str, Any] = field(default_factory=dict)
     """What its pods have beyond what a model server needs, in Kubernetes' own shape; what is empty isn't in it."""
+    env_refs: tuple[Mapping[str, Any], ...] = ()
+    """Variables whose values are keys of ConfigMaps or Secrets, in Kubernetes' own shape."""
+    env_from: tuple[Mapping[str, Any], ...] = ()
+    """ConfigMaps and Secrets whose keys are variables, in Kubernetes' own shape."""
+    config: tuple[ConfigContent, ...] = ()
+    """The content of those that are followed, sorted by their names. No spec says it: it is what they have."""
+
+    @property
+    def config_uses(self) -> tuple[ConfigUse, ...]:
+        """Every place that names a ConfigMap or a Secret, but for those that are read anew while the server runs."""
+        return config_uses(self.env_refs, self.env_from, self.pod_template)
 
 
 @dataclass(frozen=True)
@@ -258,6 +270,8 @@ class ModelDeploymentSpec:
     """A revision that was stable so short a time ago gets its traffic back in one shift."""
     gates: tuple[GateSpec, ...] = ()
     notifications: tuple[Receiver, ...] = ()
+    config_revision: str | None = None
+    """A revision whose ConfigMaps' and Secrets' content is meant, in place of what they have now."""
 
     @classmethod
     def parse(cls, spec: Mapping[str, Any]) -> "ModelDeploymentSpec":
@@ -278,6 +292,7 @@ class ModelDeploymentSpec:
                 rollback_window=parse_duration(spec.get("rollbackWindow", "24h")),
                 gates=parse_gates(spec.get("gates", ())),
                 notifications=parse_receivers(spec.get("notifications", ())),
+                config_revision=spec["server"].get("configRevision"),
             )
         except KeyError as missing:
             raise InvalidSpec(f"spec lacks the field {missing}; is the CRD older than the operator?") from missing
@@ -309,15 +324,17 @@ def _server(raw: Mapping[str, Any]) -> Server:
     return Server(
         image=raw.get("image"),
         resources=raw["resources"],
-        env=_variables(raw.get("env", ())),
+        env=_variables(each for each in raw.get("env", ()) if "valueFrom" not in each),
         threads=None if raw["threads"] == AUTO else int(raw["threads"]),
         batching=Batching(rows, None if delay == AUTO else parse_duration(delay)),
         api_keys_secret=raw["auth"].get("apiKeysSecret"),
         pod_template={name: part for name, part in raw.get("podTemplate", {}).items() if part},
+        env_refs=tuple(each for each in raw.get("env", ()) if "valueFrom" in each),
+        env_from=tuple(raw.get("envFrom", ())),
     )
 
 
-def _variables(raw: Sequence[Mapping[str, str]]) -> Variables:
+def _variables(raw: Iterable[Mapping[str, str]]) -> Variables:
     return tuple((item["name"], item["value"]) for item in raw)
 
 

@@ -12,6 +12,8 @@ MODEL_DEPLOYMENT = f"{GROUP}/model-deployment"
 REVISION = f"{GROUP}/revision"
 PINNED = f"{GROUP}/pinned-sha256"
 """On a Deployment: the digest that its pods are held to. Kept here so that no ConfigMap ever has to be read."""
+COPY_OF = f"{GROUP}/copy-of"
+"""On a revision's copy of a ConfigMap or Secret: the name of that one."""
 WRITTEN_BY = f"{GROUP}/written-by"
 """On a route: the operator that wrote it, as `model.traffic.Writer` has it."""
 FIELD_MANAGER = "tidegate"
@@ -45,6 +47,11 @@ def labels(name: str, revision: str | None = None) -> dict[str, str]:
     """Labels of what belongs to a ModelDeployment, and to one revision of it."""
     common = {MANAGED_BY: "tidegate", "app.kubernetes.io/name": "model-server", MODEL_DEPLOYMENT: name}
     return common if revision is None else {**common, REVISION: revision}
+
+
+def config_copy_name(revision: str, number: int) -> str:
+    """A revision's copy of the ConfigMap or Secret that is the n-th of those that it uses."""
+    return f"{revision}-config-{number}"
 
 
 def checkpoint_name(revision: str) -> str:

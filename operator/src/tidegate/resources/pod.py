@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from tidegate.model.revision import Snapshot
 from tidegate.model.spec import Batching, Model
-from tidegate.resources import pod_template
+from tidegate.resources import pod_config, pod_template
 from tidegate.resources.names import (
     ADMIN_PORT_NAME,
     API_KEYS_FOLDER,
@@ -92,6 +92,7 @@ def pod_spec(namespace: str, name: str, revision: str, snapshot: Snapshot, pull_
     common: Manifest = {"image": snapshot.image, "imagePullPolicy": pull_policy, "securityContext": HARDENED}
     volumes = _volumes(snapshot)
     template, own_pods = snapshot.server.pod_template, pod_selector(name, revision)
+    copies = pod_config.copies(revision, snapshot.server)
     return {
         **pod_template.pod_fields(template, own_pods),
         **_service_account(snapshot.model),
@@ -122,6 +123,7 @@ def pod_spec(namespace: str, name: str, revision: str, snapshot: Snapshot, pull_
                 "name": SERVE,
                 **common,
                 "args": ["serve"],
+                **_env_from(snapshot, copies),
                 "env": _serve_env(namespace, name, revision, snapshot),
                 "ports": _ports(snapshot),
                 "volumeMounts": [*_mounts(volumes, SERVE), *pod_template.mounts(template)],
@@ -129,7 +131,10 @@ def pod_spec(namespace: str, name: str, revision: str, snapshot: Snapshot, pull_
                 **_probes(snapshot),
             }
         ],
-        "volumes": [*({"name": each.name, **each.source} for each in volumes), *pod_template.volumes(template)],
+        "volumes": [
+            *({"name": each.name, **each.source} for each in volumes),
+            *pod_config.volumes(snapshot.server, copies),
+        ],
         "topologySpreadConstraints": pod_template.spread_constraints(template, own_pods),
     }
 
@@ -257,9 +262,17 @@ def _serve_env(namespace: str, name: str, revision: str, snapshot: Snapshot) -> 
     ours |= _batching(server.batching)
     if server.api_keys_secret:
         ours["TIDEGATE_API_KEYS_FILE"] = f"{API_KEYS_FOLDER}/keys"
-    users = [(key, value) for key, value in server.env if key not in ours]
-    values = [{"name": key, "value": value} for key, value in (*users, *ours.items())]
-    return values if CPU_REQUEST in dict(users) else [*values, _CPU_REQUEST]
+    # Those of ConfigMaps and Secrets come first: a plain value may refer to one, and none of them refers to anything.
+    refs = pod_config.env_refs(server, pod_config.copies(revision, server))
+    users = [*refs, *({"name": key, "value": value} for key, value in server.env)]
+    users = [each for each in users if each["name"] not in ours]
+    values = [*users, *({"name": key, "value": value} for key, value in ours.items())]
+    return values if any(each["name"] == CPU_REQUEST for each in users) else [*values, _CPU_REQUEST]
+
+
+def _env_from(snapshot: Snapshot, copies: pod_config.Copies) -> Manifest:
+    sources = pod_config.env_from(snapshot.server, copies)
+    return {"envFrom": sources} if sources else {}
 
 
 def _batching(batching: Batching) -> dict[str, str]:

@@ -46,11 +46,6 @@ def timed(probe: Manifest, template: PodTemplate, which: str) -> Manifest:
     return {**probe, **template.get("probes", {}).get(which, {})}
 
 
-def volumes(template: PodTemplate) -> list[Manifest]:
-    """The user's, as the pod has them beside ours."""
-    return [dict(volume) for volume in template.get("volumes", ())]
-
-
 def mounts(template: PodTemplate) -> list[Manifest]:
     """Where the server sees them."""
     return [dict(mount) for mount in template.get("volumeMounts", ())]

@@ -9,6 +9,7 @@ from tidegate.model.reasons import Reason
 from tidegate.model.revision import PodFailure, RevisionState, Snapshot
 from tidegate.resources import pod_template
 from tidegate.resources.names import (
+    COPY_OF,
     EVIDENCE_KEY,
     FILES_PIN_KEY,
     GROUP,
@@ -181,7 +182,7 @@ class ServiceState:
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """What is kept of a ConfigMap: one that holds a revision's pods to their digests, a checkpoint, or a record."""
+    """What is kept of a ConfigMap of ours: a revision's digests, a checkpoint, a record, or a copy of the user's."""
 
     revision: str | None
     """The revision that it pins; None where it pins none."""
@@ -190,6 +191,8 @@ class Pin:
     """The candidate whose checkpoint it is."""
     recorded: tuple[int, str] | None = None
     """When the rollout began whose record it is, in seconds since 1970, and its own name."""
+    copy: str | None = None
+    """Its own name, where it is a revision's copy of a ConfigMap."""
 
 
 def parse_record(manifest: Manifest) -> RevisionRecord:
@@ -223,7 +226,8 @@ def parse_pin(manifest: Manifest) -> Pin:
     is_checkpoint = revision is not None and name == checkpoint_name(revision)
     since = recorded_since(name, revision) if revision is not None else None
     judged, recorded = revision if is_checkpoint else None, None if since is None else (since, name)
-    return Pin(revision_by_name(manifest), is_deleting(manifest), judged, recorded)
+    copy = name if COPY_OF in (manifest["metadata"].get("annotations") or {}) else None
+    return Pin(revision_by_name(manifest), is_deleting(manifest), judged, recorded, copy)
 
 
 def _scaled_by(managed_fields: Sequence[Mapping[str, Any]]) -> str | None:
@@ -262,6 +266,7 @@ def revision_state(
     *,
     reachable: bool = True,
     pin_kept: bool = True,
+    config_kept: bool = True,
 ) -> RevisionState:
     """What the cluster has of a revision; any part may be missing."""
     differ = _files_differ(pods)
@@ -275,6 +280,7 @@ def revision_state(
         crashes=tuple(sorted(pod.crashed_at for pod in pods if pod.crashed_at)),
         reachable=reachable,
         pin_kept=pin_kept,
+        config_kept=config_kept,
         pinned=workload.pinned if workload else None,
         # A pod's own words say more than its Deployment's.
         failure=differ or worst(pod.failure for pod in pods) or (workload.failure if workload else None),

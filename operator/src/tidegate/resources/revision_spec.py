@@ -11,13 +11,14 @@ PARTS = ("model", "server")
 """Of a spec: whatever makes a revision lies in these."""
 
 
-def spec_of(data: Mapping[str, Any]) -> dict[str, Any]:
-    """`model` and `server` as a spec has them, of a ControllerRevision's data. What has its default is left out.
+def spec_of(revision: str, data: Mapping[str, Any]) -> dict[str, Any]:
+    """`model` and `server` as a spec has them, of a ControllerRevision's name and data; without what is a default.
 
+    Where it has content of ConfigMaps or Secrets, that is asked for by its name, as they may have another by now.
     Raises KeyError, TypeError or ValueError on data that no operator wrote.
     """
     snapshot = Snapshot.parse(data)
-    return {"model": _model(snapshot), "server": _server(snapshot)}
+    return {"model": _model(snapshot), "server": _server(revision, snapshot)}
 
 
 def _model(snapshot: Snapshot) -> dict[str, Any]:
@@ -31,14 +32,16 @@ def _model(snapshot: Snapshot) -> dict[str, Any]:
     )
 
 
-def _server(snapshot: Snapshot) -> dict[str, Any]:
+def _server(revision: str, snapshot: Snapshot) -> dict[str, Any]:
     server = snapshot.server
     given = _given(
         image=server.image,
         threads=server.threads,
         batching=_batching(server.batching),
         auth=_given(apiKeysSecret=server.api_keys_secret),
-        env=_variables(server.env),
+        env=[*(dict(each) for each in server.env_refs), *_variables(server.env)],
+        envFrom=[dict(each) for each in server.env_from],
+        configRevision=revision if server.config else None,
         podTemplate=dict(server.pod_template),
     )
     # Named though it may be empty: the default would be another revision.

@@ -119,15 +119,18 @@ def of_undo(
         raise NotDone(f"{_case(view)} has no revision {wanted} any more; kept are {_listed(revisions)}")
     name = found["metadata"]["name"]
     current = {part: spec.get(part, {}) for part in PARTS}
-    change = {part: each for part, each in replacing(current, spec_of(found["data"])).items() if each != {}}
-    if _asks_for(spec, found):
+    change = {part: each for part, each in replacing(current, spec_of(name, found["data"])).items() if each != {}}
+    if _asks_for(view, spec, found):
         raise NotDone(f"{_case(view)} asks for {name} already; {view.message}")
     cause = {CHANGE_CAUSE: person.cause(f"back to {name}")}
     return Request({"metadata": {"annotations": cause}, "spec": change}, _way_back(view, name, found))
 
 
-def _asks_for(spec: Mapping[str, Any], found: Mapping[str, Any]) -> bool:
+def _asks_for(view: RolloutView, spec: Mapping[str, Any], found: Mapping[str, Any]) -> bool:
     name, snapshot = str(found["metadata"]["name"]), Snapshot.parse(found["data"])
+    if snapshot.server.config:  # which revision ConfigMaps now stand for is known to the operator alone
+        candidate = view.revision(Role.CANDIDATE)
+        return name == (candidate.name if candidate else view.rejected or _stable(view, "to go back to"))
     try:
         parsed = ModelDeploymentSpec.parse(spec)
     except InvalidSpec:
@@ -149,6 +152,8 @@ def _before(view: RolloutView) -> str:
 
 def _way_back(view: RolloutView, name: str, found: Mapping[str, Any]) -> str:
     uri = found["data"]["model"]["uri"]
+    if found["data"]["server"].get("config"):
+        uri = f"{uri}, with what its ConfigMaps had then until spec.server.configRevision is left out"
     if name == _stable(view, "to go back to"):
         return f"the spec asks for {name} again ({uri}), and all requests go there now"
     return (
