@@ -5,16 +5,20 @@ from __future__ import annotations
 import contextlib
 import socket
 import struct
+import threading
 import time
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+import grpc
 import pytest
 
+from tests.conftest import until
 from tests.router.conftest import LIVE_OLD, NEW, OLD
-from tidegate.router.ads import AdsServer
+from tidegate.router import xds_pb2 as pb
+from tidegate.router.ads import METHOD, AdsServer, Stream
 from tidegate.router.disk_copy import FILE
 from tidegate.router.objects import Endpoint, Service
 
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.router
 
 SENT = "envoy_cluster_upstream_cx_rx_bytes_total"
+LONG_SECONDS = 60.0
 SAYS_HELLO = 330
 """Bytes that a stream takes without a resource: 289 to 304, as HTTP/2 adds some at times. A resource is 100 more."""
 
@@ -163,22 +168,91 @@ def test_workers_draw_by_a_split_when_it_is_said_to_be_taken(served: Router, ben
     assert late <= 3
 
 
-def test_an_envoy_that_asks_whether_its_agent_lives_while_nothing_changes_keeps_its_stream(tmp_path: Path) -> None:
-    preface, settings_kind, ping_kind, pings = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 4, 6, 10
-    server = AdsServer(tmp_path / "ads.sock", lambda stream, request: None)
+PREFACE, SETTINGS, PING, PINGS = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 4, 6, 10
+
+
+@dataclass
+class Listening:
+    """A server that gives each request back as a response. `over`: how many streams have ended."""
+
+    path: Path
+    over: int = 0
+
+    def hear(self, stream: Stream, request: pb.DeltaDiscoveryRequest | None) -> None:
+        if request is None:
+            self.over += 1
+        else:
+            stream.send(pb.DeltaDiscoveryResponse(nonce=request.response_nonce))
+
+
+@pytest.fixture
+def listening(tmp_path: Path) -> Iterator[Listening]:
+    """In a thread of its own."""
+    found = Listening(tmp_path / "ads.sock")
+    server, is_over = AdsServer(found.path, found.hear), threading.Event()
     server.start()
+
+    def serve() -> None:
+        while not is_over.is_set():
+            server.wait(LONG_SECONDS)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    yield found
+    is_over.set()
+    server.wake()
+    thread.join()
+    server.stop()
+
+
+def test_an_envoy_that_asks_whether_its_agent_lives_while_nothing_changes_keeps_its_stream(
+    listening: Listening,
+) -> None:
     answered = 0
     with contextlib.closing(socket.socket(socket.AF_UNIX)) as envoy:
         envoy.settimeout(5)
-        envoy.connect(str(tmp_path / "ads.sock"))
-        envoy.sendall(preface + a_frame(settings_kind))
+        envoy.connect(str(listening.path))
+        envoy.sendall(PREFACE + a_frame(SETTINGS))
         with envoy.makefile("rb") as frames, contextlib.suppress(BrokenPipeError):
-            for _ in range(pings):
-                envoy.sendall(a_frame(ping_kind, b"alive?!?"))
-                answered += ping_kind in iter(lambda: kind_of_next(frames), None)
-    server.stop()
+            for _ in range(PINGS):
+                envoy.sendall(a_frame(PING, b"alive?!?"))
+                answered += PING in iter(lambda: kind_of_next(frames), None)
 
-    assert answered == pings
+    assert answered == PINGS
+
+
+def test_who_speaks_no_http2_is_hung_up_on_and_keeps_nobody_out(listening: Listening) -> None:
+    with contextlib.closing(socket.socket(socket.AF_UNIX)) as stranger, stranger.makefile("rb") as answer:
+        stranger.settimeout(5)
+        stranger.connect(str(listening.path))
+        stranger.sendall(b"GET / HTTP/1.1\r\nHost: agent\r\n\r\n")
+        answer.read()
+
+    assert echoed(listening, ["heard"]) == ["heard"]
+
+
+def test_messages_larger_than_what_http2_sends_at_once_arrive_whole_both_ways(listening: Listening) -> None:
+    sent = ["a" * 3_000_000, "b", "c" * 70_000]
+
+    assert echoed(listening, sent) == sent
+    until(lambda: listening.over == 1)
+
+
+def test_another_method_is_told_that_there_is_none(listening: Listening) -> None:
+    with pytest.raises(grpc.RpcError) as refused:
+        echoed(listening, ["anybody?"], method="/envoy.service.discovery.v3.AggregatedDiscoveryService/Streamed")
+
+    assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+def echoed(listening: Listening, texts: Sequence[str], method: str = METHOD.decode()) -> list[str]:
+    """What comes back, by gRPC's own client."""
+    with grpc.insecure_channel(f"unix:{listening.path}") as channel:
+        call = channel.stream_stream(
+            method, pb.DeltaDiscoveryRequest.SerializeToString, pb.DeltaDiscoveryResponse.FromString
+        )
+        answers = call((pb.DeltaDiscoveryRequest(response_nonce=text) for text in texts), timeout=10)
+        return [answer.nonce for answer in answers]
 
 
 def kind_of_next(frames: BinaryIO) -> int | None:

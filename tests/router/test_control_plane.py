@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from time import monotonic
 
 import pytest
@@ -25,27 +26,42 @@ LONG = 60.0
 Heard = Callable[[Stream, pb.DeltaDiscoveryRequest | None], None]
 
 
-@dataclass
-class Envoy:
-    """Answers at once, without a socket between. `came` are the lines of its journal, and when they came."""
+class Envoy(Stream):
+    """A server and its one stream; its Envoy answers at once. `came`: lines of its journal, and when they came."""
 
-    heard: Heard
-    double: EnvoyDouble = field(default_factory=EnvoyDouble)
-    came: list[tuple[float, str]] = field(default_factory=list)
+    def __init__(self, _: Path, heard: Heard) -> None:
+        self.is_closed = False
+        self.came: list[tuple[float, str]] = []
+        self._heard, self.double = heard, EnvoyDouble()
+        self._news: SimpleQueue[pb.DeltaDiscoveryRequest | None] = SimpleQueue()
 
     def connect(self) -> None:
-        """In a thread, which ends with the test's process."""
-        stream = Stream()
         for request in self.double.connect():
-            self.heard(stream, request)
-        threading.Thread(target=self._answer, args=(stream,), daemon=True).start()
+            self._news.put(request)
 
-    def _answer(self, stream: Stream) -> None:
-        for response in stream.responses():
-            answers = self.double.take(response)
-            self.came.append((monotonic(), self.double.journal[-1]))
-            for each in answers:
-                self.heard(stream, each)
+    def send(self, response: pb.DeltaDiscoveryResponse) -> None:
+        answers = self.double.take(response)
+        self.came.append((monotonic(), self.double.journal[-1]))
+        for each in answers:
+            self._news.put(each)
+
+    def wake(self) -> None:
+        self._news.put(None)
+
+    def wait(self, seconds: float) -> None:
+        with suppress(Empty):
+            self._take(self._news.get(timeout=seconds))
+            while True:
+                self._take(self._news.get_nowait())
+
+    def _take(self, news: pb.DeltaDiscoveryRequest | None) -> None:
+        if news is not None:
+            self._heard(self, news)
+
+    def start(self) -> None:
+        """Nobody else connects."""
+
+    stop = close = start
 
     def lines(self) -> list[str]:
         """What came."""
@@ -85,16 +101,11 @@ class Router:
 def router(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Router]:
     connected: list[Envoy] = []
 
-    class NoServer:
-        def __init__(self, _: Path, heard: Heard) -> None:
-            connected.append(Envoy(heard))
+    def server(path: Path, heard: Heard) -> Envoy:
+        connected.append(Envoy(path, heard))
+        return connected[0]
 
-        def start(self) -> None:
-            """Nobody else connects."""
-
-        stop = start
-
-    monkeypatch.setattr("tidegate.router.control_plane.AdsServer", NoServer)
+    monkeypatch.setattr("tidegate.router.control_plane.AdsServer", server)
     monkeypatch.setattr("tidegate.router.control_plane.GATHER_SECONDS", 0.0)
     cluster = Cluster()
     agent = Agent(tmp_path, cluster)

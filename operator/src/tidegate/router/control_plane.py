@@ -1,6 +1,7 @@
 """The loop in the middle of the agent: what the cluster says and what Envoy says go in, responses go out.
 
-One thread decides; whoever has news puts it into its queue. It needs neither the API server nor the operator to go on.
+One thread decides, and it hears and tells Envoy too; whoever has news of the cluster wakes it. It needs neither the API
+server nor the operator to go on.
 
 Most news are of pods that come and go one by one, while others of their revision answer. The first of them goes to
 Envoy at once, and those that come within GATHER_SECONDS after it together. What can't wait takes along what does.
@@ -8,9 +9,7 @@ Envoy at once, and those that come within GATHER_SECONDS after it together. What
 
 import logging
 from collections.abc import Callable, Mapping
-from enum import Enum, auto
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from time import monotonic
 
 from tidegate.resources.router_report import Applied
@@ -29,38 +28,29 @@ GATHER_SECONDS = 0.1
 """The least time from pods that are told of to others that can wait: what comes meanwhile costs one response."""
 
 
-class Wake(Enum):
-    """News of the cluster."""
-
-    AT_ONCE = auto()
-    WHEN_GATHERED = auto()
-
-
-News = tuple[Stream, pb.DeltaDiscoveryRequest | None] | Wake
-
-
 class ControlPlane:
     """`take` gives what is news in the cluster, `applied` is told what Envoy works with."""
 
     def __init__(self, directory: Path, take: Callable[[], Changes | None], applied: Callable[[Applied], None]) -> None:
         self._take, self._applied = take, applied
         self._disk = DiskCopy(directory)
-        self._news: SimpleQueue[News] = SimpleQueue()
-        self._server = AdsServer(directory / SOCKET, lambda stream, request: self._news.put((stream, request)))
+        self._server = AdsServer(directory / SOCKET, self._hear)
         self._publisher = Publisher()
         self._stream: Stream | None = None
         self._recalled: dict[Service, Answering] = {}
         self._gathers_until = 0.0
         """Until when news that can wait do; whoever has some before need not wake anybody. 0 for none that do."""
+        self._is_urgent = False
+        """Whether there is news that can't wait."""
         self._is_settled = False
         self._stopped = False
 
     def wake(self, *, at_once: bool = True) -> None:
         """The cluster has news; where not `at_once`, it may wait for more. From any thread."""
         if at_once:
-            self._news.put(Wake.AT_ONCE)
-        elif not self._gathers_until:
-            self._news.put(Wake.WHEN_GATHERED)
+            self._is_urgent = True
+        if at_once or not self._gathers_until:
+            self._server.wake()
 
     def stop(self) -> None:
         """Ends `run`. From any thread."""
@@ -68,7 +58,7 @@ class ControlPlane:
         self.wake()
 
     def run(self) -> None:
-        """Serves until stopped. Raises RuntimeError when it can't listen."""
+        """Serves until stopped. Raises OSError when it can't listen."""
         self._recall()
         self._server.start()
         try:
@@ -87,24 +77,14 @@ class ControlPlane:
             self._publisher.recall(recalled.routes.values(), recalled.services, monotonic())
 
     def _wait(self) -> None:
-        """Takes in what came, and what came with it."""
+        """Takes in what comes."""
         times = [time for time in (self._publisher.again_at(), self._gathers_until) if time]
         left = min(times) - monotonic() if times else LONGEST_WAIT_SECONDS
-        try:
-            self._hear(self._news.get(timeout=max(0.0, min(left, LONGEST_WAIT_SECONDS))))
-            while True:
-                self._hear(self._news.get_nowait())
-        except Empty:
-            return
+        self._server.wait(max(0.0, min(left, LONGEST_WAIT_SECONDS)))
+        if self._is_urgent:
+            self._is_urgent, self._gathers_until = False, 0.0
 
-    def _hear(self, news: News) -> None:
-        if isinstance(news, Wake):
-            if news is Wake.AT_ONCE:
-                self._gathers_until = 0.0
-            return
-        self._hear_from(*news)
-
-    def _hear_from(self, stream: Stream, request: pb.DeltaDiscoveryRequest | None) -> None:
+    def _hear(self, stream: Stream, request: pb.DeltaDiscoveryRequest | None) -> None:
         if stream is not self._stream:
             if request is None or stream.is_closed:
                 return
