@@ -17,6 +17,7 @@ from tidegate.controller.reconciler import Reconciler
 from tidegate.kube.api import DEPLOYMENTS, EVENTS, MODEL_DEPLOYMENTS, Resource
 from tidegate.kube.cluster import Orphan
 from tidegate.metrics.collector import MetricsCollector
+from tidegate.model.control import Control, Intent
 from tidegate.model.decision import Event
 from tidegate.resources.ownership import Owner
 
@@ -29,6 +30,7 @@ CALLED = {
     ("tidegate.dev", "modeldeployments", "list"): "handlers.register: kopf's watch of its kind",
     ("tidegate.dev", "modeldeployments", "watch"): "handlers.register: kopf's watch of its kind",
     ("tidegate.dev", "modeldeployments", "get"): "KubernetesCluster.confirm",
+    ("tidegate.dev", "modeldeployments", "patch"): "act: controls that are done or refused",
     ("tidegate.dev", "modeldeployments/status", "update"): "KubernetesCluster.record_status",
     ("tidegate.dev", "modeldeployments/status", "patch"): AN_EARLIER_OPERATOR,
     ("tidegate.dev", "modeldeployments/finalizers", "update"): "owner: blockOwnerDeletion",
@@ -41,7 +43,7 @@ CALLED = {
     ("apps", "deployments", "watch"): "observe.WATCHED",
     ("apps", "deployments", "get"): OF_THAT_NAME,
     ("apps", "deployments", "create"): "act: EnsureRevision",
-    ("apps", "deployments", "patch"): "act: ScaleRevision and PinModel",
+    ("apps", "deployments", "patch"): "act: ScaleRevision, RestartRevision and PinModel",
     ("apps", "deployments", "delete"): "act: RetireRevision",
     ("apps", "controllerrevisions", "list"): "observe.WATCHED",
     ("apps", "controllerrevisions", "watch"): "observe.WATCHED",
@@ -203,6 +205,14 @@ class Recorder:
         self._note(DEPLOYMENTS, "patch")
         self._world.annotate(namespace, deployment, annotation, value)
 
+    def annotate_pods(self, namespace: str, deployment: str, annotation: str, value: str) -> None:
+        self._note(DEPLOYMENTS, "patch")
+        self._world.annotate_pods(namespace, deployment, annotation, value)
+
+    def remove_annotation(self, namespace: str, name: str, annotation: str, value: str) -> None:
+        self._note(MODEL_DEPLOYMENTS, "patch")
+        self._world.remove_annotation(namespace, name, annotation, value)
+
     def delete(self, resource: Resource, namespace: str, name: str) -> None:
         self._note(resource, "delete")
         self._world.delete(resource, namespace, name)
@@ -235,6 +245,8 @@ def test_whole_rollouts_call_exactly_the_writes_of_the_table() -> None:
             model={"uri": f"http://models/{number}"}, replicas=2, strategy=steps, revisionHistoryLimit=0
         )
         world.run(150)
+    world.kubectl_annotate(Intent(Control.RESTART, world.status["stable"]["revision"]))
+    world.run(10)
 
     seldom = (READ_FOR_CALLS, OF_THAT_NAME, ORPHANED, AN_EARLIER_OPERATOR, CALLED["", "events", "patch"])
     writes = {call for call, where in CALLED.items() if call[2] not in ("list", "watch") and where not in seldom}

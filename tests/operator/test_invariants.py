@@ -22,6 +22,7 @@ from tidegate.model.actions import (
     EnsureRevision,
     PinModel,
     RecordStatus,
+    RestartRevision,
     ScaleRevision,
     ShiftTraffic,
 )
@@ -391,8 +392,8 @@ def _written(seen: Observation, action: Action) -> Observation:
             return change(revision, snapshot=held.snapshot or LOST, replicas=held.replicas or replicas)
         case EnsureClientServices():
             return replace(seen, found_by_clients=True)
-        case ScaleRevision(revision=revision, replicas=replicas):
-            return change(revision, replicas=replicas, ready=min(replicas, seen.state(revision).ready))
+        case ScaleRevision() | RestartRevision():
+            return change(action.revision, **_of_workload(seen, action))
         case PinModel(revision=revision, sha256=sha256):
             return change(revision, pinned=sha256)
         case ShiftTraffic(split=split):
@@ -408,6 +409,13 @@ def _written(seen: Observation, action: Action) -> Observation:
             return seen
         case _ as unhandled:
             assert_never(unhandled)
+
+
+def _of_workload(seen: Observation, action: ScaleRevision | RestartRevision) -> dict[str, Any]:
+    state = seen.state(action.revision)
+    if isinstance(action, RestartRevision):
+        return {"restarted_at": action.at, "renewed": state.replicas or 0}
+    return {"replicas": action.replicas, "ready": min(action.replicas, state.ready)}
 
 
 LOST = Snapshot(Model("http://models/1", "ab" * 32), Server(None, {}, ()), "server:1", 8082)

@@ -33,6 +33,7 @@ from tidegate.metrics.collector import MetricsCollector
 from tidegate.metrics.increments import Counted, Sample, SeriesKey
 from tidegate.metrics.provider import CounterQuery, Readings
 from tidegate.model.config import ConfigKind, ConfigSource, Found, Held, Keys
+from tidegate.model.control import Intent
 from tidegate.model.decision import Event
 from tidegate.model.traffic import TrafficSplit, Writer
 from tidegate.resources.config_copy import held
@@ -127,6 +128,8 @@ class World(SimulatedWorld):
         self._versions = 1
         self._crash_at: int | None = None
         self._crash_after_write = False
+        self.enqueued = False
+        """Whether a write of ours asked for another pass at once."""
         self.restart()
 
     # --- what a user does -------------------------------------------------------------------------------------------
@@ -164,6 +167,26 @@ class World(SimulatedWorld):
         del self._objects[(CONFIG_MAPS, name)]
         self._note(f"delete ConfigMap {name} by hand")
 
+    def edit_spec(self, **fields: Any) -> None:
+        """Fields that no CRD of ours would let through."""
+        assert self._deployment is not None
+        before = self._deployment["metadata"]
+        given = {"generation": before["generation"] + 1, "resourceVersion": self._next_version()}
+        spec = {**self._deployment["spec"], **fields}
+        self._deployment = {**self._deployment, "metadata": {**before, **given}, "spec": spec}
+
+    def kubectl_annotate(self, intent: Intent) -> None:
+        """kubectl annotate --overwrite."""
+        self.kubectl_annotate_with(intent.annotation, intent.text)
+
+    def kubectl_annotate_with(self, annotation: str, value: str) -> None:
+        """The same with whatever is written."""
+        assert self._deployment is not None
+        before = self._deployment["metadata"]
+        given = {"annotations": {**self.annotations, annotation: value}, "resourceVersion": self._next_version()}
+        self._deployment = {**self._deployment, "metadata": {**before, **given}}
+        self._note(f"annotate {annotation}={value}")
+
     def run(self, seconds: float) -> None:
         """Time passes."""
         end = self.now + timedelta(seconds=seconds)
@@ -171,7 +194,9 @@ class World(SimulatedWorld):
 
     def reconcile(self) -> timedelta | None:
         """One pass of the operator."""
-        return self._reconciler.reconcile("shop", "digits", self.now)
+        self.enqueued = False
+        after = self._reconciler.reconcile("shop", "digits", self.now)
+        return timedelta() if self.enqueued else after
 
     def restart(self) -> None:
         """The operator starts anew, with nothing in memory."""
@@ -198,6 +223,13 @@ class World(SimulatedWorld):
         assert self._deployment is not None
         status: dict[str, Any] = self._deployment.get("status", {})
         return status
+
+    @property
+    def annotations(self) -> dict[str, str]:
+        """Of the ModelDeployment."""
+        assert self._deployment is not None
+        annotations: dict[str, str] = self._deployment["metadata"].get("annotations", {})
+        return annotations
 
     @property
     def split(self) -> TrafficSplit | None:
@@ -322,6 +354,21 @@ class World(SimulatedWorld):
         with self._write(""):
             self._objects[(DEPLOYMENTS, deployment)]["metadata"].setdefault("annotations", {})[annotation] = value
 
+    def annotate_pods(self, namespace: str, deployment: str, annotation: str, value: str) -> None:
+        with self._write(f"restart {deployment}"):
+            template = self._objects[(DEPLOYMENTS, deployment)]["spec"]["template"]
+            template["metadata"].setdefault("annotations", {})[annotation] = value
+            self.enqueued = True
+
+    def remove_annotation(self, namespace: str, name: str, annotation: str, value: str) -> None:
+        with self._write(""):
+            assert self._deployment is not None
+            before = self._deployment["metadata"]
+            kept = {key: each for key, each in before["annotations"].items() if (key, each) != (annotation, value)}
+            metadata = {**before, "annotations": kept, "resourceVersion": self._next_version()}
+            self._deployment = {**self._deployment, "metadata": metadata}
+            self.enqueued = True
+
     def delete(self, resource: Resource, namespace: str, name: str) -> None:
         with self._write("" if is_evidence(name) else f"delete {resource.kind} {name}"):
             if resource == DEPLOYMENTS and self.split and self.split.weight(name) > 0:
@@ -429,7 +476,8 @@ class World(SimulatedWorld):
     def _observed(self, manifest: Manifest) -> Manifest:
         if manifest["kind"] != "Deployment":
             return manifest
-        return {**manifest, "status": {"readyReplicas": self._ready(manifest["metadata"]["name"])}}
+        ready = self._ready(manifest["metadata"]["name"])
+        return {**manifest, "status": {"readyReplicas": ready, "updatedReplicas": ready}}
 
     def _pod_manifests(self) -> list[Manifest]:
         pods = []

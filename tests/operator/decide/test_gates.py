@@ -27,7 +27,7 @@ from tidegate.model.traffic import Share
 
 FIRST, MORE, LATE = Moment.FIRST_TRAFFIC, Moment.MORE_TRAFFIC, Moment.PROMOTION_WITHOUT_VERDICT
 KEEP, LAST = Moment.KEEP_NO_LONGER, Moment.COMPLETE
-AT_THE_END = frozenset({KEEP, LAST, Moment.COMPLETE_RETURN})
+AT_THE_END = frozenset({KEEP, LAST, Moment.COMPLETE_BY_HAND, Moment.COMPLETE_RETURN})
 
 
 NOTHING_ON_STABLE = Share(NOW - MINUTE / 2, NOW, {CANDIDATE: 1000}, {})

@@ -196,6 +196,44 @@ def test_a_status_that_rests_on_an_older_version_is_not_recorded(
     cluster.record_status(namespace, "digits", {"phase": "Live"}, version_of(cluster, namespace))
 
 
+ABORT = "tidegate.dev/abort"
+
+
+def annotated(cluster: KubernetesCluster, api: KubernetesApi, namespace: str, value: str) -> None:
+    """Somebody asks for something, and the operator sees it."""
+    patch = {"metadata": {"annotations": {ABORT: value, "theirs": "kept"}}}
+    cluster.seen(api.merge(MODEL_DEPLOYMENTS, namespace, "digits", patch), deleted=False)
+
+
+def annotations_of(api: KubernetesApi, namespace: str) -> Any:
+    return (api.get(MODEL_DEPLOYMENTS, namespace, "digits") or {})["metadata"]["annotations"]
+
+
+def test_an_annotation_that_was_acted_on_goes_alone_and_the_next_look_comes_at_once(
+    cluster: KubernetesCluster, api: KubernetesApi, digits: Manifest, namespace: str, changes: Changes
+) -> None:
+    annotated(cluster, api, namespace, "digits-6f9c1d2e by alice")
+
+    cluster.remove_annotation(namespace, "digits", ABORT, "digits-6f9c1d2e by alice")
+
+    assert annotations_of(api, namespace) == {"theirs": "kept"}
+    assert (cluster.model_deployment(namespace, "digits") or {})["metadata"]["annotations"] == {"theirs": "kept"}
+    assert changes.get(timeout=5) == (namespace, "digits")
+
+
+def test_an_annotation_that_somebody_has_written_anew_is_not_taken_away_unread(
+    cluster: KubernetesCluster, api: KubernetesApi, digits: Manifest, namespace: str
+) -> None:
+    annotated(cluster, api, namespace, "digits-6f9c1d2e by alice")
+    api.merge(MODEL_DEPLOYMENTS, namespace, "digits", {"metadata": {"annotations": {ABORT: "digits-ca4d1da7 by bob"}}})
+
+    with pytest.raises(ObjectChanged):
+        cluster.remove_annotation(namespace, "digits", ABORT, "digits-6f9c1d2e by alice")
+    cluster.remove_annotation(namespace, "digits", ABORT, "digits-6f9c1d2e by alice")
+
+    assert annotations_of(api, namespace) == {ABORT: "digits-ca4d1da7 by bob", "theirs": "kept"}
+
+
 def test_who_does_not_lead_writes_nothing(
     cluster: KubernetesCluster, api: KubernetesApi, digits: Manifest, namespace: str, leader: Leader
 ) -> None:
@@ -207,6 +245,8 @@ def test_who_does_not_lead_writes_nothing(
         lambda: cluster.create(MODEL_ROUTES, route),
         lambda: cluster.scale(namespace, REVISION, 3),
         lambda: cluster.annotate(namespace, REVISION, PINNED, "ab"),
+        lambda: cluster.annotate_pods(namespace, REVISION, PINNED, "ab"),
+        lambda: cluster.remove_annotation(namespace, "digits", "tidegate.dev/abort", "x"),
         lambda: cluster.delete(DEPLOYMENTS, namespace, REVISION),
         lambda: cluster.record_status(namespace, "digits", {"phase": "Live"}, version_of(cluster, namespace)),
     )

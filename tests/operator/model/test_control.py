@@ -89,5 +89,5 @@ def test_people_read_who_asks_and_a_line_to_copy() -> None:
     assert intent.asked == "by alice: it's fine"
     assert Intent(Control.ABORT, REVISION).asked == "by somebody"
     assert Intent(Control.APPROVE, REVISION, 3).command("shop", "digits") == (
-        f"kubectl -n shop annotate --overwrite mdep/digits tidegate.dev/approve={REVISION}/3"
+        f"kubectl -n shop annotate mdep/digits tidegate.dev/approve={REVISION}/3"
     )

@@ -23,8 +23,9 @@ from tidegate.model.decision import Decision
 from tidegate.model.observation import Observation
 from tidegate.model.revision import Snapshot
 from tidegate.model.traffic import TrafficSplit, Writer
+from tidegate.model.units import format_instant
 from tidegate.resources.disruption_budget import budget_manifest
-from tidegate.resources.names import ADMIN_PORT, PINNED, WRITTEN_BY
+from tidegate.resources.names import ADMIN_PORT, PINNED, RESTARTED_AT, WRITTEN_BY
 from tidegate.resources.ownership import Owner
 from tidegate.resources.pod_config import copies
 from tidegate.resources.revision import (
@@ -60,9 +61,16 @@ def act(
         attempts.attempt(_write(action, seen.name), do, essential=essential, minor=minor)
     for orphan in cluster.orphans(owner):
         attempts.attempt(("adopt", f"{orphan.resource.kind} {orphan.name}"), partial(cluster.adopt, orphan, owner))
-    attempts.finish()
-    for event in decision.events:
-        cluster.emit(manifest, event, seen.now)
+    try:
+        for event in decision.events:
+            cluster.emit(manifest, event, seen.now)
+        for given in decision.handled:
+            # Last: what it did is recorded and told by now, and after a crash it is only taken away.
+            annotation, value = given.control.annotation, given.value
+            remove = partial(cluster.remove_annotation, seen.namespace, seen.name, annotation, value)
+            attempts.attempt(("RemoveAnnotation", f"the annotation {annotation} of {seen.name}"), remove)
+    finally:
+        attempts.finish()
 
 
 ESSENTIAL = (actions.ShiftTraffic, actions.RecordStatus)
@@ -99,8 +107,8 @@ def _do(
                 cluster.confirm(*owner)
             for service in backend_for(seen.spec.router).client_services(owner, settings.router_service):
                 cluster.repair(SERVICES, service)
-        case actions.ScaleRevision(revision=revision, replicas=replicas):
-            cluster.scale(namespace, revision, replicas)
+        case actions.ScaleRevision() | actions.RestartRevision():
+            _workload(cluster, namespace, action)
         case actions.PinModel(revision=revision, sha256=sha256, files_sha256=files):
             cluster.create(CONFIG_MAPS, pin_manifest(*owner, revision, sha256, files))
             cluster.annotate(namespace, revision, PINNED, sha256)
@@ -128,6 +136,13 @@ def _delete_copies(cluster: Cluster, settings: Settings, namespace: str, seen: O
         # Where Secrets aren't followed any more, nothing may be done with them: these go with the ModelDeployment.
         if settings.follow_secrets or copy.kind is not ConfigKind.SECRET:
             cluster.delete(RESOURCES[copy.kind], namespace, copy.name)
+
+
+def _workload(cluster: Cluster, namespace: str, action: actions.ScaleRevision | actions.RestartRevision) -> None:
+    if isinstance(action, actions.ScaleRevision):
+        cluster.scale(namespace, action.revision, action.replicas)
+    else:
+        cluster.annotate_pods(namespace, action.revision, RESTARTED_AT, format_instant(action.at))
 
 
 def _budget(cluster: Cluster, owner: Owner, action: actions.EnsureBudget | actions.DeleteBudget) -> None:

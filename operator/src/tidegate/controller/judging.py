@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from tidegate.decide.controls import aborted
 from tidegate.decide.criteria import criteria_for
 from tidegate.decide.rollback_triggers import rollback_trigger
 from tidegate.errors import MetricsUnavailable
@@ -74,7 +75,7 @@ class RolloutJudge:
             return self._remembered(directly) if directly else replace(observation, verdict=unseen)
         if measured is None or measured.rollout != _identity(observation):
             # What routers tell needs nobody's answer: right after a shift nothing else has been said of it yet.
-            return self._remembered(directly) if directly else self._said_last(observation)
+            return self._remembered(directly) if directly else self._said_last(observation) or _asked_for(observation)
         if isinstance(measured.measured, Measured) and measured.measured.checkpoint:
             self._checkpoints[key] = measured.measured.checkpoint
         if directly := self._by_routers(observation):
@@ -243,6 +244,18 @@ def _of_interest(observation: Observation) -> tuple[str, ...]:
     return tuple(sorted({recorded.stable, candidate, *there}))
 
 
+def _asked_for(observation: Observation) -> Observation | None:
+    """What people have asked for waits for no answer; None where nobody has."""
+    rollout, before = observation.recorded.rollout, observation.recorded.analysis
+    by_hand = rollout is not None and (rollout.by_hand.full_by or rollout.by_hand.promoted == rollout.step)
+    if not by_hand and all(given.key in observation.recorded.controls for given in observation.controls):
+        return None
+    if before is not None and before.verdict == Answer.CANNOT_SEE.value:
+        return replace(observation, verdict=Verdict(Answer.CANNOT_SEE, before.reason, before.message))
+    waits = "the counters are still being read"
+    return replace(observation, verdict=Verdict(Answer.NOT_ENOUGH, Reason.CATCHING_UP, waits))
+
+
 def _may_begin(observation: Observation) -> bool:
     """Whether a rollout may begin with this look: then its routers are asked in time."""
     rejected, desired = observation.recorded.rejected, observation.desired
@@ -256,7 +269,7 @@ def _needs_counters(observation: Observation) -> bool:
     But whoever has all the traffic when another one begins keeps it if the evidence says so.
     """
     rollout, stable = observation.recorded.rollout, observation.recorded.stable
-    if rollout is None or stable is None or observation.desired == stable:
+    if rollout is None or stable is None or observation.desired == stable or aborted(observation):
         return False
     if observation.desired != rollout.candidate and rollout.granted < 100:
         return False

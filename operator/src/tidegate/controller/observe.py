@@ -10,6 +10,7 @@ from tidegate.judge.verdict import NOTHING_TO_JUDGE
 from tidegate.kube.api import Manifest
 from tidegate.kube.cluster import BUDGET, PIN, POD, RECORD, SERVICE, WORKLOAD, Cluster
 from tidegate.kube.informer import Kind
+from tidegate.model.control import given_controls
 from tidegate.model.disruption import DisruptionBudgets
 from tidegate.model.observation import Observation
 from tidegate.model.revision import RevisionState, find_revision, plan_digest
@@ -78,6 +79,7 @@ def observe(cluster: Cluster, settings: Settings, manifest: Manifest, now: datet
         ),
         budgets=_budgets(cluster, settings, owner, revisions),
         config_problem=problem,
+        controls=given_controls(metadata.get("annotations")),
     )
 
 

@@ -188,15 +188,16 @@ class Reconciler:
             with suppress(ConfigUnusable):
                 return observe(self.cluster, self.settings, {**manifest, "spec": last}, now)
         part = readable_part(manifest["spec"])
-        if part is None:
-            return None
         try:
             seen = observe(self.cluster, self.settings, {**manifest, "spec": part}, now)
         except ConfigUnusable:
             part = {name: value for name, value in part.items() if name != "server"}
             seen = observe(self.cluster, self.settings, {**manifest, "spec": part}, now)
         rollout = seen.recorded.rollout
-        return None if rollout is None or seen.recorded.stable is None else replace(seen, desired=rollout.candidate)
+        # Without the candidate's own snapshot nobody knows what its pods are made of, and none are to be made.
+        if rollout is None or seen.recorded.stable is None or seen.state(rollout.candidate).snapshot is None:
+            return None
+        return replace(seen, desired=rollout.candidate)
 
     def _keep(self, manifest: Manifest, seen: Observation, decision: Decision) -> None:
         """Writes down how far the evidence goes and what it was made from, and drops what isn't needed any more."""

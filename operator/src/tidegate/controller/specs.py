@@ -33,14 +33,17 @@ class ReadableSpecs:
         self._last.pop(key, None)
 
 
-def readable_part(spec: Spec) -> Spec | None:
+UNKNOWN_MODEL: Spec = {"uri": ""}
+
+
+def readable_part(spec: Spec) -> Spec:
     """The spec without those of its fields that can't be read, which have their defaults then.
 
-    None where it can't be read without them either.
+    Where its model can't be read either, it has none that anything could be made of.
     """
-    model = {"model": spec.get("model")}
-    part = {name: value for name, value in spec.items() if _is_readable({**model, name: value})}
-    return part if _is_readable(part) else None
+    model = spec.get("model") if _is_readable({"model": spec.get("model")}) else UNKNOWN_MODEL
+    given = {**spec, "model": model}
+    return {name: value for name, value in given.items() if _is_readable({"model": model, name: value})}
 
 
 def _is_readable(spec: Spec) -> bool:

@@ -33,9 +33,11 @@ def decide_blue_green(seen: Observation, strategy: BlueGreen, rollout: Rollout) 
             why = StatusMessage(Reason.PODS_NOT_READY, missing.message)
             return advance(seen, rollout, COMING_UP, Phase.STARTING, why, pods)
         return hold(seen, Phase.STARTING, missing, replicas=pods)
-    if rollout.step == COMING_UP:
+    by_hand = bool(rollout.by_hand.full_by) or rollout.by_hand.promoted == rollout.step
+    if rollout.step == COMING_UP and not by_hand:
         return _verify(seen, strategy, rollout)
-    proposal = Proposal(Moment.FIRST_TRAFFIC, rollout, 100, pods, strategy.verify_for)
+    moment = Moment.FIRST_TRAFFIC_BY_HAND if by_hand else Moment.FIRST_TRAFFIC
+    proposal = Proposal(moment, rollout, 100, pods, strategy.verify_for)
     if held := first_hold(seen, proposal):
         return hold(seen, held.phase or Phase.BLUE_GREEN, held.why, replicas=pods)
     return _switch(seen, strategy, rollout)
@@ -49,19 +51,34 @@ def _verify(seen: Observation, strategy: BlueGreen, rollout: Rollout) -> Transit
 
 
 def _switch(seen: Observation, strategy: BlueGreen, rollout: Rollout) -> Transition:
-    span = format_duration(strategy.keep_old)
-    message = f"{rollout.candidate} gets all requests; {seen.recorded.stable} is kept for {span}"
+    kept = f"; {seen.recorded.stable} is kept for {format_duration(strategy.keep_old)}"
+    message = f"{rollout.candidate} gets all requests{_by(rollout)}{'' if rollout.by_hand.full_by else kept}"
     why = StatusMessage(Reason.SWITCHED, message)
     return advance(seen, rollout, SWITCHED, Phase.BLUE_GREEN, why, full_size(seen.spec, rollout))
 
 
+def _by(rollout: Rollout) -> str:
+    """Whose word the switch rests on."""
+    by_hand = rollout.by_hand
+    if by_hand.full_by:
+        return f", promoted in full {by_hand.full_by}"
+    if by_hand.promoted == rollout.step:
+        return f", promoted {by_hand.promoted_by}"
+    return f", approved {by_hand.approved_by}" if by_hand.approved is not None else ""
+
+
 def _after_switch(seen: Observation, strategy: BlueGreen, rollout: Rollout) -> Transition:
     pods = full_size(seen.spec, rollout)
-    over = after_deadline(seen, rollout)
+    by_hand = bool(rollout.by_hand.full_by)
+    over = None if by_hand else after_deadline(seen, rollout)
     if over == Policy.ROLLBACK:
         return roll_back(seen, rollout, deadline_exceeded(seen))
     if restored := restore(seen, rollout, Phase.BLUE_GREEN, pods):
         return restored
+    if by_hand:
+        held = first_hold(seen, Proposal(Moment.COMPLETE_BY_HAND, rollout, 100, pods))
+        waits = hold(seen, Phase.BLUE_GREEN, held.why, replicas=pods) if held else None
+        return waits or complete(seen, rollout, Reason.PROMOTED_BY_HAND)
     late = over == Policy.PROMOTE
     held = None if late else first_hold(seen, Proposal(Moment.KEEP_NO_LONGER, rollout, 100, pods))
     # keepOld, and a pause, hold although time is up.

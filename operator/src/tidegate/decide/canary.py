@@ -24,23 +24,45 @@ def decide_canary(seen: Observation, strategy: Canary, rollout: Rollout) -> Tran
     """One look at a canary."""
     if trigger := rollback_trigger(seen, rollout):
         return roll_back(seen, rollout, trigger)
+    last, wanted = len(strategy.steps), _wanted_by_hand(strategy, rollout)
     if rollout.step == 0:
-        return _propose(seen, strategy, rollout, Moment.FIRST_TRAFFIC) or _step_up(seen, strategy, rollout)
-    last = len(strategy.steps)
-    over = after_deadline(seen, rollout) if rollout.step <= last else None
+        moment = Moment.FIRST_TRAFFIC if wanted is None else Moment.FIRST_TRAFFIC_BY_HAND
+        return _go_on(seen, strategy, wanted or rollout, moment)
+    over = after_deadline(seen, rollout) if rollout.step <= last and wanted is None else None
     if over == Policy.ROLLBACK:
         return roll_back(seen, rollout, deadline_exceeded(seen))
     if unsettled := _unsettled(seen, strategy, rollout):
         return unsettled
     if rollout.step > last:
         return _finish(seen, strategy, rollout)
-    if over == Policy.PROMOTE and not seen.spec.paused:
-        last_step = replace(rollout, step=last)
-        late = _propose(seen, strategy, last_step, Moment.PROMOTION_WITHOUT_VERDICT)
-        return late or _step_up(seen, strategy, last_step)
+    if wanted is not None:
+        return _go_on(seen, strategy, wanted, Moment.MORE_TRAFFIC_BY_HAND)
+    if over == Policy.PROMOTE and not seen.spec.paused and not _waits_for_people(strategy, rollout):
+        return _go_on(seen, strategy, replace(rollout, step=last), Moment.PROMOTION_WITHOUT_VERDICT)
     if over:
         return _out_of_time(seen, rollout)
-    return _propose(seen, strategy, rollout, Moment.MORE_TRAFFIC) or _step_up(seen, strategy, rollout)
+    return _go_on(seen, strategy, rollout, Moment.MORE_TRAFFIC)
+
+
+def _wanted_by_hand(strategy: Canary, rollout: Rollout) -> Rollout | None:
+    """The rollout as if it stood at the step after which somebody wants it to go on; None where nobody does."""
+    if rollout.by_hand.full_by:
+        return replace(rollout, step=max(rollout.step, len(strategy.steps)))
+    return rollout if rollout.by_hand.promoted == rollout.step else None
+
+
+def _waits_for_people(strategy: Canary, rollout: Rollout) -> bool:
+    """Whether this step or one that follows has to be approved still: no deadline stands in for that."""
+    ahead = range(rollout.step, len(strategy.steps) + 1)
+    given = rollout.by_hand.approved, rollout.by_hand.skipped
+    return any(strategy.wants_approval(step) and step != given[0] for step in ahead) or any(
+        step not in given and (pause := strategy.pause_at(step)) is not None and pause.duration is None
+        for step in ahead
+    )
+
+
+def _go_on(seen: Observation, strategy: Canary, rollout: Rollout, moment: Moment) -> Transition:
+    return _propose(seen, strategy, rollout, moment) or _step_up(seen, strategy, rollout)
 
 
 def _unsettled(seen: Observation, strategy: Canary, rollout: Rollout) -> Transition | None:
@@ -70,13 +92,24 @@ def _step_up(seen: Observation, strategy: Canary, rollout: Rollout) -> Transitio
     step, last = rollout.step + 1, len(strategy.steps)
     pods = candidate_size(seen.spec, rollout, step)
     if step > last:
-        message = f"{rollout.candidate} gets all requests: {seen.verdict.message}"
+        message = f"{rollout.candidate} gets all requests: {_because(seen, rollout) or seen.verdict.message}"
         return advance(seen, rollout, step, Phase.PROMOTING, StatusMessage(Reason.PROMOTING, message), pods)
     sentence = f"{rollout.candidate} gets {strategy.weight_at(step)}% of the requests (step {step} of {last})"
-    if step > 1:
-        sentence += f": {seen.verdict.message}"
+    if why := _because(seen, rollout):
+        sentence += f": {why}"
     stepped = advance(seen, rollout, step, Phase.CANARY, StatusMessage(Reason.CANARY_STEP, sentence), pods)
     return _with_estimate(seen, strategy, stepped) if step == 1 else stepped
+
+
+def _because(seen: Observation, rollout: Rollout) -> str:
+    """Why it goes on from its step."""
+    step, by_hand = rollout.step, rollout.by_hand
+    if by_hand.full_by:
+        return f"promoted in full {by_hand.full_by}"
+    if by_hand.promoted == step:
+        return f"promoted {by_hand.promoted_by}"
+    verdict = seen.verdict.message if step else ""
+    return f"approved {by_hand.approved_by}; {verdict}" if by_hand.approved == step else verdict
 
 
 def _with_estimate(seen: Observation, strategy: Canary, stepped: Transition) -> Transition:
@@ -86,15 +119,20 @@ def _with_estimate(seen: Observation, strategy: Canary, stepped: Transition) -> 
     stages = stages_of(seen.spec, strategy)
     estimate = estimate_duration(seen.verdict.baseline, seen.spec.analysis, stages, seen.propagation_delay)
     reason = Reason.OUTLOOK if estimate.within_deadline else Reason.TRAFFIC_TOO_LOW
-    event = Event(reason, estimate.message, warning=not estimate.within_deadline)
+    asked = sum(step.waits_for_people for step in strategy.steps)
+    people = f"; {asked} of its steps wait for people on top of that" if asked else ""
+    event = Event(reason, f"{estimate.message}{people}", warning=not estimate.within_deadline)
     return replace(stepped, events=(*stepped.events, event))
 
 
 def _finish(seen: Observation, strategy: Canary, rollout: Rollout) -> Transition:
-    pods = full_size(seen.spec, rollout)
-    if held := first_hold(seen, Proposal(Moment.COMPLETE, rollout, 100, pods, strategy.keep_old)):
+    pods, by_hand = full_size(seen.spec, rollout), bool(rollout.by_hand.full_by)
+    moment = Moment.COMPLETE_BY_HAND if by_hand else Moment.COMPLETE
+    if held := first_hold(seen, Proposal(moment, rollout, 100, pods, strategy.keep_old)):
         waits = hold(seen, held.phase or Phase.PROMOTING, held.why, replicas=pods)
         return doubted_too_long(seen, rollout, waits)
+    if by_hand:
+        return complete(seen, rollout, Reason.PROMOTED_BY_HAND)
     shown = seen.verdict.answer is Answer.ACCEPTABLE
     return complete(seen, rollout, Reason.EVIDENCE_ACCEPTABLE if shown else Reason.DEADLINE_EXCEEDED)
 

@@ -12,6 +12,7 @@ from enum import Enum, auto
 
 from tidegate.decide.draining import is_drained
 from tidegate.decide.gate_answers import awaited
+from tidegate.model.control import Control, Intent
 from tidegate.model.evidence import Answer
 from tidegate.model.gate import GatePoint
 from tidegate.model.observation import Observation
@@ -35,8 +36,14 @@ class Moment(Enum):
     """All traffic, because time is up and the user wants it so."""
     KEEP_NO_LONGER = auto()
     """The evidence suffices after a switch that nothing had been judged before."""
+    FIRST_TRAFFIC_BY_HAND = auto()
+    """Somebody wants a candidate without traffic to get its first."""
+    MORE_TRAFFIC_BY_HAND = auto()
+    """Somebody wants a candidate that serves to get more, up to all of it."""
     COMPLETE = auto()
     """The candidate, which has all the traffic, becomes stable, and the old revision goes."""
+    COMPLETE_BY_HAND = auto()
+    """The same, because somebody wants it so."""
     RETURN = auto()
     """A revision that was stable a short while ago gets all the traffic again."""
     COMPLETE_RETURN = auto()
@@ -113,7 +120,8 @@ def _pods_are_ready(seen: Observation, proposal: Proposal) -> Hold | None:
 
 
 def _too_early(seen: Observation, proposal: Proposal, reason: Reason, message: str) -> Hold | None:
-    if seen.now - proposal.rollout.step_started_at >= proposal.lasting:
+    rollout = proposal.rollout
+    if rollout.by_hand.skipped == rollout.step or seen.now - rollout.step_started_at >= proposal.lasting:
         return None
     return Hold(StatusMessage(reason, message))
 
@@ -192,6 +200,46 @@ def _is_not_paused(seen: Observation, proposal: Proposal) -> Hold | None:
     return Hold(StatusMessage(Reason.PAUSED, message), Phase.PAUSED)
 
 
+def _step_is_not_paused(seen: Observation, proposal: Proposal) -> Hold | None:
+    rollout = proposal.rollout
+    pause = seen.spec.strategy.pause_at(rollout.step)
+    if pause is None or rollout.by_hand.skipped == rollout.step:
+        return None
+    if pause.duration is None:
+        if rollout.by_hand.approved == rollout.step:
+            return None
+        message = (
+            f"{told_step(seen, rollout)} pauses until it is approved or skipped: {approval_command(seen, rollout)}"
+        )
+        return Hold(StatusMessage(Reason.STEP_PAUSED, message), Phase.PAUSED, grow=True)
+    if seen.now - rollout.step_started_at >= pause.duration:
+        return None
+    message = f"{told_step(seen, rollout)} pauses for {format_duration(pause.duration)}"
+    return Hold(StatusMessage(Reason.STEP_PAUSED, message), Phase.PAUSED)
+
+
+def _is_approved(seen: Observation, proposal: Proposal) -> Hold | None:
+    rollout = proposal.rollout
+    if not seen.spec.strategy.wants_approval(rollout.step) or rollout.by_hand.approved == rollout.step:
+        return None
+    message = f"{told_step(seen, rollout)} waits for approval: {approval_command(seen, rollout)}"
+    # The pods that come next are there when it is given.
+    return Hold(StatusMessage(Reason.WAITING_FOR_APPROVAL, message), Phase.WAITING_FOR_APPROVAL, grow=True)
+
+
+def told_step(seen: Observation, rollout: Rollout) -> str:
+    """The present step, for people."""
+    strategy = seen.spec.strategy
+    if not strategy.moves_in_steps:
+        return f"the switch to {rollout.candidate}"
+    return f"step {rollout.step} of {strategy.steps_with_traffic} ({strategy.weight_at(rollout.step)}%)"
+
+
+def approval_command(seen: Observation, rollout: Rollout) -> str:
+    """What approves the present step."""
+    return Intent(Control.APPROVE, rollout.candidate, rollout.step).command(seen.namespace, seen.name)
+
+
 def _step_has_lasted(seen: Observation, proposal: Proposal) -> Hold | None:
     span = format_duration(proposal.lasting)
     message = f"step {proposal.rollout.step} lasts at least {span}: {seen.verdict.message}"
@@ -263,24 +311,28 @@ DOUBTS = frozenset({Reason.SUSPICION_OF_WORSE, Reason.QUERY_BEYOND_LIMIT, Reason
 RETURN, RETURNED = frozenset({Moment.RETURN}), frozenset({Moment.COMPLETE_RETURN})
 FIRST, MORE = frozenset({Moment.FIRST_TRAFFIC}), frozenset({Moment.MORE_TRAFFIC})
 LATE = frozenset({Moment.PROMOTION_WITHOUT_VERDICT})
+FIRST_BY_HAND, MORE_BY_HAND = frozenset({Moment.FIRST_TRAFFIC_BY_HAND}), frozenset({Moment.MORE_TRAFFIC_BY_HAND})
+LAST_BY_HAND = frozenset({Moment.COMPLETE_BY_HAND})
 KEEP, LAST = frozenset({Moment.KEEP_NO_LONGER}), frozenset({Moment.COMPLETE})
 
 GATES = (
-    Gate("pods", FIRST | RETURN, _pods_are_ready),
+    Gate("pods", FIRST | FIRST_BY_HAND | RETURN, _pods_are_ready),
     Gate("verifyFor", FIRST, _has_been_verified),
     Gate("pause before traffic", FIRST | RETURN, _is_not_paused_before_traffic),
     Gate("metrics", FIRST, _can_be_seen),
-    Gate("full size", LAST | RETURNED, _is_at_full_size),
+    Gate("full size", LAST | LAST_BY_HAND | RETURNED, _is_at_full_size),
     Gate("doubts", LAST, _nothing_speaks_against_it),
     Gate("evidence for the switch", KEEP, _evidence_lets_old_go),
+    Gate("pause of a step", MORE, _step_is_not_paused),
     Gate("evidence", MORE, _evidence_suffices),
     Gate("pause", MORE, _is_not_paused),
     Gate("minDuration", MORE, _step_has_lasted),
-    Gate("routers", FIRST | MORE | LATE | KEEP | LAST, _routers_take_the_route),
+    Gate("routers", FIRST | MORE | LATE | KEEP | LAST | FIRST_BY_HAND | MORE_BY_HAND, _routers_take_the_route),
     Gate("share", MORE, _share_is_as_wanted),
-    Gate("capacity", MORE | LATE, _has_capacity),
+    Gate("capacity", MORE | LATE | MORE_BY_HAND, _has_capacity),
+    Gate("approval", FIRST | MORE, _is_approved),
     Gate("spec.gates", FIRST | MORE | LATE, _the_users_gates_allow_it),
-    Gate("drained", LAST | RETURNED, _old_is_drained),
+    Gate("drained", LAST | LAST_BY_HAND | RETURNED, _old_is_drained),
     Gate("keepOld", LAST, _old_has_been_kept),
     Gate("bake", LAST, _has_baked),
     Gate("pause at the end", LAST | RETURNED, _is_not_paused_at_the_end),

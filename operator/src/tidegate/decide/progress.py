@@ -24,6 +24,9 @@ ROUTERS = frozenset(
 GATES = frozenset({Reason.GATE_ASKED, Reason.GATE_REFUSED, Reason.GATE_FAILED})
 
 
+PEOPLE = frozenset({Reason.WAITING_FOR_APPROVAL, Reason.STEP_PAUSED})
+
+
 def limited(seen: Observation, transition: Transition) -> Transition:
     """The transition, Stalled where what it waits for has been waited for as long as may be."""
     rollout, waits = seen.recorded.rollout, transition.reconciling
@@ -64,11 +67,12 @@ def _since(seen: Observation, transition: Transition, before: Since, rollout: Ro
 
     paused, unseen = seen.spec.paused, seen.verdict.answer is Answer.CANNOT_SEE
     told = transition.stalled or transition.reconciling
+    by_people = paused or (told is not None and told.reason in PEOPLE)
     ready = seen.state(rollout.candidate).ready
     serves_all = rollout.granted == 100 and ready >= full_size(seen.spec, rollout)
     missing = ready < (transition.candidate_replicas or 0)
     return Since(
-        paused=kept(before.paused, is_so=paused),
+        paused=kept(before.paused, is_so=by_people),
         unseen=kept(before.unseen, is_so=unseen),
         pods=kept(None if _has_grown(seen, rollout, ready) else before.pods, is_so=missing and not paused),
         routers=kept(before.routers, is_so=told is not None and told.reason in ROUTERS and not paused),

@@ -8,14 +8,17 @@ from typing import assert_never
 from tidegate.decide.blue_green import decide_blue_green
 from tidegate.decide.canary import decide_canary
 from tidegate.decide.capacity import is_scaled_to_zero, with_floor
+from tidegate.decide.controls import hear, with_controls
 from tidegate.decide.destinations import guarded
 from tidegate.decide.disruption import with_budgets
 from tidegate.decide.draining import is_drained
+from tidegate.decide.edited_strategy import fits
 from tidegate.decide.fast_track import decide_fast_track
 from tidegate.decide.gate_answers import until_asked_again, with_answers, with_gate_records
 from tidegate.decide.notices import with_notices
-from tidegate.decide.progress import limited, with_waits
+from tidegate.decide.progress import PEOPLE, limited, with_waits
 from tidegate.decide.refused_write import told
+from tidegate.decide.restart import with_restart
 from tidegate.decide.route_restoration import patient
 from tidegate.decide.sound_clock import TOLERANCE, with_sound_clock
 from tidegate.decide.status_view import with_view
@@ -25,7 +28,7 @@ from tidegate.model.decision import Decision, Event
 from tidegate.model.evidence import Answer
 from tidegate.model.observation import Observation
 from tidegate.model.reasons import ConditionType, Outcome, Phase, Reason, StatusMessage
-from tidegate.model.spec import BlueGreen, Canary, Strategy
+from tidegate.model.spec import BlueGreen, Canary
 from tidegate.model.status import AnalysisView, Rejected, Rollout, Status
 from tidegate.model.traffic import TrafficSplit
 from tidegate.model.units import format_duration
@@ -33,13 +36,16 @@ from tidegate.model.units import format_duration
 
 def decide(seen: Observation) -> Decision:
     """What to do about one ModelDeployment. The same observation always gives the same decision."""
-    recorded, seen = seen.recorded, with_answers(with_sound_clock(seen))
-    transition = told(seen, patient(seen, limited(seen, guarded(seen, _in_time(seen, _transition(seen))))))
+    recorded, heard = seen.recorded, hear(with_answers(with_sound_clock(seen)))
+    seen = heard.seen
+    transition = heard.transition or with_restart(seen, _in_time(seen, _transition(seen)))
+    transition = told(seen, patient(seen, limited(seen, guarded(seen, transition))))
     transition = replace(transition, events=(*transition.events, *_events(seen, transition)))
     status = with_waits(seen, transition, _timed(seen, with_shift(seen, transition)))
     status = with_floor(seen, with_gate_records(transition.reconciling, status))
     status = with_notices(seen, transition, with_view(seen, transition, status))
-    return with_budgets(seen, to_decision(seen, transition, status, recorded))
+    decision = to_decision(seen, transition, status, recorded)
+    return with_controls(heard, with_budgets(seen, decision))
 
 
 def _transition(seen: Observation) -> Transition:
@@ -54,7 +60,7 @@ def _transition(seen: Observation) -> Transition:
         return _keep(seen) if _rejected(seen) else begin(seen)
     if recorded.rollout.fast_track:
         return decide_fast_track(seen, recorded.rollout)
-    if not _fits(seen.spec.strategy, recorded.rollout):
+    if not fits(seen.spec.strategy, recorded.rollout):
         return begin(seen)
     match seen.spec.strategy:
         case Canary() as canary:
@@ -77,19 +83,6 @@ def _rejected(seen: Observation) -> bool:
     if seen.recorded.rollout is not None or rejected is None:
         return False
     return rejected.revision == seen.desired and rejected.plan == seen.plan
-
-
-def _fits(strategy: Strategy, rollout: Rollout) -> bool:
-    """Whether the step that was granted carries the weight that was granted with it.
-
-    After an edit of the strategy its number may stand for more traffic than any verdict allowed.
-    """
-    if rollout.granted != strategy.weight_at(rollout.step):
-        return False
-    if not isinstance(strategy, Canary) or rollout.step <= len(strategy.steps):
-        return True
-    # A blue-green switch is step 2 too, and had no smaller weight before it.
-    return any(shift.weight < 100 for shift in rollout.shifts)
 
 
 def _keep(seen: Observation) -> Transition:
@@ -190,7 +183,7 @@ def _timed(seen: Observation, status: Status) -> Status:
     if not status.history or status.rollout is not None or seen.share is None:
         return status
     newest = status.history[0]
-    if newest.outcome != Outcome.ROLLED_BACK or newest.seconds_to_zero_traffic is not None:
+    if newest.outcome not in GONE_BACK or newest.seconds_to_zero_traffic is not None:
         return status
     if not is_drained(seen, newest.revision) or seen.recorded.shifted_at is None:
         return status
@@ -199,6 +192,7 @@ def _timed(seen: Observation, status: Status) -> Status:
     return replace(status, history=(timed, *status.history[1:]))
 
 
+GONE_BACK = frozenset({Outcome.ROLLED_BACK, Outcome.ABORTED})
 NOTEWORTHY = frozenset(
     {
         Reason.PODS_NOT_READY,
@@ -233,6 +227,8 @@ def _events(seen: Observation, transition: Transition) -> Iterator[Event]:
         yield Event(stalled.reason, stalled.message, warning=True)
     if reconciling and reconciling.reason in NOTEWORTHY and _is_new(seen, ConditionType.RECONCILING, reconciling):
         yield Event(reconciling.reason, reconciling.message, warning=True)
+    if reconciling and reconciling.reason in PEOPLE and _is_new(seen, ConditionType.RECONCILING, reconciling):
+        yield Event(reconciling.reason, reconciling.message)
 
 
 def _events_of_judging(seen: Observation, before: AnalysisView | None) -> Iterator[Event]:

@@ -12,6 +12,7 @@ from tidegate.decide.deadline import is_out_of_time
 from tidegate.decide.gates import pods_missing
 from tidegate.decide.rollback_window import left_stable_at
 from tidegate.judge.sampling import INGESTION_LAG, until_next_point
+from tidegate.model.control import Intent
 from tidegate.model.decision import Event
 from tidegate.model.evidence import Answer
 from tidegate.model.observation import Observation
@@ -153,6 +154,20 @@ def roll_back(seen: Observation, rollout: Rollout, why: StatusMessage) -> Transi
     )
 
 
+def abort(seen: Observation, rollout: Rollout, intent: Intent) -> Transition:
+    """Somebody wants the rollout to end now; the candidate isn't tried again until somebody wants that."""
+    sentence = f"{rollout.candidate} was aborted {intent.asked}"
+    stalled = StatusMessage(Reason.ABORTED, sentence)
+    recorded = _ended(seen, rollout, Outcome.ABORTED, stalled)
+    return _only_stable(
+        seen,
+        replace(recorded, rejected=Rejected(rollout.candidate, seen.plan, Reason.ABORTED, sentence)),
+        Phase.ROLLED_BACK,
+        Event(Reason.ABORTED, sentence),
+        stalled=stalled,
+    )
+
+
 def abandon(seen: Observation, rollout: Rollout) -> Transition:
     """The spec asks for the stable revision again: the rollout ends at once."""
     message = f"the spec asks for {seen.recorded.stable} again, so the rollout of {rollout.candidate} ends"
@@ -176,7 +191,8 @@ def _only_stable(
 
 def complete(seen: Observation, rollout: Rollout, reason: Reason) -> Transition:
     """The candidate, which has all the traffic already, is stable from now on. Its pods aren't touched."""
-    message = f"{rollout.candidate} is stable: {seen.verdict.message}"
+    why = f"promoted in full {rollout.by_hand.full_by}" if reason == Reason.PROMOTED_BY_HAND else seen.verdict.message
+    message = f"{rollout.candidate} is stable: {why}"
     recorded = _ended(seen, rollout, Outcome.PROMOTED, StatusMessage(reason, message))
     return Transition(
         replace(recorded, stable=rollout.candidate, rejected=None),

@@ -6,17 +6,22 @@ Nothing begins, advances or ends by a deadline then; a rollback does what it alw
 from dataclasses import replace
 
 from tidegate.model import actions
+from tidegate.model.control import Control
 from tidegate.model.decision import Decision, Event
 from tidegate.model.evidence import Answer
 from tidegate.model.observation import Observation
 from tidegate.model.reasons import ConditionType, Phase, Policy, Reason
 from tidegate.model.status import Condition, Status
 
+SAFE = frozenset({Control.ABORT, Control.RESTART})
+"""What people may ask for whatever the spec says; the rest waits until it can be read."""
+
 
 def without_deadlines(seen: Observation) -> Observation:
-    """The observation, by a spec that doesn't end a rollout for want of a verdict."""
+    """The observation, by a spec that doesn't end a rollout for want of a verdict, and takes no step for a word."""
     analysis = replace(seen.spec.analysis, on_inconclusive=Policy.HOLD, on_metrics_unavailable=Policy.HOLD)
-    return replace(seen, spec=replace(seen.spec, analysis=analysis))
+    controls = tuple(given for given in seen.controls if given.control in SAFE)
+    return replace(seen, spec=replace(seen.spec, analysis=analysis), controls=controls)
 
 
 def held(judged: Observation, message: str) -> Observation:

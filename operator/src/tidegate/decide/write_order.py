@@ -46,6 +46,7 @@ def to_decision(seen: Observation, transition: Transition, status: Status, befor
     first = shift + record if _takes_away(seen, transition) else record if is_new else ()
     ordered = (
         *(first + pods if first else pods + written),
+        *_restart(seen, status, before),
         *_pins(seen),
         *_deletions(seen, transition),
     )
@@ -135,6 +136,13 @@ def _sized(seen: Observation, revision: str, replicas: int, *, may_shrink: bool)
         return
     if state.replicas < replicas or (may_shrink and state.replicas > replicas):
         yield actions.ScaleRevision(revision, replicas)
+
+
+def _restart(seen: Observation, status: Status, before: Status) -> Iterator[Action]:
+    """Of what was recorded in an earlier pass: asked for again after a crash, it has the same time."""
+    restart = status.restart
+    if restart and restart == before.restart and seen.state(restart.revision).restarted_at != restart.at:
+        yield actions.RestartRevision(restart.revision, restart.at)
 
 
 def _pins(seen: Observation) -> tuple[Action, ...]:

@@ -26,11 +26,15 @@ BLIND_LOOKS = 3
 
 
 class Stage(NamedTuple):
-    """One step of a canary: the candidate's share of the traffic, the least time, and the β that it asks for."""
+    """One step of a canary: the candidate's share of the traffic, the least time, and the β that it asks for.
+
+    Of the least time, no deadline counts what is a pause.
+    """
 
     weight: float
     least: timedelta
     false_promotion: float
+    paused: timedelta = timedelta()
 
 
 class _Pace(NamedTuple):
@@ -81,7 +85,7 @@ def estimate_duration(
     takes = timedelta(seconds=math.ceil(seconds))
     errors = analysis.error_rate.accept
     worst = requests * ((errors.ratio - 1) * baseline.failed + errors.absolute)
-    decides = takes <= analysis.deadline
+    decides = takes - sum((stage.paused for stage in stages), timedelta()) <= analysis.deadline
     message = (
         _promising(baseline, takes, requests, exposed, worst) if decides else _undecidable(baseline, analysis, takes)
     )

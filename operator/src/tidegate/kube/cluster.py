@@ -117,6 +117,12 @@ class Cluster(Protocol):
     def annotate(self, namespace: str, deployment: str, annotation: str, value: str) -> None:
         """Notes something on a Deployment; its pods aren't touched."""
 
+    def annotate_pods(self, namespace: str, deployment: str, annotation: str, value: str) -> None:
+        """Notes something on a Deployment's pods, which are replaced for that, unless theirs say so already."""
+
+    def remove_annotation(self, namespace: str, name: str, annotation: str, value: str) -> None:
+        """Takes an annotation off a ModelDeployment, unless it has another value by now."""
+
     def delete(self, resource: Resource, namespace: str, name: str) -> None:
         """Deletes an object as it was last seen; fine if it is gone, or another has its name by now."""
 
@@ -300,6 +306,26 @@ class KubernetesCluster:
 
     def annotate(self, namespace: str, deployment: str, annotation: str, value: str) -> None:
         self._merge(DEPLOYMENTS, namespace, deployment, {"metadata": {"annotations": {annotation: value}}})
+
+    def annotate_pods(self, namespace: str, deployment: str, annotation: str, value: str) -> None:
+        template = {"metadata": {"annotations": {annotation: value}}}
+        self._merge(DEPLOYMENTS, namespace, deployment, {"spec": {"template": template}})
+
+    def remove_annotation(self, namespace: str, name: str, annotation: str, value: str) -> None:
+        self._must_lead(MODEL_DEPLOYMENTS, namespace, name)
+        metadata = (self.model_deployment(namespace, name) or {}).get("metadata", {})
+        if (metadata.get("annotations") or {}).get(annotation) != value:
+            return
+        # Of this version or of none: what somebody has written since is looked at, and not taken away unread.
+        patch = {"metadata": {"resourceVersion": metadata["resourceVersion"], "annotations": {annotation: None}}}
+        try:
+            written = self._api.merge(MODEL_DEPLOYMENTS, namespace, name, patch)
+        except ClusterUnavailable as error:
+            if error.status not in (404, 409):
+                raise
+            raise self._overtaken(namespace, name) from error
+        self.seen(written, deleted=False)
+        self._changed(namespace, name)  # the next control may wait behind it
 
     def delete(self, resource: Resource, namespace: str, name: str) -> None:
         self._must_lead(resource, namespace, name)

@@ -1,6 +1,7 @@
 """What is to be done, as data. Every action is absolute and idempotent: "the split is 75/25", never "add 25"."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from tidegate.model.status import Status
 from tidegate.model.traffic import TrafficSplit
@@ -30,6 +31,13 @@ class ScaleRevision(OfRevision):
     """Its Deployment wants this many pods."""
 
     replicas: int
+
+
+@dataclass(frozen=True)
+class RestartRevision(OfRevision):
+    """Its pods are younger than `at`: Kubernetes replaces them, a few at a time."""
+
+    at: datetime
 
 
 @dataclass(frozen=True)
@@ -78,6 +86,7 @@ Action = (
     EnsureRevision
     | EnsureClientServices
     | ScaleRevision
+    | RestartRevision
     | PinModel
     | ShiftTraffic
     | RecordStatus

@@ -109,7 +109,7 @@ class Intent:
     def command(self, namespace: str, name: str) -> str:
         """The kubectl line that asks for it."""
         given = shlex.quote(f"{self.annotation}={self.text}")
-        return f"kubectl -n {namespace} annotate --overwrite mdep/{name} {given}"
+        return f"kubectl -n {namespace} annotate mdep/{name} {given}"
 
 
 @dataclass(frozen=True)
@@ -120,6 +120,11 @@ class GivenControl:
     value: str
     intent: Intent | None
     wrong: str = ""
+
+    @property
+    def key(self) -> str:
+        """By which the status remembers that it has been acted on."""
+        return f"{self.control.value}={self.intent.text if self.intent else ''}"
 
 
 def given_controls(annotations: Mapping[str, str] | None) -> tuple[GivenControl, ...]:

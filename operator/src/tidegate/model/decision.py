@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from tidegate.model.actions import Action
+from tidegate.model.control import GivenControl
 from tidegate.model.reasons import StatusMessage
 from tidegate.model.status import Status
 
@@ -24,3 +25,5 @@ class Decision:
     events: tuple[Event, ...] = ()
     requeue_after: timedelta | None = None
     """When to reconcile again; None: on events only."""
+    handled: tuple[GivenControl, ...] = ()
+    """What people asked for that is done, or refused: its annotations go, once that has been recorded and told."""

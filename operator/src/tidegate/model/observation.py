@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from tidegate.model.control import GivenControl
 from tidegate.model.disruption import DisruptionBudgets
 from tidegate.model.evidence import Verdict
 from tidegate.model.gate import GateAnswer
@@ -50,6 +51,8 @@ class Observation:
     """None where they can't be seen; then none is written or deleted."""
     config_problem: str | None = None
     """What is wrong with a ConfigMap or Secret whose content the revisions that are there have; it stops none."""
+    controls: tuple[GivenControl, ...] = ()
+    """What people ask for, in the order of `Control`."""
     rollouts: int = 1
     """How many are judged now, everywhere."""
     gate_answers: Mapping[str, GateAnswer] = field(default_factory=dict)

@@ -122,6 +122,10 @@ class RevisionState:
     """Whether its copies of ConfigMaps are there."""
     scaled_by: str | None = None
     """Who else has set how many pods its Deployment wants."""
+    restarted_at: datetime | None = None
+    """When somebody asked last for its pods to be replaced, as far as its Deployment has been told."""
+    renewed: int = 0
+    """How many of its pods are of the Deployment's newest template."""
 
 
 def revision_name(name: str, spec: ModelDeploymentSpec, taken: int = 0) -> str:

@@ -24,6 +24,7 @@ from tidegate.model.units import parse_duration, parse_percent
 
 AUTO = "Auto"
 """In the place of a number: the server finds the best one by measuring."""
+REQUIRED = "Required"
 Variables = tuple[tuple[str, str], ...]
 """Environment variables: names and values, in the user's order."""
 
@@ -95,6 +96,13 @@ class PodCount:
 
 
 @dataclass(frozen=True)
+class StepPause:
+    """A step goes on no sooner, whatever the evidence says. `duration` None: until somebody says so."""
+
+    duration: timedelta | None = None
+
+
+@dataclass(frozen=True)
 class CanaryStep:
     """Percent of the requests for the candidate, and the least time to stay there."""
 
@@ -102,6 +110,19 @@ class CanaryStep:
     min_duration: timedelta
     replicas: PodCount | None = None
     """Its pods; None for as many as the weight takes."""
+    pause: StepPause | None = None
+    approval: bool = False
+    """Whether somebody has to approve that the next step follows."""
+
+    @property
+    def paused_for(self) -> timedelta:
+        """How long its pause lasts; none where it ends only when somebody says so."""
+        return (self.pause and self.pause.duration) or timedelta()
+
+    @property
+    def waits_for_people(self) -> bool:
+        """Whether somebody has to say that the next step follows."""
+        return self.approval or (self.pause is not None and self.pause.duration is None)
 
 
 @dataclass(frozen=True)
@@ -138,7 +159,29 @@ class Canary:
 
     def replicas_at(self, step: int) -> PodCount | None:
         """Pods that the user gives the candidate at a step; None for as many as its weight takes."""
-        return self.steps[step - 1].replicas if 0 < step <= len(self.steps) else None
+        given = self.step_at(step)
+        return given.replicas if given else None
+
+    def step_at(self, step: int) -> CanaryStep | None:
+        """A step that has a part of the traffic, counted from 1; None of another one."""
+        return self.steps[step - 1] if 0 < step <= len(self.steps) else None
+
+    def wants_approval(self, step: int) -> bool:
+        """Whether somebody has to approve that a step ends."""
+        given = self.step_at(step)
+        return given is not None and given.approval
+
+    def pause_at(self, step: int) -> StepPause | None:
+        """The pause of a step."""
+        given = self.step_at(step)
+        return given.pause if given else None
+
+    def lasting(self, step: int) -> timedelta:
+        """How long a step takes at least, however soon the evidence suffices."""
+        given = self.step_at(step)
+        if given is None:
+            return self.keep_old if step == self.step_of_all else timedelta()
+        return max(given.min_duration, given.paused_for)
 
 
 BLUE_GREEN_SWITCHED = 2
@@ -154,6 +197,20 @@ class BlueGreen:
     step_of_all: ClassVar[int] = BLUE_GREEN_SWITCHED
     verify_for: timedelta
     keep_old: timedelta
+    approval: bool = False
+    """Whether somebody has to approve the switch."""
+
+    def wants_approval(self, step: int) -> bool:
+        """Whether somebody has to approve that a step ends."""
+        return self.approval and step < BLUE_GREEN_SWITCHED
+
+    def pause_at(self, step: int) -> StepPause | None:
+        """A switch has none but `verifyFor` and `keepOld`."""
+        return None
+
+    def lasting(self, step: int) -> timedelta:
+        """How long a step takes at least."""
+        return (timedelta(), self.verify_for, self.keep_old)[step]
 
     def weight_at(self, step: int) -> int:
         """Percent for the candidate at a step: none before the switch, and no step comes after it."""
@@ -341,7 +398,8 @@ def _variables(raw: Iterable[Mapping[str, str]]) -> Variables:
 def _strategy(raw: Mapping[str, Any]) -> Strategy:
     if "blueGreen" in raw:
         blue_green = raw["blueGreen"]
-        return BlueGreen(parse_duration(blue_green["verifyFor"]), parse_duration(blue_green["keepOld"]))
+        approval = _is_required(blue_green)
+        return BlueGreen(parse_duration(blue_green["verifyFor"]), parse_duration(blue_green["keepOld"]), approval)
     canary = raw["canary"]
     return Canary(
         tuple(map(_step, canary["steps"])),
@@ -352,7 +410,20 @@ def _strategy(raw: Mapping[str, Any]) -> Strategy:
 
 def _step(raw: Mapping[str, Any]) -> CanaryStep:
     replicas = PodCount.parse(raw["replicas"]) if "replicas" in raw else None
-    return CanaryStep(raw["weight"], parse_duration(raw.get("minDuration", "0s")), replicas)
+    least = parse_duration(raw.get("minDuration", "0s"))
+    pause = _pause(raw["pause"]) if "pause" in raw else None
+    return CanaryStep(raw["weight"], least, replicas, pause, _is_required(raw))
+
+
+def _pause(raw: Mapping[str, str]) -> StepPause:
+    return StepPause(parse_duration(raw["duration"]) if "duration" in raw else None)
+
+
+def _is_required(raw: Mapping[str, Any]) -> bool:
+    """Whether an approval is. A word that isn't known is no leave to go on without one."""
+    if raw.get("approval", REQUIRED) != REQUIRED:
+        raise ValueError(f"approval is {raw['approval']!r}, which is no word but {REQUIRED!r}")
+    return "approval" in raw
 
 
 def _margin(raw: Mapping[str, str]) -> Margin:

@@ -40,6 +40,22 @@ class Since:
 
 
 @dataclass(frozen=True)
+class ByHand:
+    """What people have decided about a rollout: of which step, and who and why. None and empty where nobody has."""
+
+    approved: int | None = None
+    """The last step whose end somebody approved."""
+    approved_by: str = ""
+    skipped: int | None = None
+    """The last step whose times somebody cut short."""
+    promoted: int | None = None
+    """The last step from which the next was to be taken without a verdict."""
+    promoted_by: str = ""
+    full_by: str = ""
+    """Who wanted it promoted in full, without a verdict."""
+
+
+@dataclass(frozen=True)
 class Rollout:
     """A rollout under way. Step 0 brings pods up; 1..steps carry traffic; steps + 1 is the promotion."""
 
@@ -57,6 +73,7 @@ class Rollout:
     """Pods that 100 % of the requests need: those of the start, or more if more have been asked for since."""
     gates: tuple[GateRecord, ...] = ()
     """What spec.gates have said of the step that was entered last, and of the next one."""
+    by_hand: ByHand = ByHand()
 
     @property
     def granted(self) -> int:
@@ -72,6 +89,15 @@ class Rejected:
     plan: str
     reason: str
     message: str
+
+
+@dataclass(frozen=True)
+class Restart:
+    """A revision's pods are being replaced, as somebody asked for then."""
+
+    revision: str
+    at: datetime
+    by: str = ""
 
 
 @dataclass(frozen=True)
@@ -154,6 +180,9 @@ class Status:
     analysis: AnalysisView | None = None
     notices: tuple[Notice, ...] = ()
     """What is still to be told to those who asked for it, the oldest first."""
+    restart: Restart | None = None
+    controls: tuple[str, ...] = field(default=(), metadata=at("handledControls"))
+    """What has been acted on of what people ask for by annotations, until those are seen to be gone."""
 
     def condition(self, kind: str) -> Condition | None:
         """The condition of that type, if there is one."""

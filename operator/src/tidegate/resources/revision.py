@@ -7,6 +7,7 @@ from typing import Any
 
 from tidegate.model.reasons import Reason
 from tidegate.model.revision import PodFailure, RevisionState, Snapshot
+from tidegate.model.units import parse_instant
 from tidegate.resources import pod_template
 from tidegate.resources.names import (
     COPY_OF,
@@ -19,6 +20,7 @@ from tidegate.resources.names import (
     PINNED,
     PORT_NAME,
     RECORD_KEY,
+    RESTARTED_AT,
     SERVER_PORT,
     VERSION,
     checkpoint_name,
@@ -170,6 +172,10 @@ class Workload:
     """Why no pods are made for it, in the cluster's words."""
     scaled_by: str | None = None
     """Who set its pods' number by the scale subresource, which we don't use; None once the number is ours again."""
+    restarted_at: datetime | None = None
+    """When its pods were to be replaced last; None where nobody asked for that."""
+    renewed: int = 0
+    """Pods of its newest template; none before its controller has seen that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +214,31 @@ def parse_workload(manifest: Manifest) -> Workload:
     pinned = (manifest["metadata"].get("annotations") or {}).get(PINNED)
     failure = _refusal(manifest.get("status", {}).get("conditions", ()))
     revision, scaled_by = revision_by_name(manifest), _scaled_by(manifest["metadata"].get("managedFields") or ())
-    return Workload(revision, is_deleting(manifest), replicas, min(ready, replicas), pinned, failure, scaled_by)
+    return Workload(
+        revision,
+        is_deleting(manifest),
+        replicas,
+        min(ready, replicas),
+        pinned,
+        failure,
+        scaled_by,
+        _restarted_at(manifest),
+        _renewed(manifest),
+    )
+
+
+def _restarted_at(manifest: Manifest) -> datetime | None:
+    annotations = (manifest["spec"].get("template", {}).get("metadata") or {}).get("annotations") or {}
+    try:
+        return parse_instant(annotations[RESTARTED_AT])
+    except (KeyError, ValueError, TypeError):
+        return None  # nobody asked, or somebody else has written something of that name: ours is written over it
+
+
+def _renewed(manifest: Manifest) -> int:
+    status = manifest.get("status", {})
+    is_seen = status.get("observedGeneration", 0) >= manifest["metadata"].get("generation", 0)
+    return int(status.get("updatedReplicas", 0)) if is_seen else 0
 
 
 def parse_service(manifest: Manifest) -> ServiceState:
@@ -286,6 +316,8 @@ def revision_state(
         failure=differ or worst(pod.failure for pod in pods) or (workload.failure if workload else None),
         nodes={pod.name: pod.node for pod in pods if pod.node},
         scaled_by=workload.scaled_by if workload else None,
+        restarted_at=workload.restarted_at if workload else None,
+        renewed=workload.renewed if workload else 0,
     )
 
 

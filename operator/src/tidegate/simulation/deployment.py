@@ -81,6 +81,8 @@ class SimulatedDeployment:
                 return replace(self, recorded=status)
             case actions.DeleteWorkload(revision=revision):
                 return replace(self, pods={name: pods for name, pods in self.pods.items() if name != revision})
+            case actions.RestartRevision():
+                return self
             case actions.PinModel() | actions.DeleteSnapshot() | actions.EnsureClientServices():
                 return self
             case actions.EnsureBudget() | actions.DeleteBudget():

@@ -15,7 +15,7 @@ from tidegate.model.decision import Decision
 from tidegate.model.evidence import Answer, Counts
 from tidegate.model.observation import Observation
 from tidegate.model.reasons import ConditionType, Outcome, Phase, Policy
-from tidegate.model.spec import ModelDeploymentSpec
+from tidegate.model.spec import Canary, ModelDeploymentSpec
 from tidegate.model.status import Shift
 from tidegate.simulation.deployment import SimulatedDeployment
 from tidegate.simulation.synthetic_metrics import CANDIDATE, STABLE, Scenario, SyntheticMetrics, propagation_delay_of
@@ -39,9 +39,20 @@ class SimulatedRollout:
 
 def simulate_rollout(spec: ModelDeploymentSpec, scenario: Scenario, seed: str) -> SimulatedRollout:
     """The same seed always gives the same rollout, on any machine."""
-    simulation = _Simulation(replace(spec, paused=False), scenario, Random(seed))
+    simulation = _Simulation(without_people(spec), scenario, Random(seed))
     simulation.run_until(lambda: bool(simulation.ended))
     return simulation.ended[0]
+
+
+def without_people(spec: ModelDeploymentSpec) -> ModelDeploymentSpec:
+    """The spec as if everybody whom it waits for said yes at once."""
+    strategy = spec.strategy
+    if not isinstance(strategy, Canary):
+        return replace(spec, paused=False, strategy=replace(strategy, approval=False))
+    steps = tuple(
+        replace(step, approval=False, pause=step.pause if step.paused_for else None) for step in strategy.steps
+    )
+    return replace(spec, paused=False, strategy=replace(strategy, steps=steps))
 
 
 def last_shift_of(outcome: str | None, shifts: Sequence[Shift], ended_at: datetime) -> datetime:

@@ -8,7 +8,7 @@ from tidegate.decide.criteria import stages_of
 from tidegate.judge.forecast import Estimate, estimate_duration
 from tidegate.model.evidence import BaselineTraffic
 from tidegate.model.gate import GatePoint, GateSpec
-from tidegate.model.spec import BlueGreen, Canary, ModelDeploymentSpec
+from tidegate.model.spec import BlueGreen, Canary, ModelDeploymentSpec, Strategy
 from tidegate.model.status import Rollout
 from tidegate.model.units import format_duration, format_percent, parse_instant
 
@@ -72,7 +72,7 @@ def _of_canary(
     steps, before = [], timedelta()
     for number, (stage, estimate) in enumerate(zip(stages, estimates, strict=True), 1):
         takes = estimate.takes if estimate else None
-        asks = f"no worse, {format_percent(1 - stage.false_promotion)} sure"
+        asks = f"no worse, {format_percent(1 - stage.false_promotion)} sure{_people(strategy, number)}"
         pods = candidate_size(spec, _rollout(), number)
         weight = strategy.weight_at(number)
         steps.append(Step(number, weight, pods, stage.least, asks, takes - before if takes is not None else None))
@@ -86,10 +86,16 @@ def _of_canary(
 def _of_blue_green(spec: ModelDeploymentSpec, strategy: BlueGreen) -> Outline:
     pods = candidate_size(spec, _rollout(), 1)
     steps = (
-        Step(1, 0, pods, strategy.verify_for, "all pods ready without a break"),
+        Step(1, 0, pods, strategy.verify_for, f"all pods ready without a break{_people(strategy, 1)}"),
         Step(2, 100, pods, spec.analysis.bake, "not worse"),
     )
     return Outline(steps, _afterwards(strategy.keep_old))
+
+
+def _people(strategy: Strategy, step: int) -> str:
+    pause = strategy.pause_at(step)
+    is_open = pause is not None and pause.duration is None
+    return ", and somebody's approval" if is_open or strategy.wants_approval(step) else ""
 
 
 def _afterwards(keep_old: timedelta) -> str:
