@@ -26,7 +26,7 @@ TOLD: Mapping[str, Happening] = {
     Reason.SUPERSEDED: Happening.SUPERSEDED,
 }
 """By the Event that tells of it."""
-NEEDS_SOMEBODY = frozenset({Reason.GATE_REFUSED, Reason.GATE_FAILED})
+NEEDS_SOMEBODY = frozenset({Reason.GATE_REFUSED, Reason.GATE_FAILED, Reason.WAITING_FOR_APPROVAL})
 """Waits that aren't Stalled, and that somebody has to know of."""
 
 
