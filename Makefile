@@ -8,6 +8,7 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tidegate
 OWN_UV := $(CACHE)/uv-$(UV_VERSION)/bin/uv
 UV := $(or $(shell command -v uv 2>/dev/null),$(OWN_UV))
 BIN := .venv/bin
+COMPILED := build/compiled
 WITHOUT_PROGRAMS := not e2e and not disturbed and not apiserver and not prometheus and not helm and not router and not sources
 
 .PHONY: help
@@ -52,6 +53,22 @@ e2e-disturbed: setup ## Bad releases on a real cluster in which other things go 
 .PHONY: test-fast
 test-fast: setup ## The tests that need nothing but Python
 	$(BIN)/pytest -m "$(WITHOUT_PROGRAMS)"
+
+.PHONY: wheels
+wheels: setup ## The server's wheels, in build/wheels: plain Python, and compiled for this Python and machine
+	@rm -rf build/wheels
+	@"$(UV)" build --quiet --wheel --no-build-isolation --python $(BIN)/python --out-dir build/wheels server
+	@HATCH_BUILD_HOOK_ENABLE_CUSTOM=1 \
+	  "$(UV)" build --quiet --wheel --no-build-isolation --python $(BIN)/python --out-dir build/wheels server
+	@ls build/wheels/*.whl
+
+.PHONY: test-compiled
+test-compiled: wheels ## The server's tests against its compiled wheel, in an environment of its own; ARGS="-k batch" for a part
+	@UV_PROJECT_ENVIRONMENT=$(COMPILED) "$(UV)" sync --quiet --frozen --all-packages --all-extras \
+	  --no-install-package tidegate-server
+	@"$(UV)" pip install --quiet --python $(COMPILED)/bin/python --no-deps --reinstall build/wheels/tidegate_server-*-cp*.whl
+	@$(COMPILED)/bin/python -c "from tidegate_server.web import connection as one; assert one.__file__.endswith('.so'), one"
+	$(COMPILED)/bin/pytest -m "$(WITHOUT_PROGRAMS)" tests/server $(ARGS)
 
 .PHONY: coverage
 coverage: setup ## How much of the operator its unit tests run, branches counted; pages in build/coverage

@@ -39,6 +39,7 @@ WORKSPACE = (
     "operator/README.md",
     "server/pyproject.toml",
     "server/README.md",
+    "server/hatch_build.py",
     "demo/pyproject.toml",
     "crds/modeldeployments.yaml",
 )
