@@ -467,3 +467,11 @@ def test_the_operator_makes_jobs_only_where_that_is_wanted(
     )
 
     assert [rule["verbs"] for rule in role["rules"] if rule["resources"] == ["jobs"]] == verbs
+
+
+def test_a_proxy_for_calls_reaches_the_operator(render: Render) -> None:
+    manifests = render("--set", "webhooks.proxy=http://proxy.corp:3128", "--set", "webhooks.noProxy={svc,corp}")
+    (container,) = pods(manifests)["tidegate-operator"]["containers"]
+    settings = Settings.from_env({each["name"]: each.get("value", "from the pod") for each in container["env"]})
+
+    assert (settings.webhooks_proxy, settings.webhooks_no_proxy) == ("http://proxy.corp:3128", ("svc", "corp"))

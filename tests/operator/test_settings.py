@@ -29,6 +29,8 @@ def test_only_two_variables_are_needed() -> None:
         health_port=9905,
         image_pull_policy="IfNotPresent",
         disruption_budgets=True,
+        webhooks_proxy="",
+        webhooks_no_proxy=("svc", "cluster.local"),
         notifications=(),
         refused_networks=tuple(map(ip_network, REFUSED_NETWORKS.split(","))),
         config_secret="",

@@ -74,6 +74,10 @@ class Settings:
     """Whether each revision has a PodDisruptionBudget."""
     refused_networks: tuple[IPv4Network | IPv6Network, ...]
     """Addresses that neither gates nor notifications are sent to, whatever name leads there."""
+    webhooks_proxy: str
+    """Through which hosts outside of the cluster are called by gates and notifications; empty for none."""
+    webhooks_no_proxy: tuple[str, ...]
+    """Ends of the names of hosts that are called without it."""
     notifications: tuple[Mapping[str, Any], ...]
     """Who is told of all models' rollouts, as `spec.notifications` has it."""
     config_secret: str
@@ -105,6 +109,10 @@ class Settings:
             image_pull_policy=environ.get("TIDEGATE_IMAGE_PULL_POLICY", "IfNotPresent"),
             disruption_budgets=_truth(environ, "TIDEGATE_POD_DISRUPTION_BUDGETS", default=True),
             refused_networks=_networks(environ, "TIDEGATE_WEBHOOKS_REFUSED_NETWORKS", REFUSED_NETWORKS),
+            webhooks_proxy=environ.get("TIDEGATE_WEBHOOKS_PROXY", ""),
+            webhooks_no_proxy=tuple(
+                filter(None, environ.get("TIDEGATE_WEBHOOKS_NO_PROXY", "svc,cluster.local").split(","))
+            ),
             notifications=_objects(environ, "TIDEGATE_NOTIFICATIONS"),
             config_secret=environ.get("TIDEGATE_CONFIG_SECRET", ""),
         )

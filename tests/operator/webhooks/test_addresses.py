@@ -4,7 +4,7 @@ import pytest
 
 from tests.operator.world import SETTINGS
 from tidegate.errors import CallFailed
-from tidegate.webhooks.addresses import AddressRules, Target
+from tidegate.webhooks.addresses import AddressRules, Proxy, Target
 
 USUAL = AddressRules(SETTINGS.refused_networks)
 
@@ -77,3 +77,33 @@ def test_what_is_no_address_is_refused_without_repeating_it(url: str) -> None:
 
     assert "sesame" not in str(refused.value)
     assert refused.value.final
+
+
+PROXY = Proxy("proxy.corp", 3128, ("svc", "cluster.local", "corp"))
+
+
+@pytest.mark.parametrize(
+    "host", ["hooks.slack.com", "example.com.", "1.1.1.1", "notsvc.example.org", "2606:4700::1111"]
+)
+def test_hosts_outside_are_called_through_the_proxy(host: str) -> None:
+    assert PROXY.is_for(host)
+
+
+@pytest.mark.parametrize(
+    "host", ["gate", "gate.shop.svc", "gate.shop.svc.cluster.local", "CI.Corp", "10.0.0.1", "127.0.0.1", "fd00::1"]
+)
+def test_hosts_of_the_cluster_are_called_without_it(host: str) -> None:
+    assert not PROXY.is_for(host)
+
+
+def test_a_proxy_is_a_host_and_a_port_or_nothing() -> None:
+    assert Proxy.parse("http://proxy.corp:3128", ("svc",)) == Proxy("proxy.corp", 3128, ("svc",))
+    assert Proxy.parse("", ()) is None
+
+
+@pytest.mark.parametrize("url", ["https://proxy.corp", "proxy.corp:3128", "http://a:sesame@proxy.corp", "http://a/b"])
+def test_a_proxy_of_another_kind_is_refused_without_repeating_it(url: str) -> None:
+    with pytest.raises(CallFailed) as refused:
+        Proxy.parse(url, ())
+
+    assert "sesame" not in str(refused.value)

@@ -14,7 +14,7 @@ from tests.operator.webhooks.loopback import receiver, says
 from tests.operator.world import SETTINGS
 from tests.server.certificates import pair
 from tidegate.errors import CallFailed
-from tidegate.webhooks.addresses import AddressRules
+from tidegate.webhooks.addresses import AddressRules, Proxy
 from tidegate.webhooks.client import MOST_BYTES, HttpResponse, WebhookClient
 
 ANYWHERE, USUAL = WebhookClient(AddressRules(())), WebhookClient(AddressRules(SETTINGS.refused_networks))
@@ -199,3 +199,65 @@ def slowly(handler: BaseHTTPRequestHandler) -> None:
 def test_a_slow_answer_within_its_time_is_an_answer() -> None:
     with receiver(slowly) as server:
         assert ANYWHERE.post(server.url, b"{}", {}, seconds=5).body == b"{}"
+
+
+@contextmanager
+def proxying(to: int, status: bytes = b"200 Connection established") -> Iterator[tuple[WebhookClient, list[bytes]]]:
+    """A client whose proxy leads every CONNECT to a port of 127.0.0.1, and what the proxy was asked."""
+    asked: list[bytes] = []
+
+    def serve() -> None:
+        connection, _ = server.accept()
+        with connection, socket.create_connection(("127.0.0.1", to)) as beyond:
+            asked.append(connection.recv(65536))
+            if asked[0].startswith(b"CONNECT"):
+                connection.sendall(b"HTTP/1.1 " + status + b"\r\n\r\n")
+            else:
+                beyond.sendall(asked[0])
+            back = threading.Thread(target=copied, args=(beyond, connection), daemon=True)
+            back.start()
+            copied(connection, beyond)
+            back.join()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield WebhookClient(AddressRules(SETTINGS.refused_networks), Proxy("127.0.0.1", server.getsockname()[1])), asked
+        thread.join()
+
+
+def copied(source: socket.socket, sink: socket.socket) -> None:
+    try:
+        while data := source.recv(65536):
+            sink.sendall(data)
+        sink.shutdown(socket.SHUT_WR)
+    except OSError:
+        pass  # one of both has hung up
+
+
+def test_through_a_proxy_tls_is_spoken_with_the_host_itself(trusted: tuple[ssl.SSLContext, str]) -> None:
+    context, authority = trusted
+    with receiver(says("{}"), tls=context) as server, proxying(server.port) as (client, asked):
+        message = failure("https://hooks.example.com/sesame", authority=authority, client=client)
+
+    assert message.startswith("its certificate isn't trusted: Hostname mismatch")
+    assert asked == [b"CONNECT hooks.example.com:443 HTTP/1.1\r\nHost: hooks.example.com:443\r\n\r\n"]
+
+
+def test_through_a_proxy_plain_http_is_asked_for_by_its_whole_address() -> None:
+    with receiver(says("{}")) as server, proxying(server.port) as (client, asked):
+        assert client.post("http://hooks.example.com/a?b=c", b"{}", {}, seconds=5).body == b"{}"
+
+    assert asked[0].startswith(b"POST http://hooks.example.com/a?b=c HTTP/1.1\r\n")
+
+
+def test_a_proxy_that_refuses_is_told() -> None:
+    with receiver(says("{}")) as server, proxying(server.port, b"403 Forbidden") as (client, _):
+        assert failure("https://hooks.example.com/sesame", client=client) == "the proxy answers HTTP 403"
+
+
+def test_addresses_that_may_not_be_called_are_not_through_a_proxy_either() -> None:
+    client = WebhookClient(AddressRules(SETTINGS.refused_networks), Proxy("127.0.0.1", 9))
+
+    assert "which the operator doesn't call" in failure("http://168.63.129.16/sesame", client=client)
+    assert "which the operator doesn't call" in failure("http://169.254.169.254/sesame", client=client)

@@ -19,7 +19,7 @@ from tidegate.controller.operator_metrics import OperatorMetrics
 from tidegate.controller.reconciler import Reconciler
 from tidegate.controller.refusals import Refusals
 from tidegate.controller.workqueue import WorkQueue
-from tidegate.errors import InvalidSpec
+from tidegate.errors import CallFailed, InvalidSpec
 from tidegate.gates.gatekeeper import AllGates, Gatekeeper
 from tidegate.gates.job import JobGates
 from tidegate.gates.webhook import WebhookGates
@@ -42,7 +42,7 @@ from tidegate.model.notification import Receiver, parse_receivers
 from tidegate.model.traffic import Arms
 from tidegate.notifiers.outbox import Outbox
 from tidegate.settings import Settings
-from tidegate.webhooks.addresses import AddressRules
+from tidegate.webhooks.addresses import AddressRules, Proxy
 from tidegate.webhooks.caller import Caller
 from tidegate.webhooks.client import WebhookClient
 from tidegate.webhooks.dispatcher import Dispatcher
@@ -125,7 +125,7 @@ def build(settings: Settings) -> Parts:
         lambda ns, name: changed(ns, name),
         Checkpoints(cluster).kept,
     )
-    caller = Caller(WebhookClient(AddressRules(settings.refused_networks)), api, _seconds_now)
+    caller = Caller(WebhookClient(AddressRules(settings.refused_networks), _proxy(settings)), api, _seconds_now)
     reconciler = Reconciler(
         cluster,
         judge,
@@ -186,6 +186,16 @@ def _follow(
     operator_metrics.rollouts.follow(cluster.model_deployments, leader_election.held, _seconds_now)
     operator_metrics.evidence.follow(lambda: leader_election.writer.epoch if leader_election.held() else None)
     cluster.changed_from = operator_metrics.rollouts.recorded
+
+
+def _proxy(settings: Settings) -> Proxy | None:
+    try:
+        return Proxy.parse(settings.webhooks_proxy, settings.webhooks_no_proxy)
+    except CallFailed:
+        message = (
+            "the environment variable TIDEGATE_WEBHOOKS_PROXY, the chart's webhooks.proxy, must be http://HOST:PORT"
+        )
+        raise InvalidSpec(message) from None
 
 
 def _receivers(settings: Settings) -> tuple[Receiver, ...]:

@@ -61,3 +61,33 @@ class AddressRules:
         if isinstance(found, IPv6Address) and found.ipv4_mapped:
             found = found.ipv4_mapped
         return not any(found in network for network in self.refused)
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """Through which hosts outside of the cluster are called. It looks up their names itself, by rules of its own."""
+
+    host: str
+    port: int
+    direct: tuple[str, ...] = ()
+    """Ends of the names of hosts that are called without it: `svc` is for `gate.shop.svc` too."""
+
+    @classmethod
+    def parse(cls, url: str, direct: tuple[str, ...]) -> "Proxy | None":
+        """None for an empty URL. Raises CallFailed with a sentence on one that isn't `http://HOST:PORT`."""
+        if not url:
+            return None
+        target = Target.parse(url)
+        if target.scheme != "http" or target.path != "/":
+            raise CallFailed("a proxy's address must be http://HOST:PORT", final=True)
+        return cls(target.host, target.port, direct)
+
+    def is_for(self, host: str) -> bool:
+        """Whether a host is called through it. Names without a dot and private addresses are the cluster's."""
+        try:
+            return not ip_address(host).is_private
+        except ValueError:
+            pass
+        name = host.rstrip(".").lower()
+        inside = any(name == end or name.endswith(f".{end}") for end in self.direct)
+        return "." in name and not inside

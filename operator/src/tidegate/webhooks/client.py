@@ -1,7 +1,8 @@
 """One call by HTTP, bounded in all that the other side could make long or large.
 
 The name is resolved here and the connection made to an address that was looked at, so that no second look-up can lead
-elsewhere. Redirects aren't followed, and neither proxies nor a .netrc are taken from the environment.
+elsewhere; only a proxy, where there is one, looks up names outside of the cluster itself. Redirects aren't followed,
+and neither a proxy nor a .netrc is taken from the environment.
 """
 
 import http.client
@@ -12,18 +13,24 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from ipaddress import ip_address
 from time import monotonic
+from typing import Any
 
 import certifi
 
 from tidegate.errors import CallFailed
-from tidegate.webhooks.addresses import AddressRules, Target
+from tidegate.webhooks.addresses import AddressRules, Proxy, Target
 
 MOST_BYTES = 64 * 1024
 """Of an answer."""
 LONGEST_RETRY_AFTER = 60.0
 RETRIED = frozenset({408, 425, 429})
 """Statuses below 500 of a call that may well be taken the next time."""
+SHORTEST = 0.1
+"""Seconds that a socket waits in any case."""
+Address = tuple[Any, ...]
+"""As getaddrinfo has it."""
 ALWAYS = {"User-Agent": "tidegate", "Accept-Encoding": "identity", "Connection": "close"}
 
 
@@ -39,8 +46,8 @@ class HttpResponse:
 class WebhookClient:
     """Safe to use from several threads. Everything that goes wrong is a CallFailed with one sentence."""
 
-    def __init__(self, rules: AddressRules) -> None:
-        self._rules = rules
+    def __init__(self, rules: AddressRules, proxy: Proxy | None = None) -> None:
+        self._rules, self._proxy = rules, proxy
 
     def post(
         self, url: str, body: bytes, headers: Mapping[str, str], *, seconds: float, authority: str | None = None
@@ -48,9 +55,11 @@ class WebhookClient:
         """Sends a body and waits for the whole answer for at most `seconds`. `authority` is PEM."""
         target, deadline = Target.parse(url), monotonic() + seconds
         context = _context(authority) if target.scheme == "https" else None
+        proxy = self._proxy if self._proxy and self._proxy.is_for(target.host) else None
+        path = f"{target.origin}{target.path}" if proxy and context is None else target.path
         try:
-            with self._connected(target, context, deadline) as connection:
-                connection.request("POST", target.path, body, {**ALWAYS, "Host": target.authority, **headers})
+            with self._connected(target, proxy, context, deadline) as connection:
+                connection.request("POST", path, body, {**ALWAYS, "Host": target.authority, **headers})
                 answer = _read(connection.getresponse())
                 if monotonic() >= deadline:  # where an answer ends with its connection, hanging up makes it look whole
                     raise TimeoutError
@@ -63,15 +72,21 @@ class WebhookClient:
 
     @contextmanager
     def _connected(
-        self, target: Target, context: ssl.SSLContext | None, deadline: float
+        self, target: Target, proxy: Proxy | None, context: ssl.SSLContext | None, deadline: float
     ) -> Iterator[http.client.HTTPConnection]:
-        sock = self._connect(target, deadline)
+        if proxy:
+            self._check_literal(target.host)
+            sock = _dial(_resolved(proxy.host, proxy.port, "the proxy "), deadline)
+        else:
+            sock = _dial(self._allowed(target), deadline)
         # A timeout of a socket's is that of one read; whoever sends a byte a second would be waited for without an end.
         same = sock.dup()  # TLS takes the socket away
         hang_up = threading.Timer(max(0.0, deadline - monotonic()), _shut_down, (same,))
         hang_up.daemon = True
         hang_up.start()
         try:
+            if proxy and context:
+                _tunnel(sock, target)
             with context.wrap_socket(sock, server_hostname=target.host) if context else sock as wrapped:
                 connection = http.client.HTTPConnection(target.host, target.port)
                 connection.sock = wrapped
@@ -81,26 +96,59 @@ class WebhookClient:
             same.close()
             sock.close()
 
-    def _connect(self, target: Target, deadline: float) -> socket.socket:
-        try:
-            found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError):
-            raise CallFailed(f"the name {target.host} can't be resolved") from None
+    def _allowed(self, target: Target) -> list[Address]:
+        found = _resolved(target.host, target.port)
         allowed = [each for each in found if self._rules.allows(str(each[4][0]))]
         if not allowed:
-            raise CallFailed(f"{target.host} leads to {found[0][4][0]}, which the operator doesn't call", final=True)
-        failure: OSError = TimeoutError()
-        for family, kind, protocol, _, address in allowed:
-            sock = socket.socket(family, kind, protocol)
-            try:
-                sock.settimeout(max(0.1, deadline - monotonic()))
-                sock.connect(address)
-            except OSError as error:
-                sock.close()
-                failure = error
-                continue
-            return sock
-        raise failure
+            raise _not_called(target.host, str(found[0][4][0]))
+        return allowed
+
+    def _check_literal(self, host: str) -> None:
+        """A proxy would call an address that is written out."""
+        try:
+            address = str(ip_address(host))
+        except ValueError:
+            return
+        if not self._rules.allows(address):
+            raise _not_called(host, address)
+
+
+def _not_called(host: str, address: str) -> CallFailed:
+    return CallFailed(f"{host} leads to {address}, which the operator doesn't call", final=True)
+
+
+def _resolved(host: str, port: int, what: str = "the name ") -> list[Address]:
+    try:
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        raise CallFailed(f"{what}{host} can't be resolved") from None
+
+
+def _dial(addresses: list[Address], deadline: float) -> socket.socket:
+    """Connected to the first that takes it; each has its part of the time, as one of two networks may be a dead end."""
+    failure: OSError = TimeoutError()
+    for left, (family, kind, protocol, _, address) in zip(range(len(addresses), 0, -1), addresses, strict=True):
+        sock = socket.socket(family, kind, protocol)
+        try:
+            sock.settimeout(max(SHORTEST, (deadline - monotonic()) / left))
+            sock.connect(address)
+        except OSError as error:
+            sock.close()
+            failure = error
+            continue
+        sock.settimeout(max(SHORTEST, deadline - monotonic()))
+        return sock
+    raise failure
+
+
+def _tunnel(sock: socket.socket, target: Target) -> None:
+    """Has the proxy lead the connection on to the target."""
+    there = f"{target.authority}" if ":" in target.authority.rpartition("]")[2] else f"{target.authority}:{target.port}"
+    sock.sendall(f"CONNECT {there} HTTP/1.1\r\nHost: {there}\r\n\r\n".encode())
+    with http.client.HTTPResponse(sock, method="CONNECT") as response:
+        response.begin()
+        if response.status != http.client.OK:
+            raise CallFailed(f"the proxy answers HTTP {response.status}")
 
 
 def _shut_down(sock: socket.socket) -> None:
