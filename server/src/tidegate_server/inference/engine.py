@@ -68,7 +68,7 @@ class EngineMetrics(Protocol):
     run_plan: RunPlan
 
     def batch_ran(
-        self, rows: int, queue_seconds: Sequence[float], run_seconds: float, outputs: Outputs, traffic: str = ...
+        self, rows: int, queue_seconds: Sequence[float], run_seconds: float, outputs: Outputs, traffic: str = ""
     ) -> None:
         """A batch has run."""
 
