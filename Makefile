@@ -9,7 +9,7 @@ OWN_UV := $(CACHE)/uv-$(UV_VERSION)/bin/uv
 UV := $(or $(shell command -v uv 2>/dev/null),$(OWN_UV))
 BIN := .venv/bin
 COMPILED := build/compiled
-WITHOUT_PROGRAMS := not e2e and not disturbed and not apiserver and not prometheus and not helm and not router and not sources
+WITHOUT_PROGRAMS := not e2e and not controls and not disturbed and not apiserver and not prometheus and not helm and not router and not sources
 
 .PHONY: help
 help: ## List the targets
@@ -39,12 +39,16 @@ fmt: setup ## Format the code, and mend what the linter can mend
 
 .PHONY: test
 test: setup ## All tests, end to end on a real cluster included
-	$(BIN)/pytest -m "not e2e and not disturbed"
+	$(BIN)/pytest -m "not e2e and not controls and not disturbed"
 	$(BIN)/pytest -m e2e
 
 .PHONY: e2e
 e2e: setup ## The end-to-end tests alone, one file per promise
 	$(BIN)/pytest -m e2e
+
+.PHONY: e2e-controls
+e2e-controls: setup ## Every control in every phase on a real cluster, and how soon it takes effect; ARGS="-k abort" for a part
+	$(BIN)/pytest -m controls $(ARGS)
 
 .PHONY: e2e-disturbed
 e2e-disturbed: setup ## Bad releases on a real cluster in which other things go wrong too; ARGS="-k frozen" for a part

@@ -112,8 +112,8 @@ class Stage:
         return self.run("get", "events", "--field-selector", about, "--output", "jsonpath={.items[*].reason}").split()
 
     @contextmanager
-    def loaded(self, rate: float = 100.0) -> Iterator[RunningLoad]:
-        """An open-loop load of held-out images through the router, while inside."""
+    def loaded(self, rate: float = 100.0, seconds: float = 400) -> Iterator[RunningLoad]:
+        """An open-loop load of held-out images through the router, while inside, and for so long at most."""
         images = self.folder / "held-out.json"
         load.write_images(images, self.models.images)
         router = urlsplit(self.router)
@@ -125,7 +125,7 @@ class Stage:
             images_file=str(images),
             records_file=str(self.folder / "requests.jsonl"),
             rate=rate,
-            max_seconds=400,
+            max_seconds=seconds,
         )
         running = load.start(orders)
         try:
