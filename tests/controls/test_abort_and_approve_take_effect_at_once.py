@@ -30,7 +30,7 @@ def test_abort_and_approve_take_effect_at_once(
 ) -> None:
     stage.go_live(STABLE, strategy=strategy, analysis=LENIENT)
     approved, aborted = [], []
-    with stage.loaded() as load:
+    with stage.loaded(seconds=1500) as load:
         for _ in range(TIMES):
             asked = _approve_when_asked_for(stage, strategy)
             approved.append(until_most(load, asked))
