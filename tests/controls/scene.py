@@ -10,7 +10,11 @@ from tests.controls.timing import ask
 from tests.e2e.stage import ANALYSIS, Stage
 from tidegate.model.control import Control
 
-SOON_CONTENT = {**ANALYSIS, "errorRate": {"accept": {"ratio": "5", "absolute": "10%"}}}
+SOON_CONTENT = {
+    **ANALYSIS,
+    "latency": {"quantiles": [50], "tolerate": "200%", "accept": "400%"},
+    "errorRate": {"accept": {"ratio": "5", "absolute": "10%"}},
+}
 """What is looked at comes after the evidence."""
 NO_SUCH_IMAGE = {"image": "localhost/never-there:1"}
 ANSWER_SECONDS = 15.0

@@ -61,6 +61,10 @@ def _says(reason: str) -> Any:
     return reached
 
 
+def _is_paused(status: Status) -> bool:
+    return "paused" in status.get("rollout", {}).get("since", {})
+
+
 def _is_live(status: Status) -> bool:
     return status.get("phase") == "Live"
 
@@ -83,7 +87,7 @@ PHASES: Mapping[str, tuple[Phase, ...]] = {
         Phase("starting", {**_canary(), "server": NO_SUCH_IMAGE}, _at_step(0)),
         Phase("judged", _canary(minDuration=LONG), _at_step(1)),
         Phase("waiting for approval", _canary(approval="Required"), _says("WaitingForApproval")),
-        Phase("paused", _canary(minDuration=LONG), _says("Paused"), _pause),
+        Phase("paused", _canary(minDuration=LONG), _is_paused, _pause),
         Phase("with all traffic", _kept(_canary(pause={})), _at_step(3), _promote_in_full),
         Phase(LIVE, _canary(), _is_live),
         Phase("ended", _canary(minDuration=LONG), lambda s: bool(s.get("rejected")), _abort),
@@ -92,7 +96,7 @@ PHASES: Mapping[str, tuple[Phase, ...]] = {
         Phase("starting", {**_blue_green(), "server": NO_SUCH_IMAGE}, _at_step(0)),
         Phase("judged", _blue_green(verifyFor=LONG), _at_step(1)),
         Phase("waiting for approval", _blue_green(approval="Required"), _says("WaitingForApproval")),
-        Phase("paused", _blue_green(verifyFor=LONG), _says("Paused"), _pause),
+        Phase("paused", _blue_green(verifyFor=LONG), _is_paused, _pause),
         Phase("with all traffic", _blue_green(keepOld=LONG), _at_step(2)),
         Phase(LIVE, _blue_green(), _is_live),
         Phase("ended", _blue_green(verifyFor=LONG), lambda s: bool(s.get("rejected")), _abort),
