@@ -416,6 +416,8 @@ class Engine:
             if rows <= self._plan.max_rows:
                 self._note_small_run(run.cpu_seconds)
         self._deliver(run.batch, run.started, run.seconds, result)
+        for item in run.batch:
+            item.run = None  # else each would hold the other, and its request's body, until garbage is looked for
         self._dispatch()
 
     def _expire(self, item: QueuedRequest) -> None:
