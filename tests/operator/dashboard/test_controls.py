@@ -106,7 +106,7 @@ def test_before_anything_is_asked_for_it_says_what_will_happen(api: FakeApi, loc
     words = text_of(local.get(f"{CONTROLS}/abort").text)
 
     assert "What will happen: all requests go to sentiment-5d0c77e1 now; sentiment-81aa22bb isn't tried again" in words
-    assert "kubectl -n shop annotate --overwrite mdep/sentiment" in words
+    assert "kubectl -n shop annotate mdep/sentiment" in words
     assert api.patches == []
 
 
