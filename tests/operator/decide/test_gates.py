@@ -151,9 +151,20 @@ def test_what_holds(seen: Observation, moment: Moment, expected: Any) -> None:
 
 
 def test_the_first_gate_that_holds_is_told() -> None:
-    seen = a_canary(spec_paused=True, verdict=TOO_LITTLE, share=None, ready=0)
+    seen = a_canary(verdict=TOO_LITTLE, share=None, ready=0)
 
     assert held(seen, MORE) == (Reason.MORE_REQUESTS_NEEDED, None, False)
+
+
+def test_a_pause_is_told_before_what_it_would_wait_for_besides() -> None:
+    verifying, judging = a_blue_green(1, spec_paused=True), a_canary(spec_paused=True, verdict=TOO_LITTLE)
+
+    early = first_hold(verifying, Proposal(FIRST, rollout_of(verifying), 100, 4, timedelta(hours=1)))
+    judged = first_hold(judging, Proposal(MORE, rollout_of(judging), 50, 2))
+
+    before = StatusMessage(Reason.PAUSED, "spec.paused is true; the candidate has no traffic yet")
+    assert early == Hold(before, Phase.PAUSED)
+    assert judged == Hold(StatusMessage(Reason.PAUSED, f"spec.paused is true; {TOO_LITTLE.message}"), Phase.PAUSED)
 
 
 def test_the_sentence_has_the_numbers_and_the_pods_own_words() -> None:

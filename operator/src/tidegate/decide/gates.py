@@ -196,7 +196,9 @@ def _evidence_suffices(seen: Observation, proposal: Proposal) -> Hold | None:
 def _is_not_paused(seen: Observation, proposal: Proposal) -> Hold | None:
     if not seen.spec.paused:
         return None
-    message = f"spec.paused is true; the evidence suffices for the next step: {seen.verdict.message}"
+    suffices = seen.verdict.answer is Answer.ACCEPTABLE
+    has = "the evidence suffices for the next step: " if suffices else ""
+    message = f"spec.paused is true; {has}{seen.verdict.message}"
     return Hold(StatusMessage(Reason.PAUSED, message), Phase.PAUSED)
 
 
@@ -317,15 +319,16 @@ KEEP, LAST = frozenset({Moment.KEEP_NO_LONGER}), frozenset({Moment.COMPLETE})
 
 GATES = (
     Gate("pods", FIRST | FIRST_BY_HAND | RETURN, _pods_are_ready),
-    Gate("verifyFor", FIRST, _has_been_verified),
     Gate("pause before traffic", FIRST | RETURN, _is_not_paused_before_traffic),
+    Gate("verifyFor", FIRST, _has_been_verified),
     Gate("metrics", FIRST, _can_be_seen),
     Gate("full size", LAST | LAST_BY_HAND | RETURNED, _is_at_full_size),
     Gate("doubts", LAST, _nothing_speaks_against_it),
+    Gate("pause at the end", LAST | RETURNED, _is_not_paused_at_the_end),
     Gate("evidence for the switch", KEEP, _evidence_lets_old_go),
+    Gate("pause", MORE, _is_not_paused),
     Gate("pause of a step", MORE, _step_is_not_paused),
     Gate("evidence", MORE, _evidence_suffices),
-    Gate("pause", MORE, _is_not_paused),
     Gate("minDuration", MORE, _step_has_lasted),
     Gate("routers", FIRST | MORE | LATE | KEEP | LAST | FIRST_BY_HAND | MORE_BY_HAND, _routers_take_the_route),
     Gate("share", MORE, _share_is_as_wanted),
@@ -335,6 +338,5 @@ GATES = (
     Gate("drained", LAST | LAST_BY_HAND | RETURNED, _old_is_drained),
     Gate("keepOld", LAST, _old_has_been_kept),
     Gate("bake", LAST, _has_baked),
-    Gate("pause at the end", LAST | RETURNED, _is_not_paused_at_the_end),
 )
 """In the order in which they are told."""
