@@ -76,7 +76,8 @@ class Scene:
     def apply(self, version: str, spec: Mapping[str, Any]) -> None:
         """kubectl apply of a version."""
         self.spec = spec
-        self.stage.apply(version, **spec)
+        # What somebody patched in between, such as a pause, kubectl apply leaves as it is unless it is stated.
+        self.stage.apply(version, **{"paused": False, **spec})
 
     def ask(self, control: Control, phase: str, step: int | None = None) -> Cell:
         """Annotates, waits until it has been answered, and gives the answer."""
