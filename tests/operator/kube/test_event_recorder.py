@@ -119,13 +119,16 @@ def test_a_sentence_whose_numbers_change_each_second_for_an_hour_is_few_writes(
     assert events.writes <= 25 + 3600 / 300
 
 
-def test_reasons_that_a_pod_invents_do_not_flood_and_hold_back_no_end(recorder: EventRecorder, events: Events) -> None:
+@pytest.mark.parametrize("answer", ["RolledBack", "ControlRefused", "Approved", "Skipped", "PromotedByHand"])
+def test_reasons_that_a_pod_invents_hold_back_no_end_and_no_answer_to_people(
+    recorder: EventRecorder, events: Events, answer: str
+) -> None:
     for second in range(600):
         recorder.emit(DIGITS, Event(f"Invented{second}", "it crashed", warning=True), NOW + timedelta(seconds=second))
-    recorder.emit(DIGITS, Event("RolledBack", "it failed", warning=True), NOW + timedelta(seconds=600))
+    recorder.emit(DIGITS, Event(answer, "by alice", warning=True), NOW + timedelta(seconds=600))
 
     assert events.writes <= 75 + 600 / 60 + 1
-    assert events.told()[-1] == ("RolledBack", 1)
+    assert events.told()[-1] == (answer, 1)
 
 
 def test_a_flood_of_one_object_holds_back_nothing_of_another(recorder: EventRecorder, events: Events) -> None:

@@ -12,12 +12,25 @@ from typing import Any, NamedTuple, TypeVar
 from tidegate.errors import ClusterUnavailable
 from tidegate.kube.api import EVENTS, KubernetesApi, Manifest
 from tidegate.model.decision import Event
-from tidegate.model.reasons import Outcome
+from tidegate.model.reasons import Outcome, Reason
 
 SAME_WITHIN = timedelta(minutes=10)
 """An Event of the same reason within this time is the same Event, whatever the numbers in its message."""
 MOST_KEPT = 10_000
 ENDS = frozenset(str(outcome) for outcome in Outcome)
+ANSWERS = frozenset(
+    {
+        Reason.CONTROL_REFUSED,
+        Reason.APPROVED,
+        Reason.SKIPPED,
+        Reason.PROMOTED_BY_HAND,
+        Reason.RETRIED,
+        Reason.RESTARTING,
+        Reason.RESTARTED,
+    }
+)
+"""Of what people ask for."""
+NEVER_IN_A_FLOOD = ENDS | ANSWERS
 """Reasons that no flood of others holds back."""
 
 
@@ -76,7 +89,7 @@ class EventRecorder:
         uid = about["metadata"]["uid"]
         key = uid, event.reason, event.warning
         told, of_object = self._once_more(key, now), self._of_object(uid, now)
-        may_write = told.bucket.tokens >= 1 and (event.reason in ENDS or of_object.tokens >= 1)
+        may_write = told.bucket.tokens >= 1 and (event.reason in NEVER_IN_A_FLOOD or of_object.tokens >= 1)
         if may_write:
             told, of_object = self._written(about, event, told), of_object.less_one()
         self._keep(key, told, of_object)
