@@ -143,29 +143,23 @@ def _superseded(rollout: Rollout, desired: str) -> StatusMessage:
 def roll_back(seen: Observation, rollout: Rollout, why: StatusMessage) -> Transition:
     """All traffic returns to stable, now; the candidate isn't tried again until the user changes something."""
     sentence = f"{rollout.candidate} was rolled back: {why.message}"
-    stalled = StatusMessage(why.reason, sentence)
-    recorded = _ended(seen, rollout, Outcome.ROLLED_BACK, stalled)
-    return _only_stable(
-        seen,
-        replace(recorded, rejected=Rejected(rollout.candidate, seen.plan, why.reason, sentence)),
-        Phase.ROLLED_BACK,
-        Event(Reason.ROLLED_BACK, f"{why.reason}: {sentence}", warning=True),
-        stalled=stalled,
-    )
+    event = Event(Reason.ROLLED_BACK, f"{why.reason}: {sentence}", warning=True)
+    return _rejected(seen, rollout, Outcome.ROLLED_BACK, StatusMessage(why.reason, sentence), event)
 
 
 def abort(seen: Observation, rollout: Rollout, intent: Intent) -> Transition:
     """Somebody wants the rollout to end now; the candidate isn't tried again until somebody wants that."""
     sentence = f"{rollout.candidate} was aborted {intent.asked}"
     stalled = StatusMessage(Reason.ABORTED, sentence)
-    recorded = _ended(seen, rollout, Outcome.ABORTED, stalled)
-    return _only_stable(
-        seen,
-        replace(recorded, rejected=Rejected(rollout.candidate, seen.plan, Reason.ABORTED, sentence)),
-        Phase.ROLLED_BACK,
-        Event(Reason.ABORTED, sentence),
-        stalled=stalled,
-    )
+    return _rejected(seen, rollout, Outcome.ABORTED, stalled, Event(Reason.ABORTED, sentence))
+
+
+def _rejected(
+    seen: Observation, rollout: Rollout, outcome: Outcome, stalled: StatusMessage, event: Event
+) -> Transition:
+    recorded = _ended(seen, rollout, outcome, stalled)
+    rejected = Rejected(rollout.candidate, seen.plan, stalled.reason, stalled.message)
+    return _only_stable(seen, replace(recorded, rejected=rejected), Phase.ROLLED_BACK, event, stalled=stalled)
 
 
 def abandon(seen: Observation, rollout: Rollout) -> Transition:
