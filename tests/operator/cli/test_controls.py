@@ -11,7 +11,6 @@ from tests.operator.fake_api import FakeApi, serving
 from tests.operator.view_examples import Released
 from tidegate.__main__ import main
 from tidegate.cli.control import answer, command
-from tidegate.cli.control.command import REFUSALS
 from tidegate.kube.api import CONTROLLER_REVISIONS, EVENTS, MODEL_DEPLOYMENTS, Manifest
 from tidegate.model.control import Control, given_controls
 from tidegate.model.revision import RevisionState, Snapshot, find_revision
@@ -184,7 +183,7 @@ def test_the_first_release_has_nothing_to_go_back_to(
 
 def test_an_operator_that_refuses_is_quoted(tidegate: Run, fake: FakeApi, under_way: Released) -> None:
     put(fake, under_way)
-    fake.reactions.append(an_operator(next(iter(REFUSALS)), "the rollout is at step 3"))
+    fake.reactions.append(an_operator("ControlRefused", "the rollout is at step 3"))
     code, out, err = tidegate("approve", "digits")
 
     assert code == 1

@@ -14,7 +14,6 @@ from tidegate.cli.common.cluster import CONFLICT, open_cluster, refused
 from tidegate.cli.common.errors import NotDone
 from tidegate.cli.common.where import Where
 from tidegate.cli.control.answer import Listening, Make, Told, ask, username
-from tidegate.cli.control.command import REFUSALS
 from tidegate.cli.control.requests import Person, of_control, of_pause, of_undo
 from tidegate.cli.status.command import look, settled
 from tidegate.cli.status.following import Following
@@ -173,9 +172,8 @@ class Client:
             request, written = ask(self._cluster, name, make(person))
             answer = listening.answer(written, request, timeout.total_seconds())
         case = f"{self.namespace}/{name}"
-        for event in answer.events:
-            if event.reason in REFUSALS:
-                raise Refused(f"{case}: {event.message}")
+        if answer.refusal is not None:
+            raise Refused(f"{case}: {answer.refusal}")
         if not answer.heard:
             raise NotAnswered(
                 f"{case}: the operator hasn't answered within {timeout.total_seconds():.0f} s; what was asked for "

@@ -8,7 +8,6 @@ from typing import Any
 from tidegate.cli.common.cluster import Cluster
 from tidegate.cli.control.answer import Answer, Listening
 from tidegate.cli.control.answer import ask as write
-from tidegate.cli.control.command import REFUSALS
 from tidegate.cli.control.requests import Request
 from tidegate.dashboard.access import Viewer
 from tidegate.dashboard.controls import Action, Asked, request
@@ -56,8 +55,8 @@ def _request(cluster: Cluster, viewer: Viewer, asked: Asked, view: RolloutView, 
 
 
 def _heard(made: Request, answer: Answer) -> Heard:
-    if refusal := next((event.message for event in answer.events if event.reason in REFUSALS), None):
-        return Heard(refusal, refused=True)
+    if answer.refusal is not None:
+        return Heard(answer.refusal, refused=True)
     if not answer.heard:
         return Heard(f"Asked for: {made.will}. The operator hasn't answered yet; it acts as soon as it runs.", False)
     return Heard("; ".join(event.message for event in answer.events) or f"Done: {made.will}.", False)

@@ -11,6 +11,7 @@ from tidegate.cli.common.errors import NotDone
 from tidegate.cli.control.requests import Request
 from tidegate.errors import ClusterUnavailable
 from tidegate.kube.api import EVENTS, MODEL_DEPLOYMENTS, KubernetesApi, Manifest, Resource
+from tidegate.model.reasons import Reason
 from tidegate.view.rollout_view import RolloutView
 
 MANAGER = "kubectl-tidegate"
@@ -37,6 +38,11 @@ class Answer:
     view: RolloutView
     events: tuple[Told, ...] = ()
     heard: bool = True
+
+    @property
+    def refusal(self) -> str | None:
+        """The operator's sentence where it won't; None where it hasn't refused."""
+        return next((event.message for event in self.events if event.reason == Reason.CONTROL_REFUSED), None)
 
 
 def username(api: KubernetesApi) -> str:

@@ -20,8 +20,6 @@ from tidegate.view.rollout_view import RolloutView
 DONE, REFUSED, NOT_ANSWERED = 0, 1, 124
 """Exit codes: it was done; the operator refused; it has been asked for, and the operator hasn't answered."""
 ANSWER_SECONDS = 15.0
-REFUSALS = frozenset({"ControlRefused"})
-"""Reasons of Events by which the operator says that it won't."""
 
 
 @dataclass(frozen=True)
@@ -103,14 +101,13 @@ def _told(asking: Asking, cluster: Cluster, request: Request, answer: Answer | N
 def _code(answer: Answer | None) -> int:
     if answer is None:
         return DONE
-    if any(event.reason in REFUSALS for event in answer.events):
+    if answer.refusal is not None:
         return REFUSED
     return DONE if answer.heard else NOT_ANSWERED
 
 
 def _refusal(answer: Answer) -> str:
-    refusal = next((event.message for event in answer.events if event.reason in REFUSALS), None)
-    return refusal or (
+    return answer.refusal or (
         f"the operator hasn't answered within {ANSWER_SECONDS:.0f} s; what was asked for stands, and is acted on as "
         "soon as it runs"
     )
