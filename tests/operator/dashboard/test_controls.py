@@ -85,6 +85,26 @@ def test_approve_is_offered_at_a_step_that_waits_for_it() -> None:
     assert Action.APPROVE in offered(RolloutView.of(manifest))
 
 
+@pytest.mark.parametrize(
+    ("strategy", "step", "is_offered"),
+    [
+        pytest.param({"blueGreen": {"approval": "Required"}}, 1, True, id="before a switch that asks for it"),
+        pytest.param({"blueGreen": {"approval": "Required"}}, 2, False, id="not after the switch"),
+        pytest.param({"blueGreen": {}}, 1, False, id="not before a switch that asks for none"),
+        pytest.param({"canary": {"steps": [{"weight": 5, "pause": {}}]}}, 1, True, id="at a pause without an end"),
+        pytest.param(
+            {"canary": {"steps": [{"weight": 5, "pause": {"duration": "1m"}}]}}, 1, False, id="not at one that ends"
+        ),
+    ],
+)
+def test_approve_is_offered_where_a_step_ends_no_sooner(strategy: dict[str, Any], step: int, is_offered: bool) -> None:
+    manifest = canary()
+    manifest["spec"]["strategy"] = strategy
+    manifest["status"]["rollout"]["step"] = step
+
+    assert (Action.APPROVE in offered(RolloutView.of(manifest))) == is_offered
+
+
 @pytest.mark.parametrize("action", list(Action))
 def test_every_action_is_about_what_its_reader_saw(action: Action) -> None:
     view = RolloutView.of(canary())

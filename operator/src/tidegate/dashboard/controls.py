@@ -88,7 +88,7 @@ def offered(view: RolloutView) -> list[Action]:
         Action.ABORT: moving and stable,
         Action.PAUSE: not view.paused,
         Action.RESUME: view.paused,
-        Action.APPROVE: moving and _waits_for_approval(view),
+        Action.APPROVE: moving and any(each.number == view.step and each.takes_approval for each in view.steps),
         Action.SKIP: moving and stable,
         Action.PROMOTE: moving and stable,
         Action.PROMOTE_FULL: moving and stable,
@@ -97,11 +97,6 @@ def offered(view: RolloutView) -> list[Action]:
         Action.RESTART: stable and not moving,
     }
     return [action for action in Action if wanted[action]]
-
-
-def _waits_for_approval(view: RolloutView) -> bool:
-    step = next((each for each in view.steps if each.number == view.step), None)
-    return step is not None and "approval" in step.text.split()
 
 
 def request(

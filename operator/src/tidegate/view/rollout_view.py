@@ -91,6 +91,8 @@ class StepView:
     text: str
     weight: int | None
     """Percent for the candidate; None for a step that moves no traffic."""
+    takes_approval: bool = False
+    """Whether it ends no sooner than somebody approves."""
 
 
 @dataclass(frozen=True)
@@ -250,7 +252,8 @@ def _reason(status: Status) -> str:
 def _strategy(raw: Mapping[str, Any]) -> tuple[str, tuple[StepView, ...]]:
     """Leniently: an older or a newer spec than ours is shown too."""
     if raw.get("blueGreen") is not None:
-        return "blueGreen", (StepView(1, "verify", 0), StepView(2, "100%", 100))
+        verify = StepView(1, "verify", 0, takes_approval="approval" in raw["blueGreen"])
+        return "blueGreen", (verify, StepView(2, "100%", 100))
     steps = (raw.get("canary") or {}).get("steps") or ()
     return "canary", tuple(_step(number, step) for number, step in enumerate(steps, 1))
 
@@ -260,7 +263,8 @@ def _step(number: int, raw: Mapping[str, Any]) -> StepView:
     weight = raw.get("weight")
     waits = [_waits(kind, raw[kind]) for kind in ("pause", "approval") if kind in raw]
     text = " ".join([*([f"{weight}%"] if isinstance(weight, int) else []), *waits])
-    return StepView(number, text or ", ".join(raw), weight if isinstance(weight, int) else None)
+    takes_approval = "approval" in raw or ("pause" in raw and "duration" not in (raw["pause"] or {}))
+    return StepView(number, text or ", ".join(raw), weight if isinstance(weight, int) else None, takes_approval)
 
 
 def _waits(kind: str, settings: Any) -> str:
