@@ -6,8 +6,9 @@ from contextlib import contextmanager
 
 import pytest
 
+from tests.controls.scene import SOON_CONTENT
 from tests.controls.timing import Asked, ask, told, until_last, until_most
-from tests.e2e.stage import ANALYSIS, Stage
+from tests.e2e.stage import Stage
 from tidegate.model.control import Control
 from tidegate_demo.cluster import prometheus
 from tidegate_demo.load import RunningLoad
@@ -18,8 +19,6 @@ STABLE, CANDIDATE = "v2", "v5"
 TIMES = 10
 MEDIAN_SECONDS = 1.0
 CANARY = {"canary": {"steps": [{"weight": 20, "approval": "Required"}, {"weight": 90, "approval": "Required"}]}}
-LENIENT = {**ANALYSIS, "errorRate": {"accept": {"ratio": "5", "absolute": "10%"}}}
-"""Soon satisfied: what is measured comes after the evidence."""
 BLUE_GREEN = {"blueGreen": {"approval": "Required", "verifyFor": "0s", "keepOld": "10m"}}
 
 
@@ -28,14 +27,14 @@ BLUE_GREEN = {"blueGreen": {"approval": "Required", "verifyFor": "0s", "keepOld"
 def test_abort_and_approve_take_effect_at_once(
     stage: Stage, strategy: dict[str, object], with_prometheus: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    stage.go_live(STABLE, strategy=strategy, analysis=LENIENT)
+    stage.go_live(STABLE, strategy=strategy, analysis=SOON_CONTENT)
     approved, aborted = [], []
     with stage.loaded(seconds=1500) as load:
         for _ in range(TIMES):
             asked = _approve_when_asked_for(stage, strategy)
             approved.append(until_most(load, asked))
             aborted.append(_abort(stage, load, asked.revision, with_prometheus))
-            stage.apply(STABLE, strategy=strategy, analysis=LENIENT)
+            stage.apply(STABLE, strategy=strategy, analysis=SOON_CONTENT)
             stage.until("the abort is forgotten", lambda s: not s.get("rejected"))
             stage.settled()
 
@@ -47,7 +46,7 @@ def test_abort_and_approve_take_effect_at_once(
 
 
 def _approve_when_asked_for(stage: Stage, strategy: dict[str, object]) -> Asked:
-    stage.apply(CANDIDATE, strategy=strategy, analysis=LENIENT)
+    stage.apply(CANDIDATE, strategy=strategy, analysis=SOON_CONTENT)
     status = stage.until("it waits for approval", lambda s: "WaitingForApproval" in str(s.get("conditions")))
     return ask(stage, Control.APPROVE, status["candidate"]["revision"], status["rollout"]["step"])
 
