@@ -1,13 +1,15 @@
-"""What the operator's tests share: a spec with the CRD's own defaults, and a world with a clock."""
+"""What the operator's tests share: a spec with the CRD's own defaults, releases, and an API server on loopback."""
 
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from tests.operator.fake_api import FakeApi, serving
+from tests.operator.view_examples import Released
 from tidegate.model.spec import ModelDeploymentSpec
 from tidegate.resources.crd_schema import with_defaults
 
@@ -47,3 +49,34 @@ def closed_port() -> Iterator[int]:
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))  # bound and not listening: nobody else can take it
         yield held.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def under_way(spec_schema: Mapping[str, Any]) -> Released:
+    """At step 2 of a canary."""
+    return Released(spec_schema).release("2", 20)
+
+
+@pytest.fixture(scope="module")
+def live(spec_schema: Mapping[str, Any]) -> Released:
+    """After a promotion."""
+    return Released(spec_schema).release("2", 400)
+
+
+@pytest.fixture(scope="module")
+def rolled_back(spec_schema: Mapping[str, Any]) -> Released:
+    """After a candidate that failed."""
+    return Released(spec_schema).release("failing", 200)
+
+
+@pytest.fixture
+def fake() -> FakeApi:
+    """An API server's objects; none yet."""
+    return FakeApi()
+
+
+@pytest.fixture
+def place(fake: FakeApi, tmp_path: Path) -> Iterator[Path]:
+    """The kubeconfig of a server that answers with them."""
+    with serving(fake, tmp_path) as kubeconfig:
+        yield kubeconfig

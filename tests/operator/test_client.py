@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import pytest
 import yaml
 
 from tests.operator.cli.test_controls import an_operator, patches, put
-from tests.operator.fake_api import FakeApi, serving
+from tests.operator.fake_api import FakeApi
 from tests.operator.view_examples import Released
 from tidegate.cli.control import answer
 from tidegate.client import AsyncClient, Client, NotAnswered, NotDone, NotSettled, Refused, Role, Settled
@@ -25,30 +24,6 @@ SECONDS = timedelta(seconds=5)
 @pytest.fixture(autouse=True)
 def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(answer, "GRACE", 0.2)
-
-
-@pytest.fixture(scope="module")
-def under_way(spec_schema: Mapping[str, Any]) -> Released:
-    """At step 2 of a canary."""
-    return Released(spec_schema).release("2", 20)
-
-
-@pytest.fixture(scope="module")
-def live(spec_schema: Mapping[str, Any]) -> Released:
-    """After a promotion."""
-    return Released(spec_schema).release("2", 400)
-
-
-@pytest.fixture
-def fake() -> FakeApi:
-    return FakeApi()
-
-
-@pytest.fixture
-def place(fake: FakeApi, tmp_path: Path) -> Iterator[Path]:
-    """The kubeconfig."""
-    with serving(fake, tmp_path) as place:
-        yield place
 
 
 @pytest.fixture

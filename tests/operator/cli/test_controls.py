@@ -1,7 +1,7 @@
 """Pause, approve, abort, undo and their like, against an API server on loopback and an operator that answers."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,38 +26,15 @@ def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(answer, "GRACE", 0.2)
 
 
-@pytest.fixture(scope="module")
-def under_way(spec_schema: Mapping[str, Any]) -> Released:
-    """At step 2 of a canary."""
-    return Released(spec_schema).release("2", 20)
-
-
-@pytest.fixture(scope="module")
-def live(spec_schema: Mapping[str, Any]) -> Released:
-    """After a promotion."""
-    return Released(spec_schema).release("2", 400)
-
-
-@pytest.fixture(scope="module")
-def rolled_back(spec_schema: Mapping[str, Any]) -> Released:
-    return Released(spec_schema).release("failing", 200)
-
-
 @pytest.fixture
-def fake() -> FakeApi:
-    return FakeApi()
-
-
-@pytest.fixture
-def tidegate(fake: FakeApi, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
+def tidegate(place: Path, capsys: pytest.CaptureFixture[str]) -> Run:
     """Runs a command; exit code, stdout and stderr."""
-    with serving(fake, tmp_path) as place:
 
-        def run(*arguments: str) -> tuple[int, str, str]:
-            code = main([*arguments, "--kubeconfig", str(place)])
-            return code, *capsys.readouterr()
+    def run(*arguments: str) -> tuple[int, str, str]:
+        code = main([*arguments, "--kubeconfig", str(place)])
+        return code, *capsys.readouterr()
 
-        yield run
+    return run
 
 
 def put(fake: FakeApi, released: Released) -> Manifest:

@@ -4,7 +4,7 @@ import io
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from tests.conftest import until
-from tests.operator.fake_api import FakeApi, serving
+from tests.operator.fake_api import FakeApi
 from tests.operator.view_examples import Released
 from tidegate.__main__ import main
 from tidegate.cli.common.where import Where
@@ -22,22 +22,6 @@ from tidegate.kube.api import CONTROLLER_REVISIONS, MODEL_DEPLOYMENTS, PODS
 from tidegate.view.rollout_view import RolloutView
 
 Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture(scope="module")
-def rolled_back(spec_schema: Mapping[str, Any]) -> Released:
-    return Released(spec_schema).release("failing", 200)
-
-
-@pytest.fixture
-def fake() -> FakeApi:
-    return FakeApi()
-
-
-@pytest.fixture
-def place(fake: FakeApi, tmp_path: Path) -> Iterator[Path]:
-    with serving(fake, tmp_path) as kubeconfig:
-        yield kubeconfig
 
 
 @pytest.fixture

@@ -1,29 +1,18 @@
 """`tidegate logs`, `version` and `completion`."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.operator.fake_api import FakeApi, serving
+from tests.operator.fake_api import FakeApi
 from tests.operator.view_examples import Released
 from tidegate.__main__ import main
 from tidegate.cli.common.completion import given_in, names_in
 from tidegate.kube.api import DEPLOYMENTS, MODEL_DEPLOYMENTS, PODS
 
 Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def fake() -> FakeApi:
-    return FakeApi()
-
-
-@pytest.fixture
-def place(fake: FakeApi, tmp_path: Path) -> Iterator[Path]:
-    with serving(fake, tmp_path) as kubeconfig:
-        yield kubeconfig
 
 
 @pytest.fixture

@@ -22,11 +22,6 @@ Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def fake() -> FakeApi:
-    return FakeApi()
-
-
-@pytest.fixture
 def plan(fake: FakeApi, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
     """Plans a spec of the model shop/digits."""
     with serving(fake, tmp_path) as place:

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from tests.operator.fake_api import merged_with
+
 Manifest = dict[str, Any]
 MINE = "the-token-of-the-dashboard"
 GROUP = "tidegate.dev"
@@ -124,7 +126,7 @@ class FakeApi:
             held = self._objects[plural, namespace, name]
             if patch.get("metadata", {}).get("resourceVersion") not in (None, held["metadata"]["resourceVersion"]):
                 raise KeyError(name)
-        merged: Manifest = _merged(self.get(plural, namespace, name), patch)
+        merged: Manifest = merged_with(self.get(plural, namespace, name), patch)
         self.put(plural, merged)
         for reaction in self.reactions:
             reaction(self, merged)
@@ -270,16 +272,3 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
-
-
-def _merged(base: Any, patch: Any) -> Any:
-    """RFC 7396."""
-    if not isinstance(patch, dict):
-        return patch
-    result = dict(base) if isinstance(base, dict) else {}
-    for key, value in patch.items():
-        if value is None:
-            result.pop(key, None)
-        else:
-            result[key] = _merged(result.get(key), value)
-    return result
