@@ -74,10 +74,6 @@ def _pause(scene: Scene) -> None:
     scene.stage.run("patch", "modeldeployment", "digits", "--type=merge", "--patch", '{"spec": {"paused": true}}')
 
 
-def _promote_in_full(scene: Scene) -> None:
-    scene.ask(Control.PROMOTE_FULL, "on the way")
-
-
 def _abort(scene: Scene) -> None:
     scene.ask(Control.ABORT, "on the way")
 
@@ -88,7 +84,7 @@ PHASES: Mapping[str, tuple[Phase, ...]] = {
         Phase("judged", _canary(minDuration=LONG), _at_step(1)),
         Phase("waiting for approval", _canary(approval="Required"), _says("WaitingForApproval")),
         Phase("paused", _canary(minDuration=LONG), _is_paused, _pause),
-        Phase("with all traffic", _kept(_canary(pause={})), _at_step(3), _promote_in_full),
+        Phase("with all traffic", _kept(_canary()), _at_step(3)),
         Phase(LIVE, _canary(), _is_live),
         Phase("ended", _canary(minDuration=LONG), lambda s: bool(s.get("rejected")), _abort),
     ),

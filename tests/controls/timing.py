@@ -35,18 +35,18 @@ def ask(stage: Stage, control: Control, revision: str, step: int | None = None) 
 
 
 def until_most(load: RunningLoad, asked: Asked) -> float:
-    """Seconds until most answers are the revision's; returns when that has been seen."""
-    _until(lambda: _when_most_were(load, asked) is not None, f"{asked.revision} doesn't answer most requests")
-    return (_when_most_were(load, asked) or asked.at) - asked.at
+    """Seconds until the first answers of a number had come of which most are the revision's; returns then."""
+    ends = list[float]()
 
+    def have_come() -> bool:
+        load.read_more()
+        since = sorted((each.answered, each.revision) for each in load.requests if each.answered >= asked.at)
+        own = [revision == asked.revision for _, revision in since]
+        ends.extend(since[end - 1][0] for end in range(SEEN, len(own) + 1) if sum(own[end - SEEN : end]) >= MOST)
+        return bool(ends)
 
-def _when_most_were(load: RunningLoad, asked: Asked) -> float | None:
-    """When the first answers of this number had come of which most are its own."""
-    load.read_more()
-    since = sorted((each.answered, each.revision) for each in load.requests if each.answered >= asked.at)
-    own = [revision == asked.revision for _, revision in since]
-    ends = range(SEEN, len(own) + 1)
-    return next((since[end - 1][0] for end in ends if sum(own[end - SEEN : end]) >= MOST), None)
+    _until(have_come, f"{asked.revision} doesn't answer most requests")
+    return ends[0] - asked.at
 
 
 def until_last(load: RunningLoad, asked: Asked) -> float:
