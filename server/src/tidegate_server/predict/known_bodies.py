@@ -51,11 +51,8 @@ class KnownPredictBodies:
 
     def read(self, body: bytes) -> ParsedRequest | None:
         """What the predictor would give; None where it has to be asked."""
-        end = body.find(b"]") + 1
-        begin = body.rfind(b"[", 0, end)
-        if begin < 0 or begin + len(body) - end > MAX_FRAME_BYTES:
-            return None
-        frame = self._frames.get(body[:begin] + body[end:])
+        begin, end = _innermost(body)
+        frame = self._frames.get(body[:begin] + body[end:]) if end else None
         return None if frame is None else frame.read(body[begin:end])
 
     def remember(self, body: bytes, parsed: ParsedRequest) -> None:
@@ -64,9 +61,8 @@ class KnownPredictBodies:
             return
         ((name, array),) = parsed.requests[0].arrays.items()
         spec = self._signature.input(name)
-        end = body.find(b"]") + 1
-        begin = body.rfind(b"[", 0, end)
-        if spec is None or begin < 0 or begin + len(body) - end > MAX_FRAME_BYTES:
+        begin, end = _innermost(body)
+        if spec is None or not end:
             return
         before, after = body[:begin], body[end:]
         if not _BEFORE.fullmatch(before) or not _AFTER.fullmatch(after):
@@ -74,3 +70,10 @@ class KnownPredictBodies:
         numbers = KnownNumbers.of(spec, array, body[begin:end])
         if numbers is not None:
             put(self._frames, before + after, _Frame(numbers, parsed))
+
+
+def _innermost(body: bytes) -> tuple[int, int]:
+    """Where the first list without another one in it begins and ends; 0 and 0 where its frame is too large, or none."""
+    end = body.find(b"]") + 1
+    begin = body.rfind(b"[", 0, end)
+    return (0, 0) if begin < 0 or begin + len(body) - end > MAX_FRAME_BYTES else (begin, end)
