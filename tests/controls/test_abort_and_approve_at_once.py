@@ -24,7 +24,7 @@ BLUE_GREEN = {"blueGreen": {"approval": "Required", "verifyFor": "0s", "keepOld"
 
 @pytest.mark.parametrize("with_prometheus", [True, False], ids=["with Prometheus", "without Prometheus"])
 @pytest.mark.parametrize("strategy", [CANARY, BLUE_GREEN], ids=["canary", "blue-green"])
-def test_abort_and_approve_take_effect_at_once(
+def test_abort_and_approve_at_once(
     stage: Stage, strategy: dict[str, object], with_prometheus: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stage.go_live(STABLE, strategy=strategy, analysis=SOON_CONTENT)
