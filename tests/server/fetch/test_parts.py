@@ -32,6 +32,8 @@ class Origin:
     tag: str = '"1"'
     rate: float | None = None
     breaks: list[int] = field(default_factory=list)
+    gathers: threading.Barrier | None = None
+    """Where the answers about parts that break wait for each other: none takes over what another left."""
     most_at_once: int = 99
     honours_ranges: bool = True
     changes_at: int | None = None
@@ -61,6 +63,8 @@ def origin(big: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Origin]:
                     state.tag, state.content = '"2"', state.content[::-1]
                     state.changes_at = None
             try:
+                if broken is not None and state.gathers and self.headers["Range"]:
+                    state.gathers.wait(30)
                 if refused:
                     self.send_error(503)
                 else:
@@ -158,7 +162,7 @@ def test_a_server_that_takes_fewer_connections_gets_fewer(bring: Bring, origin: 
 
 
 def test_the_next_container_brings_only_what_is_missing(bring: Bring, origin: Origin) -> None:
-    origin.breaks = [len(origin.content), *[3 * PIECE_BYTES] * 4]
+    origin.breaks, origin.gathers = [len(origin.content), *[3 * PIECE_BYTES] * 4], threading.Barrier(4)
     assert brought(bring, origin, TIDEGATE_FETCH_RETRY_SECONDS="0") == ("Unreachable", False)
     asked = len(origin.ranges)
     assert brought(bring, origin, TIDEGATE_FETCH_RETRY_SECONDS="0") == ("brought", True)
