@@ -3,6 +3,7 @@
 import pytest
 
 from tidegate.resources.model_route import Backend, Route
+from tidegate.router.cluster_key import ClusterKey
 from tidegate.router.cluster_lifecycle import (
     COUNTS_SECONDS,
     DRAIN_SECONDS,
@@ -14,7 +15,6 @@ from tidegate.router.cluster_lifecycle import (
     next_end,
     timeouts_of,
 )
-from tidegate.router.xds import ClusterKey
 
 A, B, C = (ClusterKey("shop", "sentiment", f"sentiment-{letter * 8}") for letter in "abc")
 

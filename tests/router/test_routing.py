@@ -16,7 +16,7 @@ import pytest
 from tests.router.conftest import LIVE_OLD, NEW, OLD
 from tidegate.resources.model_route import Route
 from tidegate.router.objects import Endpoint, Service
-from tidegate.router.xds import AMBIGUOUS
+from tidegate.router.routes import AMBIGUOUS
 
 if TYPE_CHECKING:
     from tests.router.conftest import Answer, Bench, ModelServer, Router

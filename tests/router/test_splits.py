@@ -3,8 +3,8 @@
 import pytest
 
 from tidegate.resources.model_route import Backend, Route
+from tidegate.router.routes import shape_of
 from tidegate.router.splits import Weights, blended
-from tidegate.router.xds import shape_of
 
 
 def a_route(*shares: tuple[str, int]) -> Route:

@@ -16,22 +16,13 @@ from hypothesis import strategies as st
 
 from tidegate.resources.model_route import Backend, Route
 from tidegate.router import xds_pb2 as pb
+from tidegate.router.cluster_key import ClusterKey, cluster_keys, read_cluster_name
+from tidegate.router.clusters import cluster_resources, endpoints_resource
 from tidegate.router.objects import Answering, Endpoint, Service
-from tidegate.router.splits import weights_of
+from tidegate.router.routes import NO_MODEL, hosts, routes_resource, shape_of
+from tidegate.router.routing_table import answerable
+from tidegate.router.splits import splits_resource, weights_of
 from tidegate.router.subscription import Resource
-from tidegate.router.xds import (
-    NO_MODEL,
-    ClusterKey,
-    answerable,
-    cluster_keys,
-    cluster_resources,
-    endpoints_resource,
-    hosts,
-    read_cluster_name,
-    routes_resource,
-    shape_of,
-    splits_resource,
-)
 
 GOLDEN = Path(__file__).parent / "golden"
 SENTIMENT = Route(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from tidegate.resources.model_route import LONGEST_TIMEOUT_SECONDS, Route
-from tidegate.router.xds import ClusterKey, cluster_keys
+from tidegate.router.cluster_key import ClusterKey, cluster_keys
 
 DRAIN_SECONDS = 30.0
 """How long a cluster outlives the last route that named it at least, so that its requests can end."""

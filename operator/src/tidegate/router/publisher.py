@@ -15,27 +15,17 @@ from tidegate.resources.model_route import Backend, Route
 from tidegate.resources.names import PREVIEW_SUFFIX, Name
 from tidegate.resources.router_report import Applied
 from tidegate.router import xds_pb2 as pb
+from tidegate.router.cluster_key import ClusterKey, cluster_keys, read_cluster_name
 from tidegate.router.cluster_lifecycle import DrainingCluster, confirmed, draining_clusters, next_end, timeouts_of
+from tidegate.router.clusters import assignment_name, cluster_resources, endpoints_resource
 from tidegate.router.objects import Answering, Service
 from tidegate.router.resource_names import ROUTES_NAME, layer_of
 from tidegate.router.route_set import RouteSet
+from tidegate.router.routes import routes_resource, shape_of
 from tidegate.router.routing_table import RoutingTable, Versioned, drawn_from, name_of
 from tidegate.router.splits import Splits, blended, weights_of
 from tidegate.router.subscription import Outcome, Subscription
-from tidegate.router.xds import (
-    CLUSTERS,
-    ENDPOINTS,
-    ROUTES,
-    SPLITS,
-    ClusterKey,
-    assignment_name,
-    cluster_keys,
-    cluster_resources,
-    endpoints_resource,
-    read_cluster_name,
-    routes_resource,
-    shape_of,
-)
+from tidegate.router.xds import CLUSTERS, ENDPOINTS, ROUTES, SPLITS
 
 FIRST_ROUTES_SECONDS = 10.0
 """How long an Envoy whose routes aren't known waits for the last model's clusters: then the others begin without it."""

@@ -3,6 +3,8 @@
 import zlib
 
 ROUTES_NAME = "tidegate"
+WEIGHTS = "w"
+"""The keys of weights in Envoy's runtime are this, a dot and the cluster's name."""
 LAYERS = 64
 """Layers of weights in Envoy's runtime."""
 

@@ -1,11 +1,11 @@
 """What should be routed, and who answers: kept up to date change by change, at the cost of the change. Pure."""
 
 from collections.abc import Collection, Mapping, Set
+from dataclasses import replace
 
 from tidegate.resources.model_route import Route
 from tidegate.resources.names import Name
 from tidegate.router.objects import Answering, Service
-from tidegate.router.xds import answerable
 
 NOBODY = Answering()
 
@@ -107,3 +107,27 @@ def drawn_from(route: Route | None) -> Set[Service]:
     if route is None:
         return frozenset()
     return frozenset(Service(route.namespace, each.revision) for each in route.backends if each.weight > 0)
+
+
+def answerable(route: Route, services: Mapping[Service, Answering]) -> Route:
+    """The route as far as somebody can answer: a revision without a ready pod gives its share to the others.
+
+    Its requests would be lost otherwise: now, or as soon as the last of its pods that are ending has ended, which
+    nobody hears of in time. Where no revision has a ready pod, those that are ending go on. The operator sees the
+    same: it holds the rollout, or ends it if the pods crashed. By the preview header the revision can still be asked,
+    and the answer says that nobody is there.
+    """
+    own = (Service(route.namespace, backend.revision) for backend in route.backends)
+    found = {service: services[service] for service in own if service in services}
+    answering = {service for service, each in found.items() if each.endpoints}
+    staying = {service for service in answering if not found[service].leaving}
+    return _among(route, staying) or _among(route, answering) or route
+
+
+def _among(route: Route, services: Set[Service]) -> Route | None:
+    """The route with the shares of these revisions alone; None where they have none."""
+    backends = tuple(
+        backend if Service(route.namespace, backend.revision) in services else backend._replace(weight=0)
+        for backend in route.backends
+    )
+    return replace(route, backends=backends) if any(backend.weight for backend in backends) else None

@@ -4,12 +4,16 @@ from collections.abc import Iterable, Mapping
 
 from tidegate.resources.model_route import Route
 from tidegate.resources.names import Name
-from tidegate.router.resource_names import layer_names, layer_of
-from tidegate.router.subscription import Subscription
-from tidegate.router.xds import ClusterKey, splits_resource
+from tidegate.router import xds_pb2 as pb
+from tidegate.router.cluster_key import ClusterKey
+from tidegate.router.resource_names import WEIGHTS, layer_names, layer_of
+from tidegate.router.subscription import Resource, Subscription
+from tidegate.router.xds import resource
 
 Weights = Mapping[str, int]
 """Percent by live cluster."""
+UNIT = 1_000_000
+"""One percent. Envoy wants some weight in each entry of a route too, and takes it where the runtime has none: one."""
 
 
 class Splits:
@@ -82,3 +86,12 @@ def blended(wanted: Route | None, shapes: Iterable[Route], told: Weights) -> Wei
         if not any(weights.get(cluster) for cluster in there):
             kept |= {cluster: told.get(cluster, 1) for cluster in there}
     return {**others, **weights, **kept}
+
+
+def splits_resource(layer: str, weights: Mapping[str, int]) -> Resource:
+    """One layer: percent by live cluster."""
+    runtime = pb.Runtime(name=layer)
+    runtime.layer.SetInParent()
+    for cluster, percent in weights.items():
+        runtime.layer.fields[f"{WEIGHTS}.{cluster}"].number_value = percent * UNIT
+    return resource(layer, runtime.SerializeToString(deterministic=True))

@@ -1,0 +1,94 @@
+"""Revisions become Envoy's clusters, and their pods the endpoints of these. Pure.
+
+Promise: a revision's preview requests are never counted among its live ones.
+"""
+
+from collections.abc import Iterable
+from functools import lru_cache
+
+from tidegate.router import xds_pb2 as pb
+from tidegate.router.cluster_key import ClusterKey
+from tidegate.router.objects import Endpoint, Service
+from tidegate.router.subscription import Resource
+from tidegate.router.xds import TYPE, resource
+
+HOSTS_KEPT = 16_384
+"""Encoded pods that are kept for the next change of their revision."""
+
+
+def cluster_resources(key: ClusterKey) -> tuple[Resource, Resource]:
+    """The live and the preview cluster of a revision. They never change, so Envoy keeps what it counts of them.
+
+    Both take their endpoints from one resource.
+    """
+    return _cluster(key.live, key.service), _cluster(key.preview, key.service)
+
+
+def _cluster(name: str, service: Service) -> Resource:
+    cluster = pb.Cluster()
+    cluster.CopyFrom(_CLUSTER)
+    cluster.name = name
+    cluster.eds_cluster_config.service_name = assignment_name(service)
+    return resource(name, cluster.SerializeToString(deterministic=True))
+
+
+def _template() -> pb.Cluster:
+    # No outlier detection: with one or two pods per revision an ejection hides a model's errors from the judge or
+    # turns them into "no healthy upstream". An unreachable pod is left out by the retry, and LEAST_REQUEST sends
+    # little to a pod whose requests hang.
+    http = pb.HttpProtocolOptions(
+        # Model servers keep an idle connection for 75 s. Envoy gives it up first, so that no request is ever
+        # written to a connection that the other side is just closing.
+        common_http_protocol_options=pb.CommonHttpProtocolOptions(idle_timeout=pb.Duration(seconds=30)),
+        explicit_http_config=pb.ExplicitHttpConfig(http_protocol_options=pb.Empty()),
+    )
+    limits = pb.Thresholds(
+        max_connections=pb.UInt32(value=4096),
+        max_pending_requests=pb.UInt32(value=4096),
+        max_requests=pb.UInt32(value=4096),
+        max_retries=pb.UInt32(value=1024),
+    )
+    source = pb.ConfigSource(
+        ads=pb.Empty(),
+        initial_fetch_timeout=pb.Duration(),  # none: the agent has an answer for every cluster that it names
+        resource_api_version=pb.V3,
+    )
+    keepalive = pb.TcpKeepalive(keepalive_time=pb.UInt32(value=30), keepalive_interval=pb.UInt32(value=5))
+    name = "extensions.upstreams.http.v3.HttpProtocolOptions"
+    return pb.Cluster(
+        type=pb.EDS,
+        eds_cluster_config=pb.EdsClusterConfig(eds_config=source),
+        connect_timeout=pb.Duration(seconds=1),
+        lb_policy=pb.LEAST_REQUEST,
+        circuit_breakers=pb.CircuitBreakers(thresholds=[limits]),
+        upstream_connection_options=pb.UpstreamConnectionOptions(tcp_keepalive=keepalive),
+        typed_extension_protocol_options={
+            f"envoy.{name}": pb.Any(type_url=TYPE + name, value=http.SerializeToString())
+        },
+    )
+
+
+_CLUSTER = _template()
+
+
+def assignment_name(service: Service) -> str:
+    """Under which a Service's endpoints go."""
+    return f"{service.namespace}/{service.name}"
+
+
+def endpoints_resource(service: Service, endpoints: Iterable[Endpoint]) -> Resource:
+    """The endpoints of one Service."""
+    # Messages that follow each other are one with the repeated fields of all: each pod is encoded once only.
+    locality = pb.LocalityLbEndpoints.FromString(b"".join(map(_host, sorted(set(endpoints)))))
+    assignment = pb.ClusterLoadAssignment(
+        cluster_name=assignment_name(service), endpoints=[locality] if locality.lb_endpoints else []
+    )
+    return resource(assignment.cluster_name, assignment.SerializeToString())
+
+
+@lru_cache(maxsize=HOSTS_KEPT)
+def _host(endpoint: Endpoint) -> bytes:
+    """One pod's part: a locality with that pod alone."""
+    address = pb.Address(socket_address=pb.SocketAddress(address=endpoint.address, port_value=endpoint.port))
+    host = pb.LbEndpoint(endpoint=pb.Endpoint(address=address))
+    return pb.LocalityLbEndpoints(lb_endpoints=[host]).SerializeToString()

@@ -1,0 +1,98 @@
+"""One model's entries in Envoy's routes: who is asked by name, and the split of the rest. Pure.
+
+Promise: a request that names a revision reaches that revision or nobody.
+"""
+
+from tidegate.resources.model_route import Backend, Route
+from tidegate.router import xds_pb2 as pb
+from tidegate.router.cluster_key import ClusterKey
+from tidegate.router.resource_names import WEIGHTS
+
+NO_REVISION = "no such revision of this model"
+SERVED_BY = "x-tidegate-served-by"
+TRAFFIC = "x-tidegate-traffic"
+"""Tells the model server how a request came: `live`, drawn by weight, or `preview`. What a client says is lost."""
+
+
+def path_of(route: Route) -> str:
+    """Where a model is reached under any host."""
+    return f"/{route.namespace}/{route.name}"
+
+
+def entries_by_path(route: Route) -> list[pb.Route]:
+    """Of the requests whose path begins with the model's; a longer name may, too, and no model need have it."""
+    path = path_of(route)
+    whole = pb.RouteMatch(path=path)
+    if route.preview_header:
+        # Nobody previews a model's front page; what names a revision must not reach another one, though.
+        whole.headers.add(name=route.preview_header, present_match=True, invert_match=True)
+    below = pb.RouteMatch(prefix=f"{path}/")
+    return [*entries(route, below, rewrite=True), _live(route, whole, rewrite=True)]
+
+
+def entries(route: Route, match: pb.RouteMatch, *, rewrite: bool) -> list[pb.Route]:
+    """Envoy takes the first entry that matches: a named revision, then an unknown one, then the split."""
+    if not route.preview_header:
+        return [_live(route, match, rewrite=rewrite)]
+    header = route.preview_header
+    previews = [_preview(route, backend, match, rewrite=rewrite) for backend in route.backends]
+    unknown = not_found(_with(match, pb.HeaderMatcher(name=header, present_match=True)), NO_REVISION)
+    return [*previews, unknown, _live(route, match, rewrite=rewrite)]
+
+
+def _preview(route: Route, backend: Backend, match: pb.RouteMatch, *, rewrite: bool) -> pb.Route:
+    named = pb.HeaderMatcher(name=route.preview_header, string_match=pb.StringMatcher(exact=backend.revision))
+    action = _action(route, rewrite)
+    action.cluster = _key(route, backend).preview
+    return pb.Route(
+        match=_with(match, named),
+        route=action,
+        response_headers_to_add=[_served_by(backend)],
+        request_headers_to_add=[marked("preview")],
+    )
+
+
+def _with(match: pb.RouteMatch, header: pb.HeaderMatcher) -> pb.RouteMatch:
+    return pb.RouteMatch(prefix=match.prefix, headers=[header])
+
+
+def _live(route: Route, match: pb.RouteMatch, *, rewrite: bool) -> pb.Route:
+    action = _action(route, rewrite)
+    action.weighted_clusters.runtime_key_prefix = WEIGHTS
+    for backend in route.backends:
+        action.weighted_clusters.clusters.add(
+            name=_key(route, backend).live, weight=pb.UInt32(value=1), response_headers_to_add=[_served_by(backend)]
+        )
+    return pb.Route(match=match, route=action)
+
+
+def _action(route: Route, rewrite: bool) -> pb.RouteAction:
+    return pb.RouteAction(
+        timeout=pb.Duration(seconds=route.timeout_seconds),
+        # The listener's limit for silent streams is 5 minutes; a model may be given longer to answer.
+        idle_timeout=pb.Duration(seconds=route.timeout_seconds + 10),
+        prefix_rewrite="/" if rewrite else "",
+    )
+
+
+def _served_by(backend: Backend) -> pb.HeaderValueOption:
+    """The model server says this itself; the router only fills in where it doesn't."""
+    header = pb.HeaderValue(key=SERVED_BY, value=backend.revision)
+    return pb.HeaderValueOption(header=header, append_action=pb.ADD_IF_ABSENT)
+
+
+def marked(traffic: str) -> pb.HeaderValueOption:
+    """Tells the model server how a request came."""
+    header = pb.HeaderValue(key=TRAFFIC, value=traffic)
+    return pb.HeaderValueOption(header=header, append_action=pb.OVERWRITE_IF_EXISTS_OR_ADD)
+
+
+def not_found(match: pb.RouteMatch, reason: str) -> pb.Route:
+    """Answers 404 and why."""
+    # The listener turns every answer of Envoy's own into {"error": text}.
+    body = pb.DataSource(inline_string=reason)
+    return pb.Route(match=match, direct_response=pb.DirectResponse(status=404, body=body))
+
+
+def _key(route: Route, backend: Backend) -> ClusterKey:
+    return ClusterKey(route.namespace, route.name, backend.revision)
