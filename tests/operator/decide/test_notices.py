@@ -6,6 +6,7 @@ import pytest
 
 from tests.operator.decide.builder import (
     CANDIDATE,
+    MINUTE,
     NOW,
     STABLE,
     TOO_LITTLE,
@@ -14,10 +15,15 @@ from tests.operator.decide.builder import (
     a_canary,
     a_share,
 )
+from tidegate.decide import unreadable_spec
 from tidegate.decide.rollout import decide
+from tidegate.decide.unreadable_spec import held, without_deadlines
 from tidegate.model.gate import GateAnswer, parse_gates
 from tidegate.model.notification import Happening, Notice
 from tidegate.model.observation import Observation
+from tidegate.model.reasons import Reason
+from tidegate.model.revision import PodFailure
+from tidegate.model.status import Since, Status
 from tidegate.model.traffic import Share
 
 EVERYTHING = frozenset(Happening)
@@ -88,6 +94,69 @@ def test_a_gate_that_says_no_is_told() -> None:
     said = {"ci/2/1": GateAnswer(False, "a freeze is on")}
 
     assert told(replace(seen, recorded=asked, gate_answers=said)) == [("Held", "GateRefused")]
+
+
+def first_release(failure: PodFailure | None) -> Observation:
+    """Nothing is stable yet, and no pod of the first revision is ready."""
+    seen = a_canary(0, ready=0, failure=failure, split=None, told=EVERYTHING)
+    began = Since(pods=NOW - MINUTE)
+    rollout = seen.recorded.rollout and replace(seen.recorded.rollout, since=began)
+    return replace(seen, recorded=replace(seen.recorded, stable=None, rollout=rollout))
+
+
+def test_a_first_revision_that_cannot_start_is_told_once() -> None:
+    seen = first_release(PodFailure(Reason.FILES_DIFFER, "it is no model", permanent=True))
+    first = decide(seen).status
+    again = decide(replace(seen, recorded=first, delivered=frozenset({first.notices[0].id}))).status
+
+    assert first.notices == (
+        Notice(
+            "Held",
+            "FilesDiffer",
+            f"{CANDIDATE} isn't ready yet: it is no model",
+            NOW,
+            candidate=CANDIDATE,
+            steps=2,
+        ),
+    )
+    assert first.notices[0].message == first.message
+    assert again.notices == ()
+
+
+def test_a_first_revision_whose_pods_start_is_no_news() -> None:
+    assert decide(first_release(None)).status.notices == ()
+
+
+SENSELESS = "spec: 'soon' is not a duration"
+
+
+def test_a_spec_that_makes_no_sense_is_told_once_during_a_rollout() -> None:
+    seen = held(without_deadlines(a_canary(1, told=EVERYTHING)), SENSELESS)
+    first = unreadable_spec.told(seen, decide(seen), seen.recorded, SENSELESS).status
+    later = replace(seen, recorded=first, delivered=frozenset({first.notices[0].id}))
+    again = unreadable_spec.told(later, decide(later), first, SENSELESS).status
+
+    assert first.notices == (Notice("Held", "InvalidSpec", SENSELESS, NOW, STABLE, CANDIDATE, 1, 2, 10),)
+    assert again.notices == ()
+
+
+@pytest.mark.parametrize(
+    ("recorded", "expected"),
+    [
+        pytest.param(Status(), Notice("Held", "InvalidSpec", SENSELESS, NOW), id="of a first revision"),
+        pytest.param(
+            Status(stable=STABLE), Notice("Held", "InvalidSpec", SENSELESS, NOW, STABLE), id="with stable live"
+        ),
+    ],
+)
+def test_a_spec_by_which_nothing_can_be_judged_is_told_once(recorded: Status, expected: Notice) -> None:
+    first, event = unreadable_spec.refused(recorded, SENSELESS, NOW, 2, told=EVERYTHING)
+    later, repeated = unreadable_spec.refused(first, SENSELESS, NOW + MINUTE, 2, told=EVERYTHING)
+    done, _ = unreadable_spec.refused(later, SENSELESS, NOW, 2, told=EVERYTHING, delivered=frozenset({expected.id}))
+
+    assert (first.notices, later.notices, done.notices) == ((expected,), (expected,), ())
+    assert event is not None
+    assert (event.message, repeated) == (SENSELESS, None)
 
 
 def test_what_nobody_asked_for_is_not_recorded() -> None:

@@ -163,6 +163,36 @@ def test_a_restart_tells_what_was_not_told_yet(spec_schema: Mapping[str, Any]) -
     assert "notices" not in world.status
 
 
+NEVER_STARTS = Behaviour(starts_after=None)
+OPS = [{"name": "ops", "url": "https://a/"}]
+
+
+def test_a_first_revision_that_does_not_start_is_told(spec_schema: Mapping[str, Any]) -> None:
+    world = GatedWorld(spec_schema, {"http://models/1": NEVER_STARTS})
+    world.kubectl_apply(model={"uri": "http://models/1"}, progressDeadline="1m", notifications=OPS)
+    world.run_with_answers(120)
+
+    assert world.condition("Stalled")[0] == "True"
+    assert world.told == ["Held"]
+    assert "notices" not in world.status
+
+
+@pytest.mark.parametrize("restarted", [False, True], ids=["the operator read the spec before", "it was restarted"])
+def test_a_spec_that_makes_no_sense_is_told(spec_schema: Mapping[str, Any], restarted: bool) -> None:
+    world = GatedWorld(spec_schema, {"http://models/1": Behaviour()})
+    world.kubectl_apply(model={"uri": "http://models/1"}, notifications=OPS)
+    world.run(30)
+    if restarted:
+        world.restart()
+    # As an older CRD would let it through.
+    world.kubectl_apply(model={"uri": "http://models/1"}, notifications=OPS, progressDeadline="soon")
+    world.run_with_answers(20)
+
+    assert world.condition("Stalled") == ("True", "InvalidSpec")
+    assert world.told == ["Held"]
+    assert "notices" not in world.status
+
+
 def test_a_gate_that_hangs_is_no_obstacle_to_going_back_by_the_spec(gated: GatedWorld) -> None:
     gated.run(60)
     gated.kubectl_apply(model={"uri": "http://models/1"}, strategy=CANARY, replicas=2, gates=[gate("start", "Start")])

@@ -19,7 +19,7 @@ from tidegate.controller.rivals import Rivals
 from tidegate.controller.specs import ReadableSpecs, readable_part
 from tidegate.decide.hints import hints
 from tidegate.decide.rollout import decide
-from tidegate.decide.unreadable_spec import held, told, without_deadlines
+from tidegate.decide.unreadable_spec import held, refused, told, without_deadlines
 from tidegate.errors import ClusterUnavailable, ConfigUnusable, InvalidSpec, LeadershipLost, ObjectGone, WriteRefused
 from tidegate.gates.gatekeeper import Gatekeeper
 from tidegate.gates.review import questions
@@ -28,7 +28,8 @@ from tidegate.kube.cluster import Cluster
 from tidegate.kube.informer import Key
 from tidegate.model.decision import Decision, Event
 from tidegate.model.observation import Observation
-from tidegate.model.reasons import ConditionType, Phase, Reason
+from tidegate.model.reasons import ConditionType
+from tidegate.model.spec import ModelDeploymentSpec
 from tidegate.model.status import Condition, Status
 from tidegate.notifiers.outbox import Outbox
 from tidegate.resources.ownership import Owner
@@ -122,7 +123,7 @@ class Reconciler:
             unreadable, look_again = str(error), AFTER_UNUSABLE if isinstance(error, ConfigUnusable) else None
             readable = self._by_readable_spec(manifest, now)
             if readable is None:
-                self._refuse(manifest, unreadable, now)
+                self._refuse(key, manifest, unreadable, now)
                 return look_again
             observed = without_deadlines(readable)
         self._check_writer(manifest, observed)
@@ -259,19 +260,20 @@ class Reconciler:
             log.warning("%s/%s: %s: %s", observed.namespace, observed.name, event.reason, event.message)
             self.cluster.emit(manifest, event, observed.now)
 
-    def _refuse(self, manifest: Manifest, message: str, now: datetime) -> None:
-        metadata = manifest["metadata"]
-        recorded = Status.parse(manifest.get("status", {}))
-        before = recorded.condition(ConditionType.STALLED)
-        if before and before.message == message and before.status == "True":
-            return
-        generation = metadata["generation"]
-        stalled = Condition(
-            ConditionType.STALLED, "True", Reason.INVALID_SPEC, message, now.replace(microsecond=0), generation
+    def _refuse(self, key: Key, manifest: Manifest, message: str, now: datetime) -> None:
+        metadata, recorded = manifest["metadata"], Status.parse(manifest.get("status", {}))
+        spec, outbox = ModelDeploymentSpec.parse(readable_part(manifest["spec"])), self.outbox
+        status, event = refused(
+            recorded,
+            message,
+            now.replace(microsecond=0),
+            metadata["generation"],
+            told=outbox.wanted(spec) if outbox else frozenset(),
+            delivered=outbox.delivered(key) if outbox else frozenset(),
         )
-        status = replace(
-            recorded.with_condition(stalled), observed_generation=generation, phase=Phase.INVALID, message=message
-        )
-        version = metadata.get("resourceVersion", "")
-        self.cluster.record_status(metadata["namespace"], metadata["name"], status.to_dict(), version)
-        self.cluster.emit(manifest, Event(Reason.INVALID_SPEC, message, warning=True), now)
+        if status != recorded:
+            self.cluster.record_status(*key, status.to_dict(), metadata.get("resourceVersion", ""))
+        if event:
+            self.cluster.emit(manifest, event, now)
+        if outbox:
+            outbox.follow(key, metadata["uid"], spec, status.notices)

@@ -4,8 +4,9 @@ It is recorded in the same write as what it tells of, and goes when it has been 
 again, and nothing is told that didn't happen.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from datetime import datetime
 
 from tidegate.decide.transition import Transition
 from tidegate.model.notification import ENDS, Happening, Notice
@@ -32,10 +33,35 @@ NEEDS_SOMEBODY = frozenset({Reason.GATE_REFUSED, Reason.GATE_FAILED, Reason.WAIT
 
 def with_notices(seen: Observation, transition: Transition, status: Status) -> Status:
     """`status` with what is still to be told, which is what wasn't yet, and what is new."""
-    kept = tuple(notice for notice in seen.recorded.notices if notice.id not in seen.delivered)
-    new = tuple(_noticed(seen, transition, status)) if seen.told else ()
-    notices = (*kept, *(notice for notice in new if notice.happening in seen.told))
-    return replace(status, notices=notices[-MOST:])
+    left = still_to_tell(seen.recorded, seen.delivered)
+    return with_new(replace(status, notices=left), _noticed(seen, transition, status) if seen.told else (), seen.told)
+
+
+def still_to_tell(recorded: Status, delivered: frozenset[str]) -> tuple[Notice, ...]:
+    """What is recorded and not everybody has had."""
+    return tuple(notice for notice in recorded.notices if notice.id not in delivered)
+
+
+def with_new(status: Status, new: Iterable[Notice], told: frozenset[str]) -> Status:
+    """`status` with those besides that somebody wants to hear."""
+    wanted = (notice for notice in new if notice.happening in told)
+    return replace(status, notices=(*status.notices, *wanted)[-MOST:])
+
+
+def of_invalid_spec(recorded: Status, message: str, now: datetime) -> Notice:
+    """Nothing goes on by itself before somebody mends the spec, whether or not a rollout is under way."""
+    rollout = recorded.rollout
+    return Notice(
+        Happening.HELD.value,
+        Reason.INVALID_SPEC,
+        message,
+        now,
+        recorded.stable or "",
+        rollout.candidate if rollout else "",
+        rollout.step if rollout else 0,
+        recorded.steps,
+        rollout.granted if rollout else 0,
+    )
 
 
 def _noticed(seen: Observation, transition: Transition, status: Status) -> Iterator[Notice]:
@@ -56,8 +82,8 @@ def _returned(status: Status, event: StatusMessage) -> Happening | None:
 
 
 def _held(seen: Observation, transition: Transition, status: Status) -> StatusMessage | None:
-    """Why a rollout that goes on by now stands still, where that is new."""
-    if status.rollout is None or status.stable is None:
+    """Why a rollout that goes on by now, or a first revision, stands still, where that is new."""
+    if status.rollout is None:
         return None
     if transition.stalled:
         return transition.stalled if _is_new(seen, ConditionType.STALLED, transition.stalled) else None

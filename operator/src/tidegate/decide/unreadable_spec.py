@@ -4,7 +4,9 @@ Nothing begins, advances or ends by a deadline then; a rollback does what it alw
 """
 
 from dataclasses import replace
+from datetime import datetime
 
+from tidegate.decide.notices import of_invalid_spec, still_to_tell, with_new
 from tidegate.model import actions
 from tidegate.model.control import Control
 from tidegate.model.decision import Decision, Event
@@ -34,13 +36,15 @@ def held(judged: Observation, message: str) -> Observation:
 
 def told(seen: Observation, decision: Decision, recorded: Status, message: str) -> Decision:
     """The decision, with a status and an Event that say what is wrong with the spec."""
+    is_new = _is_new(recorded, message)
     stalled = Condition(ConditionType.STALLED, "True", Reason.INVALID_SPEC, message, seen.now, seen.generation)
     before = recorded.condition(ConditionType.STALLED)
     if before and before.status == stalled.status:
         stalled = replace(stalled, since=before.since)
     conditions = (*(each for each in decision.status.conditions if each.type != ConditionType.STALLED), stalled)
     status = replace(decision.status, conditions=conditions, phase=Phase.INVALID, message=message)
-    is_new = before is None or before.message != message
+    if is_new:
+        status = with_new(status, [of_invalid_spec(status, message, seen.now)], seen.told)
     return replace(
         decision,
         status=status,
@@ -51,6 +55,37 @@ def told(seen: Observation, decision: Decision, recorded: Status, message: str) 
         ),
         events=(
             *(event for event in decision.events if event.reason != Reason.INVALID_SPEC),
-            *((Event(Reason.INVALID_SPEC, message, warning=True),) if is_new else ()),
+            *((_event(message),) if is_new else ()),
         ),
     )
+
+
+def refused(
+    recorded: Status,
+    message: str,
+    now: datetime,
+    generation: int,
+    *,
+    told: frozenset[str] = frozenset(),
+    delivered: frozenset[str] = frozenset(),
+) -> tuple[Status, Event | None]:
+    """What is recorded of a spec by which nothing can be judged, and the Event that tells of it, where it is new.
+
+    `told` and `delivered` as an Observation has them.
+    """
+    left = replace(recorded, notices=still_to_tell(recorded, delivered))
+    if not _is_new(recorded, message):
+        return left, None
+    stalled = Condition(ConditionType.STALLED, "True", Reason.INVALID_SPEC, message, now, generation)
+    status = left.with_condition(stalled)
+    status = replace(status, observed_generation=generation, phase=Phase.INVALID, message=message)
+    return with_new(status, [of_invalid_spec(recorded, message, now)], told), _event(message)
+
+
+def _is_new(recorded: Status, message: str) -> bool:
+    before = recorded.condition(ConditionType.STALLED)
+    return before is None or before.status != "True" or before.message != message
+
+
+def _event(message: str) -> Event:
+    return Event(Reason.INVALID_SPEC, message, warning=True)

@@ -77,7 +77,7 @@ def _cloud_event(about: About, notice: Notice, call_id: str) -> Message:
         "id": call_id,
         "source": about.source,
         "type": f"dev.tidegate.rollout.{notice.happening.lower()}",
-        "subject": notice.candidate,
+        **({"subject": notice.candidate} if notice.candidate else {}),
         "time": format_instant(notice.at),
         "datacontenttype": JSON,
         "data": data(about, notice),

@@ -161,7 +161,8 @@ class Outbox:
             if told is None:
                 return
             if trouble:
-                sentence = f"{receiver.name} can't be told of {notice.happening} ({notice.candidate}): {trouble}"
+                about = notice.candidate or notice.reason
+                sentence = f"{receiver.name} can't be told of {notice.happening} ({about}): {trouble}"
                 told.troubles = [*told.troubles, sentence][-MOST_TROUBLES:]
                 log.warning("%s/%s: %s", *key, sentence)
             left = told.left.get(notice.id, set())
