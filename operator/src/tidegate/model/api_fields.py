@@ -74,7 +74,8 @@ def _object(value: Any) -> dict[str, Any]:
 def _read(each: "_Field", raw: Mapping[str, Any]) -> Any:
     found: Any = raw
     for name in each.path:
-        found = found.get(name) if isinstance(found, Mapping) else None
+        # A dict, which is what JSON is read to, is known much sooner than any other Mapping.
+        found = found.get(name) if isinstance(found, dict) or isinstance(found, Mapping) else None  # noqa: SIM101
     if found not in (None, {}):
         return each.read(found)
     if each.absent is MISSING:

@@ -4,7 +4,7 @@ The sentence is the status' own. Nobody who shows a view composes another one.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -329,13 +329,23 @@ def _history(number: int, entry: HistoryEntry) -> HistoryView:
 
 
 def _plain(value: Any) -> Any:
-    if is_dataclass(value):
-        return {_camel(each.name): _plain(getattr(value, each.name)) for each in fields(value)}
+    if names := _names(type(value)):
+        return {camel: _plain(getattr(value, name)) for name, camel in names}
     if isinstance(value, tuple):
         return [_plain(each) for each in value]
     if isinstance(value, datetime):
         return format_instant(value)
     return value.value if isinstance(value, StrEnum) else value
+
+
+def _names(kind: Any) -> Sequence[tuple[str, str]]:
+    """The fields of a dataclass, and what they are called in JSON; none of what is no dataclass."""
+    if kind not in _KNOWN:  # a thousand models have a hundred thousand values
+        _KNOWN[kind] = [(each.name, _camel(each.name)) for each in fields(kind)] if is_dataclass(kind) else []
+    return _KNOWN[kind]
+
+
+_KNOWN: dict[Any, Sequence[tuple[str, str]]] = {}
 
 
 def _camel(name: str) -> str:
