@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import socket
 import time
+from collections import Counter
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from typing_extensions import override
 
 from tests.demo.servers import http_answer, http_server
-from tidegate_demo import load
+from tidegate_demo import files, load
 from tidegate_demo.records import Outcome, Request, outcome
 from tidegate_demo.traffic import Orders
 from tidegate_demo.wire import BrokenAnswerError, parse_answer
@@ -52,6 +56,30 @@ def test_every_request_is_scheduled_at_its_time_and_counted_once(tmp_path: Path)
     offsets = [request.scheduled - seen[0].scheduled for request in seen]
     assert offsets == pytest.approx([number / 100 for number in range(100)], abs=1e-4)
     assert [request.image for request in seen[:4]] == [0, 1, 2, 0]
+    assert {outcome(request, ANSWERS) for request in seen} == {Outcome.OK}
+
+
+def test_every_third_request_has_a_connection_of_its_own_where_that_is_ordered(tmp_path: Path) -> None:
+    of_connection: dict[int, list[str]] = {}
+
+    class Model(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            of_connection.setdefault(self.client_address[1], []).append(self.headers["Connection"])
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.wfile.write(http_answer(200, FIVE, REVISION))
+
+        @override
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Model) as server, files.running(server) as address:
+        port = int(address.rpartition(":")[2])
+        seen = run_to_its_end(replace(orders(tmp_path, port, rate=60), fresh_every=3))
+    asked = Counter(map(tuple, of_connection.values()))
+    assert asked.pop(("close",)) == 20
+    assert {each for connection in asked for each in connection} == {"keep-alive"}
     assert {outcome(request, ANSWERS) for request in seen} == {Outcome.OK}
 
 

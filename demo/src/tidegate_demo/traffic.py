@@ -24,7 +24,10 @@ FLUSH_SECONDS = 0.25
 
 @dataclass(frozen=True)
 class Orders:
-    """What to send, where, how fast (requests a second) and for how long at most (seconds)."""
+    """What to send, where, how fast (requests a second) and for how long at most (seconds).
+
+    Every `fresh_every`th request has a connection of its own, which it asks to be closed; 0 for none.
+    """
 
     address: str
     port: int
@@ -35,6 +38,7 @@ class Orders:
     rate: float = 100.0
     max_seconds: float = 1_200.0
     timeout: float = 10.0
+    fresh_every: int = 0
 
     @property
     def most_requests(self) -> int:
@@ -45,15 +49,17 @@ def to_json(orders: Orders) -> str:
     return json.dumps(asdict(orders))
 
 
-def requests_for(orders: Orders, images: Sequence[Sequence[float]]) -> tuple[bytes, ...]:
+def requests_for(
+    orders: Orders, images: Sequence[Sequence[float]], connection: str = "keep-alive"
+) -> tuple[bytes, ...]:
     """The bytes of one request per image, made once: at 100 a second there is nothing to gain from doing it live."""
-    return tuple(_request(orders, json.dumps({"inputs": [list(image)]}).encode()) for image in images)
+    return tuple(_request(orders, json.dumps({"inputs": [list(image)]}).encode(), connection) for image in images)
 
 
-def _request(orders: Orders, body: bytes) -> bytes:
+def _request(orders: Orders, body: bytes, connection: str) -> bytes:
     head = (
         f"POST {orders.path} HTTP/1.1\r\nHost: {orders.host}\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(body)}\r\n\r\n"
+        f"Connection: {connection}\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body
 
@@ -64,6 +70,7 @@ class Load:
     def __init__(self, orders: Orders, images: Sequence[Sequence[float]], records: IO[str]) -> None:
         self._orders = orders
         self._requests = requests_for(orders, images)
+        self._last_requests = requests_for(orders, images, "close")
         self._records = records
         self._loop = asyncio.get_running_loop()
         self._client = Client(orders.address, orders.port, orders.timeout)
@@ -79,7 +86,7 @@ class Load:
             due = started + number / self._orders.rate
             if await self._stopped_before(due):
                 break
-            self._send(number % len(self._requests), due)
+            self._send(number, due)
         await self._drain()
         flusher.cancel()
         self._records.flush()
@@ -95,7 +102,8 @@ class Load:
             await asyncio.sleep(wait)
         return self._stopped.is_set()
 
-    def _send(self, image: int, due: float) -> None:
+    def _send(self, number: int, due: float) -> None:
+        image = number % len(self._requests)
         self._open += 1
         sent = self._loop.time()
 
@@ -104,7 +112,10 @@ class Load:
             record = _record(image, self._epoch + due, sent - due, self._loop.time() - due, answer, fault)
             self._records.write(to_line(record) + "\n")
 
-        self._client.send(self._requests[image], done)
+        if self._orders.fresh_every and number % self._orders.fresh_every == 0:
+            self._client.send_once(self._last_requests[image], done)
+        else:
+            self._client.send(self._requests[image], done)
 
     async def _drain(self) -> None:
         """Every request ends within the timeout, so this does too."""

@@ -157,14 +157,17 @@ class Client:
 
     def send(self, request: bytes, done: Done) -> None:
         """Returns at once. `done` is called within `timeout` seconds whatever happens."""
-        if self._in_flight >= MOST_CONNECTIONS:
-            done(None, "too many in flight")
+        if not self._idle:
+            self.send_once(request, done)
+        elif self._is_let(done):
+            # The longest idle first: all connections take part.
+            self._ask(self._idle.popleft(), request, self._once(done))
+
+    def send_once(self, request: bytes, done: Done) -> None:
+        """As `send`, on a connection of its own. It is kept for others unless the request asks for its end."""
+        if not self._is_let(done):
             return
-        self._in_flight += 1
         finished = self._once(done)
-        if self._idle:
-            self._ask(self._idle.popleft(), request, finished)  # the longest idle first: all connections take part
-            return
         task = asyncio.get_running_loop().create_task(self._connect_and_ask(request, finished))
         self._opening.add(task)
         task.add_done_callback(self._opening.discard)
@@ -174,6 +177,14 @@ class Client:
             task.cancel()
         for connection in list(self._idle):
             connection.close()
+
+    def _is_let(self, done: Done) -> bool:
+        """Whether one more may be under way; it is counted."""
+        if self._in_flight >= MOST_CONNECTIONS:
+            done(None, "too many in flight")
+            return False
+        self._in_flight += 1
+        return True
 
     def _once(self, done: Done) -> Done:
         def finished(answer: Answer | None, fault: str) -> None:
