@@ -12,7 +12,7 @@ from tests.chart.conftest import Manifest
 from tests.operator.world import SETTINGS, Behaviour, World
 from tidegate.controller.checkpoints import Checkpoints
 from tidegate.controller.judging import RolloutJudge
-from tidegate.controller.observe import WATCHED
+from tidegate.controller.observe import OPTIONAL, WATCHED
 from tidegate.controller.reconciler import Reconciler
 from tidegate.kube.api import DEPLOYMENTS, EVENTS, MODEL_DEPLOYMENTS, Resource
 from tidegate.kube.cluster import Orphan
@@ -156,6 +156,33 @@ def test_secrets_of_users_are_granted_only_where_they_are_to_be_followed(
     }
 
 
+CALLED_FOR_GATEWAYS = {
+    ("gateway.networking.k8s.io", "httproutes", "list"): "observe.OPTIONAL",
+    ("gateway.networking.k8s.io", "httproutes", "watch"): "observe.OPTIONAL",
+    ("gateway.networking.k8s.io", "httproutes", "get"): "KubernetesCluster._read_anew",
+    ("gateway.networking.k8s.io", "httproutes", "create"): "act: ShiftTraffic, the first apply",
+    ("gateway.networking.k8s.io", "httproutes", "patch"): "act: ShiftTraffic",
+}
+
+
+@pytest.mark.helm
+def test_routes_of_the_gateway_api_are_granted_only_where_they_are_to_be_followed(
+    render: Callable[..., list[Manifest]],
+) -> None:
+    manifests = render("--set", "gatewayAPI.enabled=true")
+    before, after = (_of_operator(each) for each in (render(), manifests))
+    operator = next(
+        each for each in manifests if each["kind"] == "Deployment" and "operator" in each["metadata"]["name"]
+    )
+    (container,) = operator["spec"]["template"]["spec"]["containers"]
+
+    assert after == before | set(CALLED_FOR_GATEWAYS)
+    assert {"name": "TIDEGATE_GATEWAY_API", "value": "true"} in container["env"]
+    assert {(group_of(kind.resource), kind.resource.plural) for kind in OPTIONAL} == {
+        call[:2] for call in CALLED_FOR_GATEWAYS
+    }
+
+
 def group_of(resource: Resource) -> str:
     return resource.api_version.rpartition("/")[0]
 
@@ -168,6 +195,7 @@ class Recorder:
         self.writer = world.writer
         self.model_deployment, self.children, self.routers = world.model_deployment, world.children, world.routers
         self.orphans, self.with_others = world.orphans, world.with_others
+        self.everybody, self.unfollowed = world.everybody, world.unfollowed
         self.config, self.read_config = world.config, world.read_config
         self._world = world
 

@@ -33,6 +33,7 @@ def test_only_two_variables_are_needed() -> None:
         webhooks_no_proxy=("svc", "cluster.local"),
         notifications=(),
         refused_networks=tuple(map(ip_network, REFUSED_NETWORKS.split(","))),
+        gateway_api=False,
         config_secret="",
     )
 

@@ -272,6 +272,12 @@ class World(SimulatedWorld):
     def with_others(self, kind: Kind[T], owner: Owner) -> list[T] | None:
         return [kind.parse(manifest) for manifest in self._manifests(kind.resource)]
 
+    def everybody(self, kind: Kind[T]) -> list[T]:
+        return [kind.parse(manifest) for manifest in self._manifests(kind.resource)]
+
+    def unfollowed(self, kind: Kind[T], namespace: str) -> str | None:
+        return None
+
     def orphans(self, owner: Owner) -> list[Orphan]:
         return [Orphan(kind, name, "") for (kind, name), held in self._objects.items() if is_orphan(held, owner)]
 

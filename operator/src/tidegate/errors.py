@@ -2,7 +2,8 @@
 
 TidegateError
 ├── InvalidSpec           the user has to change the resource; trying again cannot help
-│   └── ConfigUnusable    or a ConfigMap or Secret that it names
+│   ├── ConfigUnusable    or a ConfigMap or Secret that it names
+│   └── RouterUnavailable or the cluster has nothing that the router it asks for is made of
 ├── InvalidControl        an annotation that asks for something makes no sense; it is refused, everything else goes on
 ├── MalformedObject       an object of the cluster can't be used; that one is left out, everything else goes on
 ├── ClusterUnavailable    the API server did not answer or refused; the next pass tries again
@@ -32,6 +33,10 @@ class InvalidControl(TidegateError):
 
 class ConfigUnusable(InvalidSpec):
     """A ConfigMap or Secret that a ModelDeployment needs isn't there, lacks a key or can't be read; says which."""
+
+
+class RouterUnavailable(InvalidSpec):
+    """The cluster lacks the kinds that the router of a ModelDeployment is written in, or hides them; says which."""
 
 
 class MalformedObject(TidegateError):

@@ -80,6 +80,8 @@ class Settings:
     """Ends of the names of hosts that are called without it."""
     notifications: tuple[Mapping[str, Any], ...]
     """Who is told of all models' rollouts, as `spec.notifications` has it."""
+    gateway_api: bool
+    """Whether routes of the Gateway API are followed and may be written."""
     config_secret: str
     """The Secret with the key by which the content of Secrets is told; empty where those aren't followed."""
 
@@ -114,6 +116,7 @@ class Settings:
                 filter(None, environ.get("TIDEGATE_WEBHOOKS_NO_PROXY", "svc,cluster.local").split(","))
             ),
             notifications=_objects(environ, "TIDEGATE_NOTIFICATIONS"),
+            gateway_api=_truth(environ, "TIDEGATE_GATEWAY_API", default=False),
             config_secret=environ.get("TIDEGATE_CONFIG_SECRET", ""),
         )
 

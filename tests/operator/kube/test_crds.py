@@ -38,6 +38,10 @@ def canary(*weights: Any) -> dict[str, Any]:
     return {"strategy": {"canary": {"steps": [{"weight": weight} for weight in weights]}}}
 
 
+def gateway(**fields: Any) -> dict[str, Any]:
+    return {"router": "GatewayAPI", "gatewayAPI": {"parentRefs": [{"name": "public"}], **fields}}
+
+
 def analysis(**fields: Any) -> dict[str, Any]:
     return {"analysis": fields}
 
@@ -57,6 +61,21 @@ def query(**fields: str) -> dict[str, str]:
             {"strategy": {"canary": {}, "blueGreen": {}}},
             "spec.strategy must have exactly one of canary and blueGreen",
             id="two strategies",
+        ),
+        pytest.param(
+            {"traffic": {"router": "GatewayAPI"}},
+            "spec.traffic.gatewayAPI has to be given where spec.traffic.router is GatewayAPI",
+            id="a Gateway that nobody names",
+        ),
+        pytest.param(
+            {"traffic": {"router": "GatewayAPI", "gatewayAPI": {"parentRefs": []}}},
+            "spec.traffic.gatewayAPI.parentRefs",
+            id="no Gateways",
+        ),
+        pytest.param(
+            {"traffic": gateway(hostnames=["https://digits"])},
+            "spec.traffic.gatewayAPI.hostnames",
+            id="an address as a hostname",
         ),
         pytest.param({"strategy": {}}, "spec.strategy must have exactly one of canary and blueGreen", id="no strategy"),
         pytest.param(
@@ -383,6 +402,8 @@ def test_refused_is(spec: dict[str, Any], message: str, apply: Callable[..., Com
                 "image:///models/7",
             )
         ),
+        pytest.param({"traffic": gateway()}, id="a Gateway alone"),
+        pytest.param({"traffic": gateway(hostnames=["*.example.com", "digits"])}, id="hostnames"),
         pytest.param({"server": {"threads": 64, "batching": {"maxRows": 1, "maxDelay": "0ms"}}}, id="the bounds"),
         pytest.param({"server": {"threads": "Auto", "batching": {"maxDelay": "Auto"}}}, id="Auto, in words"),
         *(

@@ -332,6 +332,35 @@ def test_with_every_watch_too_old_there_is_one_list_a_second(monkeypatch: pytest
     assert min(pauses) > 0.99
 
 
+NO_SUCH_KIND = ClusterUnavailable("GET failed: not found", 404, said="the server could not find it")
+
+
+@pytest.mark.parametrize("status", [404, 403], ids=["isn't there", "isn't ours to see"])
+def test_a_kind_that_may_be_absent_is_looked_for_from_time_to_time_and_said_once(
+    status: int, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tidegate.kube.informer.FIRST_PAUSE", 0.01)
+    caplog.set_level(logging.INFO)
+    absent = ClusterUnavailable("it was refused", status, said="no such thing")
+    api = Scripted(absent, absent)
+    informer = Informer(api, Kind(CONFIG_MAPS, whole, optional=True), lambda _: None)  # type: ignore[arg-type]
+    informer.start()
+    api.done.get(timeout=20)
+
+    assert (informer.absent, informer.complete) == ("no such thing", False)
+    assert [record.levelname for record in caplog.records if "refused" in record.message] == ["INFO"]
+
+
+def test_a_kind_that_comes_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tidegate.kube.informer.FIRST_PAUSE", 0.01)
+    api = Scripted(NO_SUCH_KIND, listed(5, seen(1)))
+    informer = Informer(api, Kind(CONFIG_MAPS, whole, optional=True), lambda _: None)  # type: ignore[arg-type]
+    informer.start()
+    api.done.get(timeout=20)
+
+    assert (informer.absent, informer.complete, informer.store.all()) == ("", True, [seen(1)])
+
+
 @pytest.mark.parametrize(
     "trouble",
     [

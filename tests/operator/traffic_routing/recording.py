@@ -1,6 +1,6 @@
 """A second RouterBackend, for tests: it keeps each split that it is told, in an object of a kind of its own."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from tidegate.kube.api import Manifest, Resource
@@ -8,7 +8,7 @@ from tidegate.kube.informer import Kind
 from tidegate.model.traffic import NO_ROUTE, Capabilities, RouteSettings, RouteState, TrafficSplit
 from tidegate.resources.ownership import Owner
 from tidegate.resources.router_report import RouterReport
-from tidegate.traffic_routing.backend import Children, RouteWrite
+from tidegate.traffic_routing.backend import Followed, RouteWrite
 
 RECORDED_ROUTES = Resource("recording.example/v1", "RecordedRoute", "recordedroutes")
 
@@ -36,14 +36,16 @@ class Recording:
     def __init__(self) -> None:
         self.splits: list[TrafficSplit] = []
 
-    def settings(self, wanted: RouteSettings) -> None:
+    def settings(self, owner: Owner, wanted: RouteSettings) -> None:
         """It carries none."""
 
-    def read(self, namespace: str, children: Children, routers: Sequence[RouterReport]) -> RouteState:
-        return next(iter(children(RECORDED_ROUTE)), NO_ROUTE)
+    def read(
+        self, owner: Owner, wanted: RouteSettings, followed: Followed, routers: Sequence[RouterReport]
+    ) -> RouteState:
+        return next(iter(followed.own(RECORDED_ROUTE)), NO_ROUTE)
 
     def writes(
-        self, owner: Owner, split: TrafficSplit, wanted: RouteSettings, seen: RouteState
+        self, owner: Owner, split: TrafficSplit, wanted: RouteSettings, seen: RouteState, leaving: Collection[str]
     ) -> Sequence[RouteWrite]:
         self.splits.append(split)
         metadata = {"namespace": owner.namespace, "name": owner.name}

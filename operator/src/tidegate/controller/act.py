@@ -5,6 +5,7 @@ from typing import assert_never
 
 from tidegate.controller.config import missing_copies
 from tidegate.controller.refusals import Attempts, Refusals, Write
+from tidegate.decide.leaving import still_listed
 from tidegate.kube.api import (
     CONFIG_MAPS,
     CONTROLLER_REVISIONS,
@@ -153,7 +154,7 @@ def _budget(cluster: Cluster, owner: Owner, action: actions.EnsureBudget | actio
 
 
 def _shift(cluster: Cluster, backend: RouterBackend, owner: Owner, seen: Observation, split: TrafficSplit) -> None:
-    for write in backend.writes(owner, split, seen.spec.route_settings, seen.route):
+    for write in backend.writes(owner, split, seen.spec.route_settings, seen.route, still_listed(seen, split)):
         cluster.apply(write.resource, signed(write.manifest, cluster.writer), write.version)
 
 

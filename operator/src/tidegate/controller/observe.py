@@ -1,6 +1,7 @@
 """The first of the four verbs: reads the cluster into one Observation. Reads only."""
 
 from collections.abc import Iterable, Set
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -38,9 +39,12 @@ WATCHED: tuple[Kind[Any], ...] = (
     PIN,
     POD,
     BUDGET,
-    *(kind for each in BACKENDS.values() for kind in each.kinds),
+    *(kind for each in BACKENDS.values() for kind in each.kinds if not kind.optional),
 )
 """Every kind of child: decisions rest on them, and what is lost is made again."""
+OPTIONAL: tuple[Kind[Any], ...] = tuple(kind for each in BACKENDS.values() for kind in each.kinds if kind.optional)
+"""Kinds of children that are followed only where the operator is told to."""
+T = TypeVar("T")
 Child = TypeVar("Child", RevisionRecord, Workload, Pin)
 
 
@@ -52,13 +56,16 @@ def observe(cluster: Cluster, settings: Settings, manifest: Manifest, now: datet
     owner = Owner(namespace, name, metadata["uid"])
     spec = ModelDeploymentSpec.parse(manifest["spec"])
     backend = backend_for(spec.router)
-    route = backend.read(owner, lambda kind: cluster.children(kind, owner), cluster.routers())
+    route = backend.read(owner, spec.route_settings, _Followed(cluster, owner), cluster.routers())
     services = frozenset(cluster.children(SERVICE, owner))
     recorded, revisions = Status.parse(manifest.get("status", {})), _revisions(cluster, owner, services)
     spec, problem = with_config(cluster, settings, owner, spec, revisions) if spec.server.config_uses else (spec, None)
     desired = find_revision(name, spec, revisions, _used(recorded, newest_first=problem is not None))
     if problem and (desired not in revisions or revisions[desired].snapshot is None):
         raise ConfigUnusable(problem)
+    plan = plan_digest(spec)
+    if route.uncounted and spec.analysis.requests_from == "Router":
+        spec = replace(spec, analysis=replace(spec.analysis, requests_from="Servers"))
     return Observation(
         now=now.replace(microsecond=0),
         namespace=namespace,
@@ -66,11 +73,11 @@ def observe(cluster: Cluster, settings: Settings, manifest: Manifest, now: datet
         generation=metadata["generation"],
         spec=spec,
         desired=desired,
-        plan=plan_digest(spec),
+        plan=plan,
         recorded=recorded,
         revisions=revisions,
         route=route,
-        route_settings_match=route.settings == backend.settings(spec.route_settings),
+        route_settings_match=route.settings == backend.settings(owner, spec.route_settings),
         share=None,
         verdict=NOTHING_TO_JUDGE,
         propagation_delay=max(spec.analysis.interval, settings.scrape_interval),
@@ -81,6 +88,23 @@ def observe(cluster: Cluster, settings: Settings, manifest: Manifest, now: datet
         config_problem=problem,
         controls=given_controls(metadata.get("annotations")),
     )
+
+
+@dataclass(frozen=True)
+class _Followed:
+    """See traffic_routing.backend.Followed."""
+
+    cluster: Cluster
+    owner: Owner
+
+    def own(self, kind: Kind[T]) -> list[T]:
+        return self.cluster.children(kind, self.owner)
+
+    def everybody(self, kind: Kind[T]) -> list[T]:
+        return self.cluster.everybody(kind)
+
+    def unfollowed(self, kind: Kind[T]) -> str | None:
+        return self.cluster.unfollowed(kind, self.owner.namespace)
 
 
 def _budgets(cluster: Cluster, settings: Settings, owner: Owner, revisions: Iterable[str]) -> DisruptionBudgets | None:

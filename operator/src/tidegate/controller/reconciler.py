@@ -20,7 +20,15 @@ from tidegate.controller.specs import ReadableSpecs, readable_part
 from tidegate.decide.hints import hints
 from tidegate.decide.rollout import decide
 from tidegate.decide.unreadable_spec import held, refused, told, without_deadlines
-from tidegate.errors import ClusterUnavailable, ConfigUnusable, InvalidSpec, LeadershipLost, ObjectGone, WriteRefused
+from tidegate.errors import (
+    ClusterUnavailable,
+    ConfigUnusable,
+    InvalidSpec,
+    LeadershipLost,
+    ObjectGone,
+    RouterUnavailable,
+    WriteRefused,
+)
 from tidegate.gates.gatekeeper import Gatekeeper
 from tidegate.gates.review import questions
 from tidegate.kube.api import Manifest
@@ -42,6 +50,8 @@ ANSWER_TO_COME = timedelta(seconds=5)
 
 AFTER_UNUSABLE = timedelta(seconds=15)
 """Until a ConfigMap or Secret that can't be used is looked at again; one that is made or changed is at once."""
+NEEDS_MORE = (ConfigUnusable, RouterUnavailable)
+"""What other objects than the ModelDeployment can mend."""
 
 AFTER_REFUSAL = timedelta(seconds=5)
 """The soonest that a pass comes only to try again what was refused."""
@@ -120,7 +130,7 @@ class Reconciler:
             observed = observe(self.cluster, self.settings, manifest, now)
             self.specs.note(manifest)
         except InvalidSpec as error:
-            unreadable, look_again = str(error), AFTER_UNUSABLE if isinstance(error, ConfigUnusable) else None
+            unreadable, look_again = str(error), AFTER_UNUSABLE if isinstance(error, NEEDS_MORE) else None
             readable = self._by_readable_spec(manifest, now)
             if readable is None:
                 self._refuse(key, manifest, unreadable, now)
@@ -186,11 +196,13 @@ class Reconciler:
         """By the last spec that could be read; a restart forgets it, and then a rollout goes by what can be read."""
         last = self.specs.last(manifest)
         if last is not None:
-            with suppress(ConfigUnusable):
+            with suppress(*NEEDS_MORE):
                 return observe(self.cluster, self.settings, {**manifest, "spec": last}, now)
         part = readable_part(manifest["spec"])
         try:
             seen = observe(self.cluster, self.settings, {**manifest, "spec": part}, now)
+        except RouterUnavailable:
+            return None
         except ConfigUnusable:
             part = {name: value for name, value in part.items() if name != "server"}
             seen = observe(self.cluster, self.settings, {**manifest, "spec": part}, now)

@@ -279,6 +279,15 @@ def _routers_take_the_route(seen: Observation, _: Proposal) -> Hold | None:
     return Hold(seen.route_refusal) if seen.route_refusal else None
 
 
+def _routers_list_the_candidate(seen: Observation, proposal: Proposal) -> Hold | None:
+    if not seen.route.lists_first:
+        return None
+    if seen.route_applied and proposal.rollout.candidate in (seen.split or ()):
+        return None
+    waits = seen.route.untold or "the route is being written"
+    return Hold(StatusMessage(Reason.ROUTE_NOT_APPLIED, f"{proposal.rollout.candidate} gets no more yet: {waits}"))
+
+
 def _has_capacity(seen: Observation, proposal: Proposal) -> Hold | None:
     ready = seen.state(proposal.rollout.candidate).ready
     if ready >= proposal.pods:
@@ -331,6 +340,7 @@ GATES = (
     Gate("evidence", MORE, _evidence_suffices),
     Gate("minDuration", MORE, _step_has_lasted),
     Gate("routers", FIRST | MORE | LATE | KEEP | LAST | FIRST_BY_HAND | MORE_BY_HAND, _routers_take_the_route),
+    Gate("listed", FIRST | MORE | LATE | FIRST_BY_HAND | MORE_BY_HAND | RETURN, _routers_list_the_candidate),
     Gate("share", MORE, _share_is_as_wanted),
     Gate("capacity", MORE | LATE | MORE_BY_HAND, _has_capacity),
     Gate("approval", FIRST | MORE, _is_approved),

@@ -12,7 +12,16 @@ AUTOSCALER = "kube-controller-manager"
 
 def hints(seen: Observation) -> tuple[Event, ...]:
     """The same for as long as it is so."""
-    return (*_scaled_by_others(seen), *_disruption_budgets(seen), *_config(seen))
+    return (*_scaled_by_others(seen), *_disruption_budgets(seen), *_config(seen), *_counted_by_servers(seen))
+
+
+def _counted_by_servers(seen: Observation) -> Iterator[Event]:
+    if seen.route.uncounted and seen.recorded.rollout:
+        message = (
+            f"requests and failures of {seen.name} are counted by its model servers, for {seen.route.uncounted}: what "
+            "reaches no server isn't seen"
+        )
+        yield Event(Reason.COUNTED_BY_SERVERS, message)
 
 
 def _used(seen: Observation) -> list[str]:

@@ -18,7 +18,14 @@ from tidegate.model.units import format_duration
 
 PODS = frozenset({Reason.PODS_STARTING, Reason.PODS_NOT_READY, Reason.SCALING_UP, Reason.REPLICA_FAILURE})
 ROUTERS = frozenset(
-    {Reason.SHARE_NOT_SEEN, Reason.SHARE_UNLIKE_WEIGHT, Reason.WAITING_FOR_ZERO_TRAFFIC, Reason.ROUTE_REFUSED}
+    {
+        Reason.SHARE_NOT_SEEN,
+        Reason.SHARE_UNLIKE_WEIGHT,
+        Reason.WAITING_FOR_ZERO_TRAFFIC,
+        Reason.ROUTE_REFUSED,
+        Reason.ROUTE_NOT_APPLIED,
+        Reason.HOSTNAME_TAKEN,
+    }
 )
 
 GATES = frozenset({Reason.GATE_ASKED, Reason.GATE_REFUSED, Reason.GATE_FAILED})

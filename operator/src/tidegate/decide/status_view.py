@@ -78,7 +78,7 @@ def _ready(seen: Observation, transition: Transition, status: Status) -> tuple[b
     if seen.refusal and not (seen.found_by_clients and state.reachable):
         return False, seen.refusal
     if (transition.split != seen.split or not seen.route_applied) and not _was_ready(status):
-        message = "no router has taken the route yet; is the router running?"
+        message = seen.route.untold or "no router has taken the route yet; is the router running?"
         return False, seen.route_refusal or StatusMessage(Reason.ROUTE_NOT_APPLIED, message)
     wanted = state.replicas if state.replicas is not None else seen.spec.replicas
     if state.ready < wanted:

@@ -16,6 +16,7 @@ from datetime import timedelta
 
 from tidegate.decide.capacity import stable_size, until_fewer
 from tidegate.decide.draining import is_drained
+from tidegate.decide.leaving import LISTED_ON, still_listed
 from tidegate.decide.transition import Transition
 from tidegate.model import actions
 from tidegate.model.actions import Action
@@ -35,7 +36,7 @@ ROUTERS_TAKE = timedelta(seconds=1)
 def to_decision(seen: Observation, transition: Transition, status: Status, before: Status) -> Decision:
     """Puts a transition's writes in order. `status` is its own, completed for people; `before` is what is recorded."""
     differs = transition.split is not None and (transition.split != seen.split or not seen.route_settings_match)
-    shifting = differs and not transition.keeps_route
+    shifting = (differs or _leaves(seen, transition)) and not transition.keeps_route
     waits = shifting and seen.split is None and before.stable is None and transition.status.rollout is None
     is_news = not waits and _is_news(seen, status, before)
     record: tuple[Action, ...] = (actions.RecordStatus(status),) if is_news else ()
@@ -51,6 +52,12 @@ def to_decision(seen: Observation, transition: Transition, status: Status, befor
         *_deletions(seen, transition),
     )
     return Decision(status, ordered, transition.events, ROUTERS_TAKE if waits else _requeue_after(seen, transition))
+
+
+def _leaves(seen: Observation, transition: Transition) -> bool:
+    """Whether something may be left out of the route's list that isn't part of the split any more."""
+    split = transition.split
+    return split is not None and not seen.route.leaving <= {*still_listed(seen, split), *(name for name, _ in split)}
 
 
 def _is_news(seen: Observation, status: Status, before: Status) -> bool:
@@ -71,6 +78,8 @@ def _requeue_after(seen: Observation, transition: Transition) -> timedelta | Non
         return transition.requeue_after
     if any(state.replicas is not None for state in _unused(seen, transition)):
         return seen.propagation_delay
+    if seen.route.leaving:
+        return LISTED_ON
     if not seen.route_applied:
         return ROUTERS_STARTING
     is_larger = transition.status.rollout is None and stable_size(seen, transition.status) > seen.spec.replicas
@@ -175,7 +184,8 @@ def _deletions(seen: Observation, transition: Transition) -> Iterator[Action]:
     for state in sorted(unused, key=lambda it: it.name):
         # What could still serve is kept while what is to serve can't; pods that serve nobody may stand in its way.
         goes = state.replicas is not None and (successor_is_ready or state.ready == 0)
-        if goes and state.name not in (seen.split or ()) and is_drained(seen, state.name):
+        listed = state.name in (seen.split or ()) or state.name in seen.route.leaving
+        if goes and not listed and is_drained(seen, state.name):
             yield actions.DeleteWorkload(state.name)
     snapshots = [state.name for state in unused if state.replicas is None]
     for name in snapshots[: max(0, len(snapshots) - keep)]:

@@ -44,6 +44,7 @@ BUDGET = Kind(POD_DISRUPTION_BUDGETS, parse_budget, selector=None, owned=False, 
 
 CONFIRMED_SECONDS = 5.0
 """For so long after its status was taken nobody asks whether an object is still there."""
+NOT_FOLLOWED = "this operator isn't told to follow them"
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 """Where `kubectl apply` keeps a copy of what it was given."""
 
@@ -77,6 +78,12 @@ class Cluster(Protocol):
     def with_others(self, kind: Kind[T], owner: Owner) -> list[T] | None:
         """A ModelDeployment's objects of a kind, and its namespace's that are no ModelDeployment's; None before all of
         them have been listed once."""
+
+    def everybody(self, kind: Kind[T]) -> list[T]:
+        """What is kept of all objects of a watched kind, whoever they belong to."""
+
+    def unfollowed(self, kind: Kind[T], namespace: str) -> str | None:
+        """Why objects of an optional kind can't be seen in a namespace; None where they can."""
 
     def orphans(self, owner: Owner) -> list[Orphan]:
         """Its objects that nobody manages, which it has to take up again."""
@@ -191,7 +198,7 @@ class KubernetesCluster:
 
     def complete(self) -> bool:
         """Whether every kind that is needed has been listed once; before that, nothing may be decided."""
-        return all(informer.complete for informer in self.informers() if informer.kind.needed)
+        return all(informer.complete or informer.absent for informer in self.informers() if informer.kind.needed)
 
     def informers(self) -> Sequence[Informer[Any]]:
         """One for each kind and namespace."""
@@ -227,6 +234,18 @@ class KubernetesCluster:
         if informer is None or not informer.complete:
             return None
         return [item.value for name in (owner.name, "") for item in informer.store.owned_by(owner.namespace, name)]
+
+    def everybody(self, kind: Kind[T]) -> list[T]:
+        return [
+            value
+            for (resource, _), each in self._informers.items()
+            if resource == kind.resource
+            for value in each.store.all()
+        ]
+
+    def unfollowed(self, kind: Kind[T], namespace: str) -> str | None:
+        informer = self._informer(kind.resource, namespace)
+        return NOT_FOLLOWED if informer is None else informer.absent or None
 
     def orphans(self, owner: Owner) -> list[Orphan]:
         kinds = {informer.kind.resource: informer.kind for informer in self.informers()}

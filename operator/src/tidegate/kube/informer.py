@@ -27,6 +27,8 @@ ROUND_SECONDS = 1.0
 """The least time from one LIST, or one watch, to the next, whatever the server answers."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
 GONE = 410
+NOT_OFFERED = frozenset({403, 404})
+"""What an API server answers of a kind that it doesn't have, or doesn't show."""
 MALFORMED = (MalformedObject, LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
 """What parsing raises on an object of another shape."""
 
@@ -51,6 +53,8 @@ class Kind(Generic[T]):
     """Whether decisions rest on these; where not, nothing waits for them."""
     metadata_only: bool = False
     """Whether nothing but their metadata is asked for, however large they are."""
+    optional: bool = False
+    """Whether an API server may not have this kind, or not show it: then nothing waits for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +191,8 @@ class Informer(Generic[T]):
         self._pause = FIRST_PAUSE
         self._last_sign = monotonic()
         self._complaints: dict[Key, str] = {}
+        self.absent = ""
+        """Why there is nothing to follow, of an optional kind; empty where there is."""
 
     def start(self) -> None:
         """Begins in a thread of its own, which ends with the process."""
@@ -244,11 +250,22 @@ class Informer(Generic[T]):
             try:
                 self.follow_once()
             except ClusterUnavailable as error:
-                log.warning("%s; trying again in about %.1f s", error, self._pause)
+                if not self._is_absent(error):
+                    log.warning("%s; trying again in about %.1f s", error, self._pause)
                 self._back_off()
             except Exception:
                 log.exception("%s can't be followed; trying again", self.kind.resource.plural)
                 self._back_off()
+
+    def _is_absent(self, error: ClusterUnavailable) -> bool:
+        """Whether the API server says that there is no such kind, or that it isn't ours to see. Said once."""
+        if not self.kind.optional or error.status not in NOT_OFFERED:
+            return False
+        if not self.absent:
+            log.info("%s; looking again from time to time", error)
+        self.absent = error.said
+        self._last_sign = monotonic()
+        return True
 
     def _back_off(self) -> None:
         self._stopped.wait(self._pause * uniform(0.7, 1.3))
@@ -272,6 +289,7 @@ class Informer(Generic[T]):
             token = page["metadata"].get("continue") or None
         version = str(page["metadata"]["resourceVersion"])
         news = self.store.replace(listed, fresh, version_of(page["metadata"]))
+        self.absent = ""
         self._complaints = {key: said for key, said in list(self._complaints.items()) if key in listed}
         if news or not self.complete:
             self._complete.set()

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from tidegate.metrics.observers.envoy import router_traffic
+from tidegate.metrics.observers.gateway_envoys import gateway_envoys_traffic
 from tidegate.metrics.observers.model_server import server_details, server_traffic
 from tidegate.metrics.provider import MetricSource, MetricsProvider, Sources
 from tidegate.traffic_routing import backend_for
@@ -12,6 +13,7 @@ SourceFactory = Callable[[MetricsProvider], MetricSource]
 
 TRAFFIC: Mapping[str, SourceFactory] = {
     "Builtin": router_traffic,
+    "GatewayAPI": gateway_envoys_traffic,
     "Servers": server_traffic,
 }
 """Who counts requests and failures: the routers' sources, by the names that their backends give, and the servers'."""

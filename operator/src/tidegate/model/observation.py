@@ -74,7 +74,9 @@ class Observation:
 
     @property
     def route_refusal(self) -> StatusMessage | None:
-        """What a router's Envoy says against the route as it is now."""
+        """What a router says against the route as it is now."""
+        if self.route.problem:
+            return self.route.problem
         if not self.route.refused_by:
             return None
         router, sentence = min(self.route.refused_by.items())

@@ -67,6 +67,7 @@ class Reason(StrEnum):
     NO_PODS_READY = "NoPodsReady"
     ROUTE_NOT_APPLIED = "RouteNotApplied"
     ROUTE_REFUSED = "RouteRefused"
+    HOSTNAME_TAKEN = "HostnameTaken"
     NO_REVISION = "NoRevision"
     SCALED_TO_ZERO = "ScaledToZero"
     # nothing under way, or nothing in the way
@@ -139,6 +140,7 @@ class Reason(StrEnum):
     CATCHING_UP = "CatchingUp"
     ROUTER_SILENT = "RouterSilent"
     SOURCES_DIFFER = "SourcesDiffer"
+    COUNTED_BY_SERVERS = "CountedByServers"
     # what ends a rollout without statistics
     CANDIDATE_CRASHED = "CandidateCrashed"
     SIGNATURE_CHANGED = "SignatureChanged"

@@ -16,6 +16,7 @@ from tidegate.errors import InvalidSpec
 from tidegate.model.api_fields import at
 from tidegate.model.config import ConfigContent, ConfigUse, config_uses
 from tidegate.model.gate import GateSpec, parse_gates
+from tidegate.model.gateway import GatewayApi
 from tidegate.model.notification import Receiver, parse_receivers
 from tidegate.model.reasons import Policy
 from tidegate.model.spec_defaults import filled
@@ -363,7 +364,14 @@ def _route_settings(raw: Mapping[str, Any]) -> RouteSettings:
             f"spec.traffic.previewHeader: requests have {raw['previewHeader']} for another purpose, and each would be "
             "taken for a preview; name a header that nothing else sends, such as x-tidegate-revision"
         )
-    return RouteSettings(raw["previewHeader"], parse_duration(raw["timeout"]))
+    if raw["router"] != "GatewayAPI":
+        return RouteSettings(raw["previewHeader"], parse_duration(raw["timeout"]))
+    if "gatewayAPI" not in raw:
+        raise InvalidSpec(
+            "spec.traffic.gatewayAPI has to be given where spec.traffic.router is GatewayAPI: name the Gateway in its "
+            "parentRefs"
+        )
+    return RouteSettings("", parse_duration(raw["timeout"]), GatewayApi.parse(raw["gatewayAPI"]))
 
 
 def _model(raw: Mapping[str, Any]) -> Model:

@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from tidegate.model.gateway import GatewayApi
+from tidegate.model.reasons import StatusMessage
+
 
 @dataclass(frozen=True)
 class TrafficSplit:
@@ -87,6 +90,8 @@ class RouteSettings:
     preview_header: str
     """The request header that names a revision to be asked, whatever its weight; empty for none."""
     timeout: timedelta
+    gateway: GatewayApi | None = None
+    """The Gateways that carry it; None for Tidegate's own router."""
 
 
 class Writer(NamedTuple):
@@ -129,6 +134,17 @@ class RouteState:
     """The operator that wrote it last; None where nobody said so."""
     edited_by: str = ""
     """Who else has written it since, as the API server calls them; empty where nobody has."""
+    lists_first: bool = False
+    """Whether a revision has to be seen in its list at 0 before it gets requests, and after it had some: routers that
+    get to know a revision and its share separately would lose requests otherwise."""
+    leaving: frozenset[str] = frozenset()
+    """Revisions that are listed at 0 for that alone, and aren't part of its split."""
+    problem: StatusMessage | None = None
+    """Why some or all of its routers won't have it as it is now, where that can be said better than by `refused_by`."""
+    untold: str = ""
+    """What to look at while no router says that it has taken it; empty where nothing can be said."""
+    uncounted: str = ""
+    """Why its routers' counters can't tell revisions apart; empty where they do."""
 
 
 NO_ROUTE = RouteState()

@@ -10,8 +10,8 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 
 from tidegate.errors import MalformedObject
-from tidegate.model.traffic import RouteSettings, TrafficSplit, Writer
-from tidegate.resources.names import FIELD_MANAGER, GROUP, VERSION, WRITTEN_BY, labels
+from tidegate.model.traffic import RouteSettings, TrafficSplit
+from tidegate.resources.names import GROUP, VERSION, labels
 from tidegate.resources.revision import Manifest, owner
 
 DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
@@ -74,21 +74,6 @@ def bounded(settings: RouteSettings) -> RouteSettings:
     """The settings as far as a route can carry them: a timeout in whole seconds, from one to an hour."""
     seconds = max(1, min(LONGEST_TIMEOUT_SECONDS, int(settings.timeout.total_seconds())))
     return RouteSettings(settings.preview_header, timedelta(seconds=seconds))
-
-
-def read_version(body: Mapping[str, Any]) -> tuple[str, Writer | None]:
-    """The resourceVersion of a route, and the operator that wrote it."""
-    metadata = body["metadata"]
-    written_by = (metadata.get("annotations") or {}).get(WRITTEN_BY, "")
-    return metadata.get("resourceVersion", ""), Writer.parse(written_by)
-
-
-def read_editor(body: Mapping[str, Any]) -> str:
-    """Who else wrote the spec last: a write of the operator's takes all of it back."""
-    fields = body["metadata"].get("managedFields") or ()
-    others = [each for each in fields if each.get("manager") != FIELD_MANAGER and "f:spec" in each.get("fieldsV1", {})]
-    newest = max(others, key=lambda each: str(each.get("time", "")), default=None)
-    return str(newest.get("manager", "")) if newest else ""
 
 
 def read_route(body: Mapping[str, Any]) -> Route:

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from tidegate.errors import InvalidSpec
 from tidegate.traffic_routing.backend import RouterBackend
 from tidegate.traffic_routing.builtin import Builtin
+from tidegate.traffic_routing.gateway_api import GatewayApiRouter
 
-BACKENDS: Mapping[str, RouterBackend] = {backend.name: backend for backend in (Builtin(),)}
+BACKENDS: Mapping[str, RouterBackend] = {backend.name: backend for backend in (Builtin(), GatewayApiRouter())}
 """By the value of `spec.traffic.router`."""
 
 

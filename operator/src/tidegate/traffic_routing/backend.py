@@ -1,6 +1,6 @@
 """RouterBackend: all that lies between decisions and a router. A new router is one module and one row in BACKENDS."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from tidegate.kube.api import Manifest, Resource
@@ -21,10 +21,17 @@ class RouteWrite(NamedTuple):
     """Its resourceVersion as it was seen; empty where there was none."""
 
 
-class Children(Protocol):
-    """A ModelDeployment's objects of one followed kind, as last seen."""
+class Followed(Protocol):
+    """What was followed of a cluster, as last seen, for one ModelDeployment."""
 
-    def __call__(self, kind: Kind[T], /) -> list[T]: ...
+    def own(self, kind: Kind[T]) -> list[T]:
+        """The ModelDeployment's objects of one kind."""
+
+    def everybody(self, kind: Kind[T]) -> list[T]:
+        """All objects of a kind."""
+
+    def unfollowed(self, kind: Kind[T]) -> str | None:
+        """Why objects of a kind can't be seen; None where they can."""
 
 
 class RouterBackend(Protocol):
@@ -50,19 +57,25 @@ class RouterBackend(Protocol):
     def tells_counters(self) -> bool:
         """Whether its routers tell their counters to an operator that asks them (see `resources.sampling`)."""
 
-    def settings(self, wanted: RouteSettings) -> RouteSettings | None:
+    def settings(self, owner: Owner, wanted: RouteSettings) -> RouteSettings | None:
         """The settings as far as this router can carry them, as `read` gives them back; None where it carries none."""
 
-    def read(self, owner: Owner, children: Children, routers: Sequence[RouterReport]) -> RouteState:
+    def read(
+        self, owner: Owner, wanted: RouteSettings, followed: Followed, routers: Sequence[RouterReport]
+    ) -> RouteState:
         """The route as it is: split, settings, and who has taken it. NO_ROUTE where there is none.
 
-        `routers` are Tidegate's own, those that live.
+        `routers` are Tidegate's own, those that live. Raises RouterUnavailable where the cluster doesn't have what
+        the route is written in.
         """
 
     def writes(
-        self, owner: Owner, split: TrafficSplit, wanted: RouteSettings, seen: RouteState
+        self, owner: Owner, split: TrafficSplit, wanted: RouteSettings, seen: RouteState, leaving: Collection[str]
     ) -> Sequence[RouteWrite]:
-        """What makes the route be so, in order. `seen` is what it was when the split was decided."""
+        """What makes the route be so, in order. `seen` is what it was when the split was decided.
+
+        Where the route `lists_first`, the revisions that are `leaving` stay listed at 0.
+        """
 
     def client_services(self, owner: Owner, router_service: str) -> Sequence[Manifest]:
         """Services by which clients find the model. `router_service` is the DNS name of the chart's router."""

@@ -1,6 +1,6 @@
 """Tidegate's own router: a ModelRoute says how to split, an agent beside each Envoy carries it out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -8,12 +8,13 @@ from tidegate.errors import MalformedObject
 from tidegate.kube.api import MODEL_ROUTES, Manifest
 from tidegate.kube.informer import Kind
 from tidegate.model.traffic import NO_ROUTE, Capabilities, RouteSettings, RouteState, TrafficSplit
-from tidegate.resources.model_route import bounded, read_editor, read_route, read_version, route_manifest
+from tidegate.resources.last_writer import read_editor, read_version
+from tidegate.resources.model_route import bounded, read_route, route_manifest
 from tidegate.resources.names import PORT_NAME, labels
 from tidegate.resources.ownership import Owner
 from tidegate.resources.revision import owner as owner_reference
 from tidegate.resources.router_report import RouterReport, refusals, split_by_applied
-from tidegate.traffic_routing.backend import Children, RouteWrite
+from tidegate.traffic_routing.backend import Followed, RouteWrite
 
 
 def read_state(manifest: Mapping[str, Any]) -> RouteState:
@@ -38,11 +39,13 @@ class Builtin:
     requests_source = "Builtin"
     tells_counters = True
 
-    def settings(self, wanted: RouteSettings) -> RouteSettings:
+    def settings(self, owner: Owner, wanted: RouteSettings) -> RouteSettings:
         return bounded(wanted)
 
-    def read(self, owner: Owner, children: Children, routers: Sequence[RouterReport]) -> RouteState:
-        route = next(iter(children(MODEL_ROUTE)), None)
+    def read(
+        self, owner: Owner, wanted: RouteSettings, followed: Followed, routers: Sequence[RouterReport]
+    ) -> RouteState:
+        route = next(iter(followed.own(MODEL_ROUTE)), None)
         if route is None:
             return NO_ROUTE
         applied_by, awaited = split_by_applied(routers, owner.namespace, owner.name, route.version)
@@ -50,7 +53,7 @@ class Builtin:
         return replace(route, applied_by=applied_by, awaited=awaited, refused_by=refused_by)
 
     def writes(
-        self, owner: Owner, split: TrafficSplit, wanted: RouteSettings, seen: RouteState
+        self, owner: Owner, split: TrafficSplit, wanted: RouteSettings, seen: RouteState, leaving: Collection[str]
     ) -> Sequence[RouteWrite]:
         manifest = route_manifest(owner.namespace, owner.name, owner.uid, split, bounded(wanted))
         return (RouteWrite(MODEL_ROUTES, manifest, seen.version),)

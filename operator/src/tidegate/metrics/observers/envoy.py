@@ -1,8 +1,9 @@
 """What the routers' Envoys count: one cluster for each revision, and one more for what came by the preview header."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from functools import cache
+from operator import methodcaller
 
 from tidegate.metrics.increments import (
     DURATION,
@@ -46,33 +47,23 @@ _NO_SERIES = MetricsGap(
 )
 
 
-class RouterCounters:
-    """Requests and failures per revision, counted by the routers, so refused connections are in it.
+class EnvoyCounters:
+    """Requests and failures per revision, counted by Envoys, so refused connections are in it.
 
     A request that was turned away with 429, because the model can't keep up, has failed like one of the class 5. One
     whose client gave up is none of Envoy's completed ones: see `abandoned`.
-    With `preview`, requests that came by the preview header are named `REVISION/preview`; with `latency`, how long
-    requests took is read as well.
+    `clusters` is a pattern of Envoy's names of the revisions wanted, and `revision_of` reads one; with `latency`, how
+    long requests took is read as well.
     """
 
     start = StartGauge("envoy_server_uptime", counts_up=True)
 
     def __init__(
-        self,
-        namespace: str,
-        name: str,
-        revisions: Iterable[str],
-        *,
-        preview: bool = False,
-        latency: bool = False,
-        looks_back: timedelta = STALE,
+        self, clusters: str, revision_of: Callable[[str], str], *, latency: bool = False, looks_back: timedelta = STALE
     ) -> None:
         self.looks_back = looks_back
-        self._prefix = router_cluster(namespace, name, "")
-        clusters = [self._prefix + revision for revision in revisions]
-        if preview:
-            clusters += [cluster + PREVIEW_SUFFIX for cluster in clusters]
-        self._clusters = "|".join(clusters)
+        self._clusters = clusters
+        self._revision_of = revision_of
         self.promql = (
             f'{{__name__=~"{"|".join((*_MEASURES, *_TRIES, *_UNANSWERED, *([_LATENCY] if latency else [])))}",'
             f'envoy_cluster_name=~"{self._clusters}",'
@@ -91,7 +82,7 @@ class RouterCounters:
     def key(self, labels: Mapping[str, str]) -> SeriesKey | None:
         """See CounterQuery."""
         name = labels["__name__"]
-        revision = labels["envoy_cluster_name"].removeprefix(self._prefix)
+        revision = self._revision_of(labels["envoy_cluster_name"])
         if name == _LATENCY:
             return SeriesKey(Process.of(labels), revision, DURATION, _in_seconds(labels["le"]))
         if name in _TRIES:
@@ -104,6 +95,28 @@ class RouterCounters:
         if measure == TURNED_AWAY and labels.get("envoy_response_code") != "429":
             return None
         return SeriesKey(Process.of(labels), revision, measure)
+
+
+class RouterCounters(EnvoyCounters):
+    """The same of Tidegate's own routers. With `preview`, requests that came by the preview header are named
+    `REVISION/preview`."""
+
+    def __init__(
+        self,
+        namespace: str,
+        name: str,
+        revisions: Iterable[str],
+        *,
+        preview: bool = False,
+        latency: bool = False,
+        looks_back: timedelta = STALE,
+    ) -> None:
+        prefix = router_cluster(namespace, name, "")
+        clusters = [prefix + revision for revision in revisions]
+        if preview:
+            clusters += [cluster + PREVIEW_SUFFIX for cluster in clusters]
+        revision_of = methodcaller("removeprefix", prefix)
+        super().__init__("|".join(clusters), revision_of, latency=latency, looks_back=looks_back)
 
 
 def router_traffic(provider: MetricsProvider) -> ScrapedSource:

@@ -1,0 +1,50 @@
+"""Which Gateways a model is reached by, as `spec.traffic.gatewayAPI` has it. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+
+class ParentRef(NamedTuple):
+    """A Gateway, or one listener of it."""
+
+    namespace: str
+    """Empty for the ModelDeployment's own, until somebody knows which that is."""
+    name: str
+    section: str | None = None
+    """A listener's name; None for all that take the route."""
+    port: int | None = None
+
+    @classmethod
+    def parse(cls, raw: Mapping[str, Any], namespace: str = "") -> "ParentRef":
+        """As the Gateway API writes it; `namespace` is the route's own."""
+        return cls(raw.get("namespace") or namespace, raw["name"], raw.get("sectionName"), raw.get("port"))
+
+    def within(self, namespace: str) -> "ParentRef":
+        """The same, said by an object of that namespace."""
+        return self if self.namespace else self._replace(namespace=namespace)
+
+    @property
+    def told(self) -> str:
+        """For people."""
+        listener = "".join(
+            f", {word} {value}" for word, value in (("listener", self.section), ("port", self.port)) if value
+        )
+        return f"Gateway {self.namespace}/{self.name}{listener}"
+
+
+@dataclass(frozen=True)
+class GatewayApi:
+    """The Gateways that a route of ours hangs on, and the hostnames that it is for; none of these for all hosts."""
+
+    parents: tuple[ParentRef, ...]
+    hostnames: tuple[str, ...] = ()
+
+    @classmethod
+    def parse(cls, raw: Mapping[str, Any]) -> "GatewayApi":
+        """Raises KeyError, TypeError or AttributeError on what the CRD doesn't let through."""
+        return cls(tuple(map(ParentRef.parse, raw["parentRefs"])), tuple(raw.get("hostnames", ())))
+
+    def within(self, namespace: str) -> "GatewayApi":
+        """The same, said by a ModelDeployment of that namespace."""
+        return GatewayApi(tuple(parent.within(namespace) for parent in self.parents), self.hostnames)

@@ -1,0 +1,197 @@
+"""An HTTPRoute of the Gateway API, written and read back side by side. Pure.
+
+The list of a rule's backends is the only record of a split, as with the built-in router. Revisions that
+nobody asks for any more may be in it at weight 0; an annotation names them.
+"""
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from tidegate.model.gateway import GatewayApi, ParentRef
+from tidegate.model.traffic import RouteSettings, TrafficSplit, Writer
+from tidegate.model.units import parse_duration
+from tidegate.resources.last_writer import read_editor, read_version
+from tidegate.resources.names import LEAVING, MODEL_DEPLOYMENT, SERVER_PORT, labels
+from tidegate.resources.revision import Manifest
+from tidegate.resources.revision import owner as owner_reference
+
+API_VERSION = "gateway.networking.k8s.io/v1"
+GATEWAYS = "gateway.networking.k8s.io"
+EVERY_PATH = [{"path": {"type": "PathPrefix", "value": "/"}}]
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One condition of a route, as the controller of a Gateway said it."""
+
+    status: str
+    """True, False or Unknown."""
+    reason: str
+    message: str
+    generation: int
+    """Of the route that it is about."""
+
+
+@dataclass(frozen=True, slots=True)
+class ParentStatus:
+    """What one controller says of a route on one Gateway."""
+
+    parent: ParentRef
+    controller: str
+    conditions: Mapping[str, Said]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule of a route, as far as it matters here: its backends by name and weight, in order."""
+
+    name: str
+    backends: tuple[tuple[str, int], ...]
+    timeout: timedelta | None
+
+
+@dataclass(frozen=True, slots=True)
+class SeenRoute:
+    """What is kept of an HTTPRoute, anybody's."""
+
+    namespace: str
+    name: str
+    belongs_to: str
+    """The ModelDeployment by its label; empty for none."""
+    created_at: str
+    generation: int
+    gateway: GatewayApi
+    rules: tuple[Rule, ...]
+    leaving: frozenset[str]
+    statuses: tuple[ParentStatus, ...]
+    version: str = field(compare=False)
+    """Gateways write into its status as they like, so a version alone is no news."""
+    writer: Writer | None
+    edited_by: str
+
+    @property
+    def split(self) -> TrafficSplit | None:
+        """Of its first rule; None where that can't be one."""
+        return split_of(self.rules[0].backends, self.leaving) if self.rules else None
+
+    @property
+    def settings(self) -> RouteSettings | None:
+        """What else it says of its requests; None where it states no timeout."""
+        timeout = self.rules[0].timeout if self.rules else None
+        return None if timeout is None else RouteSettings("", timeout, self.gateway)
+
+
+def route_manifest(
+    namespace: str, name: str, uid: str, split: TrafficSplit, settings: RouteSettings, leaving: Collection[str]
+) -> Manifest:
+    """What `read_route` reads. `settings` have Gateways, and a timeout in whole seconds."""
+    gateway = settings.gateway or GatewayApi(())
+    hostnames = {"hostnames": list(gateway.hostnames)} if gateway.hostnames else {}
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "HTTPRoute",
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "labels": labels(name),
+            "annotations": {LEAVING: ",".join(sorted(leaving))} if leaving else {},
+            "ownerReferences": owner_reference(name, uid),
+        },
+        "spec": {
+            "parentRefs": [_parent_ref(parent) for parent in gateway.parents],
+            **hostnames,
+            "rules": [
+                {
+                    "matches": EVERY_PATH,
+                    "backendRefs": backend_refs(split, leaving),
+                    "timeouts": {"request": f"{int(settings.timeout.total_seconds())}s"},
+                }
+            ],
+        },
+    }
+
+
+def backend_refs(split: TrafficSplit, leaving: Collection[str]) -> list[Manifest]:
+    """Revisions' Services with their weights in percent, those that leave at 0."""
+    weights = (*split, *((name, 0) for name in sorted(leaving)))
+    return [
+        {"group": "", "kind": "Service", "name": revision, "port": SERVER_PORT, "weight": weight}
+        for revision, weight in weights
+    ]
+
+
+def _parent_ref(parent: ParentRef) -> Manifest:
+    section = {"sectionName": parent.section} if parent.section else {}
+    port = {"port": parent.port} if parent.port else {}
+    return {"group": GATEWAYS, "kind": "Gateway", "namespace": parent.namespace, "name": parent.name, **section, **port}
+
+
+def read_route(body: Mapping[str, Any]) -> SeenRoute:
+    """Anybody's HTTPRoute. Raises LookupError, TypeError, ValueError or AttributeError on one of another shape."""
+    metadata, spec = body["metadata"], body["spec"]
+    namespace = metadata["namespace"]
+    version, writer = read_version(body)
+    told = (metadata.get("annotations") or {}).get(LEAVING, "")
+    rules = tuple(map(_read_rule, spec.get("rules") or ()))
+    return SeenRoute(
+        namespace=namespace,
+        name=metadata["name"],
+        belongs_to=(metadata.get("labels") or {}).get(MODEL_DEPLOYMENT, ""),
+        created_at=str(metadata.get("creationTimestamp") or ""),
+        generation=int(metadata.get("generation", 0)),
+        gateway=GatewayApi(
+            tuple(ParentRef.parse(each, namespace) for each in spec.get("parentRefs") or ()),
+            tuple(spec.get("hostnames") or ()),
+        ),
+        rules=rules,
+        leaving=frozenset(name for name in told.split(",") if rules and (name, 0) in rules[0].backends),
+        statuses=tuple(_read_statuses(body.get("status") or {}, namespace)),
+        version=version,
+        writer=writer,
+        edited_by=read_editor(body),
+    )
+
+
+def _read_rule(raw: Mapping[str, Any]) -> Rule:
+    backends = tuple((each["name"], int(each.get("weight", 1))) for each in raw.get("backendRefs") or ())
+    timeout = (raw.get("timeouts") or {}).get("request")
+    return Rule(raw.get("name", ""), backends, None if timeout is None else _read_timeout(timeout))
+
+
+def _read_timeout(text: str) -> timedelta | None:
+    try:
+        return parse_duration(text)
+    except ValueError:
+        return None  # the Gateway API has milliseconds, too: nothing that we write
+
+
+def _read_statuses(status: Mapping[str, Any], namespace: str) -> list[ParentStatus]:
+    return [
+        ParentStatus(
+            ParentRef.parse(each["parentRef"], namespace),
+            each.get("controllerName", ""),
+            {said["type"]: _read_condition(said) for said in each.get("conditions") or ()},
+        )
+        for each in status.get("parents") or ()
+    ]
+
+
+def _read_condition(raw: Mapping[str, Any]) -> Said:
+    generation = int(raw.get("observedGeneration", 0))
+    return Said(raw["status"], raw.get("reason", ""), raw.get("message", ""), generation)
+
+
+def split_of(backends: Sequence[tuple[str, int]], leaving: Collection[str] = ()) -> TrafficSplit | None:
+    """Weights as percent that add to 100, whatever they add to; None where nobody has any, or one is named twice."""
+    weights = [(name, weight) for name, weight in backends if name not in leaving]
+    total = sum(weight for _, weight in weights)
+    if total == 0 or len(dict(weights)) < len(weights):
+        return None
+    parts = {name: 100 * weight / total for name, weight in weights}
+    percent = {name: math.floor(part) for name, part in parts.items()}
+    for name in sorted(parts, key=lambda each: percent[each] - parts[each])[: 100 - sum(percent.values())]:
+        percent[name] += 1
+    return TrafficSplit(tuple(percent.items()))

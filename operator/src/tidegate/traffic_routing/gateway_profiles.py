@@ -1,0 +1,34 @@
+"""What is known of implementations of the Gateway API, by the name of their controllers. Pure.
+
+Their GatewayClasses don't say it: the `supportedFeatures` of Contour 1.33 and Envoy Gateway 1.9 are empty. Each row was
+seen on the running thing; a new one is a row here and, where it counts in another way, an observer.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One implementation."""
+
+    name: str
+    uncounted: str = ""
+    """Why its counters can't tell revisions apart; empty where they do."""
+
+
+CONTOUR = Profile("Contour")
+ENVOY_GATEWAY = Profile(
+    "Envoy Gateway", "Envoy Gateway counts a rule's requests together, whichever of its backends has answered"
+)
+PROFILES: Mapping[str, Profile] = {
+    "projectcontour.io/gateway-controller": CONTOUR,
+    "gateway.envoyproxy.io/gatewayclass-controller": ENVOY_GATEWAY,
+}
+
+
+def profile_of(controller: str) -> Profile:
+    """Of whoever has this controllerName; of an unknown one the careful assumption."""
+    return PROFILES.get(controller) or Profile(
+        controller, f"what the counters of {controller} are called isn't known here"
+    )

@@ -1,0 +1,109 @@
+"""A world whose requests come by a Gateway: somebody implements the Gateway API and says what it makes of a route."""
+
+import copy
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from tests.operator.world import Behaviour, World
+from tidegate.errors import ObjectChanged
+from tidegate.kube.api import HTTP_ROUTES, Manifest, Resource
+from tidegate.kube.informer import Kind
+from tidegate.model.traffic import TrafficSplit
+from tidegate.resources.http_route import read_route
+
+T = TypeVar("T")
+CONTOUR = "projectcontour.io/gateway-controller"
+ENVOY_GATEWAY = "gateway.envoyproxy.io/gatewayclass-controller"
+MODELS = {"http://models/1": Behaviour(), "http://models/2": Behaviour(), "http://models/bad": Behaviour(0.3)}
+TRAFFIC = {
+    "router": "GatewayAPI",
+    "gatewayAPI": {"parentRefs": [{"name": "public", "namespace": "edge"}], "hostnames": ["digits.example.com"]},
+}
+STEPS = {"canary": {"steps": [{"weight": 20}, {"weight": 50}]}}
+
+
+class GatewayWorld(World):
+    """`says` is what the controller says of a route, by condition; None while it is silent."""
+
+    def __init__(self, schema: Mapping[str, Any], controller: str = CONTOUR) -> None:
+        super().__init__(schema, MODELS)
+        self.controller = controller
+        self.says: dict[str, tuple[str, str]] | None = {"Accepted": ("True", "Accepted"), "ResolvedRefs": ("True", "")}
+        self.absent = ""
+        """Why HTTPRoutes can't be followed."""
+        self.carried: TrafficSplit | None = None
+        """How requests are split: by the last route that was taken."""
+        self.edited = False
+
+    def release(self, uri: str, **spec: Any) -> None:
+        self.kubectl_apply(model={"uri": uri}, traffic=TRAFFIC, strategy=STEPS, **spec)
+
+    @property
+    def route(self) -> Manifest:
+        return self._objects[(HTTP_ROUTES, "digits")]
+
+    @property
+    def listed(self) -> dict[str, int]:
+        """Every backend of the route with its weight."""
+        return {each["name"]: each["weight"] for each in self.route["spec"]["rules"][0]["backendRefs"]}
+
+    @property
+    def written(self) -> list[str]:
+        """Every route that was written, in order."""
+        return [line.partition("route ")[2] for line in self.transcript if "  route " in line]
+
+    @property
+    def split(self) -> TrafficSplit | None:
+        return self.carried
+
+    def labels(self, revision: str, measure: str) -> dict[str, str]:
+        found = super().labels(revision, measure)
+        if "envoy_cluster_name" not in found:
+            return found
+        return {**found, "envoy_cluster_name": f"shop_{revision}_8080"}
+
+    def apply(self, resource: Resource, manifest: Mapping[str, Any], version: str) -> None:
+        assert resource == HTTP_ROUTES
+        self._refuse_others(resource, manifest)
+        held = self._objects.get((resource, "digits"))
+        refs = manifest["spec"]["rules"][0]["backendRefs"]
+        with self._write("route " + " ".join(f"{each['name']}={each['weight']}" for each in refs)):
+            if version != (held["metadata"]["resourceVersion"] if held else ""):
+                raise ObjectChanged("HTTPRoute digits was written by somebody else meanwhile")
+            self._store(manifest, held)
+
+    def _store(self, manifest: Mapping[str, Any], held: Manifest | None) -> None:
+        given = {
+            "creationTimestamp": held["metadata"]["creationTimestamp"] if held else "2026-01-01T00:00:00Z",
+            "generation": (held["metadata"]["generation"] if held else 0) + 1,
+            "resourceVersion": self._next_version(),
+        }
+        status = {"status": held["status"]} if held and "status" in held else {}
+        route = {**copy.deepcopy(dict(manifest)), "metadata": {**manifest["metadata"], **given}, **status}
+        self._objects[(HTTP_ROUTES, "digits")] = route
+        self.answer()
+        self.enqueued = True  # the route's status is an event
+
+    def answer(self) -> None:
+        """The controller looks at the route as it is now."""
+        if self.says is None:
+            return
+        generation = self.route["metadata"]["generation"]
+        conditions = [
+            {"type": kind, "status": status, "reason": reason, "message": "", "observedGeneration": generation}
+            for kind, (status, reason) in self.says.items()
+        ]
+        parents = self.route["spec"]["parentRefs"]
+        said = [{"parentRef": each, "controllerName": self.controller, "conditions": conditions} for each in parents]
+        self.route["status"] = {"parents": said}
+        self.route["metadata"]["resourceVersion"] = self._next_version()
+        if all(status == "True" for status, _ in self.says.values()):
+            self.carried = read_route(self.route).split
+
+    def unfollowed(self, kind: Kind[T], namespace: str) -> str | None:
+        return self.absent or None
+
+    def told(self, kind: str) -> tuple[str, str, str]:
+        """Status, reason and sentence of a condition."""
+        (condition,) = (each for each in self.status["conditions"] if each["type"] == kind)
+        return condition["status"], condition["reason"], condition["message"]

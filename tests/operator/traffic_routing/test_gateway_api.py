@@ -1,0 +1,259 @@
+"""A Gateway as the router: whole rollouts by HTTPRoutes, and what is told where no Gateway takes them."""
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from tests.operator.gateways import CONTOUR, ENVOY_GATEWAY, STEPS, GatewayWorld
+from tidegate.kube.api import HTTP_ROUTES, SERVICES
+
+
+@pytest.fixture
+def world(spec_schema: Mapping[str, Any]) -> GatewayWorld:
+    return GatewayWorld(spec_schema)
+
+
+def live(world: GatewayWorld) -> str:
+    """The first revision is live; its name."""
+    world.release("http://models/1")
+    world.run(60)
+    return str(world.status["stable"]["revision"])
+
+
+def test_a_canary_is_listed_at_0_first_and_the_old_revision_leaves_the_list_last(world: GatewayWorld) -> None:
+    first = live(world)
+    world.release("http://models/2")
+    world.run(900)
+    second = world.status["stable"]["revision"]
+
+    assert world.written == [
+        f"{first}=100",
+        f"{first}=100 {second}=0",
+        f"{first}=80 {second}=20",
+        f"{first}=50 {second}=50",
+        f"{first}=0 {second}=100",
+        f"{second}=100",
+    ]
+    assert world.lost == 0
+    assert world.told("Ready") == ("True", "StableServing", f"{second} serves with 1 pods")
+    assert world.names(SERVICES) == [second]
+
+
+def test_a_rollback_keeps_the_candidate_listed_at_0_until_no_gateway_can_send_it_anything(world: GatewayWorld) -> None:
+    first = live(world)
+    world.release("http://models/bad")
+    world.run(300)
+
+    bad = world.status["history"][0]["revision"]
+    assert world.status["history"][0]["outcome"] == "RolledBack"
+    assert world.written[-3:] == [f"{first}=80 {bad}=20", f"{first}=100 {bad}=0", f"{first}=100"]
+    assert world.lost == 0
+
+
+def test_the_route_hangs_on_the_gateways_that_are_named_and_states_a_timeout(world: GatewayWorld) -> None:
+    first = live(world)
+
+    assert world.route["spec"] == {
+        "parentRefs": [
+            {"group": "gateway.networking.k8s.io", "kind": "Gateway", "namespace": "edge", "name": "public"}
+        ],
+        "hostnames": ["digits.example.com"],
+        "rules": [
+            {
+                "matches": [{"path": {"type": "PathPrefix", "value": "/"}}],
+                "backendRefs": [{"group": "", "kind": "Service", "name": first, "port": 8080, "weight": 100}],
+                "timeouts": {"request": "60s"},
+            }
+        ],
+    }
+
+
+def test_a_gateway_in_the_same_namespace_needs_no_namespace(world: GatewayWorld) -> None:
+    traffic = {"router": "GatewayAPI", "gatewayAPI": {"parentRefs": [{"name": "public", "sectionName": "web"}]}}
+    world.kubectl_apply(model={"uri": "http://models/1"}, traffic=traffic)
+    world.run(60)
+
+    assert world.told("Ready")[0] == "True"
+    assert world.route["spec"]["parentRefs"] == [
+        {
+            "group": "gateway.networking.k8s.io",
+            "kind": "Gateway",
+            "namespace": "shop",
+            "name": "public",
+            "sectionName": "web",
+        }
+    ]
+
+
+def test_another_hostname_is_written_at_once_without_a_rollout(world: GatewayWorld) -> None:
+    first = live(world)
+    gateway = {"parentRefs": [{"name": "public", "namespace": "edge"}], "hostnames": ["numbers.example.com"]}
+    world.kubectl_apply(
+        model={"uri": "http://models/1"}, traffic={"router": "GatewayAPI", "gatewayAPI": gateway}, strategy=STEPS
+    )
+    world.run(20)
+
+    assert world.route["spec"]["hostnames"] == ["numbers.example.com"]
+    assert world.written == [f"{first}=100"] * 2
+
+
+def test_a_status_of_an_older_generation_lets_no_step_go_on(world: GatewayWorld) -> None:
+    first = live(world)
+    world.says = None
+    world.release("http://models/2")
+    world.run(120)
+
+    assert world.listed[first] == 100
+    second = world.status["candidate"]["revision"]
+    assert world.told("Reconciling") == (
+        "True",
+        "RouteNotApplied",
+        f"{second} gets no more yet: Gateway edge/public hasn't looked at the HTTPRoute digits since it was written; "
+        "does its controller run?",
+    )
+    world.run(1200)
+    assert world.told("Stalled")[:2] == ("True", "RouteNotApplied")
+
+    world.says = {"Accepted": ("True", "Accepted"), "ResolvedRefs": ("True", "ResolvedRefs")}
+    world.answer()
+    world.run(900)
+    assert world.status["stable"]["revision"] == second
+    assert world.lost == 0
+
+
+NO_ANSWER = (
+    "Gateway edge/public has said nothing of the HTTPRoute digits; is there such a Gateway, and does its controller "
+    "run?"
+)
+
+
+def test_a_gateway_that_is_not_there_is_told(world: GatewayWorld) -> None:
+    world.says = None
+    live(world)
+
+    assert world.told("Ready") == ("False", "RouteNotApplied", NO_ANSWER)
+
+
+@pytest.mark.parametrize(
+    ("condition", "said", "told"),
+    [
+        pytest.param(
+            "Accepted",
+            ("False", "NoMatchingListenerHostname"),
+            "Gateway edge/public refuses the route (Accepted: NoMatchingListenerHostname): no listener of it takes the "
+            "hostname; name one of its hostnames in spec.traffic.gatewayAPI.hostnames",
+            id="a listener refuses the hostname",
+        ),
+        pytest.param(
+            "Accepted",
+            ("False", "NotAllowedByListeners"),
+            "Gateway edge/public refuses the route (Accepted: NotAllowedByListeners): its listeners take no routes "
+            "from this namespace; allow it in their allowedRoutes.namespaces",
+            id="the namespace isn't allowed",
+        ),
+        pytest.param(
+            "ResolvedRefs",
+            ("False", "BackendNotFound"),
+            "Gateway edge/public refuses the route (ResolvedRefs: BackendNotFound): it gives no message",
+            id="a backend isn't found",
+        ),
+    ],
+)
+def test_a_route_that_is_refused_is_told_and_the_rollout_holds(
+    world: GatewayWorld, condition: str, said: tuple[str, str], told: str
+) -> None:
+    first = live(world)
+    assert world.says
+    world.says[condition] = said
+    world.release("http://models/2")
+    world.run(120)
+
+    assert world.told("Stalled") == ("True", "RouteRefused", told)
+    assert world.listed[first] == 100
+    assert world.told("Ready")[0] == "True"
+
+
+def test_a_cluster_without_the_gateway_api_is_told_and_the_model_waits(world: GatewayWorld) -> None:
+    world.absent = "the server could not find the requested resource"
+    world.release("http://models/1")
+    world.run(30)
+
+    assert world.told("Stalled") == (
+        "True",
+        "InvalidSpec",
+        "spec.traffic.router is GatewayAPI, and HTTPRoutes can't be followed here (the server could not find the "
+        "requested resource): install the Gateway API's CRDs and set the chart's gatewayAPI.enabled, or set "
+        "spec.traffic.router to Builtin",
+    )
+    world.absent = ""
+    world.run(60)
+    assert world.told("Ready")[0] == "True"
+
+
+def test_a_model_that_is_live_stays_so_while_the_gateway_api_is_gone(world: GatewayWorld) -> None:
+    first = live(world)
+    world.absent = "the server could not find the requested resource"
+    world.release("http://models/2")
+    world.run(60)
+
+    assert world.listed == {first: 100}
+    assert world.told("Stalled")[:2] == ("True", "InvalidSpec")
+
+
+def other_model(world: GatewayWorld, created_at: str) -> None:
+    """Another namespace's ModelDeployment has the same hostname on the same Gateway."""
+    theirs = copy.deepcopy(world.route)
+    theirs["metadata"] |= {"namespace": "bank", "name": "scores", "creationTimestamp": created_at}
+    theirs["metadata"]["labels"] = {"tidegate.dev/model-deployment": "scores"}
+    theirs["metadata"]["ownerReferences"] = [
+        {"kind": "ModelDeployment", "name": "scores", "uid": "u-9", "controller": True}
+    ]
+    world._objects[(HTTP_ROUTES, "scores")] = theirs
+
+
+def test_of_two_models_with_one_hostname_the_later_one_is_told(world: GatewayWorld) -> None:
+    live(world)
+    other_model(world, "2025-12-31T00:00:00Z")
+    world.reconcile()
+
+    assert world.told("Stalled") == (
+        "True",
+        "HostnameTaken",
+        "digits.example.com on Gateway edge/public is the ModelDeployment bank/scores's, which had it first and gets "
+        "its requests; give each a hostname of its own",
+    )
+
+
+def test_of_two_models_with_one_hostname_the_earlier_one_goes_on(world: GatewayWorld) -> None:
+    live(world)
+    other_model(world, "2026-01-02T00:00:00Z")
+    world.reconcile()
+
+    assert world.told("Stalled")[0] == "False"
+
+
+@pytest.mark.parametrize(
+    "controller", [ENVOY_GATEWAY, "example.com/controller"], ids=["Envoy Gateway", "an unknown one"]
+)
+def test_where_the_gateway_does_not_count_by_revision_the_servers_do(
+    spec_schema: Mapping[str, Any], controller: str
+) -> None:
+    world = GatewayWorld(spec_schema, controller)
+    first = live(world)
+    world.release("http://models/bad")
+    world.run(300)
+
+    assert world.status["history"][0]["outcome"] == "RolledBack"
+    assert world.listed == {first: 100}
+    assert any("CountedByServers" in line for line in world.transcript)
+
+
+def test_contour_counts_by_revision_so_nothing_is_told_of_it(world: GatewayWorld) -> None:
+    assert world.controller == CONTOUR
+    live(world)
+    world.release("http://models/2")
+    world.run(300)
+
+    assert not any("CountedByServers" in line for line in world.transcript)
