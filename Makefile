@@ -135,6 +135,10 @@ bench-scale: setup ## Operator and router with 100, 300, 1,000 models; BASELINE=
 bench-router: setup ## The router's cost beside a direct connection, also while it is read; ARGS="--rounds 2" for a look
 	@$(BIN)/python -m benchmarks.router $(ARGS)
 
+.PHONY: bench-traffic
+bench-traffic: setup ## Requests lost on a real cluster, event by event; ARGS="--only kill-envoy", ARGS=--write for the page
+	@$(BIN)/python -m benchmarks.traffic $(ARGS)
+
 .PHONY: bench-held
 bench-held: setup ## A rollout held for a day: its memory, and judging again after a restart; ARGS=2 for two hours
 	@$(BIN)/python -m benchmarks.operator.held $(ARGS)

@@ -5,11 +5,11 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
 from tidegate_demo import place
+from tidegate_demo.cluster.processes import pod_processes
 from tidegate_demo.kubectl import Kubectl
 
 LEASE = "tidegate-operator"
@@ -38,7 +38,7 @@ def until_led(kubectl: Kubectl, *, but_by: str = "", seconds: float = 60) -> str
 @contextmanager
 def stopped(pod: str) -> Iterator[None]:
     """The processes of the pod's operator get no time while inside. Skips where they aren't on this machine."""
-    processes = _processes_of(pod)
+    processes = pod_processes(pod)
     if not processes:
         pytest.skip("the operator's processes are on another machine")
     for process in processes:
@@ -48,16 +48,3 @@ def stopped(pod: str) -> Iterator[None]:
     finally:
         for process in processes:
             os.kill(process, signal.SIGCONT)
-
-
-def _processes_of(pod: str) -> list[int]:
-    """Those of its containers, known by the host name that a pod gives them."""
-    return [int(folder.name) for folder in Path("/proc").iterdir() if folder.name.isdigit() and _is_of(folder, pod)]
-
-
-def _is_of(folder: Path, pod: str) -> bool:
-    try:
-        environment = (folder / "environ").read_bytes().split(b"\0")
-    except OSError:
-        return False
-    return f"HOSTNAME={pod}".encode() in environment

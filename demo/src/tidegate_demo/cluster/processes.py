@@ -46,6 +46,20 @@ def node_processes(layout: Layout) -> tuple[Process, ...]:
     return tuple(process for process in seen if process is not None)
 
 
+def pod_processes(pod: str, word: str = "") -> list[int]:
+    """The pids of a pod's containers, known by the host name that a pod gives them; those with `word` in their command
+    line. None of them where the pod runs on another machine."""
+    pids = (int(entry) for entry in os.listdir("/proc") if entry.isdigit())
+    return [pid for pid in pids if _is_of_pod(pid, pod, word)]
+
+
+def _is_of_pod(pid: int, pod: str, word: str) -> bool:
+    try:
+        return f"HOSTNAME={pod}" in _read_list(pid, "environ") and word in " ".join(_read_list(pid, "cmdline"))
+    except GONE:
+        return False
+
+
 def _read_process(pid: int, layout: Layout) -> Process | None:
     try:
         variables = dict(

@@ -1,0 +1,137 @@
+"""Counts the requests that are lost through the built-in router while one thing after another happens.
+
+Brings the demo's one-node cluster up if it isn't, and takes it down again. All events take some twenty minutes.
+In parts: `--only` chooses events, and `--go-on` adds them to what was found before.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from benchmarks.command import (
+    MISSED,
+    SUCCEEDED,
+    Report,
+    add_choice,
+    add_output_options,
+    positive,
+    run_command,
+)
+from benchmarks.errors import BenchmarkError, ScenarioAborted
+from benchmarks.machine import described
+from benchmarks.progress import Progress
+from benchmarks.releases.testbed import Testbed, demo_folder, testbed_running
+from benchmarks.report_page import DOCS, ReportSection
+from benchmarks.traffic.bed import NAME, NAMESPACE, Bed, Rates
+from benchmarks.traffic.counts import quantile
+from benchmarks.traffic.events import EVENTS
+from benchmarks.traffic.report import report
+from benchmarks.traffic.results import Result, joined, read, result, save
+from tidegate_demo import files, models, place
+from tidegate_demo.cluster.errors import ClusterError
+from tidegate_demo.cluster.layout import cache_folder
+from tidegate_demo.kubectl import KubectlError
+from tidegate_demo.watch import Sight
+
+SECTION = ReportSection("traffic", DOCS / "traffic-benchmark.md")
+SCRAPE_SECONDS = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit code: 0, 1 when a request is lost, 2 when it can't be measured here, 130 after Ctrl-C."""
+    options = _options(sys.argv[1:] if arguments is None else arguments)
+    return run_command(options, SECTION, lambda: _measure(options))
+
+
+def _measure(options: argparse.Namespace) -> Report:
+    place_of_results = cache_folder() / "bench-traffic" / "results.json"
+    found = read(place_of_results) if options.go_on or options.join else []
+    if not options.join:
+        found = _run_all(options, found, lambda results: save(results, place_of_results))
+    results = joined(found)
+    titles = {name: known.title for name, known in EVENTS.items()}
+    lost = sum(each.all.lost for each in results)
+    document = {"events": [{"event": each.event, **each.all.to_dict()} for each in results]}
+    text = report(results, titles, f"{described()}, which run the cluster, the load and the models alike")
+    return Report(text, document, MISSED if lost else SUCCEEDED)
+
+
+def _run_all(options: argparse.Namespace, found: list[Result], keep: Callable[[list[Result]], None]) -> list[Result]:
+    progress = Progress(planned=len(options.only) * options.rounds)
+    rates = Rates(float(options.kept), float(options.new))
+    with testbed_running(progress, None, keep=options.keep_cluster) as testbed, _live(testbed, progress, rates) as bed:
+        for name in list(options.only) * options.rounds:
+            found.append(_run_one(bed, name))
+            keep(found)
+    return found
+
+
+def _run_one(bed: Bed, name: str) -> Result:
+    bed.progress.step(EVENTS[name].title)
+    bed.found, trouble = [], ""
+    try:
+        with bed.loaded():
+            EVENTS[name].run(bed)
+    except (ScenarioAborted, ClusterError, KubectlError) as error:
+        trouble = str(error)
+    ended = datetime.now(UTC).isoformat(timespec="minutes")  # noqa: TID251 - told to people
+    seen = result(name, bed.found, bed.rates.kept + bed.rates.new, ended, trouble)
+    _tell(bed.progress, seen)
+    return seen
+
+
+def _tell(progress: Progress, seen: Result) -> None:
+    p99, late = quantile(seen.all.latency, 0.99) or 0, quantile(seen.steady.late, 0.99) or 0
+    progress.note(
+        f"     {seen.all.sent:,} requests, {seen.rate:.0f} a second, {seen.all.lost} lost, "
+        f"{seen.all.lost_with_retry} with a retry, p99 {p99 * 1000:.0f} ms, sent up to {late * 1000:.0f} ms late; "
+        f"{dict(seen.all.faults)}{' ended early: ' + seen.trouble if seen.trouble else ''}"
+    )
+    for example in seen.examples[:6]:
+        progress.note(f"          {example}")
+
+
+@contextmanager
+def _live(testbed: Testbed, progress: Progress, rates: Rates) -> Iterator[Bed]:
+    """The chart, and a model of two pods that serves. Raises BenchmarkError."""
+    try:
+        testbed.set_up("", SCRAPE_SECONDS, progress)
+        demo = models.prepare(demo_folder(), progress.note)
+        offered = {model.path.name: model.path for model in demo.versions.values()}
+        kubectl = testbed.kubectl
+        kubectl.apply(json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}))
+        with (
+            files.serving(offered, place.host_address(testbed.cluster)) as address,
+            Sight(kubectl, NAMESPACE, NAME) as sight,
+        ):
+            bed = Bed(kubectl, demo, address, testbed.router, sight, progress, rates)
+            try:
+                bed.apply("v2")
+                bed.until("it is live", lambda seen: seen.is_current and seen.ready and seen.phase == "Live")
+                yield bed
+            finally:
+                kubectl.run("delete", "namespace", NAMESPACE, "--timeout=100s")
+    except (ClusterError, KubectlError, ScenarioAborted) as error:
+        raise BenchmarkError(str(error)) from error
+
+
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.traffic", description=__doc__)
+    add_choice(parser, "--only", tuple(EVENTS), "EVENTS")
+    parser.add_argument("--kept", type=positive, default=500, metavar="N", help="a second, over kept connections (500)")
+    parser.add_argument("--new", type=positive, default=200, metavar="N", help="with a new connection each (200)")
+    parser.add_argument(
+        "--rounds", type=positive, default=1, metavar="N", help="how often each event is gone through (1)"
+    )
+    parser.add_argument("--go-on", action="store_true", help="add to what was found before")
+    parser.add_argument("--join", action="store_true", help="measure nothing, and report what was found before")
+    parser.add_argument("--keep-cluster", action="store_true", help="leave the cluster up")
+    add_output_options(parser, SECTION)
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
