@@ -105,7 +105,7 @@ def test_an_undo_is_a_spec_that_the_cluster_takes(
     assert (code, err) == (0, "")
     assert found is not None
     assert found["spec"]["model"]["uri"] == "http://models/1"
-    assert any(each["manager"] == "kubectl-tidegate" for each in found["metadata"]["managedFields"])
+    assert any(each["manager"] == "tidegate-cli" for each in found["metadata"]["managedFields"])
 
 
 def test_what_is_not_there_and_what_is_wrong_is_one_sentence(tidegate: Run) -> None:

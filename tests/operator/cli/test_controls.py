@@ -102,7 +102,7 @@ def test_a_write_names_its_manager(tidegate: Run, fake: FakeApi, under_way: Rele
     put(fake, under_way)
     tidegate("abort", "digits", "--no-wait")
 
-    assert [asked.query for asked in fake.asked if asked.method == "PATCH"] == [{"fieldManager": "kubectl-tidegate"}]
+    assert [asked.query for asked in fake.asked if asked.method == "PATCH"] == [{"fieldManager": "tidegate-cli"}]
 
 
 def test_restart_is_about_stable_and_retry_about_what_was_rolled_back(

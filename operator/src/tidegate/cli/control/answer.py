@@ -14,7 +14,7 @@ from tidegate.kube.api import EVENTS, MODEL_DEPLOYMENTS, KubernetesApi, Manifest
 from tidegate.model.reasons import Reason
 from tidegate.view.rollout_view import RolloutView
 
-MANAGER = "kubectl-tidegate"
+MANAGER = "tidegate-cli"
 """Who owns the fields that are written, for whoever looks at managedFields."""
 TRIES = 5
 GRACE = 1.0
