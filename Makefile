@@ -9,7 +9,7 @@ OWN_UV := $(CACHE)/uv-$(UV_VERSION)/bin/uv
 UV := $(or $(shell command -v uv 2>/dev/null),$(OWN_UV))
 BIN := .venv/bin
 COMPILED := build/compiled
-WITHOUT_PROGRAMS := not e2e and not controls and not disturbed and not apiserver and not prometheus and not helm and not router and not sources
+WITHOUT_PROGRAMS := not e2e and not controls and not disturbed and not gitops and not apiserver and not prometheus and not helm and not router and not sources
 
 .PHONY: help
 help: ## List the targets
@@ -39,7 +39,7 @@ fmt: setup ## Format the code, and mend what the linter can mend
 
 .PHONY: test
 test: setup ## All tests, end to end on a real cluster included
-	$(BIN)/pytest -m "not e2e and not controls and not disturbed"
+	$(BIN)/pytest -m "not e2e and not controls and not disturbed and not gitops"
 	$(BIN)/pytest -m e2e
 
 .PHONY: e2e
@@ -53,6 +53,10 @@ e2e-controls: setup ## Every control in every phase on a real cluster, and how s
 .PHONY: e2e-disturbed
 e2e-disturbed: setup ## Bad releases on a real cluster in which other things go wrong too; ARGS="-k frozen" for a part
 	$(BIN)/pytest -m disturbed $(ARGS)
+
+.PHONY: gitops
+gitops: setup ## What Argo CD's, Flux' and Kubernetes' own packages make of a ModelDeployment; builds them first
+	$(BIN)/pytest -m "gitops or apiserver" tests/gitops $(ARGS)
 
 .PHONY: test-fast
 test-fast: setup ## The tests that need nothing but Python

@@ -546,44 +546,6 @@ def test_the_stored_defaults_are_those_that_the_other_tests_use(
     assert yaml.safe_load(printed)["spec"] == with_defaults(spec_schema, {"model": MODEL})
 
 
-EXAMPLES = [
-    pytest.param(document, id=f"{path.stem}-{number}")
-    for path in sorted((Path(__file__).parents[3] / "examples").glob("**/*.yaml"))
-    for number, document in enumerate(yaml.safe_load_all(re.sub(r"SHA256-OF-\w+", "ab" * 32, path.read_text())))
-    if document and document.get("kind") == "ModelDeployment"
-]
-
-
-@pytest.mark.parametrize("flags", [(), ("--server-side",)], ids=["client-side", "server-side"])
-@pytest.mark.parametrize("example", EXAMPLES)
-def test_an_example_that_is_applied_twice_is_the_same(
-    example: dict[str, Any], flags: tuple[str, ...], kubectl: Kubectl, api_server: Path, namespace: str
-) -> None:
-    given = yaml.safe_dump({**example, "metadata": {**example["metadata"], "namespace": namespace}})
-    seen = []
-    for _ in range(2):
-        done = kubectl(api_server, "apply", "-f", "-", *flags, "-o", "yaml", given=given)
-        assert done.returncode == 0, done.stderr
-        found = yaml.safe_load(done.stdout)
-        seen.append((found["metadata"]["generation"], found["spec"]))
-    differs = kubectl(api_server, "diff", "-f", "-", *flags, given=given)
-
-    assert seen[0] == seen[1]
-    assert (differs.returncode, differs.stdout) == (0, "")
-    # As Argo CD compares: a list that was applied is the list that is there.
-    assert _lists(example["spec"]).items() <= _lists(seen[1][1]).items()
-
-
-def _lists(spec: dict[str, Any], path: str = "spec") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in spec.items():
-        if isinstance(value, dict):
-            found |= _lists(value, f"{path}.{name}")
-        elif isinstance(value, list):
-            found[f"{path}.{name}"] = json.dumps(value, sort_keys=True)
-    return found
-
-
 def test_a_model_that_nobody_has_looked_at_yet_is_in_progress(
     apply: Callable[..., CompletedProcess[str]], kubectl: Kubectl, api_server: Path, namespace: str
 ) -> None:
