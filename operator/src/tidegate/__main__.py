@@ -29,6 +29,9 @@ COMMANDS = {
         "tidegate.cli.replay.command", "what the judge made of a rollout, or would make of it with other settings"
     ),
     "dashboard": Command("tidegate.dashboard.command", "all rollouts, and each of them live, in a browser"),
+    "rehearse": Command(
+        "tidegate.cli.rehearse.command", "release a model on this machine, without a cluster; the verdict as exit code"
+    ),
     "simulate": Command(
         "tidegate.cli.simulate.command", "let rollouts run on synthetic traffic, and say what to expect of one"
     ),

@@ -1,0 +1,180 @@
+"""One model server as a process of this machine: what a pod is in a cluster."""
+
+import http.client
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from socket import socket
+from typing import Any
+
+from tidegate.errors import TidegateError
+from tidegate.model.reasons import Reason
+from tidegate.model.revision import ModelFacts, PodFailure, Tensor
+from tidegate.router.objects import Endpoint
+
+LOOPBACK = "127.0.0.1"
+ASK_SECONDS = 2.0
+STOP_SECONDS = 10.0
+MOST_ANSWER_BYTES = 16 * 2**20
+LAST_LINES = 5
+"""Of a log that are told where a server ends without a word."""
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """What a server is started with."""
+
+    namespace: str
+    name: str
+    revision: str
+    path: Path
+    """The ONNX file, or a folder with one."""
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of the loopback that nobody listens on now."""
+    with ExitStack() as held:
+        sockets = [held.enter_context(socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind((LOOPBACK, 0))
+        return [int(each.getsockname()[1]) for each in sockets]
+
+
+def require_server() -> None:
+    """Raises TidegateError where the model server isn't installed."""
+    if find_spec("tidegate_server") is None:
+        raise TidegateError("the model server isn't installed here; install it with: pip install 'tidegate[rehearse]'")
+
+
+class ModelServer:
+    """Started at once; `stop` ends it. `number` tells the servers of a revision apart."""
+
+    def __init__(self, model: ServedModel, number: int, folder: Path) -> None:
+        self.model, self.pod = model, f"{model.revision}-{number}"
+        self._http, self._grpc, self._admin = free_ports(3)
+        self._ended = folder / f"{self.pod}.ended"
+        self._log = folder / f"{self.pod}.log"
+        self._was_ready = False
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "tidegate_server", "serve"],
+                env=self._environment(),
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl-C is the rehearsal's to handle: servers end when nobody asks any more
+            )
+
+    def _environment(self) -> dict[str, str]:
+        model = self.model
+        ours = {
+            "MODEL_PATH": str(model.path),
+            "MODEL_NAME": model.name,
+            "MODEL_DEPLOYMENT": f"{model.namespace}/{model.name}",
+            "REVISION": model.revision,
+            "UNMARKED_TRAFFIC": "direct",
+            "HOST": LOOPBACK,
+            "PORT": str(self._http),
+            "GRPC_PORT": str(self._grpc),
+            "ADMIN_PORT": str(self._admin),
+            "PROCESSES": "1",
+            "THREADS_PER_RUN": "1",
+            "TERMINATION_LOG": str(self._ended),
+        }
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("TIDEGATE_")}
+        return {**kept, **{f"TIDEGATE_{name}": value for name, value in ours.items()}}
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where it answers requests."""
+        return Endpoint(LOOPBACK, self._http)
+
+    def is_ready(self) -> bool:
+        """Whether it takes requests now."""
+        ready = self._process.poll() is None and self._get(self._http, "/v2/health/ready") is not None
+        self._was_ready |= ready
+        return ready
+
+    def failure(self) -> PodFailure | None:
+        """Why it has ended, or None while it runs. One that ends before it was ready would do so again."""
+        if self._process.poll() is None:
+            return None
+        told = self._told()
+        return PodFailure(
+            str(told.get("reason") or Reason.CANDIDATE_CRASHED),
+            str(told.get("message") or f"the model server ended with code {self._process.returncode}: {self._last()}"),
+            permanent=not self._was_ready,
+            crashed=self._was_ready,
+        )
+
+    def facts(self, sha256: str) -> ModelFacts | None:
+        """The model's signature as the server tells it; None where it doesn't answer."""
+        answer = self._get(self._http, f"/v2/models/{self.model.name}")
+        if answer is None:
+            return None
+        told = json.loads(answer)
+        return ModelFacts(sha256, tuple(_tensors(told["inputs"])), tuple(_tensors(told["outputs"])))
+
+    def metrics(self) -> str | None:
+        """Its exposition text; None where it doesn't answer."""
+        return self._get(self._admin, "/metrics")
+
+    def stop(self) -> None:
+        """Asks it to end. `wait` sees to it that it does."""
+        if self._process.poll() is None:
+            self._process.terminate()
+
+    def wait(self) -> None:
+        """Until it has ended, which `stop` has asked for."""
+        try:
+            self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _told(self) -> Mapping[str, Any]:
+        try:
+            told = json.loads(self._ended.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return told if isinstance(told, Mapping) else {}
+
+    def _last(self) -> str:
+        lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
+        return " / ".join(line.strip() for line in lines[-LAST_LINES:]) or "its log is empty"
+
+    @staticmethod
+    def _get(port: int, path: str) -> str | None:
+        connection = http.client.HTTPConnection(LOOPBACK, port, timeout=ASK_SECONDS)
+        try:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            body = response.read(MOST_ANSWER_BYTES)
+            return body.decode() if response.status == http.client.OK else None
+        except (OSError, http.client.HTTPException, UnicodeDecodeError):
+            return None
+        finally:
+            connection.close()
+
+
+def _tensors(listed: Sequence[Mapping[str, Any]]) -> Iterator[Tensor]:
+    for each in listed:
+        yield Tensor(each["name"], each["datatype"], tuple(int(size) for size in each["shape"]))
+
+
+@contextmanager
+def stopped_at_the_end(servers: list[ModelServer]) -> Iterator[None]:
+    """Ends all of them, those too that come into the list meanwhile."""
+    try:
+        yield
+    finally:
+        for each in servers:
+            each.stop()
+        for each in servers:
+            each.wait()
