@@ -61,7 +61,10 @@ def test_what_is_kept_is_read_back_and_joined_by_event(tmp_path: Path) -> None:
 
 
 def test_requests_of_a_minute_are_no_part_of_the_rate() -> None:
-    loads = [{"seconds": 2.0, KEPT: told(counts(160)), NEW: told(counts(40))}, {LONG: told(counts(7))}]
+    loads: list[dict[str, Any]] = [
+        {"seconds": 2.0, KEPT: told(counts(160)), NEW: told(counts(40))},
+        {LONG: told(counts(7))},
+    ]
     found = result("long-requests", loads, 100.0, "", "")
     assert (found.rate, found.all.sent) == (100.0, 207)
 
