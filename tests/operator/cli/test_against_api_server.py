@@ -1,8 +1,12 @@
 """The commands against a real API server, with the CRD's own rules, conflicts and watches."""
 
 import itertools
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +21,9 @@ from tidegate.model.control import Control
 
 pytestmark = pytest.mark.apiserver
 NAMESPACES = Resource("v1", "Namespace", "namespaces")
+PROGRAM = Path(sys.executable).with_name("tidegate")
+MODELS, LETTERS = 1000, "letters-"
+MOST_CPU_SECONDS, MOST_MEBIBYTES = 1.5, 120
 _numbers = itertools.count()
 Run = Callable[..., tuple[int, str, str]]
 
@@ -46,14 +53,19 @@ def tidegate(api_server: Path, place: str, capsys: pytest.CaptureFixture[str]) -
 
 def stored(api: KubernetesApi, released: Released, place: str) -> None:
     """The model in the cluster, with its status and its revisions."""
-    kind = {"apiVersion": "tidegate.dev/v1alpha1", "kind": "ModelDeployment"}
-    metadata = {"namespace": place, "name": "digits"}
-    made = api.create(MODEL_DEPLOYMENTS, {**kind, "metadata": metadata, "spec": released.manifest["spec"]})
-    assert made is not None
-    status = {**released.world.status, "observedGeneration": made["metadata"]["generation"]}
+    stored_as(api, released, place, "digits")
     for revision in released.revisions:
         own = {key: revision["metadata"][key] for key in ("name", "labels")}
         api.create(CONTROLLER_REVISIONS, {**revision, "metadata": {**own, "namespace": place}})
+
+
+def stored_as(api: KubernetesApi, released: Released, place: str, name: str) -> None:
+    """The model under a name of its own, with its status."""
+    kind = {"apiVersion": "tidegate.dev/v1alpha1", "kind": "ModelDeployment"}
+    metadata = {"namespace": place, "name": name}
+    made = api.create(MODEL_DEPLOYMENTS, {**kind, "metadata": metadata, "spec": released.manifest["spec"]})
+    assert made is not None
+    status = {**released.world.status, "observedGeneration": made["metadata"]["generation"]}
     api.replace(MODEL_DEPLOYMENTS, {**made, "status": status}, status=True)
 
 
@@ -119,3 +131,32 @@ def test_the_cluster_is_checked(tidegate: Run) -> None:
     assert code == 1  # no operator runs here
     assert "has every field that this version knows" in out
     assert "wrong     operator: no operator is installed where you may look; install the chart" in out
+
+
+@pytest.mark.parametrize("output", ["json", "table"])
+def test_a_thousand_models_are_shown_in_little_time_and_memory(
+    thousand: str, api_server: Path, tmp_path: Path, output: str
+) -> None:
+    """By the CPU time and the memory of a process of its own: how long it takes depends on what else there is to do."""
+    where = ("-n", thousand, "--kubeconfig", str(api_server))
+    written = tmp_path / "status"
+    with written.open("w") as out:
+        process = subprocess.Popen([str(PROGRAM), "status", "-o", output, *where], stdout=out)
+        _, code, used = os.wait4(process.pid, 0)
+    process.returncode = code
+
+    assert code == 0
+    assert written.read_text().count(LETTERS) >= MODELS
+    assert used.ru_utime + used.ru_stime <= MOST_CPU_SECONDS
+    assert used.ru_maxrss / 1024 <= MOST_MEBIBYTES
+
+
+@pytest.fixture(scope="module")
+def thousand(api: KubernetesApi, spec_schema: Mapping[str, Any]) -> str:
+    """A namespace with so many models, each with a history."""
+    place = "a-thousand"
+    api.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": place, "namespace": None}})
+    released = Released(spec_schema).release("failing", 200).release("2", 400)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: stored_as(api, released, place, f"{LETTERS}{number}"), range(MODELS)))
+    return place
