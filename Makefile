@@ -143,6 +143,10 @@ bench-router: setup ## The router's cost beside a direct connection, also while 
 bench-traffic: setup ## Requests lost on a real cluster, event by event; ARGS="--only kill-envoy", ARGS=--write for the page
 	@$(BIN)/python -m benchmarks.traffic $(ARGS)
 
+.PHONY: bench-rehearse
+bench-rehearse: setup ## Rehearsals again and again: which candidates pass; ARGS="--runs 2" for a look, ARGS=--write for the page
+	@$(BIN)/python -m benchmarks.rehearsals $(ARGS)
+
 .PHONY: bench-held
 bench-held: setup ## A rollout held for a day: its memory, and judging again after a restart; ARGS=2 for two hours
 	@$(BIN)/python -m benchmarks.operator.held $(ARGS)

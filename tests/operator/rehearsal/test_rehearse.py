@@ -55,7 +55,8 @@ def test_what_can_not_be_released_ends_in_a_sentence_before_any_traffic(
     assert (ended.returncode, said in ended.stdout + ended.stderr) == (code, True), ended.stderr
 
 
-def test_ctrl_c_ends_all_that_was_started(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_who_ends_it_ends_all_that_it_has_started(tmp_path: Path, number: signal.Signals, code: int) -> None:
     model = str(EXAMPLES / "stable.onnx")
     command = [sys.executable, "-m", "tidegate", "rehearse", model, model, *REQUESTS]
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
@@ -64,8 +65,8 @@ def test_ctrl_c_ends_all_that_was_started(tmp_path: Path) -> None:
         while "without traffic" not in running.stdout.readline():
             assert running.poll() is None
         started = _with(tmp_path)
-        running.send_signal(signal.SIGINT)
-        assert running.wait(60) == 130
+        running.send_signal(number)
+        assert running.wait(60) == code
     assert started
     assert (_with(tmp_path), list(tmp_path.iterdir())) == ([], [])
 

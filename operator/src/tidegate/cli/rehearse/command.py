@@ -3,6 +3,7 @@
 import argparse
 import json
 import logging
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -63,6 +64,7 @@ def main(argv: Sequence[str]) -> int:
 def run(arguments: argparse.Namespace) -> int:
     """Rehearses what the command line asks for. Raises TidegateError."""
     require_server()
+    signal.signal(signal.SIGTERM, _end)
     raw = _raw_spec(arguments)
     spec, left_out = rehearsable(ModelDeploymentSpec.parse(raw))
     plan = _plan(arguments, quick(spec) if arguments.speed == "quick" else spec)
@@ -75,6 +77,11 @@ def run(arguments: argparse.Namespace) -> int:
     _write_files(arguments, report)
     write_line(sys.stdout, json.dumps(json_of(report), indent=2) if arguments.output == "json" else text_of(report))
     return report.exit_code
+
+
+def _end(number: int, _: object) -> None:
+    """A job that is cancelled ends all that it has started, as Ctrl-C does."""
+    raise SystemExit(128 + number)
 
 
 def _screen(arguments: argparse.Namespace, raw: Mapping[str, Any]) -> Screen:
