@@ -9,7 +9,7 @@ OWN_UV := $(CACHE)/uv-$(UV_VERSION)/bin/uv
 UV := $(or $(shell command -v uv 2>/dev/null),$(OWN_UV))
 BIN := .venv/bin
 COMPILED := build/compiled
-WITHOUT_PROGRAMS := not e2e and not controls and not disturbed and not gitops and not apiserver and not prometheus and not helm and not router and not sources
+WITHOUT_PROGRAMS := not e2e and not controls and not disturbed and not gitops and not gateways and not apiserver and not prometheus and not helm and not router and not sources
 
 .PHONY: help
 help: ## List the targets
@@ -39,7 +39,7 @@ fmt: setup ## Format the code, and mend what the linter can mend
 
 .PHONY: test
 test: setup ## All tests, end to end on a real cluster included
-	$(BIN)/pytest -m "not e2e and not controls and not disturbed and not gitops"
+	$(BIN)/pytest -m "not e2e and not controls and not disturbed and not gitops and not gateways"
 	$(BIN)/pytest -m e2e
 
 .PHONY: e2e
@@ -57,6 +57,10 @@ e2e-disturbed: setup ## Bad releases on a real cluster in which other things go 
 .PHONY: gitops
 gitops: setup ## What Argo CD's, Flux' and Kubernetes' own packages make of a ModelDeployment; builds them first
 	$(BIN)/pytest -m "gitops or apiserver" tests/gitops $(ARGS)
+
+.PHONY: e2e-gateways
+e2e-gateways: setup ## Releases through real Contour and Envoy Gateway, and beside Flagger; ARGS="-k contour" for a part
+	$(BIN)/pytest -m gateways tests/gateways $(ARGS)
 
 .PHONY: test-fast
 test-fast: setup ## The tests that need nothing but Python

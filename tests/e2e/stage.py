@@ -40,15 +40,26 @@ class Stage:
     router: str
     folder: Path
     versions: dict[str, str] = field(default_factory=dict)
+    traffic: Mapping[str, Any] | None = None
+    """spec.traffic of what is applied; None where it isn't stated."""
+
+    @property
+    def host(self) -> str:
+        """By which the model is asked for."""
+        return f"digits.{self.namespace}"
 
     def apply(self, version: str, **spec: Any) -> None:
         """kubectl apply of a version of the digits model."""
-        model = {"uri": f"http://{self.files}/digits-{version}.onnx", "sha256": self.models.versions[version].sha256}
-        self.apply_model(model, **spec)
+        self.apply_model(self.model(version), **spec)
+
+    def model(self, version: str) -> dict[str, str]:
+        """Where pods find a version of the digits model, and its digest."""
+        return {"uri": f"http://{self.files}/digits-{version}.onnx", "sha256": self.models.versions[version].sha256}
 
     def apply_model(self, model: Mapping[str, Any], **spec: Any) -> None:
         """kubectl apply of any model. What is None isn't stated."""
-        whole = {"replicas": 2, "strategy": CANARY, "analysis": ANALYSIS, **spec, "model": model}
+        usual = {"replicas": 2, "strategy": CANARY, "analysis": ANALYSIS, "traffic": self.traffic}
+        whole = {**usual, **spec, "model": model}
         whole = {name: value for name, value in whole.items() if value is not None}
         manifest = {
             "apiVersion": "tidegate.dev/v1alpha1",
@@ -112,20 +123,24 @@ class Stage:
         return self.run("get", "events", "--field-selector", about, "--output", "jsonpath={.items[*].reason}").split()
 
     @contextmanager
-    def loaded(self, rate: float = 100.0, seconds: float = 400) -> Iterator[RunningLoad]:
-        """An open-loop load of held-out images through the router, while inside, and for so long at most."""
+    def loaded(self, rate: float = 100.0, seconds: float = 400, fresh_every: int = 0) -> Iterator[RunningLoad]:
+        """An open-loop load of held-out images through the router, while inside, and for so long at most.
+
+        Every `fresh_every`th request has a connection of its own; 0 for none.
+        """
         images = self.folder / "held-out.json"
         load.write_images(images, self.models.images)
         router = urlsplit(self.router)
         orders = Orders(
             address=router.hostname or "",
             port=router.port or 80,
-            host=f"digits.{self.namespace}",
+            host=self.host,
             path="/predict",
             images_file=str(images),
             records_file=str(self.folder / "requests.jsonl"),
             rate=rate,
             max_seconds=seconds,
+            fresh_every=fresh_every,
         )
         running = load.start(orders)
         try:
