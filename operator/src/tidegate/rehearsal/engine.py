@@ -111,7 +111,9 @@ class _Servers:
         with self.lock:
             running = self.by_revision.setdefault(revision, [])
             while len(running) < count:
-                served = ServedModel(NAMESPACE, self.plan.name, revision, self.plan.model(revision))
+                served = ServedModel(
+                    NAMESPACE, self.plan.name, revision, self.plan.model(revision), self.plan.spec.server
+                )
                 server = ModelServer(served, len(self.started) + 1, self.folder)
                 self.started.append(server)
                 running.append(server)

@@ -16,6 +16,8 @@ from typing import Any
 from tidegate.errors import TidegateError
 from tidegate.model.reasons import Reason
 from tidegate.model.revision import ModelFacts, PodFailure, Tensor
+from tidegate.model.spec import Server
+from tidegate.resources.pod import server_variables
 from tidegate.router.objects import Endpoint
 
 LOOPBACK = "127.0.0.1"
@@ -35,6 +37,7 @@ class ServedModel:
     revision: str
     path: Path
     """The ONNX file, or a folder with one."""
+    server: Server
 
 
 def free_ports(count: int) -> list[int]:
@@ -74,21 +77,18 @@ class ModelServer:
     def _environment(self) -> dict[str, str]:
         model = self.model
         ours = {
-            "MODEL_PATH": str(model.path),
-            "MODEL_NAME": model.name,
-            "MODEL_DEPLOYMENT": f"{model.namespace}/{model.name}",
-            "REVISION": model.revision,
-            "UNMARKED_TRAFFIC": "direct",
-            "HOST": LOOPBACK,
-            "PORT": str(self._http),
-            "GRPC_PORT": str(self._grpc),
-            "ADMIN_PORT": str(self._admin),
-            "PROCESSES": "1",
-            "THREADS_PER_RUN": "1",
-            "TERMINATION_LOG": str(self._ended),
+            "TIDEGATE_THREADS_PER_RUN": "1",  # stable, candidate and users share this machine
+            **server_variables(model.namespace, model.name, model.revision, model.server),
+            "TIDEGATE_MODEL_PATH": str(model.path),
+            "TIDEGATE_HOST": LOOPBACK,
+            "TIDEGATE_PORT": str(self._http),
+            "TIDEGATE_GRPC_PORT": str(self._grpc),
+            "TIDEGATE_ADMIN_PORT": str(self._admin),
+            "TIDEGATE_PROCESSES": "1",
+            "TIDEGATE_TERMINATION_LOG": str(self._ended),
         }
         kept = {name: value for name, value in os.environ.items() if not name.startswith("TIDEGATE_")}
-        return {**kept, **{f"TIDEGATE_{name}": value for name, value in ours.items()}}
+        return {**kept, **dict(model.server.env), **ours}
 
     @property
     def endpoint(self) -> Endpoint:

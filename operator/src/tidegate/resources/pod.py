@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from tidegate.model.revision import Snapshot
-from tidegate.model.spec import Batching, Model
+from tidegate.model.spec import Batching, Model, Server
 from tidegate.resources import pod_config, pod_template
 from tidegate.resources.names import (
     ADMIN_PORT_NAME,
@@ -249,17 +249,9 @@ def _pinned(revision: str, key: str) -> Manifest:
 
 def _serve_env(namespace: str, name: str, revision: str, snapshot: Snapshot) -> list[Manifest]:
     server = snapshot.server
-    ours = {
-        "TIDEGATE_MODEL_NAME": name,
-        "TIDEGATE_MODEL_DEPLOYMENT": f"{namespace}/{name}",
-        "TIDEGATE_REVISION": revision,
-        "TIDEGATE_UNMARKED_TRAFFIC": "direct",  # the routers mark what is live, and what is a preview
-    }
+    ours = server_variables(namespace, name, revision, server)
     if path := _path_in_image(snapshot.model):
         ours["TIDEGATE_MODEL_PATH"] = path
-    if server.threads is not None:
-        ours["TIDEGATE_THREADS_PER_RUN"] = str(server.threads)
-    ours |= _batching(server.batching)
     if server.api_keys_secret:
         ours["TIDEGATE_API_KEYS_FILE"] = f"{API_KEYS_FOLDER}/keys"
     # Those of ConfigMaps and Secrets come first: a plain value may refer to one, and none of them refers to anything.
@@ -268,6 +260,19 @@ def _serve_env(namespace: str, name: str, revision: str, snapshot: Snapshot) -> 
     users = [each for each in users if each["name"] not in ours]
     values = [*users, *({"name": key, "value": value} for key, value in ours.items())]
     return values if any(each["name"] == CPU_REQUEST for each in users) else [*values, _CPU_REQUEST]
+
+
+def server_variables(namespace: str, name: str, revision: str, server: Server) -> dict[str, str]:
+    """What tells a model server whose it is and how it runs, wherever that is."""
+    told = {
+        "TIDEGATE_MODEL_NAME": name,
+        "TIDEGATE_MODEL_DEPLOYMENT": f"{namespace}/{name}",
+        "TIDEGATE_REVISION": revision,
+        "TIDEGATE_UNMARKED_TRAFFIC": "direct",  # the routers mark what is live, and what is a preview
+    }
+    if server.threads is not None:
+        told["TIDEGATE_THREADS_PER_RUN"] = str(server.threads)
+    return told | _batching(server.batching)
 
 
 def _env_from(snapshot: Snapshot, copies: pod_config.Copies) -> Manifest:

@@ -18,10 +18,10 @@ from tidegate.cli.common.errors import Unusable
 from tidegate.cli.common.output import write_file, write_line
 from tidegate.cli.common.parsing import span
 from tidegate.cli.common.set_option import patched
+from tidegate.cli.common.spec_file import read_spec
 from tidegate.cli.rehearse.screen import Screen
 from tidegate.cli.replay.by_record import report_of_record
 from tidegate.cli.replay.svg import svg_of
-from tidegate.cli.simulate.command import read_spec
 from tidegate.errors import TidegateError
 from tidegate.metrics.record import decode
 from tidegate.model.spec import ModelDeploymentSpec
@@ -91,7 +91,7 @@ def _screen(arguments: argparse.Namespace, raw: Mapping[str, Any]) -> Screen:
 
 def _raw_spec(arguments: argparse.Namespace) -> Mapping[str, Any]:
     schema = spec_schema()
-    given = read_spec(arguments.file, schema) if arguments.file else ANY_MODEL
+    given = read_spec(arguments.file, schema, PARTS[:2], ANY_MODEL) if arguments.file else ANY_MODEL
     return patched(given, schema, arguments.set, PARTS)
 
 

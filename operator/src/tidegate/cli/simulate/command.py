@@ -3,28 +3,25 @@
 import argparse
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, TextIO
-
-import yaml
+from typing import TextIO
 
 from tidegate.cli.common.arguments import add_shared_options, exit_code, number_from
 from tidegate.cli.common.crd_file import spec_schema
 from tidegate.cli.common.output import wants_colour, write_line
 from tidegate.cli.common.parsing import error_rate, share, span, times
 from tidegate.cli.common.progress import Progress
-from tidegate.cli.common.set_option import patched, refused_in
+from tidegate.cli.common.set_option import patched
+from tidegate.cli.common.spec_file import read_spec
 from tidegate.cli.simulate.report import SimulationReport, json_of, text_of
 from tidegate.cli.simulate.summary import summaries_of
-from tidegate.errors import InvalidSpec
 from tidegate.model.spec import ModelDeploymentSpec
-from tidegate.resources.crd_schema import Schema, with_defaults
 from tidegate.simulation.engine import SimulatedRollout, simulate_rollout
 from tidegate.simulation.synthetic_metrics import Scenario
 from tidegate.simulation.synthetic_traffic import Behaviour
@@ -53,7 +50,7 @@ def main(argv: Sequence[str]) -> int:
 def run(arguments: argparse.Namespace, out: TextIO, err: TextIO) -> int:
     """Simulates what the command line asks for, and writes what to expect."""
     schema = spec_schema()
-    given = read_spec(arguments.file, schema) if arguments.file else ANY_MODEL
+    given = read_spec(arguments.file, schema, PARTS, ANY_MODEL) if arguments.file else ANY_MODEL
     spec = ModelDeploymentSpec.parse(patched(given, schema, arguments.set, PARTS))
     scenario = _scenario(arguments)
     progress = Progress(arguments.runs, "rollouts simulated", err)
@@ -101,23 +98,6 @@ def _simulate_batch(
     spec: ModelDeploymentSpec, scenario: Scenario, seed: int, numbers: Sequence[int]
 ) -> list[SimulatedRollout]:
     return [simulate_rollout(spec, scenario, f"{seed}/{number}") for number in numbers]
-
-
-def read_spec(file: Path, schema: Schema) -> Mapping[str, Any]:
-    """The spec of the first ModelDeployment in a file. Raises InvalidSpec."""
-    try:
-        documents = list(yaml.safe_load_all(sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise InvalidSpec(f"{file} can't be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InvalidSpec(f"{file} isn't YAML: {' '.join(str(error).split())}") from error
-    for document in documents:
-        if isinstance(document, Mapping) and document.get("kind") == "ModelDeployment":
-            spec: Mapping[str, Any] = with_defaults(schema, {**ANY_MODEL, **(document.get("spec") or {})})
-            if refused := refused_in(spec, schema, PARTS):
-                raise InvalidSpec(f"{file}: {refused}")
-            return spec
-    raise InvalidSpec(f"{file} holds no ModelDeployment")
 
 
 def _scenario(arguments: argparse.Namespace) -> Scenario:
