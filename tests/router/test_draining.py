@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import select
 import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,7 +19,9 @@ if TYPE_CHECKING:
     from tests.router.conftest import Answer, Bench
 
 REVISION = "sentiment-aaaaaaaa"
-SUPERVISOR = [sys.executable, "-c", "import sys; from tidegate.router.envoy import main; sys.exit(main([]))"]
+SUPERVISOR = [sys.executable, "-c", "import sys; from tidegate.router import envoy; sys.exit(envoy.main([]))"]
+
+HASTY = [SUPERVISOR[0], "-c", SUPERVISOR[2].replace("sys.exit", "envoy.SETTLED_SECONDS = 0.0; sys.exit")]
 
 
 @pytest.mark.parametrize(
@@ -74,3 +79,35 @@ def test_an_envoy_that_dies_takes_its_supervisor_along(bench: Bench) -> None:
         bench.until(router.admin.is_ready, "Envoy is ready")
         assert bench.ask(router.admin_port, "POST", "/quitquitquit", {}).status == 200
         assert supervisor.wait(10) != 0
+
+
+@pytest.mark.router
+def test_an_envoy_that_is_killed_is_followed_by_another_and_no_connection_is_refused(bench: Bench) -> None:
+    """What waited meanwhile is passed on, and nothing of it is lost."""
+    model = bench.server(REVISION)
+    router = bench.router()
+    with subprocess.Popen(HASTY, env=bench.environment(router), stderr=subprocess.DEVNULL) as supervisor:
+        try:
+            router.put([bench.route((REVISION, 100))], bench.endpoints(model))
+            bench.until(router.admin.is_ready, "Envoy is ready")
+            for _ in range(2):
+                (envoy,) = children(supervisor.pid)
+                kill(envoy)
+                assert [router.get().status for _ in range(20)] == [200] * 20
+                bench.until(router.admin.is_ready, "the next one is ready")
+        finally:
+            supervisor.send_signal(signal.SIGTERM)
+        assert supervisor.wait(10) == 0
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process has started."""
+    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def kill(pid: int) -> None:
+    """Returns when all its threads have ended, and the last socket is closed."""
+    handle = os.pidfd_open(pid)
+    os.kill(pid, signal.SIGKILL)
+    select.select([handle], [], [], 10)
+    os.close(handle)

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,11 +21,16 @@ from tidegate.router.bootstrap import RouterSettings, bootstrap
 from tidegate.router.disk_copy import longest_timeout
 from tidegate.router.draining import DrainPlan, DrainStep
 from tidegate.router.envoy_admin import EnvoyAdmin
+from tidegate.router.standby import Standby, standing_by
 
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.1
 KILL_SECONDS = 5.0
+SETTLED_SECONDS = 10.0
+"""An Envoy that ends sooner would most likely do so again."""
+MOST_RESTARTS, RESTARTS_SECONDS = 3, 600.0
+"""So many Envoys may end within so many seconds; one more is left to the kubelet, which waits longer and longer."""
 
 
 @dataclass(frozen=True)
@@ -90,19 +96,44 @@ class EnvoySupervisor:
         self._settings, self._program = settings, program
         self._admin = EnvoyAdmin(settings.router.admin_port)
         self._stop = threading.Event()
+        self._restarts: deque[float] = deque(maxlen=MOST_RESTARTS)
 
     def stop(self) -> None:
         """Asks `run` to drain and return. Safe in a signal handler."""
         self._stop.set()
 
     def run(self) -> int:
-        """Blocks until Envoy has ended, by itself or by `stop`."""
+        """Blocks until `stop`, or until Envoy has ended by itself too soon or too often.
+
+        Otherwise another one is started at once: the kubelet would take a second, and more each time.
+        """
+        router = self._settings.router
+        sockets = self._settings.concurrency
+        with standing_by(router.address, router.port, sockets, self._admin.is_ready) as standby:
+            while True:
+                began = time.monotonic()
+                code = self._run_one(standby)
+                if code == 0 or not self._may_start_another(began, time.monotonic()):
+                    return code
+                logger.error("starting another Envoy")
+
+    def _may_start_another(self, began: float, ended: float) -> bool:
+        if self._stop.is_set() or ended - began < SETTLED_SECONDS:
+            return False
+        too_many = len(self._restarts) == MOST_RESTARTS and ended - self._restarts[0] < RESTARTS_SECONDS
+        self._restarts.append(ended)
+        return not too_many
+
+    def _run_one(self, standby: Standby | None) -> int:
+        """One Envoy to its end; 0 where that is what was asked for."""
         with subprocess.Popen(envoy_command(self._settings, self._program)) as envoy:
             while envoy.poll() is None and not self._stop.is_set():
                 time.sleep(POLL_SECONDS)
             if envoy.poll() is not None:
                 logger.error("Envoy ended by itself with code %d", envoy.returncode)
                 return envoy.returncode or 1
+            if standby:
+                standby.close()
             self._drain(envoy)
             return 0
 
