@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tidegate.router.draining import DrainPlan, DrainStep
+from tidegate.router.envoy import EnvoySettings, EnvoySupervisor
 
 if TYPE_CHECKING:
     from tests.router.conftest import Answer, Bench
@@ -111,3 +112,17 @@ def kill(pid: int) -> None:
     os.kill(pid, signal.SIGKILL)
     select.select([handle], [], [], 10)
     os.close(handle)
+
+
+@pytest.mark.parametrize(
+    ("lives", "expected"),
+    [
+        pytest.param([(0, 5)], [False], id="one that ends within ten seconds is left to the kubelet"),
+        pytest.param([(0, 20), (20, 40), (40, 60)], [True] * 3, id="three in ten minutes are followed by another"),
+        pytest.param([(0, 20), (20, 40), (40, 60), (60, 80)], [True] * 3 + [False], id="a fourth one isn't"),
+        pytest.param([(0, 20), (20, 40), (40, 60), (60, 700)], [True] * 4, id="what is long ago doesn't count"),
+    ],
+)
+def test_another_envoy_is_started(lives: list[tuple[float, float]], expected: list[bool]) -> None:
+    supervisor = EnvoySupervisor(EnvoySettings.from_env({}), "envoy")
+    assert [supervisor.may_start_another(*life) for life in lives] == expected

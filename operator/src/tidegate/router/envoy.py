@@ -113,15 +113,17 @@ class EnvoySupervisor:
             while True:
                 began = time.monotonic()
                 code = self._run_one(standby)
-                if code == 0 or not self._may_start_another(began, time.monotonic()):
+                if code == 0 or not self.may_start_another(began, time.monotonic()):
                     return code
                 logger.error("starting another Envoy")
 
-    def _may_start_another(self, began: float, ended: float) -> bool:
+    def may_start_another(self, began: float, ended: float) -> bool:
+        """Whether one that has lived from then till then is followed by another one here; it is counted if so."""
         if self._stop.is_set() or ended - began < SETTLED_SECONDS:
             return False
         too_many = len(self._restarts) == MOST_RESTARTS and ended - self._restarts[0] < RESTARTS_SECONDS
-        self._restarts.append(ended)
+        if not too_many:
+            self._restarts.append(ended)
         return not too_many
 
     def _run_one(self, standby: Standby | None) -> int:
