@@ -1,6 +1,6 @@
 """Nobody may more than the code calls, and all that it calls is allowed."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -196,6 +196,7 @@ class Recorder:
         self.model_deployment, self.children, self.routers = world.model_deployment, world.children, world.routers
         self.orphans, self.with_others = world.orphans, world.with_others
         self.everybody, self.unfollowed = world.everybody, world.unfollowed
+        self.hold, self.let_go = world.hold, world.let_go
         self.config, self.read_config = world.config, world.read_config
         self._world = world
 
@@ -220,6 +221,10 @@ class Recorder:
         for verb in ("create", "patch", "get"):
             self._note(resource, verb)
         self._world.apply(resource, manifest, version)
+
+    def patch(self, resource: Resource, namespace: str, name: str, operations: Sequence[Mapping[str, Any]]) -> None:
+        self._note(resource, "patch")
+        self._world.patch(resource, namespace, name, operations)
 
     def adopt(self, orphan: Orphan, owner: Owner) -> None:
         self._note(orphan.resource, "patch")

@@ -6,7 +6,7 @@ The real observe, decide and act run against it; only what is outside the proces
 import copy
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -351,6 +351,25 @@ class World(SimulatedWorld):
             given = {"generation": generation, "resourceVersion": self._next_version()}
             taken = {**manifest, "metadata": {**manifest["metadata"], **given}}
             self._objects[(resource, name)] = taken
+
+    def patch(self, resource: Resource, namespace: str, name: str, operations: Sequence[Mapping[str, Any]]) -> None:
+        raise AssertionError("nothing here is a user's")
+
+    def hold(self, namespace: str, name: str, finalizer: str) -> None:
+        assert self._deployment is not None
+        before = self._deployment["metadata"]
+        if finalizer in before.get("finalizers", ()):
+            return
+        given = {"finalizers": [*before.get("finalizers", ()), finalizer], "resourceVersion": self._next_version()}
+        self._deployment = {**self._deployment, "metadata": {**before, **given}}
+        self.enqueued = True
+        raise ObjectChanged(f"ModelDeployment {name} has the finalizer {finalizer} now")
+
+    def let_go(self, namespace: str, name: str, finalizer: str) -> None:
+        assert self._deployment is not None
+        before = self._deployment["metadata"]
+        kept = [each for each in before.get("finalizers", ()) if each != finalizer]
+        self._deployment = {**self._deployment, "metadata": {**before, "finalizers": kept}}
 
     def scale(self, namespace: str, deployment: str, replicas: int) -> None:
         with self._write(f"scale {deployment} to {replicas}"):

@@ -38,6 +38,9 @@ def canary(*weights: Any) -> dict[str, Any]:
     return {"strategy": {"canary": {"steps": [{"weight": weight} for weight in weights]}}}
 
 
+RULE = {"routeRef": {"name": "shop", "rule": "digits"}}
+
+
 def gateway(**fields: Any) -> dict[str, Any]:
     return {"router": "GatewayAPI", "gatewayAPI": {"parentRefs": [{"name": "public"}], **fields}}
 
@@ -76,6 +79,21 @@ def query(**fields: str) -> dict[str, str]:
             {"traffic": gateway(hostnames=["https://digits"])},
             "spec.traffic.gatewayAPI.hostnames",
             id="an address as a hostname",
+        ),
+        pytest.param(
+            {"traffic": {"router": "GatewayAPI", "gatewayAPI": {}}},
+            "spec.traffic.gatewayAPI must have exactly one of parentRefs and routeRef",
+            id="neither a Gateway nor a rule",
+        ),
+        pytest.param(
+            {"traffic": gateway(routeRef={"name": "shop", "rule": "digits"})},
+            "spec.traffic.gatewayAPI must have exactly one of parentRefs and routeRef",
+            id="a Gateway and a rule",
+        ),
+        pytest.param(
+            {"traffic": {"router": "GatewayAPI", "gatewayAPI": {**RULE, "hostnames": ["digits"]}}},
+            "spec.traffic.gatewayAPI.hostnames can't be set beside routeRef",
+            id="hostnames of somebody else's route",
         ),
         pytest.param({"strategy": {}}, "spec.strategy must have exactly one of canary and blueGreen", id="no strategy"),
         pytest.param(
@@ -403,6 +421,7 @@ def test_refused_is(spec: dict[str, Any], message: str, apply: Callable[..., Com
             )
         ),
         pytest.param({"traffic": gateway()}, id="a Gateway alone"),
+        pytest.param({"traffic": {"router": "GatewayAPI", "gatewayAPI": RULE}}, id="a rule of a route"),
         pytest.param({"traffic": gateway(hostnames=["*.example.com", "digits"])}, id="hostnames"),
         pytest.param({"server": {"threads": 64, "batching": {"maxRows": 1, "maxDelay": "0ms"}}}, id="the bounds"),
         pytest.param({"server": {"threads": "Auto", "batching": {"maxDelay": "Auto"}}}, id="Auto, in words"),

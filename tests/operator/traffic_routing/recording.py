@@ -5,10 +5,10 @@ from typing import Any
 
 from tidegate.kube.api import Manifest, Resource
 from tidegate.kube.informer import Kind
-from tidegate.model.traffic import NO_ROUTE, Capabilities, RouteSettings, RouteState, TrafficSplit
+from tidegate.model.traffic import NO_ROUTE, Capabilities, RouteSettings, RouteState, TrafficSplit, Writer
 from tidegate.resources.ownership import Owner
 from tidegate.resources.router_report import RouterReport
-from tidegate.traffic_routing.backend import Followed, RouteWrite
+from tidegate.traffic_routing.backend import NOTHING_LENT, Followed, Returns, RouteWrite
 
 RECORDED_ROUTES = Resource("recording.example/v1", "RecordedRoute", "recordedroutes")
 
@@ -45,13 +45,22 @@ class Recording:
         return next(iter(followed.own(RECORDED_ROUTE)), NO_ROUTE)
 
     def writes(
-        self, owner: Owner, split: TrafficSplit, wanted: RouteSettings, seen: RouteState, leaving: Collection[str]
+        self,
+        owner: Owner,
+        split: TrafficSplit,
+        wanted: RouteSettings,
+        seen: RouteState,
+        leaving: Collection[str],
+        writer: Writer,
     ) -> Sequence[RouteWrite]:
         self.splits.append(split)
         metadata = {"namespace": owner.namespace, "name": owner.name}
         spec = {"backends": [{"revision": revision, "weight": weight} for revision, weight in split]}
         kind = {"apiVersion": RECORDED_ROUTES.api_version, "kind": RECORDED_ROUTES.kind}
         return (RouteWrite(RECORDED_ROUTES, {**kind, "metadata": metadata, "spec": spec}, seen.version),)
+
+    def returns(self, owner: Owner, wanted: RouteSettings | None, followed: Followed) -> Returns:
+        return NOTHING_LENT
 
     def client_services(self, owner: Owner, router_service: str) -> Sequence[Manifest]:
         return ()

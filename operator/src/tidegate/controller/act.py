@@ -26,7 +26,7 @@ from tidegate.model.revision import Snapshot
 from tidegate.model.traffic import TrafficSplit, Writer
 from tidegate.model.units import format_instant
 from tidegate.resources.disruption_budget import budget_manifest
-from tidegate.resources.names import ADMIN_PORT, PINNED, RESTARTED_AT, WRITTEN_BY
+from tidegate.resources.names import ADMIN_PORT, PINNED, RESTARTED_AT, RETURNS_RULES, WRITTEN_BY
 from tidegate.resources.ownership import Owner
 from tidegate.resources.pod_config import copies
 from tidegate.resources.revision import (
@@ -37,7 +37,7 @@ from tidegate.resources.revision import (
 )
 from tidegate.settings import Settings
 from tidegate.traffic_routing import backend_for
-from tidegate.traffic_routing.backend import RouterBackend
+from tidegate.traffic_routing.backend import RouterBackend, RouteWrite
 
 
 def act(
@@ -154,8 +154,14 @@ def _budget(cluster: Cluster, owner: Owner, action: actions.EnsureBudget | actio
 
 
 def _shift(cluster: Cluster, backend: RouterBackend, owner: Owner, seen: Observation, split: TrafficSplit) -> None:
-    for write in backend.writes(owner, split, seen.spec.route_settings, seen.route, still_listed(seen, split)):
-        cluster.apply(write.resource, signed(write.manifest, cluster.writer), write.version)
+    leaving, writer = still_listed(seen, split), cluster.writer
+    for write in backend.writes(owner, split, seen.spec.route_settings, seen.route, leaving, writer):
+        if isinstance(write, RouteWrite):
+            cluster.apply(write.resource, signed(write.manifest, writer), write.version)
+        else:
+            # First the promise to give it back.
+            cluster.hold(owner.namespace, owner.name, RETURNS_RULES)
+            cluster.patch(*write)
 
 
 def signed(manifest: Manifest, writer: Writer) -> Manifest:

@@ -56,7 +56,7 @@ def observe(cluster: Cluster, settings: Settings, manifest: Manifest, now: datet
     owner = Owner(namespace, name, metadata["uid"])
     spec = ModelDeploymentSpec.parse(manifest["spec"])
     backend = backend_for(spec.router)
-    route = backend.read(owner, spec.route_settings, _Followed(cluster, owner), cluster.routers())
+    route = backend.read(owner, spec.route_settings, FollowedFor(cluster, owner), cluster.routers())
     services = frozenset(cluster.children(SERVICE, owner))
     recorded, revisions = Status.parse(manifest.get("status", {})), _revisions(cluster, owner, services)
     spec, problem = with_config(cluster, settings, owner, spec, revisions) if spec.server.config_uses else (spec, None)
@@ -91,7 +91,7 @@ def observe(cluster: Cluster, settings: Settings, manifest: Manifest, now: datet
 
 
 @dataclass(frozen=True)
-class _Followed:
+class FollowedFor:
     """See traffic_routing.backend.Followed."""
 
     cluster: Cluster

@@ -12,6 +12,7 @@ from tidegate.controller.clock import ClockWatch
 from tidegate.controller.glances import Glances, leaves_nothing_to_do
 from tidegate.controller.hints import Hints
 from tidegate.controller.judging import RolloutJudge
+from tidegate.controller.loans import Loans
 from tidegate.controller.observe import observe
 from tidegate.controller.refusals import Refusals
 from tidegate.controller.restorations import Restorations
@@ -81,9 +82,11 @@ class Reconciler:
     outbox: Outbox | None = None
     """None tells nobody."""
     checkpoints: Checkpoints = field(init=False)
+    loans: Loans = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "checkpoints", Checkpoints(self.cluster))
+        object.__setattr__(self, "loans", Loans(self.cluster))
 
     def reconcile(self, namespace: str, name: str, now: datetime) -> timedelta | None:
         """One pass; gives back when to reconcile again, or None to wait for an event.
@@ -94,7 +97,7 @@ class Reconciler:
         manifest = self.cluster.model_deployment(namespace, name)
         if manifest is None or manifest["metadata"].get("deletionTimestamp"):
             self._forget(namespace, name)
-            return None
+            return self.loans.give_back(manifest, None, now) if manifest else None
         key = namespace, name
         until = self.glances.until(key, manifest, now)
         if until and self.judge.glance(namespace, name, now):
@@ -161,7 +164,9 @@ class Reconciler:
         self.on_decision(judged, decision)
         self._hint(manifest, judged)
         self._keep(manifest, judged, decision)
-        again = min((each for each in (self._requeue_after(key, decision, now), look_again) if each), default=None)
+        returning = self.loans.give_back(manifest, judged.spec.route_settings, now)
+        times = self._requeue_after(key, decision, now), look_again, returning
+        again = min((each for each in times if each), default=None)
         if leaves_nothing_to_do(judged, decision) and not unreadable and self.refusals.next_try(key) is None:
             self.glances.end(key, manifest, changes, now, again)
         return again

@@ -12,7 +12,18 @@ AUTOSCALER = "kube-controller-manager"
 
 def hints(seen: Observation) -> tuple[Event, ...]:
     """The same for as long as it is so."""
-    return (*_scaled_by_others(seen), *_disruption_budgets(seen), *_config(seen), *_counted_by_servers(seen))
+    return (
+        *_scaled_by_others(seen),
+        *_disruption_budgets(seen),
+        *_config(seen),
+        *_counted_by_servers(seen),
+        *_caution(seen),
+    )
+
+
+def _caution(seen: Observation) -> Iterator[Event]:
+    if seen.route.caution:
+        yield Event(Reason.ROUTE_CROSSES_REVISIONS, seen.route.caution, warning=True)
 
 
 def _counted_by_servers(seen: Observation) -> Iterator[Event]:

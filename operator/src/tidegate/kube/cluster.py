@@ -115,6 +115,15 @@ class Cluster(Protocol):
         Raises ObjectChanged where it has another version, NameTaken or PredecessorRemains where it is another's.
         """
 
+    def patch(self, resource: Resource, namespace: str, name: str, operations: Sequence[Mapping[str, Any]]) -> None:
+        """A JSON patch of an object that somebody else owns. Raises ObjectChanged where a test of it fails."""
+
+    def hold(self, namespace: str, name: str, finalizer: str) -> None:
+        """Makes a ModelDeployment wait for us before it goes. Raises ObjectChanged where that is news."""
+
+    def let_go(self, namespace: str, name: str, finalizer: str) -> None:
+        """Makes it wait for us no longer."""
+
     def adopt(self, orphan: Orphan, owner: Owner) -> None:
         """Makes a ModelDeployment manage an object that nobody manages."""
 
@@ -314,6 +323,41 @@ class KubernetesCluster:
         if not version:
             return self._api.create(resource, manifest)
         return self._api.apply(resource, _of_version(manifest, version), manager=FIELD_MANAGER)
+
+    def patch(self, resource: Resource, namespace: str, name: str, operations: Sequence[Mapping[str, Any]]) -> None:
+        self._must_lead(resource, namespace, name)
+        try:
+            written = self._api.patch(resource, namespace, name, operations, manager=FIELD_MANAGER)
+        except ClusterUnavailable as error:
+            if error.status not in (404, 409, 422):
+                raise
+            self._read_anew(resource, namespace, name)
+            raise ObjectChanged(f"{resource.kind} {namespace}/{name} was written by somebody else meanwhile") from error
+        self._remember(resource, written)
+
+    def hold(self, namespace: str, name: str, finalizer: str) -> None:
+        metadata = (self.model_deployment(namespace, name) or {}).get("metadata", {})
+        finalizers = metadata.get("finalizers") or []
+        if finalizer not in finalizers:
+            self._finalized_by(metadata, namespace, name, [*finalizers, finalizer])
+            raise ObjectChanged(f"ModelDeployment {namespace}/{name} has the finalizer {finalizer} now")
+
+    def let_go(self, namespace: str, name: str, finalizer: str) -> None:
+        metadata = (self.model_deployment(namespace, name) or {}).get("metadata", {})
+        finalizers = metadata.get("finalizers") or []
+        if finalizer in finalizers:
+            self._finalized_by(metadata, namespace, name, [each for each in finalizers if each != finalizer])
+
+    def _finalized_by(self, metadata: Manifest, namespace: str, name: str, finalizers: Sequence[str]) -> None:
+        self._must_lead(MODEL_DEPLOYMENTS, namespace, name)
+        patch = {"metadata": {"resourceVersion": metadata.get("resourceVersion", ""), "finalizers": finalizers}}
+        try:
+            written = self._api.merge(MODEL_DEPLOYMENTS, namespace, name, patch)
+        except ClusterUnavailable as error:
+            if error.status not in (404, 409):
+                raise
+            raise self._overtaken(namespace, name) from error
+        self.seen(written, deleted=False)
 
     def adopt(self, orphan: Orphan, owner: Owner) -> None:
         # With the uid it is that very object or none: the API server refuses to change it.

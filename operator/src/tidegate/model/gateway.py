@@ -33,18 +33,32 @@ class ParentRef(NamedTuple):
         return f"Gateway {self.namespace}/{self.name}{listener}"
 
 
+class RouteRef(NamedTuple):
+    """One named rule of a route in the ModelDeployment's namespace, which is the user's."""
+
+    name: str
+    rule: str
+
+
 @dataclass(frozen=True)
 class GatewayApi:
-    """The Gateways that a route of ours hangs on, and the hostnames that it is for; none of these for all hosts."""
+    """The Gateways that a route of ours hangs on, and the hostnames that it is for; none of these for all hosts.
+
+    With `route_ref` there is no route of ours.
+    """
 
     parents: tuple[ParentRef, ...]
     hostnames: tuple[str, ...] = ()
+    route_ref: RouteRef | None = None
 
     @classmethod
     def parse(cls, raw: Mapping[str, Any]) -> "GatewayApi":
         """Raises KeyError, TypeError or AttributeError on what the CRD doesn't let through."""
+        if "routeRef" in raw:
+            return cls((), (), RouteRef(raw["routeRef"]["name"], raw["routeRef"]["rule"]))
         return cls(tuple(map(ParentRef.parse, raw["parentRefs"])), tuple(raw.get("hostnames", ())))
 
     def within(self, namespace: str) -> "GatewayApi":
         """The same, said by a ModelDeployment of that namespace."""
-        return GatewayApi(tuple(parent.within(namespace) for parent in self.parents), self.hostnames)
+        parents = tuple(parent.within(namespace) for parent in self.parents)
+        return GatewayApi(parents, self.hostnames, self.route_ref)

@@ -140,6 +140,7 @@ class Reason(StrEnum):
     CATCHING_UP = "CatchingUp"
     ROUTER_SILENT = "RouterSilent"
     SOURCES_DIFFER = "SourcesDiffer"
+    ROUTE_CROSSES_REVISIONS = "RouteCrossesRevisions"
     COUNTED_BY_SERVERS = "CountedByServers"
     # what ends a rollout without statistics
     CANDIDATE_CRASHED = "CandidateCrashed"

@@ -371,6 +371,8 @@ def _route_settings(raw: Mapping[str, Any]) -> RouteSettings:
             "spec.traffic.gatewayAPI has to be given where spec.traffic.router is GatewayAPI: name the Gateway in its "
             "parentRefs"
         )
+    if ("parentRefs" in raw["gatewayAPI"]) == ("routeRef" in raw["gatewayAPI"]):
+        raise InvalidSpec("spec.traffic.gatewayAPI must have exactly one of parentRefs and routeRef")
     return RouteSettings("", parse_duration(raw["timeout"]), GatewayApi.parse(raw["gatewayAPI"]))
 
 

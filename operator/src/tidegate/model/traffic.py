@@ -145,6 +145,10 @@ class RouteState:
     """What to look at while no router says that it has taken it; empty where nothing can be said."""
     uncounted: str = ""
     """Why its routers' counters can't tell revisions apart; empty where they do."""
+    caution: str = ""
+    """What of it isn't ours to change and may mislead whoever judges; empty where nothing does."""
+    seen_as: object = field(default=None, compare=False)
+    """What its backend saw, for its own use."""
 
 
 NO_ROUTE = RouteState()

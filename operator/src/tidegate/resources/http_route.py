@@ -5,21 +5,24 @@ nobody asks for any more may be in it at weight 0; an annotation names them.
 """
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from tidegate.model.gateway import GatewayApi, ParentRef
 from tidegate.model.traffic import RouteSettings, TrafficSplit, Writer
 from tidegate.model.units import parse_duration
-from tidegate.resources.last_writer import read_editor, read_version
+from tidegate.resources.last_writer import read_editor, read_last_manager, read_version
+from tidegate.resources.lent_rule import Loan, read_loans
 from tidegate.resources.names import LEAVING, MODEL_DEPLOYMENT, SERVER_PORT, labels
 from tidegate.resources.revision import Manifest
 from tidegate.resources.revision import owner as owner_reference
 
 API_VERSION = "gateway.networking.k8s.io/v1"
 GATEWAYS = "gateway.networking.k8s.io"
+CROSSING = ("retry", "sessionPersistence")
+"""Fields of a rule (experimental channel) by which a request goes elsewhere than its weights say."""
 EVERY_PATH = [{"path": {"type": "PathPrefix", "value": "/"}}]
 
 
@@ -46,11 +49,19 @@ class ParentStatus:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule of a route, as far as it matters here: its backends by name and weight, in order."""
+    """One rule of a route, as far as it matters here."""
 
     name: str
-    backends: tuple[tuple[str, int], ...]
+    refs: Sequence[Manifest]
+    """Its backends, as the route has them."""
     timeout: timedelta | None
+    crosses: str = ""
+    """What of it sends requests to another revision than their weights say; empty where nothing does."""
+
+    @property
+    def backends(self) -> tuple[tuple[str, int], ...]:
+        """By name and weight, in order."""
+        return tuple((each["name"], int(each.get("weight", 1))) for each in self.refs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +77,20 @@ class SeenRoute:
     gateway: GatewayApi
     rules: tuple[Rule, ...]
     leaving: frozenset[str]
+    loans: Mapping[str, Loan]
+    """Its rules that ModelDeployments have, by name."""
+    annotations: frozenset[str]
+    """The names of those that it has."""
     statuses: tuple[ParentStatus, ...]
     version: str = field(compare=False)
     """Gateways write into its status as they like, so a version alone is no news."""
     writer: Writer | None
     edited_by: str
+    """Who else wrote the spec of a route of ours."""
+    written_by: str
+    """Who wrote the spec last."""
+
+    kind: ClassVar[str] = "HTTPRoute"
 
     @property
     def split(self) -> TrafficSplit | None:
@@ -114,7 +134,7 @@ def route_manifest(
     }
 
 
-def backend_refs(split: TrafficSplit, leaving: Collection[str]) -> list[Manifest]:
+def backend_refs(split: Iterable[tuple[str, int]], leaving: Collection[str] = ()) -> list[Manifest]:
     """Revisions' Services with their weights in percent, those that leave at 0."""
     weights = (*split, *((name, 0) for name in sorted(leaving)))
     return [
@@ -148,17 +168,21 @@ def read_route(body: Mapping[str, Any]) -> SeenRoute:
         ),
         rules=rules,
         leaving=frozenset(name for name in told.split(",") if rules and (name, 0) in rules[0].backends),
+        loans=read_loans(metadata.get("annotations") or {}),
+        annotations=frozenset(metadata.get("annotations") or ()),
         statuses=tuple(_read_statuses(body.get("status") or {}, namespace)),
         version=version,
         writer=writer,
         edited_by=read_editor(body),
+        written_by=read_last_manager(body),
     )
 
 
 def _read_rule(raw: Mapping[str, Any]) -> Rule:
-    backends = tuple((each["name"], int(each.get("weight", 1))) for each in raw.get("backendRefs") or ())
+    crosses = ", ".join(name for name in CROSSING if name in raw)
     timeout = (raw.get("timeouts") or {}).get("request")
-    return Rule(raw.get("name", ""), backends, None if timeout is None else _read_timeout(timeout))
+    spent = None if timeout is None else _read_timeout(timeout)
+    return Rule(raw.get("name", ""), list(raw.get("backendRefs") or ()), spent, crosses)
 
 
 def _read_timeout(text: str) -> timedelta | None:

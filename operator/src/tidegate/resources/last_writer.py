@@ -20,3 +20,12 @@ def read_editor(body: Mapping[str, Any]) -> str:
     others = [each for each in fields if each.get("manager") != FIELD_MANAGER and "f:spec" in each.get("fieldsV1", {})]
     newest = max(others, key=lambda each: str(each.get("time", "")), default=None)
     return str(newest.get("manager", "")) if newest else ""
+
+
+def read_last_manager(body: Mapping[str, Any]) -> str:
+    """Who wrote the spec last, as the API server calls them; empty where it doesn't say, or it was the operator."""
+    fields = body["metadata"].get("managedFields") or ()
+    writers = [each for each in fields if "f:spec" in (each.get("fieldsV1") or {})]
+    newest = max(writers, key=lambda each: (str(each.get("time", "")), each["manager"] == FIELD_MANAGER), default=None)
+    manager = str(newest["manager"]) if newest else ""
+    return "" if manager == FIELD_MANAGER else manager

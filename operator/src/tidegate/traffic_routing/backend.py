@@ -5,7 +5,8 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 from tidegate.kube.api import Manifest, Resource
 from tidegate.kube.informer import Kind
-from tidegate.model.traffic import Capabilities, RouteSettings, RouteState, TrafficSplit
+from tidegate.model.traffic import Capabilities, RouteSettings, RouteState, TrafficSplit, Writer
+from tidegate.resources.lent_rule import Operations
 from tidegate.resources.ownership import Owner
 from tidegate.resources.router_report import RouterReport
 
@@ -19,6 +20,25 @@ class RouteWrite(NamedTuple):
     manifest: Manifest
     version: str
     """Its resourceVersion as it was seen; empty where there was none."""
+
+
+class RoutePatch(NamedTuple):
+    """A change of an object that is the user's, by JSON patch: it does nothing where that isn't as it was seen."""
+
+    resource: Resource
+    namespace: str
+    name: str
+    operations: Operations
+
+
+class Returns(NamedTuple):
+    """What a ModelDeployment has of others' and isn't to have any more, and the next step of giving it back."""
+
+    lent: int
+    patches: Sequence[RoutePatch]
+
+
+NOTHING_LENT = Returns(0, ())
 
 
 class Followed(Protocol):
@@ -70,12 +90,21 @@ class RouterBackend(Protocol):
         """
 
     def writes(
-        self, owner: Owner, split: TrafficSplit, wanted: RouteSettings, seen: RouteState, leaving: Collection[str]
-    ) -> Sequence[RouteWrite]:
+        self,
+        owner: Owner,
+        split: TrafficSplit,
+        wanted: RouteSettings,
+        seen: RouteState,
+        leaving: Collection[str],
+        writer: Writer,
+    ) -> Sequence[RouteWrite | RoutePatch]:
         """What makes the route be so, in order. `seen` is what it was when the split was decided.
 
-        Where the route `lists_first`, the revisions that are `leaving` stay listed at 0.
+        Where the route `lists_first`, the revisions that are `leaving` stay listed at 0. `writer` is who writes.
         """
+
+    def returns(self, owner: Owner, wanted: RouteSettings | None, followed: Followed) -> Returns:
+        """What gives back whatever was lent to a ModelDeployment and isn't wanted any more; with None nothing is."""
 
     def client_services(self, owner: Owner, router_service: str) -> Sequence[Manifest]:
         """Services by which clients find the model. `router_service` is the DNS name of the chart's router."""

@@ -7,14 +7,14 @@ from typing import Any
 from tidegate.errors import MalformedObject
 from tidegate.kube.api import MODEL_ROUTES, Manifest
 from tidegate.kube.informer import Kind
-from tidegate.model.traffic import NO_ROUTE, Capabilities, RouteSettings, RouteState, TrafficSplit
+from tidegate.model.traffic import NO_ROUTE, Capabilities, RouteSettings, RouteState, TrafficSplit, Writer
 from tidegate.resources.last_writer import read_editor, read_version
 from tidegate.resources.model_route import bounded, read_route, route_manifest
 from tidegate.resources.names import PORT_NAME, labels
 from tidegate.resources.ownership import Owner
 from tidegate.resources.revision import owner as owner_reference
 from tidegate.resources.router_report import RouterReport, refusals, split_by_applied
-from tidegate.traffic_routing.backend import Followed, RouteWrite
+from tidegate.traffic_routing.backend import NOTHING_LENT, Followed, Returns, RouteWrite
 
 
 def read_state(manifest: Mapping[str, Any]) -> RouteState:
@@ -53,10 +53,20 @@ class Builtin:
         return replace(route, applied_by=applied_by, awaited=awaited, refused_by=refused_by)
 
     def writes(
-        self, owner: Owner, split: TrafficSplit, wanted: RouteSettings, seen: RouteState, leaving: Collection[str]
+        self,
+        owner: Owner,
+        split: TrafficSplit,
+        wanted: RouteSettings,
+        seen: RouteState,
+        leaving: Collection[str],
+        writer: Writer,
     ) -> Sequence[RouteWrite]:
         manifest = route_manifest(owner.namespace, owner.name, owner.uid, split, bounded(wanted))
         return (RouteWrite(MODEL_ROUTES, manifest, seen.version),)
+
+    def returns(self, owner: Owner, wanted: RouteSettings | None, followed: Followed) -> Returns:
+        """Nothing is lent."""
+        return NOTHING_LENT
 
     def client_services(self, owner: Owner, router_service: str) -> Sequence[Manifest]:
         return (alias_service_manifest(owner, router_service),)

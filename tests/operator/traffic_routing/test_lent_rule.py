@@ -1,0 +1,244 @@
+"""One rule of the user's route as the router: nothing else of it is touched, and it has what it had in the end."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.operator.gateways import STEPS, GatewayWorld
+from tests.operator.json_patch import TestFailed, patched
+from tidegate.errors import ObjectChanged
+from tidegate.kube.api import HTTP_ROUTES, Manifest, Resource
+from tidegate.model.traffic import TrafficSplit
+from tidegate.resources.http_route import read_route, split_of
+from tidegate.resources.names import LENT, RETURNS_RULES
+
+LEGACY = {"name": "legacy", "port": 80, "weight": 1, "filters": [{"type": "RequestHeaderModifier"}]}
+OTHER = {"name": "web", "backendRefs": [{"name": "web", "port": 80}]}
+FILTERS = [{"type": "ResponseHeaderModifier", "responseHeaderModifier": {"add": [{"name": "x-shop", "value": "1"}]}}]
+
+
+def users_route(**rule: Any) -> Manifest:
+    """A route that the user made, with a rule for the model and another one."""
+    return {
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "HTTPRoute",
+        "metadata": {
+            "name": "shop",
+            "namespace": "shop",
+            "uid": "u-shop",
+            "generation": 1,
+            "resourceVersion": "1",
+            "creationTimestamp": "2025-06-01T00:00:00Z",
+            "managedFields": [{"manager": "kubectl", "time": "2025-06-01T00:00:00Z", "fieldsV1": {"f:spec": {}}}],
+        },
+        "spec": {
+            "parentRefs": [{"name": "public", "namespace": "edge"}],
+            "hostnames": ["shop.example.com"],
+            "rules": [
+                OTHER,
+                {
+                    "name": "digits",
+                    "matches": [{"path": {"type": "PathPrefix", "value": "/digits"}}],
+                    "filters": FILTERS,
+                    "backendRefs": [LEGACY],
+                    **rule,
+                },
+            ],
+        },
+    }
+
+
+class LentWorld(GatewayWorld):
+    """Its requests come by the second rule of the user's route."""
+
+    def reconcile(self) -> timedelta | None:
+        try:
+            return super().reconcile()
+        except ObjectChanged:
+            return timedelta()  # as the workqueue does
+
+    def put(self, route: Manifest) -> None:
+        self._objects[(HTTP_ROUTES, "shop")] = route
+        self.answer()
+
+    def release(self, uri: str, **spec: Any) -> None:
+        traffic = {"router": "GatewayAPI", "gatewayAPI": {"routeRef": {"name": "shop", "rule": "digits"}}}
+        self.kubectl_apply(model={"uri": uri}, traffic=traffic, strategy=STEPS, **spec)
+
+    @property
+    def route(self) -> Manifest:
+        return self._objects[(HTTP_ROUTES, "shop")]
+
+    @property
+    def refs(self) -> list[Manifest]:
+        refs: list[Manifest] = self.route["spec"]["rules"][1]["backendRefs"]
+        return refs
+
+    @property
+    def split(self) -> TrafficSplit | None:
+        """What is ours of the requests; the rest is the user's own affair."""
+        ours = (HTTP_ROUTES, "shop") in self._objects and split_of(
+            [(each["name"], each["weight"]) for each in self.refs if each["name"] != "legacy"]
+        )
+        return ours or None
+
+    def answer(self) -> None:
+        super().answer()
+        self.carried = None
+
+    def patch(self, resource: Resource, namespace: str, name: str, operations: Sequence[Mapping[str, Any]]) -> None:
+        held = self._objects[(resource, name)]
+        versions = [each["value"] for each in operations if each["path"] == "/metadata/resourceVersion"]
+        try:
+            written = patched(held, operations)
+        except TestFailed as failed:
+            raise ObjectChanged(str(failed)) from failed
+        if versions != [held["metadata"]["resourceVersion"]]:
+            raise ObjectChanged("HTTPRoute shop was written by somebody else meanwhile")
+        refs = written["spec"]["rules"][1]["backendRefs"]
+        with self._write("route " + " ".join(f"{each['name']}={each['weight']}" for each in refs)):
+            metadata = written["metadata"]
+            metadata |= {"generation": metadata["generation"] + 1, "resourceVersion": self._next_version()}
+            ours = {"manager": "tidegate", "time": "2026-01-01T00:00:00Z", "fieldsV1": {"f:spec": {}}}
+            metadata["managedFields"] = [*held["metadata"]["managedFields"][:1], ours]
+            self._objects[(resource, name)] = written
+            self.answer()
+            self.enqueued = True
+
+    def kubectl_delete(self) -> None:
+        """kubectl delete of the ModelDeployment, which has a finalizer."""
+        assert self._deployment is not None
+        metadata = {**self._deployment["metadata"], "deletionTimestamp": "2026-01-02T00:00:00Z"}
+        self._deployment = {**self._deployment, "metadata": metadata}
+
+    @property
+    def finalizers(self) -> list[str]:
+        assert self._deployment is not None
+        finalizers: list[str] = self._deployment["metadata"].get("finalizers", [])
+        return finalizers
+
+
+@pytest.fixture
+def world(spec_schema: Mapping[str, Any]) -> LentWorld:
+    world = LentWorld(spec_schema)
+    world.put(users_route())
+    return world
+
+
+def live(world: LentWorld) -> str:
+    world.release("http://models/1")
+    world.run(60)
+    return str(world.status["stable"]["revision"])
+
+
+def test_a_rule_is_taken_in_two_steps_and_nothing_else_of_the_route_changes(world: LentWorld) -> None:
+    first = live(world)
+
+    assert world.written == [
+        f"legacy=1 {first}=0",
+        f"{first}=100 legacy=0",
+        f"{first}=100",
+    ]
+    assert world.told("Ready") == ("True", "StableServing", f"{first} serves with 1 pods")
+    (expected,) = [users_route()["spec"]]
+    expected["rules"][1]["backendRefs"] = [{"group": "", "kind": "Service", "name": first, "port": 8080, "weight": 100}]
+    assert world.route["spec"] == expected
+    assert world.finalizers == [RETURNS_RULES]
+
+
+def test_a_whole_canary_goes_by_a_lent_rule(world: LentWorld) -> None:
+    first = live(world)
+    world.release("http://models/2")
+    world.run(900)
+    second = world.status["stable"]["revision"]
+
+    assert world.written[3:] == [
+        f"{first}=100 {second}=0",
+        f"{first}=80 {second}=20",
+        f"{first}=50 {second}=50",
+        f"{first}=0 {second}=100",
+        f"{second}=100",
+    ]
+
+
+def test_a_rule_is_given_back_step_by_step_before_the_model_goes(world: LentWorld) -> None:
+    first = live(world)
+    world.kubectl_delete()
+    world.run(10)
+
+    assert world.written[3:] == [f"{first}=100 legacy=0", f"legacy=1 {first}=0", "legacy=1"]
+    assert world.route["spec"] == users_route()["spec"]
+    assert set(world.route["metadata"].get("annotations", {})) == set()
+    assert world.finalizers == []
+
+
+def test_a_rule_is_given_back_when_another_router_is_asked_for(world: LentWorld) -> None:
+    live(world)
+    gateway = {"parentRefs": [{"name": "public", "namespace": "edge"}]}
+    other = {"router": "GatewayAPI", "gatewayAPI": {**gateway, "hostnames": ["digits.example.com"]}}
+    world.kubectl_apply(model={"uri": "http://models/1"}, traffic=other, strategy=STEPS)
+    monkey = copy.deepcopy(world.route)
+    assert LENT in monkey["metadata"]["annotations"]
+    for _ in range(6):
+        world.run(3)
+
+    assert world.refs == [LEGACY]
+    assert world.finalizers == []
+
+
+@pytest.mark.parametrize(
+    ("route", "sentence"),
+    [
+        pytest.param(
+            None, "there is no HTTPRoute shop/shop, which spec.traffic.gatewayAPI names", id="there is no such route"
+        ),
+        pytest.param(
+            users_route(name="letters"),
+            "the HTTPRoute shop/shop has 0 rules of the name digits, which spec.traffic.gatewayAPI.routeRef names; "
+            "give that name to exactly one of them",
+            id="it has no such rule",
+        ),
+    ],
+)
+def test_what_can_not_be_lent_is_told_and_nothing_is_written(
+    route: Manifest | None, sentence: str, spec_schema: Mapping[str, Any]
+) -> None:
+    world = LentWorld(spec_schema)
+    if route:
+        world.put(route)
+    world.release("http://models/1")
+    world.run(60)
+
+    assert world.told("Stalled") == ("True", "RouteRefused", sentence)
+    assert world.written == []
+
+
+def test_a_rule_that_is_lent_to_another_model_stays_with_it(world: LentWorld) -> None:
+    route = users_route()
+    route["metadata"]["annotations"] = {LENT: '{"digits": {"to": "letters", "backendRefs": []}}'}
+    world.put(route)
+    world.release("http://models/1")
+    world.run(60)
+
+    assert world.told("Stalled")[2] == (
+        "the rule digits of the HTTPRoute shop/shop is lent to the ModelDeployment letters; name another one in "
+        "spec.traffic.gatewayAPI.routeRef"
+    )
+    assert world.refs == [LEGACY]
+
+
+def test_a_rule_that_retries_is_told(world: LentWorld) -> None:
+    world.put(users_route(retry={"attempts": 2, "codes": [500]}))
+    live(world)
+
+    assert any("event RouteCrossesRevisions: the rule digits" in line for line in world.transcript)
+
+
+def test_an_annotation_of_no_sense_is_no_loan(world: LentWorld) -> None:
+    route = users_route()
+    route["metadata"]["annotations"] = {LENT: "nonsense"}
+
+    assert read_route(route).loans == {}
