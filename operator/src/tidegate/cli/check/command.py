@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from tidegate.cli.check.finding import Finding, State
 from tidegate.cli.check.in_cluster import Operator, api_server, crd, lease, models, operators, rights, routers
+from tidegate.cli.check.in_gateways import as_counted, gateways
 from tidegate.cli.common.cluster import Cluster, open_cluster, refused
 from tidegate.cli.common.columns import Style, styled
 from tidegate.cli.common.documents import Output, document
@@ -68,6 +69,8 @@ def _findings(checking: Checking, cluster: Cluster, environ: Mapping[str, str]) 
         yield Finding("models", State.UNSEEN, str(error))
         return
     yield from models(manifests)
+    for manifest in manifests[:MOST_MODELS]:
+        yield from gateways(cluster, there, manifest)
     yield from _prometheus(checking, cluster, there, manifests, environ, now)
 
 
@@ -88,7 +91,7 @@ def _prometheus(
 
     provider = PrometheusAddress(checking.prometheus, checking.prometheus_secret).provider(environ)
     for manifest in manifests[:MOST_MODELS]:
-        yield from metrics(manifest, provider, checking.scrape_interval, now)
+        yield from metrics(as_counted(cluster, manifest), provider, checking.scrape_interval, now)
     if len(manifests) > MOST_MODELS:
         what = f"{len(manifests) - MOST_MODELS} further models weren't asked about; name one"
         yield Finding("Prometheus", State.UNSEEN, what)

@@ -1,0 +1,96 @@
+"""What the API server tells of a model's Gateways, by your rights: the operator itself sees nothing but routes."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from tidegate.cli.check.finding import Finding, State
+from tidegate.cli.check.in_cluster import Operator
+from tidegate.cli.common.cluster import Cluster
+from tidegate.errors import ClusterUnavailable, InvalidSpec
+from tidegate.kube.api import HTTP_ROUTES, Manifest, Resource
+from tidegate.model.gateway import GatewayApi, ParentRef, RouteRef
+from tidegate.model.spec import ModelDeploymentSpec
+from tidegate.resources.gateway import why_not_taken
+from tidegate.traffic_routing.gateway_profiles import PROFILES, profile_of
+
+GATEWAYS = Resource("gateway.networking.k8s.io/v1", "Gateway", "gateways")
+GATEWAY_CLASSES = Resource("gateway.networking.k8s.io/v1", "GatewayClass", "gatewayclasses")
+FOLLOWS = "TIDEGATE_GATEWAY_API"
+
+
+def gateways(cluster: Cluster, operators: Sequence[Operator], manifest: Mapping[str, Any]) -> Iterator[Finding]:
+    """Of one ModelDeployment; nothing where its router is another."""
+    metadata = manifest["metadata"]
+    about = f"{metadata['namespace']}/{metadata['name']}"
+    gateway = _gateway_of(manifest)
+    if gateway is None:
+        return
+    if operators and not any(each.environment.get(FOLLOWS) for each in operators):
+        what = "its router is GatewayAPI, and no operator follows HTTPRoutes: set the chart's gatewayAPI.enabled"
+        yield Finding(about, State.WRONG, what)
+    try:
+        if gateway.route_ref:
+            yield _rule(cluster, about, metadata["namespace"], gateway.route_ref)
+        for parent in gateway.within(metadata["namespace"]).parents:
+            yield _parent(cluster, about, parent, gateway.hostnames, metadata["namespace"])
+    except ClusterUnavailable as error:
+        yield Finding(about, State.UNSEEN, f"its Gateways can't be looked at: {error.said}")
+
+
+def as_counted(cluster: Cluster, manifest: Manifest) -> Manifest:
+    """The ModelDeployment as it is judged: by the model servers where its Gateway's counters tell too little."""
+    gateway, metadata = _gateway_of(manifest), manifest["metadata"]
+    if gateway is None:
+        return manifest
+    name = gateway.route_ref.name if gateway.route_ref else metadata["name"]
+    try:
+        route = cluster.api.get(HTTP_ROUTES, metadata["namespace"], name) or {}
+    except ClusterUnavailable:
+        return manifest
+    said = (route.get("status") or {}).get("parents") or ()
+    if not any(profile_of(each.get("controllerName", "")).uncounted for each in said):
+        return manifest
+    spec = manifest["spec"]
+    return {**manifest, "spec": {**spec, "analysis": {**spec.get("analysis", {}), "requestsFrom": "Servers"}}}
+
+
+def _gateway_of(manifest: Mapping[str, Any]) -> GatewayApi | None:
+    try:
+        return ModelDeploymentSpec.parse(manifest["spec"]).route_settings.gateway
+    except InvalidSpec:
+        return None  # told elsewhere
+
+
+def _parent(cluster: Cluster, about: str, parent: ParentRef, hostnames: Sequence[str], namespace: str) -> Finding:
+    found = cluster.api.get(GATEWAYS, parent.namespace, parent.name)
+    if found is None:
+        return Finding(about, State.WRONG, f"there is no {parent.told}: create it, or name another one in parentRefs")
+    if why := why_not_taken(found, parent, hostnames, namespace):
+        return Finding(about, State.WRONG, f"{parent.told}: {why}")
+    name = (found.get("spec") or {}).get("gatewayClassName", "")
+    try:
+        made_by = cluster.api.read(GATEWAY_CLASSES.path(name=name))
+    except ClusterUnavailable as error:
+        return Finding(
+            about, State.UNSEEN, f"{parent.told} is there; its GatewayClass {name} can't be read: {error.said}"
+        )
+    controller = (made_by.get("spec") or {}).get("controllerName", "")
+    profile = profile_of(controller)
+    if controller not in PROFILES:
+        what = (
+            f"{parent.told} is {controller}'s, which was never tried with Tidegate: {profile.uncounted}, so the model"
+        )
+        return Finding(about, State.WARNING, f"{what} servers' are judged")
+    counted = "the model servers count" if profile.uncounted else "its Envoys count"
+    return Finding(about, State.OK, f"{parent.told} is {profile.name}'s and takes the route; {counted} requests")
+
+
+def _rule(cluster: Cluster, about: str, namespace: str, ref: RouteRef) -> Finding:
+    found = cluster.api.get(HTTP_ROUTES, namespace, ref.name)
+    if found is None:
+        return Finding(about, State.WRONG, f"there is no HTTPRoute {namespace}/{ref.name}, which routeRef names")
+    rules = [each for each in found["spec"].get("rules") or () if each.get("name") == ref.rule]
+    if len(rules) != 1:
+        what = f"the HTTPRoute {ref.name} has {len(rules)} rules of the name {ref.rule}: give it to exactly one"
+        return Finding(about, State.WRONG, what)
+    return Finding(about, State.OK, f"the rule {ref.rule} of the HTTPRoute {ref.name} is there")
