@@ -27,7 +27,8 @@ REVISION = "sentiment-a"
 GIVES_UP_AFTER = 0.3
 QUERY = RouterCounters("shop", "sentiment", (REVISION,))
 STEP = timedelta(seconds=1)
-_LINE = re.compile(r'^(envoy_cluster_\w+)\{(.*envoy_cluster_name="shop/sentiment/[^/"]+".*)\} (\S+)$', re.MULTILINE)
+_CLUSTER = r'envoy_cluster_name="shop/sentiment/[^/"]+(?:/grpc)?"'
+_LINE = re.compile(rf"^(envoy_cluster_\w+)\{{(.*{_CLUSTER}.*)\}} (\S+)$", re.MULTILINE)
 
 
 @dataclass

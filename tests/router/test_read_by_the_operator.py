@@ -42,12 +42,13 @@ def pod(router: Router, tmp_path: Path) -> Iterator[RouterPod]:
 class Operator:
     """Asks one router, round by round."""
 
-    def __init__(self, pod: RouterPod) -> None:
+    def __init__(self, pod: RouterPod, *, grpc: bool = False) -> None:
         samples = no_samples(time.time)  # noqa: TID251 - a real one
         client = HttpRouterClient(lambda: KEY, lambda: None)
         self.poller = RouterPoller(samples, lambda: [pod], client, lambda namespace, name: None)
         self.direct = DirectRouters(samples, self.poller)
-        self.direct.watch("shop", "sentiment", (OLD, NEW), quick=True)
+        calls = (f"{OLD}/grpc", f"{NEW}/grpc") if grpc else ()
+        self.direct.watch("shop", "sentiment", (OLD, NEW, *calls), quick=True)
 
     def read(self) -> Sample:
         self.poller.round()

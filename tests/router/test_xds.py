@@ -84,12 +84,27 @@ def test_clusters_are_as_reviewed() -> None:
 
 
 def test_endpoints_are_as_reviewed() -> None:
-    service = Service("shop", "sentiment-aaaaaaaa")
-    golden("endpoints.json", decoded(endpoints_resource(service, ENDPOINTS[service]), pb.ClusterLoadAssignment))
+    key = ClusterKey("shop", "sentiment", "sentiment-aaaaaaaa")
+    golden("endpoints.json", decoded(endpoints_resource(key, ENDPOINTS[key.service]), pb.ClusterLoadAssignment))
 
 
 def test_routes_are_as_reviewed() -> None:
     golden("routes.json", decoded(routes_resource(map(shape_of, [SENTIMENT, DIGITS])), pb.RouteConfiguration))
+
+
+def test_what_a_model_that_is_called_by_grpc_has_is_as_reviewed() -> None:
+    called = replace(SENTIMENT, grpc=True)
+    pods = [Endpoint("10.0.0.1", 8080, 8081), Endpoint("10.0.0.2", 8080)]
+    key = ClusterKey("shop", "sentiment", "sentiment-aaaaaaaa", grpc=True)
+    golden(
+        "grpc.json",
+        {
+            "clusters": [decoded(each, pb.Cluster) for each in cluster_resources(key)],
+            "endpoints": decoded(endpoints_resource(key, pods), pb.ClusterLoadAssignment),
+            "routes": decoded(routes_resource([shape_of(called)]), pb.RouteConfiguration),
+            "weights": decoded(splits_resource("splits-07", weights_of(called)), pb.Runtime),
+        },
+    )
 
 
 def test_weights_are_as_reviewed() -> None:
@@ -259,22 +274,21 @@ def test_order_of_arrival_changes_no_byte(known: list[Route], chance: random.Ran
 
 
 @settings(deadline=None)
-@given(st.builds(ClusterKey, labels, labels, labels))
+@given(st.builds(ClusterKey, labels, labels, labels, st.booleans()))
 def test_a_live_cluster_is_told_by_its_name(key: ClusterKey) -> None:
     assert (read_cluster_name(key.live), read_cluster_name(key.preview)) == (key, None)
 
 
 def test_one_message_tells_live_and_preview_of_a_pod() -> None:
-    names = {
-        pb.Cluster.FromString(each.body).eds_cluster_config.service_name
-        for each in cluster_resources(ClusterKey("shop", "sentiment", "sentiment-aaaaaaaa"))
-    }
-    assert names == {endpoints_resource(Service("shop", "sentiment-aaaaaaaa"), ()).name}
+    key = ClusterKey("shop", "sentiment", "sentiment-aaaaaaaa")
+    names = {pb.Cluster.FromString(each.body).eds_cluster_config.service_name for each in cluster_resources(key)}
+    assert names == {endpoints_resource(key, ()).name}
 
 
 def test_a_change_of_pods_is_a_few_hundred_bytes() -> None:
     pods = [Endpoint(f"10.244.10.{number}", 8080) for number in range(20)]
-    assert len(endpoints_resource(Service("recommendations", "product-ranking-large-6f9c1d2e"), pods).body) < 1000
+    key = ClusterKey("recommendations", "product-ranking-large", "product-ranking-large-6f9c1d2e")
+    assert len(endpoints_resource(key, pods).body) < 1000
 
 
 @pytest.mark.parametrize(

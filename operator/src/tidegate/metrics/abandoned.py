@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from tidegate.metrics.falls import Beginnings, Counters, Scraped
-from tidegate.metrics.increments import ABANDONED, REQUESTS, RETRIED, TRIED, TRIES, UNDER_WAY, SeriesKey
+from tidegate.metrics.increments import ABANDONED, GRPC, REQUESTS, RETRIED, TRIED, TRIES, UNDER_WAY, SeriesKey
 
 _SIGNS = {TRIED: 1, RETRIED: -1, REQUESTS: -1, UNDER_WAY: -1}
 READING_SECONDS = 0.05
@@ -35,7 +35,12 @@ class Tries(NamedTuple):
 
 def sign_of(key: SeriesKey) -> int | None:
     """Whether a counter's tries, or what is none of them, are told by it; None where neither is."""
-    return _SIGNS[key.measure] if (key.measure, key.of) in _PARTS else None
+    return _SIGNS[key.measure] if (key.measure, key.of_any) in _PARTS else None
+
+
+def abandoned_key(key: SeriesKey) -> SeriesKey:
+    """The counter to which a part belongs."""
+    return SeriesKey(key.owner, key.revision, ABANDONED, GRPC if key.of.endswith(GRPC) else "")
 
 
 def abandoned_in(scrapes: Sequence[Tries]) -> list[tuple[float, float]]:
@@ -58,8 +63,8 @@ def abandoned_of(counters: Counters, parts: Counters, beginnings: Beginnings) ->
     """
     read: defaultdict[SeriesKey, dict[tuple[str, str], Sequence[Scraped]]] = defaultdict(dict)
     for key, by in (*counters.items(), *parts.items()):
-        if (part := (key.measure, key.of)) in _PARTS:
-            read[SeriesKey(key.owner, key.revision, ABANDONED)][part] = by
+        if (part := (key.measure, key.of_any)) in _PARTS:
+            read[abandoned_key(key)][part] = by
     return {
         key: [_grown(each, beginnings.of(key)) for each in _by_job(found)]
         for key, found in read.items()

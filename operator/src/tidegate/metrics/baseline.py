@@ -76,7 +76,7 @@ def reference_from(sample: Sample) -> Reference:
     summed: dict[str, dict[str, int]] = {}
     for key, counted in sample.items():
         of_measure = summed.setdefault(key.measure, {})
-        of_measure[key.of] = of_measure.get(key.of, 0) + round(counted.value)
+        of_measure[key.of_any] = of_measure.get(key.of_any, 0) + round(counted.value)
     buckets = summed.get(DURATION, {})
     predictions = Predictions(summed.get(CLASS, {}), durations_of(summed.get(SCORE, {})))
     return Reference(durations_of(buckets), {float(text): text for text in buckets}, predictions)

@@ -81,6 +81,7 @@ from tidegate.model.status import Rollout
 from tidegate.model.traffic import Arms, Share
 from tidegate.model.units import format_duration, format_instant
 from tidegate.model.writing_pace import numbers_each
+from tidegate.resources.names import GRPC_SUFFIX
 
 POINTS_AT_ONCE, BLOCKS_AT_ONCE = 240, 20
 """Of one answer: what is behind is read in parts, so that memory doesn't depend on how far."""
@@ -180,7 +181,8 @@ class MetricsCollector:
             return
         if revisions and self._sources(spec).may_be_read_directly:
             fold = self._folds.get((namespace, name))
-            self._direct.watch(namespace, name, revisions, quick=fold is None or _rises(fold.test))
+            calls = [revision + GRPC_SUFFIX for revision in revisions] if spec.route_settings.grpc else []
+            self._direct.watch(namespace, name, [*revisions, *calls], quick=fold is None or _rises(fold.test))
         else:
             self._direct.forget(namespace, name)
 

@@ -13,6 +13,10 @@ from typing import NamedTuple
 
 from tidegate.model.evidence import NO_DURATIONS, Counts, Durations, PodTraffic, Predictions
 
+GRPC = "/grpc"
+"""At the end of what a counter is of, where it counts calls by gRPC: they are requests of the same revision."""
+GRPC_FAILURES = frozenset(("2", "4", "8", "13", "14", "15"))
+"""UNKNOWN, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, INTERNAL, UNAVAILABLE and DATA_LOSS: what 5xx and 429 are by HTTP."""
 REQUESTS, FAILED, TURNED_AWAY = "requests", "failed", "turned away"
 ANSWERED = "answered"
 """Requests by their status code: each is one, and one that failed where the code says so."""
@@ -48,13 +52,18 @@ class SeriesKey(NamedTuple):
     """One counter. `owner` is the process that counts, `revision` what it counts for.
 
     `measure` is one of the names above. `of` is the upper bound of a bucket in seconds or of a score, as Prometheus
-    writes it, a class, or a status code and whatever else tells one series from another.
+    writes it, a class, or a status code and whatever else tells one series from another; and then GRPC, where it is.
     """
 
     owner: Process
     revision: str
     measure: str
     of: str = ""
+
+    @property
+    def of_any(self) -> str:
+        """`of`, whatever the protocol."""
+        return self.of if self.measure == CLASS else self.of.removesuffix(GRPC)
 
 
 class Counted(NamedTuple):
@@ -136,9 +145,9 @@ def counts_of(revision: str, gained: Mapping[SeriesKey, int]) -> Counts:
     for key, gain in gained.items():
         if key.revision == revision:
             summed = by_measure.setdefault(key.measure, {})
-            summed[key.of] = summed.get(key.of, 0) + gain
+            summed[key.of_any] = summed.get(key.of_any, 0) + gain
     requests = by_measure.get(REQUESTS, {}).get("", 0)
-    failed = sum(by_measure.get(measure, {}).get("", 0) for measure in (FAILED, TURNED_AWAY))
+    failed = sum(sum(by_measure.get(measure, {}).values()) for measure in (FAILED, TURNED_AWAY))
     for code, gain in by_measure.get(ANSWERED, {}).items():
         requests, failed = requests + gain, failed + (gain if is_failure(code.split()[0]) else 0)
     abandoned = by_measure.get(ABANDONED, {}).get("", 0)
@@ -158,7 +167,7 @@ def counts_by_pod(revision: str, gained: Mapping[SeriesKey, int]) -> dict[str, C
         pod = key.owner.name
         if key.measure == DURATION:
             summed = buckets.setdefault(pod, {})
-            summed[key.of] = summed.get(key.of, 0) + gain
+            summed[key.of_any] = summed.get(key.of_any, 0) + gain
         elif key.measure == FAILED_IN_POD:
             failed[pod] = failed.get(pod, 0) + gain
     counts = {}

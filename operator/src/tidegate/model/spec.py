@@ -365,7 +365,7 @@ def _route_settings(raw: Mapping[str, Any]) -> RouteSettings:
             "taken for a preview; name a header that nothing else sends, such as x-tidegate-revision"
         )
     if raw["router"] != "GatewayAPI":
-        return RouteSettings(raw["previewHeader"], parse_duration(raw["timeout"]))
+        return RouteSettings(raw["previewHeader"], parse_duration(raw["timeout"]), grpc=raw["grpc"])
     if "gatewayAPI" not in raw:
         raise InvalidSpec(
             "spec.traffic.gatewayAPI has to be given where spec.traffic.router is GatewayAPI: name the Gateway in its "
@@ -373,6 +373,11 @@ def _route_settings(raw: Mapping[str, Any]) -> RouteSettings:
         )
     if ("parentRefs" in raw["gatewayAPI"]) == ("routeRef" in raw["gatewayAPI"]):
         raise InvalidSpec("spec.traffic.gatewayAPI must have exactly one of parentRefs and routeRef")
+    if raw["grpc"]:
+        raise InvalidSpec(
+            "spec.traffic.grpc is of the built-in router: an HTTPRoute splits no calls by gRPC; leave it out, or set "
+            "spec.traffic.router to Builtin"
+        )
     return RouteSettings("", parse_duration(raw["timeout"]), GatewayApi.parse(raw["gatewayAPI"]))
 
 

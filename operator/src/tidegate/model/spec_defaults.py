@@ -15,7 +15,7 @@ COMMON: Mapping[str, Any] = {
         "resources": {"limits": {"memory": "1Gi"}, "requests": {"cpu": "100m", "memory": "256Mi"}},
         "threads": "Auto",
     },
-    "traffic": {"previewHeader": "x-tidegate-revision", "router": "Builtin", "timeout": "60s"},
+    "traffic": {"grpc": False, "previewHeader": "x-tidegate-revision", "router": "Builtin", "timeout": "60s"},
     "strategy": {},
     "analysis": {
         "bake": "1m",

@@ -92,6 +92,8 @@ class RouteSettings:
     timeout: timedelta
     gateway: GatewayApi | None = None
     """The Gateways that carry it; None for Tidegate's own router."""
+    grpc: bool = False
+    """Whether calls by gRPC are split too."""
 
 
 class Writer(NamedTuple):

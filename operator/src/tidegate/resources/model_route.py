@@ -5,7 +5,7 @@ The operator writes it, the built-in router reads it, and both read it by this o
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -39,6 +39,8 @@ class Route:
     """Empty where no revision can be asked by name."""
     timeout_seconds: int
     backends: tuple[Backend, ...]
+    grpc: bool = False
+    """Whether calls by gRPC are split too."""
 
     @property
     def split(self) -> TrafficSplit:
@@ -48,7 +50,7 @@ class Route:
     @property
     def settings(self) -> RouteSettings:
         """What else the route says of its requests."""
-        return RouteSettings(self.preview_header, timedelta(seconds=self.timeout_seconds))
+        return RouteSettings(self.preview_header, timedelta(seconds=self.timeout_seconds), grpc=self.grpc)
 
 
 def route_manifest(namespace: str, name: str, uid: str, split: TrafficSplit, settings: RouteSettings) -> Manifest:
@@ -66,6 +68,7 @@ def route_manifest(namespace: str, name: str, uid: str, split: TrafficSplit, set
             "previewHeader": settings.preview_header,
             "timeoutSeconds": int(settings.timeout.total_seconds()),
             "backends": [{"revision": revision, "weight": weight} for revision, weight in split],
+            **({"grpc": True} if settings.grpc else {}),
         },
     }
 
@@ -73,7 +76,7 @@ def route_manifest(namespace: str, name: str, uid: str, split: TrafficSplit, set
 def bounded(settings: RouteSettings) -> RouteSettings:
     """The settings as far as a route can carry them: a timeout in whole seconds, from one to an hour."""
     seconds = max(1, min(LONGEST_TIMEOUT_SECONDS, int(settings.timeout.total_seconds())))
-    return RouteSettings(settings.preview_header, timedelta(seconds=seconds))
+    return replace(settings, timeout=timedelta(seconds=seconds))
 
 
 def read_route(body: Mapping[str, Any]) -> Route:
@@ -85,6 +88,7 @@ def read_route(body: Mapping[str, Any]) -> Route:
         preview_header=_preview_header(spec),
         timeout_seconds=_whole_number(spec, "spec.timeoutSeconds", 1, LONGEST_TIMEOUT_SECONDS, DEFAULT_TIMEOUT_SECONDS),
         backends=_read_backends(spec.get("backends")),
+        grpc=_read_flag(spec, "spec.grpc"),
     )
 
 
@@ -92,6 +96,13 @@ def _preview_header(spec: Mapping[str, Any]) -> str:
     if spec.get("previewHeader") == "":
         return ""
     return text_at(spec, "spec.previewHeader", HEADER_NAME, DEFAULT_PREVIEW_HEADER)
+
+
+def _read_flag(spec: Mapping[str, Any], field: str) -> bool:
+    value = spec.get(field.rpartition(".")[2], False)
+    if not isinstance(value, bool):
+        raise MalformedObject(f"{field}: {value!r} is neither true nor false")
+    return value
 
 
 def _read_backends(listed: object) -> tuple[Backend, ...]:

@@ -88,5 +88,7 @@ def router_cluster(namespace: str, name: str, revision: str) -> str:
     return f"{namespace}/{name}/{revision}"
 
 
+GRPC_SUFFIX = "/grpc"
+"""Calls by gRPC are counted under the revision's name and this; those by the preview header under both."""
 PREVIEW_SUFFIX = "/preview"
 """Requests that came by the preview header are counted under the revision's name and this."""

@@ -4,11 +4,12 @@ The listeners never change while Envoy runs: a change of listeners would make En
 Everything that moves (clusters, endpoints, routes) comes from the agent, over a Unix socket.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tidegate.resources.names import GROUP
-from tidegate.router.resource_names import ROUTES_NAME, layer_names
+from tidegate.router.resource_names import GRPC_STATS, ROUTES_NAME, layer_names
 
 Json = dict[str, Any]
 
@@ -34,11 +35,13 @@ _COUNTED = [
     r"cluster\.[^.]+\.upstream_rq_pending_(overflow|failure_eject)",
     # 429 is how a model server turns requests away that it can't keep up with: to the judge that is a failure.
     r"cluster\.[^.]+\.upstream_rq_([1-5]xx|429)",
+    # How calls by gRPC end: the answer to one that fails is 200 as well.
+    r"cluster\.[^.]+/grpc(/preview)?\.grpc\.\d+",
     r"cluster\.[^.]+\.upstream_cx_none_healthy",
     # How its pods are reached is told of a revision once, not for its preview cluster too.
-    r"cluster\.([^./]+/){2}[^./]+\.upstream_rq_(timeout|retry_success)",
-    r"cluster\.([^./]+/){2}[^./]+\.upstream_cx_(active|total|connect_fail|connect_timeout)",
-    r"cluster\.([^./]+/){2}[^./]+\.(membership_(healthy|total)|update_rejected)",
+    r"cluster\.([^./]+/){2}[^./]+(/grpc)?\.upstream_rq_(timeout|retry_success)",
+    r"cluster\.([^./]+/){2}[^./]+(/grpc)?\.upstream_cx_(active|total|connect_fail|connect_timeout)",
+    r"cluster\.([^./]+/){2}[^./]+(/grpc)?\.(membership_(healthy|total)|update_rejected)",
     r"cluster_manager\.(warming_clusters|active_clusters|cds\.update_(success|rejected|failure))",
     # Whether the agent is there, and what it sends.
     r"control_plane\.connected_state",
@@ -150,7 +153,13 @@ def _traffic_listener(settings: RouterSettings) -> Json:
         "local_reply_config": {"body_format": {"json_format": {"error": "%LOCAL_REPLY_BODY%"}}},
         "access_log": [_error_log()] if settings.log_errors else [],
     }
-    return _http_listener("traffic", settings.address, settings.port, manager)
+    return _http_listener("traffic", settings.address, settings.port, manager, [_grpc_stats()])
+
+
+def _grpc_stats() -> Json:
+    """Counts how calls end, by grpc-status. Off: only the routes of models that are called by gRPC turn it on."""
+    typed = {"@type": _TYPE + "extensions.filters.http.grpc_stats.v3.FilterConfig"}
+    return {"name": GRPC_STATS, "disabled": True, "typed_config": typed}
 
 
 def _metrics_listener(settings: RouterSettings) -> Json:
@@ -172,12 +181,13 @@ def _admin_page(path: str) -> Json:
     return {"match": {"path": path, "headers": exact}, "route": {"cluster": "admin", "timeout": "10s"}}
 
 
-def _http_listener(name: str, address: str, port: int, manager: Json) -> Json:
+def _http_listener(name: str, address: str, port: int, manager: Json, filters: Sequence[Json] = ()) -> Json:
     router: Json = {"@type": _TYPE + "extensions.filters.http.router.v3.Router", "suppress_envoy_headers": True}
+    last: Json = {"name": "envoy.filters.http.router", "typed_config": router}
     typed = {
         "@type": _TYPE + "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         **manager,
-        "http_filters": [{"name": "envoy.filters.http.router", "typed_config": router}],
+        "http_filters": [*filters, last],
     }
     chain = {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": typed}]}
     return {"name": name, "address": _address(address, port), "filter_chains": [chain]}

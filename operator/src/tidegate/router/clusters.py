@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from tidegate.router import xds_pb2 as pb
 from tidegate.router.cluster_key import ClusterKey
-from tidegate.router.objects import Endpoint, Service
+from tidegate.router.objects import Endpoint
 from tidegate.router.subscription import Resource
 from tidegate.router.xds import TYPE, resource
 
@@ -21,18 +21,18 @@ def cluster_resources(key: ClusterKey) -> tuple[Resource, Resource]:
 
     Both take their endpoints from one resource.
     """
-    return _cluster(key.live, key.service), _cluster(key.preview, key.service)
+    return _cluster(key.live, key), _cluster(key.preview, key)
 
 
-def _cluster(name: str, service: Service) -> Resource:
+def _cluster(name: str, key: ClusterKey) -> Resource:
     cluster = pb.Cluster()
-    cluster.CopyFrom(_CLUSTER)
+    cluster.CopyFrom(_BY_GRPC if key.grpc else _BY_HTTP)
     cluster.name = name
-    cluster.eds_cluster_config.service_name = assignment_name(service)
+    cluster.eds_cluster_config.service_name = key.assignment
     return resource(name, cluster.SerializeToString(deterministic=True))
 
 
-def _template() -> pb.Cluster:
+def _template(protocol: pb.ExplicitHttpConfig) -> pb.Cluster:
     # No outlier detection: with one or two pods per revision an ejection hides a model's errors from the judge or
     # turns them into "no healthy upstream". An unreachable pod is left out by the retry, and LEAST_REQUEST sends
     # little to a pod whose requests hang.
@@ -40,7 +40,7 @@ def _template() -> pb.Cluster:
         # Model servers keep an idle connection for 75 s. Envoy gives it up first, so that no request is ever
         # written to a connection that the other side is just closing.
         common_http_protocol_options=pb.CommonHttpProtocolOptions(idle_timeout=pb.Duration(seconds=30)),
-        explicit_http_config=pb.ExplicitHttpConfig(http_protocol_options=pb.Empty()),
+        explicit_http_config=protocol,
     )
     limits = pb.Thresholds(
         max_connections=pb.UInt32(value=4096),
@@ -68,27 +68,25 @@ def _template() -> pb.Cluster:
     )
 
 
-_CLUSTER = _template()
+_BY_HTTP = _template(pb.ExplicitHttpConfig(http_protocol_options=pb.Empty()))
+# Without TLS: as clients of gRPC that know the server beforehand.
+_BY_GRPC = _template(pb.ExplicitHttpConfig(http2_protocol_options=pb.Empty()))
 
 
-def assignment_name(service: Service) -> str:
-    """Under which a Service's endpoints go."""
-    return f"{service.namespace}/{service.name}"
-
-
-def endpoints_resource(service: Service, endpoints: Iterable[Endpoint]) -> Resource:
-    """The endpoints of one Service."""
+def endpoints_resource(key: ClusterKey, endpoints: Iterable[Endpoint]) -> Resource:
+    """Where a revision's pods answer, by the protocol of the key."""
+    found = {(each.address, each.grpc_port if key.grpc else each.port) for each in endpoints}
     # Messages that follow each other are one with the repeated fields of all: each pod is encoded once only.
-    locality = pb.LocalityLbEndpoints.FromString(b"".join(map(_host, sorted(set(endpoints)))))
+    locality = pb.LocalityLbEndpoints.FromString(b"".join(_host(*each) for each in sorted(found) if each[1]))
     assignment = pb.ClusterLoadAssignment(
-        cluster_name=assignment_name(service), endpoints=[locality] if locality.lb_endpoints else []
+        cluster_name=key.assignment, endpoints=[locality] if locality.lb_endpoints else []
     )
     return resource(assignment.cluster_name, assignment.SerializeToString())
 
 
 @lru_cache(maxsize=HOSTS_KEPT)
-def _host(endpoint: Endpoint) -> bytes:
+def _host(ip: str, port: int) -> bytes:
     """One pod's part: a locality with that pod alone."""
-    address = pb.Address(socket_address=pb.SocketAddress(address=endpoint.address, port_value=endpoint.port))
+    address = pb.Address(socket_address=pb.SocketAddress(address=ip, port_value=port))
     host = pb.LbEndpoint(endpoint=pb.Endpoint(address=address))
     return pb.LocalityLbEndpoints(lb_endpoints=[host]).SerializeToString()

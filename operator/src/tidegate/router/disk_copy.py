@@ -119,11 +119,12 @@ def _text(routes: Mapping[Name, Route | None], services: Mapping[Service, Answer
 def _route_line(name: Name, route: Route | None) -> list[object]:
     if route is None:
         return ["route", *name]
-    return ["route", *name, route.preview_header, route.timeout_seconds, [list(each) for each in route.backends]]
+    split = [list(each) for each in route.backends]
+    return ["route", *name, route.preview_header, route.timeout_seconds, split, route.grpc]
 
 
 def _service_line(service: Service, found: Answering) -> list[object]:
-    pods = [[each.address, each.port] for each in found.endpoints]
+    pods = [list(each) for each in found.endpoints]
     return ["service", service.namespace, service.name, found.leaving, pods]
 
 
@@ -138,9 +139,10 @@ def _take(recalled: Recalled, line: bytes) -> None:
         return
 
 
-def _route(name: Name, header: str, timeout: int, backends: list[Any]) -> Route:
-    return Route(*name, header, int(timeout), tuple(Backend(each, int(weight)) for each, weight in backends))
+def _route(name: Name, header: str, timeout: int, backends: list[Any], *rest: Any) -> Route:
+    split = tuple(Backend(each, int(weight)) for each, weight in backends)
+    return Route(*name, header, int(timeout), split, *map(bool, rest[:1]))
 
 
 def _answering(leaving: bool, pods: list[Any]) -> Answering:
-    return Answering(tuple(Endpoint(address, int(port)) for address, port in pods), leaving)
+    return Answering(tuple(Endpoint(address, *map(int, ports)) for address, *ports in pods), leaving)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from tidegate.errors import MalformedObject
 from tidegate.resources.model_route import DNS_LABEL, mapping_at, text_at
-from tidegate.resources.names import PORT_NAME
+from tidegate.resources.names import GRPC_PORT_NAME, PORT_NAME
 
 SERVICE_LABEL = "kubernetes.io/service-name"
 
@@ -19,6 +19,8 @@ class Endpoint(NamedTuple):
 
     address: str
     port: int
+    grpc_port: int = 0
+    """0 where it doesn't answer by gRPC."""
 
 
 class Service(NamedTuple):
@@ -53,14 +55,15 @@ def read_slice(body: Mapping[str, Any]) -> Slice:
     if not name:
         raise MalformedObject(f"metadata.labels: no {SERVICE_LABEL}")
     service = Service(text_at(metadata, "metadata.namespace", DNS_LABEL), str(name))
-    port = _http_port(body.get("ports") or [])
+    ports = body.get("ports") or []
+    port, grpc_port = _port(ports, PORT_NAME), _port(ports, GRPC_PORT_NAME) or 0
     if port is None or body.get("addressType") == "FQDN":
         return Slice(service, (), ())
     ready: list[Endpoint] = []
     leaving: list[Endpoint] = []
     for item in body.get("endpoints") or []:
         conditions = item.get("conditions") or {}
-        found = [Endpoint(address, port) for address in item.get("addresses") or []]
+        found = [Endpoint(address, port, grpc_port) for address in item.get("addresses") or []]
         if conditions.get("ready") is not False:
             ready += found
         elif conditions.get("serving") and conditions.get("terminating"):
@@ -68,8 +71,8 @@ def read_slice(body: Mapping[str, Any]) -> Slice:
     return Slice(service, tuple(ready), tuple(leaving))
 
 
-def _http_port(ports: Iterable[Mapping[str, Any]]) -> int | None:
-    numbers = [port.get("port") for port in ports if port.get("name") == PORT_NAME]
+def _port(ports: Iterable[Mapping[str, Any]], name: str) -> int | None:
+    numbers = [port.get("port") for port in ports if port.get("name") == name]
     return numbers[0] if numbers else None
 
 

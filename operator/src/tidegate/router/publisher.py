@@ -15,9 +15,9 @@ from tidegate.resources.model_route import Backend, Route
 from tidegate.resources.names import PREVIEW_SUFFIX, Name
 from tidegate.resources.router_report import Applied
 from tidegate.router import xds_pb2 as pb
-from tidegate.router.cluster_key import ClusterKey, cluster_keys, read_cluster_name
+from tidegate.router.cluster_key import ClusterKey, cluster_keys, keys_by_service, read_cluster_name
 from tidegate.router.cluster_lifecycle import DrainingCluster, confirmed, draining_clusters, next_end, timeouts_of
-from tidegate.router.clusters import assignment_name, cluster_resources, endpoints_resource
+from tidegate.router.clusters import cluster_resources, endpoints_resource
 from tidegate.router.objects import Answering, Service
 from tidegate.router.resource_names import ROUTES_NAME, layer_of
 from tidegate.router.route_set import RouteSet
@@ -54,8 +54,8 @@ class Publisher:
         """Those with which it has come to work since `take_taken` was asked last."""
         self._keys: frozenset[ClusterKey] = frozenset()
         """The revisions that should have clusters."""
-        self._services: frozenset[Service] = frozenset()
-        """Those that should have endpoints: the same revisions'."""
+        self._services: Mapping[Service, Collection[ClusterKey]] = {}
+        """Those that should have endpoints: the same revisions', and a key for each protocol."""
         self._timeouts: dict[ClusterKey, float] = {}
         self._leaving: tuple[DrainingCluster, ...] = ()
         self._leaves_at: float | None = None
@@ -136,7 +136,9 @@ class Publisher:
         )
 
     def _put_endpoints(self, service: Service) -> None:
-        self._endpoints.put(endpoints_resource(service, self._table.answering(service).endpoints))
+        found = self._table.answering(service).endpoints
+        for key in self._services[service]:
+            self._endpoints.put(endpoints_resource(key, found))
 
     def _choose_clusters(self, now: float) -> None:
         """Those that a route names, those that Envoy still sends to, and those whose requests may not have ended."""
@@ -163,11 +165,13 @@ class Publisher:
         self._choose_services()
 
     def _choose_services(self) -> None:
-        before, self._services = self._services, frozenset(key.service for key in self._keys)
-        for service in self._services - before:
-            self._put_endpoints(service)
-        for service in before - self._services:
-            self._endpoints.drop(assignment_name(service))
+        before, self._services = self._services, keys_by_service(self._keys)
+        for service, keys in self._services.items():
+            if keys != before.get(service):
+                self._put_endpoints(service)
+        kept = {key.assignment for key in self._keys}
+        for name in {key.assignment for keys in before.values() for key in keys} - kept:
+            self._endpoints.drop(name)
 
     # What Envoy says
 
@@ -254,7 +258,7 @@ class Publisher:
         """A new cluster waits for its endpoints, and all clusters for it: those that another one has come again."""
         for resource in clusters.resources if clusters else ():
             if key := read_cluster_name(resource.name.removesuffix(PREVIEW_SUFFIX)):
-                self._endpoints.repeat(assignment_name(key.service))
+                self._endpoints.repeat(key.assignment)
 
     def again_at(self) -> float | None:
         """When to ask again although nothing was heard."""
@@ -312,20 +316,21 @@ class Publisher:
 
     def _can_draw_all(self, route: Route) -> bool:
         """Whether Envoy can send to each revision that has a share. No rollback waits for a revision that has none."""
-        return all(map(self._can_draw, drawn_from(route)))
+        services = drawn_from(route)
+        return all(self._can_draw(key) for key in cluster_keys([route]) if key.service in services)
 
     def _has_clusters(self, key: ClusterKey) -> bool:
-        name = assignment_name(key.service)
+        name = key.assignment
         is_settled = name in self._endpoints.known or name in self._endpoints.refused
         return is_settled and key.live in self._clusters.known and key.preview in self._clusters.known
 
-    def _can_draw(self, service: Service) -> bool:
+    def _can_draw(self, key: ClusterKey) -> bool:
         """Envoy has the newest endpoints, or at least some."""
-        name = assignment_name(service)
+        name = key.assignment
         known = self._endpoints.known.get(name)
         if known is None or known == self._endpoints.version_wanted(name):
             return known is not None
-        return known != endpoints_resource(service, ()).version
+        return known != endpoints_resource(key, ()).version
 
     def _release(self, services: Collection[Service]) -> None:
         for service in services:
@@ -344,7 +349,7 @@ class Publisher:
         shape, told = self._set.taken.get(name), self._splits.told(name)
         if shape is None:
             return None
-        weights = ((key.revision, told.get(key.live, 0)) for key in sorted(cluster_keys([shape])))
+        weights = ((key.revision, told.get(key.live, 0)) for key in sorted(cluster_keys([shape])) if not key.grpc)
         return replace(shape, backends=tuple(Backend(revision, weight) for revision, weight in weights))
 
     def _note_refused(self, outcome: Outcome) -> None:
@@ -373,5 +378,5 @@ class Publisher:
         for layer, refusal in self._layers.refused.items():
             found |= dict.fromkeys((name for name in self._open if layer_of(*name) == layer), refusal.message)
         for name, refusal in self._endpoints.refused.items():
-            found |= dict.fromkeys(self._table.users(Service(*name.split("/"))), refusal.message)
+            found |= dict.fromkeys(self._table.users(Service(*name.split("/")[:2])), refusal.message)
         return {name: said for name, said in {**found, **self._set.refused()}.items() if name in self._table.routes}

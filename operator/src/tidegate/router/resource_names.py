@@ -5,6 +5,8 @@ import zlib
 ROUTES_NAME = "tidegate"
 WEIGHTS = "w"
 """The keys of weights in Envoy's runtime are this, a dot and the cluster's name."""
+GRPC_STATS = "envoy.filters.http.grpc_stats"
+"""The filter that counts how calls by gRPC end. It is off where a route doesn't turn it on."""
 LAYERS = 64
 """Layers of weights in Envoy's runtime."""
 

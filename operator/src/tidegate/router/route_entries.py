@@ -6,7 +6,8 @@ Promise: a request that names a revision reaches that revision or nobody.
 from tidegate.resources.model_route import Backend, Route
 from tidegate.router import xds_pb2 as pb
 from tidegate.router.cluster_key import ClusterKey
-from tidegate.router.resource_names import WEIGHTS
+from tidegate.router.resource_names import GRPC_STATS, WEIGHTS
+from tidegate.router.xds import TYPE
 
 NO_REVISION = "no such revision of this model"
 SERVED_BY = "x-tidegate-served-by"
@@ -30,6 +31,12 @@ def entries_by_path(route: Route) -> list[pb.Route]:
     return [*entries(route, below, rewrite=True), _live(route, whole, rewrite=True)]
 
 
+def entries_by_host(route: Route) -> list[pb.Route]:
+    """Of the requests whose Host is the model's. Calls by gRPC are reached by it alone: their paths are given."""
+    calls = entries(route, pb.RouteMatch(prefix="/", grpc=pb.Empty()), rewrite=False) if route.grpc else []
+    return [*calls, *entries(route, pb.RouteMatch(prefix="/"), rewrite=False)]
+
+
 def entries(route: Route, match: pb.RouteMatch, *, rewrite: bool) -> list[pb.Route]:
     """Envoy takes the first entry that matches: a named revision, then an unknown one, then the split."""
     if not route.preview_header:
@@ -43,27 +50,31 @@ def entries(route: Route, match: pb.RouteMatch, *, rewrite: bool) -> list[pb.Rou
 def _preview(route: Route, backend: Backend, match: pb.RouteMatch, *, rewrite: bool) -> pb.Route:
     named = pb.HeaderMatcher(name=route.preview_header, string_match=pb.StringMatcher(exact=backend.revision))
     action = _action(route, rewrite)
-    action.cluster = _key(route, backend).preview
+    action.cluster = _key(route, backend, match).preview
     return pb.Route(
         match=_with(match, named),
         route=action,
+        typed_per_filter_config=_filters(match),
         response_headers_to_add=[_served_by(backend)],
         request_headers_to_add=[marked("preview")],
     )
 
 
 def _with(match: pb.RouteMatch, header: pb.HeaderMatcher) -> pb.RouteMatch:
-    return pb.RouteMatch(prefix=match.prefix, headers=[header])
+    found = pb.RouteMatch(headers=[header])
+    found.MergeFrom(match)
+    return found
 
 
 def _live(route: Route, match: pb.RouteMatch, *, rewrite: bool) -> pb.Route:
     action = _action(route, rewrite)
     action.weighted_clusters.runtime_key_prefix = WEIGHTS
     for backend in route.backends:
+        name = _key(route, backend, match).live
         action.weighted_clusters.clusters.add(
-            name=_key(route, backend).live, weight=pb.UInt32(value=1), response_headers_to_add=[_served_by(backend)]
+            name=name, weight=pb.UInt32(value=1), response_headers_to_add=[_served_by(backend)]
         )
-    return pb.Route(match=match, route=action)
+    return pb.Route(match=match, route=action, typed_per_filter_config=_filters(match))
 
 
 def _action(route: Route, rewrite: bool) -> pb.RouteAction:
@@ -94,5 +105,13 @@ def not_found(match: pb.RouteMatch, reason: str) -> pb.Route:
     return pb.Route(match=match, direct_response=pb.DirectResponse(status=404, body=body))
 
 
-def _key(route: Route, backend: Backend) -> ClusterKey:
-    return ClusterKey(route.namespace, route.name, backend.revision)
+def _key(route: Route, backend: Backend, match: pb.RouteMatch) -> ClusterKey:
+    return ClusterKey(route.namespace, route.name, backend.revision, grpc=match.HasField("grpc"))
+
+
+def _filters(match: pb.RouteMatch) -> dict[str, pb.Any]:
+    """Those of the listener's that are off but for this entry."""
+    return {GRPC_STATS: _ON} if match.HasField("grpc") else {}
+
+
+_ON = pb.Any(type_url=TYPE + "config.route.v3.FilterConfig", value=pb.FilterConfig(config=pb.Any()).SerializeToString())

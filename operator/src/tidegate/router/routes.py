@@ -12,7 +12,7 @@ from functools import lru_cache
 from tidegate.resources.model_route import Backend, Route
 from tidegate.router import xds_pb2 as pb
 from tidegate.router.resource_names import ROUTES_NAME
-from tidegate.router.route_entries import entries, entries_by_path, marked, not_found, path_of
+from tidegate.router.route_entries import entries_by_host, entries_by_path, marked, not_found, path_of
 from tidegate.router.subscription import Resource
 from tidegate.router.xds import TYPE, resource
 
@@ -59,7 +59,7 @@ def _entries_of(route: Route, with_name: bool) -> _Entries:
     host = pb.VirtualHost(
         name=f"{route.namespace}/{route.name}",
         domains=[*hosts(route), *([route.name] if with_name else [])],
-        routes=entries(route, pb.RouteMatch(prefix="/"), rewrite=False),
+        routes=entries_by_host(route),
         retry_policy=_RETRY,
     )
     return _Entries(

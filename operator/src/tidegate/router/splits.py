@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from tidegate.resources.model_route import Route
 from tidegate.resources.names import Name
 from tidegate.router import xds_pb2 as pb
-from tidegate.router.cluster_key import ClusterKey
+from tidegate.router.cluster_key import ClusterKey, protocols_of
 from tidegate.router.resource_names import WEIGHTS, layer_names, layer_of
 from tidegate.router.subscription import Resource, Subscription
 from tidegate.router.xds import resource
@@ -69,7 +69,11 @@ class Splits:
 
 def weights_of(route: Route) -> dict[str, int]:
     """The weights of a route as it stands."""
-    return {ClusterKey(route.namespace, route.name, each.revision).live: each.weight for each in route.backends}
+    return {
+        ClusterKey(route.namespace, route.name, each.revision, grpc).live: each.weight
+        for grpc in protocols_of(route)
+        for each in route.backends
+    }
 
 
 def blended(wanted: Route | None, shapes: Iterable[Route], told: Weights) -> Weights:

@@ -273,10 +273,12 @@ class CommonHttpProtocolOptions(_message.Message):
     def __init__(self, idle_timeout: _Optional[_Union[Duration, _Mapping]] = ...) -> None: ...
 
 class ExplicitHttpConfig(_message.Message):
-    __slots__ = ("http_protocol_options",)
+    __slots__ = ("http_protocol_options", "http2_protocol_options")
     HTTP_PROTOCOL_OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    HTTP2_PROTOCOL_OPTIONS_FIELD_NUMBER: _ClassVar[int]
     http_protocol_options: Empty
-    def __init__(self, http_protocol_options: _Optional[_Union[Empty, _Mapping]] = ...) -> None: ...
+    http2_protocol_options: Empty
+    def __init__(self, http_protocol_options: _Optional[_Union[Empty, _Mapping]] = ..., http2_protocol_options: _Optional[_Union[Empty, _Mapping]] = ...) -> None: ...
 
 class HttpProtocolOptions(_message.Message):
     __slots__ = ("common_http_protocol_options", "explicit_http_config")
@@ -321,14 +323,16 @@ class HeaderMatcher(_message.Message):
     def __init__(self, name: _Optional[str] = ..., present_match: _Optional[bool] = ..., string_match: _Optional[_Union[StringMatcher, _Mapping]] = ..., invert_match: _Optional[bool] = ...) -> None: ...
 
 class RouteMatch(_message.Message):
-    __slots__ = ("prefix", "path", "headers")
+    __slots__ = ("prefix", "path", "headers", "grpc")
     PREFIX_FIELD_NUMBER: _ClassVar[int]
     PATH_FIELD_NUMBER: _ClassVar[int]
     HEADERS_FIELD_NUMBER: _ClassVar[int]
+    GRPC_FIELD_NUMBER: _ClassVar[int]
     prefix: str
     path: str
     headers: _containers.RepeatedCompositeFieldContainer[HeaderMatcher]
-    def __init__(self, prefix: _Optional[str] = ..., path: _Optional[str] = ..., headers: _Optional[_Iterable[_Union[HeaderMatcher, _Mapping]]] = ...) -> None: ...
+    grpc: Empty
+    def __init__(self, prefix: _Optional[str] = ..., path: _Optional[str] = ..., headers: _Optional[_Iterable[_Union[HeaderMatcher, _Mapping]]] = ..., grpc: _Optional[_Union[Empty, _Mapping]] = ...) -> None: ...
 
 class RetryHostPredicate(_message.Message):
     __slots__ = ("name", "typed_config")
@@ -396,19 +400,34 @@ class DirectResponse(_message.Message):
     body: DataSource
     def __init__(self, status: _Optional[int] = ..., body: _Optional[_Union[DataSource, _Mapping]] = ...) -> None: ...
 
+class FilterConfig(_message.Message):
+    __slots__ = ("config",)
+    CONFIG_FIELD_NUMBER: _ClassVar[int]
+    config: Any
+    def __init__(self, config: _Optional[_Union[Any, _Mapping]] = ...) -> None: ...
+
 class Route(_message.Message):
-    __slots__ = ("match", "route", "direct_response", "request_headers_to_add", "response_headers_to_add")
+    __slots__ = ("match", "route", "direct_response", "request_headers_to_add", "response_headers_to_add", "typed_per_filter_config")
+    class TypedPerFilterConfigEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: Any
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[Any, _Mapping]] = ...) -> None: ...
     MATCH_FIELD_NUMBER: _ClassVar[int]
     ROUTE_FIELD_NUMBER: _ClassVar[int]
     DIRECT_RESPONSE_FIELD_NUMBER: _ClassVar[int]
     REQUEST_HEADERS_TO_ADD_FIELD_NUMBER: _ClassVar[int]
     RESPONSE_HEADERS_TO_ADD_FIELD_NUMBER: _ClassVar[int]
+    TYPED_PER_FILTER_CONFIG_FIELD_NUMBER: _ClassVar[int]
     match: RouteMatch
     route: RouteAction
     direct_response: DirectResponse
     request_headers_to_add: _containers.RepeatedCompositeFieldContainer[HeaderValueOption]
     response_headers_to_add: _containers.RepeatedCompositeFieldContainer[HeaderValueOption]
-    def __init__(self, match: _Optional[_Union[RouteMatch, _Mapping]] = ..., route: _Optional[_Union[RouteAction, _Mapping]] = ..., direct_response: _Optional[_Union[DirectResponse, _Mapping]] = ..., request_headers_to_add: _Optional[_Iterable[_Union[HeaderValueOption, _Mapping]]] = ..., response_headers_to_add: _Optional[_Iterable[_Union[HeaderValueOption, _Mapping]]] = ...) -> None: ...
+    typed_per_filter_config: _containers.MessageMap[str, Any]
+    def __init__(self, match: _Optional[_Union[RouteMatch, _Mapping]] = ..., route: _Optional[_Union[RouteAction, _Mapping]] = ..., direct_response: _Optional[_Union[DirectResponse, _Mapping]] = ..., request_headers_to_add: _Optional[_Iterable[_Union[HeaderValueOption, _Mapping]]] = ..., response_headers_to_add: _Optional[_Iterable[_Union[HeaderValueOption, _Mapping]]] = ..., typed_per_filter_config: _Optional[_Mapping[str, Any]] = ...) -> None: ...
 
 class RouteList(_message.Message):
     __slots__ = ("routes",)

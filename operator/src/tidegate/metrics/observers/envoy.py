@@ -8,6 +8,8 @@ from operator import methodcaller
 from tidegate.metrics.increments import (
     DURATION,
     FAILED,
+    GRPC,
+    GRPC_FAILURES,
     REQUESTS,
     RETRIED,
     TRIED,
@@ -21,13 +23,15 @@ from tidegate.metrics.observers.scraped import ScrapedSource
 from tidegate.metrics.provider import STALE, MetricsProvider, Selection, Signal, StartGauge
 from tidegate.model.evidence import MetricsGap
 from tidegate.model.reasons import Reason
-from tidegate.resources.names import PREVIEW_SUFFIX, router_cluster
+from tidegate.resources.names import GRPC_SUFFIX, PREVIEW_SUFFIX, router_cluster
 
 _MEASURES = {
     "envoy_cluster_upstream_rq_completed": REQUESTS,
     "envoy_cluster_upstream_rq_xx": FAILED,
     "envoy_cluster_upstream_rq": TURNED_AWAY,
 }
+_CALLS = {f"envoy_cluster_grpc_{status}": status for status in sorted(GRPC_FAILURES, key=int)}
+"""Calls by gRPC that failed, by their grpc-status; no other status has any."""
 _HOW_TRIES_END = (
     "envoy_cluster_upstream_rq_total",
     "envoy_cluster_upstream_rq_pending_failure_eject",
@@ -65,14 +69,14 @@ class EnvoyCounters:
         self._clusters = clusters
         self._revision_of = revision_of
         self.promql = (
-            f'{{__name__=~"{"|".join((*_MEASURES, *_TRIES, *_UNANSWERED, *([_LATENCY] if latency else [])))}",'
+            f'{{__name__=~"{"|".join((*_MEASURES, *_CALLS, *_TRIES, *_UNANSWERED, *([_LATENCY] if latency else [])))}",'
             f'envoy_cluster_name=~"{self._clusters}",'
             'envoy_response_code_class=~"|5",envoy_response_code=~"|429"}'
         )
 
     def with_start(self, target: str) -> str:
         """See CounterQuery."""
-        names = "|".join((self.start.name, *_MEASURES, *_TRIES))
+        names = "|".join((self.start.name, *_MEASURES, *_CALLS, *_TRIES))
         return f'{{__name__=~"{names}",envoy_cluster_name=~"|{self._clusters}",{target}}}'
 
     def is_start(self, labels: Mapping[str, str]) -> bool:
@@ -81,20 +85,35 @@ class EnvoyCounters:
 
     def key(self, labels: Mapping[str, str]) -> SeriesKey | None:
         """See CounterQuery."""
-        name = labels["__name__"]
-        revision = self._revision_of(labels["envoy_cluster_name"])
-        if name == _LATENCY:
-            return SeriesKey(Process.of(labels), revision, DURATION, _in_seconds(labels["le"]))
-        if name in _TRIES:
-            return SeriesKey(Process.of(labels), revision, TRIED, _TRIES[name])
-        measure = _MEASURES.get(name) or _UNANSWERED.get(name)
-        if measure is None:
+        cluster = self._revision_of(labels["envoy_cluster_name"])
+        revision = cluster.replace(GRPC_SUFFIX, "")
+        told = _told_by(labels, by_grpc=revision != cluster)
+        if told is None:
             return None
-        if measure == FAILED and labels.get("envoy_response_code_class") != "5":
-            return None
-        if measure == TURNED_AWAY and labels.get("envoy_response_code") != "429":
-            return None
-        return SeriesKey(Process.of(labels), revision, measure)
+        measure, of = told
+        return SeriesKey(Process.of(labels), revision, measure, of if revision == cluster else of + GRPC)
+
+
+def _told_by(labels: Mapping[str, str], *, by_grpc: bool) -> tuple[str, str] | None:
+    """The measure, and of what it is; None of a series that isn't wanted."""
+    name = labels["__name__"]
+    if name == _LATENCY:
+        return DURATION, _in_seconds(labels["le"])
+    if name in _TRIES:
+        return TRIED, _TRIES[name]
+    if name in _UNANSWERED:
+        return _UNANSWERED[name], ""
+    if name in _CALLS:
+        return FAILED, _CALLS[name]
+    measure = _MEASURES.get(name)
+    if measure == REQUESTS:
+        return REQUESTS, ""
+    # What the router answers a call itself has a class by HTTP too, and would be counted twice.
+    is_failure = not by_grpc and (labels.get("envoy_response_code_class"), labels.get("envoy_response_code")) in (
+        ("5", None),
+        (None, "429"),
+    )
+    return (measure, "") if measure and is_failure else None
 
 
 class RouterCounters(EnvoyCounters):
@@ -112,7 +131,7 @@ class RouterCounters(EnvoyCounters):
         looks_back: timedelta = STALE,
     ) -> None:
         prefix = router_cluster(namespace, name, "")
-        clusters = [prefix + revision for revision in revisions]
+        clusters = [f"{prefix}{revision}(/grpc)?" for revision in revisions]
         if preview:
             clusters += [cluster + PREVIEW_SUFFIX for cluster in clusters]
         revision_of = methodcaller("removeprefix", prefix)

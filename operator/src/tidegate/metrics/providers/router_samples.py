@@ -15,10 +15,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
-from tidegate.metrics.abandoned import ALL_PARTS, Tries, abandoned_in, sign_of
+from tidegate.metrics.abandoned import ALL_PARTS, Tries, abandoned_in, abandoned_key, sign_of
 from tidegate.metrics.falls import DISTRUST, Labels, Scraped
 from tidegate.metrics.increments import (
-    ABANDONED,
     DURATION,
     RETRIED,
     TRIED,
@@ -226,7 +225,7 @@ class ClusterReadings:
     @property
     def _abandoned(self) -> SeriesKey | None:
         key = next(iter(self._keys_of_parts), None)
-        return key and SeriesKey(key.owner, key.revision, ABANDONED)
+        return key and abandoned_key(key)
 
     def between(self, after: float, until: float) -> list[Reading]:
         """Those later than `after`, two from before it, and those around a fall: all that the next look needs."""
