@@ -4,6 +4,7 @@ import json
 import random
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from google.protobuf.message import Message
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tidegate.model.route_policy import CircuitBreaker, OutlierDetection, RateLimit, RateUnit, Retries, RoutePolicy
 from tidegate.resources.model_route import Backend, Route
 from tidegate.router import xds_pb2 as pb
 from tidegate.router.cluster_key import ClusterKey, cluster_keys, read_cluster_name
@@ -104,6 +106,22 @@ def test_what_a_model_that_is_called_by_grpc_has_is_as_reviewed() -> None:
             "routes": decoded(routes_resource([shape_of(called)]), pb.RouteConfiguration),
             "weights": decoded(splits_resource("splits-07", weights_of(called)), pb.Runtime),
         },
+    )
+
+
+def test_what_a_guarded_model_has_is_as_reviewed() -> None:
+    policy = RoutePolicy(
+        timedelta(seconds=20),
+        Retries(1, 20),
+        RateLimit(100, RateUnit.MINUTE, 200),
+        CircuitBreaker(10, 20, 30),
+        OutlierDetection(),
+    )
+    key = ClusterKey("shop", "sentiment", "sentiment-aaaaaaaa")
+    routes = decoded(routes_resource([shape_of(replace(SENTIMENT, policy=policy))]), pb.RouteConfiguration)
+    golden(
+        "guarded.json",
+        {"clusters": [decoded(each, pb.Cluster) for each in cluster_resources(key, policy)], "routes": routes},
     )
 
 

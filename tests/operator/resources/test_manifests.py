@@ -14,10 +14,12 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.operator.model.test_route_policy import policies
 from tidegate.errors import MalformedObject
 from tidegate.model.config import ConfigContent, ConfigKind
 from tidegate.model.gate import GateSpec
 from tidegate.model.revision import Snapshot
+from tidegate.model.route_policy import RoutePolicy
 from tidegate.model.spec import Batching, Model, Server
 from tidegate.model.traffic import RouteSettings, RouteState, TrafficSplit
 from tidegate.resources.config_copy import copy_manifest
@@ -278,6 +280,30 @@ def splits(draw: st.DrawFn) -> TrafficSplit:
     cuts = sorted(draw(st.lists(st.integers(0, 100), max_size=7)))
     weights = [after - before for before, after in zip([0, *cuts], [*cuts, 100], strict=True)]
     return TrafficSplit(tuple((f"digits-{index:08x}", weight) for index, weight in enumerate(weights)))
+
+
+@given(splits(), policies, st.booleans())
+def test_settings_read_back_from_their_route(split: TrafficSplit, policy: RoutePolicy, grpc: bool) -> None:
+    settings = RouteSettings("x-preview", timedelta(seconds=60), grpc=grpc, policy=policy)
+
+    assert read_route(route_manifest(*IDS, split, settings)).settings == settings
+
+
+def test_a_route_of_an_older_operator_is_read_and_what_a_newer_one_adds_is_passed_over() -> None:
+    plain = RouteSettings("x-preview", timedelta(seconds=60))
+    manifest = route_manifest(*IDS, SPLIT, plain)
+    manifest["spec"]["somethingNew"] = {"percent": 5}
+
+    assert set(route_manifest(*IDS, SPLIT, plain)["spec"]) == {"previewHeader", "timeoutSeconds", "backends"}
+    assert read_route(manifest).settings == plain
+
+
+def test_a_route_with_a_policy_that_makes_no_sense_is_malformed() -> None:
+    manifest = route_manifest(*IDS, SPLIT, RouteSettings("x-preview", timedelta(seconds=60)))
+    manifest["spec"]["retries"] = {"attempts": -1}
+
+    with pytest.raises(MalformedObject, match=r"spec\.retries\.attempts: -1 is not a whole number from 0 to 5"):
+        read_route(manifest)
 
 
 @given(splits())

@@ -19,6 +19,7 @@ from tidegate.model.gate import GateSpec, parse_gates
 from tidegate.model.gateway import GatewayApi
 from tidegate.model.notification import Receiver, parse_receivers
 from tidegate.model.reasons import Policy
+from tidegate.model.route_policy import NO_POLICY, RoutePolicy, policy_fields, read_policy
 from tidegate.model.spec_defaults import filled
 from tidegate.model.traffic import RouteSettings, is_reserved_header
 from tidegate.model.units import parse_duration, parse_percent
@@ -364,8 +365,9 @@ def _route_settings(raw: Mapping[str, Any]) -> RouteSettings:
             f"spec.traffic.previewHeader: requests have {raw['previewHeader']} for another purpose, and each would be "
             "taken for a preview; name a header that nothing else sends, such as x-tidegate-revision"
         )
+    policy = _policy(raw)
     if raw["router"] != "GatewayAPI":
-        return RouteSettings(raw["previewHeader"], parse_duration(raw["timeout"]), grpc=raw["grpc"])
+        return RouteSettings(raw["previewHeader"], parse_duration(raw["timeout"]), grpc=raw["grpc"], policy=policy)
     if "gatewayAPI" not in raw:
         raise InvalidSpec(
             "spec.traffic.gatewayAPI has to be given where spec.traffic.router is GatewayAPI: name the Gateway in its "
@@ -373,12 +375,20 @@ def _route_settings(raw: Mapping[str, Any]) -> RouteSettings:
         )
     if ("parentRefs" in raw["gatewayAPI"]) == ("routeRef" in raw["gatewayAPI"]):
         raise InvalidSpec("spec.traffic.gatewayAPI must have exactly one of parentRefs and routeRef")
-    if raw["grpc"]:
+    if raw["grpc"] or policy != NO_POLICY:
+        named = "grpc" if raw["grpc"] else ", ".join(policy_fields(policy))
         raise InvalidSpec(
-            "spec.traffic.grpc is of the built-in router: an HTTPRoute splits no calls by gRPC; leave it out, or set "
-            "spec.traffic.router to Builtin"
+            f"spec.traffic: {named} is of the built-in router, and an HTTPRoute can't say it; leave it out and use a "
+            "policy of your Gateway's implementation, or set spec.traffic.router to Builtin"
         )
     return RouteSettings("", parse_duration(raw["timeout"]), GatewayApi.parse(raw["gatewayAPI"]))
+
+
+def _policy(raw: Mapping[str, Any]) -> RoutePolicy:
+    try:
+        return read_policy(raw, "spec.traffic")
+    except ValueError as wrong:
+        raise InvalidSpec(str(wrong)) from wrong
 
 
 def _model(raw: Mapping[str, Any]) -> Model:

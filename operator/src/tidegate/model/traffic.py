@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from tidegate.model.gateway import GatewayApi
 from tidegate.model.reasons import StatusMessage
+from tidegate.model.route_policy import NO_POLICY, RoutePolicy
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,7 @@ class RouteSettings:
     """The Gateways that carry it; None for Tidegate's own router."""
     grpc: bool = False
     """Whether calls by gRPC are split too."""
+    policy: RoutePolicy = NO_POLICY
 
 
 class Writer(NamedTuple):

@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 
 from tidegate.errors import MalformedObject
+from tidegate.model.route_policy import NO_POLICY, RoutePolicy, policy_fields, read_policy
 from tidegate.model.traffic import RouteSettings, TrafficSplit
 from tidegate.resources.names import GROUP, VERSION, labels
 from tidegate.resources.revision import Manifest, owner
@@ -41,6 +42,7 @@ class Route:
     backends: tuple[Backend, ...]
     grpc: bool = False
     """Whether calls by gRPC are split too."""
+    policy: RoutePolicy = NO_POLICY
 
     @property
     def split(self) -> TrafficSplit:
@@ -50,7 +52,8 @@ class Route:
     @property
     def settings(self) -> RouteSettings:
         """What else the route says of its requests."""
-        return RouteSettings(self.preview_header, timedelta(seconds=self.timeout_seconds), grpc=self.grpc)
+        timeout = timedelta(seconds=self.timeout_seconds)
+        return RouteSettings(self.preview_header, timeout, grpc=self.grpc, policy=self.policy)
 
 
 def route_manifest(namespace: str, name: str, uid: str, split: TrafficSplit, settings: RouteSettings) -> Manifest:
@@ -69,6 +72,7 @@ def route_manifest(namespace: str, name: str, uid: str, split: TrafficSplit, set
             "timeoutSeconds": int(settings.timeout.total_seconds()),
             "backends": [{"revision": revision, "weight": weight} for revision, weight in split],
             **({"grpc": True} if settings.grpc else {}),
+            **policy_fields(settings.policy),
         },
     }
 
@@ -89,6 +93,7 @@ def read_route(body: Mapping[str, Any]) -> Route:
         timeout_seconds=_whole_number(spec, "spec.timeoutSeconds", 1, LONGEST_TIMEOUT_SECONDS, DEFAULT_TIMEOUT_SECONDS),
         backends=_read_backends(spec.get("backends")),
         grpc=_read_flag(spec, "spec.grpc"),
+        policy=_read_policy(spec),
     )
 
 
@@ -96,6 +101,13 @@ def _preview_header(spec: Mapping[str, Any]) -> str:
     if spec.get("previewHeader") == "":
         return ""
     return text_at(spec, "spec.previewHeader", HEADER_NAME, DEFAULT_PREVIEW_HEADER)
+
+
+def _read_policy(spec: Mapping[str, Any]) -> RoutePolicy:
+    try:
+        return read_policy(spec, "spec")
+    except ValueError as wrong:
+        raise MalformedObject(str(wrong)) from wrong
 
 
 def _read_flag(spec: Mapping[str, Any], field: str) -> bool:

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from tidegate.resources.names import GROUP
-from tidegate.router.resource_names import GRPC_STATS, ROUTES_NAME, layer_names
+from tidegate.router.resource_names import CERTIFICATE_NAME, GRPC_STATS, RATE_LIMIT, ROUTES_NAME, layer_names
 
 Json = dict[str, Any]
 
 AGENT = "tidegate-agent"
 SOCKET = "ads.sock"
+TOO_MANY = "more requests than the model's rateLimit: come back later"
 _TYPE = "type.googleapis.com/envoy."
 
 # Steps of 1.2 up to 1 s, as the model servers count: what is 20 % slower is in another bucket. Envoy counts whole
@@ -38,6 +39,8 @@ _COUNTED = [
     # How calls by gRPC end: the answer to one that fails is 200 as well.
     r"cluster\.[^.]+/grpc(/preview)?\.grpc\.\d+",
     r"cluster\.[^.]+\.upstream_cx_none_healthy",
+    # What was beyond a model's rate limit: no revision has seen it.
+    r"[^.]+\.http_local_rate_limit\.rate_limited",
     # How its pods are reached is told of a revision once, not for its preview cluster too.
     r"cluster\.([^./]+/){2}[^./]+(/grpc)?\.upstream_rq_(timeout|retry_success)",
     r"cluster\.([^./]+/){2}[^./]+(/grpc)?\.upstream_cx_(active|total|connect_fail|connect_timeout)",
@@ -49,7 +52,9 @@ _COUNTED = [
     r"http\.router\.downstream_(cx_active|cx_total|rq_active|rq_total|rq_completed|rq_[1-5]xx|rq_time)",
     r"http\.router\.no_(route|cluster)",
     r"http\.router\.rds\..*\.update_(success|rejected|failure)",
-    r"listener\.0\.0\.0\.0_\d+\.downstream_cx_(active|overflow|overload_reject)",
+    r"listener\.(0\.0\.0\.0|\[__\])_\d+\.downstream_cx_(active|overflow|overload_reject)",
+    # Handshakes that failed, also as there was no certificate yet.
+    r"listener\.(0\.0\.0\.0|\[__\])_\d+\.(ssl\.connection_error|server_ssl_socket_factory\.downstream_context_secrets_not_ready)",
     r"server\.(live|state|uptime|memory_allocated|total_connections)",
     r"overload\..*",
 ]
@@ -64,6 +69,8 @@ class RouterSettings:
     port: int = 8080
     admin_port: int = 9901
     metrics_port: int = 9902
+    tls_port: int | None = None
+    """Where the same is served by TLS, with a certificate that the agent gives; None for nowhere."""
     log_errors: bool = False
     max_connections: int = 20_000
     max_heap_bytes: int | None = None
@@ -84,7 +91,7 @@ def bootstrap(settings: RouterSettings, started: float) -> Json:
         "dynamic_resources": {"ads_config": _agent(), "cds_config": FROM_AGENT},
         "layered_runtime": {"layers": [*map(_layer, layer_names()), {"name": "admin", "admin_layer": {}}]},
         "static_resources": {
-            "listeners": [_traffic_listener(settings), _metrics_listener(settings)],
+            "listeners": [*_traffic_listeners(settings), _metrics_listener(settings)],
             "clusters": [_admin_cluster(settings), _agent_cluster(settings)],
         },
         "stats_flush_interval": _FLUSH,
@@ -137,8 +144,33 @@ def _address(address: str, port: int) -> Json:
     return {"socket_address": {"address": address, "port_value": port}}
 
 
-def _traffic_listener(settings: RouterSettings) -> Json:
-    manager: Json = {
+def _traffic_listeners(settings: RouterSettings) -> list[Json]:
+    manager, filters = _traffic_manager(settings), [_rate_limit(), _grpc_stats()]
+    plain = _http_listener("traffic", settings.address, settings.port, manager, filters)
+    if settings.tls_port is None:
+        return [plain]
+    by_tls = _http_listener("traffic-tls", settings.address, settings.tls_port, manager, filters)
+    by_tls["filter_chains"][0]["transport_socket"] = _tls()
+    return [plain, by_tls]
+
+
+def _tls() -> Json:
+    # Without a certificate the router goes on without it: whoever connects here is told so by the handshake.
+    source = {**FROM_AGENT, "initial_fetch_timeout": "2s"}
+    common: Json = {
+        "alpn_protocols": ["h2", "http/1.1"],
+        "tls_params": {"tls_minimum_protocol_version": "TLSv1_2"},
+        "tls_certificate_sds_secret_configs": [{"name": CERTIFICATE_NAME, "sds_config": source}],
+    }
+    typed = {
+        "@type": _TYPE + "extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+        "common_tls_context": common,
+    }
+    return {"name": "envoy.transport_sockets.tls", "typed_config": typed}
+
+
+def _traffic_manager(settings: RouterSettings) -> Json:
+    return {
         "stat_prefix": "router",
         "rds": {"route_config_name": ROUTES_NAME, "config_source": FROM_AGENT},
         "strip_trailing_host_dot": True,
@@ -150,16 +182,41 @@ def _traffic_listener(settings: RouterSettings) -> Json:
         "request_headers_timeout": "10s",
         "stream_idle_timeout": "300s",
         "common_http_protocol_options": {"idle_timeout": "3600s"},
-        "local_reply_config": {"body_format": {"json_format": {"error": "%LOCAL_REPLY_BODY%"}}},
+        "local_reply_config": {"mappers": [_too_many()], "body_format": _ERROR},
         "access_log": [_error_log()] if settings.log_errors else [],
     }
-    return _http_listener("traffic", settings.address, settings.port, manager, [_grpc_stats()])
+
+
+def _rate_limit() -> Json:
+    """Takes so many requests of a model and no more. Off, as the next one."""
+    typed = {
+        "@type": _TYPE + "extensions.filters.http.local_ratelimit.v3.LocalRateLimit",
+        "stat_prefix": "none",
+    }
+    return {"name": RATE_LIMIT, "disabled": True, "typed_config": typed}
 
 
 def _grpc_stats() -> Json:
     """Counts how calls end, by grpc-status. Off: only the routes of models that are called by gRPC turn it on."""
     typed = {"@type": _TYPE + "extensions.filters.http.grpc_stats.v3.FilterConfig"}
     return {"name": GRPC_STATS, "disabled": True, "typed_config": typed}
+
+
+_ERROR: Json = {"json_format": {"error": "%LOCAL_REPLY_BODY%"}}
+
+
+def _too_many() -> Json:
+    """The answer to what is beyond a model's `rateLimit`: a sentence in the place of Envoy's word.
+
+    Nothing else here answers 429 by itself.
+    """
+    status = {"op": "EQ", "value": {"default_value": 429, "runtime_key": "tidegate.too_many.status"}}
+    return {
+        "filter": {"status_code_filter": {"comparison": status}},
+        "body": {"inline_string": TOO_MANY},
+        "body_format_override": _ERROR,
+        "headers_to_add": [{"header": {"key": "retry-after", "value": "1"}}],
+    }
 
 
 def _metrics_listener(settings: RouterSettings) -> Json:

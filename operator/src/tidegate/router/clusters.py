@@ -6,8 +6,10 @@ Promise: a revision's preview requests are never counted among its live ones.
 from collections.abc import Iterable
 from functools import lru_cache
 
+from tidegate.model.route_policy import NO_POLICY, RoutePolicy
 from tidegate.router import xds_pb2 as pb
 from tidegate.router.cluster_key import ClusterKey
+from tidegate.router.guards import outlier_detection, thresholds
 from tidegate.router.objects import Endpoint
 from tidegate.router.subscription import Resource
 from tidegate.router.xds import TYPE, resource
@@ -16,37 +18,33 @@ HOSTS_KEPT = 16_384
 """Encoded pods that are kept for the next change of their revision."""
 
 
-def cluster_resources(key: ClusterKey) -> tuple[Resource, Resource]:
-    """The live and the preview cluster of a revision. They never change, so Envoy keeps what it counts of them.
+def cluster_resources(key: ClusterKey, policy: RoutePolicy = NO_POLICY) -> tuple[Resource, Resource]:
+    """The live and the preview cluster of a revision. Their names never change: Envoy keeps what it counts of them.
 
     Both take their endpoints from one resource.
     """
-    return _cluster(key.live, key), _cluster(key.preview, key)
+    return _cluster(key.live, key, policy), _cluster(key.preview, key, policy)
 
 
-def _cluster(name: str, key: ClusterKey) -> Resource:
+def _cluster(name: str, key: ClusterKey, policy: RoutePolicy) -> Resource:
     cluster = pb.Cluster()
     cluster.CopyFrom(_BY_GRPC if key.grpc else _BY_HTTP)
     cluster.name = name
     cluster.eds_cluster_config.service_name = key.assignment
+    cluster.circuit_breakers.thresholds.append(thresholds(policy))
+    if policy.outlier_detection:
+        cluster.outlier_detection.CopyFrom(outlier_detection(policy.outlier_detection))
     return resource(name, cluster.SerializeToString(deterministic=True))
 
 
 def _template(protocol: pb.ExplicitHttpConfig) -> pb.Cluster:
-    # No outlier detection: with one or two pods per revision an ejection hides a model's errors from the judge or
-    # turns them into "no healthy upstream". An unreachable pod is left out by the retry, and LEAST_REQUEST sends
+    # No outlier detection unless it is asked for: an unreachable pod is left out by the retry, and LEAST_REQUEST sends
     # little to a pod whose requests hang.
     http = pb.HttpProtocolOptions(
         # Model servers keep an idle connection for 75 s. Envoy gives it up first, so that no request is ever
         # written to a connection that the other side is just closing.
         common_http_protocol_options=pb.CommonHttpProtocolOptions(idle_timeout=pb.Duration(seconds=30)),
         explicit_http_config=protocol,
-    )
-    limits = pb.Thresholds(
-        max_connections=pb.UInt32(value=4096),
-        max_pending_requests=pb.UInt32(value=4096),
-        max_requests=pb.UInt32(value=4096),
-        max_retries=pb.UInt32(value=1024),
     )
     source = pb.ConfigSource(
         ads=pb.Empty(),
@@ -60,7 +58,6 @@ def _template(protocol: pb.ExplicitHttpConfig) -> pb.Cluster:
         eds_cluster_config=pb.EdsClusterConfig(eds_config=source),
         connect_timeout=pb.Duration(seconds=1),
         lb_policy=pb.LEAST_REQUEST,
-        circuit_breakers=pb.CircuitBreakers(thresholds=[limits]),
         upstream_connection_options=pb.UpstreamConnectionOptions(tcp_keepalive=keepalive),
         typed_extension_protocol_options={
             f"envoy.{name}": pb.Any(type_url=TYPE + name, value=http.SerializeToString())

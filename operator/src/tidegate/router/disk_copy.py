@@ -8,10 +8,12 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import orjson
 
+from tidegate.model.route_policy import policy_fields, read_policy
 from tidegate.resources.model_route import Backend, Route
 from tidegate.resources.names import Name
 from tidegate.router.objects import Answering, Endpoint, Service
@@ -120,7 +122,7 @@ def _route_line(name: Name, route: Route | None) -> list[object]:
     if route is None:
         return ["route", *name]
     split = [list(each) for each in route.backends]
-    return ["route", *name, route.preview_header, route.timeout_seconds, split, route.grpc]
+    return ["route", *name, route.preview_header, route.timeout_seconds, split, route.grpc, policy_fields(route.policy)]
 
 
 def _service_line(service: Service, found: Answering) -> list[object]:
@@ -139,9 +141,11 @@ def _take(recalled: Recalled, line: bytes) -> None:
         return
 
 
-def _route(name: Name, header: str, timeout: int, backends: list[Any], *rest: Any) -> Route:
+def _route(
+    name: Name, header: str, timeout: int, backends: list[Any], grpc: object = False, policy: Any = MappingProxyType({})
+) -> Route:
     split = tuple(Backend(each, int(weight)) for each, weight in backends)
-    return Route(*name, header, int(timeout), split, *map(bool, rest[:1]))
+    return Route(*name, header, int(timeout), split, grpc is True, read_policy(policy, "policy"))
 
 
 def _answering(leaving: bool, pods: list[Any]) -> Answering:

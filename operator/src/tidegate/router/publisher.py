@@ -11,6 +11,7 @@ others go on. Times are seconds of one steady clock.
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
+from tidegate.model.route_policy import NO_POLICY, RoutePolicy
 from tidegate.resources.model_route import Backend, Route
 from tidegate.resources.names import PREVIEW_SUFFIX, Name
 from tidegate.resources.router_report import Applied
@@ -19,13 +20,13 @@ from tidegate.router.cluster_key import ClusterKey, cluster_keys, keys_by_servic
 from tidegate.router.cluster_lifecycle import DrainingCluster, confirmed, draining_clusters, next_end, timeouts_of
 from tidegate.router.clusters import cluster_resources, endpoints_resource
 from tidegate.router.objects import Answering, Service
-from tidegate.router.resource_names import ROUTES_NAME, layer_of
+from tidegate.router.resource_names import CERTIFICATE_NAME, ROUTES_NAME, layer_of
 from tidegate.router.route_set import RouteSet
 from tidegate.router.routes import routes_resource, shape_of
 from tidegate.router.routing_table import RoutingTable, Versioned, drawn_from, name_of
 from tidegate.router.splits import Splits, blended, weights_of
-from tidegate.router.subscription import Outcome, Subscription
-from tidegate.router.xds import CLUSTERS, ENDPOINTS, ROUTES, SPLITS
+from tidegate.router.subscription import Outcome, Resource, Subscription
+from tidegate.router.xds import CLUSTERS, ENDPOINTS, ROUTES, SECRETS, SPLITS
 
 FIRST_ROUTES_SECONDS = 10.0
 """How long an Envoy whose routes aren't known waits for the last model's clusters: then the others begin without it."""
@@ -39,6 +40,7 @@ class Publisher:
     """Is told what should be, and what Envoy says; gives what to send. One thread only."""
 
     def __init__(self) -> None:
+        self._secrets = Subscription(SECRETS)
         self._layers = Subscription(SPLITS)
         self._clusters = Subscription(CLUSTERS, wildcard=True)
         self._endpoints = Subscription(ENDPOINTS)
@@ -57,6 +59,8 @@ class Publisher:
         self._services: Mapping[Service, Collection[ClusterKey]] = {}
         """Those that should have endpoints: the same revisions', and a key for each protocol."""
         self._timeouts: dict[ClusterKey, float] = {}
+        self._policies: dict[ClusterKey, RoutePolicy] = {}
+        """With which the clusters are there."""
         self._leaving: tuple[DrainingCluster, ...] = ()
         self._leaves_at: float | None = None
         """When the first of them goes."""
@@ -74,7 +78,7 @@ class Publisher:
     @property
     def _subscriptions(self) -> tuple[Subscription, ...]:
         """In the order in which their responses go."""
-        return self._clusters, self._endpoints, self._layers, self._routes
+        return self._secrets, self._clusters, self._endpoints, self._layers, self._routes
 
     # What should be
 
@@ -94,6 +98,17 @@ class Publisher:
         for each in (self._clusters, self._endpoints, self._routes):
             each.settle()
         self._note_applied()
+
+    def set_certificate(self, certificate: Resource) -> None:
+        """What the listener with TLS serves from now on."""
+        self._secrets.put(certificate)
+        self._secrets.settle()
+
+    @property
+    def certificate_refused(self) -> str:
+        """Envoy's sentence on the newest certificate, where it goes on with the one before; else empty."""
+        refusal = self._secrets.refused.get(CERTIFICATE_NAME)
+        return refusal.message if refusal else ""
 
     def set_routes(self, listed: Mapping[str, Collection[Versioned]], now: float) -> None:
         """All routes that there are, by the namespace that is followed."""
@@ -155,14 +170,23 @@ class Publisher:
 
     def _take_keys(self, keys: frozenset[ClusterKey]) -> None:
         before, self._keys = self._keys, keys
-        for key in keys - before:
-            for cluster in cluster_resources(key):
-                self._clusters.put(cluster)
+        for key in keys:
+            policy = self._policy_of(key)
+            if key not in before or policy != self._policies[key]:
+                self._policies[key] = policy
+                for cluster in cluster_resources(key, policy):
+                    self._clusters.put(cluster)
         for key in before - keys:
             self._timeouts.pop(key, None)
+            self._policies.pop(key, None)
             for name in (key.live, key.preview):
                 self._clusters.drop(name)
         self._choose_services()
+
+    def _policy_of(self, key: ClusterKey) -> RoutePolicy:
+        """That of its route; of one that has none any more, the one that it had."""
+        route = self._table.routes.get((key.namespace, key.route))
+        return route.policy if route else self._policies.get(key, NO_POLICY)
 
     def _choose_services(self) -> None:
         before, self._services = self._services, keys_by_service(self._keys)
@@ -185,7 +209,9 @@ class Publisher:
 
     def hear(self, request: pb.DeltaDiscoveryRequest, now: float) -> None:
         """Takes in one request of the stream. Those of another type are nobody's."""
-        if request.type_url == CLUSTERS:
+        if request.type_url == SECRETS:
+            self._secrets.hear(request)
+        elif request.type_url == CLUSTERS:
             self._hear_of_clusters(request, now)
         elif request.type_url == ROUTES:
             self._hear_of_routes(request, now)

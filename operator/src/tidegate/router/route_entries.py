@@ -6,7 +6,8 @@ Promise: a request that names a revision reaches that revision or nobody.
 from tidegate.resources.model_route import Backend, Route
 from tidegate.router import xds_pb2 as pb
 from tidegate.router.cluster_key import ClusterKey
-from tidegate.router.resource_names import GRPC_STATS, WEIGHTS
+from tidegate.router.guards import rate_limit, retry_policy
+from tidegate.router.resource_names import GRPC_STATS, RATE_LIMIT, WEIGHTS
 from tidegate.router.xds import TYPE
 
 NO_REVISION = "no such revision of this model"
@@ -28,7 +29,18 @@ def entries_by_path(route: Route) -> list[pb.Route]:
         # Nobody previews a model's front page; what names a revision must not reach another one, though.
         whole.headers.add(name=route.preview_header, present_match=True, invert_match=True)
     below = pb.RouteMatch(prefix=f"{path}/")
-    return [*entries(route, below, rewrite=True), _live(route, whole, rewrite=True)]
+    found = [*entries(route, below, rewrite=True), _live(route, whole, rewrite=True)]
+    for each in found:
+        if each.HasField("route"):
+            for name, config in guards_of(route).items():
+                each.typed_per_filter_config[name].CopyFrom(config)
+    return found
+
+
+def guards_of(route: Route) -> dict[str, pb.Any]:
+    """The listener's filters that are on for all requests of this model."""
+    limit = route.policy.rate_limit
+    return {RATE_LIMIT: rate_limit(limit, path_of(route)[1:])} if limit else {}
 
 
 def entries_by_host(route: Route) -> list[pb.Route]:
@@ -78,11 +90,13 @@ def _live(route: Route, match: pb.RouteMatch, *, rewrite: bool) -> pb.Route:
 
 
 def _action(route: Route, rewrite: bool) -> pb.RouteAction:
+    idle, retries = route.policy.idle_timeout, route.policy.retries
     return pb.RouteAction(
         timeout=pb.Duration(seconds=route.timeout_seconds),
         # The listener's limit for silent streams is 5 minutes; a model may be given longer to answer.
-        idle_timeout=pb.Duration(seconds=route.timeout_seconds + 10),
+        idle_timeout=pb.Duration(seconds=int(idle.total_seconds()) if idle else route.timeout_seconds + 10),
         prefix_rewrite="/" if rewrite else "",
+        retry_policy=retry_policy(retries.attempts) if retries else None,
     )
 
 

@@ -11,8 +11,9 @@ from functools import lru_cache
 
 from tidegate.resources.model_route import Backend, Route
 from tidegate.router import xds_pb2 as pb
+from tidegate.router.guards import retry_policy
 from tidegate.router.resource_names import ROUTES_NAME
-from tidegate.router.route_entries import entries_by_host, entries_by_path, marked, not_found, path_of
+from tidegate.router.route_entries import entries_by_host, entries_by_path, guards_of, marked, not_found, path_of
 from tidegate.router.subscription import Resource
 from tidegate.router.xds import TYPE, resource
 
@@ -61,6 +62,7 @@ def _entries_of(route: Route, with_name: bool) -> _Entries:
         domains=[*hosts(route), *([route.name] if with_name else [])],
         routes=entries_by_host(route),
         retry_policy=_RETRY,
+        typed_per_filter_config=guards_of(route),
     )
     return _Entries(
         pb.RouteConfiguration(virtual_hosts=[host]).SerializeToString(),
@@ -111,22 +113,7 @@ def _ambiguous(names: list[str]) -> pb.VirtualHost:
 
 _NO_MODEL = [not_found(pb.RouteMatch(prefix="/"), NO_MODEL)]
 
-# A try on another pod of the same revision is safe only while the request can't have reached a model: plain `reset`
-# is left out, because a request that kills its model server would then kill one pod after another. Other revisions
-# are never tried: that would hide a candidate's errors from the judge.
-_RETRY = pb.RetryPolicy(
-    retry_on="connect-failure,refused-stream,reset-before-request",
-    num_retries=pb.UInt32(value=2),
-    retry_host_predicate=[
-        pb.RetryHostPredicate(
-            name="envoy.retry_host_predicates.previous_hosts",
-            typed_config=pb.Any(type_url=TYPE + "extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"),
-        )
-    ],
-    # Each attempt is one random pick that may fall on a pod already tried: with two pods, half of them do. Five would
-    # leave one retry in sixty on the dead pod, thirty none.
-    host_selection_retry_max_attempts=30,
-)
+_RETRY = retry_policy()
 
 _COMMON = pb.RouteConfiguration(
     name=ROUTES_NAME,

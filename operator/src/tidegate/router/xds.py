@@ -11,6 +11,7 @@ TYPE = "type.googleapis.com/envoy."
 CLUSTERS = TYPE + "config.cluster.v3.Cluster"
 ENDPOINTS = TYPE + "config.endpoint.v3.ClusterLoadAssignment"
 ROUTES = TYPE + "config.route.v3.RouteConfiguration"
+SECRETS = TYPE + "extensions.transport_sockets.tls.v3.Secret"
 SPLITS = TYPE + "service.runtime.v3.Runtime"
 
 

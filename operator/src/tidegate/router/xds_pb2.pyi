@@ -30,6 +30,10 @@ class AppendAction(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     APPEND_IF_EXISTS_OR_ADD: _ClassVar[AppendAction]
     ADD_IF_ABSENT: _ClassVar[AppendAction]
     OVERWRITE_IF_EXISTS_OR_ADD: _ClassVar[AppendAction]
+
+class Denominator(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    HUNDRED: _ClassVar[Denominator]
 AUTO: ApiVersion
 V2: ApiVersion
 V3: ApiVersion
@@ -42,6 +46,7 @@ LEAST_REQUEST: LbPolicy
 APPEND_IF_EXISTS_OR_ADD: AppendAction
 ADD_IF_ABSENT: AppendAction
 OVERWRITE_IF_EXISTS_OR_ADD: AppendAction
+HUNDRED: Denominator
 
 class Any(_message.Message):
     __slots__ = ("type_url", "value")
@@ -149,6 +154,28 @@ class Runtime(_message.Message):
     layer: Struct
     def __init__(self, name: _Optional[str] = ..., layer: _Optional[_Union[Struct, _Mapping]] = ...) -> None: ...
 
+class Bytes(_message.Message):
+    __slots__ = ("inline_bytes",)
+    INLINE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    inline_bytes: bytes
+    def __init__(self, inline_bytes: _Optional[bytes] = ...) -> None: ...
+
+class TlsCertificate(_message.Message):
+    __slots__ = ("certificate_chain", "private_key")
+    CERTIFICATE_CHAIN_FIELD_NUMBER: _ClassVar[int]
+    PRIVATE_KEY_FIELD_NUMBER: _ClassVar[int]
+    certificate_chain: Bytes
+    private_key: Bytes
+    def __init__(self, certificate_chain: _Optional[_Union[Bytes, _Mapping]] = ..., private_key: _Optional[_Union[Bytes, _Mapping]] = ...) -> None: ...
+
+class Secret(_message.Message):
+    __slots__ = ("name", "tls_certificate")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    TLS_CERTIFICATE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    tls_certificate: TlsCertificate
+    def __init__(self, name: _Optional[str] = ..., tls_certificate: _Optional[_Union[TlsCertificate, _Mapping]] = ...) -> None: ...
+
 class SocketAddress(_message.Message):
     __slots__ = ("address", "port_value")
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
@@ -207,23 +234,59 @@ class EdsClusterConfig(_message.Message):
     service_name: str
     def __init__(self, eds_config: _Optional[_Union[ConfigSource, _Mapping]] = ..., service_name: _Optional[str] = ...) -> None: ...
 
+class Percent(_message.Message):
+    __slots__ = ("value",)
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    value: float
+    def __init__(self, value: _Optional[float] = ...) -> None: ...
+
+class RetryBudget(_message.Message):
+    __slots__ = ("budget_percent", "min_retry_concurrency")
+    BUDGET_PERCENT_FIELD_NUMBER: _ClassVar[int]
+    MIN_RETRY_CONCURRENCY_FIELD_NUMBER: _ClassVar[int]
+    budget_percent: Percent
+    min_retry_concurrency: UInt32
+    def __init__(self, budget_percent: _Optional[_Union[Percent, _Mapping]] = ..., min_retry_concurrency: _Optional[_Union[UInt32, _Mapping]] = ...) -> None: ...
+
 class Thresholds(_message.Message):
-    __slots__ = ("max_connections", "max_pending_requests", "max_requests", "max_retries")
+    __slots__ = ("max_connections", "max_pending_requests", "max_requests", "max_retries", "retry_budget")
     MAX_CONNECTIONS_FIELD_NUMBER: _ClassVar[int]
     MAX_PENDING_REQUESTS_FIELD_NUMBER: _ClassVar[int]
     MAX_REQUESTS_FIELD_NUMBER: _ClassVar[int]
     MAX_RETRIES_FIELD_NUMBER: _ClassVar[int]
+    RETRY_BUDGET_FIELD_NUMBER: _ClassVar[int]
     max_connections: UInt32
     max_pending_requests: UInt32
     max_requests: UInt32
     max_retries: UInt32
-    def __init__(self, max_connections: _Optional[_Union[UInt32, _Mapping]] = ..., max_pending_requests: _Optional[_Union[UInt32, _Mapping]] = ..., max_requests: _Optional[_Union[UInt32, _Mapping]] = ..., max_retries: _Optional[_Union[UInt32, _Mapping]] = ...) -> None: ...
+    retry_budget: RetryBudget
+    def __init__(self, max_connections: _Optional[_Union[UInt32, _Mapping]] = ..., max_pending_requests: _Optional[_Union[UInt32, _Mapping]] = ..., max_requests: _Optional[_Union[UInt32, _Mapping]] = ..., max_retries: _Optional[_Union[UInt32, _Mapping]] = ..., retry_budget: _Optional[_Union[RetryBudget, _Mapping]] = ...) -> None: ...
 
 class CircuitBreakers(_message.Message):
     __slots__ = ("thresholds",)
     THRESHOLDS_FIELD_NUMBER: _ClassVar[int]
     thresholds: _containers.RepeatedCompositeFieldContainer[Thresholds]
     def __init__(self, thresholds: _Optional[_Iterable[_Union[Thresholds, _Mapping]]] = ...) -> None: ...
+
+class OutlierDetection(_message.Message):
+    __slots__ = ("interval", "base_ejection_time", "max_ejection_percent", "enforcing_consecutive_5xx", "enforcing_success_rate", "split_external_local_origin_errors", "consecutive_local_origin_failure", "enforcing_local_origin_success_rate")
+    INTERVAL_FIELD_NUMBER: _ClassVar[int]
+    BASE_EJECTION_TIME_FIELD_NUMBER: _ClassVar[int]
+    MAX_EJECTION_PERCENT_FIELD_NUMBER: _ClassVar[int]
+    ENFORCING_CONSECUTIVE_5XX_FIELD_NUMBER: _ClassVar[int]
+    ENFORCING_SUCCESS_RATE_FIELD_NUMBER: _ClassVar[int]
+    SPLIT_EXTERNAL_LOCAL_ORIGIN_ERRORS_FIELD_NUMBER: _ClassVar[int]
+    CONSECUTIVE_LOCAL_ORIGIN_FAILURE_FIELD_NUMBER: _ClassVar[int]
+    ENFORCING_LOCAL_ORIGIN_SUCCESS_RATE_FIELD_NUMBER: _ClassVar[int]
+    interval: Duration
+    base_ejection_time: Duration
+    max_ejection_percent: UInt32
+    enforcing_consecutive_5xx: UInt32
+    enforcing_success_rate: UInt32
+    split_external_local_origin_errors: bool
+    consecutive_local_origin_failure: UInt32
+    enforcing_local_origin_success_rate: UInt32
+    def __init__(self, interval: _Optional[_Union[Duration, _Mapping]] = ..., base_ejection_time: _Optional[_Union[Duration, _Mapping]] = ..., max_ejection_percent: _Optional[_Union[UInt32, _Mapping]] = ..., enforcing_consecutive_5xx: _Optional[_Union[UInt32, _Mapping]] = ..., enforcing_success_rate: _Optional[_Union[UInt32, _Mapping]] = ..., split_external_local_origin_errors: _Optional[bool] = ..., consecutive_local_origin_failure: _Optional[_Union[UInt32, _Mapping]] = ..., enforcing_local_origin_success_rate: _Optional[_Union[UInt32, _Mapping]] = ...) -> None: ...
 
 class TcpKeepalive(_message.Message):
     __slots__ = ("keepalive_time", "keepalive_interval")
@@ -240,7 +303,7 @@ class UpstreamConnectionOptions(_message.Message):
     def __init__(self, tcp_keepalive: _Optional[_Union[TcpKeepalive, _Mapping]] = ...) -> None: ...
 
 class Cluster(_message.Message):
-    __slots__ = ("name", "type", "eds_cluster_config", "connect_timeout", "lb_policy", "circuit_breakers", "upstream_connection_options", "typed_extension_protocol_options")
+    __slots__ = ("name", "type", "eds_cluster_config", "connect_timeout", "lb_policy", "circuit_breakers", "outlier_detection", "upstream_connection_options", "typed_extension_protocol_options")
     class TypedExtensionProtocolOptionsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -254,6 +317,7 @@ class Cluster(_message.Message):
     CONNECT_TIMEOUT_FIELD_NUMBER: _ClassVar[int]
     LB_POLICY_FIELD_NUMBER: _ClassVar[int]
     CIRCUIT_BREAKERS_FIELD_NUMBER: _ClassVar[int]
+    OUTLIER_DETECTION_FIELD_NUMBER: _ClassVar[int]
     UPSTREAM_CONNECTION_OPTIONS_FIELD_NUMBER: _ClassVar[int]
     TYPED_EXTENSION_PROTOCOL_OPTIONS_FIELD_NUMBER: _ClassVar[int]
     name: str
@@ -262,9 +326,10 @@ class Cluster(_message.Message):
     connect_timeout: Duration
     lb_policy: LbPolicy
     circuit_breakers: CircuitBreakers
+    outlier_detection: OutlierDetection
     upstream_connection_options: UpstreamConnectionOptions
     typed_extension_protocol_options: _containers.MessageMap[str, Any]
-    def __init__(self, name: _Optional[str] = ..., type: _Optional[_Union[DiscoveryType, str]] = ..., eds_cluster_config: _Optional[_Union[EdsClusterConfig, _Mapping]] = ..., connect_timeout: _Optional[_Union[Duration, _Mapping]] = ..., lb_policy: _Optional[_Union[LbPolicy, str]] = ..., circuit_breakers: _Optional[_Union[CircuitBreakers, _Mapping]] = ..., upstream_connection_options: _Optional[_Union[UpstreamConnectionOptions, _Mapping]] = ..., typed_extension_protocol_options: _Optional[_Mapping[str, Any]] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., type: _Optional[_Union[DiscoveryType, str]] = ..., eds_cluster_config: _Optional[_Union[EdsClusterConfig, _Mapping]] = ..., connect_timeout: _Optional[_Union[Duration, _Mapping]] = ..., lb_policy: _Optional[_Union[LbPolicy, str]] = ..., circuit_breakers: _Optional[_Union[CircuitBreakers, _Mapping]] = ..., outlier_detection: _Optional[_Union[OutlierDetection, _Mapping]] = ..., upstream_connection_options: _Optional[_Union[UpstreamConnectionOptions, _Mapping]] = ..., typed_extension_protocol_options: _Optional[_Mapping[str, Any]] = ...) -> None: ...
 
 class CommonHttpProtocolOptions(_message.Message):
     __slots__ = ("idle_timeout",)
@@ -373,18 +438,20 @@ class WeightedCluster(_message.Message):
     def __init__(self, clusters: _Optional[_Iterable[_Union[ClusterWeight, _Mapping]]] = ..., runtime_key_prefix: _Optional[str] = ...) -> None: ...
 
 class RouteAction(_message.Message):
-    __slots__ = ("cluster", "weighted_clusters", "prefix_rewrite", "timeout", "idle_timeout")
+    __slots__ = ("cluster", "weighted_clusters", "prefix_rewrite", "timeout", "retry_policy", "idle_timeout")
     CLUSTER_FIELD_NUMBER: _ClassVar[int]
     WEIGHTED_CLUSTERS_FIELD_NUMBER: _ClassVar[int]
     PREFIX_REWRITE_FIELD_NUMBER: _ClassVar[int]
     TIMEOUT_FIELD_NUMBER: _ClassVar[int]
+    RETRY_POLICY_FIELD_NUMBER: _ClassVar[int]
     IDLE_TIMEOUT_FIELD_NUMBER: _ClassVar[int]
     cluster: str
     weighted_clusters: WeightedCluster
     prefix_rewrite: str
     timeout: Duration
+    retry_policy: RetryPolicy
     idle_timeout: Duration
-    def __init__(self, cluster: _Optional[str] = ..., weighted_clusters: _Optional[_Union[WeightedCluster, _Mapping]] = ..., prefix_rewrite: _Optional[str] = ..., timeout: _Optional[_Union[Duration, _Mapping]] = ..., idle_timeout: _Optional[_Union[Duration, _Mapping]] = ...) -> None: ...
+    def __init__(self, cluster: _Optional[str] = ..., weighted_clusters: _Optional[_Union[WeightedCluster, _Mapping]] = ..., prefix_rewrite: _Optional[str] = ..., timeout: _Optional[_Union[Duration, _Mapping]] = ..., retry_policy: _Optional[_Union[RetryPolicy, _Mapping]] = ..., idle_timeout: _Optional[_Union[Duration, _Mapping]] = ...) -> None: ...
 
 class DataSource(_message.Message):
     __slots__ = ("inline_string",)
@@ -399,6 +466,42 @@ class DirectResponse(_message.Message):
     status: int
     body: DataSource
     def __init__(self, status: _Optional[int] = ..., body: _Optional[_Union[DataSource, _Mapping]] = ...) -> None: ...
+
+class TokenBucket(_message.Message):
+    __slots__ = ("max_tokens", "tokens_per_fill", "fill_interval")
+    MAX_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    TOKENS_PER_FILL_FIELD_NUMBER: _ClassVar[int]
+    FILL_INTERVAL_FIELD_NUMBER: _ClassVar[int]
+    max_tokens: int
+    tokens_per_fill: UInt32
+    fill_interval: Duration
+    def __init__(self, max_tokens: _Optional[int] = ..., tokens_per_fill: _Optional[_Union[UInt32, _Mapping]] = ..., fill_interval: _Optional[_Union[Duration, _Mapping]] = ...) -> None: ...
+
+class FractionalPercent(_message.Message):
+    __slots__ = ("numerator", "denominator")
+    NUMERATOR_FIELD_NUMBER: _ClassVar[int]
+    DENOMINATOR_FIELD_NUMBER: _ClassVar[int]
+    numerator: int
+    denominator: Denominator
+    def __init__(self, numerator: _Optional[int] = ..., denominator: _Optional[_Union[Denominator, str]] = ...) -> None: ...
+
+class RuntimeFractionalPercent(_message.Message):
+    __slots__ = ("default_value",)
+    DEFAULT_VALUE_FIELD_NUMBER: _ClassVar[int]
+    default_value: FractionalPercent
+    def __init__(self, default_value: _Optional[_Union[FractionalPercent, _Mapping]] = ...) -> None: ...
+
+class LocalRateLimit(_message.Message):
+    __slots__ = ("stat_prefix", "token_bucket", "filter_enabled", "filter_enforced")
+    STAT_PREFIX_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_BUCKET_FIELD_NUMBER: _ClassVar[int]
+    FILTER_ENABLED_FIELD_NUMBER: _ClassVar[int]
+    FILTER_ENFORCED_FIELD_NUMBER: _ClassVar[int]
+    stat_prefix: str
+    token_bucket: TokenBucket
+    filter_enabled: RuntimeFractionalPercent
+    filter_enforced: RuntimeFractionalPercent
+    def __init__(self, stat_prefix: _Optional[str] = ..., token_bucket: _Optional[_Union[TokenBucket, _Mapping]] = ..., filter_enabled: _Optional[_Union[RuntimeFractionalPercent, _Mapping]] = ..., filter_enforced: _Optional[_Union[RuntimeFractionalPercent, _Mapping]] = ...) -> None: ...
 
 class FilterConfig(_message.Message):
     __slots__ = ("config",)
@@ -509,18 +612,27 @@ class Matcher(_message.Message):
     def __init__(self, matcher_tree: _Optional[_Union[MatcherTree, _Mapping]] = ..., on_no_match: _Optional[_Union[OnMatch, _Mapping]] = ...) -> None: ...
 
 class VirtualHost(_message.Message):
-    __slots__ = ("name", "domains", "routes", "retry_policy", "matcher")
+    __slots__ = ("name", "domains", "routes", "typed_per_filter_config", "retry_policy", "matcher")
+    class TypedPerFilterConfigEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: Any
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[Any, _Mapping]] = ...) -> None: ...
     NAME_FIELD_NUMBER: _ClassVar[int]
     DOMAINS_FIELD_NUMBER: _ClassVar[int]
     ROUTES_FIELD_NUMBER: _ClassVar[int]
+    TYPED_PER_FILTER_CONFIG_FIELD_NUMBER: _ClassVar[int]
     RETRY_POLICY_FIELD_NUMBER: _ClassVar[int]
     MATCHER_FIELD_NUMBER: _ClassVar[int]
     name: str
     domains: _containers.RepeatedScalarFieldContainer[str]
     routes: _containers.RepeatedCompositeFieldContainer[Route]
+    typed_per_filter_config: _containers.MessageMap[str, Any]
     retry_policy: RetryPolicy
     matcher: Matcher
-    def __init__(self, name: _Optional[str] = ..., domains: _Optional[_Iterable[str]] = ..., routes: _Optional[_Iterable[_Union[Route, _Mapping]]] = ..., retry_policy: _Optional[_Union[RetryPolicy, _Mapping]] = ..., matcher: _Optional[_Union[Matcher, _Mapping]] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., domains: _Optional[_Iterable[str]] = ..., routes: _Optional[_Iterable[_Union[Route, _Mapping]]] = ..., typed_per_filter_config: _Optional[_Mapping[str, Any]] = ..., retry_policy: _Optional[_Union[RetryPolicy, _Mapping]] = ..., matcher: _Optional[_Union[Matcher, _Mapping]] = ...) -> None: ...
 
 class RouteConfiguration(_message.Message):
     __slots__ = ("name", "virtual_hosts", "request_headers_to_add", "most_specific_header_mutations_wins", "ignore_port_in_host_matching")
