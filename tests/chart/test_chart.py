@@ -31,6 +31,10 @@ def pods(manifests: list[Manifest]) -> dict[str, Manifest]:
     return {each["metadata"]["name"]: each["spec"]["template"]["spec"] for each in deployments}
 
 
+def environment_of(container: Manifest) -> dict[str, str]:
+    return {each["name"]: each.get("value", "from the pod") for each in container["env"]}
+
+
 def test_with_the_defaults_these_objects_are_installed(render: Render) -> None:
     assert sorted((each["kind"], each["metadata"]["name"]) for each in render()) == [
         ("ClusterRole", "tidegate-system-tidegate-operator"),
@@ -105,6 +109,24 @@ def test_envoy_has_no_token(render: Render) -> None:
 
     assert router["automountServiceAccountToken"] is False
     assert mounts == {"envoy": {"xds", "tmp"}, "agent": {"xds", "token", "sampling-key", "tmp"}}
+
+
+def test_a_secret_has_the_routers_serve_tls_and_may_be_missing(render: Render) -> None:
+    manifests = render("--set", "router.tls.secretName=router-tls", "--set", "router.networkPolicy.enabled=true")
+    spec = pods(manifests)["tidegate-router"]
+    envoy, agent = spec["containers"]
+    ports = one(manifests, "Service", "tidegate-router")["spec"]["ports"]
+
+    assert [(each["name"], each["port"]) for each in ports] == [("http", 80), ("https", 443)]
+    assert {"name": "https", "containerPort": 8443} in envoy["ports"]
+    assert EnvoySettings.from_env(environment_of(envoy)).router.tls_port == 8443
+    assert str(AgentSettings.from_env(environment_of(agent)).tls_folder) == "/var/run/tidegate/tls"
+    assert [each["secret"] for each in spec["volumes"] if each["name"] == "tls"] == [
+        {"secretName": "router-tls", "optional": True, "defaultMode": 0o440}
+    ]
+    assert "tls" not in {mount["name"] for mount in envoy["volumeMounts"]}
+    policy = one(manifests, "NetworkPolicy", "tidegate-router")
+    assert {"port": 8443, "protocol": "TCP"} in policy["spec"]["ingress"][0]["ports"]
 
 
 def test_the_key_of_the_routers_is_mounted_into_their_agents_alone_and_may_be_missing(render: Render) -> None:

@@ -12,7 +12,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -186,6 +186,10 @@ class Router:
         self.cluster = Cluster()
         self.agent = Agent(directory, self.cluster)
         self._process: subprocess.Popen[bytes] | None = None
+
+    def listen_by_tls(self, port: int) -> None:
+        """Before it starts."""
+        self.settings = replace(self.settings, router=replace(self.settings.router, tls_port=port))
 
     def start(self, routes: list[Route], endpoints: Mapping[Service, tuple[Endpoint, ...]]) -> None:
         """Starts Envoy with these routes; returns when it is ready."""

@@ -20,11 +20,13 @@ from tidegate.resources.model_route import LONGEST_TIMEOUT_SECONDS
 from tidegate.resources.router_report import RouterIdentity
 from tidegate.resources.sampling import PORT
 from tidegate.router.bootstrap import RouterSettings
+from tidegate.router.certificate import Certificate, CertificateWatch
 from tidegate.router.control_plane import ControlPlane
 from tidegate.router.envoy_admin import EnvoyAdmin
 from tidegate.router.heartbeat import Heartbeat
 from tidegate.router.routing_cache import RoutingCache
 from tidegate.router.sampling_server import serve
+from tidegate.router.secrets import certificate_resource
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +47,8 @@ class AgentSettings:
     health_port: int
     key_folder: Path
     """Where the key is mounted that is asked of whoever reads the counters."""
+    tls_folder: Path | None
+    """Where the Secret is mounted whose certificate the router serves; None where it serves none."""
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "AgentSettings":
@@ -64,6 +68,7 @@ class AgentSettings:
             admin_port=int(environ.get("TIDEGATE_ADMIN_PORT", RouterSettings.admin_port)),
             health_port=port,
             key_folder=Path(environ.get("TIDEGATE_SAMPLING_KEY_DIR", "/var/run/tidegate/sampling")),
+            tls_folder=Path(tls) if (tls := environ.get("TIDEGATE_TLS_DIR")) else None,
         )
 
 
@@ -85,9 +90,14 @@ class Agent:
     def _wake(self, *, at_once: bool) -> None:
         self._control_plane.wake(at_once=at_once)
 
+    def _serve(self, found: Certificate) -> None:
+        self._control_plane.serve_certificate(certificate_resource(*found))
+
     def run(self) -> None:
         """Serves Envoy until stopped."""
         self._cache.start()
+        if self._settings.tls_folder:
+            CertificateWatch(self._settings.tls_folder, self._serve).start()
         reporting = threading.Thread(target=self._heartbeat.run, daemon=True)
         reporting.start()
         router, settings = self._settings.router, self._settings

@@ -20,6 +20,7 @@ from tidegate.router.disk_copy import DiskCopy
 from tidegate.router.objects import Answering, Service
 from tidegate.router.publisher import Publisher
 from tidegate.router.routing_cache import Changes
+from tidegate.router.subscription import Resource
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +45,9 @@ class ControlPlane:
         """Whether there is news that can't wait."""
         self._is_settled = False
         self._stopped = False
+        self._certificate: Resource | None = None
+        """One that Envoy hasn't been told yet."""
+        self._certificate_refused = ""
 
     def wake(self, *, at_once: bool = True) -> None:
         """The cluster has news; where not `at_once`, it may wait for more. From any thread."""
@@ -51,6 +55,11 @@ class ControlPlane:
             self._is_urgent = True
         if at_once or not self._gathers_until:
             self._server.wake()
+
+    def serve_certificate(self, certificate: Resource) -> None:
+        """The listener with TLS has this from now on. From any thread."""
+        self._certificate = certificate
+        self.wake()
 
     def stop(self) -> None:
         """Ends `run`. From any thread."""
@@ -99,6 +108,9 @@ class ControlPlane:
             self._publisher.hear(request, monotonic())
 
     def _step(self) -> None:
+        if certificate := self._certificate:
+            self._certificate = None
+            self._publisher.set_certificate(certificate)
         changes = self._gathered()
         services = self._change(changes) if changes is not None else {}
         for response in self._publisher.respond(monotonic()):
@@ -106,7 +118,14 @@ class ControlPlane:
                 self._stream.send(response)
         if self._publisher.applied is not None:
             self._applied(self._publisher.applied)
+        self._tell_refused_certificate()
         self._keep_copy(services)
+
+    def _tell_refused_certificate(self) -> None:
+        refused, said = self._publisher.certificate_refused, self._certificate_refused
+        self._certificate_refused = refused
+        if refused and refused != said:
+            logger.error("TLS: Envoy goes on with the certificate before, as it won't have this one: %s", refused)
 
     def _gathered(self) -> Changes | None:
         """What is news, as far as it need not wait."""

@@ -46,6 +46,7 @@ class EnvoySettings:
     def from_env(cls, environ: Mapping[str, str]) -> "EnvoySettings":
         """Raises ValueError when a number isn't one."""
         known = RouterSettings
+        tls_port = environ.get("TIDEGATE_ROUTER_TLS_PORT")
         heap = environ.get("TIDEGATE_ENVOY_HEAP_BYTES")
         return cls(
             router=RouterSettings(
@@ -54,6 +55,7 @@ class EnvoySettings:
                 port=int(environ.get("TIDEGATE_ROUTER_PORT", known.port)),
                 admin_port=int(environ.get("TIDEGATE_ADMIN_PORT", known.admin_port)),
                 metrics_port=int(environ.get("TIDEGATE_ROUTER_METRICS_PORT", known.metrics_port)),
+                tls_port=int(tls_port) if tls_port else None,
                 log_errors=environ.get("TIDEGATE_ACCESS_LOG") == "errors",
                 max_connections=int(environ.get("TIDEGATE_MAX_CONNECTIONS", known.max_connections)),
                 max_heap_bytes=int(heap) if heap else None,
