@@ -129,6 +129,23 @@ def test_a_secret_has_the_routers_serve_tls_and_may_be_missing(render: Render) -
     assert {"port": 8443, "protocol": "TCP"} in policy["spec"]["ingress"][0]["ports"]
 
 
+def test_a_cluster_may_have_another_domain_and_both_families_of_addresses(render: Render) -> None:
+    manifests = render(
+        *("--set", "clusterDomain=corp.internal"),
+        *("--set", "router.service.ipFamilyPolicy=PreferDualStack", "--set", "router.service.ipFamilies={IPv6,IPv4}"),
+    )
+    envoy, agent = pods(manifests)["tidegate-router"]["containers"]
+    (operator,) = pods(manifests)["tidegate-operator"]["containers"]
+    service = one(manifests, "Service", "tidegate-router")["spec"]
+
+    assert (service["ipFamilyPolicy"], service["ipFamilies"]) == ("PreferDualStack", ["IPv6", "IPv4"])
+    assert AgentSettings.from_env(environment_of(agent)).cluster_domain == "corp.internal"
+    assert Settings.from_env(environment_of(operator)).router_service.endswith(".svc.corp.internal")
+    pod_ips = {**environment_of(envoy), "TIDEGATE_POD_IPS": "10.0.0.7,fd00::7"}
+    assert EnvoySettings.from_env(pod_ips).router.address == "::"
+    assert EnvoySettings.from_env({**pod_ips, "TIDEGATE_POD_IPS": "10.0.0.7"}).router.address == "0.0.0.0"
+
+
 def test_the_key_of_the_routers_is_mounted_into_their_agents_alone_and_may_be_missing(render: Render) -> None:
     manifests = render()
     (volume,) = [
@@ -289,7 +306,7 @@ def test_every_binding_names_a_role_and_an_account_that_are_there(kind: str, ren
         pytest.param("prometheus.matchers=cluster=a", "'cluster=a' does not match", id="a matcher without quotes"),
         pytest.param("prometheus.url=prometheus:9090", "/prometheus/url", id="a URL without a scheme"),
         pytest.param("router.replicas=0", "/router/replicas", id="no router"),
-        pytest.param("router.accessLog=all", "/router/accessLog", id="an unknown access log"),
+        pytest.param("router.accessLog=some", "/router/accessLog", id="an unknown access log"),
         pytest.param("router.agent.port=80", "/router/agent/port", id="a port that only root may have"),
         pytest.param("router.networkPolicy.ingress=all", "/router/networkPolicy/ingress", id="a rule in words"),
         pytest.param("router.drainLimitSeconds=30", "/router/drainLimitSeconds", id="a drain that is cut short"),

@@ -43,6 +43,10 @@ class Answer:
 
 
 class _QuietServer(ThreadingHTTPServer):
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        super().__init__(address, handler)
+
     def handle_error(self, request: object, client_address: object) -> None:
         """A router that has stopped waiting is part of the tests."""
 
@@ -185,6 +189,8 @@ class Router:
         self.admin = EnvoyAdmin(self.admin_port)
         self.cluster = Cluster()
         self.agent = Agent(directory, self.cluster)
+        self.output: int | None = None
+        """Where Envoy's goes that is started next, as subprocess has it."""
         self._process: subprocess.Popen[bytes] | None = None
 
     def listen_by_tls(self, port: int) -> None:
@@ -205,9 +211,8 @@ class Router:
 
     def start_envoy(self) -> None:
         """Starts Envoy, and waits for nothing. What it doesn't know of the API, it refuses."""
-        self._process = subprocess.Popen(
-            [*envoy_command(self.settings, find_envoy()), "--reject-unknown-dynamic-fields"]
-        )
+        command = [*envoy_command(self.settings, find_envoy()), "--reject-unknown-dynamic-fields"]
+        self._process = subprocess.Popen(command, stdout=self.output)
 
     def restart_agent(self, *, knows_cluster: bool = True) -> None:
         """Kills the agent and starts another, which sees the cluster, or for now only its disk."""
@@ -235,6 +240,12 @@ class Router:
         """Ends Envoy and the agent at once."""
         self.stop_envoy()
         self.agent.stop()
+
+    def output_of_its_end(self) -> bytes:
+        """Ends Envoy, and gives all that it wrote, where `output` is a pipe."""
+        assert self._process is not None
+        self._process.terminate()
+        return self._process.communicate(timeout=10)[0]
 
     def stop_envoy(self) -> None:
         """Ends Envoy at once."""
@@ -295,9 +306,16 @@ class Load:
         connection.close()
 
 
-def ask(port: int, method: str, path: str, headers: Mapping[str, str], body: bytes | None = None) -> Answer:
+def ask(
+    port: int,
+    method: str,
+    path: str,
+    headers: Mapping[str, str],
+    body: bytes | None = None,
+    address: str = "127.0.0.1",
+) -> Answer:
     """One request on a connection of its own."""
-    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
+    with contextlib.closing(http.client.HTTPConnection(address, port, timeout=10)) as connection:
         connection.request(method, path, body=body, headers=dict(headers))
         response = connection.getresponse()
         text = response.read().decode()

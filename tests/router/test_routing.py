@@ -34,6 +34,7 @@ pytestmark = pytest.mark.router
         pytest.param("sentiment.shop.svc.cluster.local.", "/v2", "/v2", id="by full host with its last dot"),
         pytest.param("sentiment", "/v2", "/v2", id="by its name, as in its own namespace"),
         pytest.param("10.1.2.3", "/shop/sentiment", "/", id="by path without its last slash"),
+        pytest.param("10.1.2.3", "/shop/sentiment/", "/", id="by path with its last slash"),
         pytest.param("10.1.2.3", "/shop/sentiment?a=1", "/?a=1", id="by path without its last slash, with a query"),
         pytest.param("10.1.2.3:30080", "/shop/sentiment/v2?a=1", "/v2?a=1", id="by path on any other host"),
         pytest.param("sentiment.shop", "/shop/sentiment/v2", "/shop/sentiment/v2", id="host wins over path"),

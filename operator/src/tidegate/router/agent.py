@@ -24,6 +24,7 @@ from tidegate.router.certificate import Certificate, CertificateWatch
 from tidegate.router.control_plane import ControlPlane
 from tidegate.router.envoy_admin import EnvoyAdmin
 from tidegate.router.heartbeat import Heartbeat
+from tidegate.router.routes import CLUSTER_DOMAIN
 from tidegate.router.routing_cache import RoutingCache
 from tidegate.router.sampling_server import serve
 from tidegate.router.secrets import certificate_resource
@@ -47,6 +48,7 @@ class AgentSettings:
     health_port: int
     key_folder: Path
     """Where the key is mounted that is asked of whoever reads the counters."""
+    cluster_domain: str
     tls_folder: Path | None
     """Where the Secret is mounted whose certificate the router serves; None where it serves none."""
 
@@ -68,6 +70,7 @@ class AgentSettings:
             admin_port=int(environ.get("TIDEGATE_ADMIN_PORT", RouterSettings.admin_port)),
             health_port=port,
             key_folder=Path(environ.get("TIDEGATE_SAMPLING_KEY_DIR", "/var/run/tidegate/sampling")),
+            cluster_domain=environ.get("TIDEGATE_CLUSTER_DOMAIN", CLUSTER_DOMAIN),
             tls_folder=Path(tls) if (tls := environ.get("TIDEGATE_TLS_DIR")) else None,
         )
 
@@ -85,7 +88,9 @@ class Agent:
         self._stop = threading.Event()
         self._cache = RoutingCache(kube, settings.namespaces, self._wake)
         self._heartbeat = Heartbeat(kube, settings.router, self._stop, _utc_now)
-        self._control_plane = ControlPlane(settings.xds_directory, self._cache.take, self._heartbeat.applied)
+        self._control_plane = ControlPlane(
+            settings.xds_directory, self._cache.take, self._heartbeat.applied, settings.cluster_domain
+        )
 
     def _wake(self, *, at_once: bool) -> None:
         self._control_plane.wake(at_once=at_once)

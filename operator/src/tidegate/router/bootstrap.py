@@ -15,6 +15,7 @@ Json = dict[str, Any]
 
 AGENT = "tidegate-agent"
 SOCKET = "ads.sock"
+NO_LOG, ERRORS, ALL = "none", "errors", "all"
 TOO_MANY = "more requests than the model's rateLimit: come back later"
 _TYPE = "type.googleapis.com/envoy."
 
@@ -40,7 +41,7 @@ _COUNTED = [
     r"cluster\.[^.]+/grpc(/preview)?\.grpc\.\d+",
     r"cluster\.[^.]+\.upstream_cx_none_healthy",
     # What was beyond a model's rate limit: no revision has seen it.
-    r"[^.]+\.http_local_rate_limit\.rate_limited",
+    r"[^./]+/[^./]+\.http_local_rate_limit\.rate_limited",
     # How its pods are reached is told of a revision once, not for its preview cluster too.
     r"cluster\.([^./]+/){2}[^./]+(/grpc)?\.upstream_rq_(timeout|retry_success)",
     r"cluster\.([^./]+/){2}[^./]+(/grpc)?\.upstream_cx_(active|total|connect_fail|connect_timeout)",
@@ -71,7 +72,10 @@ class RouterSettings:
     metrics_port: int = 9902
     tls_port: int | None = None
     """Where the same is served by TLS, with a certificate that the agent gives; None for nowhere."""
-    log_errors: bool = False
+    access_log: str = NO_LOG
+    """NO_LOG, ERRORS, or ALL: answers of 500 or above, and with ALL a part of the others."""
+    access_log_percent: int = 100
+    """Of the others."""
     max_connections: int = 20_000
     max_heap_bytes: int | None = None
 
@@ -141,7 +145,9 @@ def _agent_cluster(settings: RouterSettings) -> Json:
 
 
 def _address(address: str, port: int) -> Json:
-    return {"socket_address": {"address": address, "port_value": port}}
+    # `::` takes connections by IPv4 too.
+    both: Json = {"ipv4_compat": True} if address == "::" else {}
+    return {"socket_address": {"address": address, "port_value": port, **both}}
 
 
 def _traffic_listeners(settings: RouterSettings) -> list[Json]:
@@ -183,7 +189,7 @@ def _traffic_manager(settings: RouterSettings) -> Json:
         "stream_idle_timeout": "300s",
         "common_http_protocol_options": {"idle_timeout": "3600s"},
         "local_reply_config": {"mappers": [_too_many()], "body_format": _ERROR},
-        "access_log": [_error_log()] if settings.log_errors else [],
+        "access_log": [] if settings.access_log == NO_LOG else [_access_log(settings)],
     }
 
 
@@ -250,27 +256,46 @@ def _http_listener(name: str, address: str, port: int, manager: Json, filters: S
     return {"name": name, "address": _address(address, port), "filter_chains": [chain]}
 
 
-def _error_log() -> Json:
+def _access_log(settings: RouterSettings) -> Json:
+    """A line of JSON for each answer that is wanted. No header that a client's secret may be in, and no query."""
     fields = {
         "time": "%START_TIME%",
+        "method": "%REQ(:METHOD)%",
         "host": "%REQ(:AUTHORITY)%",
         "path": "%PATH(NQ)%",
+        "protocol": "%PROTOCOL%",
         "code": "%RESPONSE_CODE%",
+        "grpc": "%GRPC_STATUS_NUMBER%",
         "flags": "%RESPONSE_FLAGS%",
         "cluster": "%UPSTREAM_CLUSTER%",
         "pod": "%UPSTREAM_HOST%",
+        "attempts": "%UPSTREAM_REQUEST_ATTEMPT_COUNT%",
         "milliseconds": "%DURATION%",
+        "received": "%BYTES_RECEIVED%",
+        "sent": "%BYTES_SENT%",
         "request": "%REQ(X-REQUEST-ID)%",
     }
-    at_least_500 = {"op": "GE", "value": {"default_value": 500, "runtime_key": "tidegate.access_log.status"}}
-    return {
-        "name": "envoy.access_loggers.stdout",
-        "filter": {"status_code_filter": {"comparison": at_least_500}},
-        "typed_config": {
-            "@type": _TYPE + "extensions.access_loggers.stream.v3.StdoutAccessLog",
-            "log_format": {"json_format": fields},
-        },
+    typed = {
+        "@type": _TYPE + "extensions.access_loggers.stream.v3.StdoutAccessLog",
+        "log_format": {"json_format": fields},
     }
+    return {"name": "envoy.access_loggers.stdout", **_wanted(settings), "typed_config": typed}
+
+
+def _wanted(settings: RouterSettings) -> Json:
+    status = {"op": "GE", "value": {"default_value": 500, "runtime_key": "tidegate.access_log.status"}}
+    failed: Json = {"status_code_filter": {"comparison": status}}
+    if settings.access_log == ERRORS:
+        return {"filter": failed}
+    if settings.access_log_percent == 100:
+        return {}
+    sampled = {
+        "runtime_key": "tidegate.access_log.percent",
+        "percent_sampled": {"numerator": settings.access_log_percent, "denominator": "HUNDRED"},
+        # Else who sends the same x-request-id with each request has all of them logged, or none.
+        "use_independent_randomness": True,
+    }
+    return {"filter": {"or_filter": {"filters": [failed, {"runtime_filter": sampled}]}}}
 
 
 def _admin_cluster(settings: RouterSettings) -> Json:

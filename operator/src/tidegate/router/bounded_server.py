@@ -40,7 +40,10 @@ class BoundedServer(ThreadingHTTPServer):
     def __init__(self, port: int, handler: type[BaseHTTPRequestHandler]) -> None:
         self._open: dict[socket.socket, _Connection] = {}
         self._lock = threading.Lock()
-        super().__init__(("0.0.0.0", port), handler)
+        # A pod may have addresses of IPv4, of IPv6, or of both.
+        both = socket.has_dualstack_ipv6()
+        self.address_family = socket.AF_INET6 if both else socket.AF_INET
+        super().__init__(("::" if both else "0.0.0.0", port), handler)
 
     def start(self) -> None:
         """Serves in a thread of its own, until `shutdown`."""
@@ -54,6 +57,8 @@ class BoundedServer(ThreadingHTTPServer):
 
     def server_bind(self) -> None:
         """As in the base class, without asking a name server what this host is called."""
+        if self.address_family == socket.AF_INET6:
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = "", self.server_address[1]
 

@@ -19,6 +19,7 @@ from tidegate.router.bootstrap import SOCKET
 from tidegate.router.disk_copy import DiskCopy
 from tidegate.router.objects import Answering, Service
 from tidegate.router.publisher import Publisher
+from tidegate.router.routes import CLUSTER_DOMAIN
 from tidegate.router.routing_cache import Changes
 from tidegate.router.subscription import Resource
 
@@ -32,11 +33,17 @@ GATHER_SECONDS = 0.1
 class ControlPlane:
     """`take` gives what is news in the cluster, `applied` is told what Envoy works with."""
 
-    def __init__(self, directory: Path, take: Callable[[], Changes | None], applied: Callable[[Applied], None]) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        take: Callable[[], Changes | None],
+        applied: Callable[[Applied], None],
+        domain: str = CLUSTER_DOMAIN,
+    ) -> None:
         self._take, self._applied = take, applied
         self._disk = DiskCopy(directory)
         self._server = AdsServer(directory / SOCKET, self._hear)
-        self._publisher = Publisher()
+        self._publisher = Publisher(domain)
         self._stream: Stream | None = None
         self._recalled: dict[Service, Answering] = {}
         self._gathers_until = 0.0

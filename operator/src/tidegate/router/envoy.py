@@ -51,12 +51,13 @@ class EnvoySettings:
         return cls(
             router=RouterSettings(
                 xds_directory=environ.get("TIDEGATE_XDS_DIR", known.xds_directory),
-                address=environ.get("TIDEGATE_LISTEN_ADDRESS", known.address),
+                address=environ.get("TIDEGATE_LISTEN_ADDRESS") or _every_address(environ),
                 port=int(environ.get("TIDEGATE_ROUTER_PORT", known.port)),
                 admin_port=int(environ.get("TIDEGATE_ADMIN_PORT", known.admin_port)),
                 metrics_port=int(environ.get("TIDEGATE_ROUTER_METRICS_PORT", known.metrics_port)),
                 tls_port=int(tls_port) if tls_port else None,
-                log_errors=environ.get("TIDEGATE_ACCESS_LOG") == "errors",
+                access_log=environ.get("TIDEGATE_ACCESS_LOG", known.access_log),
+                access_log_percent=int(environ.get("TIDEGATE_ACCESS_LOG_PERCENT", known.access_log_percent)),
                 max_connections=int(environ.get("TIDEGATE_MAX_CONNECTIONS", known.max_connections)),
                 max_heap_bytes=int(heap) if heap else None,
             ),
@@ -67,6 +68,11 @@ class EnvoySettings:
             ),
             log_level=environ.get("TIDEGATE_ENVOY_LOG_LEVEL", "warning"),
         )
+
+
+def _every_address(environ: Mapping[str, str]) -> str:
+    """By IPv6 too where the pod has an address of it, alone or beside one of IPv4."""
+    return "::" if ":" in environ.get("TIDEGATE_POD_IPS", "") else RouterSettings.address
 
 
 def envoy_command(settings: EnvoySettings, program: str) -> list[str]:

@@ -10,6 +10,7 @@ others go on. Times are seconds of one steady clock.
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 
 from tidegate.model.route_policy import NO_POLICY, RoutePolicy
 from tidegate.resources.model_route import Backend, Route
@@ -22,7 +23,7 @@ from tidegate.router.clusters import cluster_resources, endpoints_resource
 from tidegate.router.objects import Answering, Service
 from tidegate.router.resource_names import CERTIFICATE_NAME, ROUTES_NAME, layer_of
 from tidegate.router.route_set import RouteSet
-from tidegate.router.routes import routes_resource, shape_of
+from tidegate.router.routes import CLUSTER_DOMAIN, routes_resource, shape_of
 from tidegate.router.routing_table import RoutingTable, Versioned, drawn_from, name_of
 from tidegate.router.splits import Splits, blended, weights_of
 from tidegate.router.subscription import Outcome, Resource, Subscription
@@ -39,7 +40,9 @@ MAX_REFUSED = 20
 class Publisher:
     """Is told what should be, and what Envoy says; gives what to send. One thread only."""
 
-    def __init__(self) -> None:
+    def __init__(self, domain: str = CLUSTER_DOMAIN) -> None:
+        """`domain`: the cluster's."""
+        self._routes_resource = partial(routes_resource, domain=domain)
         self._secrets = Subscription(SECRETS)
         self._layers = Subscription(SPLITS)
         self._clusters = Subscription(CLUSTERS, wildcard=True)
@@ -247,8 +250,8 @@ class Publisher:
             self._open |= self._table.routes.keys()
             self._has, self._is_confirmed, self.applied = {}, False, None
         known = self._routes.known.get(ROUTES_NAME)
-        self._set.resume(has_tried=known == routes_resource(self._set.with_tried()).version)
-        if known == routes_resource(self._set.taken.values()).version:
+        self._set.resume(has_tried=known == self._routes_resource(self._set.with_tried()).version)
+        if known == self._routes_resource(self._set.taken.values()).version:
             self._confirm(now)
         else:
             self._first_by = now + FIRST_ROUTES_SECONDS
@@ -326,7 +329,7 @@ class Publisher:
         tried = self._set.next_try(self._may_go)
         if tried is None and not is_first:
             return
-        self._routes.put(routes_resource(self._set.taken.values() if tried is None else tried))
+        self._routes.put(self._routes_resource(self._set.taken.values() if tried is None else tried))
         if self._routes.known.get(ROUTES_NAME) == self._routes.version_wanted(ROUTES_NAME):
             self._set.accept()  # back to what Envoy has
             self._confirm(now)

@@ -17,6 +17,8 @@ from tidegate.router.route_entries import entries_by_host, entries_by_path, guar
 from tidegate.router.subscription import Resource
 from tidegate.router.xds import TYPE, resource
 
+CLUSTER_DOMAIN = "cluster.local"
+"""That of most clusters."""
 NO_MODEL = "no model at this host or path"
 AMBIGUOUS = "models of this name are in more than one namespace: ask for NAME.NAMESPACE"
 ENTRIES_KEPT = 4096
@@ -32,12 +34,15 @@ def shape_of(route: Route) -> Route:
     )
 
 
-def routes_resource(shapes: Iterable[Route]) -> Resource:
-    """All routes: one virtual host for every model, and one for all other hosts that goes by path."""
+def routes_resource(shapes: Iterable[Route], domain: str = CLUSTER_DOMAIN) -> Resource:
+    """All routes: one virtual host for every model, and one for all other hosts that goes by path.
+
+    `domain`: that of the cluster, with which the full names of Services end.
+    """
     ordered = sorted(shapes, key=lambda route: (route.namespace, route.name))
     namespaces = Counter(route.name for route in ordered)
     ambiguous = sorted(name for name, number in namespaces.items() if number > 1)
-    models = [_entries_of(route, namespaces[route.name] == 1) for route in ordered]
+    models = [_entries_of(route, namespaces[route.name] == 1, domain) for route in ordered]
     hosts = [*([_ambiguous(ambiguous)] if ambiguous else []), _paths([each.by_path for each in models])]
     parts = [
         _COMMON,
@@ -56,10 +61,10 @@ class _Entries:
 
 
 @lru_cache(maxsize=ENTRIES_KEPT)
-def _entries_of(route: Route, with_name: bool) -> _Entries:
+def _entries_of(route: Route, with_name: bool, domain: str) -> _Entries:
     host = pb.VirtualHost(
         name=f"{route.namespace}/{route.name}",
-        domains=[*hosts(route), *([route.name] if with_name else [])],
+        domains=[*hosts(route, domain), *([route.name] if with_name else [])],
         routes=entries_by_host(route),
         retry_policy=_RETRY,
         typed_per_filter_config=guards_of(route),
@@ -98,13 +103,13 @@ def _on_match(routes: Iterable[pb.Route]) -> pb.OnMatch:
     return pb.OnMatch(action=pb.MatchAction(name="routes", typed_config=listed))
 
 
-def hosts(route: Route) -> list[str]:
+def hosts(route: Route, domain: str = CLUSTER_DOMAIN) -> list[str]:
     """The Host names of a model, without ports. In its own namespace a client may say the name alone.
 
     The router doesn't know where a client is, so that is answered only while one namespace has a model of that name.
     """
     short = f"{route.name}.{route.namespace}"
-    return [short, f"{short}.svc", f"{short}.svc.cluster.local"]
+    return [short, f"{short}.svc", f"{short}.svc.{domain}"]
 
 
 def _ambiguous(names: list[str]) -> pb.VirtualHost:
