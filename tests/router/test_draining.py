@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import os
 import select
 import signal
 import subprocess
 import sys
 import threading
+import time
+from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.router.conftest import Router
+from tidegate.router import objects
 from tidegate.router.draining import DrainPlan, DrainStep
 from tidegate.router.envoy import EnvoySettings, EnvoySupervisor
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from tests.router.conftest import Answer, Bench
 
 REVISION = "sentiment-aaaaaaaa"
@@ -126,3 +135,73 @@ def kill(pid: int) -> None:
 def test_another_envoy_is_started(lives: list[tuple[float, float]], expected: list[bool]) -> None:
     supervisor = EnvoySupervisor(EnvoySettings.from_env({}), "envoy")
     assert [supervisor.may_start_another(*life) for life in lives] == expected
+
+
+@dataclass
+class Service:
+    """Which router new connections go to, as those that were ready a moment ago."""
+
+    port: int
+
+    def ask(self, outcomes: Counter[str], stop: threading.Event, *, kept: bool) -> None:
+        """A client that asks until `stop`; it leaves its connection where it is told to."""
+        connection: http.client.HTTPConnection | None = None
+        while not stop.is_set():
+            connection = connection or http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+            try:
+                connection.request("GET", "/", headers={"Host": "sentiment.shop"})
+                response = connection.getresponse()
+                response.read()
+                outcomes[str(response.status)] += 1
+                leaves = response.will_close or not kept
+            except (OSError, http.client.HTTPException) as error:
+                outcomes[type(error).__name__] += 1
+                leaves = True
+            if leaves:
+                connection.close()
+                connection = None
+            stop.wait(0.01)
+        if connection is not None:
+            connection.close()
+
+
+@pytest.mark.router
+def test_a_rolling_update_of_the_routers_loses_no_request(bench: Bench, tmp_path: Path) -> None:
+    endpoints = bench.endpoints(bench.server(REVISION, slow_seconds=0.02))
+    outcomes, stop = Counter[str](), threading.Event()
+    with contextlib.ExitStack() as cleanup:
+        routers = [Router(tmp_path / name) for name in ("first", "second", "third")]
+        supervisors = [cleanup.enter_context(supervised(bench, routers[0], endpoints))]
+        service = Service(routers[0].port)
+        clients = [
+            threading.Thread(target=service.ask, args=(outcomes, stop), kwargs={"kept": number % 2 == 0})
+            for number in range(8)
+        ]
+        for client in clients:
+            client.start()
+        for router in routers[1:]:
+            supervisors.append(cleanup.enter_context(supervised(bench, router, endpoints)))
+            supervisors[-2].send_signal(signal.SIGTERM)
+            time.sleep(0.5)  # until every node has heard of it
+            service.port = router.port
+            assert supervisors[-2].wait(20) == 0
+        stop.set()
+        for client in clients:
+            client.join()
+
+    assert set(outcomes) == {"200"}
+    assert outcomes["200"] > 300
+
+
+@contextlib.contextmanager
+def supervised(
+    bench: Bench, router: Router, endpoints: Mapping[objects.Service, tuple[objects.Endpoint, ...]]
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A router whose Envoy has its supervisor, as in a pod."""
+    router.put([bench.route((REVISION, 100))], endpoints)
+    environment = {**bench.environment(router), "TIDEGATE_DRAIN_SECONDS": "1.5"}
+    with subprocess.Popen(SUPERVISOR, env=environment) as supervisor:
+        bench.until(router.admin.is_ready, "Envoy is ready")
+        yield supervisor
+        supervisor.terminate()
+    router.agent.stop()
