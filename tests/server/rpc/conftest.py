@@ -39,6 +39,8 @@ class CountingMetrics:
         self.arrived = 0
         self.answers: Counter[tuple[str, int]] = Counter()
         self.reasons: Counter[str] = Counter()
+        self.traffic: Counter[str] = Counter()
+        self.ran: Counter[str | None] = Counter()
 
     def request_started(self) -> None:
         self.arrived += 1
@@ -49,6 +51,7 @@ class CountingMetrics:
         assert seconds >= encode_seconds >= 0
         assert bool(encode_seconds) == (code in (200, 499))
         self.answers[protocol, code] += 1
+        self.traffic[traffic] += 1
 
     def request_failed(self, reason: str) -> None:
         self.reasons[reason] += 1
@@ -87,7 +90,8 @@ class Doubler(Inference):
         )
         vars(self).update(outputs=outputs, up=up)
 
-    def run(self, request: InferRequest, caller: Caller | None = None) -> Outputs:
+    def run(self, request: InferRequest, caller: Caller | None = None, traffic: str | None = None) -> Outputs:
+        self.metrics.ran[traffic] += 1
         return self.outputs(request)
 
     def drain(self) -> None:

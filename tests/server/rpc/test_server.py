@@ -40,6 +40,22 @@ def test_the_model_answers(opened: Open) -> None:
 
 
 @pytest.mark.parametrize(
+    ("mark", "traffic"),
+    [
+        pytest.param({}, "", id="by no router"),
+        pytest.param({"x_tidegate_traffic": "live"}, "", id="by weight"),
+        pytest.param({"x_tidegate_traffic": "preview"}, "preview", id="by the preview header"),
+    ],
+)
+def test_a_call_is_counted_as_it_came(mark: dict[str, Any], traffic: str, opened: Open) -> None:
+    model = Doubler()
+    client, _ = opened(model)
+    client.infer(1, **mark)
+
+    assert (model.metrics.traffic, model.metrics.ran) == ({traffic: 1}, {traffic: 1})
+
+
+@pytest.mark.parametrize(
     ("error", "code", "http", "sentence"),
     [
         pytest.param(InvalidRequest("no."), CODE.INVALID_ARGUMENT, 400, "no.", id="a bad request"),

@@ -72,12 +72,12 @@ class Inference:
 
         return self.engine.submit_all(requests, explained_done, traffic)
 
-    def run(self, request: InferRequest, caller: Caller | None = None) -> Outputs:
+    def run(self, request: InferRequest, caller: Caller | None = None, traffic: str | None = None) -> Outputs:
         """In any thread but the loop's; waits. Raises the errors that `submit` hands to `done`.
 
-        No router has marked it.
+        `traffic`: how it came; None where no router can have marked it.
         """
-        (outputs,), _, _ = self.run_timed((request,), self.unmarked, caller)
+        (outputs,), _, _ = self.run_timed((request,), self.unmarked if traffic is None else traffic, caller)
         return outputs
 
     def run_timed(

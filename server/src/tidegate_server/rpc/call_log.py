@@ -10,6 +10,7 @@ from google.protobuf.message import Message
 from tidegate_server.access.authenticator import Authenticator
 from tidegate_server.access_log import AccessLine, AccessLog
 from tidegate_server.errors import NotAllowed
+from tidegate_server.metrics.server_metrics import LIVE, PREVIEW
 from tidegate_server.payload_log.log import Exchange, Payload, PayloadLog
 from tidegate_server.rpc.service_names import MODEL_INFER
 from tidegate_server.tracing import ServerSpan, Tracing, well_formed
@@ -73,6 +74,16 @@ class RpcRecord:
             return self._telemetry.authenticator.check(self._metadata).name
         except NotAllowed:  # its key was taken away meanwhile
             return ""
+
+
+MARK = "x-tidegate-traffic"
+"""Set by the router, as over HTTP."""
+
+
+def traffic_of(context: grpc.ServicerContext, unmarked: str) -> str:
+    """How a call came; `unmarked` where no router has marked it."""
+    mark = text_metadata(context.invocation_metadata()).get(MARK)
+    return unmarked if mark is None else PREVIEW if mark == PREVIEW else LIVE
 
 
 def text_metadata(metadata: Any) -> dict[str, str]:

@@ -18,7 +18,7 @@ from tidegate_server.inference.caller import Caller
 from tidegate_server.inference.service import Inference
 from tidegate_server.protocol.request import InferRequest
 from tidegate_server.rpc import open_inference_pb2 as pb
-from tidegate_server.rpc.call_log import RpcRecord, RpcTelemetry, text_metadata
+from tidegate_server.rpc.call_log import RpcRecord, RpcTelemetry, text_metadata, traffic_of
 from tidegate_server.rpc.held_messages import HeldMessages
 from tidegate_server.rpc.receive_timeouts import ReceiveTimeouts
 from tidegate_server.rpc.reflection import described
@@ -177,14 +177,14 @@ class RpcHandlers:
         self, body: bytes, context: grpc.ServicerContext, caller: Caller
     ) -> pb.ModelInferResponse | ErrorStatus:
         metrics = self._inference.metrics
-        started = perf_counter()
+        started, traffic = perf_counter(), traffic_of(context, self._inference.unmarked)
         metrics.request_started()
         record = None if self._telemetry is None else self._telemetry.begin(context)
-        response, http_status, encode_seconds = self._run(body, context, record, caller)
+        response, http_status, encode_seconds = self._run(body, context, record, caller, traffic)
         if not context.is_active():
             http_status = CLIENT_CLOSED_REQUEST
         seconds = perf_counter() - started
-        metrics.request_finished("grpc", http_status, seconds, encode_seconds, self._inference.unmarked)
+        metrics.request_finished("grpc", http_status, seconds, encode_seconds, traffic)
         if record is not None:
             answered = None if isinstance(response, ErrorStatus) else response
             bytes_out = 0 if answered is None else answered.ByteSize()
@@ -193,14 +193,14 @@ class RpcHandlers:
         return response
 
     def _run(
-        self, body: bytes, context: grpc.ServicerContext, record: RpcRecord | None, caller: Caller
+        self, body: bytes, context: grpc.ServicerContext, record: RpcRecord | None, caller: Caller, traffic: str
     ) -> tuple[pb.ModelInferResponse | ErrorStatus, int, float]:
         """The response, its status over HTTP, and the seconds that encoding it took."""
         try:
             request = self._parse_infer(body, context)
             if record is not None:
                 record.rows = request.rows
-            outputs = self._servicer.run(request, caller)
+            outputs = self._servicer.run(request, caller, traffic)
             encode_started = perf_counter()
             return self._servicer.encode(request, outputs), 200, perf_counter() - encode_started
         except Exception as error:  # noqa: BLE001 - whatever it is, the client gets a status and the call is counted

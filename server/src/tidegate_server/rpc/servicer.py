@@ -83,13 +83,13 @@ class Servicer:
         timeout = request.timeout_seconds
         return replace(request, timeout_seconds=seconds_left if timeout is None else min(timeout, seconds_left))
 
-    def run(self, request: InferRequest, caller: Caller) -> Mapping[str, Array]:
+    def run(self, request: InferRequest, caller: Caller, traffic: str) -> Mapping[str, Array]:
         """Waits for the outputs by name. Raises Overloaded where too many wait already."""
         if not self._slots.acquire(blocking=False):
             self._inference.metrics.request_failed("queue_full")
             raise Overloaded(RETRY_AFTER_SECONDS)
         try:
-            return self._inference.run(request, caller)
+            return self._inference.run(request, caller, traffic)
         finally:
             self._slots.release()
 
