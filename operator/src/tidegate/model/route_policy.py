@@ -1,6 +1,6 @@
 """How a router guards a model and its clients: idle streams, retries, limits, ejections. What isn't set is none. Pure.
 
-A ModelDeployment's `spec.traffic` and a ModelRoute's `spec` say it by the same fields, so there is one reader of both.
+A ModelDeployment's `spec.traffic` and the route that is made of it say it by the same fields: one reader is for both.
 """
 
 from collections.abc import Mapping

@@ -62,6 +62,11 @@ class BoundedServer(ThreadingHTTPServer):
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = "", self.server_address[1]
 
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """As in the base class; an address of IPv4 is told as such, by whichever family it came."""
+        request, (host, *rest) = super().get_request()
+        return request, (host.removeprefix("::ffff:"), *rest)
+
     def process_request(self, request: Any, client_address: Any) -> None:
         """A place for a new connection, or none."""
         if self._has_place_for(request):
