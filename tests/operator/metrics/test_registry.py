@@ -18,7 +18,7 @@ from tidegate.metrics.registry import DETAILS, TRAFFIC, SourceRegistry
 from tidegate.model.evidence import MetricsGap
 
 SOURCE = Path(tidegate.__file__).parent
-KNOWS = ("metrics/observers", "metrics/providers")
+KNOWS = ("metrics/observers", "metrics/providers", "rehearsal/")
 SERIES = re.compile(r'envoy_cluster_|tidegate_server_|__name__|\{[^{}]*=~"|timestamp\(')
 CRD = Path(__file__).parents[3] / "crds" / "modeldeployments.yaml"
 

@@ -17,7 +17,13 @@ from tidegate.traffic_routing import BACKENDS, backend_for
 from tidegate.traffic_routing.backend import RouterBackend
 
 SOURCE = Path(tidegate.__file__).parent
-MAY_NAME_A_MODEL_ROUTE = ("router/", "traffic_routing/", "resources/model_route.py", "kube/api.py")
+MAY_NAME_A_MODEL_ROUTE = (
+    "router/",
+    "traffic_routing/",
+    "rehearsal/router.py",
+    "resources/model_route.py",
+    "kube/api.py",
+)
 
 
 class RecordedWorld(World):
