@@ -92,8 +92,13 @@ clients: setup ## The newest clients of other projects against this server, in e
 	@UV="$(UV)" $(BIN)/python -m tests.clients
 
 .PHONY: test-dashboard
-test-dashboard: setup ## The dashboard in a real Chromium, with axe-core and pictures; ARGS=--write for the documents
-	@UV="$(UV)" $(BIN)/python -m tests.browser $(ARGS)
+test-dashboard: setup ## The dashboard in a real Chromium, with axe-core
+	@UV="$(UV)" $(BIN)/python -m tests.browser
+
+.PHONY: pictures
+pictures: setup ## Pictures of the dashboard and of a terminal during a real canary, into the documents
+	@UV="$(UV)" $(BIN)/pytest -m controls tests/controls/test_pictures.py
+	cp build/pictures/*.png build/pictures/*.svg docs/images/
 
 .PHONY: bench-server
 bench-server: setup ## The model server beside the bare runtime and its peers; BASELINE=COMMIT, ARGS=--quick for a look

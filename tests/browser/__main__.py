@@ -1,7 +1,8 @@
 """Looks at the dashboard with a real Chromium: is it live, can it be used, is it accessible? Takes the pictures.
 
 Not part of the test suite: it needs a browser (`apt-get install chromium`), and installs what drives it, and axe-core,
-outside of this folder. The cluster behind the pages is made up: see tests/operator/dashboard/examples.py.
+outside of this folder. The cluster behind the pages is made up: see tests/operator/dashboard/examples.py. That of the
+pictures in the documents is real: see tests/controls/test_pictures.py.
 """
 
 import argparse
@@ -27,42 +28,46 @@ PROGRAM = Path(__file__).with_name("checks.py")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 PLAYWRIGHT, AXE = "playwright==1.65.2", "axe-core@4.14.1"
 LONGEST_SECONDS = 300
-MOST_PICTURE_BYTES = 200_000
 STORY = ((5, 0.9, 1.1), (5, 0.6, 1.3), (5, 0.5, 1.9), (25, 1.6, 1.1), (25, 2.9, 1.2), (25, 1.1, 1.5), (25, 0.6, 2.1))
 """Weight of the candidate, evidence for a rollback and for a promotion, until what `canary()` shows."""
 
 
 def main() -> int:
     """The exit code: 1 where something isn't as it should be. The pictures are in build/dashboard."""
-    parser = argparse.ArgumentParser(prog="make test-dashboard", description=__doc__)
-    parser.add_argument("--write", action="store_true", help="put the pictures into docs/images")
-    arguments = parser.parse_args()
+    argparse.ArgumentParser(prog="make test-dashboard", description=__doc__).parse_args()
     browser = next(filter(None, map(shutil.which, BROWSERS)), None) or sys.exit(
         f"none of {', '.join(BROWSERS)} is on PATH: apt-get install chromium"
     )
-    python, axe = _installed()
+    python, axe = install(), _axe()
     pictures = REPOSITORY / "build" / "dashboard"
     pictures.mkdir(parents=True, exist_ok=True)
     with _site() as site:
         told = {**site, "browser": browser, "axe": str(axe), "pictures": str(pictures)}
         done = subprocess.run([str(python), str(PROGRAM), json.dumps(told)], timeout=LONGEST_SECONDS, check=False)
-    if done.returncode == 0 and arguments.write:
-        _publish(pictures)
     return done.returncode
 
 
-def _installed() -> tuple[Path, Path]:
-    """The Python that drives the browser, and axe-core's script."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tidegate" / "dashboard"
-    cache.mkdir(parents=True, exist_ok=True)
+def install(*packages: str) -> Path:
+    """A Python outside of this folder that drives the browser, with further packages."""
     uv = os.environ.get("UV") or shutil.which("uv") or sys.exit("uv is missing: run make setup")
-    npm = shutil.which("npm") or sys.exit("npm is missing: apt-get install npm")
-    python = cache / "venv" / "bin" / "python"
+    python = _cache() / "venv" / "bin" / "python"
     if not python.is_file():
-        subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, str(cache / "venv")], check=True)
-    subprocess.run([uv, "pip", "install", "--quiet", "--python", str(python), PLAYWRIGHT], check=True)
-    subprocess.run([npm, "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(cache), AXE], check=True)
-    return python, cache / "node_modules" / "axe-core" / "axe.min.js"
+        subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, str(_cache() / "venv")], check=True)
+    subprocess.run([uv, "pip", "install", "--quiet", "--python", str(python), PLAYWRIGHT, *packages], check=True)
+    return python
+
+
+def _axe() -> Path:
+    """axe-core's script."""
+    npm = shutil.which("npm") or sys.exit("npm is missing: apt-get install npm")
+    subprocess.run([npm, "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(_cache()), AXE], check=True)
+    return _cache() / "node_modules" / "axe-core" / "axe.min.js"
+
+
+def _cache() -> Path:
+    found = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tidegate" / "dashboard"
+    found.mkdir(parents=True, exist_ok=True)
+    return found
 
 
 @contextmanager
@@ -89,13 +94,6 @@ def _site() -> Iterator[dict[str, str]]:
         finally:
             dashboard.stop()
             api.stop()
-
-
-def _publish(pictures: Path) -> None:
-    for picture in sorted(pictures.glob("*.png")):
-        if picture.stat().st_size > MOST_PICTURE_BYTES:
-            sys.exit(f"{picture} has {picture.stat().st_size:,} bytes; the documents take {MOST_PICTURE_BYTES:,}")
-        shutil.copy(picture, REPOSITORY / "docs" / "images" / f"dashboard-{picture.name}")
 
 
 if __name__ == "__main__":
