@@ -18,6 +18,8 @@ from tidegate_demo.wire import Answer, Client
 
 OPENED_AHEAD = 16
 LONGEST_TEXT = 120
+RETRY_SECONDS = 0.1
+"""Between a first try that was lost and the second one."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ class Stream:
                 if len(self.examples) < MOST_EXAMPLES:
                     self.examples.append(_example(due, took, wrong, retried, answer))
 
-            self.again.send_once(last, done_again)
+            asyncio.get_running_loop().call_later(RETRY_SECONDS, self.again.send_once, last, done_again)
 
         send = self.client.send_once if self.close else self.client.send
         send(request, done)

@@ -1,7 +1,7 @@
 """What became of the requests of one event. Pure.
 
-A request is lost when its first try brought no answer of 200. It is sent once more then, at once and on a connection of
-its own, as many clients do; it is lost with a retry when that brought none either.
+A request is lost when its first try brought no answer of 200. It is sent once more then, a tenth of a second later
+and on a connection of its own, as many clients do; it is lost with a retry when that brought none either.
 """
 
 import math

@@ -146,6 +146,13 @@ def test_a_cluster_may_have_another_domain_and_both_families_of_addresses(render
     assert EnvoySettings.from_env({**pod_ips, "TIDEGATE_POD_IPS": "10.0.0.7"}).router.address == "0.0.0.0"
 
 
+def test_one_late_answer_takes_no_router_out_of_the_service(render: Render) -> None:
+    """A busy node is late with both at once, and a Service without a ready pod refuses everybody."""
+    containers = one(render(), "Deployment", "tidegate-router")["spec"]["template"]["spec"]["containers"]
+    (probe,) = [each["readinessProbe"] for each in containers if each["name"] == "envoy"]
+    assert (probe["periodSeconds"], probe["timeoutSeconds"], probe["failureThreshold"]) == (2, 2, 3)
+
+
 def test_the_key_of_the_routers_is_mounted_into_their_agents_alone_and_may_be_missing(render: Render) -> None:
     manifests = render()
     (volume,) = [
