@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
@@ -11,7 +12,10 @@ import pytest
 import yaml
 
 from tests.operator.kstatus import compute
+from tidegate.model.route_policy import CircuitBreaker, OutlierDetection, RateLimit, RateUnit, Retries, RoutePolicy
+from tidegate.model.traffic import RouteSettings, TrafficSplit
 from tidegate.resources.crd_schema import with_defaults
+from tidegate.resources.model_route import read_route, route_manifest
 
 pytestmark = pytest.mark.apiserver
 Kubectl = Callable[..., CompletedProcess[str]]
@@ -105,6 +109,28 @@ def query(**fields: str) -> dict[str, str]:
             canary(50, 25), "the weights of spec.strategy.canary.steps must ascend", id="weights that descend"
         ),
         pytest.param(canary(25, 25), "the weights of spec.strategy.canary.steps must ascend", id="weights twice"),
+        pytest.param(
+            {"traffic": {"rateLimit": {"requests": 100, "burst": 50}}},
+            "burst must be at least requests",
+            id="a burst that is less than the rate",
+        ),
+        pytest.param({"traffic": {"rateLimit": {"burst": 50}}}, "rateLimit.requests: Required", id="a rate of nothing"),
+        pytest.param(
+            {"traffic": {"retries": {"attempts": 6}}},
+            "spec.traffic.retries.attempts: Invalid value: 6",
+            id="retries without end",
+        ),
+        pytest.param(
+            {"traffic": {"outlierDetection": {"interval": "1h"}}},
+            "must be a duration from 1s to 5m",
+            id="ejections that are looked at each hour",
+        ),
+        pytest.param(
+            {"traffic": {"idleTimeout": "0s"}},
+            "must be a duration from 1s to 1h",
+            id="streams that may never be silent",
+        ),
+        pytest.param({"traffic": {"grpc": "yes"}}, "spec.traffic.grpc", id="a word for true"),
         pytest.param(
             {"gates": [{"name": "ci", "at": "Start"}]},
             "a gate of spec.gates must have exactly one of url, urlSecret and job",
@@ -506,6 +532,25 @@ def test_refused_is_a_route_with(
 
     assert done.returncode == 1
     assert re.search(message, done.stderr), done.stderr
+
+
+def test_a_route_with_every_setting_is_taken_and_reads_back(
+    apply: Callable[..., CompletedProcess[str]], kubectl: Kubectl, api_server: Path, namespace: str
+) -> None:
+    policy = RoutePolicy(
+        timedelta(minutes=2),
+        Retries(1, 20),
+        RateLimit(100, RateUnit.MINUTE, 200),
+        CircuitBreaker(10, None, 30),
+        OutlierDetection(),
+    )
+    settings = RouteSettings("x-preview", timedelta(seconds=60), grpc=True, policy=policy)
+    manifest = route_manifest(namespace, "digits", "1", TrafficSplit.only("digits-1"), settings)
+
+    done = apply("ModelRoute", manifest["spec"], "digits", "--server-side", "--field-manager=tidegate")
+    assert done.returncode == 0, done.stderr
+    there = kubectl(api_server, "get", "modelroute", "digits", "-n", namespace, "-o", "json").stdout
+    assert read_route(json.loads(there)).settings == settings
 
 
 def test_an_entry_that_somebody_else_added_does_not_keep_the_operator_from_setting_the_split(
