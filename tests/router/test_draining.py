@@ -177,6 +177,7 @@ def test_a_rolling_update_of_the_routers_loses_no_request(bench: Bench, tmp_path
             threading.Thread(target=service.ask, args=(outcomes, stop), kwargs={"kept": number % 2 == 0})
             for number in range(8)
         ]
+        cleanup.callback(stop.set)
         for client in clients:
             client.start()
         for router in routers[1:]:
@@ -184,7 +185,7 @@ def test_a_rolling_update_of_the_routers_loses_no_request(bench: Bench, tmp_path
             supervisors[-2].send_signal(signal.SIGTERM)
             time.sleep(0.5)  # until every node has heard of it
             service.port = router.port
-            assert supervisors[-2].wait(20) == 0
+            assert supervisors[-2].wait(60) == 0
         stop.set()
         for client in clients:
             client.join()
@@ -200,8 +201,11 @@ def supervised(
     """A router whose Envoy has its supervisor, as in a pod."""
     router.put([bench.route((REVISION, 100))], endpoints)
     environment = {**bench.environment(router), "TIDEGATE_DRAIN_SECONDS": "1.5"}
-    with subprocess.Popen(SUPERVISOR, env=environment) as supervisor:
-        bench.until(router.admin.is_ready, "Envoy is ready")
+    supervisor = subprocess.Popen(SUPERVISOR, env=environment)
+    try:
+        bench.until(router.admin.is_ready, "Envoy is ready", 30)
         yield supervisor
+    finally:
         supervisor.terminate()
-    router.agent.stop()
+        supervisor.wait(60)
+        router.agent.stop()
