@@ -178,6 +178,17 @@ def test_a_terminal_of_eighty_columns_breaks_no_line_but_sentences(halfway: Rele
     assert view.message in " ".join(text.split())
 
 
+def test_own_queries_are_shown_with_what_they_have_come_to(spec_schema: Mapping[str, Any]) -> None:
+    query = {"name": "accuracy", "query": "right{revision='{{candidate}}'}", "min": "0.5", "dryRun": True}
+    released = Released(spec_schema, analysis={"queries": [query]}).release("2", 3)
+    released.world.own_series[f"right{{revision='{released.world.status['rollout']['candidate']}'}}"] = [0.1]
+    released.world.run(20)
+
+    text = tree_text(RolloutView.of(released.manifest), released.now, Terminal(), [], colour=False)
+    (line,) = (line for line in text.splitlines() if line.startswith("query"))
+    assert line == "query      accuracy Failed (dry run): gives 0.1, below the least that is"
+
+
 def test_colours_are_for_terminals(halfway: Released) -> None:
     view = RolloutView.of(halfway.manifest, halfway.pods)
 

@@ -93,6 +93,10 @@ QUERY = {"name": "a", "query": "up{{candidate}}"}
         ({"strategy": {"canary": {}, "blueGreen": {}}}, "spec.strategy must have exactly one of canary and blueGreen"),
         ({"analysis": {"interval": "10m"}}, "spec.analysis.interval must be"),
         ({"analysis": {"queries": [QUERY]}}, "a query of spec.analysis.queries must have min, max or both"),
+        (
+            {"analysis": {"queries": [{**QUERY, "min": "1", "dryRun": True, "onFailure": "Hold"}]}},
+            "a query of spec.analysis.queries must not have both dryRun and onFailure",
+        ),
         ({"server": {"resources": {"limits": {"memory": "1 Gi"}}}}, "spec.server.resources.limits.memory must be a Ku"),
         ({"traffic": {"previewHeader": "cookie"}}, "spec.traffic.previewHeader must be a header that nothing else"),
     ],

@@ -78,6 +78,20 @@ def test_without_a_rollout_it_is_told_what_is_live(world: World, operator_metric
     }
 
 
+def test_own_queries_tell_their_state_and_their_value(world: World, operator_metrics: OperatorMetrics) -> None:
+    query = {"name": "accuracy", "query": "right{{candidate}}", "min": "0.5", "dryRun": True}
+    world.kubectl_apply(model={"uri": "http://models/2"}, paused=False, analysis={"queries": [query]})
+    world.run(3)
+    world.own_series["right" + world.status["rollout"]["candidate"]] = [0.1]
+    world.run(20)
+
+    shown = after_a_look(world, operator_metrics)
+    assert {key: value for key, value in shown.items() if key[0].startswith("tidegate_rollout_query")} == {
+        ("tidegate_rollout_query_state", "accuracy", "Failed", "true"): 1.0,
+        ("tidegate_rollout_query_value", "accuracy"): 0.1,
+    }
+
+
 def test_a_rollout_shows_where_it_stands_and_leaves_nothing_behind(
     world: World, operator_metrics: OperatorMetrics
 ) -> None:
@@ -97,6 +111,7 @@ def test_a_rollout_shows_where_it_stands_and_leaves_nothing_behind(
     assert [key for key in shown if key[0] == "tidegate_rollout_verdict"] == [
         ("tidegate_rollout_verdict", world.status["analysis"]["verdict"], world.status["analysis"]["reason"])
     ]
+    assert [key for key in shown if key[0].startswith("tidegate_rollout_query")] == []
     assert rollout["step"] == 1
     metrics = {key[1:] for key in shown if key[0] == "tidegate_evidence"}
     assert metrics == {

@@ -1,13 +1,14 @@
 """The user's own queries and the user's own limits."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
-from tidegate.judge.query_limits import Beyond, beyond_limits, unusable_query
-from tidegate.model.evidence import QueryAnswer
+from tidegate.judge.query_limits import Beyond, beyond_limits, query_results, unusable_query
+from tidegate.model.evidence import QueryAnswer, QueryResult, QueryState
+from tidegate.model.own_query import OwnQuery
 from tidegate.model.reasons import Policy
-from tidegate.model.spec import OwnQuery
 
 ACCURACY = OwnQuery("accuracy", "…", at_least=0.9, at_most=None, on_failure=Policy.ROLLBACK)
 COST = OwnQuery("cost", "…", at_least=None, at_most=5.0, on_failure=Policy.HOLD)
@@ -44,7 +45,28 @@ def test_own_queries(answers: Sequence[QueryAnswer], expected: Beyond | None) ->
     assert beyond_limits(answers, [COST, ACCURACY]) == expected
 
 
+def test_a_dry_run_has_a_result_and_nothing_follows_from_it() -> None:
+    dry = replace(ACCURACY, dry_run=True)
+    failing, silent = [QueryAnswer("accuracy", (0.6, 0.5))], [QueryAnswer("accuracy", failure="it gives no value")]
+
+    assert query_results(failing, [dry]) == (
+        QueryResult(
+            "accuracy", QueryState.FAILED, "gives 0.5, below the least that is allowed, 0.9", 0.5, dry_run=True
+        ),
+    )
+    assert (beyond_limits(failing, [dry]), unusable_query(silent, [dry])) == (None, None)
+
+
+def test_results_are_in_the_specs_order_with_what_is_allowed() -> None:
+    answers = [QueryAnswer("accuracy", (0.95, 0.93)), QueryAnswer("cost", failure="it gives no value")]
+
+    assert query_results(answers, [COST, ACCURACY]) == (
+        QueryResult("cost", QueryState.INCONCLUSIVE, "it gives no value"),
+        QueryResult("accuracy", QueryState.SUCCESSFUL, "gives 0.93, at least 0.9 is allowed", 0.93),
+    )
+
+
 def test_a_query_without_one_number_is_named() -> None:
     answers = [QueryAnswer("accuracy", (1.0, 1.0)), QueryAnswer("cost", failure="it gives 3 series; make it one")]
-    assert unusable_query(answers) == "spec.analysis.queries[cost]: it gives 3 series; make it one"
-    assert unusable_query(answers[:1]) is None
+    assert unusable_query(answers, [COST, ACCURACY]) == "spec.analysis.queries[cost]: it gives 3 series; make it one"
+    assert unusable_query(answers[:1], [COST, ACCURACY]) is None

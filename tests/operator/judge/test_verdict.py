@@ -25,8 +25,9 @@ from tidegate.model.evidence import (
     QueryAnswer,
     Verdict,
 )
+from tidegate.model.own_query import OwnQuery
 from tidegate.model.reasons import Policy
-from tidegate.model.spec import ModelDeploymentSpec, OwnQuery, PredictionDrift
+from tidegate.model.spec import ModelDeploymentSpec, PredictionDrift
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 BOUNDS = (*(0.01 * 1.2**k for k in range(20)), math.inf)

@@ -53,7 +53,7 @@ def analysis(**fields: Any) -> dict[str, Any]:
     return {"analysis": fields}
 
 
-def query(**fields: str) -> dict[str, str]:
+def query(**fields: Any) -> dict[str, Any]:
     return {"name": "accuracy", "query": 'right{revision="{{candidate}}"}', **fields}
 
 
@@ -410,6 +410,11 @@ def query(**fields: str) -> dict[str, str]:
         ),
         pytest.param(
             analysis(queries=[query(min="0.9.1")]), "must be a number such as 0.95", id="a limit that is none"
+        ),
+        pytest.param(
+            analysis(queries=[query(min="1", dryRun=True, onFailure="Hold")]),
+            "must not have both dryRun and onFailure",
+            id="a dry run that does something",
         ),
         pytest.param(analysis(queries=[query(min="1")] * 2), "Duplicate value", id="two queries of one name"),
         pytest.param({"replicas": -1}, r"spec\.replicas", id="less than no replicas"),

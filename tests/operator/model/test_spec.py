@@ -126,6 +126,15 @@ def test_a_header_that_requests_have_anyway_is_no_preview_header(name: str, a_sp
         a_spec(traffic={"previewHeader": name})
 
 
+def test_a_dry_run_has_no_policy(a_spec: ASpec) -> None:
+    query = {"name": "accuracy", "query": "{{candidate}}", "min": "0.9", "dryRun": True, "onFailure": "Hold"}
+
+    with pytest.raises(
+        InvalidSpec, match=r"spec\.analysis\.queries\[accuracy\] has dryRun and onFailure, and a dry run"
+    ):
+        a_spec(analysis={"queries": [query]})
+
+
 def test_what_a_lists_items_leave_out_has_a_default_in_the_code(a_spec: ASpec) -> None:
     query = {"name": "accuracy", "query": "{{candidate}}", "min": "0.9"}
     spec = a_spec(strategy={"canary": {"steps": [{"weight": 10}]}}, analysis={"queries": [query]})

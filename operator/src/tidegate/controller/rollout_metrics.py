@@ -141,6 +141,12 @@ class _Families:
         self.verdict = _gauge(
             "tidegate_rollout_verdict", "1; what the judge says of the candidate, and why", "verdict", "reason"
         )
+        self.query = _gauge(
+            "tidegate_rollout_query_state",
+            "1; what each own query that is judged has come to, and whether it is a dry run",
+            *("query", "state", "dry_run"),
+        )
+        self.query_value = _gauge("tidegate_rollout_query_value", "The last value of an own query", "query")
         self.waiting = _gauge(
             "tidegate_rollout_waiting_since_timestamp_seconds",
             "Since when it waits: paused, unseen (no metrics), pods, routers or gates; nothing where it doesn't",
@@ -188,10 +194,18 @@ class _Families:
         if analysis.get("verdict"):
             labels = (*where, analysis["verdict"], reasons.bounded(analysis.get("reason", "")))
             self.verdict.add_metric(labels, 1)
+        for query in analysis.get("queries") or ():
+            self._add_query(where, query)
         since = rollout.get("since") or {}
         for what in WAITS:
             if what in since:
                 self.waiting.add_metric((*where, what), _seconds(since[what]))
+
+    def _add_query(self, where: tuple[str, str], query: Mapping[str, Any]) -> None:
+        dry_run = str(bool(query.get("dryRun"))).lower()
+        self.query.add_metric((*where, query["name"], query.get("state", ""), dry_run), 1)
+        if query.get("value"):
+            self.query_value.add_metric((*where, query["name"]), float(query["value"]))
 
 
 def _gauge(name: str, help_text: str, *labels: str) -> GaugeMetricFamily:

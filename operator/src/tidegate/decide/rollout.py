@@ -24,8 +24,9 @@ from tidegate.decide.sound_clock import TOLERANCE, with_sound_clock
 from tidegate.decide.status_view import with_view
 from tidegate.decide.transition import PODS_STARTING, Transition, abandon, begin
 from tidegate.decide.write_order import to_decision, with_shift
+from tidegate.judge.query_limits import told as told_query
 from tidegate.model.decision import Decision, Event
-from tidegate.model.evidence import Answer
+from tidegate.model.evidence import Answer, QueryState, Verdict
 from tidegate.model.observation import Observation
 from tidegate.model.reasons import ConditionType, Outcome, Phase, Reason, StatusMessage
 from tidegate.model.spec import BlueGreen, Canary
@@ -241,6 +242,21 @@ def _events_of_judging(seen: Observation, before: AnalysisView | None) -> Iterat
         yield Event(Reason.NOISY_STABLE, verdict.caution, warning=True)
     if unseen_before and not unseen:
         yield Event(Reason.METRICS_SEEN, "the metrics can be seen again, the rollout goes on")
+    yield from _events_of_dry_runs(verdict, before)
+
+
+DRY_RUNS = {QueryState.FAILED: Reason.DRY_RUN_FAILED, QueryState.INCONCLUSIVE: Reason.DRY_RUN_INCONCLUSIVE}
+
+
+def _events_of_dry_runs(verdict: Verdict, before: AnalysisView | None) -> Iterator[Event]:
+    """What a dry run would have come to, when it comes to that: nothing else follows from it."""
+    known = {query.name: query.state for query in before.queries} if before else {}
+    for result in verdict.queries:
+        reason = DRY_RUNS.get(result.state) if result.dry_run else None
+        if reason and known.get(result.name) != result.state:
+            yield Event(
+                reason, f"{told_query(result.name)} is a dry run, so nothing follows from this: {result.message}"
+            )
 
 
 def _events_of_stable(seen: Observation, rollout: Rollout) -> Iterator[Event]:

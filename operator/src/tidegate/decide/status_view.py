@@ -1,15 +1,13 @@
 """The part of the status that is for people and for `kubectl wait`: conditions, phase, sentences, numbers."""
 
 from dataclasses import replace
-from datetime import datetime
 
 from tidegate.decide.capacity import is_scaled_to_zero
 from tidegate.decide.transition import Transition
 from tidegate.judge.explain import of_threshold
-from tidegate.model.evidence import Verdict
 from tidegate.model.observation import Observation
 from tidegate.model.reasons import ConditionType, Reason, StatusMessage
-from tidegate.model.status import AnalysisView, Condition, RevisionView, Status
+from tidegate.model.status import AnalysisView, Condition, QueryView, RevisionView, Status
 from tidegate.model.units import format_percent
 
 
@@ -31,7 +29,7 @@ def with_view(seen: Observation, transition: Transition, status: Status) -> Stat
         observed_candidate=_observed(seen, candidate),
         stable_view=_view(seen, status.stable),
         candidate_view=_view(seen, candidate),
-        analysis=_analysis(seen.verdict, seen.now) if rollout and status.stable else None,
+        analysis=_analysis(seen) if rollout and status.stable else None,
         conditions=(
             _condition(seen, ConditionType.READY, ready, ready_message),
             _reconciling(seen, transition),
@@ -131,9 +129,10 @@ def _observed(seen: Observation, candidate: str | None) -> str:
     return "" if fraction is None else format_percent(fraction)
 
 
-def _analysis(verdict: Verdict, now: datetime) -> AnalysisView:
+def _analysis(seen: Observation) -> AnalysisView:
+    verdict, queries = seen.verdict, _queries(seen)
     if verdict.evidence is None:
-        return AnalysisView(verdict.answer.value, verdict.reason, verdict.message, updated_at=now)
+        return AnalysisView(verdict.answer.value, verdict.reason, verdict.message, updated_at=seen.now, queries=queries)
     evidence = verdict.evidence
     return AnalysisView(
         verdict.answer.value,
@@ -142,5 +141,20 @@ def _analysis(verdict: Verdict, now: datetime) -> AnalysisView:
         of_threshold(evidence.worse, evidence.worse_needed),
         of_threshold(evidence.acceptable, evidence.acceptable_needed),
         verdict.caution,
-        now,
+        seen.now,
+        queries,
     )
+
+
+def _queries(seen: Observation) -> tuple[QueryView, ...]:
+    """What own queries have come to; while nobody can be asked, what they had come to last."""
+    if seen.verdict.queries:
+        return tuple(
+            QueryView(
+                each.name, each.state, each.message, "" if each.value is None else f"{each.value:g}", each.dry_run
+            )
+            for each in seen.verdict.queries
+        )
+    known = {query.name for query in seen.spec.analysis.queries}
+    before = seen.recorded.analysis.queries if seen.recorded.analysis else ()
+    return tuple(query for query in before if query.name in known)

@@ -8,6 +8,7 @@ from tidegate.judge import explain
 from tidegate.judge.e_process import e_value
 from tidegate.judge.load import is_busier
 from tidegate.judge.metric import Metric
+from tidegate.judge.query_limits import query_results
 from tidegate.judge.sequential_test import SequentialTest
 from tidegate.model.evidence import Answer, Evidence, Measurements, Verdict
 from tidegate.model.spec import Analysis
@@ -80,4 +81,5 @@ class Case:
             measurements.exposed,
             measurements.overdispersion.noisy,
             measurements.baseline,
+            query_results(measurements.answers, self.criteria.analysis.queries),
         )

@@ -1,11 +1,14 @@
-"""The user's own queries against the user's own limits. Pure. No bound on mistakes covers these; no silence passes."""
+"""The user's own queries against the user's own limits. Pure. No bound on mistakes covers these; no silence passes.
+
+A dry run has a result as any other query, and is left out wherever something follows from it.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tidegate.model.evidence import QueryAnswer
+from tidegate.model.evidence import QueryAnswer, QueryResult, QueryState
+from tidegate.model.own_query import OwnQuery
 from tidegate.model.reasons import Policy
-from tidegate.model.spec import OwnQuery
 
 IN_A_ROW = 2
 """Points at which a value has to be beyond its limit."""
@@ -19,20 +22,46 @@ class Beyond:
     rolls_back: bool
 
 
+def query_results(answers: Sequence[QueryAnswer], queries: Sequence[OwnQuery]) -> tuple[QueryResult, ...]:
+    """What each query that was asked has come to, in the spec's order."""
+    said = {answer.name: answer for answer in answers}
+    return tuple(_result(said[query.name], query) for query in queries if query.name in said)
+
+
 def beyond_limits(answers: Sequence[QueryAnswer], queries: Sequence[OwnQuery]) -> Beyond | None:
-    """The first query that is beyond a limit at the last two points; what rolls back comes before what holds."""
-    asked = {query.name: query for query in queries}
+    """The first query that has failed; what rolls back comes before what holds."""
+    policies = {query.name: query.on_failure for query in queries}
     found = [
-        Beyond(_message(answer, asked[answer.name]), asked[answer.name].on_failure == Policy.ROLLBACK)
-        for answer in answers
-        if answer.name in asked and _is_beyond(answer, asked[answer.name])
+        Beyond(f"{told(result.name)} {result.message}", policies[result.name] == Policy.ROLLBACK)
+        for result in _in_force(answers, queries)
+        if result.state is QueryState.FAILED
     ]
     return next((beyond for beyond in found if beyond.rolls_back), found[0] if found else None)
 
 
-def unusable_query(answers: Sequence[QueryAnswer]) -> str | None:
+def unusable_query(answers: Sequence[QueryAnswer], queries: Sequence[OwnQuery]) -> str | None:
     """A sentence about the first query that gives no single finite number."""
-    return next((f"spec.analysis.queries[{a.name}]: {a.failure}" for a in answers if a.failure), None)
+    results = _in_force(answers, queries)
+    return next((f"{told(r.name)}: {r.message}" for r in results if r.state is QueryState.INCONCLUSIVE), None)
+
+
+def told(name: str) -> str:
+    """A query, for people."""
+    return f"spec.analysis.queries[{name}]"
+
+
+def _in_force(answers: Sequence[QueryAnswer], queries: Sequence[OwnQuery]) -> list[QueryResult]:
+    return [result for result in query_results(answers, queries) if not result.dry_run]
+
+
+def _result(answer: QueryAnswer, query: OwnQuery) -> QueryResult:
+    value = answer.values[-1] if answer.values else None
+    if answer.failure or value is None:
+        return QueryResult(query.name, QueryState.INCONCLUSIVE, answer.failure, None, query.dry_run)
+    if _is_beyond(answer, query):
+        return QueryResult(query.name, QueryState.FAILED, _beyond(value, query), value, query.dry_run)
+    message = f"gives {value:.4g}, {query.limits} is allowed"
+    return QueryResult(query.name, QueryState.SUCCESSFUL, message, value, query.dry_run)
 
 
 def _is_beyond(answer: QueryAnswer, query: OwnQuery) -> bool:
@@ -43,8 +72,7 @@ def _is_beyond(answer: QueryAnswer, query: OwnQuery) -> bool:
     return below or (query.at_most is not None and all(value > query.at_most for value in last))
 
 
-def _message(answer: QueryAnswer, query: OwnQuery) -> str:
-    value = answer.values[-1]
+def _beyond(value: float, query: OwnQuery) -> str:
     low = query.at_least is not None and value < query.at_least
     limit, word = (query.at_least, "below the least") if low else (query.at_most, "above the most")
-    return f"spec.analysis.queries[{query.name}] gives {value:.4g}, {word} that is allowed, {limit:g}"
+    return f"gives {value:.4g}, {word} that is allowed, {limit:g}"

@@ -94,7 +94,7 @@ def _query_holds(case: Case) -> Verdict | None:
     answers = case.measurements.answers
     if beyond := beyond_limits(answers, case.criteria.analysis.queries):
         return case.verdict(Answer.NOT_ENOUGH, Reason.QUERY_BEYOND_LIMIT, beyond.message)
-    if unusable := unusable_query(answers):
+    if unusable := unusable_query(answers, case.criteria.analysis.queries):
         return case.verdict(Answer.NOT_ENOUGH, Reason.QUERY_UNUSABLE, unusable)
     return None
 

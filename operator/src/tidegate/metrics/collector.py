@@ -376,7 +376,7 @@ class MetricsCollector:
             return self._by_prometheus(look, sources, read_directly=is_read)
         except MetricsUnavailable:
             # What is read directly suffices to roll back by; whatever a promotion needs is missed then.
-            if not is_read or look.criteria.analysis.queries:
+            if not is_read or any(not query.dry_run for query in look.criteria.analysis.queries):
                 raise
             return Measured(SequentialTest(_parameters(look, sources, None)), Measurements(()))
 
@@ -396,7 +396,7 @@ class MetricsCollector:
             return sources.traffic.gap(arms.namespace, arms.name)
         if slow := slower_scrape(now.readings, propagation_delay):
             return _scraped_slowly(slow, propagation_delay)
-        if unusable := unusable_query(self._ask(look, arms.stable)):
+        if unusable := unusable_query(self._ask(look, arms.stable), look.criteria.analysis.queries):
             return MetricsGap(
                 Reason.QUERY_UNUSABLE, f"{unusable}; it was asked about stable, and has to work on that first"
             )

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from tidegate.errors import MetricsUnavailable
 from tidegate.metrics.provider import MetricsProvider
 from tidegate.model.evidence import QueryAnswer
-from tidegate.model.spec import OwnQuery
+from tidegate.model.own_query import OwnQuery
 from tidegate.model.traffic import Arms
 
 POINTS = 2

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from enum import Enum
+from enum import Enum, StrEnum
 from typing import NamedTuple
 
 from tidegate.model.reasons import StatusMessage
@@ -202,6 +202,28 @@ class QueryAnswer:
     failure: str = ""
 
 
+class QueryState(StrEnum):
+    """What a user's own query has come to, as an analysis run of Argo Rollouts names it."""
+
+    SUCCESSFUL = "Successful"
+    FAILED = "Failed"
+    INCONCLUSIVE = "Inconclusive"
+    """It gives no single finite number."""
+    PENDING = "Pending"
+    """It is still to be asked."""
+
+
+@dataclass(frozen=True)
+class QueryResult:
+    """A user's own query held against its limits. `value` is the last one, None where there is none."""
+
+    name: str
+    state: QueryState
+    message: str
+    value: float | None = None
+    dry_run: bool = False
+
+
 class MetricsGap(StatusMessage):
     """Why something can't be measured; the sentence says what to do."""
 
@@ -268,6 +290,8 @@ class Verdict:
     """What makes the judge's work harder than it should be; '' where nothing does."""
     baseline: BaselineTraffic | None = None
     """Stable's traffic, before the candidate has any."""
+    queries: tuple[QueryResult, ...] = ()
+    """What the user's own queries have come to, in the spec's order."""
 
 
 def total(counts: Sequence[Counts]) -> Counts:

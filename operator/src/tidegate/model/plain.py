@@ -1,7 +1,7 @@
 """Values of the model as what JSON can hold, and back by their types: no field can be forgotten. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 from functools import cache
@@ -32,7 +32,10 @@ def plain(value: object) -> Any:
 
 
 def from_plain(kind: type[T], data: Any) -> T:
-    """The inverse, for a value of that type. Raises ValueError, TypeError or LookupError on anything else."""
+    """The inverse, for a value of that type. Raises ValueError, TypeError or LookupError on anything else.
+
+    A field that an older release didn't write has its default.
+    """
     return cast(T, _read(kind, data))
 
 
@@ -49,7 +52,9 @@ def _read(kind: Any, data: Any) -> Any:
     if issubclass(kind, Enum):
         return kind(data)
     if is_dataclass(kind):
-        return cast(Any, kind)(**{name: _read(hint, data[name]) for name, hint in _hints(cast(type, kind)).items()})
+        missing = _with_default(cast(type, kind)) - data.keys()
+        told = {name: hint for name, hint in _hints(cast(type, kind)).items() if name not in missing}
+        return cast(Any, kind)(**{name: _read(hint, data[name]) for name, hint in told.items()})
     if issubclass(kind, tuple):
         hints = _hints(kind).values()
         return kind(*(_read(hint, each) for hint, each in zip(hints, data, strict=True)))
@@ -79,6 +84,13 @@ def _read_scalar(kind: type, data: Any) -> Any:
     if not isinstance(data, accepted) or (kind is not bool and isinstance(data, bool)):
         raise ValueError(f"{data!r} isn't a {kind.__name__}")
     return data
+
+
+@cache
+def _with_default(kind: type) -> frozenset[str]:
+    """The fields of a dataclass that may be left out."""
+    has = (each for each in fields(kind) if not (each.default is MISSING and each.default_factory is MISSING))
+    return frozenset(each.name for each in has)
 
 
 @cache

@@ -170,6 +170,8 @@ class Reason(StrEnum):
     TRAFFIC_TOO_LOW = "TrafficTooLow"
     NOISY_STABLE = "NoisyStable"
     METRICS_SEEN = "MetricsSeen"
+    DRY_RUN_FAILED = "DryRunFailed"
+    DRY_RUN_INCONCLUSIVE = "DryRunInconclusive"
     TWO_OPERATORS = "TwoOperators"
     NO_WAY_BACK = "NoWayBack"
     CLOCK_JUMPED = "ClockJumped"

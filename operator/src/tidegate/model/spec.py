@@ -18,6 +18,7 @@ from tidegate.model.config import ConfigContent, ConfigUse, config_uses
 from tidegate.model.gate import GateSpec, parse_gates
 from tidegate.model.gateway import GatewayApi
 from tidegate.model.notification import Receiver, parse_receivers
+from tidegate.model.own_query import OwnQuery, parse_queries
 from tidegate.model.reasons import Policy
 from tidegate.model.route_policy import NO_POLICY, RoutePolicy, policy_fields, read_policy
 from tidegate.model.spec_defaults import filled
@@ -265,18 +266,6 @@ class PredictionDrift:
     """Hold, Rollback or Ignore."""
 
 
-@dataclass(frozen=True)
-class OwnQuery:
-    """PromQL of the user's, whose one value about the candidate has to lie within limits."""
-
-    name: str
-    query: str
-    at_least: float | None
-    at_most: float | None
-    on_failure: Policy
-    """Hold or Rollback."""
-
-
 class CounterSource(StrEnum):
     """Where the routers' counters are read."""
 
@@ -471,7 +460,7 @@ def _analysis(raw: Mapping[str, Any]) -> Analysis:
             on_load_differs=Policy(latency.get("onLoadDiffers", Policy.HOLD)),
         ),
         predictions=_drift(raw["predictions"]),
-        queries=tuple(_query(query) for query in raw["queries"]),
+        queries=parse_queries(raw["queries"]),
         requests_from=raw["requestsFrom"],
         overdispersion=None if raw["dispersion"] == AUTO else float(raw["dispersion"]),
         on_inconclusive=Policy(raw["onInconclusive"]),
@@ -494,16 +483,6 @@ def _source(raw: Mapping[str, Any]) -> CounterSource:
 
 def _drift(raw: Mapping[str, str]) -> PredictionDrift:
     return PredictionDrift(parse_percent(raw["drift"]), parse_percent(raw["scoreDrift"]), Policy(raw["onDrift"]))
-
-
-def _query(raw: Mapping[str, Any]) -> OwnQuery:
-    return OwnQuery(
-        raw["name"],
-        raw["query"],
-        at_least=float(raw["min"]) if "min" in raw else None,
-        at_most=float(raw["max"]) if "max" in raw else None,
-        on_failure=Policy(raw.get("onFailure", Policy.HOLD)),
-    )
 
 
 def _limits(raw: Mapping[str, str]) -> tuple[tuple[int, timedelta], ...]:

@@ -143,6 +143,17 @@ class RevisionView:
 
 
 @dataclass(frozen=True)
+class QueryView:
+    """What one of spec.analysis.queries has come to, for people. `value` is the last one as text, '' for none."""
+
+    name: str
+    state: str
+    message: str
+    value: str = ""
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
 class AnalysisView:
     """The last verdict for people."""
 
@@ -153,6 +164,12 @@ class AnalysisView:
     acceptable: str = field(default="", metadata=at("evidence.acceptable"))
     caution: str = ""
     updated_at: datetime | None = None
+    queries: tuple[QueryView, ...] = ()
+
+    def without_numbers(self) -> "AnalysisView":
+        """The same without sentences and numbers."""
+        queries = tuple(replace(query, message="", value="") for query in self.queries)
+        return AnalysisView(self.verdict, self.reason, "", queries=queries)
 
 
 @dataclass(frozen=True)
@@ -198,7 +215,7 @@ class Status:
     def without_numbers(self) -> "Status":
         """The same without what counts on while nothing happens: sentences, evidence, the observed share."""
         conditions = tuple(replace(condition, message="") for condition in self.conditions)
-        analysis = self.analysis and AnalysisView(self.analysis.verdict, self.analysis.reason, "")
+        analysis = self.analysis and self.analysis.without_numbers()
         return replace(self, message="", observed_candidate="", conditions=conditions, analysis=analysis)
 
     def with_history(self, entry: HistoryEntry) -> "Status":

@@ -13,7 +13,7 @@ from typing import Any
 from tidegate.errors import MalformedObject
 from tidegate.model.control import given_controls
 from tidegate.model.reasons import ConditionType, Phase
-from tidegate.model.status import HistoryEntry, Status
+from tidegate.model.status import HistoryEntry, QueryView, Status
 from tidegate.model.units import format_instant, parse_instant, parse_percent
 from tidegate.resources.names import MODEL_DEPLOYMENT
 from tidegate.view.pod_view import PodView
@@ -81,6 +81,8 @@ class AnalysisView:
     promotion: EvidenceView | None
     caution: str
     updated_at: datetime | None
+    queries: tuple[QueryView, ...] = ()
+    """Of spec.analysis.queries, those that are judged."""
 
 
 @dataclass(frozen=True)
@@ -287,7 +289,9 @@ def _analysis(status: Status) -> AnalysisView | None:
     if found is None:
         return None
     evidence = EvidenceView.of(found.worse), EvidenceView.of(found.acceptable)
-    return AnalysisView(found.verdict, found.reason, found.message, *evidence, found.caution, found.updated_at)
+    return AnalysisView(
+        found.verdict, found.reason, found.message, *evidence, found.caution, found.updated_at, found.queries
+    )
 
 
 def _revisions(status: Status, pods: list[PodView]) -> tuple[RevisionView, ...]:

@@ -10,7 +10,8 @@ from tidegate.metrics.preflight import reference_of, slower_scrape, stable_now
 from tidegate.metrics.provider import MetricsProvider, Sources
 from tidegate.metrics.registry import SourceRegistry
 from tidegate.metrics.user_queries import ask
-from tidegate.model.spec import ModelDeploymentSpec, OwnQuery
+from tidegate.model.own_query import OwnQuery
+from tidegate.model.spec import ModelDeploymentSpec
 from tidegate.model.traffic import Arms
 from tidegate.model.units import format_duration, format_percent
 
@@ -78,7 +79,8 @@ def _latency(about: str, sources: Sources, arms: Arms, now: datetime, delay: tim
 def _own(about: str, query: OwnQuery, values: tuple[float, ...], failure: str) -> Finding:
     what = f"the query {query.name} of spec.analysis.queries"
     if failure:
-        return Finding(about, State.WRONG, f"{what} gives no number about stable: {failure}")
+        state = State.WARNING if query.dry_run else State.WRONG  # a dry run keeps no release from starting
+        return Finding(about, state, f"{what} gives no number about stable: {failure}")
     value = values[-1]
     beyond = (query.at_least is not None and value < query.at_least) or (
         query.at_most is not None and value > query.at_most

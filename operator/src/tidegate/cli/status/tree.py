@@ -10,7 +10,9 @@ from rich.text import Text
 from rich.tree import Tree
 
 from tidegate.cli.common.ages import age
+from tidegate.model.evidence import QueryState
 from tidegate.model.reasons import Outcome, Phase
+from tidegate.model.status import QueryView
 from tidegate.view.pod_view import PodView
 from tidegate.view.rollout_view import EvidenceView, HistoryView, RevisionView, Role, RolloutView, StepView
 
@@ -21,6 +23,7 @@ SHOWN = 5
 GOOD, DOUBTFUL, BAD, QUIET = "green", "yellow", "red", "bright_black"
 PHASES = {Phase.LIVE: GOOD, Phase.HELD: DOUBTFUL, Phase.PAUSED: DOUBTFUL}
 PHASES |= dict.fromkeys((Phase.ROLLED_BACK, Phase.FAILED, Phase.INVALID), BAD)
+STATES = {QueryState.SUCCESSFUL: GOOD, QueryState.FAILED: BAD}
 OUTCOMES = {Outcome.PROMOTED: GOOD, Outcome.ROLLED_BACK: BAD}
 
 
@@ -118,10 +121,19 @@ def _evidence(view: RolloutView, symbols: Symbols) -> Iterable[Text]:
     for number, (name, (evidence, style)) in enumerate(sides.items()):
         said = evidence.text if evidence else "none yet"
         yield _line("evidence" if number == 0 else "", name, _bar(_way(evidence), style, symbols), said)
+    for each in view.analysis.queries:
+        yield _query(each)
     if view.analysis.message and view.analysis.message not in view.message:
         yield Text.assemble((f"{'verdict':10} ", QUIET), f"{view.analysis.verdict}: {view.analysis.message}")
     if view.analysis.caution:
         yield Text.assemble((f"{'caution':10} ", QUIET), (view.analysis.caution, DOUBTFUL))
+
+
+def _query(query: QueryView) -> Text:
+    """`query accuracy Failed (dry run): gives 0.5, below the least that is allowed, 0.9`."""
+    state = f"{query.state} (dry run)" if query.dry_run else query.state
+    style = QUIET if query.dry_run else next((style for each, style in STATES.items() if each == query.state), DOUBTFUL)
+    return Text.assemble((f"{'query':10} ", QUIET), f"{query.name} ", (state, style), f": {query.message}")
 
 
 def _line(what: str, name: str, bar: Text, said: str) -> Text:

@@ -1,0 +1,51 @@
+"""The user's own queries, as the spec has them: PromQL whose one value about a revision has limits."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tidegate.errors import InvalidSpec
+from tidegate.model.reasons import Policy
+
+
+@dataclass(frozen=True)
+class OwnQuery:
+    """PromQL of the user's, whose one value about the candidate has to lie within limits."""
+
+    name: str
+    query: str
+    at_least: float | None
+    at_most: float | None
+    on_failure: Policy
+    """Hold or Rollback; nothing of a dry run."""
+    dry_run: bool = False
+    """Whether it is measured and told, and decides nothing."""
+
+    @property
+    def limits(self) -> str:
+        """What is allowed, for people."""
+        if self.at_least is None:
+            return f"at most {self.at_most:g}"
+        return f"at least {self.at_least:g}" if self.at_most is None else f"{self.at_least:g} to {self.at_most:g}"
+
+
+def parse_queries(raw: Sequence[Mapping[str, Any]]) -> tuple[OwnQuery, ...]:
+    """Reads spec.analysis.queries. Raises InvalidSpec with a sentence that names the query."""
+    return tuple(map(_query, raw))
+
+
+def _query(raw: Mapping[str, Any]) -> OwnQuery:
+    dry_run = bool(raw.get("dryRun", False))
+    if dry_run and "onFailure" in raw:
+        raise InvalidSpec(
+            f"spec.analysis.queries[{raw['name']}] has dryRun and onFailure, and a dry run decides nothing; "
+            "leave one of them out"
+        )
+    return OwnQuery(
+        raw["name"],
+        raw["query"],
+        at_least=float(raw["min"]) if "min" in raw else None,
+        at_most=float(raw["max"]) if "max" in raw else None,
+        on_failure=Policy(raw.get("onFailure", Policy.HOLD)),
+        dry_run=dry_run,
+    )
