@@ -94,6 +94,14 @@ QUERY = {"name": "a", "query": "up{{candidate}}"}
         ({"analysis": {"interval": "10m"}}, "spec.analysis.interval must be"),
         ({"analysis": {"queries": [QUERY]}}, "a query of spec.analysis.queries must have min, max or both"),
         (
+            {"strategy": {"canary": {"steps": [{"weight": 5, "analysis": {"queries": ["b"]}}]}}},
+            "a step of spec.strategy.canary.steps must name only queries that spec.analysis.queries has",
+        ),
+        (
+            {"strategy": {"blueGreen": {"prePromotionAnalysis": {"queries": ["b"]}}}},
+            "spec.strategy.blueGreen must name only queries that spec.analysis.queries has",
+        ),
+        (
             {"analysis": {"queries": [{**QUERY, "min": "1", "dryRun": True, "onFailure": "Hold"}]}},
             "a query of spec.analysis.queries must not have both dryRun and onFailure",
         ),

@@ -412,6 +412,16 @@ def query(**fields: Any) -> dict[str, Any]:
             analysis(queries=[query(min="0.9.1")]), "must be a number such as 0.95", id="a limit that is none"
         ),
         pytest.param(
+            {"strategy": {"canary": {"steps": [{"weight": 5, "analysis": {"queries": ["accuracy"]}}]}}},
+            "must name only queries that spec.analysis.queries has",
+            id="a step with a query that there isn't",
+        ),
+        pytest.param(
+            {"strategy": {"blueGreen": {"postPromotionAnalysis": {"queries": ["accuracy"]}}}},
+            "must name only queries that spec.analysis.queries has",
+            id="a switch with a query that there isn't",
+        ),
+        pytest.param(
             analysis(queries=[query(min="1", dryRun=True, onFailure="Hold")]),
             "must not have both dryRun and onFailure",
             id="a dry run that does something",

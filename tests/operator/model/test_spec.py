@@ -135,6 +135,45 @@ def test_a_dry_run_has_no_policy(a_spec: ASpec) -> None:
         a_spec(analysis={"queries": [query]})
 
 
+@pytest.mark.parametrize(
+    ("strategy", "starting_step", "message"),
+    [
+        pytest.param(
+            {"canary": {"steps": [{"weight": 5}, {"weight": 50, "analysis": {"queries": ["recall"]}}]}},
+            1,
+            r"spec\.strategy names the query recall at step 2, and spec\.analysis\.queries has no such query",
+            id="a query that there isn't",
+        ),
+        pytest.param(
+            {"blueGreen": {"prePromotionAnalysis": {"queries": ["recall"]}}},
+            1,
+            r"spec\.strategy names the query recall at step 1",
+            id="the same before a switch",
+        ),
+        pytest.param(
+            {"canary": {"steps": [{"weight": 5, "analysis": {"queries": ["accuracy"]}}, {"weight": 50}]}},
+            2,
+            r"startingStep is 2, but step 1 names it",
+            id="a step and a starting step",
+        ),
+        pytest.param(
+            {"canary": {"steps": [{"weight": 5}]}},
+            3,
+            "startingStep is 3, but the canary has 1 steps: 2 at most",
+            id="a step that never comes",
+        ),
+        pytest.param({"blueGreen": {}}, 2, r"startingStep is 2, but blueGreen has no steps", id="a switch"),
+    ],
+)
+def test_queries_and_steps_have_to_fit(
+    strategy: dict[str, Any], starting_step: int, message: str, a_spec: ASpec
+) -> None:
+    query = {"name": "accuracy", "query": "{{candidate}}", "min": "0.9", "startingStep": starting_step}
+
+    with pytest.raises(InvalidSpec, match=message):
+        a_spec(strategy=strategy, analysis={"queries": [query]})
+
+
 def test_what_a_lists_items_leave_out_has_a_default_in_the_code(a_spec: ASpec) -> None:
     query = {"name": "accuracy", "query": "{{candidate}}", "min": "0.9"}
     spec = a_spec(strategy={"canary": {"steps": [{"weight": 10}]}}, analysis={"queries": [query]})

@@ -1,4 +1,4 @@
-"""Rollouts with queries of the user's own: dry runs."""
+"""Rollouts with queries of the user's own: dry runs, and queries of a step."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -85,3 +85,135 @@ def test_the_state_of_each_query_is_told_with_its_value(world: World) -> None:
         {"name": "accuracy", **told, "dryRun": True},
         {"name": "recall", **told, "dryRun": False},
     ]
+
+
+STEPS = [{"weight": 10}, {"weight": 25}, {"weight": 50}]
+
+
+def steps(**queries: str) -> dict[str, Any]:
+    """A canary whose steps name queries: `second="accuracy"`."""
+    order = ("first", "second", "third")
+    named = [
+        {**step, "analysis": {"queries": [queries[at]]}} if at in queries else step
+        for at, step in zip(order, STEPS, strict=True)
+    ]
+    return {"strategy": {"canary": {"steps": named}}}
+
+
+def weights(world: World) -> list[int]:
+    """The candidate's, from the oldest to the newest."""
+    rollout = world.status.get("rollout") or world.status["history"][0]
+    return [shift["weight"] for shift in rollout.get("shifts", ())]
+
+
+def test_a_query_that_the_second_step_names_is_judged_there_and_not_before(world: World) -> None:
+    release(world, {"onFailure": "Rollback"}, **steps(second="accuracy"))
+    gives(world, world.status["rollout"]["candidate"], 0.1)
+    world.run_until(lambda: weights(world) == [10, 25])
+    assert results(world) == {}
+
+    world.run(60)
+    assert (outcome(world), weights(world)) == (("RolledBack", "QueryBeyondLimit"), [10, 25])
+
+
+def test_a_query_that_the_second_step_names_is_judged_no_longer_after_it(world: World) -> None:
+    release(world, {"onFailure": "Rollback"}, **steps(second="accuracy"))
+    candidate = world.status["rollout"]["candidate"]
+    gives(world, candidate, 0.9)
+    world.run_until(lambda: weights(world) == [10, 25, 50])
+    gives(world, candidate, 0.1)
+    world.run(300)
+
+    assert outcome(world) == ("Promoted", "EvidenceAcceptable")
+
+
+def test_a_step_does_not_end_before_its_query_was_asked_twice(world: World) -> None:
+    release(world, {}, **steps(first="accuracy"), analysis={"interval": "10s"})
+    gives(world, world.status["rollout"]["candidate"], 0.9)
+    world.run_until(lambda: weights(world) == [10])
+    since = world.now
+    world.run_until(lambda: weights(world) == [10, 25])
+
+    assert (world.now - since).total_seconds() > 20
+    assert results(world) == {}
+
+
+@pytest.mark.parametrize("values", [[], [float("nan")], [0.9, 0.8]], ids=["nothing", "NaN", "two series"])
+def test_a_query_of_a_step_that_gives_no_number_holds_that_step(values: list[float], world: World) -> None:
+    release(world, {"onFailure": "Rollback"}, **steps(second="accuracy"))
+    gives(world, world.status["rollout"]["candidate"], *values)
+    world.run(300)
+
+    assert (weights(world), world.status["analysis"]["reason"]) == ([10, 25], "QueryUnusable")
+
+
+def test_a_query_with_a_starting_step_is_judged_from_there_to_the_end(world: World) -> None:
+    release(world, {"onFailure": "Rollback", "startingStep": 2}, **steps())
+    candidate = world.status["rollout"]["candidate"]
+    gives(world, candidate, 0.1)
+    world.run_until(lambda: weights(world) == [10, 25])
+    gives(world, candidate, 0.9)
+    world.run_until(lambda: weights(world) == [10, 25, 50, 100])
+    gives(world, candidate, 0.1)
+    world.run(60)
+
+    assert outcome(world) == ("RolledBack", "QueryBeyondLimit")
+
+
+def blue_green(**analysis: str) -> dict[str, Any]:
+    """Blue-green that names queries: `prePromotionAnalysis="accuracy"`."""
+    named = {moment: {"queries": [query]} for moment, query in analysis.items()}
+    return {"strategy": {"blueGreen": {"verifyFor": "20s", "keepOld": "30s", **named}}}
+
+
+@pytest.mark.parametrize(
+    ("value", "on_failure", "expected"),
+    [
+        pytest.param([0.1], "Rollback", ("RolledBack", "QueryBeyondLimit", []), id="beyond its limit: back"),
+        pytest.param([0.1], "Hold", ("Held", "QueryBeyondLimit", []), id="beyond its limit: held without traffic"),
+        pytest.param([], "Rollback", ("Held", "QueryUnusable", []), id="no value: held without traffic"),
+        pytest.param([0.9], "Rollback", ("Live", "StableServing", [100]), id="within it: switched and promoted"),
+    ],
+)
+def test_a_query_before_the_switch(
+    value: list[float], on_failure: str, expected: tuple[str, str, list[int]], world: World
+) -> None:
+    gives(world, world.status["stable"]["revision"])
+    release(world, {"onFailure": on_failure}, **blue_green(prePromotionAnalysis="accuracy"))
+    gives(world, world.status["rollout"]["candidate"], *value)
+    world.run(300)
+
+    phase = world.status["phase"]
+    condition = {"Held": "Reconciling", "RolledBack": "Stalled"}.get(phase, "Ready")
+    assert (phase, world.condition(condition)[1], weights(world)) == expected
+
+
+def test_a_query_before_the_switch_is_not_asked_after_it(world: World) -> None:
+    release(world, {"onFailure": "Rollback"}, **blue_green(prePromotionAnalysis="accuracy"))
+    candidate = world.status["rollout"]["candidate"]
+    gives(world, candidate, 0.9)
+    world.run_until(lambda: weights(world) == [100])
+    gives(world, candidate, 0.1)
+    world.run(300)
+
+    assert outcome(world) == ("Promoted", "EvidenceAcceptable")
+
+
+def test_a_query_after_the_switch_takes_it_back(world: World) -> None:
+    release(world, {"onFailure": "Rollback"}, **blue_green(postPromotionAnalysis="accuracy"))
+    gives(world, world.status["rollout"]["candidate"], 0.1)
+    world.run(300)
+
+    assert (outcome(world), weights(world)) == (("RolledBack", "QueryBeyondLimit"), [100])
+
+
+def test_a_query_before_the_switch_waits_for_prometheus(world: World) -> None:
+    release(world, {}, **blue_green(prePromotionAnalysis="accuracy"))
+    gives(world, world.status["rollout"]["candidate"], 0.9)
+    world.prometheus_up = False
+    world.run(120)
+    assert weights(world) == []
+
+    world.prometheus_up = True
+    world.run(300)
+    assert outcome(world) == ("Promoted", "EvidenceAcceptable")

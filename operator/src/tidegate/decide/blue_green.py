@@ -13,11 +13,12 @@ from tidegate.decide.transition import Transition, advance, complete, doubted_to
 from tidegate.model.observation import Observation
 from tidegate.model.reasons import Phase, Policy, Reason, StatusMessage
 from tidegate.model.spec import BLUE_GREEN_SWITCHED as SWITCHED
+from tidegate.model.spec import BLUE_GREEN_VERIFYING as VERIFYING
 from tidegate.model.spec import BlueGreen
 from tidegate.model.status import Rollout
 from tidegate.model.units import format_duration
 
-COMING_UP, VERIFYING = 0, 1
+COMING_UP = 0
 
 
 def decide_blue_green(seen: Observation, strategy: BlueGreen, rollout: Rollout) -> Transition:

@@ -12,9 +12,11 @@ from enum import Enum, auto
 
 from tidegate.decide.draining import is_drained
 from tidegate.decide.gate_answers import awaited
+from tidegate.judge.query_limits import field_of
 from tidegate.model.control import Control, Intent
-from tidegate.model.evidence import Answer
+from tidegate.model.evidence import Answer, QueryState
 from tidegate.model.gate import GatePoint
+from tidegate.model.judged_queries import judged_queries
 from tidegate.model.observation import Observation
 from tidegate.model.reasons import Phase, Reason, StatusMessage
 from tidegate.model.revision import RevisionState
@@ -143,6 +145,19 @@ def _can_be_seen(seen: Observation, proposal: Proposal) -> Hold | None:
         return None
     message = f"the candidate gets no traffic while nothing can be seen: {seen.verdict.message}"
     return Hold(StatusMessage(seen.verdict.reason, message), Phase.HELD)
+
+
+def _queries_allow_traffic(seen: Observation, proposal: Proposal) -> Hold | None:
+    """What is judged of a candidate without traffic has to have been asked, and to be within its limits."""
+    said = {result.name: result for result in seen.verdict.queries}
+    for query in (judged.query for judged in judged_queries(seen.spec, proposal.rollout)):
+        result = said.get(query.name)
+        if query.dry_run or (result and result.state is QueryState.SUCCESSFUL):
+            continue
+        reason = QUERY_HOLDS[result.state] if result else Reason.QUERY_PENDING
+        message = f"before the switch {field_of(query.name)} {result.message if result else 'is still to be asked'}"
+        return Hold(StatusMessage(reason, message), Phase.HELD if reason != Reason.QUERY_PENDING else None)
+    return None
 
 
 def _old_has_been_kept(seen: Observation, proposal: Proposal) -> Hold | None:
@@ -319,6 +334,12 @@ def _old_is_drained(seen: Observation, proposal: Proposal) -> Hold | None:
 DOUBTS = frozenset({Reason.SUSPICION_OF_WORSE, Reason.QUERY_BEYOND_LIMIT, Reason.LOAD_HIGH})
 """Verdicts for want of evidence that nevertheless say that something is wrong."""
 
+QUERY_HOLDS = {
+    QueryState.FAILED: Reason.QUERY_BEYOND_LIMIT,
+    QueryState.INCONCLUSIVE: Reason.QUERY_UNUSABLE,
+    QueryState.PENDING: Reason.QUERY_PENDING,
+}
+
 RETURN, RETURNED = frozenset({Moment.RETURN}), frozenset({Moment.COMPLETE_RETURN})
 FIRST, MORE = frozenset({Moment.FIRST_TRAFFIC}), frozenset({Moment.MORE_TRAFFIC})
 LATE = frozenset({Moment.PROMOTION_WITHOUT_VERDICT})
@@ -331,6 +352,7 @@ GATES = (
     Gate("pause before traffic", FIRST | RETURN, _is_not_paused_before_traffic),
     Gate("verifyFor", FIRST, _has_been_verified),
     Gate("metrics", FIRST, _can_be_seen),
+    Gate("queries", FIRST, _queries_allow_traffic),
     Gate("full size", LAST | LAST_BY_HAND | RETURNED, _is_at_full_size),
     Gate("doubts", LAST, _nothing_speaks_against_it),
     Gate("pause at the end", LAST | RETURNED, _is_not_paused_at_the_end),

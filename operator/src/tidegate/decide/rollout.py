@@ -24,7 +24,7 @@ from tidegate.decide.sound_clock import TOLERANCE, with_sound_clock
 from tidegate.decide.status_view import with_view
 from tidegate.decide.transition import PODS_STARTING, Transition, abandon, begin
 from tidegate.decide.write_order import to_decision, with_shift
-from tidegate.judge.query_limits import told as told_query
+from tidegate.judge.query_limits import field_of
 from tidegate.model.decision import Decision, Event
 from tidegate.model.evidence import Answer, QueryState, Verdict
 from tidegate.model.observation import Observation
@@ -254,9 +254,7 @@ def _events_of_dry_runs(verdict: Verdict, before: AnalysisView | None) -> Iterat
     for result in verdict.queries:
         reason = DRY_RUNS.get(result.state) if result.dry_run else None
         if reason and known.get(result.name) != result.state:
-            yield Event(
-                reason, f"{told_query(result.name)} is a dry run, so nothing follows from this: {result.message}"
-            )
+            yield Event(reason, f"{field_of(result.name)} is a dry run, so nothing follows from this: {result.message}")
 
 
 def _events_of_stable(seen: Observation, rollout: Rollout) -> Iterator[Event]:

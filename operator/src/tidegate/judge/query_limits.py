@@ -13,6 +13,8 @@ from tidegate.model.reasons import Policy
 IN_A_ROW = 2
 """Points at which a value has to be beyond its limit."""
 
+STILL_TO_COME = "its first two answers at this step are still to come"
+
 
 @dataclass(frozen=True)
 class Beyond:
@@ -32,7 +34,7 @@ def beyond_limits(answers: Sequence[QueryAnswer], queries: Sequence[OwnQuery]) -
     """The first query that has failed; what rolls back comes before what holds."""
     policies = {query.name: query.on_failure for query in queries}
     found = [
-        Beyond(f"{told(result.name)} {result.message}", policies[result.name] == Policy.ROLLBACK)
+        Beyond(f"{field_of(result.name)} {result.message}", policies[result.name] == Policy.ROLLBACK)
         for result in _in_force(answers, queries)
         if result.state is QueryState.FAILED
     ]
@@ -42,10 +44,16 @@ def beyond_limits(answers: Sequence[QueryAnswer], queries: Sequence[OwnQuery]) -
 def unusable_query(answers: Sequence[QueryAnswer], queries: Sequence[OwnQuery]) -> str | None:
     """A sentence about the first query that gives no single finite number."""
     results = _in_force(answers, queries)
-    return next((f"{told(r.name)}: {r.message}" for r in results if r.state is QueryState.INCONCLUSIVE), None)
+    return next((f"{field_of(r.name)}: {r.message}" for r in results if r.state is QueryState.INCONCLUSIVE), None)
 
 
-def told(name: str) -> str:
+def pending_query(answers: Sequence[QueryAnswer], queries: Sequence[OwnQuery]) -> str | None:
+    """A sentence about the first query that is still to be asked."""
+    results = _in_force(answers, queries)
+    return next((f"{field_of(r.name)}: {r.message}" for r in results if r.state is QueryState.PENDING), None)
+
+
+def field_of(name: str) -> str:
     """A query, for people."""
     return f"spec.analysis.queries[{name}]"
 
@@ -55,6 +63,8 @@ def _in_force(answers: Sequence[QueryAnswer], queries: Sequence[OwnQuery]) -> li
 
 
 def _result(answer: QueryAnswer, query: OwnQuery) -> QueryResult:
+    if answer.pending:
+        return QueryResult(query.name, QueryState.PENDING, STILL_TO_COME, None, query.dry_run)
     value = answer.values[-1] if answer.values else None
     if answer.failure or value is None:
         return QueryResult(query.name, QueryState.INCONCLUSIVE, answer.failure, None, query.dry_run)

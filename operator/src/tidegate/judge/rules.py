@@ -16,7 +16,7 @@ from tidegate.judge.latency import bucket_from
 from tidegate.judge.load import differs, explain_difference, explain_overload
 from tidegate.judge.metric import LATENCY_TOLERANCE
 from tidegate.judge.pods import SickPod, Tally, sick_pod
-from tidegate.judge.query_limits import beyond_limits, unusable_query
+from tidegate.judge.query_limits import beyond_limits, pending_query, unusable_query
 from tidegate.model.evidence import Answer, Durations, Verdict
 from tidegate.model.reasons import Policy, Reason
 
@@ -91,11 +91,13 @@ def _nothing_judged(case: Case) -> Verdict | None:
 
 
 def _query_holds(case: Case) -> Verdict | None:
-    answers = case.measurements.answers
-    if beyond := beyond_limits(answers, case.criteria.analysis.queries):
+    answers, queries = case.measurements.answers, case.criteria.analysis.queries
+    if beyond := beyond_limits(answers, queries):
         return case.verdict(Answer.NOT_ENOUGH, Reason.QUERY_BEYOND_LIMIT, beyond.message)
-    if unusable := unusable_query(answers, case.criteria.analysis.queries):
+    if unusable := unusable_query(answers, queries):
         return case.verdict(Answer.NOT_ENOUGH, Reason.QUERY_UNUSABLE, unusable)
+    if pending := pending_query(answers, queries):
+        return case.verdict(Answer.NOT_ENOUGH, Reason.QUERY_PENDING, pending)
     return None
 
 

@@ -47,7 +47,7 @@ from tidegate.metrics.direct_evidence import (
     take_from_prometheus,
     without_clumps,
 )
-from tidegate.metrics.fold import ByPrometheus, Fold
+from tidegate.metrics.fold import Answers, ByPrometheus, Fold
 from tidegate.metrics.lateness import LATEST, points_known, too_old
 from tidegate.metrics.preflight import baseline_of, slower_scrape, stable_now
 from tidegate.metrics.provider import (
@@ -75,6 +75,7 @@ from tidegate.model.evidence import (
     QueryAnswer,
     Verdict,
 )
+from tidegate.model.judged_queries import JudgedQuery, asked_about_stable, judged_queries
 from tidegate.model.reasons import Reason
 from tidegate.model.spec import Analysis, CounterSource, ModelDeploymentSpec
 from tidegate.model.status import Rollout
@@ -202,7 +203,7 @@ class MetricsCollector:
         fold = self._fold_of(look, sources)
         with fold.lock:
             read = self._take_direct(fold, look, sources)
-            return None if read is None else Measured(fold.test, _measurements(fold, read))
+            return None if read is None else Measured(fold.test, _measurements(fold, look, read))
 
     def still_says(self, verdict: Verdict, look: Look) -> bool:
         """Whether all that routers have told by now comes to the same answer, for the same reason, as it did last.
@@ -217,7 +218,10 @@ class MetricsCollector:
             read = self._take_direct(fold, look, sources)
             if read is None or fold.test.rejected_at or _rises(fold.test):
                 return False
-            return in_short(fold.test, look.criteria, _measurements(fold, read)) == (verdict.answer, verdict.reason)
+            return in_short(fold.test, look.criteria, _measurements(fold, look, read)) == (
+                verdict.answer,
+                verdict.reason,
+            )
 
     def holding(self, namespace: str, name: str) -> AbstractContextManager[object]:
         """Inside, nobody changes the rollout's test."""
@@ -245,10 +249,13 @@ class MetricsCollector:
         with fold.lock:
             read = self._take_direct(fold, look, sources) if sources.may_be_read_directly else None
         missing = tuple(dict.fromkeys(gap for gap in _missing(fold, look, sources, read) if gap))
-        answers = () if fold.test.rejected_at else self._ask(look, look.arms.candidate)
+        judged = () if fold.test.rejected_at else judged_queries(look.spec, look.rollout)
+        answers = self._ask(look, judged)
         with fold.lock:
             fold.by_prometheus = ByPrometheus(look.until, missing, answers)
-            return Measured(fold.test, _measurements(fold, read), _checkpoint(fold, look, numbers_each(self.rollouts)))
+            return Measured(
+                fold.test, _measurements(fold, look, read), _checkpoint(fold, look, numbers_each(self.rollouts))
+            )
 
     def _take_direct(self, fold: Fold, look: Look, sources: Sources) -> DirectReadings | None:
         """Folds what the routers have told since the last time; None while none of them answers."""
@@ -359,7 +366,8 @@ class MetricsCollector:
 
         Each of its pods that gets ready is a look of its own, and hardly anything has changed since the last.
         """
-        key, about = (look.arms.namespace, look.arms.name), (look.arms, look.rollout.started_at, look.spec)
+        key = look.arms.namespace, look.arms.name
+        about = look.arms, look.rollout.started_at, look.rollout.step, look.spec
         last = self._before.get(key)
         if last and last.about == about and timedelta() <= look.until - last.at < LOOK:
             return last.measured
@@ -396,25 +404,33 @@ class MetricsCollector:
             return sources.traffic.gap(arms.namespace, arms.name)
         if slow := slower_scrape(now.readings, propagation_delay):
             return _scraped_slowly(slow, propagation_delay)
-        if unusable := unusable_query(self._ask(look, arms.stable), look.criteria.analysis.queries):
+        of_stable, judged = asked_about_stable(look.spec, arms.stable), judged_queries(look.spec, look.rollout)
+        answers = self._ask(look, (*of_stable, *judged))
+        if unusable := unusable_query(_of_today(of_stable, answers), look.criteria.analysis.queries):
             return MetricsGap(
                 Reason.QUERY_UNUSABLE, f"{unusable}; it was asked about stable, and has to work on that first"
             )
         baseline = now.baseline and replace(now.baseline, read_directly=read_directly)
-        return Measured(SequentialTest(_parameters(look, sources, None)), Measurements((), baseline=baseline))
+        return Measured(
+            SequentialTest(_parameters(look, sources, None)),
+            Measurements((), answers=_of_today(judged, answers), baseline=baseline),
+        )
 
-    def _ask(self, look: Look, about: str) -> tuple[QueryAnswer, ...]:
-        queries, step = look.criteria.analysis.queries, look.criteria.analysis.interval
-        if not queries:
+    def _ask(self, look: Look, judged: tuple[JudgedQuery, ...]) -> Answers:
+        """What they say. Where an answer comes late, it is one to what was asked then."""
+        if not judged:
             return ()
-        key = (look.arms.namespace, look.arms.name)
+        key, step = (look.arms.namespace, look.arms.name), look.criteria.analysis.interval
+
+        def asked() -> Answers:
+            said = ask(self._for_queries, judged, look.arms, until=look.until, step=step)
+            return tuple(zip(judged, said, strict=True))
+
         try:
-            answers = self._queries.ask(
-                key, lambda: ask(self._for_queries, queries, look.arms, about=about, until=look.until, step=step)
-            )
+            answers = self._queries.ask(key, asked)
         except MetricsUnavailable as error:
-            return tuple(QueryAnswer(query.name, failure=str(error)) for query in queries)
-        return answers or tuple(QueryAnswer(query.name, failure="its answer is still to come") for query in queries)
+            return _all_say(judged, str(error))
+        return answers or _all_say(judged, "its answer is still to come")
 
 
 def increments(sources: Sources, comparison: Comparison, grid: tuple[Segment, ...]) -> Iterator[Increment]:
@@ -466,7 +482,17 @@ def _checkpoint(fold: Fold, look: Look, every: timedelta) -> Kept | None:
     return Kept(evidence, fold.recorder.text(Header.of(look.arms, look.rollout)) or "") if evidence else None
 
 
-def _measurements(fold: Fold, read: DirectReadings | None) -> Measurements:
+def _all_say(judged: tuple[JudgedQuery, ...], failure: str) -> Answers:
+    return tuple((each, QueryAnswer(each.query.name, failure=failure)) for each in judged)
+
+
+def _of_today(judged: tuple[JudgedQuery, ...], answers: Answers) -> tuple[QueryAnswer, ...]:
+    """The answers to what is asked now; of a step or a query that is new there are none yet."""
+    said = dict(answers)
+    return tuple(said.get(each) or QueryAnswer(each.query.name, pending=True) for each in judged)
+
+
+def _measurements(fold: Fold, look: Look, read: DirectReadings | None) -> Measurements:
     """All that is known of a rollout besides its test."""
     told = fold.by_prometheus
     known = (*told.missing,) if told else (STILL_TO_COME,)
@@ -477,7 +503,7 @@ def _measurements(fold: Fold, read: DirectReadings | None) -> Measurements:
         fold.test.parameters.reference,
         fold.traffic.exposed,
         fold.test.parameters.overdispersion,
-        told.answers if told else (),
+        _of_today(judged_queries(look.spec, look.rollout), told.answers) if told and not fold.test.rejected_at else (),
         before=fold.baseline.before if fold.baseline else Counts(),
         missing=tuple(dict.fromkeys(gap for gap in (*here, *known) if gap)),
         read_from=_read_from(fold, read),

@@ -12,9 +12,12 @@ from tidegate.metrics.baseline import Baseline
 from tidegate.metrics.increments import Process
 from tidegate.metrics.record import Asked, Counted, Recorder, Said
 from tidegate.model.evidence import MetricsGap, QueryAnswer
+from tidegate.model.judged_queries import JudgedQuery
 
 MOST_KEPT = 240
 """Increments that are kept until stable's baseline is known; of a rollout that is older, the newest."""
+Answers = tuple[tuple[JudgedQuery, QueryAnswer], ...]
+"""What own queries said, and of what each was asked: an answer to another question is none."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,7 @@ class ByPrometheus:
 
     at: datetime
     missing: tuple[MetricsGap, ...] = ()
-    answers: tuple[QueryAnswer, ...] = ()
+    answers: Answers = ()
 
 
 @dataclass

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from tidegate.errors import MetricsUnavailable
 from tidegate.metrics.provider import MetricsProvider
 from tidegate.model.evidence import QueryAnswer
+from tidegate.model.judged_queries import JudgedQuery
 from tidegate.model.own_query import OwnQuery
 from tidegate.model.traffic import Arms
 
@@ -15,10 +16,10 @@ POINTS = 2
 
 
 def ask(
-    provider: MetricsProvider, queries: Sequence[OwnQuery], arms: Arms, *, about: str, until: datetime, step: timedelta
+    provider: MetricsProvider, queries: Sequence[JudgedQuery], arms: Arms, *, until: datetime, step: timedelta
 ) -> tuple[QueryAnswer, ...]:
-    """What each query says about the revision `about`, at the last two points. One that fails says why, by itself."""
-    return tuple(_answer(provider, query, filled(query.query, arms, about), until, step) for query in queries)
+    """What each query says about its revision, at the last two points. One that fails says why, by itself."""
+    return tuple(_answer(provider, each, filled(each.query.query, arms, each.about), until, step) for each in queries)
 
 
 def filled(query: str, arms: Arms, about: str) -> str:
@@ -29,7 +30,13 @@ def filled(query: str, arms: Arms, about: str) -> str:
     return query
 
 
-def _answer(provider: MetricsProvider, query: OwnQuery, promql: str, until: datetime, step: timedelta) -> QueryAnswer:
+def _answer(
+    provider: MetricsProvider, judged: JudgedQuery, promql: str, until: datetime, step: timedelta
+) -> QueryAnswer:
+    query, since = judged.query, judged.since
+    # What an answer tells of is before it, so the first is asked for a step later.
+    if since is not None and until - POINTS * step < since:
+        return QueryAnswer(query.name, pending=True)
     try:
         return _ask(provider, query, promql, until, step)
     except MetricsUnavailable as error:

@@ -200,6 +200,8 @@ class QueryAnswer:
     name: str
     values: tuple[float, ...] = ()
     failure: str = ""
+    pending: bool = False
+    """Whether it is still to be asked as often as it takes to judge by it."""
 
 
 class QueryState(StrEnum):

@@ -20,6 +20,8 @@ class OwnQuery:
     """Hold or Rollback; nothing of a dry run."""
     dry_run: bool = False
     """Whether it is measured and told, and decides nothing."""
+    starting_step: int = 1
+    """From which step of a canary on it is judged, where no step names it."""
 
     @property
     def limits(self) -> str:
@@ -48,4 +50,5 @@ def _query(raw: Mapping[str, Any]) -> OwnQuery:
         at_most=float(raw["max"]) if "max" in raw else None,
         on_failure=Policy(raw.get("onFailure", Policy.HOLD)),
         dry_run=dry_run,
+        starting_step=raw.get("startingStep", 1),
     )

@@ -124,6 +124,7 @@ class Reason(StrEnum):
     STABLE_UNWELL = "StableUnwell"
     CONSTANT_OUTPUT = "ConstantOutput"
     QUERY_UNUSABLE = "QueryUnusable"
+    QUERY_PENDING = "QueryPending"
     LOAD_DIFFERS = "LoadDiffers"
     LOAD_HIGH = "LoadHigh"
     # a verdict: cannot see

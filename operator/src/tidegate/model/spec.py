@@ -6,7 +6,7 @@ it with the whole list that is there.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
@@ -116,6 +116,8 @@ class CanaryStep:
     pause: StepPause | None = None
     approval: bool = False
     """Whether somebody has to approve that the next step follows."""
+    queries: tuple[str, ...] = ()
+    """Own queries, by their names, that are judged at the steps that name them and at no other."""
 
     @property
     def paused_for(self) -> timedelta:
@@ -133,6 +135,7 @@ class Canary:
     """Traffic moves in steps, each granted by a verdict. Step 0 has no traffic, the one after the last has all."""
 
     moves_in_steps: ClassVar[bool] = True
+    queries_before_traffic: ClassVar[tuple[str, ...]] = ()
     steps: tuple[CanaryStep, ...]
     keep_old: timedelta = timedelta()
     """How long the old revision stays at full size after the last shift."""
@@ -169,6 +172,11 @@ class Canary:
         """A step that has a part of the traffic, counted from 1; None of another one."""
         return self.steps[step - 1] if 0 < step <= len(self.steps) else None
 
+    @property
+    def queries_by_step(self) -> Mapping[int, tuple[str, ...]]:
+        """The own queries that steps name."""
+        return {number: step.queries for number, step in enumerate(self.steps, 1) if step.queries}
+
     def wants_approval(self, step: int) -> bool:
         """Whether somebody has to approve that a step ends."""
         given = self.step_at(step)
@@ -187,7 +195,7 @@ class Canary:
         return max(given.min_duration, given.paused_for)
 
 
-BLUE_GREEN_SWITCHED = 2
+BLUE_GREEN_VERIFYING, BLUE_GREEN_SWITCHED = 1, 2
 
 
 @dataclass(frozen=True)
@@ -202,6 +210,21 @@ class BlueGreen:
     keep_old: timedelta
     approval: bool = False
     """Whether somebody has to approve the switch."""
+    before_switch: tuple[str, ...] = ()
+    """Own queries, by their names, that are judged while the candidate is verified, without traffic."""
+    after_switch: tuple[str, ...] = ()
+    """The same while it has all the traffic."""
+
+    @property
+    def queries_by_step(self) -> Mapping[int, tuple[str, ...]]:
+        """The own queries that are named for a step."""
+        named = {BLUE_GREEN_VERIFYING: self.before_switch, BLUE_GREEN_SWITCHED: self.after_switch}
+        return {step: queries for step, queries in named.items() if queries}
+
+    @property
+    def queries_before_traffic(self) -> tuple[str, ...]:
+        """Those of them that are judged of a candidate without traffic, and no other."""
+        return tuple(name for name in self.before_switch if name not in self.after_switch)
 
     def wants_approval(self, step: int) -> bool:
         """Whether somebody has to approve that a step ends."""
@@ -326,6 +349,8 @@ class ModelDeploymentSpec:
         """Reads a spec. Raises InvalidSpec with a sentence that names the field."""
         spec = filled(spec)
         try:
+            strategy, analysis = _strategy(spec["strategy"]), _analysis(spec["analysis"])
+            _check_queries(strategy, analysis.queries)
             return cls(
                 replicas=spec["replicas"],
                 paused=spec["paused"],
@@ -333,8 +358,8 @@ class ModelDeploymentSpec:
                 server=_server(spec["server"]),
                 router=spec["traffic"]["router"],
                 route_settings=_route_settings(spec["traffic"]),
-                strategy=_strategy(spec["strategy"]),
-                analysis=_analysis(spec["analysis"]),
+                strategy=strategy,
+                analysis=analysis,
                 progress_deadline=parse_duration(spec["progressDeadline"]),
                 revision_history_limit=spec["revisionHistoryLimit"],
                 rollback_window=parse_duration(spec.get("rollbackWindow", "24h")),
@@ -413,7 +438,13 @@ def _strategy(raw: Mapping[str, Any]) -> Strategy:
     if "blueGreen" in raw:
         blue_green = raw["blueGreen"]
         approval = _is_required(blue_green)
-        return BlueGreen(parse_duration(blue_green["verifyFor"]), parse_duration(blue_green["keepOld"]), approval)
+        return BlueGreen(
+            parse_duration(blue_green["verifyFor"]),
+            parse_duration(blue_green["keepOld"]),
+            approval,
+            _named_queries(blue_green.get("prePromotionAnalysis")),
+            _named_queries(blue_green.get("postPromotionAnalysis")),
+        )
     canary = raw["canary"]
     return Canary(
         tuple(map(_step, canary["steps"])),
@@ -422,11 +453,39 @@ def _strategy(raw: Mapping[str, Any]) -> Strategy:
     )
 
 
+def _check_queries(strategy: Strategy, queries: Sequence[OwnQuery]) -> None:
+    """Raises InvalidSpec where a step names a query that there isn't, or a query could never be judged."""
+    known = {query.name for query in queries}
+    named = {name: step for step, names in strategy.queries_by_step.items() for name in names}
+    if unknown := sorted(named.keys() - known):
+        raise InvalidSpec(
+            f"spec.strategy names the query {unknown[0]} at step {named[unknown[0]]}, and spec.analysis.queries has "
+            "no such query; give it there, or take the name out"
+        )
+    for query in queries:
+        if query.starting_step == 1:
+            continue
+        where = f"spec.analysis.queries[{query.name}].startingStep is {query.starting_step}"
+        if query.name in named:
+            raise InvalidSpec(f"{where}, but step {named[query.name]} names it: leave out one of them")
+        if not strategy.moves_in_steps:
+            raise InvalidSpec(f"{where}, but blueGreen has no steps: name it in postPromotionAnalysis.queries instead")
+        if query.starting_step > strategy.step_of_all:
+            steps = strategy.steps_with_traffic
+            raise InvalidSpec(
+                f"{where}, but the canary has {steps} steps: {steps + 1} at most, which is all the traffic"
+            )
+
+
 def _step(raw: Mapping[str, Any]) -> CanaryStep:
     replicas = PodCount.parse(raw["replicas"]) if "replicas" in raw else None
     least = parse_duration(raw.get("minDuration", "0s"))
     pause = _pause(raw["pause"]) if "pause" in raw else None
-    return CanaryStep(raw["weight"], least, replicas, pause, _is_required(raw))
+    return CanaryStep(raw["weight"], least, replicas, pause, _is_required(raw), _named_queries(raw.get("analysis")))
+
+
+def _named_queries(raw: Mapping[str, Any] | None) -> tuple[str, ...]:
+    return tuple(raw["queries"]) if raw else ()
 
 
 def _pause(raw: Mapping[str, str]) -> StepPause:

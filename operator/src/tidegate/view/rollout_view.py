@@ -263,7 +263,7 @@ def _strategy(raw: Mapping[str, Any]) -> tuple[str, tuple[StepView, ...]]:
 def _step(number: int, raw: Mapping[str, Any]) -> StepView:
     """`25%`, with what its end waits for besides the evidence: `25% approval`, `5% pause 10m`."""
     weight = raw.get("weight")
-    waits = [_waits(kind, raw[kind]) for kind in ("pause", "approval") if kind in raw]
+    waits = [_waits(kind, raw[kind]) for kind in ("pause", "analysis", "approval") if kind in raw]
     text = " ".join([*([f"{weight}%"] if isinstance(weight, int) else []), *waits])
     takes_approval = "approval" in raw or ("pause" in raw and "duration" not in (raw["pause"] or {}))
     return StepView(number, text or ", ".join(raw), weight if isinstance(weight, int) else None, takes_approval)

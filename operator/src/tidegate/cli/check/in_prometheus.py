@@ -10,6 +10,7 @@ from tidegate.metrics.preflight import reference_of, slower_scrape, stable_now
 from tidegate.metrics.provider import MetricsProvider, Sources
 from tidegate.metrics.registry import SourceRegistry
 from tidegate.metrics.user_queries import ask
+from tidegate.model.judged_queries import JudgedQuery
 from tidegate.model.own_query import OwnQuery
 from tidegate.model.spec import ModelDeploymentSpec
 from tidegate.model.traffic import Arms
@@ -42,7 +43,8 @@ def metrics(
     except MetricsUnavailable as error:
         yield Finding(about, State.WRONG, f"{error}; a release holds until it answers")
         return
-    answers = ask(provider, spec.analysis.queries, arms, about=stable, until=now, step=spec.analysis.interval)
+    asked = [JudgedQuery(query, stable) for query in spec.analysis.queries]
+    answers = ask(provider, asked, arms, until=now, step=spec.analysis.interval)
     for query, answer in zip(spec.analysis.queries, answers, strict=True):
         yield _own(about, query, answer.values, answer.failure)
 

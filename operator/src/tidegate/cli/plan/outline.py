@@ -72,7 +72,8 @@ def _of_canary(
     steps, before = [], timedelta()
     for number, (stage, estimate) in enumerate(zip(stages, estimates, strict=True), 1):
         takes = estimate.takes if estimate else None
-        asks = f"no worse, {format_percent(1 - stage.false_promotion)} sure{_people(strategy, number)}"
+        sure = format_percent(1 - stage.false_promotion)
+        asks = f"no worse, {sure} sure{_queries(strategy, number)}{_people(strategy, number)}"
         pods = candidate_size(spec, _rollout(), number)
         weight = strategy.weight_at(number)
         steps.append(Step(number, weight, pods, stage.least, asks, takes - before if takes is not None else None))
@@ -86,10 +87,22 @@ def _of_canary(
 def _of_blue_green(spec: ModelDeploymentSpec, strategy: BlueGreen) -> Outline:
     pods = candidate_size(spec, _rollout(), 1)
     steps = (
-        Step(1, 0, pods, strategy.verify_for, f"all pods ready without a break{_people(strategy, 1)}"),
-        Step(2, 100, pods, spec.analysis.bake, "not worse"),
+        Step(
+            1,
+            0,
+            pods,
+            strategy.verify_for,
+            f"all pods ready without a break{_queries(strategy, 1)}{_people(strategy, 1)}",
+        ),
+        Step(2, 100, pods, spec.analysis.bake, f"not worse{_queries(strategy, 2)}"),
     )
     return Outline(steps, _afterwards(strategy.keep_old))
+
+
+def _queries(strategy: Strategy, step: int) -> str:
+    names = strategy.queries_by_step.get(step, ())
+    word = "query" if len(names) == 1 else "queries"
+    return f", and the {word} {', '.join(names)}" if names else ""
 
 
 def _people(strategy: Strategy, step: int) -> str:

@@ -16,7 +16,9 @@ from tidegate.metrics.provider import CounterQuery, MetricsProvider, Readings
 from tidegate.metrics.registry import SourceRegistry
 from tidegate.metrics.user_queries import ask, filled
 from tidegate.model.evidence import Measurements
-from tidegate.model.spec import ModelDeploymentSpec
+from tidegate.model.judged_queries import judged_queries
+from tidegate.model.spec import BLUE_GREEN_SWITCHED, ModelDeploymentSpec
+from tidegate.model.status import Rollout
 from tidegate.model.traffic import Arms
 from tidegate.model.units import format_instant
 
@@ -86,9 +88,25 @@ def _answers(
             if segment.points:
                 fetched.keep(promql, segment.start, provider.series(promql, segment.start, step, segment.points))
     return {
-        at: ask(fetched, queries, arms, about=arms.candidate, until=at, step=step)
-        for at in (segment.instant(index) for segment in grid for index in range(1, segment.points))
+        at: ask(fetched, judged_queries(spec, rollout), arms, until=at, step=step)
+        for segment, rollout in zip(grid, _rollouts(recorded, spec), strict=False)
+        for at in (segment.instant(index) for index in range(1, segment.points))
     }
+
+
+def _rollouts(recorded: Recorded, spec: ModelDeploymentSpec) -> list[Rollout]:
+    """As it stood after each of its shifts."""
+    in_steps, shifts = spec.strategy.moves_in_steps, recorded.shifts
+    return [
+        Rollout(
+            recorded.candidate,
+            recorded.started_at,
+            number if in_steps else BLUE_GREEN_SWITCHED,
+            shift.at,
+            shifts[:number],
+        )
+        for number, shift in enumerate(shifts, 1)
+    ]
 
 
 class _FetchedSeries:

@@ -1,0 +1,51 @@
+"""Which of the user's own queries a rollout is judged by now, and from when on. Pure.
+
+One that steps name is judged at those steps alone, as an inline analysis of Argo Rollouts is; any other one in the
+background, from its startingStep to the end.
+"""
+
+from datetime import datetime
+from typing import NamedTuple
+
+from tidegate.model.own_query import OwnQuery
+from tidegate.model.spec import ModelDeploymentSpec, Strategy
+from tidegate.model.status import Rollout
+
+
+class JudgedQuery(NamedTuple):
+    """A query, the revision that it is about, and since when: None where what was before is no matter."""
+
+    query: OwnQuery
+    about: str
+    since: datetime | None = None
+
+
+def judged_queries(spec: ModelDeploymentSpec, rollout: Rollout) -> tuple[JudgedQuery, ...]:
+    """Those about the candidate, in the spec's order."""
+    by_step, step = spec.strategy.queries_by_step, rollout.step
+    named = {name for names in by_step.values() for name in names}
+    here = set(by_step.get(step, ()))
+    found = []
+    for query in spec.analysis.queries:
+        if query.name in here:
+            found.append(JudgedQuery(query, rollout.candidate, rollout.step_started_at))
+        elif query.name not in named and rollout.shifts and step >= query.starting_step:
+            since = _entered(spec.strategy, rollout, query.starting_step)
+            found.append(JudgedQuery(query, rollout.candidate, since))
+    return tuple(found)
+
+
+def asked_about_stable(spec: ModelDeploymentSpec, stable: str) -> tuple[JudgedQuery, ...]:
+    """Those that have to make sense for stable before a candidate gets traffic.
+
+    Not those that are judged only of a candidate without any: stable is long past that.
+    """
+    only_before = set(spec.strategy.queries_before_traffic)
+    return tuple(JudgedQuery(query, stable) for query in spec.analysis.queries if query.name not in only_before)
+
+
+def _entered(strategy: Strategy, rollout: Rollout, step: int) -> datetime | None:
+    """When the candidate first had as much traffic as that step gives it."""
+    if step == 1:
+        return None
+    return next((shift.at for shift in rollout.shifts if shift.weight >= strategy.weight_at(step)), None)
