@@ -102,6 +102,10 @@ QUERY = {"name": "a", "query": "up{{candidate}}"}
             "spec.strategy.blueGreen must name only queries that spec.analysis.queries has",
         ),
         (
+            {"analysis": {"queries": [{**QUERY, "min": "1", "failureLimit": 0}]}},
+            "spec.analysis.queries[0].failureLimit must be a whole number from 1 to 1000, not 0",
+        ),
+        (
             {"analysis": {"queries": [{**QUERY, "min": "1", "dryRun": True, "onFailure": "Hold"}]}},
             "a query of spec.analysis.queries must not have both dryRun and onFailure",
         ),

@@ -66,6 +66,49 @@ def test_results_are_in_the_specs_order_with_what_is_allowed() -> None:
     )
 
 
+def counted(name: str, *values: float, failed: int = 0, inconclusive: int = 0) -> QueryAnswer:
+    return QueryAnswer(name, values, polls=9, failed=failed, inconclusive=inconclusive)
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        pytest.param(
+            counted("accuracy", 0.1, 0.1, failed=2),
+            (
+                QueryState.SUCCESSFUL,
+                "gives 0.1, at least 0.9 is allowed; beyond that at 2 of 9 polls, failureLimit is 2; "
+                "no number at 0 of 9 polls, inconclusiveLimit is 3",
+            ),
+            id="as many as may be, in a row",
+        ),
+        pytest.param(
+            counted("accuracy", 0.95, 0.95, failed=3),
+            (
+                QueryState.FAILED,
+                "was beyond what is allowed, at least 0.9, at 3 of 9 polls; failureLimit is 2",
+            ),
+            id="one more, whatever came since",
+        ),
+        pytest.param(
+            counted("accuracy", 0.95, 0.95, inconclusive=4),
+            (QueryState.FAILED, "gave no number at 4 of 9 polls; inconclusiveLimit is 3"),
+            id="one more without a number",
+        ),
+        pytest.param(
+            QueryAnswer("accuracy", failure="it gives no value", polls=9, inconclusive=3),
+            (QueryState.INCONCLUSIVE, "it gives no value"),
+            id="the last one without a number still holds",
+        ),
+    ],
+)
+def test_limits_count_polls(answer: QueryAnswer, expected: tuple[QueryState, str]) -> None:
+    limited = replace(ACCURACY, failure_limit=2, inconclusive_limit=3)
+    (result,) = query_results([answer], [limited])
+
+    assert (result.state, result.message) == expected
+
+
 def test_a_query_without_one_number_is_named() -> None:
     answers = [QueryAnswer("accuracy", (1.0, 1.0)), QueryAnswer("cost", failure="it gives 3 series; make it one")]
     assert unusable_query(answers, [COST, ACCURACY]) == "spec.analysis.queries[cost]: it gives 3 series; make it one"

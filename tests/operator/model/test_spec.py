@@ -126,6 +126,15 @@ def test_a_header_that_requests_have_anyway_is_no_preview_header(name: str, a_sp
         a_spec(traffic={"previewHeader": name})
 
 
+@pytest.mark.parametrize("name", ["failureLimit", "inconclusiveLimit"])
+@pytest.mark.parametrize("limit", [0, -1])
+def test_a_limit_lets_one_odd_poll_pass(name: str, limit: int, a_spec: ASpec) -> None:
+    query = {"name": "accuracy", "query": "{{candidate}}", "min": "0.9", name: limit}
+
+    with pytest.raises(InvalidSpec, match=rf"queries\[accuracy\]\.{name} is {limit}, and one odd poll"):
+        a_spec(analysis={"queries": [query]})
+
+
 def test_a_dry_run_has_no_policy(a_spec: ASpec) -> None:
     query = {"name": "accuracy", "query": "{{candidate}}", "min": "0.9", "dryRun": True, "onFailure": "Hold"}
 

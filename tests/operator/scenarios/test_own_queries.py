@@ -1,4 +1,4 @@
-"""Rollouts with queries of the user's own: dry runs, and queries of a step."""
+"""Rollouts with queries of the user's own: dry runs, queries of a step, and limits."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,6 +8,7 @@ import pytest
 from tests.operator.scenarios.test_more_than_counters import gives, outcome, told
 from tests.operator.scenarios.test_scenarios import model
 from tests.operator.world import Behaviour, World
+from tidegate.model.units import parse_instant
 
 QUERY = 'sum(right{revision="{{candidate}}"})'
 
@@ -217,3 +218,50 @@ def test_a_query_before_the_switch_waits_for_prometheus(world: World) -> None:
     world.prometheus_up = True
     world.run(300)
     assert outcome(world) == ("Promoted", "EvidenceAcceptable")
+
+
+def test_as_many_polls_may_fail_as_the_limit_says(world: World) -> None:
+    release(world, {"onFailure": "Rollback", "failureLimit": 100})
+    gives(world, world.status["rollout"]["candidate"], 0.1)
+    world.run(60)
+    assert "beyond that at" in results(world)["accuracy"][1]
+
+    world.run(200)
+    assert outcome(world) == ("Promoted", "EvidenceAcceptable")
+
+
+def test_one_poll_more_rolls_back_although_they_were_not_in_a_row(world: World) -> None:
+    release(world, {"onFailure": "Rollback", "failureLimit": 2})
+    candidate = world.status["rollout"]["candidate"]
+    gives(world, candidate, 0.9)
+    world.run_until(lambda: bool(weights(world)))
+    for value in (0.1, 0.9) * 6:
+        gives(world, candidate, value)
+        world.run(5)
+
+    assert outcome(world) == ("RolledBack", "QueryBeyondLimit")
+    assert "failureLimit is 2" in world.status["message"]
+
+
+def test_polls_without_a_number_are_a_failure_beyond_their_limit(world: World) -> None:
+    release(world, {"onFailure": "Rollback", "inconclusiveLimit": 4})
+    world.run(20)
+    assert results(world)["accuracy"][0] == "Inconclusive"
+
+    world.run(60)
+    assert outcome(world) == ("RolledBack", "QueryBeyondLimit")
+    assert "gave no number at 5 of 5 polls; inconclusiveLimit is 4" in world.status["message"]
+
+
+def test_a_restarted_operator_counts_the_same_polls(world: World) -> None:
+    release(world, {"failureLimit": 1000, "min": "0.95"})
+    gives(world, world.status["rollout"]["candidate"], 0.9)
+    world.run_until(lambda: bool(weights(world)))
+    began = parse_instant(world.status["rollout"]["shifts"][0]["at"])
+    world.run(20)
+    world.restart()
+    world.run(20)
+
+    looked = parse_instant(world.status["analysis"]["updatedAt"])
+    polls = int(results(world)["accuracy"][1].partition("beyond that at ")[2].split()[0])
+    assert abs((looked - began).total_seconds() / 5 - polls) <= 1.5

@@ -5,9 +5,11 @@ from dataclasses import replace
 from tidegate.decide.capacity import is_scaled_to_zero
 from tidegate.decide.transition import Transition
 from tidegate.judge.explain import of_threshold
+from tidegate.model.evidence import QueryResult
+from tidegate.model.judged_queries import judged_queries
 from tidegate.model.observation import Observation
 from tidegate.model.reasons import ConditionType, Reason, StatusMessage
-from tidegate.model.status import AnalysisView, Condition, QueryView, RevisionView, Status
+from tidegate.model.status import AnalysisView, Condition, QueryView, RevisionView, Rollout, Status
 from tidegate.model.units import format_percent
 
 
@@ -29,7 +31,7 @@ def with_view(seen: Observation, transition: Transition, status: Status) -> Stat
         observed_candidate=_observed(seen, candidate),
         stable_view=_view(seen, status.stable),
         candidate_view=_view(seen, candidate),
-        analysis=_analysis(seen) if rollout and status.stable else None,
+        analysis=_analysis(seen, rollout) if rollout and status.stable else None,
         conditions=(
             _condition(seen, ConditionType.READY, ready, ready_message),
             _reconciling(seen, transition),
@@ -129,8 +131,8 @@ def _observed(seen: Observation, candidate: str | None) -> str:
     return "" if fraction is None else format_percent(fraction)
 
 
-def _analysis(seen: Observation) -> AnalysisView:
-    verdict, queries = seen.verdict, _queries(seen)
+def _analysis(seen: Observation, rollout: Rollout) -> AnalysisView:
+    verdict, queries = seen.verdict, _queries(seen, rollout)
     if verdict.evidence is None:
         return AnalysisView(verdict.answer.value, verdict.reason, verdict.message, updated_at=seen.now, queries=queries)
     evidence = verdict.evidence
@@ -146,15 +148,14 @@ def _analysis(seen: Observation) -> AnalysisView:
     )
 
 
-def _queries(seen: Observation) -> tuple[QueryView, ...]:
-    """What own queries have come to; while nobody can be asked, what they had come to last."""
-    if seen.verdict.queries:
-        return tuple(
-            QueryView(
-                each.name, each.state, each.message, "" if each.value is None else f"{each.value:g}", each.dry_run
-            )
-            for each in seen.verdict.queries
-        )
-    known = {query.name for query in seen.spec.analysis.queries}
+def _queries(seen: Observation, rollout: Rollout) -> tuple[QueryView, ...]:
+    """What those that are judged have come to; while nobody can be asked, what they had come to last."""
+    judged = {each.query.name for each in judged_queries(seen.spec, rollout)}
     before = seen.recorded.analysis.queries if seen.recorded.analysis else ()
-    return tuple(query for query in before if query.name in known)
+    queries = tuple(map(_query, seen.verdict.queries)) or before
+    return tuple(query for query in queries if query.name in judged)
+
+
+def _query(result: QueryResult) -> QueryView:
+    value = "" if result.value is None else f"{result.value:g}"
+    return QueryView(result.name, result.state, result.message, value, result.dry_run)

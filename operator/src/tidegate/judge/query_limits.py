@@ -66,12 +66,36 @@ def _result(answer: QueryAnswer, query: OwnQuery) -> QueryResult:
     if answer.pending:
         return QueryResult(query.name, QueryState.PENDING, STILL_TO_COME, None, query.dry_run)
     value = answer.values[-1] if answer.values else None
+    if too_many := _too_many(answer, query):
+        return QueryResult(query.name, QueryState.FAILED, too_many, value, query.dry_run)
     if answer.failure or value is None:
         return QueryResult(query.name, QueryState.INCONCLUSIVE, answer.failure, None, query.dry_run)
-    if _is_beyond(answer, query):
+    if query.failure_limit is None and _is_beyond(answer, query):
         return QueryResult(query.name, QueryState.FAILED, _beyond(value, query), value, query.dry_run)
-    message = f"gives {value:.4g}, {query.limits} is allowed"
+    message = f"gives {value:.4g}, {query.limits} is allowed{_counts(answer, query)}"
     return QueryResult(query.name, QueryState.SUCCESSFUL, message, value, query.dry_run)
+
+
+def _too_many(answer: QueryAnswer, query: OwnQuery) -> str | None:
+    """Why its polls, taken together, are a failure. What was counted stays counted: so is the failure."""
+    if query.failure_limit is not None and answer.failed > query.failure_limit:
+        was = f"was beyond what is allowed, {query.limits}, at {answer.failed} of {answer.polls} polls"
+        return f"{was}; failureLimit is {query.failure_limit}"
+    if query.inconclusive_limit is not None and answer.inconclusive > query.inconclusive_limit:
+        was = f"gave no number at {answer.inconclusive} of {answer.polls} polls"
+        return f"{was}; inconclusiveLimit is {query.inconclusive_limit}"
+    return None
+
+
+def _counts(answer: QueryAnswer, query: OwnQuery) -> str:
+    """How near it is to its limits."""
+    told = ""
+    if query.failure_limit is not None:
+        told += f"; beyond that at {answer.failed} of {answer.polls} polls, failureLimit is {query.failure_limit}"
+    if query.inconclusive_limit is not None:
+        told += f"; no number at {answer.inconclusive} of {answer.polls} polls"
+        told += f", inconclusiveLimit is {query.inconclusive_limit}"
+    return told
 
 
 def _is_beyond(answer: QueryAnswer, query: OwnQuery) -> bool:

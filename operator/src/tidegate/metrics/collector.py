@@ -8,7 +8,7 @@ import logging
 import math
 import threading
 from bisect import bisect_right
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -163,6 +163,7 @@ class MetricsCollector:
         self._registry = SourceRegistry(provider)
         self._folds: dict[tuple[str, str], Fold] = {}
         self._before: dict[tuple[str, str], BeforeTraffic] = {}
+        self._said_before: dict[tuple[str, str], Answers] = {}
         self._lock = threading.Lock()
 
     @property
@@ -175,6 +176,7 @@ class MetricsCollector:
         with self._lock:
             self._folds.pop((namespace, name), None)
             self._before.pop((namespace, name), None)
+            self._said_before.pop((namespace, name), None)
 
     def watch(self, namespace: str, name: str, spec: ModelDeploymentSpec, revisions: Collection[str]) -> None:
         """Has the routers asked about these revisions from now on; about none where there are none."""
@@ -250,7 +252,8 @@ class MetricsCollector:
             read = self._take_direct(fold, look, sources) if sources.may_be_read_directly else None
         missing = tuple(dict.fromkeys(gap for gap in _missing(fold, look, sources, read) if gap))
         judged = () if fold.test.rejected_at else judged_queries(look.spec, look.rollout)
-        answers = self._ask(look, judged)
+        before = dict(fold.by_prometheus.answers) if fold.by_prometheus else {}
+        answers = self._ask(look, judged, before)
         with fold.lock:
             fold.by_prometheus = ByPrometheus(look.until, missing, answers)
             return Measured(
@@ -405,7 +408,9 @@ class MetricsCollector:
         if slow := slower_scrape(now.readings, propagation_delay):
             return _scraped_slowly(slow, propagation_delay)
         of_stable, judged = asked_about_stable(look.spec, arms.stable), judged_queries(look.spec, look.rollout)
-        answers = self._ask(look, (*of_stable, *judged))
+        key = arms.namespace, arms.name
+        answers = self._ask(look, (*of_stable, *judged), dict(self._said_before.get(key, ())))
+        self._said_before[key] = answers
         if unusable := unusable_query(_of_today(of_stable, answers), look.criteria.analysis.queries):
             return MetricsGap(
                 Reason.QUERY_UNUSABLE, f"{unusable}; it was asked about stable, and has to work on that first"
@@ -416,21 +421,21 @@ class MetricsCollector:
             Measurements((), answers=_of_today(judged, answers), baseline=baseline),
         )
 
-    def _ask(self, look: Look, judged: tuple[JudgedQuery, ...]) -> Answers:
+    def _ask(self, look: Look, judged: tuple[JudgedQuery, ...], before: Mapping[JudgedQuery, QueryAnswer]) -> Answers:
         """What they say. Where an answer comes late, it is one to what was asked then."""
         if not judged:
             return ()
         key, step = (look.arms.namespace, look.arms.name), look.criteria.analysis.interval
 
         def asked() -> Answers:
-            said = ask(self._for_queries, judged, look.arms, until=look.until, step=step)
+            said = ask(self._for_queries, judged, look.arms, until=look.until, step=step, before=before)
             return tuple(zip(judged, said, strict=True))
 
         try:
             answers = self._queries.ask(key, asked)
         except MetricsUnavailable as error:
-            return _all_say(judged, str(error))
-        return answers or _all_say(judged, "its answer is still to come")
+            return _all_say(judged, str(error), before)
+        return answers or _all_say(judged, "its answer is still to come", before)
 
 
 def increments(sources: Sources, comparison: Comparison, grid: tuple[Segment, ...]) -> Iterator[Increment]:
@@ -482,8 +487,12 @@ def _checkpoint(fold: Fold, look: Look, every: timedelta) -> Kept | None:
     return Kept(evidence, fold.recorder.text(Header.of(look.arms, look.rollout)) or "") if evidence else None
 
 
-def _all_say(judged: tuple[JudgedQuery, ...], failure: str) -> Answers:
-    return tuple((each, QueryAnswer(each.query.name, failure=failure)) for each in judged)
+def _all_say(judged: tuple[JudgedQuery, ...], failure: str, before: Mapping[JudgedQuery, QueryAnswer]) -> Answers:
+    """None of them has answered; what was counted of them stays counted."""
+    return tuple(
+        (each, replace(before.get(each) or QueryAnswer(each.query.name), values=(), pending=False, failure=failure))
+        for each in judged
+    )
 
 
 def _of_today(judged: tuple[JudgedQuery, ...], answers: Answers) -> tuple[QueryAnswer, ...]:

@@ -1,7 +1,8 @@
 """The user's own PromQL: one number about a revision, or a sentence why it gives none."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from tidegate.errors import MetricsUnavailable
@@ -13,13 +14,26 @@ from tidegate.model.traffic import Arms
 
 POINTS = 2
 """A limit has to be passed at two points in a row: one odd scrape decides nothing."""
+MOST_AT_ONCE = 1000
+"""Points that are asked for at once, of those that an operator has missed."""
+NO_VALUE = "it gives no value"
+NOTHING_BEFORE: Mapping[JudgedQuery, QueryAnswer] = {}
 
 
 def ask(
-    provider: MetricsProvider, queries: Sequence[JudgedQuery], arms: Arms, *, until: datetime, step: timedelta
+    provider: MetricsProvider,
+    queries: Sequence[JudgedQuery],
+    arms: Arms,
+    *,
+    until: datetime,
+    step: timedelta,
+    before: Mapping[JudgedQuery, QueryAnswer] = NOTHING_BEFORE,
 ) -> tuple[QueryAnswer, ...]:
-    """What each query says about its revision, at the last two points. One that fails says why, by itself."""
-    return tuple(_answer(provider, each, filled(each.query.query, arms, each.about), until, step) for each in queries)
+    """What each query says about its revision, at the last two points. One that fails says why, by itself.
+
+    `before` is what they said last: the polls of one that has a limit are counted on from there.
+    """
+    return tuple(_answer(provider, each, arms, until, step, before.get(each)) for each in queries)
 
 
 def filled(query: str, arms: Arms, about: str) -> str:
@@ -31,26 +45,75 @@ def filled(query: str, arms: Arms, about: str) -> str:
 
 
 def _answer(
-    provider: MetricsProvider, judged: JudgedQuery, promql: str, until: datetime, step: timedelta
+    provider: MetricsProvider,
+    judged: JudgedQuery,
+    arms: Arms,
+    until: datetime,
+    step: timedelta,
+    before: QueryAnswer | None,
 ) -> QueryAnswer:
     query, since = judged.query, judged.since
+    promql, nothing_yet = filled(query.query, arms, judged.about), QueryAnswer(query.name, counted_until=since)
     # What an answer tells of is before it, so the first is asked for a step later.
     if since is not None and until - POINTS * step < since:
-        return QueryAnswer(query.name, pending=True)
+        return replace(nothing_yet, pending=True)
     try:
+        if query.is_counted and since is not None:
+            return _count(provider, query, promql, before or nothing_yet, until, step)
         return _ask(provider, query, promql, until, step)
     except MetricsUnavailable as error:
-        return QueryAnswer(query.name, failure=str(error))
+        return replace(before or nothing_yet, values=(), pending=False, failure=str(error))
+
+
+def _count(
+    provider: MetricsProvider, query: OwnQuery, promql: str, before: QueryAnswer, until: datetime, step: timedelta
+) -> QueryAnswer:
+    """Every poll since the last one that was counted, a step apart, also those that nobody has asked for in time."""
+    new = 0 if before.counted_until is None else (until - before.counted_until) // step
+    if new < 1:
+        return before
+    first, points = until - (new - 1) * step, min(new, MOST_AT_ONCE)
+    series = provider.series(promql, first, step, points)
+    told = [_poll([each[index] for each in series]) for index in range(points)]
+    values = [value for value, _ in told if value is not None]
+    return replace(
+        before,
+        values=(*before.values, *values)[-POINTS:] if told[-1][0] is not None else (),
+        failure=told[-1][1],
+        pending=points < new,
+        polls=before.polls + points,
+        failed=before.failed + sum(map(query.is_beyond, values)),
+        inconclusive=before.inconclusive + points - len(values),
+        counted_until=first + (points - 1) * step,
+    )
+
+
+def _poll(found: Sequence[float | None]) -> tuple[float | None, str]:
+    """The value of one poll, or why there is none."""
+    values = [value for value in found if value is not None]
+    if len(values) > 1:
+        return None, _too_many(len(values))
+    if not values:
+        return None, NO_VALUE
+    return (values[0], "") if math.isfinite(values[0]) else (None, _no_number(values[0]))
 
 
 def _ask(provider: MetricsProvider, query: OwnQuery, promql: str, until: datetime, step: timedelta) -> QueryAnswer:
     series = provider.series(promql, until - (POINTS - 1) * step, step, POINTS)
     if len(series) > 1:
-        return QueryAnswer(query.name, failure=f"it gives {len(series)} series; make it one, as with sum()")
+        return QueryAnswer(query.name, failure=_too_many(len(series)))
     values = [value for value in (series[0] if series else ()) if value is not None]
     if not values:
-        return QueryAnswer(query.name, failure="it gives no value")
+        return QueryAnswer(query.name, failure=NO_VALUE)
     odd = next((value for value in values if not math.isfinite(value)), None)
     if odd is not None:
-        return QueryAnswer(query.name, failure=f"it gives {odd}, which is no number to judge by")
+        return QueryAnswer(query.name, failure=_no_number(odd))
     return QueryAnswer(query.name, tuple(values))
+
+
+def _too_many(series: int) -> str:
+    return f"it gives {series} series; make it one, as with sum()"
+
+
+def _no_number(value: float) -> str:
+    return f"it gives {value}, which is no number to judge by"

@@ -202,6 +202,12 @@ class QueryAnswer:
     failure: str = ""
     pending: bool = False
     """Whether it is still to be asked as often as it takes to judge by it."""
+    polls: int = 0
+    failed: int = 0
+    inconclusive: int = 0
+    """Of a query with a limit: how many polls were counted, how many of them were beyond what is allowed, and how many
+    gave no number."""
+    counted_until: datetime | None = None
 
 
 class QueryState(StrEnum):

@@ -30,8 +30,7 @@ def judged_queries(spec: ModelDeploymentSpec, rollout: Rollout) -> tuple[JudgedQ
         if query.name in here:
             found.append(JudgedQuery(query, rollout.candidate, rollout.step_started_at))
         elif query.name not in named and rollout.shifts and step >= query.starting_step:
-            since = _entered(spec.strategy, rollout, query.starting_step)
-            found.append(JudgedQuery(query, rollout.candidate, since))
+            found.append(JudgedQuery(query, rollout.candidate, _begins(query, spec.strategy, rollout)))
     return tuple(found)
 
 
@@ -44,8 +43,9 @@ def asked_about_stable(spec: ModelDeploymentSpec, stable: str) -> tuple[JudgedQu
     return tuple(JudgedQuery(query, stable) for query in spec.analysis.queries if query.name not in only_before)
 
 
-def _entered(strategy: Strategy, rollout: Rollout, step: int) -> datetime | None:
-    """When the candidate first had as much traffic as that step gives it."""
-    if step == 1:
-        return None
-    return next((shift.at for shift in rollout.shifts if shift.weight >= strategy.weight_at(step)), None)
+def _begins(query: OwnQuery, strategy: Strategy, rollout: Rollout) -> datetime | None:
+    """When the candidate first had as much traffic as the query's first step gives it."""
+    if query.starting_step == 1:
+        return rollout.shifts[0].at if query.is_counted else None
+    weight = strategy.weight_at(query.starting_step)
+    return next((shift.at for shift in rollout.shifts if shift.weight >= weight), None)

@@ -22,6 +22,20 @@ class OwnQuery:
     """Whether it is measured and told, and decides nothing."""
     starting_step: int = 1
     """From which step of a canary on it is judged, where no step names it."""
+    failure_limit: int | None = None
+    """How many polls may be beyond `at_least` or `at_most`, in all; None where two in a row are too many."""
+    inconclusive_limit: int | None = None
+    """How many polls may give no number, in all, before that is a failure; None where it never is."""
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether it matters how many polls there were."""
+        return self.failure_limit is not None or self.inconclusive_limit is not None
+
+    def is_beyond(self, value: float) -> bool:
+        """Whether a value isn't allowed."""
+        too_low = self.at_least is not None and value < self.at_least
+        return too_low or (self.at_most is not None and value > self.at_most)
 
     @property
     def limits(self) -> str:
@@ -51,4 +65,16 @@ def _query(raw: Mapping[str, Any]) -> OwnQuery:
         on_failure=Policy(raw.get("onFailure", Policy.HOLD)),
         dry_run=dry_run,
         starting_step=raw.get("startingStep", 1),
+        failure_limit=_limit(raw, "failureLimit"),
+        inconclusive_limit=_limit(raw, "inconclusiveLimit"),
     )
+
+
+def _limit(raw: Mapping[str, Any], name: str) -> int | None:
+    limit: int | None = raw.get(name)
+    if limit is not None and limit < 1:
+        raise InvalidSpec(
+            f"spec.analysis.queries[{raw['name']}].{name} is {limit}, and one odd poll would end a release; "
+            "give 1 or more"
+        )
+    return limit

@@ -84,9 +84,6 @@ def _own(about: str, query: OwnQuery, values: tuple[float, ...], failure: str) -
         state = State.WARNING if query.dry_run else State.WRONG  # a dry run keeps no release from starting
         return Finding(about, state, f"{what} gives no number about stable: {failure}")
     value = values[-1]
-    beyond = (query.at_least is not None and value < query.at_least) or (
-        query.at_most is not None and value > query.at_most
-    )
-    if beyond:
+    if query.is_beyond(value):
         return Finding(about, State.WARNING, f"{what} gives {value:g} about stable, which is itself beyond its limits")
     return Finding(about, State.OK, f"{what} gives {value:g} about stable")

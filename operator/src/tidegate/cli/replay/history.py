@@ -15,8 +15,8 @@ from tidegate.metrics.preflight import baseline_of
 from tidegate.metrics.provider import CounterQuery, MetricsProvider, Readings
 from tidegate.metrics.registry import SourceRegistry
 from tidegate.metrics.user_queries import ask, filled
-from tidegate.model.evidence import Measurements
-from tidegate.model.judged_queries import judged_queries
+from tidegate.model.evidence import Measurements, QueryAnswer
+from tidegate.model.judged_queries import JudgedQuery, judged_queries
 from tidegate.model.spec import BLUE_GREEN_SWITCHED, ModelDeploymentSpec
 from tidegate.model.status import Rollout
 from tidegate.model.traffic import Arms
@@ -87,11 +87,14 @@ def _answers(
         for segment in grid:
             if segment.points:
                 fetched.keep(promql, segment.start, provider.series(promql, segment.start, step, segment.points))
-    return {
-        at: ask(fetched, judged_queries(spec, rollout), arms, until=at, step=step)
-        for segment, rollout in zip(grid, _rollouts(recorded, spec), strict=False)
-        for at in (segment.instant(index) for index in range(1, segment.points))
-    }
+    found: dict[datetime, Answers] = {}
+    before: dict[JudgedQuery, QueryAnswer] = {}
+    for segment, rollout in zip(grid, _rollouts(recorded, spec), strict=False):
+        judged = judged_queries(spec, rollout)
+        for at in map(segment.instant, range(1, segment.points)):
+            found[at] = ask(fetched, judged, arms, until=at, step=step, before=before)
+            before = dict(zip(judged, found[at], strict=True))
+    return found
 
 
 def _rollouts(recorded: Recorded, spec: ModelDeploymentSpec) -> list[Rollout]:
