@@ -68,7 +68,8 @@ def test_what_is_beyond_the_rate_is_turned_away_and_no_failure_of_the_revision(
     assert server.requests == 5
     assert router.count("envoy_cluster_upstream_rq_completed", LIVE_OLD) == 5
     assert router.count("envoy_cluster_upstream_rq_xx", LIVE_OLD, envoy_response_code_class="4") is None
-    assert "http_local_rate_limit_rate_limited" in bench.ask(router.metrics_port, "GET", "/stats/prometheus", {}).text
+    limited = 'envoy_http_local_rate_limit_rate_limited{envoy_local_http_ratelimit_prefix="shop/sentiment"} 3'
+    assert limited in bench.ask(router.metrics_port, "GET", "/stats/prometheus", {}).text.splitlines()
 
 
 def test_a_rate_is_one_models_own(bench: Bench) -> None:
