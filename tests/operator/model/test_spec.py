@@ -8,6 +8,7 @@ import pytest
 
 from tidegate.errors import InvalidSpec
 from tidegate.model.reasons import Policy
+from tidegate.model.route_policy import Retries, RoutePolicy
 from tidegate.model.spec import (
     Analysis,
     Batching,
@@ -124,6 +125,32 @@ def test_a_field_that_has_no_default_is_named_where_it_is_missing() -> None:
 def test_a_header_that_requests_have_anyway_is_no_preview_header(name: str, a_spec: ASpec) -> None:
     with pytest.raises(InvalidSpec, match=rf"spec\.traffic\.previewHeader: requests have {name} for another purpose"):
         a_spec(traffic={"previewHeader": name})
+
+
+def test_guards_and_grpc_are_read(a_spec: ASpec) -> None:
+    spec = a_spec(traffic={"grpc": True, "retries": {"attempts": 0}})
+    expected = RouteSettings(
+        "x-tidegate-revision", timedelta(seconds=60), grpc=True, policy=RoutePolicy(retries=Retries(0))
+    )
+
+    assert spec.route_settings == expected
+
+
+@pytest.mark.parametrize(
+    ("traffic", "named"),
+    [
+        pytest.param({"grpc": True}, "grpc", id="calls by gRPC"),
+        pytest.param({"rateLimit": {"requests": 5}, "retries": {}}, "retries, rateLimit", id="guards"),
+    ],
+)
+def test_what_an_http_route_cannot_say_is_refused(traffic: dict[str, Any], named: str, a_spec: ASpec) -> None:
+    with pytest.raises(InvalidSpec, match=rf"^spec\.traffic: {named} is of the built-in router"):
+        a_spec(traffic={"router": "GatewayAPI", "gatewayAPI": {"parentRefs": [{"name": "public"}]}, **traffic})
+
+
+def test_a_guard_that_makes_no_sense_names_its_field(a_spec: ASpec) -> None:
+    with pytest.raises(InvalidSpec, match=r"^spec\.traffic\.rateLimit\.burst: 4 is less than requests, 5"):
+        a_spec(traffic={"rateLimit": {"requests": 5, "burst": 4}})
 
 
 @pytest.mark.parametrize("name", ["failureLimit", "inconclusiveLimit"])
