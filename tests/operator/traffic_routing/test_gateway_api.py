@@ -63,6 +63,12 @@ def test_the_route_hangs_on_the_gateways_that_are_named_and_states_a_timeout(wor
         "rules": [
             {
                 "matches": [{"path": {"type": "PathPrefix", "value": "/"}}],
+                "filters": [
+                    {
+                        "type": "RequestHeaderModifier",
+                        "requestHeaderModifier": {"set": [{"name": "x-tidegate-traffic", "value": "live"}]},
+                    }
+                ],
                 "backendRefs": [{"group": "", "kind": "Service", "name": first, "port": 8080, "weight": 100}],
                 "timeouts": {"request": "60s"},
             }

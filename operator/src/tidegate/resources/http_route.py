@@ -15,7 +15,7 @@ from tidegate.model.traffic import RouteSettings, TrafficSplit, Writer
 from tidegate.model.units import parse_duration
 from tidegate.resources.last_writer import read_editor, read_last_manager, read_version
 from tidegate.resources.lent_rule import Loan, read_loans
-from tidegate.resources.names import LEAVING, MODEL_DEPLOYMENT, SERVER_PORT, labels
+from tidegate.resources.names import LEAVING, MODEL_DEPLOYMENT, SERVER_PORT, TRAFFIC_HEADER, labels
 from tidegate.resources.revision import Manifest
 from tidegate.resources.revision import owner as owner_reference
 
@@ -24,6 +24,11 @@ GATEWAYS = "gateway.networking.k8s.io"
 CROSSING = ("retry", "sessionPersistence")
 """Fields of a rule (experimental channel) by which a request goes elsewhere than its weights say."""
 EVERY_PATH = [{"path": {"type": "PathPrefix", "value": "/"}}]
+LIVE = {
+    "type": "RequestHeaderModifier",
+    "requestHeaderModifier": {"set": [{"name": TRAFFIC_HEADER, "value": "live"}]},
+}
+"""A filter of the rule, never of a backend: model servers count as live only what a router has marked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +131,7 @@ def route_manifest(
             "rules": [
                 {
                     "matches": EVERY_PATH,
+                    "filters": [LIVE],
                     "backendRefs": backend_refs(split, leaving),
                     "timeouts": {"request": f"{int(settings.timeout.total_seconds())}s"},
                 }

@@ -40,6 +40,8 @@ MODEL_FOLDER = "/models"
 CLAIM_FOLDER = "/mnt/models"
 CREDENTIALS_FOLDER = "/var/run/tidegate/credentials"
 API_KEYS_FOLDER = "/var/run/tidegate/api-keys"
+TRAFFIC_HEADER = "x-tidegate-traffic"
+"""Tells the model server how a request came: `live`, drawn by weight, or `preview`. What a client says is lost."""
 SERVER_UID = 10001
 PIN_KEY = "sha256"
 FILES_PIN_KEY = "files_sha256"

@@ -4,6 +4,7 @@ Promise: a request that names a revision reaches that revision or nobody.
 """
 
 from tidegate.resources.model_route import Backend, Route
+from tidegate.resources.names import TRAFFIC_HEADER
 from tidegate.router import xds_pb2 as pb
 from tidegate.router.cluster_key import ClusterKey
 from tidegate.router.guards import rate_limit, retry_policy
@@ -12,8 +13,6 @@ from tidegate.router.xds import TYPE
 
 NO_REVISION = "no such revision of this model"
 SERVED_BY = "x-tidegate-served-by"
-TRAFFIC = "x-tidegate-traffic"
-"""Tells the model server how a request came: `live`, drawn by weight, or `preview`. What a client says is lost."""
 
 
 def path_of(route: Route) -> str:
@@ -108,7 +107,7 @@ def _served_by(backend: Backend) -> pb.HeaderValueOption:
 
 def marked(traffic: str) -> pb.HeaderValueOption:
     """Tells the model server how a request came."""
-    header = pb.HeaderValue(key=TRAFFIC, value=traffic)
+    header = pb.HeaderValue(key=TRAFFIC_HEADER, value=traffic)
     return pb.HeaderValueOption(header=header, append_action=pb.OVERWRITE_IF_EXISTS_OR_ADD)
 
 
