@@ -17,7 +17,7 @@ from benchmarks.programs import free_ports
 from benchmarks.server.protocols import InferenceRequest, Prediction, Protocol
 from benchmarks.server.setups import LaunchContext, ServerSetup, quiet_environment
 
-START_SECONDS = 60.0
+START_SECONDS = 300.0
 STOP_SECONDS = 3.0
 POLL_SECONDS = 0.05
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from benchmarks.errors import BenchmarkError
 from benchmarks.progress import Progress
 from benchmarks.report_page import DOCS, ReportSection
+from benchmarks.server_trials.amount import Amount
 from benchmarks.server_trials.fuzz_trial import fuzzing_report, try_fuzzing
-from benchmarks.server_trials.greedy import Amount, greedy_report, try_greed
+from benchmarks.server_trials.greedy import greedy_report, try_greed
 from benchmarks.server_trials.small_memory import small_memory_report, try_starts
 from benchmarks.server_trials.soak import soak
 from benchmarks.server_trials.soak_report import soak_report
@@ -51,7 +52,8 @@ def _stopping(folder: Path, options: argparse.Namespace, progress: Progress) -> 
 
 
 def _fuzz(folder: Path, options: argparse.Namespace, progress: Progress) -> Result:
-    fuzzing = try_fuzzing(folder, options.seconds, options.examples, options.seed, progress)
+    amount = Amount(options.cases, 60 * options.most_minutes) if options.cases else Amount(seconds=options.seconds)
+    fuzzing = try_fuzzing(folder, amount, options.seconds / 2, options.examples, options.seed, progress)
     return fuzzing_report(fuzzing), fuzzing.is_good
 
 
@@ -81,9 +83,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=10, help="of each end (10); three of the other servers' ends")
     parser.add_argument("--no-peers", dest="peers", action="store_false", help="stop our server only")
     parser.add_argument("--seconds", type=float, default=180, help="of fuzzing on the wire (180)")
+    parser.add_argument("--cases", type=int, help="of fuzzing on the wire, however long it takes (as --seconds allows)")
     parser.add_argument("--examples", type=int, default=50, help="of schemathesis for each operation (50)")
     parser.add_argument("--requests", type=int, default=1_000_000, help="of greedy clients (1,000,000)")
-    parser.add_argument("--most-minutes", type=float, default=60, help="of greedy clients, however few answers (60)")
+    parser.add_argument("--most-minutes", type=float, default=60, help="of greedy clients and of --cases (60)")
     parser.add_argument("--seed", type=int, default=1, help="of fuzzing (1)")
     parser.add_argument(
         "--set", type=_setting, action="append", default=[], metavar="NAME=VALUE", help="in our server's environment"

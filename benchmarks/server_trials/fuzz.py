@@ -13,8 +13,10 @@ import uvloop
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.http_client import Connection, NoResponse, connect, request_bytes
+from benchmarks.processes import own_bytes, peak_bytes
 from benchmarks.progress import Progress
 from benchmarks.server.server_process import ServerProcess
+from benchmarks.server_trials.amount import Amount
 from benchmarks.server_trials.malformed import PATHS, Case, Shape, case_for, valid_body
 from benchmarks.server_trials.models import with_inputs
 from benchmarks.server_trials.requests import end_as
@@ -25,8 +27,16 @@ from tidegate_server.protocol.signature import Signature
 AT_ONCE = 8
 ANSWER_SECONDS = 10.0
 CASES_BETWEEN_CHECKS = 500
-SETTINGS = {"TIDEGATE_MAX_BODY_BYTES": "65536", "TIDEGATE_MAX_ELEMENTS": "4096", "TIDEGATE_PROCESSES": "1"}
+HELD_BYTES = 16 * 2**20
+SETTINGS = {
+    "TIDEGATE_MAX_BODY_BYTES": "65536",
+    "TIDEGATE_MAX_ELEMENTS": "4096",
+    "TIDEGATE_MAX_HELD_BYTES": str(HELD_BYTES),
+    "TIDEGATE_PROCESSES": "1",
+}
 """Small limits, so that they are met; one process, so that its end is the server's."""
+MOST_GROWTH = 3 * HELD_BYTES
+"""A request lives as bytes, as values and as arrays at once."""
 NOT_IMPLEMENTED, DEADLINE_PASSED = 501, 504
 
 
@@ -44,17 +54,19 @@ class FuzzResult:
     checks: int = 0
     wrong: list[tuple[str, bytes]] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
+    growth: int = 0
+    """Of the peak of a server's memory over its start, in bytes; of the one that grew most."""
 
     @property
     def is_good(self) -> bool:
-        """No wrong answer and no fault."""
-        return not (self.wrong or self.faults)
+        """No wrong answer, no fault, and memory within its bound."""
+        return not (self.wrong or self.faults) and self.growth <= MOST_GROWTH
 
 
 def fuzz_wire(
-    folder: Path, seconds: float, seed: int, progress: Progress, signatures: Sequence[Signature] = tuple(SIGNATURES)
+    folder: Path, amount: Amount, seed: int, progress: Progress, signatures: Sequence[Signature] = tuple(SIGNATURES)
 ) -> FuzzResult:
-    """The time is shared out among servers, one after the other, each with a model of another signature."""
+    """The amount is shared out among servers, one after the other, each with a model of another signature."""
     result, random = FuzzResult(), Random(seed)
     for number, signature in enumerate(signatures):
         inputs: list[tuple[str, str, list[int | str]]] = [
@@ -63,7 +75,9 @@ def fuzz_wire(
         ]
         model = with_inputs(folder, f"fuzzed-{number}", inputs)
         with start_tidegate(model, SETTINGS) as server:
-            uvloop.run(_fuzz_one(server, signature, seconds / len(signatures), result, random))
+            before = own_bytes(server.pid)
+            uvloop.run(_fuzz_one(server, signature, amount.part(1 / len(signatures)), result, random))
+            result.growth = max(result.growth, peak_bytes(server.pid) - before)
             result.faults += faults(server)
             if server.has_ended:
                 raise BenchmarkError(f"seed {seed}: the server died: {server.last_log_line()}")
@@ -73,10 +87,10 @@ def fuzz_wire(
 
 
 async def _fuzz_one(
-    server: ServerProcess, signature: Signature, seconds: float, result: FuzzResult, random: Random
+    server: ServerProcess, signature: Signature, amount: Amount, result: FuzzResult, random: Random
 ) -> None:
-    until = perf_counter() + seconds
-    while perf_counter() < until and not server.has_ended:
+    until, enough = perf_counter() + amount.seconds, result.cases.total() + amount.requests
+    while perf_counter() < until and result.cases.total() < enough and not server.has_ended:
         cases = [case_for(signature, random) for _ in range(CASES_BETWEEN_CHECKS)]
         waiting = iter(cases)
         await asyncio.gather(*(send_all(server.port, waiting, result, until) for _ in range(AT_ONCE)))

@@ -9,11 +9,13 @@ from pathlib import Path
 
 from benchmarks.markdown import counted, met, table
 from benchmarks.progress import Progress
-from benchmarks.server_trials.fuzz import FuzzResult, fuzz_wire
+from benchmarks.server_trials.amount import Amount
+from benchmarks.server_trials.fuzz import MOST_GROWTH, FuzzResult, fuzz_wire
 from benchmarks.server_trials.schema import Conformance, conformance
 from tests.server.protocol import fuzz as reader
 
 SHOWN = 10
+MEBIBYTE = 2**20
 LONGEST_SHOWN = 200
 
 
@@ -39,14 +41,16 @@ class FuzzingResult:
         return sum(one.cases for one in self.documents) + self.wire.cases.total() + in_reader
 
 
-def try_fuzzing(folder: Path, seconds: float, examples: int, seed: int, progress: Progress) -> FuzzingResult:
-    """`seconds` on the wire and half as many in the reader. Raises BenchmarkError."""
+def try_fuzzing(
+    folder: Path, amount: Amount, reader_seconds: float, examples: int, seed: int, progress: Progress
+) -> FuzzingResult:
+    """So much on the wire, and so long in the reader. Raises BenchmarkError."""
     progress.note("mutated bodies in the reader")
     said = io.StringIO()
     with redirect_stdout(said):
-        code = reader.run(seconds / 2, seed)
+        code = reader.run(reader_seconds, seed)
     documents = tuple(conformance(folder, examples, seed, progress))
-    return FuzzingResult(documents, fuzz_wire(folder, seconds, seed, progress), said.getvalue().strip(), code)
+    return FuzzingResult(documents, fuzz_wire(folder, amount, seed, progress), said.getvalue().strip(), code)
 
 
 def fuzzing_report(fuzzing: FuzzingResult) -> str:
@@ -68,7 +72,9 @@ def fuzzing_report(fuzzing: FuzzingResult) -> str:
             f"On the wire, to {wire.servers} servers with models of different signatures: {wire.cases.total():,} cases "
             f"({counted(wire.cases)}). Answers: {counted(wire.answers)}; {rules}none to {wire.unanswered:,}, which "
             f"were cut off or no HTTP. After each few hundred cases a valid question was asked: {wire.checks} times. "
-            f"Wrong answers: {len(wire.wrong)}; errors in the servers' logs that nobody foresaw: {len(wire.faults)}.",
+            f"Wrong answers: {len(wire.wrong)}; errors in the servers' logs that nobody foresaw: {len(wire.faults)}. "
+            f"No server's memory grew by more than {wire.growth / MEBIBYTE:.0f} MiB "
+            f"(limit {MOST_GROWTH / MEBIBYTE:.0f}).",
             *_complaints(fuzzing),
         ]
     )

@@ -26,6 +26,7 @@ from benchmarks.processes import own_bytes, peak_bytes
 from benchmarks.progress import Progress
 from benchmarks.server.server_process import ServerProcess, start_server
 from benchmarks.server.setups import Launch, LaunchContext, ServerSetup, tidegate_setup
+from benchmarks.server_trials.amount import Amount
 from benchmarks.server_trials.models import readings
 from benchmarks.server_trials.prober import Probes, probing
 from benchmarks.server_trials.server_under_test import NAME, faults
@@ -73,26 +74,13 @@ class GreedyResult:
         return in_time and not (self.failures or self.wrong) and self.growth <= MOST_GROWTH
 
 
-@dataclass(frozen=True)
-class Amount:
-    """The load ends with so many answers, or after so many seconds."""
-
-    requests: int
-    seconds: float = float("inf")
-
-    @property
-    def tenth(self) -> "Amount":
-        """Of both."""
-        return Amount(self.requests // 10, self.seconds / 10)
-
-
 def try_greed(folder: Path, amount: Amount, seed: int, progress: Progress) -> tuple[GreedyResult, GreedyResult]:
     """So much, and a tenth of that with few files and many connections."""
     model, random = readings(folder), Random(seed)
     setup = tidegate_setup(SETTINGS)
     plain = _try(setup, model, amount, KINDS, CLIENTS, random)
     progress.note(f"{plain.answers.total()} answers, the longest probe {max(plain.probes.waits):.3f} s")
-    few = _try(_with_few_files(setup), model, amount.tenth, {AHEAD: _ahead}, MANY_CONNECTIONS, random)
+    few = _try(_with_few_files(setup), model, amount.part(1 / 10), {AHEAD: _ahead}, MANY_CONNECTIONS, random)
     progress.note(f"with {FEW_FILES} files: {few.answers.total()} answers")
     return plain, few
 

@@ -9,7 +9,8 @@ import pytest
 
 from benchmarks.http_client import HOST
 from benchmarks.progress import Progress
-from benchmarks.server_trials.fuzz import FuzzResult, fuzz_wire, send_all
+from benchmarks.server_trials.amount import Amount
+from benchmarks.server_trials.fuzz import MOST_GROWTH, FuzzResult, fuzz_wire, send_all
 from benchmarks.server_trials.malformed import Case, Way, case_for
 from benchmarks.server_trials.models import readings
 from benchmarks.server_trials.requests import End
@@ -19,9 +20,10 @@ from tests.server.protocol.example_requests import SIGNATURES
 
 
 def test_nothing_that_is_sent_makes_a_server_fail(tmp_path: Path) -> None:
-    result = fuzz_wire(tmp_path, 4, 1, Progress(1), (SIGNATURES[9], SIGNATURES[-3]))
+    result = fuzz_wire(tmp_path, Amount(seconds=4), 1, Progress(1), (SIGNATURES[9], SIGNATURES[-3]))
     assert (result.wrong, result.faults) == ([], [])
     assert result.cases.total() > 100
+    assert 0 < result.growth <= MOST_GROWTH
     assert result.answers[400] > 0
     assert result.answers[200] > 0
     assert (result.servers, result.checks >= 2) == (2, True)

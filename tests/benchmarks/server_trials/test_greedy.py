@@ -4,7 +4,8 @@ from collections import Counter
 from pathlib import Path
 
 from benchmarks.progress import Progress
-from benchmarks.server_trials.greedy import MOST_GROWTH, Amount, GreedyResult, greedy_report, try_greed
+from benchmarks.server_trials.amount import Amount
+from benchmarks.server_trials.greedy import MOST_GROWTH, GreedyResult, greedy_report, try_greed
 from benchmarks.server_trials.prober import Probes
 
 
