@@ -161,6 +161,18 @@ def test_bfloat16_goes_in_and_out_as_floats_of_the_same_value(tmp_path: Path) ->
     assert found["more"].tolist() == pytest.approx([1.001, 2.5025])
 
 
+def test_bfloat16_beside_text_is_refused_at_the_start(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "m.onnx",
+        [helper.make_node("Identity", ["x"], ["y"]), helper.make_node("Identity", ["words"], ["same"])],
+        [tensor("x", TensorProto.BFLOAT16, ["N"]), tensor("words", TensorProto.STRING, ["N"])],
+        [tensor("y", TensorProto.BFLOAT16, ["N"]), tensor("same", TensorProto.STRING, ["N"])],
+        {},
+    )
+    with pytest.raises(ModelRefused, match=r"input words is text beside bfloat16.* in place of bfloat16"):
+        Model.open(path)
+
+
 def test_the_first_step_of_a_decoder_has_an_empty_past(tmp_path: Path) -> None:
     model = Model.open(decoder(tmp_path / "m.onnx"))
     new = np.ones((1, 1, 4), np.float32)

@@ -90,6 +90,8 @@ class Model:
         self._kinds = {node.name: kind for node in nodes if (kind := value_kind(node.type)) is not None}
         self._all_plain = all(kind.is_plain for kind in self._kinds.values())
         self._has_bfloat16 = any(kind.datatype == "BF16" for kind in self._kinds.values())
+        if self._has_bfloat16:
+            _require_no_text(self.signature)
         self.metadata: dict[str, str] = dict(session.get_modelmeta().custom_metadata_map)
         """What whoever exported the model has written into it."""
 
@@ -316,6 +318,17 @@ def _signature(session: Any, classes: Mapping[str, tuple[str, ...]]) -> Signatur
         ),
         outputs=tuple(replace(spec, classes=classes.get(spec.name, ())) for spec in outputs),
     )
+
+
+def _require_no_text(signature: Signature) -> None:
+    """The runtime takes bfloat16 only as values of its own, and makes none of those of strings."""
+    for spec in signature.inputs:
+        if spec.datatype == "BYTES":
+            raise ModelRefused(
+                "UnsupportedModel",
+                f"input {spec.name} is text beside bfloat16, and the runtime doesn't take both in one run; "
+                "export the model with float32 in place of bfloat16",
+            )
 
 
 def _spec(node: Any, role: str) -> TensorSpec:
