@@ -215,6 +215,7 @@ def _server_info(prepared: Prepared, inference: Inference, settings: Settings) -
         signature,
         server_version=__version__,
         secured=not prepared.authenticator.is_open,
+        allow_nan=inference.limits.allow_nan,
         answered=prepared.findings.example,
         example=package.predictor.example(signature),
         body_schemas=package.predictor.body_schemas,

@@ -40,13 +40,16 @@ OUTPUTS = {
 }
 
 
-def document(signature: Signature, *, secured: bool = False, example: Any = None) -> dict[str, Any]:
+def document(
+    signature: Signature, *, secured: bool = False, allow_nan: bool = False, example: Any = None
+) -> dict[str, Any]:
     made = openapi_document(
         "m",
         "r",
         signature,
         server_version="1.2",
         secured=secured,
+        allow_nan=allow_nan,
         answered=blank_inputs(signature),
         example=example,
     )
@@ -102,6 +105,22 @@ def test_the_largest_number_is_valid_however_short_it_is_written(datatype: str) 
     for value in (float(largest), parse_json(dump_json(np.array([largest])))[0]):
         body = {"inputs": [{"name": "x", "datatype": datatype, "shape": [1], "data": [value]}]}
         assert fits(document(Signature((spec,), ())), "InferRequest", body)
+
+
+@pytest.mark.parametrize("allow_nan", [False, True])
+def test_null_is_valid_where_it_is_a_missing_value(allow_nan: bool) -> None:
+    signature = Signature((TensorSpec("x", "FP32", ("N", 2)), TensorSpec("n", "INT64", ("N",))), ())
+    made = document(signature, allow_nan=allow_nan)
+
+    def is_valid(x: Any, n: Any) -> bool:
+        return fits(made, "PredictRequest", {"rows": [{"x": [x, 1.5], "n": n}]})
+
+    assert (is_valid(0.5, 1), is_valid(None, 1), is_valid(0.5, None)) == (True, allow_nan, False)
+    tensors = [
+        {"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [None, 1.5]},
+        {"name": "n", "datatype": "INT64", "shape": [1], "data": [1]},
+    ]
+    assert fits(made, "InferRequest", {"inputs": tensors}) == allow_nan
 
 
 @given(data=st.data(), signature=st.sampled_from(SIGNATURES), nested=st.booleans())

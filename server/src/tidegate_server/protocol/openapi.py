@@ -44,12 +44,14 @@ def openapi_document(
     *,
     server_version: str,
     secured: bool,
+    allow_nan: bool = False,
     answered: Mapping[str, Array] | None = None,
     example: Any = None,
     body_schemas: Sequence[Mapping[str, Any]] = (),
 ) -> Json:
     """`answered` are inputs that the model has answered; without them there is no example.
 
+    `allow_nan`: null among the numbers of a request is a missing value.
     `example` is a body of /predict; `body_schemas` of what is understood there beside the model's tensors.
     """
     small = answered if answered is not None and _is_small(answered) else None
@@ -65,8 +67,8 @@ def openapi_document(
         "components": {
             "schemas": {
                 **response_schemas(name, revision, signature, server_version),
-                "InferRequest": _infer_schema(signature),
-                "PredictRequest": _predict_schema(signature, body_schemas),
+                "InferRequest": _infer_schema(signature, allow_nan),
+                "PredictRequest": _predict_schema(signature, allow_nan, body_schemas),
             },
             "parameters": {
                 "model_name": _path_parameter("model_name", name),
@@ -221,8 +223,8 @@ def _body(schema: str, example: Any, *, binary: bool = False) -> Json:
 # --- request bodies
 
 
-def _infer_schema(signature: Signature) -> Json:
-    inputs = [input_schema(spec) for spec in signature.inputs]
+def _infer_schema(signature: Signature, allow_nan: bool) -> Json:
+    inputs = [input_schema(spec, allow_nan) for spec in signature.inputs]
     required = len(signature.required_inputs)
     return {
         "type": "object",
@@ -248,20 +250,21 @@ def _infer_schema(signature: Signature) -> Json:
     }
 
 
-def _predict_schema(signature: Signature, more: Sequence[Mapping[str, Any]]) -> Json:
+def _predict_schema(signature: Signature, allow_nan: bool, more: Sequence[Mapping[str, Any]]) -> Json:
     """The tensors by name, alone or as rows, and what else is understood."""
     forms: list[Json] = [dict(form) for form in more]
     required = signature.required_inputs
-    optional = {spec.name: nested_schema(spec) for spec in signature.inputs if spec.optional}
-    named = record({spec.name: nested_schema(spec) for spec in required}, optional)
+    nested = {spec.name: nested_schema(spec, allow_nan) for spec in signature.inputs}
+    optional = {spec.name: nested[spec.name] for spec in signature.inputs if spec.optional}
+    named = record({spec.name: nested[spec.name] for spec in required}, optional)
     forms.append({"title": "inputs by name", **record({"inputs": named})})
     if len(required) == 1:
-        alone = nested_schema(required[0])
+        alone = nested[required[0].name]
         forms.append({"title": "the only input", **record({"inputs": alone})})
         if required[0].shape:
             forms.append({"title": "the only input, bare", **alone})
     if takes_rows(signature):
-        rows = {"type": "array", "minItems": 1, "items": row_schema(signature)}
+        rows = {"type": "array", "minItems": 1, "items": row_schema(signature, allow_nan)}
         forms.append({"title": "rows", **record({"rows": rows})})
     return {"anyOf": forms}
 

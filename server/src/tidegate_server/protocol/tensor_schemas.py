@@ -46,15 +46,21 @@ def value_schema(datatype: str) -> Schema:
     return {"type": "integer", **named, "minimum": int(bounds.min), "maximum": int(bounds.max)}
 
 
+def given_schema(datatype: str, allow_nan: bool) -> Schema:
+    """Of one element of a request, in which null is a missing value where the model takes those."""
+    schema = value_schema(datatype)
+    return {**schema, "type": [schema["type"], "null"]} if allow_nan and datatype in FLOATS else schema
+
+
 def answered_schema(datatype: str) -> Schema:
     """Of one element of an answer, in which NaN and infinity may be null or a word."""
     schema = value_schema(datatype)
     return {"anyOf": [schema, {"enum": [None, *NOT_FINITE_WORDS]}]} if datatype in FLOATS else schema
 
 
-def nested_schema(spec: TensorSpec) -> Schema:
+def nested_schema(spec: TensorSpec, allow_nan: bool) -> Schema:
     """Lists in lists, by the model's shape."""
-    schema = value_schema(spec.datatype)
+    schema = given_schema(spec.datatype, allow_nan)
     if not spec.shape:  # a scalar or a tensor of any rank: the graph doesn't say
         return {"anyOf": [schema, {"type": "array"}]}
     for size in reversed(spec.shape):
@@ -63,11 +69,11 @@ def nested_schema(spec: TensorSpec) -> Schema:
     return schema
 
 
-def flat_schema(spec: TensorSpec) -> Schema:
+def flat_schema(spec: TensorSpec, allow_nan: bool) -> Schema:
     """All elements in one list, row by row."""
     fixed = prod(size for size in spec.shape if size != -1)
     bounds = {"minItems": fixed, "maxItems": fixed} if spec.shape and -1 not in spec.shape else _none_or(fixed)
-    return {"type": "array", **bounds, "items": value_schema(spec.datatype)}
+    return {"type": "array", **bounds, "items": given_schema(spec.datatype, allow_nan)}
 
 
 def _none_or(least: int) -> Schema:
@@ -75,9 +81,10 @@ def _none_or(least: int) -> Schema:
     return {"anyOf": [{"maxItems": 0}, {"minItems": least}]} if least > 1 else {}
 
 
-def input_schema(spec: TensorSpec) -> Schema:
+def input_schema(spec: TensorSpec, allow_nan: bool) -> Schema:
     """One of "inputs" with its data as JSON."""
-    data = flat_schema(spec) if len(spec.shape) == 1 else {"anyOf": [flat_schema(spec), nested_schema(spec)]}
+    flat = flat_schema(spec, allow_nan)
+    data = flat if len(spec.shape) == 1 else {"anyOf": [flat, nested_schema(spec, allow_nan)]}
     return {
         "type": "object",
         "title": f"input {spec.name}",
@@ -120,9 +127,9 @@ def requested_schema(signature: Signature) -> Schema:
     }
 
 
-def row_schema(signature: Signature) -> Schema:
+def row_schema(signature: Signature, allow_nan: bool) -> Schema:
     """One of "rows" for /predict."""
-    return record({spec.name: _cell_schema(spec) for spec in signature.required_inputs})
+    return record({spec.name: _cell_schema(spec, allow_nan) for spec in signature.required_inputs})
 
 
 def takes_rows(signature: Signature) -> bool:
@@ -131,13 +138,13 @@ def takes_rows(signature: Signature) -> bool:
     return bool(inputs) and all(spec.shape and spec.shape[0] == -1 for spec in inputs)
 
 
-def _cell_schema(spec: TensorSpec) -> Schema:
-    rest = TensorSpec(spec.name, spec.datatype, spec.dimensions[1:])
+def _cell_schema(spec: TensorSpec, allow_nan: bool) -> Schema:
+    value, rest = given_schema(spec.datatype, allow_nan), TensorSpec(spec.name, spec.datatype, spec.dimensions[1:])
     if not rest.shape:
-        return value_schema(spec.datatype)
+        return value
     if len(rest.shape) == 1 and rest.shape[0] in (-1, 1):  # a column: a value, or a value in a list
-        return {"anyOf": [value_schema(spec.datatype), nested_schema(rest)]}
-    return nested_schema(rest)
+        return {"anyOf": [value, nested_schema(rest, allow_nan)]}
+    return nested_schema(rest, allow_nan)
 
 
 _BYTES_FOLLOW: Schema = {
