@@ -85,7 +85,7 @@ def answers(url: str, process: subprocess.Popen[bytes], **how: str | Mapping[str
         except (requests.RequestException, OSError):  # also while its certificate isn't written yet
             return False
 
-    until(ready, within=90.0)
+    until(ready, within=300.0)  # some seconds, and more where the machine has other work
 
 
 def free_port() -> int:

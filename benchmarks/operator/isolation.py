@@ -7,7 +7,7 @@ queries ends by its time-out, as Prometheus' client has it.
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from statistics import median
 from threading import Event
@@ -21,7 +21,7 @@ from tidegate.judge.verdict import NOTHING_TO_JUDGE
 from tidegate.metrics.circuit_breaker import CircuitBreaker
 from tidegate.metrics.collector import MetricsCollector
 from tidegate.metrics.provider import CounterQuery, Readings
-from tidegate.metrics.query_pool import QueryPool
+from tidegate.metrics.query_pool import PATIENCE, QueryPool
 from tidegate.model.observation import Observation
 from tidegate.model.status import Rollout, Shift, Status
 from tidegate.model.traffic import TrafficSplit
@@ -35,9 +35,10 @@ OTHER = "other"
 
 @dataclass(frozen=True)
 class Hanging:
-    """A Prometheus that says nothing until the client gives up, after so many seconds."""
+    """A Prometheus that says nothing until the client gives up, after so many seconds or when it is over."""
 
     seconds: float
+    over: Event = field(default_factory=Event)
 
     def readings(self, query: CounterQuery, start: datetime, step: timedelta, points: int) -> Readings:
         raise self._given_up()
@@ -46,21 +47,22 @@ class Hanging:
         raise self._given_up()
 
     def _given_up(self) -> MetricsUnavailable:
-        sleep(self.seconds)
+        self.over.wait(self.seconds)
         return MetricsUnavailable("Prometheus can't be reached (ReadTimeout)")
 
 
 class Waits:
-    """How long each event of the other object waited."""
+    """How long each event of the other object waited. `hang` and `patience`, of each look, in seconds."""
 
-    def __init__(self, hang: float, rollouts: int, *, workers: int = 8) -> None:
+    def __init__(self, hang: float, rollouts: int, *, workers: int = 8, patience: float = PATIENCE) -> None:
         self._rollouts = rollouts
         self._done = Event()
         self.seconds: list[float] = []
         self.looks = 0
-        prometheus = Hanging(hang)
-        collector = MetricsCollector(CircuitBreaker(prometheus), for_queries=CircuitBreaker(prometheus))
-        self._pool = QueryPool(4, lambda ns, name: self._queue.enqueue(ns, name))
+        self._prometheus = Hanging(hang)
+        guarded = [CircuitBreaker(self._prometheus) for _ in range(2)]
+        collector = MetricsCollector(guarded[0], for_queries=guarded[1])
+        self._pool = QueryPool(4, lambda ns, name: self._queue.enqueue(ns, name), patience=patience)
         self._judge = RolloutJudge(collector, self._pool)
         self._queue = WorkQueue(self._reconcile, workers=workers, may_work=lambda: True)
 
@@ -73,6 +75,7 @@ class Waits:
         try:
             yield
         finally:
+            self._prometheus.over.set()
             self._queue.stop(1)
             self._pool.stop()
 

@@ -27,12 +27,12 @@ WHEN = datetime(2026, 1, 1)  # noqa: DTZ001 - nobody looks at it
 
 
 def test_other_objects_events_do_not_wait_for_a_prometheus_that_hangs() -> None:
-    waits = Waits(hang=1.1, rollouts=50)
+    waits = Waits(hang=60, rollouts=50, patience=60)  # four workers wait that long, and the others for nobody
     with waits.running():
         for _ in range(10):
             waits.event()
 
-    assert max(waits.seconds) < 0.5
+    assert max(waits.seconds) < 30  # however busy the machine is
 
 
 class Busy:

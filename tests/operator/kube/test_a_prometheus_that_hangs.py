@@ -87,7 +87,7 @@ def test_another_objects_event_is_answered_at_once_while_prometheus_hangs(
 
         took = [seconds_to_scale(api, namespace, replicas) for replicas in (2, 3, 4)]
 
-    assert max(took) < 1, took
+    assert max(took) < 5, took  # less than it takes to give one query up
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from tidegate.settings import QuerySettings
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
+HANGS = 30.0  # seconds
 QUERY = RouterCounters("shop", "digits", ("a",))
 SERIES = {
     "metric": {"__name__": "envoy_cluster_upstream_rq_completed", "envoy_cluster_name": "shop/digits/a", "pod": "r-1"},
@@ -57,7 +58,7 @@ def store() -> Iterator[Store]:
             url = urlsplit(self.path)
             parameters = {name: values[0] for name, values in parse_qs(url.query).items()}
             store.asked.append((url.path, parameters, dict(self.headers)))
-            store.hangs.wait(10)
+            store.hangs.wait(HANGS)
             result = store.answers(parameters["query"])
             body = json.dumps({"status": "success", "data": {"resultType": "matrix", "result": result}}).encode()
             self.send_response_only(store.status)
@@ -126,13 +127,13 @@ def test_matchers_that_match_nothing_are_told(store: Store) -> None:
 
 @pytest.mark.parametrize("status", [429, 503])
 def test_a_store_that_is_busy_is_not_asked_again_at_once(status: int, store: Store) -> None:
-    store.status, store.headers = status, {"Retry-After": "2"}
+    store.status, store.headers = status, {"Retry-After": "60"}
     began = monotonic()
 
     with pytest.raises(MetricsUnavailable, match=f"HTTP Status Code {status}"):
         PrometheusMetrics(store.url).readings(QUERY, AT, SECOND, 1)
     assert len(store.asked) == 1
-    assert monotonic() - began < 1.5
+    assert monotonic() - began < 60
 
 
 def test_a_store_that_hangs_is_given_up_after_the_budget(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,7 +144,7 @@ def test_a_store_that_hangs_is_given_up_after_the_budget(store: Store, monkeypat
     with pytest.raises(MetricsUnavailable, match=r"can't be reached \(ReadTimeout\)"):
         PrometheusMetrics(store.url).readings(QUERY, AT, SECOND, 1)
     assert len(store.asked) == 1
-    assert monotonic() - began < 1.5
+    assert monotonic() - began < HANGS
 
 
 @pytest.mark.parametrize("status", [200, 503])

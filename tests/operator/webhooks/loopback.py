@@ -50,6 +50,16 @@ def says(body: bytes | str, status: int = 200, kind: str = JSON, **headers: str)
     return answer
 
 
+def once(may: threading.Event, answer: Answer) -> Answer:
+    """An answer that waits until it may be given; none is given to a caller for whom that never comes."""
+
+    def later(handler: BaseHTTPRequestHandler) -> None:
+        if may.wait(30):
+            answer(handler)
+
+    return later
+
+
 class _Quiet(ThreadingHTTPServer):
     daemon_threads = True
 

@@ -71,7 +71,7 @@ def bring_alone(tmp_path: Path) -> Bring:
     def run(uri: str, **environment: str) -> Ended:
         environ = _environ(tmp_path, uri, environment)
         command = [sys.executable, "-m", "tidegate_server", "fetch"]
-        done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=600, check=False)
         assert "Traceback" not in done.stderr, done.stderr
         return Ended(done.returncode, _read_report(tmp_path), done.stderr, tmp_path / "models")
 

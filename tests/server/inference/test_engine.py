@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from math import ceil
 from pathlib import Path
 from threading import current_thread
 from time import perf_counter, sleep, thread_time
@@ -237,31 +238,39 @@ def test_nothing_is_computed_for_clients_that_have_gone(max_rows: int) -> None:
 def test_a_request_that_could_not_be_answered_in_its_time_is_refused_at_once() -> None:
     model, recorded = Sleeper(0.1), Recorded()
 
-    async def go() -> tuple[Any, float]:
+    async def go() -> tuple[Any, bool, float]:
         loop = asyncio.get_running_loop()
         tested = Engine(model, sleeper_plan(), ROOM, recorded, loop)
-        futures = [loop.create_future() for _ in range(22)]
-        tested.submit(row(), partial(_keep, futures[0]))
-        await futures[0]  # a run has taken 0.1 s
-        for future in futures[1:-1]:
+        first: asyncio.Future[float] = loop.create_future()
+        futures = [loop.create_future() for _ in range(21)]
+        tested.submit(row(), lambda _result, _queued, run_seconds: first.set_result(run_seconds))
+        run_seconds = await first  # 0.1, or more where the machine has other things to do
+        for future in futures[:-1]:
             tested.submit(row(), partial(_keep, future))
-        began = perf_counter()
         tested.submit(row(timeout_seconds=0.5), partial(_keep, futures[-1]))
+        at_once = futures[-1].done()
         result = await futures[-1]
         tested.stop()
-        return result, perf_counter() - began
+        return result, at_once, run_seconds
 
-    result, seconds = asyncio.run(go())
-    assert seconds < 0.05
+    result, at_once, run_seconds = asyncio.run(go())
     assert isinstance(result, Overloaded)
-    assert result.retry_after_seconds == 2 or result.retry_after_seconds == 3
+    assert (at_once, result.retry_after_seconds) == (True, ceil(20 * run_seconds))
     assert "it may wait 0.5 s; try again in" in str(result)
     assert recorded.failures == ["queue_full"]
 
 
 def test_under_overload_those_are_served_who_still_wait() -> None:
-    """Four times as many come as can be run, and each waits 0.25 s; the queue has room for 5 s."""
-    model = Sleeper(0.02)
+    # What a busy machine adds to a run is the less the longer runs take; who runs for nobody does so at any length.
+    assert any(served > 0.8 * run > 40 for served, run in map(_served_under_overload, (0.02, 0.06, 0.18)))
+
+
+def _served_under_overload(seconds: float) -> tuple[int, int]:
+    """How many were served and how many rows were run, where four times as many come as can be run.
+
+    A run takes so long, each waits for twelve, and the queue has room for 250.
+    """
+    model = Sleeper(seconds)
 
     async def go() -> list[Any]:
         loop = asyncio.get_running_loop()
@@ -270,16 +279,14 @@ def test_under_overload_those_are_served_who_still_wait() -> None:
         for _ in range(100):
             for _ in range(4):
                 futures.append(loop.create_future())
-                tested.submit(row(timeout_seconds=0.25), partial(_keep, futures[-1]))
-            await asyncio.sleep(0.02)
+                tested.submit(row(timeout_seconds=12 * seconds), partial(_keep, futures[-1]))
+            await asyncio.sleep(seconds)
         results = await asyncio.wait_for(asyncio.gather(*futures), 15)
         tested.stop()
         return results
 
     results = asyncio.run(go())
-    served = sum(isinstance(result, dict) for result in results)
-    # Nearly all that was run was for somebody.
-    assert served > 0.8 * model.rows_run > 40
+    return sum(isinstance(result, dict) for result in results), model.rows_run
 
 
 CUT = replace(IN_THREADS, rows_are_independent=True)
