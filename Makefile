@@ -9,6 +9,8 @@ OWN_UV := $(CACHE)/uv-$(UV_VERSION)/bin/uv
 UV := $(or $(shell command -v uv 2>/dev/null),$(OWN_UV))
 BIN := .venv/bin
 COMPILED := build/compiled
+# Two tests at a time, but all of a file after one another: they share what they start.
+AT_ONCE := -n 2 --dist loadfile
 WITHOUT_PROGRAMS := not e2e and not controls and not disturbed and not gitops and not gateways and not apiserver and not prometheus and not helm and not router and not sources
 
 .PHONY: help
@@ -39,7 +41,7 @@ fmt: setup ## Format the code, and mend what the linter can mend
 
 .PHONY: test
 test: setup ## All tests, end to end on a real cluster included
-	$(BIN)/pytest -m "not e2e and not controls and not disturbed and not gitops and not gateways"
+	$(BIN)/pytest $(AT_ONCE) -m "not e2e and not controls and not disturbed and not gitops and not gateways"
 	$(BIN)/pytest -m e2e
 
 .PHONY: e2e
@@ -64,7 +66,7 @@ e2e-gateways: setup ## Releases through real Contour and Envoy Gateway, and besi
 
 .PHONY: test-fast
 test-fast: setup ## The tests that need nothing but Python
-	$(BIN)/pytest -m "$(WITHOUT_PROGRAMS)"
+	$(BIN)/pytest $(AT_ONCE) -m "$(WITHOUT_PROGRAMS)"
 
 .PHONY: wheels
 wheels: setup ## The server's wheels, in build/wheels: plain Python, and compiled for this Python and machine
@@ -80,7 +82,7 @@ test-compiled: wheels ## The server's tests against its compiled wheel, in an en
 	  --no-install-package tidegate-server
 	@"$(UV)" pip install --quiet --python $(COMPILED)/bin/python --no-deps --reinstall build/wheels/tidegate_server-*-cp*.whl
 	@$(COMPILED)/bin/python -c "from tidegate_server.web import connection as one; assert one.__file__.endswith('.so'), one"
-	$(COMPILED)/bin/pytest -m "$(WITHOUT_PROGRAMS)" tests/server $(ARGS)
+	$(COMPILED)/bin/pytest $(AT_ONCE) -m "$(WITHOUT_PROGRAMS)" tests/server $(ARGS)
 
 .PHONY: coverage
 coverage: setup ## How much of the operator its unit tests run, branches counted; pages in build/coverage
