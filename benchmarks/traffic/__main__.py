@@ -6,6 +6,7 @@ In parts: `--only` chooses events, and `--go-on` adds them to what was found bef
 
 import argparse
 import json
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -43,6 +44,8 @@ SCRAPE_SECONDS = 2
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code: 0, 1 when a request is lost, 2 when it can't be measured here, 130 after Ctrl-C."""
     options = _options(sys.argv[1:] if arguments is None else arguments)
+    # Whoever ends us leaves an API server that is stopped, or a cluster without Prometheus, as little as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     return run_command(options, SECTION, lambda: _measure(options))
 
 

@@ -22,6 +22,7 @@ from tidegate_demo.seen import Seen
 from tidegate_demo.watch import Sight
 
 NAMESPACE, NAME = "bench-traffic", "digits"
+PODS = 2
 LOOK_SECONDS = 0.1
 WARM_UP_SECONDS = 4.0
 REST_SECONDS = 4.0
@@ -73,7 +74,7 @@ class Bed:
         self.release += 1
         model = self.models.versions[version]
         whole = {
-            "replicas": 2,
+            "replicas": PODS,
             "rollbackWindow": "0s",
             "traffic": {"timeout": "90s"},
             "strategy": CANARY,

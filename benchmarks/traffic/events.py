@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from benchmarks.errors import ScenarioAborted
-from benchmarks.traffic.bed import BLUE_GREEN, NAME, NAMESPACE, Bed
+from benchmarks.traffic.bed import BLUE_GREEN, NAME, NAMESPACE, PODS, Bed
 from benchmarks.traffic.long_requests import under_way
 from benchmarks.traffic.results import LONG
 from tidegate_demo import place
@@ -74,10 +74,15 @@ def supersede(bed: Bed) -> None:
 
 
 def scale(bed: Bed) -> None:
-    for replicas in (3, 1, 5, 2):
-        bed.patch({"replicas": replicas})
-        bed.until_ready(replicas)
-        time.sleep(3)
+    """Before any rollout: for some minutes after one a model keeps the pods that all its requests needed then."""
+    try:
+        for replicas in (3, 1, 5):
+            bed.patch({"replicas": replicas})
+            bed.until_ready(replicas)
+            time.sleep(3)
+    finally:
+        bed.patch({"replicas": PODS})
+    bed.until_ready(PODS)
 
 
 def delete_pods(bed: Bed) -> None:
@@ -85,7 +90,7 @@ def delete_pods(bed: Bed) -> None:
     for pod in bed.pods(f"tidegate.dev/revision={stable.revision if stable else ''}"):
         bed.run("delete", "pod", pod, "--wait=false")
         time.sleep(2)
-        bed.until_ready(2)
+        bed.until_ready(PODS)
         time.sleep(3)
 
 
@@ -156,11 +161,11 @@ def long_requests(bed: Bed) -> None:
 
 
 EVENTS: Mapping[str, Known] = {
+    "scale": Known("3 pods, 1, 5, and 2 again", scale),
     "promote": Known("a promotion by canary", promote),
     "abort": Known("an abort at 50 %", abort),
     "blue-green": Known("blue-green, there and (the next one) back", blue_green),
     "supersede": Known("a third model while the second is on its way", supersede),
-    "scale": Known("3 pods, 1, 5, and 2 again", scale),
     "delete-pods": Known("each of the model's pods deleted in turn", delete_pods),
     "roll-routers": Known("a rolling restart of the routers", roll_routers),
     "kill-envoy": Known("kill -9 of each router's Envoy in turn", kill_envoy),
