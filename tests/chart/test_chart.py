@@ -41,6 +41,7 @@ def test_with_the_defaults_these_objects_are_installed(render: Render) -> None:
         ("ClusterRole", "tidegate-system-tidegate-router"),
         ("ClusterRoleBinding", "tidegate-system-tidegate-operator"),
         ("ClusterRoleBinding", "tidegate-system-tidegate-router"),
+        ("CustomResourceDefinition", "metrictemplates.tidegate.dev"),
         ("CustomResourceDefinition", "modeldeployments.tidegate.dev"),
         ("CustomResourceDefinition", "modelroutes.tidegate.dev"),
         ("Deployment", "tidegate-operator"),
@@ -258,7 +259,7 @@ def test_the_router_can_read_its_environment(
     ) == expected
 
 
-@pytest.mark.parametrize("plural", ["modeldeployments", "modelroutes"])
+@pytest.mark.parametrize("plural", ["modeldeployments", "metrictemplates", "modelroutes"])
 def test_the_crds_are_installed_as_they_are_and_stay(plural: str, render: Render) -> None:
     source = yaml.safe_load((CRDS / f"{plural}.yaml").read_text())
     installed = one(render(), "CustomResourceDefinition", f"{plural}.tidegate.dev")

@@ -14,7 +14,7 @@ from tidegate.controller.checkpoints import Checkpoints
 from tidegate.controller.judging import RolloutJudge
 from tidegate.controller.observe import OPTIONAL, WATCHED
 from tidegate.controller.reconciler import Reconciler
-from tidegate.kube.api import DEPLOYMENTS, EVENTS, MODEL_DEPLOYMENTS, Resource
+from tidegate.kube.api import DEPLOYMENTS, EVENTS, METRIC_TEMPLATES, MODEL_DEPLOYMENTS, Resource
 from tidegate.kube.cluster import Orphan
 from tidegate.metrics.collector import MetricsCollector
 from tidegate.model.control import Control, Intent
@@ -24,6 +24,7 @@ from tidegate.resources.ownership import Owner
 OF_THAT_NAME = "KubernetesCluster._ours: whose is what has the name of one to be created?"
 ORPHANED = "KubernetesCluster.adopt"
 AN_EARLIER_OPERATOR = "record_status of an earlier operator, which leads until it is replaced"
+BY_TEMPLATES = "MetricTemplates.found: from the first use on"
 READ_FOR_CALLS = "webhooks.secrets: only those that webhooks.secrets names"
 CALLED = {
     # (group, resource, verb): where it is called
@@ -34,6 +35,9 @@ CALLED = {
     ("tidegate.dev", "modeldeployments/status", "update"): "KubernetesCluster.record_status",
     ("tidegate.dev", "modeldeployments/status", "patch"): AN_EARLIER_OPERATOR,
     ("tidegate.dev", "modeldeployments/finalizers", "update"): "owner: blockOwnerDeletion",
+    ("tidegate.dev", "metrictemplates", "list"): BY_TEMPLATES,
+    ("tidegate.dev", "metrictemplates", "watch"): BY_TEMPLATES,
+    ("tidegate.dev", "metrictemplates", "get"): BY_TEMPLATES,
     ("tidegate.dev", "modelroutes", "list"): "observe.WATCHED",
     ("tidegate.dev", "modelroutes", "watch"): "observe.WATCHED",
     ("tidegate.dev", "modelroutes", "create"): "act: ShiftTraffic, the first apply",
@@ -198,6 +202,7 @@ class Recorder:
         self.everybody, self.unfollowed = world.everybody, world.unfollowed
         self.hold, self.let_go = world.hold, world.let_go
         self.config, self.read_config = world.config, world.read_config
+        self.metric_templates = world.metric_templates
         self._world = world
 
     def stored(self, resource: Resource, namespace: str, name: str) -> Manifest | None:
@@ -281,15 +286,14 @@ def test_whole_rollouts_call_exactly_the_writes_of_the_table() -> None:
     world.kubectl_annotate(Intent(Control.RESTART, world.status["stable"]["revision"]))
     world.run(10)
 
-    seldom = (READ_FOR_CALLS, OF_THAT_NAME, ORPHANED, AN_EARLIER_OPERATOR, CALLED["", "events", "patch"])
+    seldom = (READ_FOR_CALLS, BY_TEMPLATES, OF_THAT_NAME, ORPHANED, AN_EARLIER_OPERATOR, CALLED["", "events", "patch"])
     writes = {call for call, where in CALLED.items() if call[2] not in ("list", "watch") and where not in seldom}
     assert recorder.calls == writes - {("tidegate.dev", "modeldeployments/finalizers", "update")}
 
 
 def test_what_is_watched_is_what_the_table_lists() -> None:
-    watched = {
-        (group_of(resource), resource.plural) for resource in (*(kind.resource for kind in WATCHED), MODEL_DEPLOYMENTS)
-    }
+    kinds = (*(kind.resource for kind in WATCHED), MODEL_DEPLOYMENTS, METRIC_TEMPLATES)
+    watched = {(group_of(resource), resource.plural) for resource in kinds}
 
     assert {call[:2] for call in CALLED if call[2] == "watch"} == watched
     assert {call[:2] for call in CALLED if call[2] == "list"} == watched

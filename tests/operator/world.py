@@ -6,7 +6,7 @@ The real observe, decide and act run against it; only what is outside the proces
 import copy
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -21,6 +21,7 @@ from tidegate.kube.api import (
     CONFIG_MAPS,
     CONTROLLER_REVISIONS,
     DEPLOYMENTS,
+    METRIC_TEMPLATES,
     MODEL_ROUTES,
     PODS,
     SECRETS,
@@ -35,6 +36,7 @@ from tidegate.metrics.provider import CounterQuery, Readings
 from tidegate.model.config import ConfigKind, ConfigSource, Found, Held, Keys
 from tidegate.model.control import Intent
 from tidegate.model.decision import Event
+from tidegate.model.metric_template import FoundTemplate, parse_template
 from tidegate.model.traffic import TrafficSplit, Writer
 from tidegate.resources.config_copy import held
 from tidegate.resources.crd_schema import with_defaults
@@ -161,6 +163,19 @@ class World(SimulatedWorld):
             "data": data,
         }
         self._note(f"apply {kind} {name}")
+
+    def put_template(self, name: str = "accuracy", **spec: Any) -> None:
+        """kubectl apply of a MetricTemplate."""
+        before = self._objects.get((METRIC_TEMPLATES, name))
+        generation = before["metadata"]["generation"] + 1 if before else 1
+        metadata = {"name": name, "namespace": "shop", "generation": generation}
+        self._objects[METRIC_TEMPLATES, name] = {"kind": "MetricTemplate", "metadata": metadata, "spec": spec}
+        self._note(f"apply MetricTemplate {name}")
+
+    def delete_template(self, name: str = "accuracy") -> None:
+        """kubectl delete metrictemplate."""
+        del self._objects[METRIC_TEMPLATES, name]
+        self._note(f"delete MetricTemplate {name} by hand")
 
     def delete_config(self, name: str) -> None:
         """kubectl delete configmap."""
@@ -310,6 +325,10 @@ class World(SimulatedWorld):
     def config(self, owner: Owner, wanted: Mapping[ConfigSource, Keys]) -> dict[ConfigSource, Found]:
         read = {source: self.read_config(owner, source, keys) for source, keys in wanted.items()}
         return {source: found[0] if found else None for source, found in read.items()}
+
+    def metric_templates(self, owner: Owner, names: Collection[str]) -> dict[str, FoundTemplate]:
+        manifests = {name: self._objects.get((METRIC_TEMPLATES, name)) for name in names}
+        return {name: parse_template(manifest) if manifest else None for name, manifest in manifests.items()}
 
     def read_config(self, owner: Owner, source: ConfigSource, keys: Keys) -> tuple[Held, Manifest] | None:
         manifest = self._objects.get((CONFIG_MAPS if source.kind is ConfigKind.CONFIG_MAP else SECRETS, source.name))

@@ -16,6 +16,7 @@ from tidegate.cli.check.finding import Finding, State
 from tidegate.cli.check.in_cluster import CRDS
 from tidegate.cli.check.in_prometheus import metrics
 from tidegate.kube.api import DEPLOYMENTS, LEASES, MODEL_DEPLOYMENTS
+from tidegate.model.metric_template import parse_template
 from tidegate.resources.router_report import Applied, RouterIdentity, report_manifest
 
 Run = Callable[..., tuple[int, str, str]]
@@ -215,6 +216,26 @@ def test_an_own_query_that_is_no_good_is_told(
     stable = released.world.status["stable"]["revision"]
     released.world.own_series[f'quality{{revision="{stable}"}}'] = series
     own = told(released)[-1]
+
+    assert own.state is state
+    assert sentence in own.what
+
+
+@pytest.mark.parametrize(
+    ("template", "state", "sentence"),
+    [
+        pytest.param({"query": 'quality{revision="{{candidate}}"}', "min": "0.9"}, State.OK, "gives 0.95", id="there"),
+        pytest.param(None, State.WRONG, "there is no MetricTemplate quality in this namespace", id="not there"),
+    ],
+)
+def test_a_query_that_a_template_fills_in_is_asked_now(
+    template: dict[str, str] | None, state: State, sentence: str, spec_schema: Mapping[str, Any]
+) -> None:
+    query = {"name": "quality", "templateRef": {"name": "quality"}}
+    released = Released(spec_schema, analysis={"queries": [query]})
+    released.world.own_series[f'quality{{revision="{released.world.status["stable"]["revision"]}"}}'] = [0.95]
+    found = parse_template({"metadata": {"name": "quality"}, "spec": template}) if template else None
+    own = list(metrics(released.manifest, released.world, timedelta(seconds=5), released.now, lambda name: found))[-1]
 
     assert own.state is state
     assert sentence in own.what

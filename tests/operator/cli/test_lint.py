@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from tidegate.__main__ import main
-from tidegate.cli.common.crd_file import schema_of_all
+from tidegate.cli.common.crd_file import METRIC_TEMPLATES, schema_of_all
 from tidegate.cli.lint import command
 from tidegate.cli.lint.cel_rules import cel_rules
 from tidegate.cli.lint.documents import Document, documents
@@ -94,6 +94,14 @@ QUERY = {"name": "a", "query": "up{{candidate}}"}
         ({"analysis": {"interval": "10m"}}, "spec.analysis.interval must be"),
         ({"analysis": {"queries": [QUERY]}}, "a query of spec.analysis.queries must have min, max or both"),
         (
+            {"analysis": {"queries": [{**QUERY, "templateRef": {"name": "b"}}]}},
+            "a query of spec.analysis.queries must have exactly one of query and templateRef",
+        ),
+        (
+            {"analysis": {"queries": [{**QUERY, "min": "1", "args": [{"name": "b", "value": ""}]}]}},
+            "a query of spec.analysis.queries has args only beside a templateRef",
+        ),
+        (
             {"strategy": {"canary": {"steps": [{"weight": 5, "analysis": {"queries": ["b"]}}]}}},
             "a step of spec.strategy.canary.steps must name only queries that spec.analysis.queries has",
         ),
@@ -129,7 +137,7 @@ def test_every_rule_of_the_crd_can_be_evaluated() -> None:
         own = [each["rule"] for each in schema.get("x-kubernetes-validations", ())]
         return own + [rule for key, each in schema.items() if key != "x-kubernetes-validations" for rule in rules(each)]
 
-    for rule in rules(schema_of_all()):
+    for rule in (*rules(schema_of_all()), *rules(schema_of_all(METRIC_TEMPLATES))):
         cel.compile(rule)
 
 
@@ -153,6 +161,64 @@ def test_a_folder_is_looked_through_and_other_kinds_are_passed_over(lint: Run, t
     assert code == 1
     assert out == f"{tmp_path}/a.yaml:17: shop/sentiment: spec.replicas must be of type integer, not False\n"
     assert err.startswith("3 ModelDeployments: 1 problem")
+
+
+TEMPLATE = """\
+apiVersion: tidegate.dev/v1alpha1
+kind: MetricTemplate
+metadata: {name: accuracy, namespace: shop}
+spec:
+  query: right{revision="{{candidate}}"}[{{args.window}}]
+  args: [{name: window}]
+  min: "0.9"
+"""
+
+
+def by_template(*args: dict[str, str], namespace: str = "shop") -> str:
+    query = {"name": "accuracy", "templateRef": {"name": "accuracy"}, "args": list(args)}
+    return changed(analysis={"queries": [query]}).replace("namespace: shop", f"namespace: {namespace}")
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        pytest.param(by_template({"name": "window", "value": "5m"}), "", id="it fits"),
+        pytest.param(by_template(namespace="other"), "", id="a template of another namespace isn't meant"),
+        pytest.param(
+            by_template(),
+            "spec.analysis.queries[0] can't be asked: MetricTemplate accuracy: its arg window has no value; give it in "
+            "args",
+            id="an arg missing",
+        ),
+        pytest.param(
+            by_template({"name": "windw", "value": "5m"}),
+            "spec.analysis.queries[0] can't be asked: MetricTemplate accuracy: it has no arg windw, only window; "
+            "take it out of args",
+            id="an arg too many",
+        ),
+    ],
+)
+def test_a_query_and_the_template_in_the_same_folder_have_to_fit(
+    model: str, said: str, lint: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "a.yaml").write_text(model)
+    (tmp_path / "b.yaml").write_text(TEMPLATE)
+    code, out, err = lint(str(tmp_path))
+
+    assert (code, out.strip().partition("shop/sentiment: ")[2]) == (bool(said), said)
+    assert err.startswith("1 ModelDeployment and 1 MetricTemplate: ")
+
+
+def test_a_template_is_held_against_its_own_rules(lint: Run, tmp_path: Path) -> None:
+    pytest.importorskip("cel")
+    (tmp_path / "a.yaml").write_text(TEMPLATE.replace("{{candidate}}", "all").replace('  min: "0.9"\n', "  mim: 1\n"))
+    out = lint(str(tmp_path / "a.yaml"))[1]
+
+    assert [line.partition("shop/accuracy: ")[2] for line in out.splitlines()] == [
+        "spec.mim isn't a field; the nearest is min",
+        "spec.query must name {{candidate}}, the revision that it is about",
+        "spec.min, spec.max or both must be given",
+    ]
 
 
 def test_findings_as_json(lint: Run, tmp_path: Path) -> None:

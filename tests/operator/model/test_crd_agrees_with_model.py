@@ -42,7 +42,7 @@ DEFAULTS = dict(strings_with_defaults(schema_of("modeldeployments")["spec"]))
 UNITS = {"%": parse_percent, "s": parse_duration, "m": parse_duration, "h": parse_duration}
 
 
-@pytest.mark.parametrize("plural", ["modeldeployments", "modelroutes"])
+@pytest.mark.parametrize("plural", ["modeldeployments", "metrictemplates", "modelroutes"])
 def test_group_and_version_are_the_operators(plural: str) -> None:
     api = crd(plural)["spec"]
 
@@ -114,7 +114,7 @@ def defaults_below_lists(schema: Mapping[str, Any], path: str, *, below: bool = 
         yield from defaults_below_lists(schema["items"], f"{path}[]", below=True)
 
 
-@pytest.mark.parametrize("plural", ["modeldeployments", "modelroutes"])
+@pytest.mark.parametrize("plural", ["modeldeployments", "metrictemplates", "modelroutes"])
 def test_nothing_inside_of_a_list_has_a_default(plural: str) -> None:
     """Else what is there differs from what was applied, for ever: GitOps tools compare lists as a whole."""
     assert list(defaults_below_lists(schema_of(plural)["spec"], "spec")) == []

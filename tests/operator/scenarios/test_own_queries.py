@@ -1,4 +1,4 @@
-"""Rollouts with queries of the user's own: dry runs, queries of a step, and limits."""
+"""Rollouts with queries of the user's own: dry runs, queries of a step, limits, and templates."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -265,3 +265,88 @@ def test_a_restarted_operator_counts_the_same_polls(world: World) -> None:
     looked = parse_instant(world.status["analysis"]["updatedAt"])
     polls = int(results(world)["accuracy"][1].partition("beyond that at ")[2].split()[0])
     assert abs((looked - began).total_seconds() / 5 - polls) <= 1.5
+
+
+TEMPLATED = {"name": "accuracy", "templateRef": {"name": "accuracy"}, "onFailure": "Rollback"}
+
+
+def by_template(world: World) -> str:
+    """Applies a second model that is judged by a template; the candidate's name."""
+    world.kubectl_apply(**model("2", analysis={"queries": [TEMPLATED]}))
+    world.run(3)
+    candidate: str = world.status["rollout"]["candidate"]
+    return candidate
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(0.9, ("Promoted", "EvidenceAcceptable")), (0.1, ("RolledBack", "QueryBeyondLimit"))],
+    ids=["within its limits", "beyond them"],
+)
+def test_a_template_judges(value: float, expected: tuple[str, str], world: World) -> None:
+    world.put_template(query=QUERY, min="0.5")
+    gives(world, by_template(world), value)
+    world.run(300)
+
+    assert outcome(world) == expected
+
+
+def test_without_its_template_a_rollout_gets_no_traffic_and_says_why(world: World) -> None:
+    by_template(world)
+    world.run(120)
+
+    assert (weights(world), world.status["phase"]) == ([], "Held")
+    assert world.condition("Reconciling") == ("True", "QueryUnusable")
+    assert "spec.analysis.queries[accuracy]: there is no MetricTemplate accuracy in this" in world.status["message"]
+    assert world.condition("Ready") == ("True", "StableServing")
+
+    world.put_template(query=QUERY, min="0.5")
+    gives(world, world.status["rollout"]["candidate"], 0.9)
+    world.run(300)
+    assert outcome(world) == ("Promoted", "EvidenceAcceptable")
+
+
+def test_a_template_that_is_deleted_holds_the_rollout_and_never_promotes(world: World) -> None:
+    world.put_template(query=QUERY, min="0.5")
+    gives(world, by_template(world), 0.9)
+    world.run_until(lambda: bool(results(world)))
+    assert world.status["analysis"]["queries"][0]["template"] == "accuracy, generation 1"
+    world.delete_template()
+    world.run(300)
+
+    assert (weights(world), world.status["analysis"]["reason"]) == ([10], "QueryUnusable")
+    assert len(told(world, "TemplateChanged")) == 1
+
+
+def test_a_template_that_is_edited_judges_as_it_is_now_and_an_event_says_so(world: World) -> None:
+    world.put_template(query=QUERY, min="0.5")
+    candidate = by_template(world)
+    gives(world, candidate, 0.9)
+    world.run_until(lambda: bool(results(world)))
+    other = QUERY.replace("right", "cheap")
+    world.own_series[other.replace("{{candidate}}", candidate)] = [0.1]
+    world.put_template(query=other, min="0.5")
+    world.run(60)
+
+    assert outcome(world) == ("RolledBack", "QueryBeyondLimit")
+    (event,) = told(world, "TemplateChanged")
+    assert "was made from MetricTemplate accuracy, generation 1: it is accuracy, generation 2 now" in event
+
+
+def test_an_edit_of_a_template_begins_no_rejected_revision_anew(world: World) -> None:
+    world.put_template(query=QUERY, min="0.5")
+    gives(world, by_template(world), 0.1)
+    world.run(120)
+    assert outcome(world) == ("RolledBack", "QueryBeyondLimit")
+
+    world.put_template(query=QUERY, min="0.05")
+    world.run(120)
+    assert (world.status["phase"], len(world.status["history"])) == ("RolledBack", 1)
+
+
+def test_a_dry_run_without_its_template_decides_nothing(world: World) -> None:
+    query = {"name": "a", "templateRef": {"name": "none"}, "dryRun": True}
+    world.kubectl_apply(**model("2", analysis={"queries": [query]}))
+    world.run(300)
+
+    assert outcome(world) == ("Promoted", "EvidenceAcceptable")

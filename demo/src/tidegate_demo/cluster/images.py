@@ -41,6 +41,7 @@ WORKSPACE = (
     "server/README.md",
     "server/hatch_build.py",
     "demo/pyproject.toml",
+    "crds/metrictemplates.yaml",
     "crds/modeldeployments.yaml",
 )
 

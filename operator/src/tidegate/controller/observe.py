@@ -13,6 +13,7 @@ from tidegate.kube.cluster import BUDGET, PIN, POD, RECORD, SERVICE, WORKLOAD, C
 from tidegate.kube.informer import Kind
 from tidegate.model.control import given_controls
 from tidegate.model.disruption import DisruptionBudgets
+from tidegate.model.metric_template import with_templates
 from tidegate.model.observation import Observation
 from tidegate.model.revision import RevisionState, find_revision, plan_digest
 from tidegate.model.spec import ModelDeploymentSpec
@@ -55,6 +56,8 @@ def observe(cluster: Cluster, settings: Settings, manifest: Manifest, now: datet
     namespace, name = metadata["namespace"], metadata["name"]
     owner = Owner(namespace, name, metadata["uid"])
     spec = ModelDeploymentSpec.parse(manifest["spec"])
+    # Of the templates' names, not of what is in them: an edit of one starts nobody's rejected revision anew.
+    plan, spec = plan_digest(spec), _with_templates(cluster, owner, spec)
     backend = backend_for(spec.router)
     route = backend.read(owner, spec.route_settings, FollowedFor(cluster, owner), cluster.routers())
     services = frozenset(cluster.children(SERVICE, owner))
@@ -63,7 +66,6 @@ def observe(cluster: Cluster, settings: Settings, manifest: Manifest, now: datet
     desired = find_revision(name, spec, revisions, _used(recorded, newest_first=problem is not None))
     if problem and (desired not in revisions or revisions[desired].snapshot is None):
         raise ConfigUnusable(problem)
-    plan = plan_digest(spec)
     if route.uncounted and spec.analysis.requests_from == "Router":
         spec = replace(spec, analysis=replace(spec.analysis, requests_from="Servers"))
     return Observation(
@@ -105,6 +107,11 @@ class FollowedFor:
 
     def unfollowed(self, kind: Kind[T]) -> str | None:
         return self.cluster.unfollowed(kind, self.owner.namespace)
+
+
+def _with_templates(cluster: Cluster, owner: Owner, spec: ModelDeploymentSpec) -> ModelDeploymentSpec:
+    names = {query.template for query in spec.analysis.queries if query.template}
+    return with_templates(spec, cluster.metric_templates(owner, names).get) if names else spec
 
 
 def _budgets(cluster: Cluster, settings: Settings, owner: Owner, revisions: Iterable[str]) -> DisruptionBudgets | None:

@@ -1,6 +1,6 @@
 """decide(): which of the situations this is, and what follows. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import assert_never
@@ -28,6 +28,7 @@ from tidegate.judge.query_limits import field_of
 from tidegate.model.decision import Decision, Event
 from tidegate.model.evidence import Answer, QueryState, Verdict
 from tidegate.model.observation import Observation
+from tidegate.model.own_query import OwnQuery
 from tidegate.model.reasons import ConditionType, Outcome, Phase, Reason, StatusMessage
 from tidegate.model.spec import BlueGreen, Canary
 from tidegate.model.status import AnalysisView, Rejected, Rollout, Status
@@ -214,6 +215,8 @@ NOTEWORTHY = frozenset(
 
 def _events(seen: Observation, transition: Transition) -> Iterator[Event]:
     """What changed in what can be seen, in the pods' failures, and in what the rollout waits for."""
+    if seen.recorded.rollout:
+        yield from _events_of_templates(seen.spec.analysis.queries, seen.recorded.analysis)
     if seen.recorded.rollout and transition.status.rollout and seen.recorded.stable:
         yield from _events_of_judging(seen, seen.recorded.analysis)
         yield from _events_of_stable(seen, seen.recorded.rollout)
@@ -243,6 +246,19 @@ def _events_of_judging(seen: Observation, before: AnalysisView | None) -> Iterat
     if unseen_before and not unseen:
         yield Event(Reason.METRICS_SEEN, "the metrics can be seen again, the rollout goes on")
     yield from _events_of_dry_runs(verdict, before)
+
+
+def _events_of_templates(queries: Iterable[OwnQuery], before: AnalysisView | None) -> Iterator[Event]:
+    """A template that somebody has edited, or deleted, under a rollout that is judged by it."""
+    known = {query.name: query.template for query in before.queries if query.template} if before else {}
+    for query in queries:
+        was = known.get(query.name, query.made_from)
+        if was == query.made_from:
+            continue
+        now = query.problem or f"it is {query.made_from} now, which judges from here on, and its polls begin anew"
+        yield Event(
+            Reason.TEMPLATE_CHANGED, f"{field_of(query.name)} was made from MetricTemplate {was}: {now}", warning=True
+        )
 
 
 DRY_RUNS = {QueryState.FAILED: Reason.DRY_RUN_FAILED, QueryState.INCONCLUSIVE: Reason.DRY_RUN_INCONCLUSIVE}

@@ -150,10 +150,10 @@ def _analysis(seen: Observation, rollout: Rollout) -> AnalysisView:
 
 def _queries(seen: Observation, rollout: Rollout) -> tuple[QueryView, ...]:
     """What those that are judged have come to; while nobody can be asked, what they had come to last."""
-    judged = {each.query.name for each in judged_queries(seen.spec, rollout)}
+    judged = {each.query.name: each.query.made_from for each in judged_queries(seen.spec, rollout)}
     before = seen.recorded.analysis.queries if seen.recorded.analysis else ()
     queries = tuple(map(_query, seen.verdict.queries)) or before
-    return tuple(query for query in queries if query.name in judged)
+    return tuple(replace(query, template=judged[query.name]) for query in queries if query.name in judged)
 
 
 def _query(result: QueryResult) -> QueryView:

@@ -62,6 +62,7 @@ class Resource:
 
 
 MODEL_DEPLOYMENTS = Resource("tidegate.dev/v1alpha1", "ModelDeployment", "modeldeployments")
+METRIC_TEMPLATES = Resource("tidegate.dev/v1alpha1", "MetricTemplate", "metrictemplates")
 MODEL_ROUTES = Resource("tidegate.dev/v1alpha1", "ModelRoute", "modelroutes")
 DEPLOYMENTS = Resource("apps/v1", "Deployment", "deployments")
 CONTROLLER_REVISIONS = Resource("apps/v1", "ControllerRevision", "controllerrevisions")

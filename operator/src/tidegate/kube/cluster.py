@@ -1,7 +1,7 @@
 """What the operator reads of a cluster and writes to it. Reads come from watches; `stored` alone asks."""
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from time import monotonic
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -22,9 +22,11 @@ from tidegate.kube.api import (
 from tidegate.kube.config_reader import ConfigReader
 from tidegate.kube.event_recorder import EventRecorder
 from tidegate.kube.informer import Informer, Item, Key, Kind, Store
+from tidegate.kube.metric_templates import MetricTemplates
 from tidegate.kube.routers import Routers
 from tidegate.model.config import ConfigSource, Found, Held, Keys
 from tidegate.model.decision import Event
+from tidegate.model.metric_template import FoundTemplate
 from tidegate.model.traffic import Writer
 from tidegate.resources.disruption_budget import parse_budget
 from tidegate.resources.names import FIELD_MANAGER, MODEL_DEPLOYMENT
@@ -99,6 +101,9 @@ class Cluster(Protocol):
 
     def config(self, owner: Owner, wanted: Mapping[ConfigSource, Keys]) -> Mapping[ConfigSource, Found]:
         """What ConfigMaps and Secrets have that a ModelDeployment's servers use; it is looked at again on a change."""
+
+    def metric_templates(self, owner: Owner, names: Collection[str]) -> Mapping[str, FoundTemplate]:
+        """The MetricTemplates that a ModelDeployment names; it is looked at again on a change."""
 
     def read_config(self, owner: Owner, source: ConfigSource, keys: Keys) -> tuple[Held, Manifest] | None:
         """One of them with its content, as the API server has it. Raises ClusterUnavailable."""
@@ -175,6 +180,7 @@ class KubernetesCluster:
     ) -> None:
         self._api = api
         self._config = ConfigReader(api, config_changed or changed, namespaces, secret_key)
+        self._templates = MetricTemplates(api, config_changed or changed, namespaces)
         self._events = EventRecorder(api, identity)
         self._leadership = leadership
         self._routers = routers
@@ -220,6 +226,7 @@ class KubernetesCluster:
             if deleted:
                 self._recorded.pop(item.key, None)
                 self._config.forget(item.key)
+                self._templates.forget(item.key)
                 return bool(self._model_deployments.remove(item.key, item.uid, item.version))
             before = self._model_deployments.get(*item.key)
             is_news = bool(self._model_deployments.put(item))
@@ -283,6 +290,9 @@ class KubernetesCluster:
 
     def config(self, owner: Owner, wanted: Mapping[ConfigSource, Keys]) -> Mapping[ConfigSource, Found]:
         return self._config.found((owner.namespace, owner.name), wanted)
+
+    def metric_templates(self, owner: Owner, names: Collection[str]) -> Mapping[str, FoundTemplate]:
+        return self._templates.found((owner.namespace, owner.name), names)
 
     def read_config(self, owner: Owner, source: ConfigSource, keys: Keys) -> tuple[Held, Manifest] | None:
         return self._config.read(owner.namespace, source, keys)

@@ -54,6 +54,8 @@ def _answer(
 ) -> QueryAnswer:
     query, since = judged.query, judged.since
     promql, nothing_yet = filled(query.query, arms, judged.about), QueryAnswer(query.name, counted_until=since)
+    if query.unusable:
+        return QueryAnswer(query.name, failure=query.unusable)
     # What an answer tells of is before it, so the first is asked for a step later.
     if since is not None and until - POINTS * step < since:
         return replace(nothing_yet, pending=True)

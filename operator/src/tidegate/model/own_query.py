@@ -26,6 +26,23 @@ class OwnQuery:
     """How many polls may be beyond `at_least` or `at_most`, in all; None where two in a row are too many."""
     inconclusive_limit: int | None = None
     """How many polls may give no number, in all, before that is a failure; None where it never is."""
+    template: str = ""
+    """The MetricTemplate that it is made from; '' for PromQL of its own."""
+    args: tuple[tuple[str, str], ...] = ()
+    template_generation: int = 0
+    """Of the template that it was filled in from; 0 where it hasn't been."""
+    problem: str = ""
+    """Why it can't be filled in."""
+
+    @property
+    def unusable(self) -> str:
+        """Why it can't be asked; '' where it can."""
+        return self.problem or ("" if self.query else f"its MetricTemplate {self.template} hasn't been looked up")
+
+    @property
+    def made_from(self) -> str:
+        """Its template and which state of it, for people; '' for PromQL of its own."""
+        return f"{self.template}, generation {self.template_generation}" if self.template_generation else self.template
 
     @property
     def is_counted(self) -> bool:
@@ -57,9 +74,11 @@ def _query(raw: Mapping[str, Any]) -> OwnQuery:
             f"spec.analysis.queries[{raw['name']}] has dryRun and onFailure, and a dry run decides nothing; "
             "leave one of them out"
         )
+    if ("query" in raw) == ("templateRef" in raw):
+        raise InvalidSpec(f"spec.analysis.queries[{raw['name']}] must have exactly one of query and templateRef")
     return OwnQuery(
         raw["name"],
-        raw["query"],
+        raw.get("query", ""),
         at_least=float(raw["min"]) if "min" in raw else None,
         at_most=float(raw["max"]) if "max" in raw else None,
         on_failure=Policy(raw.get("onFailure", Policy.HOLD)),
@@ -67,6 +86,8 @@ def _query(raw: Mapping[str, Any]) -> OwnQuery:
         starting_step=raw.get("startingStep", 1),
         failure_limit=_limit(raw, "failureLimit"),
         inconclusive_limit=_limit(raw, "inconclusiveLimit"),
+        template=raw["templateRef"]["name"] if "templateRef" in raw else "",
+        args=tuple((arg["name"], arg["value"]) for arg in raw.get("args", ())),
     )
 
 

@@ -171,6 +171,7 @@ class Reason(StrEnum):
     TRAFFIC_TOO_LOW = "TrafficTooLow"
     NOISY_STABLE = "NoisyStable"
     METRICS_SEEN = "MetricsSeen"
+    TEMPLATE_CHANGED = "TemplateChanged"
     DRY_RUN_FAILED = "DryRunFailed"
     DRY_RUN_INCONCLUSIVE = "DryRunInconclusive"
     TWO_OPERATORS = "TwoOperators"

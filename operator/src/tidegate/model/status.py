@@ -151,6 +151,8 @@ class QueryView:
     message: str
     value: str = ""
     dry_run: bool = False
+    template: str = ""
+    """The MetricTemplate that it was made from, and its generation; '' where it is PromQL of its own."""
 
 
 @dataclass(frozen=True)

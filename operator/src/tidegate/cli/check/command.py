@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from tidegate.cli.check.finding import Finding, State
 from tidegate.cli.check.in_cluster import Operator, api_server, crd, lease, models, operators, rights, routers
@@ -91,7 +92,8 @@ def _prometheus(
 
     provider = PrometheusAddress(checking.prometheus, checking.prometheus_secret).provider(environ)
     for manifest in manifests[:MOST_MODELS]:
-        yield from metrics(as_counted(cluster, manifest), provider, checking.scrape_interval, now)
+        find = partial(cluster.metric_template, manifest["metadata"]["namespace"])
+        yield from metrics(as_counted(cluster, manifest), provider, checking.scrape_interval, now, find)
     if len(manifests) > MOST_MODELS:
         what = f"{len(manifests) - MOST_MODELS} further models weren't asked about; name one"
         yield Finding("Prometheus", State.UNSEEN, what)

@@ -1,6 +1,6 @@
 """What Prometheus tells of each model's stable revision: every question that a release asks, asked now."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,6 +11,7 @@ from tidegate.metrics.provider import MetricsProvider, Sources
 from tidegate.metrics.registry import SourceRegistry
 from tidegate.metrics.user_queries import ask
 from tidegate.model.judged_queries import JudgedQuery
+from tidegate.model.metric_template import FoundTemplate, with_templates
 from tidegate.model.own_query import OwnQuery
 from tidegate.model.spec import ModelDeploymentSpec
 from tidegate.model.traffic import Arms
@@ -20,9 +21,13 @@ HELP = "docs/prometheus.md"
 
 
 def metrics(
-    manifest: Mapping[str, Any], provider: MetricsProvider, scrape_interval: timedelta, now: datetime
+    manifest: Mapping[str, Any],
+    provider: MetricsProvider,
+    scrape_interval: timedelta,
+    now: datetime,
+    find: Callable[[str], FoundTemplate] = lambda name: None,
 ) -> Iterator[Finding]:
-    """Of one ModelDeployment. An outage of Prometheus is told once, and ends it."""
+    """Of one ModelDeployment. An outage of Prometheus is told once, and ends it. `find` gives MetricTemplates."""
     metadata = manifest["metadata"]
     about = f"{metadata['namespace']}/{metadata['name']}"
     stable = ((manifest.get("status") or {}).get("stable") or {}).get("revision")
@@ -30,7 +35,7 @@ def metrics(
         yield Finding(about, State.UNSEEN, "it has no stable revision, whose metrics could be looked at")
         return
     try:
-        spec = ModelDeploymentSpec.parse(manifest["spec"])
+        spec = with_templates(ModelDeploymentSpec.parse(manifest["spec"]), find)
     except InvalidSpec as error:
         yield Finding(about, State.WRONG, str(error))
         return

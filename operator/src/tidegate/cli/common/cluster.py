@@ -8,7 +8,16 @@ from tidegate.cli.common.errors import NotDone
 from tidegate.cli.common.kubeconfig import connect, default_namespace
 from tidegate.cli.common.where import Where
 from tidegate.errors import ClusterUnavailable
-from tidegate.kube.api import CONTROLLER_REVISIONS, MODEL_DEPLOYMENTS, PODS, KubernetesApi, Manifest, Resource
+from tidegate.kube.api import (
+    CONTROLLER_REVISIONS,
+    METRIC_TEMPLATES,
+    MODEL_DEPLOYMENTS,
+    PODS,
+    KubernetesApi,
+    Manifest,
+    Resource,
+)
+from tidegate.model.metric_template import FoundTemplate, parse_template
 from tidegate.resources.names import MODEL_DEPLOYMENT
 
 T = TypeVar("T")
@@ -63,6 +72,14 @@ class Cluster:
             token = (page.get("metadata") or {}).get("continue") or ""
             if not token:
                 return
+
+    def metric_template(self, namespace: str, name: str) -> FoundTemplate:
+        """A MetricTemplate, or why it can't be read."""
+        try:
+            found = self.api.get(METRIC_TEMPLATES, namespace, name)
+        except ClusterUnavailable as error:
+            return str(refused(f"the MetricTemplate {namespace}/{name} can't be read", error))
+        return parse_template(found) if found else None
 
     def pods(self, name: str) -> list[Manifest]:
         """The model's pods."""

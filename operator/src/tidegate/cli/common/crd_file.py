@@ -9,8 +9,8 @@ import yaml
 from tidegate.errors import TidegateError
 from tidegate.resources.crd_schema import Schema
 
-FILE = "modeldeployments.yaml"
-CHECKOUT = Path(__file__).parents[5] / "crds" / FILE
+MODEL_DEPLOYMENTS, METRIC_TEMPLATES = "modeldeployments.yaml", "metrictemplates.yaml"
+CHECKOUT = Path(__file__).parents[5] / "crds"
 
 
 def spec_schema() -> Schema:
@@ -19,14 +19,14 @@ def spec_schema() -> Schema:
     return schema
 
 
-def schema_of_all() -> Schema:
-    """The schema of a whole ModelDeployment."""
-    packaged = resources.files("tidegate.cli").joinpath(FILE)
+def schema_of_all(file: str = MODEL_DEPLOYMENTS) -> Schema:
+    """The schema of a whole ModelDeployment, or of what else a CRD is of."""
+    packaged, there = resources.files("tidegate.cli").joinpath(file), CHECKOUT / file
     if packaged.is_file():
         return _schema_of(packaged.read_text())
-    if CHECKOUT.is_file():
-        return _schema_of(CHECKOUT.read_text())
-    raise TidegateError(f"the CRD is neither in the package as {FILE} nor at {CHECKOUT}; install Tidegate anew")
+    if there.is_file():
+        return _schema_of(there.read_text())
+    raise TidegateError(f"the CRD is neither in the package as {file} nor at {there}; install Tidegate anew")
 
 
 def _schema_of(text: str) -> Schema:

@@ -5,13 +5,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from tidegate.cli.common.crd_file import schema_of_all
+from tidegate.cli.common.crd_file import METRIC_TEMPLATES, schema_of_all
 from tidegate.cli.common.documents import Output, document
 from tidegate.cli.common.errors import Unusable
 from tidegate.cli.common.output import write_line
 from tidegate.cli.lint.cel_rules import cel_rules
 from tidegate.cli.lint.documents import Document, Unreadable, documents
-from tidegate.cli.lint.findings import Finding, findings, is_ours
+from tidegate.cli.lint.findings import KIND, TEMPLATE_KIND, Finding, findings, is_ours
 
 GOOD, BAD = 0, 1
 SUFFIXES = (".yaml", ".yml", ".json")
@@ -19,24 +19,24 @@ SUFFIXES = (".yaml", ".yml", ".json")
 
 def lint(files: Sequence[Path], output: Output) -> int:
     """The exit code: 1 where anything is wrong."""
-    schema, rule_holds = schema_of_all(), cel_rules()
-    found: list[Finding] = []
-    looked = 0
-    for each in read_documents(files):
-        if isinstance(each, Finding):
-            found.append(each)
-        elif is_ours(each):
-            looked += 1
-            found += findings(each, schema, rule_holds)
+    schemas = {KIND: schema_of_all(), TEMPLATE_KIND: schema_of_all(METRIC_TEMPLATES)}
+    rule_holds, read = cel_rules(), list(read_documents(files))
+    found = [each for each in read if isinstance(each, Finding)]
+    there = [each for each in read if isinstance(each, Document)]
+    models, templates = ([each for each in there if is_ours(each, kind)] for kind in schemas)
+    for each in (*models, *templates):
+        found += findings(each, schemas[each.value["kind"]], rule_holds, templates)
     _write(found, output)
-    if not looked and not found:
+    if not models and not templates and not found:
         raise Unusable(f"there is no ModelDeployment in {', '.join(map(str, files))}")
-    _summary(looked, len(found), rule_holds is not None)
+    _summary(len(models), len(templates), len(found), rule_holds is not None)
     return BAD if found else GOOD
 
 
-def _summary(looked: int, wrong: int, by_cel: bool) -> None:
+def _summary(looked: int, templates: int, wrong: int, by_cel: bool) -> None:
     models = "1 ModelDeployment" if looked == 1 else f"{looked} ModelDeployments"
+    if templates:
+        models += f" and {templates} MetricTemplate{'' if templates == 1 else 's'}"
     problems = "nothing is wrong" if not wrong else "1 problem" if wrong == 1 else f"{wrong} problems"
     left = "" if by_cel else "; some of the CRD's rules weren't checked, as that takes the extra `lint`"
     write_line(sys.stderr, f"{models}: {problems}{left}")

@@ -82,7 +82,7 @@ def _answers(
         return {}
     fetched = _FetchedSeries(step)
     grid = segments(recorded.shifts, step, propagation_delay, recorded.until - INGESTION_LAG)
-    for query in queries:
+    for query in (each for each in queries if not each.unusable):
         promql = filled(query.query, arms, arms.candidate)
         for segment in grid:
             if segment.points:
