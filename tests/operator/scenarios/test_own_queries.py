@@ -161,6 +161,14 @@ def test_a_query_with_a_starting_step_is_judged_from_there_to_the_end(world: Wor
     assert outcome(world) == ("RolledBack", "QueryBeyondLimit")
 
 
+def test_a_query_of_the_last_step_alone_is_asked_before_the_old_revision_goes(world: World) -> None:
+    release(world, {"onFailure": "Rollback", "startingStep": 4}, **steps(), analysis={"bake": "0s"})
+    gives(world, world.status["rollout"]["candidate"], 0.1)
+    world.run(300)
+
+    assert (outcome(world), weights(world)) == (("RolledBack", "QueryBeyondLimit"), [10, 25, 50, 100])
+
+
 def blue_green(**analysis: str) -> dict[str, Any]:
     """Blue-green that names queries: `prePromotionAnalysis="accuracy"`."""
     named = {moment: {"queries": [query]} for moment, query in analysis.items()}

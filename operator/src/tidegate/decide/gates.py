@@ -331,8 +331,8 @@ def _old_is_drained(seen: Observation, proposal: Proposal) -> Hold | None:
     return Hold(StatusMessage(Reason.WAITING_FOR_ZERO_TRAFFIC, message))
 
 
-DOUBTS = frozenset({Reason.SUSPICION_OF_WORSE, Reason.QUERY_BEYOND_LIMIT, Reason.LOAD_HIGH})
-"""Verdicts for want of evidence that nevertheless say that something is wrong."""
+DOUBTS = frozenset({Reason.SUSPICION_OF_WORSE, Reason.QUERY_BEYOND_LIMIT, Reason.QUERY_PENDING, Reason.LOAD_HIGH})
+"""Verdicts for want of evidence that nevertheless say that something is wrong, or that a query is still to be asked."""
 
 QUERY_HOLDS = {
     QueryState.FAILED: Reason.QUERY_BEYOND_LIMIT,

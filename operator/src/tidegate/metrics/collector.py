@@ -18,7 +18,7 @@ from tidegate.errors import MetricsUnavailable
 from tidegate.judge.case import Criteria
 from tidegate.judge.e_process import LOOK
 from tidegate.judge.overdispersion import LARGEST
-from tidegate.judge.query_limits import unusable_query
+from tidegate.judge.query_limits import pending_query, unusable_query
 from tidegate.judge.sampling import Segment, delay_points, is_urgent, segments
 from tidegate.judge.sequential_test import SequentialTest, SequentialTestParameters
 from tidegate.judge.verdict import in_short
@@ -47,7 +47,7 @@ from tidegate.metrics.direct_evidence import (
     take_from_prometheus,
     without_clumps,
 )
-from tidegate.metrics.fold import Answers, ByPrometheus, Fold
+from tidegate.metrics.fold import ByPrometheus, Fold
 from tidegate.metrics.lateness import LATEST, points_known, too_old
 from tidegate.metrics.preflight import baseline_of, slower_scrape, stable_now
 from tidegate.metrics.provider import (
@@ -64,7 +64,7 @@ from tidegate.metrics.query_pool import AtOnce, Pool
 from tidegate.metrics.record import MALFORMED, PROMETHEUS, Asked, Details, Header, Said, Traffic
 from tidegate.metrics.registry import SourceRegistry
 from tidegate.metrics.replicas import replicas_differ
-from tidegate.metrics.user_queries import ask
+from tidegate.metrics.user_queries import Answers, all_say, ask, of_today
 from tidegate.model.evidence import (
     NO_DURATIONS,
     Counts,
@@ -411,14 +411,17 @@ class MetricsCollector:
         key = arms.namespace, arms.name
         answers = self._ask(look, (*of_stable, *judged), dict(self._said_before.get(key, ())))
         self._said_before[key] = answers
-        if unusable := unusable_query(_of_today(of_stable, answers), look.criteria.analysis.queries):
+        about_stable, queries = of_today(of_stable, answers), look.criteria.analysis.queries
+        if unusable := unusable_query(about_stable, queries):
             return MetricsGap(
                 Reason.QUERY_UNUSABLE, f"{unusable}; it was asked about stable, and has to work on that first"
             )
+        if pending := pending_query(about_stable, queries):
+            return MetricsGap(Reason.QUERY_PENDING, f"{pending}; it is asked about stable first")
         baseline = now.baseline and replace(now.baseline, read_directly=read_directly)
         return Measured(
             SequentialTest(_parameters(look, sources, None)),
-            Measurements((), answers=_of_today(judged, answers), baseline=baseline),
+            Measurements((), answers=of_today(judged, answers), baseline=baseline),
         )
 
     def _ask(self, look: Look, judged: tuple[JudgedQuery, ...], before: Mapping[JudgedQuery, QueryAnswer]) -> Answers:
@@ -434,8 +437,8 @@ class MetricsCollector:
         try:
             answers = self._queries.ask(key, asked)
         except MetricsUnavailable as error:
-            return _all_say(judged, str(error), before)
-        return answers or _all_say(judged, "its answer is still to come", before)
+            return all_say(judged, str(error), before)
+        return answers or all_say(judged, "its answer is still to come", before)
 
 
 def increments(sources: Sources, comparison: Comparison, grid: tuple[Segment, ...]) -> Iterator[Increment]:
@@ -487,20 +490,6 @@ def _checkpoint(fold: Fold, look: Look, every: timedelta) -> Kept | None:
     return Kept(evidence, fold.recorder.text(Header.of(look.arms, look.rollout)) or "") if evidence else None
 
 
-def _all_say(judged: tuple[JudgedQuery, ...], failure: str, before: Mapping[JudgedQuery, QueryAnswer]) -> Answers:
-    """None of them has answered; what was counted of them stays counted."""
-    return tuple(
-        (each, replace(before.get(each) or QueryAnswer(each.query.name), values=(), pending=False, failure=failure))
-        for each in judged
-    )
-
-
-def _of_today(judged: tuple[JudgedQuery, ...], answers: Answers) -> tuple[QueryAnswer, ...]:
-    """The answers to what is asked now; of a step or a query that is new there are none yet."""
-    said = dict(answers)
-    return tuple(said.get(each) or QueryAnswer(each.query.name, pending=True) for each in judged)
-
-
 def _measurements(fold: Fold, look: Look, read: DirectReadings | None) -> Measurements:
     """All that is known of a rollout besides its test."""
     told = fold.by_prometheus
@@ -512,7 +501,7 @@ def _measurements(fold: Fold, look: Look, read: DirectReadings | None) -> Measur
         fold.test.parameters.reference,
         fold.traffic.exposed,
         fold.test.parameters.overdispersion,
-        _of_today(judged_queries(look.spec, look.rollout), told.answers) if told and not fold.test.rejected_at else (),
+        of_today(judged_queries(look.spec, look.rollout), told.answers) if told and not fold.test.rejected_at else (),
         before=fold.baseline.before if fold.baseline else Counts(),
         missing=tuple(dict.fromkeys(gap for gap in (*here, *known) if gap)),
         read_from=_read_from(fold, read),

@@ -11,13 +11,11 @@ from tidegate.metrics.agreement import Agreement
 from tidegate.metrics.baseline import Baseline
 from tidegate.metrics.increments import Process
 from tidegate.metrics.record import Asked, Counted, Recorder, Said
-from tidegate.model.evidence import MetricsGap, QueryAnswer
-from tidegate.model.judged_queries import JudgedQuery
+from tidegate.metrics.user_queries import Answers
+from tidegate.model.evidence import MetricsGap
 
 MOST_KEPT = 240
 """Increments that are kept until stable's baseline is known; of a rollout that is older, the newest."""
-Answers = tuple[tuple[JudgedQuery, QueryAnswer], ...]
-"""What own queries said, and of what each was asked: an answer to another question is none."""
 
 
 @dataclass(frozen=True)

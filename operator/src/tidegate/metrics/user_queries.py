@@ -17,6 +17,8 @@ POINTS = 2
 MOST_AT_ONCE = 1000
 """Points that are asked for at once, of those that an operator has missed."""
 NO_VALUE = "it gives no value"
+Answers = tuple[tuple[JudgedQuery, QueryAnswer], ...]
+"""What was asked, and what came: an answer to another question is none."""
 NOTHING_BEFORE: Mapping[JudgedQuery, QueryAnswer] = {}
 
 
@@ -34,6 +36,20 @@ def ask(
     `before` is what they said last: the polls of one that has a limit are counted on from there.
     """
     return tuple(_answer(provider, each, arms, until, step, before.get(each)) for each in queries)
+
+
+def all_say(judged: tuple[JudgedQuery, ...], failure: str, before: Mapping[JudgedQuery, QueryAnswer]) -> Answers:
+    """None of them has answered; what was counted of them stays counted."""
+    return tuple(
+        (each, replace(before.get(each) or QueryAnswer(each.query.name), values=(), pending=False, failure=failure))
+        for each in judged
+    )
+
+
+def of_today(judged: tuple[JudgedQuery, ...], answers: Answers) -> tuple[QueryAnswer, ...]:
+    """The answers to what is asked now; of a step or a query that is new there are none yet."""
+    said = dict(answers)
+    return tuple(said.get(each) or QueryAnswer(each.query.name, pending=True) for each in judged)
 
 
 def filled(query: str, arms: Arms, about: str) -> str:
