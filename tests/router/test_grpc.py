@@ -211,8 +211,9 @@ def test_a_router_that_ends_loses_no_call(bench: Bench, server: Callable[..., Ca
     router = bench.router()
     router.put([called(bench, (OLD, 100))], bench.endpoints(server(OLD, slow_seconds=0.02)))
     command = [sys.executable, "-m", "tidegate", "router-envoy"]
-    with subprocess.Popen(command, env={**bench.environment(router), "TIDEGATE_DRAIN_SECONDS": "1"}) as supervisor:
-        bench.until(router.admin.is_ready, "Envoy is ready")
+    supervisor = subprocess.Popen(command, env={**bench.environment(router), "TIDEGATE_DRAIN_SECONDS": "1"})
+    try:
+        bench.until(router.admin.is_ready, "Envoy is ready", 30)
         load = Calls(router.port)
         load.start(8, 0.002)
         time.sleep(0.5)
@@ -220,6 +221,9 @@ def test_a_router_that_ends_loses_no_call(bench: Bench, server: Callable[..., Ca
         time.sleep(0.7)
         outcomes = load.stop()
         assert supervisor.wait(20) == 0
+    finally:
+        supervisor.terminate()
+        supervisor.wait(60)
 
     assert set(outcomes) == {OLD}
     assert outcomes[OLD] > 100
