@@ -117,6 +117,7 @@ def test_a_bare_route(trial: Trial, gateway: Gateway, cluster: DemoCluster, even
     trial.answers()
     with trial.loaded():
         event(models, gateway)
+        trial.over = True
 
     assert len(trial.requests) > 500
     assert any(request.status == 200 for request in trial.requests)

@@ -118,6 +118,7 @@ def test_a_release(trial: Trial, event: Event) -> None:
     trial.answers()
     with trial.loaded():
         event(trial)
+        trial.over = True
         time.sleep(PAUSE_SECONDS)
 
     trial.nothing_lost()

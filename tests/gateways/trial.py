@@ -64,6 +64,8 @@ class Trial:
     stage: Stage
     notes: list[str] = field(default_factory=list)
     load: RunningLoad | None = None
+    over: bool = False
+    """Whether the event came to its end, whatever was lost on the way."""
 
     @contextmanager
     def loaded(self) -> Iterator[None]:
@@ -104,7 +106,7 @@ class Trial:
             len(self.requests),
             len(outcomes[Outcome.MODEL_ERROR]),
             dict(Counter(request.fault or f"status {request.status}" for request in lost)),
-            "; ".join(self.notes),
+            "; ".join(self.notes if self.over else [*self.notes, "it did not come to its end"]),
             datetime.now(UTC).isoformat(timespec="minutes"),  # noqa: TID251 - told to people
         )
 
