@@ -66,14 +66,12 @@ def test_pictures(further: DemoCluster, shop: Stage) -> None:
         recording = running.enter_context(_recording(shop))
         shop.apply("v3", **SPEC)  # it fails on one image in five
         shop.until_ended("RolledBack")
-        shop.settled()
         shop.apply("v2", **SPEC)
         shop.until("it has a quarter", lambda s: s.get("rollout", {}).get("step") == 2)
         time.sleep(5)
         _photograph(python, browser, _of_the_command(start))
         _photograph(python, browser, _of_the_chart(further, shop))
         shop.until_ended("Promoted", rollouts=2)
-        shop.settled()
     shop.nothing_lost(load)
     _draw(python, recording)
 
