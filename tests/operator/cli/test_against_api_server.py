@@ -1,7 +1,6 @@
 """The commands against a real API server, with the CRD's own rules, conflicts and watches."""
 
 import itertools
-import os
 import subprocess
 import sys
 import threading
@@ -24,6 +23,14 @@ NAMESPACES = Resource("v1", "Namespace", "namespaces")
 PROGRAM = Path(sys.executable).with_name("tidegate")
 MODELS, LETTERS = 1000, "letters-"
 MOST_CPU_SECONDS, MOST_MEBIBYTES = 1.5, 120
+# A child counts as its own what its parent had before it became another program, so a small one is the parent.
+MEASURE = """
+import os, subprocess, sys
+with open(sys.argv[1], "w") as out:
+    process = subprocess.Popen(sys.argv[2:], stdout=out)
+_, process.returncode, used = os.wait4(process.pid, 0)
+print(process.returncode, used.ru_utime + used.ru_stime, used.ru_maxrss)
+"""
 _numbers = itertools.count()
 Run = Callable[..., tuple[int, str, str]]
 
@@ -44,7 +51,9 @@ def place(api: KubernetesApi) -> str:
 
 
 @pytest.fixture
-def tidegate(api_server: Path, place: str, capsys: pytest.CaptureFixture[str]) -> Run:
+def tidegate(api_server: Path, place: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.delenv("COLUMNS", raising=False)  # whoever runs the tests has a terminal of some width
+
     def run(*arguments: str) -> tuple[int, str, str]:
         return main([*arguments, "-n", place, "--kubeconfig", str(api_server)]), *capsys.readouterr()
 
@@ -140,15 +149,14 @@ def test_a_thousand_models_are_shown_in_little_time_and_memory(
     """By the CPU time and the memory of a process of its own: how long it takes depends on what else there is to do."""
     where = ("-n", thousand, "--kubeconfig", str(api_server))
     written = tmp_path / "status"
-    with written.open("w") as out:
-        process = subprocess.Popen([str(PROGRAM), "status", "-o", output, *where], stdout=out)
-        _, code, used = os.wait4(process.pid, 0)
-    process.returncode = code
+    command = [sys.executable, "-c", MEASURE, str(written), str(PROGRAM), "status", "-o", output, *where]
+    told = subprocess.run(command, stdout=subprocess.PIPE, text=True).stdout.split()
+    code, cpu_seconds, mebibytes = int(told[0]), float(told[1]), int(told[2]) / 1024
 
     assert code == 0
     assert written.read_text().count(LETTERS) >= MODELS
-    assert used.ru_utime + used.ru_stime <= MOST_CPU_SECONDS
-    assert used.ru_maxrss / 1024 <= MOST_MEBIBYTES
+    assert cpu_seconds <= MOST_CPU_SECONDS
+    assert mebibytes <= MOST_MEBIBYTES
 
 
 @pytest.fixture(scope="module")
