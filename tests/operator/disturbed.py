@@ -47,15 +47,15 @@ class Disturbed(World):
         ready = super()._ready(revision)
         return ready if self.most_pods is None else min(ready, self.most_pods)
 
-    def _serve(self, revision: str, requests: float) -> None:
+    def _serve(self, revision: str, requests: float, came_by: str = "") -> None:
         """Routers give the share of a revision without pods to the others."""
         others = [name for name, weight in self.split or () if name != self.dead and weight > 0]
         if revision == self.dead and others:
             revision = others[0]
         first, *rest = [name for name, _ in self.split or ()]
         diverted = requests * self.diverted if revision in rest else 0.0
-        super()._serve(first, diverted)
-        super()._serve(revision, requests - diverted)
+        super()._serve(first, diverted, came_by)
+        super()._serve(revision, requests - diverted, came_by)
 
     def _observed(self, manifest: Manifest) -> Manifest:
         seen = super()._observed(manifest)

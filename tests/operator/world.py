@@ -115,6 +115,8 @@ class World(SimulatedWorld):
         """What the user's own queries give: the value of each series."""
         self.transcript: list[str] = []
         self.lost = 0
+        self.failed = 0.0
+        """Users' requests that failed."""
         self._schema = schema
         self._objects: dict[tuple[Resource, str], Manifest] = {}
         self._deployment: Manifest | None = None
@@ -362,6 +364,8 @@ class World(SimulatedWorld):
         name = manifest["metadata"]["name"]
         self._refuse_others(resource, manifest)
         told = " ".join(f"{each['revision']}={each['weight']}" for each in manifest["spec"]["backends"])
+        if mirror := manifest["spec"].get("mirror"):
+            told += f" and copies of {mirror['percent']} to {mirror['revision']}"
         with self._write(f"route {told}"):
             held = self._objects.get((resource, name))
             if version != (held["metadata"]["resourceVersion"] if held else ""):
@@ -478,18 +482,23 @@ class World(SimulatedWorld):
         super().pass_time(due)
         for revision, weight in self.split or ():
             self._serve(revision, self.rps * weight / 100)
+        if mirror := self.split.mirror if self.split else None:
+            self._serve(mirror.revision, self.rps * mirror.percent / 100, "/mirror")
         self._history[self.now] = dict(self._counters)
 
-    def _serve(self, revision: str, requests: float) -> None:
+    def _serve(self, revision: str, requests: float, came_by: str = "") -> None:
+        """`came_by`: what routers append to the revision's name in their counters."""
         ready = self._ready(revision)
         behaviour = self._behaviour(revision)
-        if requests and not ready:
-            self.lost += round(requests)
-        self._count(revision, "requests", requests)
         failed = requests * (behaviour.error_rate if ready else 1.0)
+        if requests and not ready and not came_by:
+            self.lost += round(requests)
+        if not came_by:
+            self.failed += failed
+        self._count(revision + came_by, "requests", requests)
         self._count(revision, "answered 200", requests - failed)
         self._count(revision, "answered 500", failed)
-        self._count(revision, "failed", requests * (behaviour.error_rate if ready else 1.0))
+        self._count(revision + came_by, "failed", failed)
         for bound in (*BOUNDS, float("inf")):
             self._count(revision, "+Inf" if bound > 1e9 else str(bound), requests * _below(bound, behaviour.latency))
 

@@ -57,6 +57,8 @@ class ModelServer:
     def __init__(self, revision: str, address: str, behaviour: str = "answer", slow_seconds: float = 0.0) -> None:
         self.revision = revision
         self.requests = 0
+        self.seen: list[tuple[str, str]] = []
+        """Of each request the Host, and how it came."""
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -65,6 +67,7 @@ class ModelServer:
 
             def do_GET(self) -> None:
                 outer.requests += 1
+                outer.seen.append((self.headers["Host"], self.headers.get("x-tidegate-traffic", "")))
                 self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 if behaviour == "die":
                     self.close_connection = True

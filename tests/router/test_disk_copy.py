@@ -1,14 +1,17 @@
 """What is written is read back, line by line, whatever happens to the file."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tidegate.model.traffic import Mirror
 from tidegate.resources.model_route import Backend, Route
 from tidegate.router.disk_copy import FILE, OUTDATED_LINES, DiskCopy, Recalled, longest_timeout
 from tidegate.router.objects import Answering, Endpoint, Service
 
 SENTIMENT = Route("shop", "sentiment", "x-h", 60, (Backend("a", 75), Backend("b", 25)))
+MIRRORED = replace(SENTIMENT, mirror=Mirror("b", 20))
 DIGITS = Route("lab", "digits", "", 600, (Backend("c", 100),))
 SERVICE = Service("shop", "a")
 PODS = Answering((Endpoint("10.0.0.1", 8080), Endpoint("fd00::1", 8080)), leaving=True)
@@ -26,8 +29,8 @@ def test_what_was_kept_last_is_recalled(tmp_path: Path) -> None:
     kept.write({("lab", "digits"): None}, {SERVICE: PODS})
     assert DiskCopy(tmp_path).read() == Recalled({NAME: SENTIMENT}, {SERVICE: PODS})
 
-    kept.write({}, {SERVICE: Answering()})
-    assert DiskCopy(tmp_path).read() == Recalled({NAME: SENTIMENT}, {})
+    kept.write({NAME: MIRRORED}, {SERVICE: Answering()})
+    assert DiskCopy(tmp_path).read() == Recalled({NAME: MIRRORED}, {})
 
 
 @pytest.mark.parametrize(

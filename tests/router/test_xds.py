@@ -292,9 +292,22 @@ def test_order_of_arrival_changes_no_byte(known: list[Route], chance: random.Ran
 
 
 @settings(deadline=None)
-@given(st.builds(ClusterKey, labels, labels, labels, st.booleans()))
+@given(st.builds(ClusterKey, labels, labels, labels, st.booleans(), st.just("")))
 def test_a_live_cluster_is_told_by_its_name(key: ClusterKey) -> None:
-    assert (read_cluster_name(key.live), read_cluster_name(key.preview)) == (key, None)
+    assert (read_cluster_name(key.live), read_cluster_name(key.preview)) == (key, key)
+
+
+@pytest.mark.parametrize(
+    "name", ["tidegate-agent", "shop/sentiment", "shop/sentiment/a/else", "shop/sentiment/a/b/mirror"]
+)
+def test_a_cluster_that_is_nobodys_is_told_from_all_others(name: str) -> None:
+    assert read_cluster_name(name) is None
+
+
+@settings(deadline=None)
+@given(st.builds(ClusterKey, labels, labels, labels, st.just(False), st.just("/mirror")))
+def test_a_cluster_of_copies_is_told_by_its_name(key: ClusterKey) -> None:
+    assert [read_cluster_name(name) for name in key.clusters] == [key]
 
 
 def test_one_message_tells_live_and_preview_of_a_pod() -> None:

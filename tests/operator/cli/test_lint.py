@@ -90,6 +90,14 @@ QUERY = {"name": "a", "query": "up{{candidate}}"}
     ("spec", "sentence"),
     [
         ({"strategy": {"canary": {"steps": STEPS}}}, "the weights of spec.strategy.canary.steps must ascend"),
+        (
+            {"strategy": {"canary": {"steps": [{"weight": 5}, {"mirror": {"percent": 5}}]}}},
+            "the steps of spec.strategy.canary.steps with a mirror must come before those with a weight",
+        ),
+        (
+            {"strategy": {"canary": {"steps": [{"weight": 5, "mirror": {"percent": 5}}]}}},
+            "a step of spec.strategy.canary.steps must have ",
+        ),
         ({"strategy": {"canary": {}, "blueGreen": {}}}, "spec.strategy must have exactly one of canary and blueGreen"),
         ({"analysis": {"interval": "10m"}}, "spec.analysis.interval must be"),
         ({"analysis": {"queries": [QUERY]}}, "a query of spec.analysis.queries must have min, max or both"),

@@ -57,6 +57,19 @@ def test_too_little_traffic_is_told_so(a_spec: ASpec, rate: float, sentence: str
     assert told.message.startswith(sentence)
 
 
+def test_copies_are_seen_by_nobody_and_tell_as_much(a_spec: ASpec) -> None:
+    steps = [{"mirror": {"percent": 25}}, {"weight": 50}]
+    told, live = (
+        foretold(a_spec(strategy={"canary": {"steps": each}}), 100)
+        for each in (steps, [{"weight": 25}, {"weight": 50}])
+    )
+    assert (told.exposed, live.exposed > 0) == (0, True)
+    assert told.takes is not None
+    assert live.takes is not None
+    assert told.takes <= live.takes * 1.2
+    assert told.requests < live.requests
+
+
 def test_a_step_lasts_at_least_as_long_as_it_should(a_spec: ASpec) -> None:
     spec = a_spec(strategy={"canary": {"steps": [{"weight": 10, "minDuration": "10m"}]}})
     told = foretold(spec, 1000)

@@ -42,6 +42,7 @@ def canary(*weights: Any) -> dict[str, Any]:
     return {"strategy": {"canary": {"steps": [{"weight": weight} for weight in weights]}}}
 
 
+MIRRORED: dict[str, Any] = {"strategy": {"canary": {"steps": [{"mirror": {"percent": 20}}, {"weight": 50}]}}}
 RULE = {"routeRef": {"name": "shop", "rule": "digits"}}
 
 
@@ -104,6 +105,26 @@ def query(**fields: Any) -> dict[str, Any]:
             {"analysis": {"source": "Routers", "requestsFrom": "Servers"}},
             "spec.analysis.source can be Routers only where requestsFrom is Router",
             id="model servers read directly",
+        ),
+        pytest.param(
+            {**MIRRORED, "traffic": {"grpc": True}},
+            "a step of spec.strategy.canary.steps can have a mirror only where spec.traffic.router is Builtin",
+            id="copies of calls by gRPC",
+        ),
+        pytest.param(
+            {**MIRRORED, "traffic": gateway()},
+            "a step of spec.strategy.canary.steps can have a mirror only where spec.traffic.router is Builtin",
+            id="copies by a Gateway",
+        ),
+        pytest.param(
+            {**MIRRORED, **analysis(requestsFrom="Servers")},
+            "a step of spec.strategy.canary.steps can have a mirror only where spec.analysis.requestsFrom is Router",
+            id="copies that model servers count",
+        ),
+        pytest.param(
+            {"strategy": {"canary": {"steps": [{"weight": 5}, {"mirror": {"percent": 5}}]}}},
+            "the steps of spec.strategy.canary.steps with a mirror must come before those with a weight",
+            id="a shadow step after traffic",
         ),
         pytest.param(
             canary(50, 25), "the weights of spec.strategy.canary.steps must ascend", id="weights that descend"

@@ -108,6 +108,27 @@ def test_servers_are_not_read_directly(a_spec: ASpec) -> None:
         a_spec(analysis={"source": "Routers", "requestsFrom": "Servers"})
 
 
+def test_a_shadow_step_has_no_weight_and_comes_first(a_spec: ASpec) -> None:
+    steps = [{"mirror": {"percent": 20}, "minDuration": "1m"}, {"weight": 50}]
+    spec = a_spec(strategy={"canary": {"steps": steps}})
+    shadow = CanaryStep(0, timedelta(minutes=1), mirror=20)
+    assert spec.strategy == Canary((shadow, CanaryStep(50, timedelta())))
+    with pytest.raises(InvalidSpec, match="a step with a mirror comes after one with a weight; put what is only"):
+        a_spec(strategy={"canary": {"steps": steps[::-1]}})
+
+
+def test_servers_do_not_tell_copies_from_requests(a_spec: ASpec) -> None:
+    steps = [{"mirror": {"percent": 20}}, {"weight": 50}]
+    with pytest.raises(InvalidSpec, match=r"steps has a mirror, but spec\.analysis\.requestsFrom is Servers"):
+        a_spec(strategy={"canary": {"steps": steps}}, analysis={"requestsFrom": "Servers"})
+
+
+def test_calls_by_grpc_are_not_copied(a_spec: ASpec) -> None:
+    steps = [{"mirror": {"percent": 20}}, {"weight": 50}]
+    with pytest.raises(InvalidSpec, match=r"steps has a mirror, but spec\.traffic\.grpc is true: calls by gRPC aren't"):
+        a_spec(strategy={"canary": {"steps": steps}}, traffic={"grpc": True})
+
+
 def test_a_field_that_an_older_crd_lacks_has_its_default(spec_schema: Mapping[str, Any]) -> None:
     raw = with_defaults(spec_schema, {"model": {"uri": "http://models/1"}})
     whole = ModelDeploymentSpec.parse(raw)

@@ -21,7 +21,7 @@ from tidegate.model.gate import GateSpec
 from tidegate.model.revision import Snapshot
 from tidegate.model.route_policy import RoutePolicy
 from tidegate.model.spec import Batching, Model, Server
-from tidegate.model.traffic import RouteSettings, RouteState, TrafficSplit
+from tidegate.model.traffic import Mirror, RouteSettings, RouteState, TrafficSplit
 from tidegate.resources.config_copy import copy_manifest
 from tidegate.resources.disruption_budget import budget_manifest
 from tidegate.resources.gate_job import job_manifest
@@ -279,7 +279,9 @@ def splits(draw: st.DrawFn) -> TrafficSplit:
     """Up to eight revisions whose weights add to 100."""
     cuts = sorted(draw(st.lists(st.integers(0, 100), max_size=7)))
     weights = [after - before for before, after in zip([0, *cuts], [*cuts, 100], strict=True)]
-    return TrafficSplit(tuple((f"digits-{index:08x}", weight) for index, weight in enumerate(weights)))
+    revisions = [f"digits-{index:08x}" for index in range(len(weights))]
+    mirror = draw(st.none() | st.builds(Mirror, st.sampled_from(revisions), st.integers(1, 100)))
+    return TrafficSplit(tuple(zip(revisions, weights, strict=True)), mirror)
 
 
 @given(splits(), policies, st.booleans())
@@ -331,6 +333,16 @@ def test_no_split_is_read_from(backends: list[tuple[str, int]]) -> None:
     with pytest.raises(MalformedObject, match=r"weights add|whole number|listed twice|needs 1 to 8"):
         read_route(manifest)
     assert read_state(manifest) == RouteState()
+
+
+@pytest.mark.parametrize(
+    "mirror", [{"revision": "somebody", "percent": 20}, {"revision": "a", "percent": 0}, {"revision": "a"}, "a"]
+)
+def test_no_split_is_read_where_copies_go(mirror: object) -> None:
+    manifest = route_manifest(*IDS, TrafficSplit.only("a"), RouteSettings("x-preview", timedelta(seconds=1)))
+    manifest["spec"]["mirror"] = mirror
+    with pytest.raises(MalformedObject, match=r"mirror"):
+        read_route(manifest)
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ class Impatient(ScrapedWorld):
         name = f"envoy_cluster_upstream_{PARTS[measure]}"
         return {"__name__": name, "envoy_cluster_name": f"shop/digits/{revision}", "instance": "router"}
 
-    def _serve(self, revision: str, requests: float) -> None:
+    def _serve(self, revision: str, requests: float, came_by: str = "") -> None:
         behaviour = self._behaviour(revision)
         hang = requests * behaviour.hangs if isinstance(behaviour, Hanging) else 0.0
         for part in PARTS:

@@ -42,8 +42,8 @@ class BusyMachine(DirectWorld):
         behaviour = super()._behaviour(revision)
         return replace(behaviour, latency=behaviour.latency * self._times)
 
-    def _serve(self, revision: str, requests: float) -> None:
-        super()._serve(revision, requests)
+    def _serve(self, revision: str, requests: float, came_by: str = "") -> None:
+        super()._serve(revision, requests, came_by)
         latency = self._behaviour(revision).latency * 1000
         for bound in (*LATENCY_MS, math.inf):
             self._count(revision, f"{BY_ROUTER}{bound:g}", requests / (1 + (latency / bound) ** 6))

@@ -1,7 +1,7 @@
 """What lies between decisions and a router: the built-in one, and a second one that no other module has heard of."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,9 @@ from tests.operator.traffic_routing.recording import RECORDED_ROUTES, Recording,
 from tests.operator.world import Behaviour, World
 from tidegate.errors import InvalidSpec
 from tidegate.metrics.registry import TRAFFIC
-from tidegate.model.traffic import TrafficSplit
-from tidegate.traffic_routing import BACKENDS, backend_for
+from tidegate.model.spec import ModelDeploymentSpec
+from tidegate.model.traffic import Capabilities, TrafficSplit
+from tidegate.traffic_routing import BACKENDS, backend_for, backend_of
 from tidegate.traffic_routing.backend import RouterBackend
 
 SOURCE = Path(tidegate.__file__).parent
@@ -78,6 +79,16 @@ def test_somebody_counts_the_requests_of_every_backend(backend: RouterBackend) -
 def test_an_unknown_router_is_refused_with_those_that_there_are() -> None:
     with pytest.raises(InvalidSpec, match=r"spec\.traffic\.router: Gateway is none of Builtin"):
         backend_for("Gateway")
+
+
+def test_a_router_that_cannot_copy_is_asked_for_no_copies(
+    monkeypatch: pytest.MonkeyPatch, a_spec: Callable[..., ModelDeploymentSpec]
+) -> None:
+    spec = a_spec(strategy={"canary": {"steps": [{"mirror": {"percent": 20}}, {"weight": 50}]}})
+    assert backend_of(spec).can.mirror
+    monkeypatch.setattr(backend_of(spec), "can", Capabilities(preview=True), raising=False)
+    with pytest.raises(InvalidSpec, match=r"canary\.steps has a mirror, which the router Builtin can't do; leave it"):
+        backend_of(spec)
 
 
 def test_the_crd_offers_the_backends_that_there_are(spec_schema: Mapping[str, Any]) -> None:

@@ -130,7 +130,8 @@ WAITING_STEPS = [
     {"weight": 5},
     {"weight": 25, "pause": {"duration": "10m"}},
     {"weight": 50, "pause": {}, "approval": "Required"},
-    {"mirror": {}},
+    {"mirror": {"percent": 20}},
+    {"ramp": {}},
 ]
 
 
@@ -138,7 +139,7 @@ WAITING_STEPS = [
     ("strategy", "texts"),
     [
         ({"blueGreen": {}}, ["verify", "100%"]),
-        ({"canary": {"steps": WAITING_STEPS}}, ["5%", "25% pause 10m", "50% pause approval", "mirror"]),
+        ({"canary": {"steps": WAITING_STEPS}}, ["5%", "25% pause 10m", "50% pause approval", "shadow 20%", "ramp"]),
         ({}, []),
     ],
 )

@@ -61,8 +61,9 @@ class RolloutJudge:
         if rollout is None or observation.recorded.stable is None:
             self._drop(*key)
         if not _needs_counters(observation):
-            exposed = self.collector.exposed(*key)
-            observation = replace(observation, verdict=replace(NOTHING_TO_JUDGE, exposed=exposed))
+            exposed, shadowed = self.collector.exposed(*key), self.collector.shadowed(*key)
+            verdict = replace(NOTHING_TO_JUDGE, exposed=exposed, shadowed=shadowed)
+            observation = replace(observation, verdict=verdict)
             if rollout is not None or not _asks_for_share(observation):
                 return observation
         directly = self._by_routers(observation)

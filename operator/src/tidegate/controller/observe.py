@@ -31,7 +31,7 @@ from tidegate.resources.revision import (
     service_manifest,
 )
 from tidegate.settings import Settings
-from tidegate.traffic_routing import BACKENDS, backend_for
+from tidegate.traffic_routing import BACKENDS, backend_of
 
 WATCHED: tuple[Kind[Any], ...] = (
     RECORD,
@@ -58,7 +58,7 @@ def observe(cluster: Cluster, settings: Settings, manifest: Manifest, now: datet
     spec = ModelDeploymentSpec.parse(manifest["spec"])
     # Of the templates' names, not of what is in them: an edit of one starts nobody's rejected revision anew.
     plan, spec = plan_digest(spec), _with_templates(cluster, owner, spec)
-    backend = backend_for(spec.router)
+    backend = backend_of(spec)
     route = backend.read(owner, spec.route_settings, FollowedFor(cluster, owner), cluster.routers())
     services = frozenset(cluster.children(SERVICE, owner))
     recorded, revisions = Status.parse(manifest.get("status", {})), _revisions(cluster, owner, services)

@@ -8,9 +8,17 @@ from dataclasses import replace
 from tidegate.decide.capacity import candidate_size, full_size
 from tidegate.decide.criteria import stages_of
 from tidegate.decide.deadline import after_deadline, deadline_exceeded
-from tidegate.decide.gates import Hold, Moment, Proposal, first_hold, pods_missing
+from tidegate.decide.gates import Hold, Moment, Proposal, first_hold, pods_missing, told_exposure
 from tidegate.decide.rollback_triggers import rollback_trigger
-from tidegate.decide.transition import Transition, advance, complete, doubted_too_long, hold, restore, roll_back
+from tidegate.decide.transition import (
+    Transition,
+    advance,
+    complete,
+    doubted_too_long,
+    hold,
+    restore,
+    roll_back,
+)
 from tidegate.judge.forecast import estimate_duration
 from tidegate.model.decision import Event
 from tidegate.model.evidence import Answer
@@ -68,7 +76,8 @@ def _go_on(seen: Observation, strategy: Canary, rollout: Rollout, moment: Moment
 def _unsettled(seen: Observation, strategy: Canary, rollout: Rollout) -> Transition | None:
     """Pods that are gone, or a route that differs: first the granted step has to be true again."""
     pods = candidate_size(seen.spec, rollout, rollout.step)
-    if missing := pods_missing(seen, rollout.candidate, pods, strategy.weight_at(rollout.step)):
+    weight, mirrored = strategy.weight_at(rollout.step), strategy.mirror_at(rollout.step)
+    if missing := pods_missing(seen, rollout.candidate, pods, weight, mirrored):
         return hold(seen, Phase.HELD, missing, replicas=pods)
     return restore(seen, rollout, Phase.CANARY, pods)
 
@@ -94,7 +103,9 @@ def _step_up(seen: Observation, strategy: Canary, rollout: Rollout) -> Transitio
     if step > last:
         message = f"{rollout.candidate} gets all requests: {_because(seen, rollout) or seen.verdict.message}"
         return advance(seen, rollout, step, Phase.PROMOTING, StatusMessage(Reason.PROMOTING, message), pods)
-    sentence = f"{rollout.candidate} gets {strategy.weight_at(step)}% of the requests (step {step} of {last})"
+    what = told_exposure(strategy.weight_at(step), strategy.mirror_at(step))
+    nobody = ", and nobody its answers" if strategy.mirror_at(step) else ""
+    sentence = f"{rollout.candidate} gets {what} of the requests{nobody} (step {step} of {last})"
     if why := _because(seen, rollout):
         sentence += f": {why}"
     stepped = advance(seen, rollout, step, Phase.CANARY, StatusMessage(Reason.CANARY_STEP, sentence), pods)

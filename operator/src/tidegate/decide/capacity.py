@@ -39,10 +39,11 @@ def candidate_size(spec: ModelDeploymentSpec, rollout: Rollout, step: int) -> in
     full, strategy = full_size(spec, rollout), spec.strategy
     if not isinstance(strategy, Canary) or rollout.fast_track:
         return full
-    weight = strategy.weight_at(step)
-    carrying = max(1, math.ceil(full * weight / 100))
+    weight, mirrored = strategy.weight_at(step), strategy.mirror_at(step)
+    carrying = max(1, math.ceil(full * (weight + mirrored) / 100))
     given = strategy.replicas_at(step)
-    wanted = given.of(full) if given else pods_for_equal_load(full, weight)
+    # Copies leave stable's pods with all that they had.
+    wanted = given.of(full) if given else carrying if mirrored else pods_for_equal_load(full, weight)
     return min(full, max(carrying, min(wanted, strategy.max_surge.of(full))))
 
 

@@ -21,7 +21,13 @@ def criteria_for(spec: ModelDeploymentSpec, rollout: Rollout) -> Criteria:
 def stages_of(spec: ModelDeploymentSpec, strategy: Canary) -> tuple[Stage, ...]:
     """A canary's steps, each with the sureness that it asks for before the next."""
     return tuple(
-        Stage(step.weight / 100, strategy.lasting(number), _false_promotion(spec, strategy, number), step.paused_for)
+        Stage(
+            step.weight / 100,
+            strategy.lasting(number),
+            _false_promotion(spec, strategy, number),
+            step.paused_for,
+            step.mirror / 100,
+        )
         for number, step in enumerate(strategy.steps, start=1)
     )
 

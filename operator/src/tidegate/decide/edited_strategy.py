@@ -9,9 +9,10 @@ def fits(strategy: Strategy, rollout: Rollout) -> bool:
 
     After an edit of the strategy its number may stand for more traffic than any verdict allowed.
     """
-    if rollout.granted != strategy.weight_at(rollout.step):
+    step = rollout.step
+    if (rollout.granted, rollout.mirrored) != (strategy.weight_at(step), strategy.mirror_at(step)):
         return False
-    if not isinstance(strategy, Canary) or rollout.step <= len(strategy.steps):
+    if not isinstance(strategy, Canary) or step <= len(strategy.steps):
         return True
     # A blue-green switch is step 2 too, and had no smaller weight before it.
     return bool(rollout.by_hand.full_by) or any(shift.weight < 100 for shift in rollout.shifts)

@@ -91,17 +91,22 @@ def first_hold(seen: Observation, proposal: Proposal) -> Hold | None:
     return next((hold for hold in holds if hold), None)
 
 
-def pods_missing(seen: Observation, revision: str, pods: int, weight: int) -> StatusMessage | None:
+def told_exposure(weight: int, mirrored: int) -> str:
+    """What a candidate gets, for people: a part of the requests, or copies."""
+    return f"copies of {mirrored}%" if mirrored else f"{weight}%"
+
+
+def pods_missing(seen: Observation, revision: str, pods: int, weight: int, mirrored: int = 0) -> StatusMessage | None:
     """Why a revision can't carry its weight, where fewer than `pods` of it are ready; the reason says since when."""
     state = seen.state(revision)
     if state.ready >= pods:
         return None
-    if weight == 0:
+    if weight == mirrored == 0:
         why = state.failure.message if state.failure else "its pods are starting"
         refused = state.failure is not None and state.failure.reason == Reason.REPLICA_FAILURE
         reason = Reason.REPLICA_FAILURE if refused else Reason.PODS_STARTING
         return StatusMessage(reason, f"{revision} has {state.ready} of {pods} pods ready and no traffic: {why}")
-    has = f"{revision} has {state.ready} of {pods} pods ready at {weight}%"
+    has = f"{revision} has {state.ready} of {pods} pods ready at {told_exposure(weight, mirrored)}"
     if _grows(seen, state):
         return StatusMessage(Reason.SCALING_UP, f"{has}: it grows")
     why = state.failure.message if state.failure else "some of its pods aren't ready"
@@ -249,7 +254,8 @@ def told_step(seen: Observation, rollout: Rollout) -> str:
     strategy = seen.spec.strategy
     if not strategy.moves_in_steps:
         return f"the switch to {rollout.candidate}"
-    return f"step {rollout.step} of {strategy.steps_with_traffic} ({strategy.weight_at(rollout.step)}%)"
+    what = told_exposure(strategy.weight_at(rollout.step), strategy.mirror_at(rollout.step))
+    return f"step {rollout.step} of {strategy.steps_with_traffic} ({what})"
 
 
 def approval_command(seen: Observation, rollout: Rollout) -> str:

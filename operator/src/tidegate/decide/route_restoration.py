@@ -7,7 +7,7 @@ A rollback is no restoration: it is written at once, whoever edited the route ho
 from dataclasses import replace
 from datetime import timedelta
 
-from tidegate.decide.transition import Transition
+from tidegate.decide.transition import Transition, granted_split
 from tidegate.model.back_off import doubled
 from tidegate.model.decision import Event
 from tidegate.model.observation import Observation
@@ -33,7 +33,7 @@ def granted(recorded: Status) -> TrafficSplit | None:
     rollout = recorded.rollout
     if rollout is None:
         return TrafficSplit.only(recorded.stable)
-    return TrafficSplit.between(recorded.stable, rollout.candidate, rollout.granted)
+    return granted_split(recorded.stable, rollout)
 
 
 def is_restoration(seen: Observation, split: TrafficSplit | None) -> bool:

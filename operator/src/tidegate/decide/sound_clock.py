@@ -9,7 +9,7 @@ from dataclasses import fields, replace
 from datetime import datetime, timedelta
 
 from tidegate.model.observation import Observation
-from tidegate.model.status import Rollout, Shift, Since, Status
+from tidegate.model.status import Rollout, Since, Status
 
 TOLERANCE = timedelta(seconds=10)
 """By so much the clocks of two operators may differ, and one clock is corrected all the time."""
@@ -46,7 +46,7 @@ def _not_in_future(rollout: Rollout, now: datetime) -> Rollout:
         rollout,
         started_at=past(rollout.started_at),
         step_started_at=past(rollout.step_started_at),
-        shifts=tuple(Shift(past(shift.at), shift.weight) for shift in rollout.shifts),
+        shifts=tuple(replace(shift, at=past(shift.at)) for shift in rollout.shifts),
         since=_each(rollout.since, past),
     )
 
@@ -55,7 +55,7 @@ def _seen_from_now(rollout: Rollout, now: datetime) -> Rollout:
     """Where the clock was set back, the counters of the latest shift were read at times that are yet to come."""
     if not rollout.shifts or rollout.shifts[-1].at == now:
         return rollout
-    return replace(rollout, shifts=(*rollout.shifts, Shift(now, rollout.shifts[-1].weight)))
+    return replace(rollout, shifts=(*rollout.shifts, replace(rollout.shifts[-1], at=now)))
 
 
 def _shifted_by_now(status: Status, now: datetime) -> Status:

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from tidegate.decide.capacity import full_size, replicas_at_start
 from tidegate.decide.deadline import is_out_of_time
-from tidegate.decide.gates import pods_missing
+from tidegate.decide.gates import pods_missing, told_exposure
 from tidegate.decide.rollback_window import left_stable_at
 from tidegate.judge.sampling import INGESTION_LAG, until_next_point
 from tidegate.model.control import Intent
@@ -59,10 +59,13 @@ def advance(
     """The rollout enters `step`, or takes it up again, with the weight that the strategy has there."""
     entered = step != rollout.step
     started = seen.now if entered else rollout.step_started_at
-    weight = seen.spec.strategy.weight_at(step) if entered else rollout.granted
+    strategy = seen.spec.strategy
+    split = TrafficSplit.between(
+        seen.recorded.stable or "", rollout.candidate, strategy.weight_at(step), mirrored=strategy.mirror_at(step)
+    )
     return Transition(
         replace(seen.recorded, rollout=replace(rollout, step=step, step_started_at=started)),
-        TrafficSplit.between(seen.recorded.stable or "", rollout.candidate, weight),
+        split if entered else granted_split(seen.recorded.stable or "", rollout),
         phase,
         why,
         candidate_replicas=replicas,
@@ -74,15 +77,21 @@ def advance(
 def restore(seen: Observation, rollout: Rollout, phase: Phase, replicas: int) -> Transition | None:
     """Where the route says something else than was granted: a write was lost, or somebody edited it."""
     granted = rollout.granted
-    if seen.split == TrafficSplit.between(seen.recorded.stable or "", rollout.candidate, granted):
+    if seen.split == granted_split(seen.recorded.stable or "", rollout):
         return None
-    if missing := pods_missing(seen, rollout.candidate, replicas, granted):
+    if missing := pods_missing(seen, rollout.candidate, replicas, granted, rollout.mirrored):
         return hold(seen, Phase.HELD, missing, replicas=replicas)
     grows = seen.split is not None and granted > seen.split.weight(rollout.candidate)
     if grows and seen.verdict.answer is Answer.CANNOT_SEE and not rollout.fast_track:
         return hold(seen, Phase.HELD, StatusMessage(seen.verdict.reason, seen.verdict.message), replicas=replicas)
-    message = f"the route differed from step {rollout.step} and is set to {granted}% again"
+    what = told_exposure(granted, rollout.mirrored)
+    message = f"the route differed from step {rollout.step} and is set to {what} again"
     return advance(seen, rollout, rollout.step, phase, StatusMessage(Reason.TRAFFIC_RESTORED, message), replicas)
+
+
+def granted_split(stable: str, rollout: Rollout) -> TrafficSplit:
+    """How requests are split by what was granted last."""
+    return TrafficSplit.between(stable, rollout.candidate, rollout.granted, mirrored=rollout.mirrored)
 
 
 def begin(seen: Observation) -> Transition:
@@ -223,6 +232,7 @@ def _ended(seen: Observation, rollout: Rollout, outcome: Outcome, why: StatusMes
         finished_at=seen.now,
         requests=seen.verdict.exposed.requests,
         failed=seen.verdict.exposed.failed,
+        shadow_requests=seen.verdict.shadowed.requests,
         stable=seen.recorded.stable or "",
         shifts=rollout.shifts,
         replicas=full_size(seen.spec, rollout),

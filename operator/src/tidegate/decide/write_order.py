@@ -94,7 +94,10 @@ def _takes_away(seen: Observation, transition: Transition) -> bool:
     if seen.split is None:
         # Of a route that can't be read nobody knows what routers make of it.
         return seen.recorded.stable is not None and after.weight(stable) == 100
-    return any(after.weight(name) < weight for name, weight in seen.split if name != stable)
+    others = [(name, weight) for name, weight in seen.split if name != stable]
+    return any(
+        after.weight(name) < weight or (seen.split.mirrored(name) > 0 and name not in after) for name, weight in others
+    )
 
 
 def with_shift(seen: Observation, transition: Transition) -> Status:
@@ -105,23 +108,25 @@ def with_shift(seen: Observation, transition: Transition) -> Status:
     rollout = status.rollout
     if rollout is None:
         return status
-    weight = transition.split.weight(rollout.candidate)
-    if weight == 0 and not rollout.shifts:
+    split, candidate = transition.split, rollout.candidate
+    shift = Shift(seen.now, split.weight(candidate), split.mirrored(candidate))
+    if not (shift.weight or shift.mirror or rollout.shifts):
         return status
-    return replace(status, rollout=replace(rollout, shifts=_with_shift(seen, rollout, weight)))
+    return replace(status, rollout=replace(rollout, shifts=_with_shift(seen, rollout, shift)))
 
 
-def _with_shift(seen: Observation, rollout: Rollout, weight: int) -> tuple[Shift, ...]:
+def _with_shift(seen: Observation, rollout: Rollout, shift: Shift) -> tuple[Shift, ...]:
     """A hundred at most: the first one, from which the deadline counts, and the latest.
 
     A shift that no router has taken yet is still the same one: its write failed, and is tried again.
     """
     before = rollout.shifts
-    if before and before[-1].weight == weight and seen.route.edited_by:
+    is_same = bool(before) and replace(before[-1], at=shift.at) == shift
+    if is_same and seen.route.edited_by:
         return before  # what was granted is restored
-    if before and before[-1].weight == weight and seen.recorded.applied_candidate != weight:
+    if is_same and (seen.recorded.applied_candidate != shift.weight or shift.mirror):
         before = before[:-1]
-    return (*before[:1], *before[1:][-98:], Shift(seen.now, weight))
+    return (*before[:1], *before[1:][-98:], shift)
 
 
 def _pods(seen: Observation, transition: Transition) -> Iterator[Action]:

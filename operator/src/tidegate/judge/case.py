@@ -63,7 +63,8 @@ class Case:
         if self.in_short:
             return Verdict(given, reason, "")
         read_from = self.measurements.read_from and f"; {self.measurements.read_from}"
-        return self.verdict(given, reason, explain.explain(metric, self.test, self.evidence) + read_from + more)
+        sentence = explain.explain(metric, self.test, self.evidence) + read_from + more
+        return self.verdict(given, reason, f"{sentence}{explain.of_copies(self.measurements)}")
 
     def verdict(self, given: Answer, reason: str, message: str) -> Verdict:
         """A verdict with all the figures behind it."""
@@ -79,6 +80,7 @@ class Case:
             self.evidence,
             tuple(per_metric),
             measurements.exposed,
+            measurements.shadowed,
             measurements.overdispersion.noisy,
             measurements.baseline,
             query_results(measurements.answers, self.criteria.analysis.queries),

@@ -9,7 +9,7 @@ from tidegate.judge.latency import quantile_seconds
 from tidegate.judge.metric import Clump
 from tidegate.judge.pods import SickPod
 from tidegate.judge.sequential_test import SequentialTest
-from tidegate.model.evidence import Counts, Durations, Evidence
+from tidegate.model.evidence import Counts, Durations, Evidence, Measurements
 from tidegate.model.spec import Analysis
 from tidegate.model.units import format_duration_precisely, format_duration_roughly, format_percent
 
@@ -157,3 +157,11 @@ def number(value: float) -> str:
     if value >= 1e6:
         return f"{value:.0e}".replace("e+0", "e").replace("e+", "e")
     return f"{value:,.0f}" if value >= 100 else f"{value:.2g}"
+
+
+def of_copies(measurements: Measurements) -> str:
+    """Of a candidate that has answered copies alone: whom that has cost nothing."""
+    shadowed = measurements.shadowed
+    if not shadowed.requests or measurements.exposed.requests:
+        return ""
+    return f"; 0 users, {shadowed.requests:,} shadow requests ({shadowed.failed:,} failed)"

@@ -28,13 +28,20 @@ BLIND_LOOKS = 3
 class Stage(NamedTuple):
     """One step of a canary: the candidate's share of the traffic, the least time, and the β that it asks for.
 
-    Of the least time, no deadline counts what is a pause.
+    Of the least time, no deadline counts what is a pause. A shadow step has no share, but copies of one.
     """
 
     weight: float
     least: timedelta
     false_promotion: float
     paused: timedelta = timedelta()
+    mirrored: float = 0.0
+
+    @property
+    def compared(self) -> float:
+        """What a second of traffic says about both arms, against one in which either had all of it alone."""
+        stable, candidate = 1 - self.weight, self.weight + self.mirrored
+        return stable * candidate / (stable + candidate)
 
 
 class _Pace(NamedTuple):
@@ -76,7 +83,7 @@ def estimate_duration(
         return Estimate(None, 0.0, exposed, 0.0, False, _undecidable(baseline, analysis, None))
     seconds, requests, evidence = 0.0, 0.0, -COST_OF_THE_MIXTURE
     for stage in stages:
-        per_second = baseline.rate * stage.weight * (1 - stage.weight) * worth
+        per_second = baseline.rate * stage.compared * worth
         missing = -math.log(stage.false_promotion) - evidence
         judged = max(stage.least.total_seconds(), max(0.0, missing) / per_second, pace.look.total_seconds())
         stays = judged + pace.settles.total_seconds()

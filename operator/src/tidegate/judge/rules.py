@@ -79,7 +79,7 @@ def _input_missing(case: Case) -> Verdict | None:
 def _nothing_judged(case: Case) -> Verdict | None:
     if case.test.candidate.requests:
         return None
-    exposed = case.measurements.exposed.requests
+    exposed = case.measurements.exposed.requests + case.measurements.shadowed.requests
     if exposed == 0:
         message = "the candidate has answered no requests yet, so there is nothing to judge"
         return case.verdict(Answer.NOT_ENOUGH, Reason.NO_REQUESTS, message)

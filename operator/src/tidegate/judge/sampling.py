@@ -32,7 +32,7 @@ class Segment:
     """A time of constant split. Counters are read at `start + k·step`; the first `delay_points` blocks aren't judged.
 
     Counters tell of a time that is up to a scrape interval in the past, so the blocks right after a shift still hold
-    some of the split before it. `weight` is the candidate's percent.
+    some of the split before it. `weight` is the candidate's percent, `mirror` that of which it gets copies.
     """
 
     start: datetime
@@ -40,6 +40,7 @@ class Segment:
     points: int
     delay_points: int
     weight: int = 0
+    mirror: int = 0
 
     @property
     def concurrent(self) -> bool:
@@ -54,7 +55,7 @@ class Segment:
     def blocks(self) -> "Segment":
         """The same time in blocks of a propagation delay: its points are where they end."""
         count = (self.points - 1) // self.delay_points + 1 if self.points else 0
-        return Segment(self.start, self.delay_points * self.step, count, 1, self.weight)
+        return Segment(self.start, self.delay_points * self.step, count, 1, self.weight, self.mirror)
 
     def parts(self, done: datetime | None, most: int) -> Iterator[tuple[int, int]]:
         """The points later than `done`, at most so many at once: the index of the first, and how many."""
@@ -75,7 +76,7 @@ def segments(
     ends = [shift.at for shift in shifts[1:]] + [until]
     blocks = delay_points(propagation_delay, step)
     return tuple(
-        Segment(shift.at, step, max(0, (end - shift.at) // step + 1), blocks, shift.weight)
+        Segment(shift.at, step, max(0, (end - shift.at) // step + 1), blocks, shift.weight, shift.mirror)
         for shift, end in zip(shifts, ends, strict=False)
     )
 

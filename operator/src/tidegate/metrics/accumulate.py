@@ -24,7 +24,9 @@ from tidegate.metrics.increments import (
     SeriesKey,
     counter_increases,
     counts_by_pod,
+    counts_named,
     counts_of,
+    judged_as,
     never_back,
     pods_of,
     traffic_of_a_pod,
@@ -34,7 +36,7 @@ from tidegate.metrics.merging import without_latency
 from tidegate.metrics.replicas import vanished
 from tidegate.model.evidence import NO_DURATIONS, Counts, Durations, Increment, Load, PodTraffic
 from tidegate.model.traffic import Arms, Share
-from tidegate.resources.names import PREVIEW_SUFFIX
+from tidegate.resources.names import MIRROR_SUFFIX, PREVIEW_SUFFIX
 
 _ARE_REQUESTS = (REQUESTS, ANSWERED, ABANDONED)
 READINGS_OF_A_SHARE = 8
@@ -81,6 +83,8 @@ class TrafficFold:
     """Counters of all revisions at the latest points, as far back as a share has to reach."""
     exposed: Counts = field(default_factory=Counts)
     """Requests and failures of the candidate, also around a shift, where nothing is judged."""
+    shadowed: Counts = field(default_factory=Counts)
+    """The same of copies, whose answers nobody got."""
     has_gap: bool = False
     """Whether there were no counters of either arm at the latest point."""
     bounds: tuple[float, ...] = ()
@@ -160,7 +164,8 @@ def accumulate_readings(
         before, state = state, _take_in(state, comparison, newest, _reaching_back(state.recent, newest, span))
         segment = segment_at(grid, reading.at)
         if segment and before.last and state.last and not state.has_gap:
-            is_warm = before.last.at >= segment.start + WARM_UP and before.exposed.requests >= WARM_UP_REQUESTS
+            answered = before.exposed.requests + before.shadowed.requests
+            is_warm = before.last.at >= segment.start + WARM_UP and answered >= WARM_UP_REQUESTS
             if increment := _between(before.last, state.last, comparison, segment, pods):
                 state, increment = _known_latency(state, comparison, increment, is_warm=is_warm)
                 increments.append(increment)
@@ -186,14 +191,13 @@ def share_between(before: Reading, after: Reading, span: timedelta) -> Share | N
         return None
     if (counted := _counted_between(before, after, span)) is None:
         return None
-    live: dict[str, int] = {}
-    preview: dict[str, int] = {}
+    by_suffix: dict[str, dict[str, int]] = {"": {}, PREVIEW_SUFFIX: {}, MIRROR_SUFFIX: {}}
     requests_after = {key: counted for key, counted in after.sample.items() if key.measure in _ARE_REQUESTS}
     for key, gain in counter_increases(before.sample, requests_after).items():
-        revision = key.revision.removesuffix(PREVIEW_SUFFIX)
-        requests = live if revision == key.revision else preview
+        suffix = next((each for each in (PREVIEW_SUFFIX, MIRROR_SUFFIX) if key.revision.endswith(each)), "")
+        requests, revision = by_suffix[suffix], key.revision.removesuffix(suffix)
         requests[revision] = requests.get(revision, 0) + gain
-    return Share(*counted, live, preview)
+    return Share(*counted, *by_suffix.values())
 
 
 def counted_until(reading: Reading, span: timedelta) -> datetime | None:
@@ -250,14 +254,16 @@ def _take_in(state: TrafficFold, comparison: Comparison, reading: Reading, recen
     """The state with one reading more. `recent` are those that a share needs, with this one."""
     state = replace(state, at=reading.at, recent=recent)
     arms = comparison.arms
-    counted = {key: value for key, value in reading.sample.items() if key.revision in (arms.stable, arms.candidate)}
+    judged = (arms.stable, *judged_as(arms.candidate))
+    counted = {key: value for key, value in reading.sample.items() if key.revision in judged}
     if not counted:
         return replace(state, has_gap=True)
     # Its buckets of latency are most of its counters, and none of them is a request more.
-    answered = {k: value for k, value in counted.items() if k.revision == arms.candidate and k.measure != DURATION}
+    answered = {k: value for k, value in counted.items() if k.revision != arms.stable and k.measure != DURATION}
     gained = counter_increases(state.last.sample, answered) if state.last else {}
-    exposed = state.exposed + counts_of(arms.candidate, gained).traffic
-    return replace(state, last=Reading(reading.at, counted), exposed=exposed, has_gap=False)
+    exposed = state.exposed + counts_named(arms.candidate, gained).traffic
+    shadowed = state.shadowed + counts_named(arms.candidate + MIRROR_SUFFIX, gained).traffic
+    return replace(state, last=Reading(reading.at, counted), exposed=exposed, shadowed=shadowed, has_gap=False)
 
 
 def _between(
@@ -269,7 +275,7 @@ def _between(
         return None
     gained = counter_increases(first.sample, last.sample, since.timestamp())
     stable, candidate = (counts_of(arm, gained) for arm in (comparison.arms.stable, comparison.arms.candidate))
-    load = Load.of(segment.weight, pods.stable, len(pods.candidate))
+    load = Load.of(segment.weight, pods.stable, len(pods.candidate), segment.mirror)
     named = dict.fromkeys(pods.candidate, Counts())
     traffic = _of_a_pod(candidate.durations.total, last.at - first.at, len(pods.candidate))
     return Increment(last.at, stable, candidate, named, segment.concurrent, load, first.at, traffic)
@@ -339,7 +345,7 @@ def _fold_details(
     arms = comparison.arms
     stable, candidate = counts_of(arms.stable, gained), counts_of(arms.candidate, gained)
     pods = counts_by_pod(arms.candidate, gained)
-    load = Load.of(segment.weight, pods_of(arms.stable, gained), pods_of(arms.candidate, gained))
+    load = Load.of(segment.weight, pods_of(arms.stable, gained), pods_of(arms.candidate, gained), segment.mirror)
     alone = traffic_of_a_pod(arms.candidate, before.sample, details.sample)
     return _comparable(state, comparison, Increment(at, stable, candidate, pods, segment.concurrent, load, None, alone))
 

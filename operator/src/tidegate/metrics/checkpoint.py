@@ -161,7 +161,8 @@ def _without_counters(value: object) -> object:
 
 
 def _from_cursor(kind: type[Cursor], told: Mapping[str, Any]) -> Cursor:
-    known = {name: from_plain(INSTANTS.get(name, hint), told[name]) for name, hint in get_type_hints(kind).items()}
+    hints = {name: hint for name, hint in get_type_hints(kind).items() if name in told}  # an older one has fewer
+    known = {name: from_plain(INSTANTS.get(name, hint), told[name]) for name, hint in hints.items()}
     if known["last"]:
         known["last"] = Reading(known["last"], {})
     if "recent" in known:

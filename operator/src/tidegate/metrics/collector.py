@@ -82,7 +82,7 @@ from tidegate.model.status import Rollout
 from tidegate.model.traffic import Arms, Share
 from tidegate.model.units import format_duration, format_instant
 from tidegate.model.writing_pace import numbers_each
-from tidegate.resources.names import GRPC_SUFFIX
+from tidegate.resources.names import GRPC_SUFFIX, MIRROR_SUFFIX
 
 POINTS_AT_ONCE, BLOCKS_AT_ONCE = 240, 20
 """Of one answer: what is behind is read in parts, so that memory doesn't depend on how far."""
@@ -184,8 +184,8 @@ class MetricsCollector:
             return
         if revisions and self._sources(spec).may_be_read_directly:
             fold = self._folds.get((namespace, name))
-            calls = [revision + GRPC_SUFFIX for revision in revisions] if spec.route_settings.grpc else []
-            self._direct.watch(namespace, name, [*revisions, *calls], quick=fold is None or _rises(fold.test))
+            asked = names_asked(spec, revisions)
+            self._direct.watch(namespace, name, asked, quick=fold is None or _rises(fold.test))
         else:
             self._direct.forget(namespace, name)
 
@@ -283,7 +283,7 @@ class MetricsCollector:
         if held is None or held.test is not measured.test:
             return  # before its first traffic
         seen, judged = measured.measurements, held.test.candidate.requests > 0
-        exposed = 0 if judged else seen.exposed.requests
+        exposed = 0 if judged else seen.exposed.requests + seen.shadowed.requests
         asked = Asked(look.criteria.false_promotion, look.criteria.promotes, exposed, seen.missing, seen.answers)
         held.say(at, asked, Said(verdict.answer, verdict.reason, verdict.message, verdict.evidence))
 
@@ -298,6 +298,11 @@ class MetricsCollector:
         """What the candidate has answered, as far as it has been collected. Nobody is asked."""
         held = self._folds.get((namespace, name))
         return held.traffic.exposed if held else Counts()
+
+    def shadowed(self, namespace: str, name: str) -> Counts:
+        """The same of copies, whose answers nobody got."""
+        held = self._folds.get((namespace, name))
+        return held.traffic.shadowed if held else Counts()
 
     def share(
         self, namespace: str, name: str, spec: ModelDeploymentSpec, span: timedelta, until: datetime
@@ -441,6 +446,16 @@ class MetricsCollector:
         return answers or all_say(judged, "its answer is still to come", before)
 
 
+def names_asked(spec: ModelDeploymentSpec, revisions: Collection[str]) -> Collection[str]:
+    """Under which names routers are asked for revisions' counters; those of calls by gRPC and of copies only where
+    there may be some: a router of an older release knows neither.
+    """
+    strategy = spec.strategy
+    calls = [GRPC_SUFFIX] if spec.route_settings.grpc else []
+    copies = [MIRROR_SUFFIX] if any(map(strategy.mirror_at, range(strategy.step_of_all))) else []
+    return [revision + suffix for suffix in ("", *calls, *copies) for revision in revisions]
+
+
 def increments(sources: Sources, comparison: Comparison, grid: tuple[Segment, ...]) -> Iterator[Increment]:
     """All of a rollout's increments from the sources' counters, point by point, read in parts.
 
@@ -502,6 +517,7 @@ def _measurements(fold: Fold, look: Look, read: DirectReadings | None) -> Measur
         fold.traffic.exposed,
         fold.test.parameters.overdispersion,
         of_today(judged_queries(look.spec, look.rollout), told.answers) if told and not fold.test.rejected_at else (),
+        shadowed=fold.traffic.shadowed,
         before=fold.baseline.before if fold.baseline else Counts(),
         missing=tuple(dict.fromkeys(gap for gap in (*here, *known) if gap)),
         read_from=_read_from(fold, read),
@@ -536,8 +552,12 @@ def _follow_the_clock(fold: Fold, look: Look) -> None:
     """Where it was set back, what comes now is counted from here on."""
     ahead = STEADY if fold.is_direct else max(look.criteria.analysis.interval, STEADY)
     if fold.traffic.at and fold.traffic.at > look.until + ahead:
-        fold.traffic = TrafficFold(at=look.until, exposed=fold.traffic.exposed)
+        fold.traffic = _counted_anew(fold.traffic, look.until)
         fold.details = replace(fold.details, at=look.until, last=None, warm_from={})
+
+
+def _counted_anew(fold: TrafficFold, at: datetime | None) -> TrafficFold:
+    return TrafficFold(at=at, exposed=fold.exposed, shadowed=fold.shadowed)
 
 
 def _follow_edits(fold: Fold, look: Look, sources: Sources) -> None:
@@ -546,7 +566,7 @@ def _follow_edits(fold: Fold, look: Look, sources: Sources) -> None:
     Evidence is kept where its test is the same afterwards; otherwise it is gathered anew from here on.
     """
     if fold.counted_by not in ("", sources.traffic.name):
-        fold.traffic = TrafficFold(at=fold.traffic.at, exposed=fold.traffic.exposed)
+        fold.traffic = _counted_anew(fold.traffic, fold.traffic.at)
     fold.counted_by = sources.traffic.name
     parameters = _parameters(look, sources, fold)
     if parameters.is_same_test(fold.test.parameters):

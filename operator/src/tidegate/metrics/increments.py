@@ -12,6 +12,7 @@ from statistics import fmean
 from typing import NamedTuple
 
 from tidegate.model.evidence import NO_DURATIONS, Counts, Durations, PodTraffic, Predictions
+from tidegate.resources.names import MIRROR_SUFFIX
 
 GRPC = "/grpc"
 """At the end of what a counter is of, where it counts calls by gRPC: they are requests of the same revision."""
@@ -139,11 +140,25 @@ def _gain(past: Counted | None, counted: Counted) -> float:
     return counted.value if _restarted(past, counted) else 0.0
 
 
+def judged_as(revision: str) -> tuple[str, str]:
+    """The names under which what a revision answered is counted that it is judged by: to users, and to copies."""
+    return revision, revision + MIRROR_SUFFIX
+
+
 def counts_of(revision: str, gained: Mapping[SeriesKey, int]) -> Counts:
     """One arm's increments, summed over the processes that counted them: routers and model servers."""
+    return _counts(judged_as(revision), gained)
+
+
+def counts_named(name: str, gained: Mapping[SeriesKey, int]) -> Counts:
+    """Those that were counted under one name alone."""
+    return _counts((name,), gained)
+
+
+def _counts(names: tuple[str, ...], gained: Mapping[SeriesKey, int]) -> Counts:
     by_measure: dict[str, dict[str, int]] = {}
     for key, gain in gained.items():
-        if key.revision == revision:
+        if key.revision in names:
             summed = by_measure.setdefault(key.measure, {})
             summed[key.of_any] = summed.get(key.of_any, 0) + gain
     requests = by_measure.get(REQUESTS, {}).get("", 0)

@@ -25,6 +25,11 @@ def at(path: str | None) -> Mapping[str, Any]:
     return {"path": path}
 
 
+def rare(path: str | None = None) -> Mapping[str, Any]:
+    """Metadata of a field that is left out where it has its default, as most objects have."""
+    return {"rare": True, **({"path": path} if path else {})}
+
+
 def to_api(value: Any) -> Any:
     """The API's form of a dataclass, a tuple of them, or a single value."""
     if is_dataclass(value):
@@ -61,7 +66,7 @@ def _object(value: Any) -> dict[str, Any]:
         if not each.path:
             continue
         item = to_api(getattr(value, each.name))
-        if item in EMPTY:
+        if item in EMPTY or (each.is_rare and item == each.default):
             continue
         *above, last = each.path
         place = found
@@ -106,6 +111,7 @@ class _Field(NamedTuple):
     absent: Any
     """What it is where the API's object lacks it; MISSING where that is an error."""
     read: Callable[[Any], Any]
+    is_rare: bool = False
 
 
 def _fields(kind: Any) -> Sequence[_Field]:
@@ -120,7 +126,7 @@ _KNOWN: dict[Any, Sequence[_Field]] = {}
 
 def _known(each: "Field[Any]", hint: Any) -> _Field:
     absent = WITHOUT_DEFAULT.get(hint, MISSING) if each.default is MISSING else each.default
-    return _Field(each.name, _path(each), each.default, absent, _reader(hint))
+    return _Field(each.name, _path(each), each.default, absent, _reader(hint), "rare" in each.metadata)
 
 
 def _path(each: "Field[Any]") -> tuple[str, ...]:

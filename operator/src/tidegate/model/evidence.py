@@ -88,11 +88,13 @@ class Load(NamedTuple):
     candidate: float
 
     @classmethod
-    def of(cls, weight: int, stable_pods: int, candidate_pods: int) -> "Load | None":
-        """At `weight` percent for the candidate; None where an arm has no pods or no requests."""
-        if not 0 < weight < 100 or not stable_pods or not candidate_pods:
+    def of(cls, weight: int, stable_pods: int, candidate_pods: int, mirror: int = 0) -> "Load | None":
+        """At `weight` percent for the candidate, and copies of `mirror` percent; None where an arm has no pods or no
+        requests."""
+        asked = weight + mirror
+        if weight == 100 or not asked or not stable_pods or not candidate_pods:
             return None
-        return cls((1 - weight / 100) / stable_pods, weight / 100 / candidate_pods)
+        return cls((1 - weight / 100) / stable_pods, asked / 100 / candidate_pods)
 
 
 class PodTraffic(NamedTuple):
@@ -250,6 +252,8 @@ class Measurements:
     overdispersion: Overdispersion = BY_CHANCE
     answers: tuple[QueryAnswer, ...] = ()
     """Of the user's own queries, about the candidate."""
+    shadowed: Counts = Counts()
+    """What the candidate has answered to copies of requests: nobody got it, and none of it is in `exposed`."""
     baseline: BaselineTraffic | None = None
     """Stable's traffic, told while the candidate has none."""
     before: Counts = Counts()
@@ -294,6 +298,8 @@ class Verdict:
     """(metric, e-value for worse, e-value for acceptable), for the operator's own gauges."""
     exposed: Counts = Counts()
     """All that the candidate has answered so far."""
+    shadowed: Counts = Counts()
+    """What it has answered to copies, for nobody; not in `exposed`."""
     caution: str = ""
     """What makes the judge's work harder than it should be; '' where nothing does."""
     baseline: BaselineTraffic | None = None

@@ -107,7 +107,10 @@ class StepPause:
 
 @dataclass(frozen=True)
 class CanaryStep:
-    """Percent of the requests for the candidate, and the least time to stay there."""
+    """Percent of the requests for the candidate, and the least time to stay there.
+
+    A shadow step has a `mirror` and no weight: so many percent of the requests are answered once more, for nobody.
+    """
 
     weight: int
     min_duration: timedelta
@@ -118,6 +121,7 @@ class CanaryStep:
     """Whether somebody has to approve that the next step follows."""
     queries: tuple[str, ...] = ()
     """Own queries, by their names, that are judged at the steps that name them and at no other."""
+    mirror: int = 0
 
     @property
     def paused_for(self) -> timedelta:
@@ -162,6 +166,11 @@ class Canary:
         if step == 0:
             return 0
         return self.steps[step - 1].weight if step <= len(self.steps) else 100
+
+    def mirror_at(self, step: int) -> int:
+        """Percent of the requests of which the candidate gets copies at a step."""
+        given = self.step_at(step)
+        return given.mirror if given else 0
 
     def replicas_at(self, step: int) -> PodCount | None:
         """Pods that the user gives the candidate at a step; None for as many as its weight takes."""
@@ -241,6 +250,10 @@ class BlueGreen:
     def weight_at(self, step: int) -> int:
         """Percent for the candidate at a step: none before the switch, and no step comes after it."""
         return 100 if step == BLUE_GREEN_SWITCHED else 0
+
+    def mirror_at(self, step: int) -> int:
+        """It has no shadow steps."""
+        return 0
 
 
 Strategy = Canary | BlueGreen
@@ -351,7 +364,7 @@ class ModelDeploymentSpec:
         try:
             strategy, analysis = _strategy(spec["strategy"]), _analysis(spec["analysis"])
             _check_queries(strategy, analysis.queries)
-            return cls(
+            parsed = cls(
                 replicas=spec["replicas"],
                 paused=spec["paused"],
                 model=_model(spec["model"]),
@@ -367,10 +380,27 @@ class ModelDeploymentSpec:
                 notifications=parse_receivers(spec.get("notifications", ())),
                 config_revision=spec["server"].get("configRevision"),
             )
+            return parsed._checked()
         except KeyError as missing:
             raise InvalidSpec(f"spec lacks the field {missing}; is the CRD older than the operator?") from missing
         except (ValueError, TypeError, AttributeError) as wrong:
             raise InvalidSpec(f"spec: {wrong}; is the CRD older than the operator?") from wrong
+
+    def _checked(self) -> "ModelDeploymentSpec":
+        """Itself. Raises InvalidSpec where two of its parts contradict each other."""
+        steps = self.strategy.steps if isinstance(self.strategy, Canary) else ()
+        if any(step.mirror for step in steps) and self.analysis.requests_from != "Router":
+            raise InvalidSpec(
+                "spec.strategy.canary.steps has a mirror, but spec.analysis.requestsFrom is "
+                f"{self.analysis.requests_from}: model servers don't tell copies from users' requests; set "
+                "requestsFrom to Router, or leave mirror out"
+            )
+        if any(step.mirror for step in steps) and self.route_settings.grpc:
+            raise InvalidSpec(
+                "spec.strategy.canary.steps has a mirror, but spec.traffic.grpc is true: calls by gRPC aren't copied, "
+                "and stable would be judged by other requests than the candidate; leave out one of the two"
+            )
+        return self
 
 
 def _route_settings(raw: Mapping[str, Any]) -> RouteSettings:
@@ -446,8 +476,15 @@ def _strategy(raw: Mapping[str, Any]) -> Strategy:
             _named_queries(blue_green.get("postPromotionAnalysis")),
         )
     canary = raw["canary"]
+    steps = tuple(map(_step, canary["steps"]))
+    live = [bool(step.weight) for step in steps]
+    if live != sorted(live):
+        raise InvalidSpec(
+            "spec.strategy.canary.steps: a step with a mirror comes after one with a weight; put what is only mirrored "
+            "before all live traffic"
+        )
     return Canary(
-        tuple(map(_step, canary["steps"])),
+        steps,
         parse_duration(canary.get("keepOld", "0s")),
         PodCount.parse(canary.get("maxSurge", "100%")),
     )
@@ -481,7 +518,9 @@ def _step(raw: Mapping[str, Any]) -> CanaryStep:
     replicas = PodCount.parse(raw["replicas"]) if "replicas" in raw else None
     least = parse_duration(raw.get("minDuration", "0s"))
     pause = _pause(raw["pause"]) if "pause" in raw else None
-    return CanaryStep(raw["weight"], least, replicas, pause, _is_required(raw), _named_queries(raw.get("analysis")))
+    mirror = raw["mirror"]["percent"] if "mirror" in raw else 0
+    weight, queries = 0 if mirror else raw["weight"], _named_queries(raw.get("analysis"))
+    return CanaryStep(weight, least, replicas, pause, _is_required(raw), queries, mirror)
 
 
 def _named_queries(raw: Mapping[str, Any] | None) -> tuple[str, ...]:

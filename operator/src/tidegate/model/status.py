@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from tidegate.model.api_fields import at, from_api, to_api
+from tidegate.model.api_fields import at, from_api, rare, to_api
 from tidegate.model.gate import GateRecord
 from tidegate.model.notification import Notice
 
@@ -20,6 +20,8 @@ class Shift:
 
     at: datetime
     weight: int
+    mirror: int = field(default=0, metadata=rare())
+    """Percent of the requests of which it got copies."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,11 @@ class Rollout:
         """Percent for the candidate, as the latest shift has it."""
         return self.shifts[-1].weight if self.shifts else 0
 
+    @property
+    def mirrored(self) -> int:
+        """Percent of the requests of which the candidate gets copies, likewise."""
+        return self.shifts[-1].mirror if self.shifts else 0
+
 
 @dataclass(frozen=True)
 class Rejected:
@@ -118,6 +125,7 @@ class HistoryEntry:
     shifts: tuple[Shift, ...] = ()
     replicas: int = 0
     """Pods that 100 % of the requests needed at its end."""
+    shadow_requests: int = field(default=0, metadata=rare("exposure.shadowRequests"))
 
 
 @dataclass(frozen=True)

@@ -11,16 +11,27 @@ from tidegate.model.route_policy import NO_POLICY, RoutePolicy
 
 
 @dataclass(frozen=True)
+class Mirror:
+    """A part of the requests is sent to a revision once more, and what it answers to that reaches nobody."""
+
+    revision: str
+    percent: int
+
+
+@dataclass(frozen=True)
 class TrafficSplit:
     """Percent per revision, in order, adding to 100. A revision at 0 can still be reached by the preview header."""
 
     weights: tuple[tuple[str, int], ...]
+    mirror: Mirror | None = None
 
     def __post_init__(self) -> None:
         if any(not 0 <= weight <= 100 for _, weight in self.weights) or sum(w for _, w in self.weights) != 100:
             raise ValueError(f"weights must lie in 0..100 and add to 100, not {self.weights}")
         if len({revision for revision, _ in self.weights}) != len(self.weights):
             raise ValueError(f"a revision appears twice in {self.weights}")
+        if self.mirror and (self.mirror.revision not in self or not 1 <= self.mirror.percent <= 100):
+            raise ValueError(f"{self.mirror} isn't of a revision in {self.weights}, or of 1 to 100 percent")
 
     @classmethod
     def only(cls, revision: str) -> "TrafficSplit":
@@ -28,13 +39,18 @@ class TrafficSplit:
         return cls(((revision, 100),))
 
     @classmethod
-    def between(cls, stable: str, candidate: str, candidate_weight: int) -> "TrafficSplit":
-        """Both can be reached; `candidate_weight` percent go to the candidate."""
-        return cls(((stable, 100 - candidate_weight), (candidate, candidate_weight)))
+    def between(cls, stable: str, candidate: str, candidate_weight: int, *, mirrored: int = 0) -> "TrafficSplit":
+        """Both can be reached; `candidate_weight` percent go to the candidate, and copies of `mirrored` percent."""
+        mirror = Mirror(candidate, mirrored) if mirrored else None
+        return cls(((stable, 100 - candidate_weight), (candidate, candidate_weight)), mirror)
 
     def weight(self, revision: str | None) -> int:
         """Percent; 0 for a revision that can't be reached."""
         return dict(self.weights).get(revision or "", 0)
+
+    def mirrored(self, revision: str | None) -> int:
+        """Percent of the requests of which a revision gets a copy."""
+        return self.mirror.percent if self.mirror and self.mirror.revision == revision else 0
 
     def __contains__(self, revision: object) -> bool:
         return any(revision == name for name, _ in self.weights)
@@ -187,18 +203,19 @@ class Arms:
 class Share:
     """Requests that the routers finished per revision between two instants.
 
-    `live` came by weight, `preview` by header. A Share exists only where the routers' counters were seen at both ends:
-    a revision it doesn't name had none.
+    `live` came by weight, `preview` by header, and `shadow` are copies, whose answers nobody got. A Share exists only
+    where the routers' counters were seen at both ends: a revision it doesn't name had none.
     """
 
     since: datetime
     until: datetime
     live: Mapping[str, int]
     preview: Mapping[str, int]
+    shadow: Mapping[str, int] = field(default_factory=dict)
 
     def any(self, revision: str) -> int:
         """Requests of one revision, however they came."""
-        return self.live.get(revision, 0) + self.preview.get(revision, 0)
+        return sum(each.get(revision, 0) for each in (self.live, self.preview, self.shadow))
 
     def fraction(self, revision: str) -> float | None:
         """The revision's part of the live requests; None where there were none at all."""

@@ -5,13 +5,13 @@ The operator writes it, the built-in router reads it, and both read it by this o
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from typing import Any, NamedTuple
 
 from tidegate.errors import MalformedObject
 from tidegate.model.route_policy import NO_POLICY, RoutePolicy, policy_fields, read_policy
-from tidegate.model.traffic import RouteSettings, TrafficSplit
+from tidegate.model.traffic import Mirror, RouteSettings, TrafficSplit
 from tidegate.resources.names import GROUP, VERSION, labels
 from tidegate.resources.revision import Manifest, owner
 
@@ -43,11 +43,12 @@ class Route:
     grpc: bool = False
     """Whether calls by gRPC are split too."""
     policy: RoutePolicy = NO_POLICY
+    mirror: Mirror | None = None
 
     @property
     def split(self) -> TrafficSplit:
         """The same as the operator counts it."""
-        return TrafficSplit(self.backends)
+        return TrafficSplit(self.backends, self.mirror)
 
     @property
     def settings(self) -> RouteSettings:
@@ -73,6 +74,7 @@ def route_manifest(namespace: str, name: str, uid: str, split: TrafficSplit, set
             "backends": [{"revision": revision, "weight": weight} for revision, weight in split],
             **({"grpc": True} if settings.grpc else {}),
             **policy_fields(settings.policy),
+            **({"mirror": asdict(split.mirror)} if split.mirror else {}),
         },
     }
 
@@ -86,15 +88,24 @@ def bounded(settings: RouteSettings) -> RouteSettings:
 def read_route(body: Mapping[str, Any]) -> Route:
     """Parses a ModelRoute. Raises MalformedObject."""
     metadata, spec = mapping_at(body, "metadata"), mapping_at(body, "spec")
+    backends = _read_backends(spec.get("backends"))
     return Route(
         namespace=text_at(metadata, "metadata.namespace", DNS_LABEL),
         name=text_at(metadata, "metadata.name", DNS_LABEL),
         preview_header=_preview_header(spec),
         timeout_seconds=_whole_number(spec, "spec.timeoutSeconds", 1, LONGEST_TIMEOUT_SECONDS, DEFAULT_TIMEOUT_SECONDS),
-        backends=_read_backends(spec.get("backends")),
+        backends=backends,
         grpc=_read_flag(spec, "spec.grpc"),
         policy=_read_policy(spec),
+        mirror=_read_mirror(mapping_at(spec, "mirror"), backends) if "mirror" in spec else None,
     )
+
+
+def _read_mirror(body: Mapping[str, Any], backends: tuple[Backend, ...]) -> Mirror:
+    revision = text_at(body, "spec.mirror.revision", DNS_LABEL)
+    if not any(backend.revision == revision for backend in backends):
+        raise MalformedObject(f"spec.mirror.revision: {revision} is none of spec.backends")
+    return Mirror(revision, _whole_number(body, "spec.mirror.percent", 1, 100))
 
 
 def _preview_header(spec: Mapping[str, Any]) -> str:

@@ -41,7 +41,10 @@ CLAIM_FOLDER = "/mnt/models"
 CREDENTIALS_FOLDER = "/var/run/tidegate/credentials"
 API_KEYS_FOLDER = "/var/run/tidegate/api-keys"
 TRAFFIC_HEADER = "x-tidegate-traffic"
-"""Tells the model server how a request came: `live`, drawn by weight, or `preview`. What a client says is lost."""
+"""Tells the model server how a request came: `live`, drawn by weight, `preview`, or `shadow`, a copy of a live one.
+
+What a client says is lost.
+"""
 SERVER_UID = 10001
 PIN_KEY = "sha256"
 FILES_PIN_KEY = "files_sha256"
@@ -94,3 +97,5 @@ GRPC_SUFFIX = "/grpc"
 """Calls by gRPC are counted under the revision's name and this; those by the preview header under both."""
 PREVIEW_SUFFIX = "/preview"
 """Requests that came by the preview header are counted under the revision's name and this."""
+MIRROR_SUFFIX = "/mirror"
+"""The same of copies of requests, whose answers nobody gets."""

@@ -1,20 +1,26 @@
 """The revisions that can be reached, and the names of their clusters. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from tidegate.resources.model_route import Route
-from tidegate.resources.names import GRPC_SUFFIX, PREVIEW_SUFFIX, router_cluster
+from tidegate.resources.names import GRPC_SUFFIX, MIRROR_SUFFIX, PREVIEW_SUFFIX, router_cluster
 from tidegate.router.objects import Service
+
+SUFFIXES = ("", MIRROR_SUFFIX)
 
 
 class ClusterKey(NamedTuple):
-    """One revision of one ModelDeployment, by HTTP or by gRPC. It has two clusters of the same endpoints."""
+    """One revision of one ModelDeployment, by HTTP or by gRPC. It has two clusters of the same endpoints.
+
+    With a `suffix` it is one of its own for something else that is counted apart, and comes and goes by itself.
+    """
 
     namespace: str
     route: str
     revision: str
     grpc: bool = False
+    suffix: str = ""
 
     @property
     def live(self) -> str:
@@ -23,6 +29,11 @@ class ClusterKey(NamedTuple):
     @property
     def preview(self) -> str:
         return self.live + PREVIEW_SUFFIX
+
+    @property
+    def clusters(self) -> tuple[str, ...]:
+        """The names of all its clusters."""
+        return (self.live + self.suffix,) if self.suffix else (self.live, self.preview)
 
     @property
     def service(self) -> Service:
@@ -39,13 +50,16 @@ class ClusterKey(NamedTuple):
 
 
 def cluster_keys(routes: Iterable[Route]) -> frozenset[ClusterKey]:
-    """Every revision that can be reached, the ones with weight 0 too."""
-    return frozenset(
-        ClusterKey(route.namespace, route.name, backend.revision, grpc)
-        for route in routes
-        for backend in route.backends
-        for grpc in protocols_of(route)
-    )
+    """Every revision that can be reached, the ones with weight 0 too, and those that get copies once more."""
+    return frozenset(key for route in routes for key in _keys(route))
+
+
+def _keys(route: Route) -> Iterator[ClusterKey]:
+    for backend in route.backends:
+        for grpc in protocols_of(route):
+            yield ClusterKey(route.namespace, route.name, backend.revision, grpc)
+    if route.mirror:
+        yield ClusterKey(route.namespace, route.name, route.mirror.revision, suffix=MIRROR_SUFFIX)
 
 
 def protocols_of(route: Route) -> tuple[bool, ...]:
@@ -63,7 +77,11 @@ def keys_by_service(keys: Iterable[ClusterKey]) -> dict[Service, list[ClusterKey
 
 
 def read_cluster_name(name: str) -> ClusterKey | None:
-    """The reverse of `ClusterKey.live`; None for any other cluster."""
-    revision = name.removesuffix(GRPC_SUFFIX)
-    parts = revision.split("/")
-    return ClusterKey(parts[0], parts[1], parts[2], grpc=revision != name) if len(parts) == 3 else None
+    """Whose cluster a name is; None where it is nobody's."""
+    parts = name.removesuffix(PREVIEW_SUFFIX).split("/", 3)
+    rest = "".join(f"/{each}" for each in parts[3:])
+    if len(parts) < 3 or rest not in (*SUFFIXES, GRPC_SUFFIX):
+        return None
+    namespace, route, revision = parts[:3]
+    grpc = rest == GRPC_SUFFIX
+    return ClusterKey(namespace, route, revision, grpc, "" if grpc else rest)

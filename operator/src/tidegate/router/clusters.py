@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from tidegate.model.route_policy import NO_POLICY, RoutePolicy
+from tidegate.resources.names import MIRROR_SUFFIX
 from tidegate.router import xds_pb2 as pb
 from tidegate.router.cluster_key import ClusterKey
 from tidegate.router.guards import outlier_detection, thresholds
@@ -16,14 +17,19 @@ from tidegate.router.xds import TYPE, resource
 
 HOSTS_KEPT = 16_384
 """Encoded pods that are kept for the next change of their revision."""
+COPIES_AT_ONCE = 128
+"""Of one revision, in each router, and as many that wait for a connection.
+
+More are answered with 503 by the router, and count as the candidate's failures.
+"""
 
 
-def cluster_resources(key: ClusterKey, policy: RoutePolicy = NO_POLICY) -> tuple[Resource, Resource]:
-    """The live and the preview cluster of a revision. Their names never change: Envoy keeps what it counts of them.
+def cluster_resources(key: ClusterKey, policy: RoutePolicy = NO_POLICY) -> tuple[Resource, ...]:
+    """The clusters of a revision. Their names never change: Envoy keeps what it counts of them.
 
-    Both take their endpoints from one resource.
+    All take their endpoints from one resource.
     """
-    return _cluster(key.live, key, policy), _cluster(key.preview, key, policy)
+    return tuple(_cluster(name, key, policy) for name in key.clusters)
 
 
 def _cluster(name: str, key: ClusterKey, policy: RoutePolicy) -> Resource:
@@ -31,7 +37,7 @@ def _cluster(name: str, key: ClusterKey, policy: RoutePolicy) -> Resource:
     cluster.CopyFrom(_BY_GRPC if key.grpc else _BY_HTTP)
     cluster.name = name
     cluster.eds_cluster_config.service_name = key.assignment
-    cluster.circuit_breakers.thresholds.append(thresholds(policy))
+    cluster.circuit_breakers.thresholds.append(_of_copies() if key.suffix == MIRROR_SUFFIX else thresholds(policy))
     if policy.outlier_detection:
         cluster.outlier_detection.CopyFrom(outlier_detection(policy.outlier_detection))
     return resource(name, cluster.SerializeToString(deterministic=True))
@@ -68,6 +74,16 @@ def _template(protocol: pb.ExplicitHttpConfig) -> pb.Cluster:
 _BY_HTTP = _template(pb.ExplicitHttpConfig(http_protocol_options=pb.Empty()))
 # Without TLS: as clients of gRPC that know the server beforehand.
 _BY_GRPC = _template(pb.ExplicitHttpConfig(http2_protocol_options=pb.Empty()))
+
+
+def _of_copies() -> pb.Thresholds:
+    """Copies that a candidate can't keep up with are turned away early, so that they take no memory from users'."""
+    return pb.Thresholds(
+        max_connections=pb.UInt32(value=COPIES_AT_ONCE),
+        max_pending_requests=pb.UInt32(value=COPIES_AT_ONCE),
+        max_requests=pb.UInt32(value=COPIES_AT_ONCE),
+        max_retries=pb.UInt32(value=0),
+    )
 
 
 def endpoints_resource(key: ClusterKey, endpoints: Iterable[Endpoint]) -> Resource:

@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from tidegate.model.route_policy import policy_fields, read_policy
+from tidegate.model.traffic import Mirror
 from tidegate.resources.model_route import Backend, Route
 from tidegate.resources.names import Name
 from tidegate.router.objects import Answering, Endpoint, Service
@@ -122,7 +123,9 @@ def _route_line(name: Name, route: Route | None) -> list[object]:
     if route is None:
         return ["route", *name]
     split = [list(each) for each in route.backends]
-    return ["route", *name, route.preview_header, route.timeout_seconds, split, route.grpc, policy_fields(route.policy)]
+    mirror = [route.mirror.revision, route.mirror.percent] if route.mirror else None
+    rest = [route.grpc, policy_fields(route.policy), mirror]
+    return ["route", *name, route.preview_header, route.timeout_seconds, split, *rest]
 
 
 def _service_line(service: Service, found: Answering) -> list[object]:
@@ -142,10 +145,17 @@ def _take(recalled: Recalled, line: bytes) -> None:
 
 
 def _route(
-    name: Name, header: str, timeout: int, backends: list[Any], grpc: object = False, policy: Any = MappingProxyType({})
+    name: Name,
+    header: str,
+    timeout: int,
+    backends: list[Any],
+    grpc: object = False,
+    policy: Any = MappingProxyType({}),
+    mirror: list[Any] | None = None,
 ) -> Route:
     split = tuple(Backend(each, int(weight)) for each, weight in backends)
-    return Route(*name, header, int(timeout), split, grpc is True, read_policy(policy, "policy"))
+    copies = Mirror(mirror[0], int(mirror[1])) if mirror else None
+    return Route(*name, header, int(timeout), split, grpc is True, read_policy(policy, "policy"), copies)
 
 
 def _answering(leaving: bool, pods: list[Any]) -> Answering:

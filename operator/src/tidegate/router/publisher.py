@@ -14,7 +14,7 @@ from functools import partial
 
 from tidegate.model.route_policy import NO_POLICY, RoutePolicy
 from tidegate.resources.model_route import Backend, Route
-from tidegate.resources.names import PREVIEW_SUFFIX, Name
+from tidegate.resources.names import Name
 from tidegate.resources.router_report import Applied
 from tidegate.router import xds_pb2 as pb
 from tidegate.router.cluster_key import ClusterKey, cluster_keys, keys_by_service, read_cluster_name
@@ -182,7 +182,7 @@ class Publisher:
         for key in before - keys:
             self._timeouts.pop(key, None)
             self._policies.pop(key, None)
-            for name in (key.live, key.preview):
+            for name in key.clusters:
                 self._clusters.drop(name)
         self._choose_services()
 
@@ -286,7 +286,7 @@ class Publisher:
     def _repeat_endpoints(self, clusters: pb.DeltaDiscoveryResponse | None) -> None:
         """A new cluster waits for its endpoints, and all clusters for it: those that another one has come again."""
         for resource in clusters.resources if clusters else ():
-            if key := read_cluster_name(resource.name.removesuffix(PREVIEW_SUFFIX)):
+            if key := read_cluster_name(resource.name):
                 self._endpoints.repeat(key.assignment)
 
     def again_at(self) -> float | None:
@@ -351,7 +351,7 @@ class Publisher:
     def _has_clusters(self, key: ClusterKey) -> bool:
         name = key.assignment
         is_settled = name in self._endpoints.known or name in self._endpoints.refused
-        return is_settled and key.live in self._clusters.known and key.preview in self._clusters.known
+        return is_settled and all(name in self._clusters.known for name in key.clusters)
 
     def _can_draw(self, key: ClusterKey) -> bool:
         """Envoy has the newest endpoints, or at least some."""
@@ -378,8 +378,8 @@ class Publisher:
         shape, told = self._set.taken.get(name), self._splits.told(name)
         if shape is None:
             return None
-        weights = ((key.revision, told.get(key.live, 0)) for key in sorted(cluster_keys([shape])) if not key.grpc)
-        return replace(shape, backends=tuple(Backend(revision, weight) for revision, weight in weights))
+        keys = sorted(key for key in cluster_keys([shape]) if not key.grpc and not key.suffix)
+        return replace(shape, backends=tuple(Backend(key.revision, told.get(key.live, 0)) for key in keys))
 
     def _note_refused(self, outcome: Outcome) -> None:
         told = self.applied is not None and self.applied.refused
@@ -402,7 +402,7 @@ class Publisher:
         found = {
             (key.namespace, key.route): refusal.message
             for name, refusal in self._clusters.refused.items()
-            if (key := read_cluster_name(name.removesuffix(PREVIEW_SUFFIX)))
+            if (key := read_cluster_name(name))
         }
         for layer, refusal in self._layers.refused.items():
             found |= dict.fromkeys((name for name in self._open if layer_of(*name) == layer), refusal.message)

@@ -3,8 +3,11 @@
 Promise: a request that names a revision reaches that revision or nobody.
 """
 
+from collections.abc import Iterator
+
+from tidegate.model.traffic import Mirror
 from tidegate.resources.model_route import Backend, Route
-from tidegate.resources.names import TRAFFIC_HEADER
+from tidegate.resources.names import MIRROR_SUFFIX, TRAFFIC_HEADER
 from tidegate.router import xds_pb2 as pb
 from tidegate.router.cluster_key import ClusterKey
 from tidegate.router.guards import rate_limit, retry_policy
@@ -13,6 +16,8 @@ from tidegate.router.xds import TYPE
 
 NO_REVISION = "no such revision of this model"
 SERVED_BY = "x-tidegate-served-by"
+LARGEST_COPIED = 1_000_000
+"""Bytes of a request's body; Envoy's buffers hold 1 MiB."""
 
 
 def path_of(route: Route) -> str:
@@ -28,7 +33,7 @@ def entries_by_path(route: Route) -> list[pb.Route]:
         # Nobody previews a model's front page; what names a revision must not reach another one, though.
         whole.headers.add(name=route.preview_header, present_match=True, invert_match=True)
     below = pb.RouteMatch(prefix=f"{path}/")
-    found = [*entries(route, below, rewrite=True), _live(route, whole, rewrite=True)]
+    found = [*entries(route, below, rewrite=True), *_drawn(route, whole, rewrite=True)]
     for each in found:
         if each.HasField("route"):
             for name, config in guards_of(route).items():
@@ -51,11 +56,11 @@ def entries_by_host(route: Route) -> list[pb.Route]:
 def entries(route: Route, match: pb.RouteMatch, *, rewrite: bool) -> list[pb.Route]:
     """Envoy takes the first entry that matches: a named revision, then an unknown one, then the split."""
     if not route.preview_header:
-        return [_live(route, match, rewrite=rewrite)]
+        return _drawn(route, match, rewrite=rewrite)
     header = route.preview_header
     previews = [_preview(route, backend, match, rewrite=rewrite) for backend in route.backends]
     unknown = not_found(_with(match, pb.HeaderMatcher(name=header, present_match=True)), NO_REVISION)
-    return [*previews, unknown, _live(route, match, rewrite=rewrite)]
+    return [*previews, unknown, *_drawn(route, match, rewrite=rewrite)]
 
 
 def _preview(route: Route, backend: Backend, match: pb.RouteMatch, *, rewrite: bool) -> pb.Route:
@@ -77,6 +82,12 @@ def _with(match: pb.RouteMatch, header: pb.HeaderMatcher) -> pb.RouteMatch:
     return found
 
 
+def _drawn(route: Route, match: pb.RouteMatch, *, rewrite: bool) -> list[pb.Route]:
+    """The split of those that name nobody; before it, where there is a mirror, those of them that may be copied."""
+    live = _live(route, match, rewrite=rewrite)
+    return [*(_copied(route, route.mirror, live) if route.mirror and not match.HasField("grpc") else ()), live]
+
+
 def _live(route: Route, match: pb.RouteMatch, *, rewrite: bool) -> pb.Route:
     action = _action(route, rewrite)
     action.weighted_clusters.runtime_key_prefix = WEIGHTS
@@ -86,6 +97,25 @@ def _live(route: Route, match: pb.RouteMatch, *, rewrite: bool) -> pb.Route:
             name=name, weight=pb.UInt32(value=1), response_headers_to_add=[_served_by(backend)]
         )
     return pb.Route(match=match, route=action, typed_per_filter_config=_filters(match))
+
+
+def _copied(route: Route, mirror: Mirror, live: pb.Route) -> Iterator[pb.Route]:
+    """The same with copies of so many percent. Envoy drops what is answered to these.
+
+    Envoy sends a body to both as it comes, and waits while either doesn't take it. So only what fits into its buffers
+    is copied: who sends a small body, and says so, never waits for the revision that is tried.
+    """
+    key = ClusterKey(route.namespace, route.name, mirror.revision, suffix=MIRROR_SUFFIX)
+    policy = pb.RequestMirrorPolicy(
+        cluster=key.clusters[0],
+        runtime_fraction=pb.RuntimeFractionalPercent(default_value=pb.FractionalPercent(numerator=mirror.percent)),
+        disable_shadow_host_suffix_append=True,
+        request_headers_mutations=[pb.HeaderMutation(append=marked("shadow"))],
+    )
+    for small in _SMALL:
+        copied = pb.Route(match=_with(live.match, small), route=live.route)
+        copied.route.request_mirror_policies.append(policy)
+        yield copied
 
 
 def _action(route: Route, rewrite: bool) -> pb.RouteAction:
@@ -128,3 +158,8 @@ def _filters(match: pb.RouteMatch) -> dict[str, pb.Any]:
 
 
 _ON = pb.Any(type_url=TYPE + "config.route.v3.FilterConfig", value=pb.FilterConfig(config=pb.Any()).SerializeToString())
+
+_SMALL = (
+    pb.HeaderMatcher(name="content-length", range_match=pb.Int64Range(start=0, end=LARGEST_COPIED + 1)),
+    pb.HeaderMatcher(name=":method", string_match=pb.StringMatcher(exact="GET")),
+)

@@ -375,17 +375,27 @@ class StringMatcher(_message.Message):
     exact: str
     def __init__(self, exact: _Optional[str] = ...) -> None: ...
 
+class Int64Range(_message.Message):
+    __slots__ = ("start", "end")
+    START_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    start: int
+    end: int
+    def __init__(self, start: _Optional[int] = ..., end: _Optional[int] = ...) -> None: ...
+
 class HeaderMatcher(_message.Message):
-    __slots__ = ("name", "present_match", "string_match", "invert_match")
+    __slots__ = ("name", "range_match", "present_match", "string_match", "invert_match")
     NAME_FIELD_NUMBER: _ClassVar[int]
+    RANGE_MATCH_FIELD_NUMBER: _ClassVar[int]
     PRESENT_MATCH_FIELD_NUMBER: _ClassVar[int]
     STRING_MATCH_FIELD_NUMBER: _ClassVar[int]
     INVERT_MATCH_FIELD_NUMBER: _ClassVar[int]
     name: str
+    range_match: Int64Range
     present_match: bool
     string_match: StringMatcher
     invert_match: bool
-    def __init__(self, name: _Optional[str] = ..., present_match: _Optional[bool] = ..., string_match: _Optional[_Union[StringMatcher, _Mapping]] = ..., invert_match: _Optional[bool] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., range_match: _Optional[_Union[Int64Range, _Mapping]] = ..., present_match: _Optional[bool] = ..., string_match: _Optional[_Union[StringMatcher, _Mapping]] = ..., invert_match: _Optional[bool] = ...) -> None: ...
 
 class RouteMatch(_message.Message):
     __slots__ = ("prefix", "path", "headers", "grpc")
@@ -437,21 +447,41 @@ class WeightedCluster(_message.Message):
     runtime_key_prefix: str
     def __init__(self, clusters: _Optional[_Iterable[_Union[ClusterWeight, _Mapping]]] = ..., runtime_key_prefix: _Optional[str] = ...) -> None: ...
 
+class HeaderMutation(_message.Message):
+    __slots__ = ("append",)
+    APPEND_FIELD_NUMBER: _ClassVar[int]
+    append: HeaderValueOption
+    def __init__(self, append: _Optional[_Union[HeaderValueOption, _Mapping]] = ...) -> None: ...
+
+class RequestMirrorPolicy(_message.Message):
+    __slots__ = ("cluster", "runtime_fraction", "disable_shadow_host_suffix_append", "request_headers_mutations")
+    CLUSTER_FIELD_NUMBER: _ClassVar[int]
+    RUNTIME_FRACTION_FIELD_NUMBER: _ClassVar[int]
+    DISABLE_SHADOW_HOST_SUFFIX_APPEND_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_HEADERS_MUTATIONS_FIELD_NUMBER: _ClassVar[int]
+    cluster: str
+    runtime_fraction: RuntimeFractionalPercent
+    disable_shadow_host_suffix_append: bool
+    request_headers_mutations: _containers.RepeatedCompositeFieldContainer[HeaderMutation]
+    def __init__(self, cluster: _Optional[str] = ..., runtime_fraction: _Optional[_Union[RuntimeFractionalPercent, _Mapping]] = ..., disable_shadow_host_suffix_append: _Optional[bool] = ..., request_headers_mutations: _Optional[_Iterable[_Union[HeaderMutation, _Mapping]]] = ...) -> None: ...
+
 class RouteAction(_message.Message):
-    __slots__ = ("cluster", "weighted_clusters", "prefix_rewrite", "timeout", "retry_policy", "idle_timeout")
+    __slots__ = ("cluster", "weighted_clusters", "prefix_rewrite", "timeout", "retry_policy", "idle_timeout", "request_mirror_policies")
     CLUSTER_FIELD_NUMBER: _ClassVar[int]
     WEIGHTED_CLUSTERS_FIELD_NUMBER: _ClassVar[int]
     PREFIX_REWRITE_FIELD_NUMBER: _ClassVar[int]
     TIMEOUT_FIELD_NUMBER: _ClassVar[int]
     RETRY_POLICY_FIELD_NUMBER: _ClassVar[int]
     IDLE_TIMEOUT_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_MIRROR_POLICIES_FIELD_NUMBER: _ClassVar[int]
     cluster: str
     weighted_clusters: WeightedCluster
     prefix_rewrite: str
     timeout: Duration
     retry_policy: RetryPolicy
     idle_timeout: Duration
-    def __init__(self, cluster: _Optional[str] = ..., weighted_clusters: _Optional[_Union[WeightedCluster, _Mapping]] = ..., prefix_rewrite: _Optional[str] = ..., timeout: _Optional[_Union[Duration, _Mapping]] = ..., retry_policy: _Optional[_Union[RetryPolicy, _Mapping]] = ..., idle_timeout: _Optional[_Union[Duration, _Mapping]] = ...) -> None: ...
+    request_mirror_policies: _containers.RepeatedCompositeFieldContainer[RequestMirrorPolicy]
+    def __init__(self, cluster: _Optional[str] = ..., weighted_clusters: _Optional[_Union[WeightedCluster, _Mapping]] = ..., prefix_rewrite: _Optional[str] = ..., timeout: _Optional[_Union[Duration, _Mapping]] = ..., retry_policy: _Optional[_Union[RetryPolicy, _Mapping]] = ..., idle_timeout: _Optional[_Union[Duration, _Mapping]] = ..., request_mirror_policies: _Optional[_Iterable[_Union[RequestMirrorPolicy, _Mapping]]] = ...) -> None: ...
 
 class DataSource(_message.Message):
     __slots__ = ("inline_string",)

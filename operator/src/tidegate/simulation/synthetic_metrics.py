@@ -79,6 +79,8 @@ class SyntheticMetrics:
         self._read_at: datetime | None = None
         self._counted: list[tuple[datetime, Counts, Counts]] = []
         """Stable's and the candidate's counters at the latest points, as far back as a share has to reach."""
+        self._shadowed = Counts()
+        """What the candidate has answered to copies."""
         self._pods: Mapping[str, int] = {STABLE: spec.replicas}
         self._luck = {arm: [random.gauss(0, scenario.luck) for _ in range(MOST_PODS)] for arm in (STABLE, CANDIDATE)}
         """Of each pod with its node, for as long as the rollout lasts."""
@@ -99,7 +101,8 @@ class SyntheticMetrics:
         judged = self._test.increments, rollout.step
         if judged != self._judged:
             # While a shift settles there is nothing new, and the answer stands.
-            measured = Measurements((), exposed=self._counted[-1][2] if self._counted else Counts())
+            exposed = self._counted[-1][2] if self._counted else Counts()
+            measured = Measurements((), exposed=exposed, shadowed=self._shadowed)
             self._judged, self._verdict = judged, answer(self._test, criteria_for(self._spec, rollout), measured)
         return self._verdict
 
@@ -120,7 +123,7 @@ class SyntheticMetrics:
 
     def exposed(self, shifts: Sequence[Shift], now: datetime) -> Counts:
         """All that the candidate has answered by now, also since the last scrape."""
-        _, late = self._drawn(shifts, self._scraped, now, with_latency=False)
+        _, late, _ = self._drawn(shifts, self._scraped, now, with_latency=False)
         return (self._counted[-1][2] if self._counted else Counts()) + late
 
     def _read(self, segment: Segment, shifts: Sequence[Shift]) -> None:
@@ -139,29 +142,36 @@ class SyntheticMetrics:
             self._read_at, self._scraped = at, scraped
             return
         with_latency = index > segment.delay_points
-        stable, candidate = self._drawn(shifts, self._scraped, scraped, with_latency=with_latency)
+        stable, live, copies = self._drawn(shifts, self._scraped, scraped, with_latency=with_latency)
+        candidate = live + copies
         # What was counted around a later shift isn't judged; before the first one the candidate answered nothing.
         if segment.start == shifts[0].at or self._read_at >= segment.instant(segment.delay_points):
-            load = self._load(segment.weight) if with_latency else None
+            load = self._load(segment) if with_latency else None
             alone = self._traffic_of_a_pod(candidate, scraped) if with_latency else None
             self._test.update(
                 Increment(at, stable, candidate, concurrent=segment.concurrent, load=load, pod_traffic=alone)
             )
         _, stable_before, candidate_before = self._counted[-1]
-        self._counted.append((at, _added(stable_before, stable), _added(candidate_before, candidate)))
+        self._counted.append((at, _added(stable_before, stable), _added(candidate_before, live)))
+        self._shadowed = _added(self._shadowed, copies)
         del self._counted[: -(segment.delay_points + 2)]
         self._read_at, self._scraped = at, scraped
 
     def _drawn(
         self, shifts: Sequence[Shift], start: datetime, end: datetime, *, with_latency: bool
-    ) -> tuple[Counts, Counts]:
-        """What both arms answered between two instants."""
-        stable, candidate = Counts(), Counts()
-        for weight, seconds in _spans(shifts, start, end):
-            rate = self._scenario.rate * math.exp(self._random.gauss(0, self._scenario.bursts))
+    ) -> tuple[Counts, Counts, Counts]:
+        """What both arms answered between two instants, and the candidate to copies."""
+        stable, candidate, copies = Counts(), Counts(), Counts()
+        for shift, seconds in _spans(shifts, start, end):
+            rate, weight = (
+                self._scenario.rate * math.exp(self._random.gauss(0, self._scenario.bursts)),
+                shift.weight / 100,
+            )
             stable += self._arm(STABLE, (1 - weight) * rate, seconds, with_latency)
             candidate += self._arm(CANDIDATE, weight * rate, seconds, with_latency)
-        return stable, candidate
+            if shift.mirror:
+                copies += self._arm(CANDIDATE, shift.mirror / 100 * rate, seconds, with_latency)
+        return stable, candidate, copies
 
     def _arm(self, arm: str, rate: float, seconds: float, with_latency: bool) -> Counts:
         requests = poisson(self._random, rate * seconds)
@@ -189,17 +199,17 @@ class SyntheticMetrics:
         pods, seconds = self._pods.get(CANDIDATE, 0), (scraped - self._scraped).total_seconds()
         return PodTraffic(seconds, candidate.requests / pods) if pods and seconds else None
 
-    def _load(self, weight: int) -> Load | None:
-        return Load.of(weight, self._pods.get(STABLE, 0), self._pods.get(CANDIDATE, 0))
+    def _load(self, segment: Segment) -> Load | None:
+        return Load.of(segment.weight, self._pods.get(STABLE, 0), self._pods.get(CANDIDATE, 0), segment.mirror)
 
 
-def _spans(shifts: Sequence[Shift], start: datetime, end: datetime) -> Iterator[tuple[float, float]]:
-    """Each time of one split between two instants: the candidate's part of the requests, and seconds."""
+def _spans(shifts: Sequence[Shift], start: datetime, end: datetime) -> Iterator[tuple[Shift, float]]:
+    """Each time of one split between two instants: what the candidate was granted, and seconds."""
     inside = [shift.at for shift in shifts if start < shift.at < end]
     for since, until in pairwise([start, *inside, end]):
         if until > since:
-            weight = next((shift.weight for shift in reversed(shifts) if shift.at <= since), 0)
-            yield weight / 100, (until - since).total_seconds()
+            granted = next((shift for shift in reversed(shifts) if shift.at <= since), Shift(start, 0))
+            yield granted, (until - since).total_seconds()
 
 
 def _added(before: Counts, gained: Counts) -> Counts:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from tidegate.errors import InvalidSpec
+from tidegate.model.spec import Canary, ModelDeploymentSpec
 from tidegate.traffic_routing.backend import RouterBackend
 from tidegate.traffic_routing.builtin import Builtin
 from tidegate.traffic_routing.gateway_api import GatewayApiRouter
@@ -17,3 +18,16 @@ def backend_for(router: str) -> RouterBackend:
         return BACKENDS[router]
     except KeyError:
         raise InvalidSpec(f"spec.traffic.router: {router} is none of {', '.join(BACKENDS)}") from None
+
+
+def backend_of(spec: ModelDeploymentSpec) -> RouterBackend:
+    """The backend that splits a spec's requests. Raises InvalidSpec where that can't do what the spec asks of it."""
+    backend = backend_for(spec.router)
+    steps = spec.strategy.steps if isinstance(spec.strategy, Canary) else ()
+    if any(step.mirror for step in steps) and not backend.can.mirror:
+        able = " or ".join(each.name for each in BACKENDS.values() if each.can.mirror)
+        raise InvalidSpec(
+            f"spec.strategy.canary.steps has a mirror, which the router {spec.router} can't do; leave it out, or set "
+            f"spec.traffic.router to {able}"
+        )
+    return backend

@@ -125,6 +125,8 @@ class HistoryView:
     """The highest percentage of the requests that it had."""
     requests: int
     failed: int
+    shadow_requests: int
+    """Copies that it answered, for nobody."""
     seconds_to_zero_traffic: float | None
 
 
@@ -261,10 +263,11 @@ def _strategy(raw: Mapping[str, Any]) -> tuple[str, tuple[StepView, ...]]:
 
 
 def _step(number: int, raw: Mapping[str, Any]) -> StepView:
-    """`25%`, with what its end waits for besides the evidence: `25% approval`, `5% pause 10m`."""
-    weight = raw.get("weight")
+    """`25%`, with what its end waits for besides the evidence: `25% approval`, `5% pause 10m`, `shadow 20%`."""
+    weight, mirror = raw.get("weight"), raw.get("mirror")
     waits = [_waits(kind, raw[kind]) for kind in ("pause", "analysis", "approval") if kind in raw]
-    text = " ".join([*([f"{weight}%"] if isinstance(weight, int) else []), *waits])
+    shadow = [f"shadow {mirror['percent']}%"] if isinstance(mirror, Mapping) and "percent" in mirror else []
+    text = " ".join([*shadow, *([f"{weight}%"] if isinstance(weight, int) else []), *waits])
     takes_approval = "approval" in raw or ("pause" in raw and "duration" not in (raw["pause"] or {}))
     return StepView(number, text or ", ".join(raw), weight if isinstance(weight, int) else None, takes_approval)
 
@@ -328,6 +331,7 @@ def _history(number: int, entry: HistoryEntry) -> HistoryView:
         max((shift.weight for shift in entry.shifts), default=0),
         entry.requests,
         entry.failed,
+        entry.shadow_requests,
         entry.seconds_to_zero_traffic,
     )
 

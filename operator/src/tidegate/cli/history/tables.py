@@ -43,6 +43,8 @@ def _revision(view: RolloutView, manifest: Mapping[str, Any], now: datetime) -> 
 def _rollout(each: HistoryView, now: datetime) -> list[Cell]:
     ended, lasted = f"{age(each.finished_at, now)} ago", span(each.finished_at - each.started_at)
     failed = f"{each.failed:,} of {each.requests:,}" if each.requests else ""
+    if each.shadow_requests:
+        failed += f"{' ' if failed else '0 users, '}+{each.shadow_requests:,} shadow"
     outcome = Cell(each.outcome, OUTCOMES.get(each.outcome, Style.DOUBTFUL))
     rest = (ended, lasted, f"{each.most_weight}%", failed)
     return [Cell(str(each.number)), Cell(each.revision), outcome, *map(Cell, rest)]

@@ -20,6 +20,7 @@ from tidegate.cli.lint.command import read_documents
 from tidegate.cli.lint.findings import Finding, findings, is_ours
 from tidegate.cli.plan.change import UNKNOWN, Change, Known, change_of
 from tidegate.cli.plan.outline import Outline, Step, outline
+from tidegate.decide.gates import told_exposure
 from tidegate.errors import MetricsUnavailable
 from tidegate.model.evidence import BaselineTraffic
 from tidegate.model.spec import CounterSource, ModelDeploymentSpec
@@ -157,7 +158,8 @@ def _text(name: str, change: Change, found: Outline, unknown: str) -> list[str]:
 
 def _row(step: Step) -> list[Cell]:
     takes = "" if step.stays is None else f"about {format_duration_roughly(step.stays)}"
-    cells = (f"{step.number}", f"{step.weight}%", f"{step.pods}", format_duration(step.at_least), step.asks, takes)
+    weight = told_exposure(step.weight, step.mirror)
+    cells = (f"{step.number}", weight, f"{step.pods}", format_duration(step.at_least), step.asks, takes)
     return [Cell(text) for text in cells]
 
 
@@ -167,6 +169,7 @@ def _document(name: str, change: Change, found: Outline, unknown: str) -> dict[s
         {
             "step": each.number,
             "weight": each.weight,
+            "mirror": each.mirror,
             "pods": each.pods,
             "atLeastSeconds": each.at_least.total_seconds(),
             "asks": each.asks,

@@ -26,6 +26,8 @@ class Step:
     asks: str
     """What has to be shown before the next step."""
     stays: timedelta | None = None
+    mirror: int = 0
+    """Percent of the requests of which the candidate gets copies, which nobody sees answered."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,8 @@ def _of_canary(
         asks = f"no worse, {sure} sure{_queries(strategy, number)}{_people(strategy, number)}"
         pods = candidate_size(spec, _rollout(), number)
         weight = strategy.weight_at(number)
-        steps.append(Step(number, weight, pods, stage.least, asks, takes - before if takes is not None else None))
+        stays = takes - before if takes is not None else None
+        steps.append(Step(number, weight, pods, stage.least, asks, stays, strategy.mirror_at(number)))
         before = takes or before
     full = candidate_size(spec, _rollout(), strategy.step_of_all)
     bake = spec.analysis.bake
