@@ -117,6 +117,8 @@ class World(SimulatedWorld):
         self.lost = 0
         self.failed = 0.0
         """Users' requests that failed."""
+        self.matching = 0.1
+        """The share of requests that match any rule."""
         self._schema = schema
         self._objects: dict[tuple[Resource, str], Manifest] = {}
         self._deployment: Manifest | None = None
@@ -366,6 +368,8 @@ class World(SimulatedWorld):
         told = " ".join(f"{each['revision']}={each['weight']}" for each in manifest["spec"]["backends"])
         if mirror := manifest["spec"].get("mirror"):
             told += f" and copies of {mirror['percent']} to {mirror['revision']}"
+        if match := manifest["spec"].get("match"):
+            told += f" and those that match to {match['revision']}"
         with self._write(f"route {told}"):
             held = self._objects.get((resource, name))
             if version != (held["metadata"]["resourceVersion"] if held else ""):
@@ -480,8 +484,12 @@ class World(SimulatedWorld):
     def pass_time(self, due: datetime | None) -> None:
         """Requests are answered, and Prometheus reads the counters."""
         super().pass_time(due)
+        matched = self.split.matched if self.split else None
+        chosen = self.rps * self.matching if matched else 0.0
+        if matched:
+            self._serve(matched.revision, chosen, "/match")
         for revision, weight in self.split or ():
-            self._serve(revision, self.rps * weight / 100)
+            self._serve(revision, (self.rps - chosen) * weight / 100)
         if mirror := self.split.mirror if self.split else None:
             self._serve(mirror.revision, self.rps * mirror.percent / 100, "/mirror")
         self._history[self.now] = dict(self._counters)
@@ -491,9 +499,9 @@ class World(SimulatedWorld):
         ready = self._ready(revision)
         behaviour = self._behaviour(revision)
         failed = requests * (behaviour.error_rate if ready else 1.0)
-        if requests and not ready and not came_by:
+        if requests and not ready and came_by != "/mirror":
             self.lost += round(requests)
-        if not came_by:
+        if came_by != "/mirror":
             self.failed += failed
         self._count(revision + came_by, "requests", requests)
         self._count(revision, "answered 200", requests - failed)

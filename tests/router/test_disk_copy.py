@@ -5,13 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.model.traffic import Mirror
+from tidegate.model.matching import read_rules
+from tidegate.model.traffic import Matched, Mirror
 from tidegate.resources.model_route import Backend, Route
 from tidegate.router.disk_copy import FILE, OUTDATED_LINES, DiskCopy, Recalled, longest_timeout
 from tidegate.router.objects import Answering, Endpoint, Service
 
 SENTIMENT = Route("shop", "sentiment", "x-h", 60, (Backend("a", 75), Backend("b", 25)))
 MIRRORED = replace(SENTIMENT, mirror=Mirror("b", 20))
+RULES = read_rules([{"headers": [{"name": "x-team", "exact": "beta"}]}], "match")
+CHOSEN = replace(SENTIMENT, grpc=True, matched=Matched("b", RULES))
 DIGITS = Route("lab", "digits", "", 600, (Backend("c", 100),))
 SERVICE = Service("shop", "a")
 PODS = Answering((Endpoint("10.0.0.1", 8080), Endpoint("fd00::1", 8080)), leaving=True)
@@ -31,6 +34,9 @@ def test_what_was_kept_last_is_recalled(tmp_path: Path) -> None:
 
     kept.write({NAME: MIRRORED}, {SERVICE: Answering()})
     assert DiskCopy(tmp_path).read() == Recalled({NAME: MIRRORED}, {})
+
+    kept.write({NAME: CHOSEN}, {SERVICE: Answering()})
+    assert DiskCopy(tmp_path).read() == Recalled({NAME: CHOSEN}, {})
 
 
 @pytest.mark.parametrize(

@@ -15,12 +15,15 @@ from google.protobuf.message import Message
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tidegate.model.matching import read_rules
 from tidegate.model.route_policy import CircuitBreaker, OutlierDetection, RateLimit, RateUnit, Retries, RoutePolicy
+from tidegate.model.traffic import Matched, Mirror
 from tidegate.resources.model_route import Backend, Route
 from tidegate.router import xds_pb2 as pb
-from tidegate.router.cluster_key import ClusterKey, cluster_keys, read_cluster_name
+from tidegate.router.cluster_key import SUFFIXES, ClusterKey, cluster_keys, read_cluster_name
 from tidegate.router.clusters import cluster_resources, endpoints_resource
 from tidegate.router.objects import Answering, Endpoint, Service
+from tidegate.router.route_entries import entries_by_host
 from tidegate.router.routes import NO_MODEL, hosts, routes_resource, shape_of
 from tidegate.router.routing_table import answerable
 from tidegate.router.splits import splits_resource, weights_of
@@ -304,9 +307,21 @@ def test_a_cluster_that_is_nobodys_is_told_from_all_others(name: str) -> None:
     assert read_cluster_name(name) is None
 
 
+def test_calls_by_grpc_are_neither_copied_nor_chosen() -> None:
+    called, candidate = replace(SENTIMENT, grpc=True), "sentiment-bbbbbbbb"
+    rules = read_rules([{"headers": [{"name": "x-team", "exact": "beta"}]}], "match")
+    tried = replace(called, mirror=Mirror(candidate, 20), matched=Matched(candidate, rules))
+
+    def calls(route: Route) -> list[pb.Route]:
+        return [each for each in entries_by_host(route) if each.match.HasField("grpc")]
+
+    assert calls(tried) == calls(called)
+    assert {key.suffix for key in cluster_keys([tried]) if key.grpc} == {""}
+
+
 @settings(deadline=None)
-@given(st.builds(ClusterKey, labels, labels, labels, st.just(False), st.just("/mirror")))
-def test_a_cluster_of_copies_is_told_by_its_name(key: ClusterKey) -> None:
+@given(st.builds(ClusterKey, labels, labels, labels, st.just(False), st.sampled_from(SUFFIXES[1:])))
+def test_a_cluster_of_copies_or_of_a_group_is_told_by_its_name(key: ClusterKey) -> None:
     assert [read_cluster_name(name) for name in key.clusters] == [key]
 
 

@@ -43,6 +43,8 @@ def canary(*weights: Any) -> dict[str, Any]:
 
 
 MIRRORED: dict[str, Any] = {"strategy": {"canary": {"steps": [{"mirror": {"percent": 20}}, {"weight": 50}]}}}
+RULES = [{"headers": [{"name": "x-team", "exact": "beta"}]}]
+MATCHED: dict[str, Any] = {"strategy": {"canary": {"steps": [{"match": RULES}, {"weight": 50}]}}}
 RULE = {"routeRef": {"name": "shop", "rule": "digits"}}
 
 
@@ -108,12 +110,12 @@ def query(**fields: Any) -> dict[str, Any]:
         ),
         pytest.param(
             {**MIRRORED, "traffic": {"grpc": True}},
-            "a step of spec.strategy.canary.steps can have a mirror only where spec.traffic.router is Builtin",
+            "a step of spec.strategy.canary.steps can have a mirror or match only where spec.traffic.router is Builtin",
             id="copies of calls by gRPC",
         ),
         pytest.param(
             {**MIRRORED, "traffic": gateway()},
-            "a step of spec.strategy.canary.steps can have a mirror only where spec.traffic.router is Builtin",
+            "a step of spec.strategy.canary.steps can have a mirror or match only where spec.traffic.router is Builtin",
             id="copies by a Gateway",
         ),
         pytest.param(
@@ -125,6 +127,21 @@ def query(**fields: Any) -> dict[str, Any]:
             {"strategy": {"canary": {"steps": [{"weight": 5}, {"mirror": {"percent": 5}}]}}},
             "the steps of spec.strategy.canary.steps with a mirror must come before those with a weight",
             id="a shadow step after traffic",
+        ),
+        pytest.param(
+            {**MATCHED, "traffic": {"grpc": True}},
+            "a step of spec.strategy.canary.steps can have a mirror or match only where spec.traffic.router is Builtin",
+            id="a group of calls by gRPC",
+        ),
+        pytest.param(
+            {**MATCHED, "traffic": gateway()},
+            "a step of spec.strategy.canary.steps can have a mirror or match only where spec.traffic.router is Builtin",
+            id="a group by a Gateway",
+        ),
+        pytest.param(
+            {"strategy": {"canary": {"steps": [{"mirror": {"percent": 5}, "match": RULES}]}}},
+            "must have a mirror alone, or a weight, match or both",
+            id="a mirror and a match",
         ),
         pytest.param(
             canary(50, 25), "the weights of spec.strategy.canary.steps must ascend", id="weights that descend"

@@ -113,7 +113,7 @@ def test_a_shadow_step_has_no_weight_and_comes_first(a_spec: ASpec) -> None:
     spec = a_spec(strategy={"canary": {"steps": steps}})
     shadow = CanaryStep(0, timedelta(minutes=1), mirror=20)
     assert spec.strategy == Canary((shadow, CanaryStep(50, timedelta())))
-    with pytest.raises(InvalidSpec, match="a step with a mirror comes after one with a weight; put what is only"):
+    with pytest.raises(InvalidSpec, match="a step with a mirror comes after one with traffic; put what is only"):
         a_spec(strategy={"canary": {"steps": steps[::-1]}})
 
 
@@ -123,10 +123,12 @@ def test_servers_do_not_tell_copies_from_requests(a_spec: ASpec) -> None:
         a_spec(strategy={"canary": {"steps": steps}}, analysis={"requestsFrom": "Servers"})
 
 
-def test_calls_by_grpc_are_not_copied(a_spec: ASpec) -> None:
-    steps = [{"mirror": {"percent": 20}}, {"weight": 50}]
-    with pytest.raises(InvalidSpec, match=r"steps has a mirror, but spec\.traffic\.grpc is true: calls by gRPC aren't"):
-        a_spec(strategy={"canary": {"steps": steps}}, traffic={"grpc": True})
+@pytest.mark.parametrize(
+    "first", [{"mirror": {"percent": 20}}, {"match": [{"headers": [{"name": "a", "exact": "b"}]}]}]
+)
+def test_calls_by_grpc_are_neither_copied_nor_matched(first: Mapping[str, Any], a_spec: ASpec) -> None:
+    with pytest.raises(InvalidSpec, match=r"steps has a mirror or a match, but spec\.traffic\.grpc is true: calls by"):
+        a_spec(strategy={"canary": {"steps": [first, {"weight": 50}]}}, traffic={"grpc": True})
 
 
 def test_a_field_that_an_older_crd_lacks_has_its_default(spec_schema: Mapping[str, Any]) -> None:

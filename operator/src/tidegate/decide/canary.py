@@ -8,7 +8,7 @@ from dataclasses import replace
 from tidegate.decide.capacity import candidate_size, full_size
 from tidegate.decide.criteria import stages_of
 from tidegate.decide.deadline import after_deadline, deadline_exceeded
-from tidegate.decide.gates import Hold, Moment, Proposal, first_hold, pods_missing, told_exposure
+from tidegate.decide.gates import Hold, Moment, Proposal, first_hold, pods_missing, told_step_exposure
 from tidegate.decide.rollback_triggers import rollback_trigger
 from tidegate.decide.transition import (
     Transition,
@@ -103,7 +103,7 @@ def _step_up(seen: Observation, strategy: Canary, rollout: Rollout) -> Transitio
     if step > last:
         message = f"{rollout.candidate} gets all requests: {_because(seen, rollout) or seen.verdict.message}"
         return advance(seen, rollout, step, Phase.PROMOTING, StatusMessage(Reason.PROMOTING, message), pods)
-    what = told_exposure(strategy.weight_at(step), strategy.mirror_at(step))
+    what = told_step_exposure(strategy, step)
     nobody = ", and nobody its answers" if strategy.mirror_at(step) else ""
     sentence = f"{rollout.candidate} gets {what} of the requests{nobody} (step {step} of {last})"
     if why := _because(seen, rollout):
@@ -132,6 +132,8 @@ def _with_estimate(seen: Observation, strategy: Canary, stepped: Transition) -> 
     reason = Reason.OUTLOOK if estimate.within_deadline else Reason.TRAFFIC_TOO_LOW
     asked = sum(step.waits_for_people for step in strategy.steps)
     people = f"; {asked} of its steps wait for people on top of that" if asked else ""
+    if chosen := sum(bool(step.rules) and not step.weight for step in strategy.steps):
+        people += f"; nobody knows how many requests match, so the time for {chosen} of its steps isn't in this"
     event = Event(reason, f"{estimate.message}{people}", warning=not estimate.within_deadline)
     return replace(stepped, events=(*stepped.events, event))
 

@@ -43,7 +43,10 @@ def candidate_size(spec: ModelDeploymentSpec, rollout: Rollout, step: int) -> in
     carrying = max(1, math.ceil(full * (weight + mirrored) / 100))
     given = strategy.replicas_at(step)
     # Copies leave stable's pods with all that they had.
-    wanted = given.of(full) if given else carrying if mirrored else pods_for_equal_load(full, weight)
+    unasked = carrying if mirrored else pods_for_equal_load(full, weight)
+    if strategy.rules_at(step):
+        unasked = full  # nobody knows how many match
+    wanted = given.of(full) if given else unasked
     return min(full, max(carrying, min(wanted, strategy.max_surge.of(full))))
 
 

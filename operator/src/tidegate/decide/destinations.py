@@ -15,7 +15,9 @@ def guarded(seen: Observation, transition: Transition) -> Transition:
     before, after = seen.split, transition.split
     if before is None or after is None:
         return transition
-    absent = [name for name, weight in after if weight > before.weight(name) and seen.state(name).ready == 0]
+    more = [name for name, weight in after if weight > before.weight(name)]
+    more += [after.matched.revision] if after.matched and after.matched != before.matched else []
+    absent = [name for name in more if seen.state(name).ready == 0]
     serving = [name for name, weight in before if weight > 0 and seen.state(name).ready > 0]
     if not absent or not serving:
         return transition

@@ -12,7 +12,7 @@ def is_drained(seen: Observation, revision: str, *, previews: bool = True) -> bo
         return True
     if seen.route.awaited:
         return False  # a router that isn't seen to send anything may still go by an older route
-    if seen.split.weight(revision) > 0 or seen.split.mirrored(revision) > 0 or seen.share is None:
+    if seen.split.reaches(revision) or seen.share is None:
         return False
     since = seen.recorded.shifted_at
     requests = seen.share.any(revision) if previews else seen.share.live.get(revision, 0)

@@ -10,7 +10,8 @@ def fits(strategy: Strategy, rollout: Rollout) -> bool:
     After an edit of the strategy its number may stand for more traffic than any verdict allowed.
     """
     step = rollout.step
-    if (rollout.granted, rollout.mirrored) != (strategy.weight_at(step), strategy.mirror_at(step)):
+    wanted = strategy.weight_at(step), strategy.mirror_at(step), bool(strategy.rules_at(step))
+    if (rollout.granted, rollout.mirrored, rollout.is_matched) != wanted:
         return False
     if not isinstance(strategy, Canary) or step <= len(strategy.steps):
         return True

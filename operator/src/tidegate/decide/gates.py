@@ -20,6 +20,7 @@ from tidegate.model.judged_queries import judged_queries
 from tidegate.model.observation import Observation
 from tidegate.model.reasons import Phase, Reason, StatusMessage
 from tidegate.model.revision import RevisionState
+from tidegate.model.spec import Strategy
 from tidegate.model.status import Rollout
 from tidegate.model.units import format_duration, format_percent
 
@@ -91,9 +92,18 @@ def first_hold(seen: Observation, proposal: Proposal) -> Hold | None:
     return next((hold for hold in holds if hold), None)
 
 
-def told_exposure(weight: int, mirrored: int) -> str:
-    """What a candidate gets, for people: a part of the requests, or copies."""
-    return f"copies of {mirrored}%" if mirrored else f"{weight}%"
+def told_exposure(weight: int, mirrored: int, *, matched: bool = False) -> str:
+    """What a candidate gets, for people: a part of the requests, those of a group, or copies."""
+    if mirrored:
+        return f"copies of {mirrored}%"
+    if not matched:
+        return f"{weight}%"
+    return f"those that match, and {weight}%" if weight else "those that match, and none"
+
+
+def told_step_exposure(strategy: Strategy, step: int) -> str:
+    """The same of a step."""
+    return told_exposure(strategy.weight_at(step), strategy.mirror_at(step), matched=bool(strategy.rules_at(step)))
 
 
 def pods_missing(seen: Observation, revision: str, pods: int, weight: int, mirrored: int = 0) -> StatusMessage | None:
@@ -254,7 +264,7 @@ def told_step(seen: Observation, rollout: Rollout) -> str:
     strategy = seen.spec.strategy
     if not strategy.moves_in_steps:
         return f"the switch to {rollout.candidate}"
-    what = told_exposure(strategy.weight_at(rollout.step), strategy.mirror_at(rollout.step))
+    what = told_step_exposure(strategy, rollout.step)
     return f"step {rollout.step} of {strategy.steps_with_traffic} ({what})"
 
 

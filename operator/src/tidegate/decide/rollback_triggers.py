@@ -34,7 +34,7 @@ def _pods_failed(seen: Observation, rollout: Rollout) -> StatusMessage | None:
     if failure.permanent:
         return StatusMessage(failure.reason, failure.message)
     # By what was granted, not by the route: after a crash of ours in a rollback the route has been set back already.
-    is_asked = rollout.granted > 0 or rollout.mirrored > 0
+    is_asked = rollout.granted > 0 or rollout.mirrored > 0 or rollout.is_matched
     if failure.crashed and is_asked and _is_more_than_stable(seen, rollout):
         return StatusMessage(Reason.CANDIDATE_CRASHED, failure.message)
     return None

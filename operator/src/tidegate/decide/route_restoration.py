@@ -12,6 +12,7 @@ from tidegate.model.back_off import doubled
 from tidegate.model.decision import Event
 from tidegate.model.observation import Observation
 from tidegate.model.reasons import Reason, StatusMessage
+from tidegate.model.spec import Strategy
 from tidegate.model.status import Status
 from tidegate.model.traffic import TrafficSplit
 from tidegate.model.units import format_duration
@@ -26,19 +27,19 @@ QUARREL = 4
 """Restorations after which somebody should hear of it."""
 
 
-def granted(recorded: Status) -> TrafficSplit | None:
+def granted(recorded: Status, strategy: Strategy) -> TrafficSplit | None:
     """The split that the status says was granted last; None where nothing is live yet."""
     if recorded.stable is None:
         return None
     rollout = recorded.rollout
     if rollout is None:
         return TrafficSplit.only(recorded.stable)
-    return granted_split(recorded.stable, rollout)
+    return granted_split(recorded.stable, rollout, strategy)
 
 
 def is_restoration(seen: Observation, split: TrafficSplit | None) -> bool:
     """Whether to write `split` would only set a route again that somebody edited."""
-    return seen.split is not None and split is not None and split == granted(seen.recorded)
+    return seen.split is not None and split is not None and split == granted(seen.recorded, seen.spec.strategy)
 
 
 def patient(seen: Observation, transition: Transition) -> Transition:
@@ -62,7 +63,7 @@ def _pause(seen: Observation) -> timedelta:
 
 
 def _sends_ungranted(seen: Observation) -> bool:
-    wanted = granted(seen.recorded)
+    wanted = granted(seen.recorded, seen.spec.strategy)
     return wanted is not None and any(
         weight > wanted.weight(name) for name, weight in seen.split or () if name != seen.recorded.stable
     )

@@ -17,6 +17,7 @@ from tidegate.model.decision import Event
 from tidegate.model.evidence import Answer
 from tidegate.model.observation import Observation
 from tidegate.model.reasons import Outcome, Phase, Reason, StatusMessage
+from tidegate.model.spec import Strategy
 from tidegate.model.status import HistoryEntry, Rejected, Rollout, Status
 from tidegate.model.traffic import TrafficSplit
 from tidegate.model.units import format_duration
@@ -61,11 +62,15 @@ def advance(
     started = seen.now if entered else rollout.step_started_at
     strategy = seen.spec.strategy
     split = TrafficSplit.between(
-        seen.recorded.stable or "", rollout.candidate, strategy.weight_at(step), mirrored=strategy.mirror_at(step)
+        seen.recorded.stable or "",
+        rollout.candidate,
+        strategy.weight_at(step),
+        mirrored=strategy.mirror_at(step),
+        rules=strategy.rules_at(step),
     )
     return Transition(
         replace(seen.recorded, rollout=replace(rollout, step=step, step_started_at=started)),
-        split if entered else granted_split(seen.recorded.stable or "", rollout),
+        split if entered else granted_split(seen.recorded.stable or "", rollout, strategy),
         phase,
         why,
         candidate_replicas=replicas,
@@ -77,21 +82,22 @@ def advance(
 def restore(seen: Observation, rollout: Rollout, phase: Phase, replicas: int) -> Transition | None:
     """Where the route says something else than was granted: a write was lost, or somebody edited it."""
     granted = rollout.granted
-    if seen.split == granted_split(seen.recorded.stable or "", rollout):
+    if seen.split == granted_split(seen.recorded.stable or "", rollout, seen.spec.strategy):
         return None
     if missing := pods_missing(seen, rollout.candidate, replicas, granted, rollout.mirrored):
         return hold(seen, Phase.HELD, missing, replicas=replicas)
     grows = seen.split is not None and granted > seen.split.weight(rollout.candidate)
     if grows and seen.verdict.answer is Answer.CANNOT_SEE and not rollout.fast_track:
         return hold(seen, Phase.HELD, StatusMessage(seen.verdict.reason, seen.verdict.message), replicas=replicas)
-    what = told_exposure(granted, rollout.mirrored)
+    what = told_exposure(granted, rollout.mirrored, matched=rollout.is_matched)
     message = f"the route differed from step {rollout.step} and is set to {what} again"
     return advance(seen, rollout, rollout.step, phase, StatusMessage(Reason.TRAFFIC_RESTORED, message), replicas)
 
 
-def granted_split(stable: str, rollout: Rollout) -> TrafficSplit:
-    """How requests are split by what was granted last."""
-    return TrafficSplit.between(stable, rollout.candidate, rollout.granted, mirrored=rollout.mirrored)
+def granted_split(stable: str, rollout: Rollout, strategy: Strategy) -> TrafficSplit:
+    """How requests are split by what was granted last. Of a group only that there is one is recorded."""
+    rules = strategy.rules_at(rollout.step) if rollout.is_matched else ()
+    return TrafficSplit.between(stable, rollout.candidate, rollout.granted, mirrored=rollout.mirrored, rules=rules)
 
 
 def begin(seen: Observation) -> Transition:

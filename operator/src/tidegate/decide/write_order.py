@@ -95,8 +95,9 @@ def _takes_away(seen: Observation, transition: Transition) -> bool:
         # Of a route that can't be read nobody knows what routers make of it.
         return seen.recorded.stable is not None and after.weight(stable) == 100
     others = [(name, weight) for name, weight in seen.split if name != stable]
+    split = seen.split
     return any(
-        after.weight(name) < weight or (seen.split.mirrored(name) > 0 and name not in after) for name, weight in others
+        after.weight(name) < weight or (split.reaches(name) and not after.reaches(name)) for name, weight in others
     )
 
 
@@ -109,8 +110,8 @@ def with_shift(seen: Observation, transition: Transition) -> Status:
     if rollout is None:
         return status
     split, candidate = transition.split, rollout.candidate
-    shift = Shift(seen.now, split.weight(candidate), split.mirrored(candidate))
-    if not (shift.weight or shift.mirror or rollout.shifts):
+    shift = Shift(seen.now, split.weight(candidate), split.mirrored(candidate), split.is_matched(candidate))
+    if not (split.reaches(candidate) or rollout.shifts):
         return status
     return replace(status, rollout=replace(rollout, shifts=_with_shift(seen, rollout, shift)))
 
@@ -124,7 +125,7 @@ def _with_shift(seen: Observation, rollout: Rollout, shift: Shift) -> tuple[Shif
     is_same = bool(before) and replace(before[-1], at=shift.at) == shift
     if is_same and seen.route.edited_by:
         return before  # what was granted is restored
-    if is_same and (seen.recorded.applied_candidate != shift.weight or shift.mirror):
+    if is_same and (seen.recorded.applied_candidate != shift.weight or shift.mirror or shift.matched):
         before = before[:-1]
     return (*before[:1], *before[1:][-98:], shift)
 

@@ -64,7 +64,7 @@ class Case:
             return Verdict(given, reason, "")
         read_from = self.measurements.read_from and f"; {self.measurements.read_from}"
         sentence = explain.explain(metric, self.test, self.evidence) + read_from + more
-        return self.verdict(given, reason, f"{sentence}{explain.of_copies(self.measurements)}")
+        return self.verdict(given, reason, f"{sentence}{explain.of_whom(self.measurements)}")
 
     def verdict(self, given: Answer, reason: str, message: str) -> Verdict:
         """A verdict with all the figures behind it."""

@@ -159,9 +159,14 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.2g}"
 
 
-def of_copies(measurements: Measurements) -> str:
-    """Of a candidate that has answered copies alone: whom that has cost nothing."""
-    shadowed = measurements.shadowed
-    if not shadowed.requests or measurements.exposed.requests:
+def of_whom(measurements: Measurements) -> str:
+    """Whose requests the candidate has answered, where that isn't a part of all of them that was drawn."""
+    shadowed, exposed = measurements.shadowed, measurements.exposed
+    if shadowed.requests and not exposed.requests:
+        return f"; 0 users, {shadowed.requests:,} shadow requests ({shadowed.failed:,} failed)"
+    if not measurements.matched:
         return ""
-    return f"; 0 users, {shadowed.requests:,} shadow requests ({shadowed.failed:,} failed)"
+    return (
+        f"; {measurements.matched:,} of its {exposed.requests:,} requests came by match, and are compared with those "
+        "of users who weren't chosen"
+    )

@@ -83,6 +83,9 @@ def estimate_duration(
         return Estimate(None, 0.0, exposed, 0.0, False, _undecidable(baseline, analysis, None))
     seconds, requests, evidence = 0.0, 0.0, -COST_OF_THE_MIXTURE
     for stage in stages:
+        if not stage.compared:  # a group's requests alone: nobody knows how many those are
+            seconds += (stage.least + pace.settles).total_seconds()
+            continue
         per_second = baseline.rate * stage.compared * worth
         missing = -math.log(stage.false_promotion) - evidence
         judged = max(stage.least.total_seconds(), max(0.0, missing) / per_second, pace.look.total_seconds())

@@ -6,7 +6,7 @@ at any time, and of both arms by the same process at the same time: what is said
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from tidegate.model.status import Shift
@@ -32,7 +32,8 @@ class Segment:
     """A time of constant split. Counters are read at `start + k·step`; the first `delay_points` blocks aren't judged.
 
     Counters tell of a time that is up to a scrape interval in the past, so the blocks right after a shift still hold
-    some of the split before it. `weight` is the candidate's percent, `mirror` that of which it gets copies.
+    some of the split before it. `weight` is the candidate's percent, `mirror` that of which it gets copies; with
+    `matched` nobody knows how much it gets on top of that.
     """
 
     start: datetime
@@ -41,6 +42,7 @@ class Segment:
     delay_points: int
     weight: int = 0
     mirror: int = 0
+    matched: bool = False
 
     @property
     def concurrent(self) -> bool:
@@ -55,7 +57,7 @@ class Segment:
     def blocks(self) -> "Segment":
         """The same time in blocks of a propagation delay: its points are where they end."""
         count = (self.points - 1) // self.delay_points + 1 if self.points else 0
-        return Segment(self.start, self.delay_points * self.step, count, 1, self.weight, self.mirror)
+        return replace(self, step=self.delay_points * self.step, points=count, delay_points=1)
 
     def parts(self, done: datetime | None, most: int) -> Iterator[tuple[int, int]]:
         """The points later than `done`, at most so many at once: the index of the first, and how many."""
@@ -76,7 +78,7 @@ def segments(
     ends = [shift.at for shift in shifts[1:]] + [until]
     blocks = delay_points(propagation_delay, step)
     return tuple(
-        Segment(shift.at, step, max(0, (end - shift.at) // step + 1), blocks, shift.weight, shift.mirror)
+        Segment(shift.at, step, max(0, (end - shift.at) // step + 1), blocks, shift.weight, shift.mirror, shift.matched)
         for shift, end in zip(shifts, ends, strict=False)
     )
 

@@ -36,7 +36,7 @@ from tidegate.metrics.merging import without_latency
 from tidegate.metrics.replicas import vanished
 from tidegate.model.evidence import NO_DURATIONS, Counts, Durations, Increment, Load, PodTraffic
 from tidegate.model.traffic import Arms, Share
-from tidegate.resources.names import MIRROR_SUFFIX, PREVIEW_SUFFIX
+from tidegate.resources.names import MATCH_SUFFIX, MIRROR_SUFFIX, PREVIEW_SUFFIX
 
 _ARE_REQUESTS = (REQUESTS, ANSWERED, ABANDONED)
 READINGS_OF_A_SHARE = 8
@@ -85,6 +85,8 @@ class TrafficFold:
     """Requests and failures of the candidate, also around a shift, where nothing is judged."""
     shadowed: Counts = field(default_factory=Counts)
     """The same of copies, whose answers nobody got."""
+    matched: int = 0
+    """Of those requests, how many came by a step's rules."""
     has_gap: bool = False
     """Whether there were no counters of either arm at the latest point."""
     bounds: tuple[float, ...] = ()
@@ -191,10 +193,10 @@ def share_between(before: Reading, after: Reading, span: timedelta) -> Share | N
         return None
     if (counted := _counted_between(before, after, span)) is None:
         return None
-    by_suffix: dict[str, dict[str, int]] = {"": {}, PREVIEW_SUFFIX: {}, MIRROR_SUFFIX: {}}
+    by_suffix: dict[str, dict[str, int]] = {"": {}, PREVIEW_SUFFIX: {}, MIRROR_SUFFIX: {}, MATCH_SUFFIX: {}}
     requests_after = {key: counted for key, counted in after.sample.items() if key.measure in _ARE_REQUESTS}
     for key, gain in counter_increases(before.sample, requests_after).items():
-        suffix = next((each for each in (PREVIEW_SUFFIX, MIRROR_SUFFIX) if key.revision.endswith(each)), "")
+        suffix = next((each for each in by_suffix if each and key.revision.endswith(each)), "")
         requests, revision = by_suffix[suffix], key.revision.removesuffix(suffix)
         requests[revision] = requests.get(revision, 0) + gain
     return Share(*counted, *by_suffix.values())
@@ -261,9 +263,15 @@ def _take_in(state: TrafficFold, comparison: Comparison, reading: Reading, recen
     # Its buckets of latency are most of its counters, and none of them is a request more.
     answered = {k: value for k, value in counted.items() if k.revision != arms.stable and k.measure != DURATION}
     gained = counter_increases(state.last.sample, answered) if state.last else {}
-    exposed = state.exposed + counts_named(arms.candidate, gained).traffic
-    shadowed = state.shadowed + counts_named(arms.candidate + MIRROR_SUFFIX, gained).traffic
-    return replace(state, last=Reading(reading.at, counted), exposed=exposed, shadowed=shadowed, has_gap=False)
+    matched = counts_named(arms.candidate + MATCH_SUFFIX, gained).traffic
+    return replace(
+        state,
+        last=Reading(reading.at, counted),
+        exposed=state.exposed + counts_named(arms.candidate, gained).traffic + matched,
+        shadowed=state.shadowed + counts_named(arms.candidate + MIRROR_SUFFIX, gained).traffic,
+        matched=state.matched + matched.requests,
+        has_gap=False,
+    )
 
 
 def _between(
@@ -275,10 +283,15 @@ def _between(
         return None
     gained = counter_increases(first.sample, last.sample, since.timestamp())
     stable, candidate = (counts_of(arm, gained) for arm in (comparison.arms.stable, comparison.arms.candidate))
-    load = Load.of(segment.weight, pods.stable, len(pods.candidate), segment.mirror)
+    load = _load(segment, pods.stable, len(pods.candidate))
     named = dict.fromkeys(pods.candidate, Counts())
     traffic = _of_a_pod(candidate.durations.total, last.at - first.at, len(pods.candidate))
     return Increment(last.at, stable, candidate, named, segment.concurrent, load, first.at, traffic)
+
+
+def _load(segment: Segment, stable_pods: int, candidate_pods: int) -> Load | None:
+    """None too where the candidate gets a group's requests: nobody knows how many those are."""
+    return None if segment.matched else Load.of(segment.weight, stable_pods, candidate_pods, segment.mirror)
 
 
 def _of_a_pod(requests: int, lasted: timedelta, pods: int) -> PodTraffic | None:
@@ -345,7 +358,7 @@ def _fold_details(
     arms = comparison.arms
     stable, candidate = counts_of(arms.stable, gained), counts_of(arms.candidate, gained)
     pods = counts_by_pod(arms.candidate, gained)
-    load = Load.of(segment.weight, pods_of(arms.stable, gained), pods_of(arms.candidate, gained), segment.mirror)
+    load = _load(segment, pods_of(arms.stable, gained), pods_of(arms.candidate, gained))
     alone = traffic_of_a_pod(arms.candidate, before.sample, details.sample)
     return _comparable(state, comparison, Increment(at, stable, candidate, pods, segment.concurrent, load, None, alone))
 

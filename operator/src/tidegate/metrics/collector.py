@@ -82,7 +82,7 @@ from tidegate.model.status import Rollout
 from tidegate.model.traffic import Arms, Share
 from tidegate.model.units import format_duration, format_instant
 from tidegate.model.writing_pace import numbers_each
-from tidegate.resources.names import GRPC_SUFFIX, MIRROR_SUFFIX
+from tidegate.resources.names import GRPC_SUFFIX, MATCH_SUFFIX, MIRROR_SUFFIX
 
 POINTS_AT_ONCE, BLOCKS_AT_ONCE = 240, 20
 """Of one answer: what is behind is read in parts, so that memory doesn't depend on how far."""
@@ -447,13 +447,16 @@ class MetricsCollector:
 
 
 def names_asked(spec: ModelDeploymentSpec, revisions: Collection[str]) -> Collection[str]:
-    """Under which names routers are asked for revisions' counters; those of calls by gRPC and of copies only where
-    there may be some: a router of an older release knows neither.
+    """Under which names routers are asked for revisions' counters.
+
+    Those of calls by gRPC, of copies and of groups only where there may be some: a router of an older release knows
+    none of them.
     """
-    strategy = spec.strategy
-    calls = [GRPC_SUFFIX] if spec.route_settings.grpc else []
-    copies = [MIRROR_SUFFIX] if any(map(strategy.mirror_at, range(strategy.step_of_all))) else []
-    return [revision + suffix for suffix in ("", *calls, *copies) for revision in revisions]
+    strategy, steps = spec.strategy, range(spec.strategy.step_of_all)
+    suffixes = ["", *([GRPC_SUFFIX] if spec.route_settings.grpc else [])]
+    suffixes += [MIRROR_SUFFIX] if any(map(strategy.mirror_at, steps)) else []
+    suffixes += [MATCH_SUFFIX] if any(map(strategy.rules_at, steps)) else []
+    return [revision + suffix for suffix in suffixes for revision in revisions]
 
 
 def increments(sources: Sources, comparison: Comparison, grid: tuple[Segment, ...]) -> Iterator[Increment]:
@@ -518,6 +521,7 @@ def _measurements(fold: Fold, look: Look, read: DirectReadings | None) -> Measur
         fold.test.parameters.overdispersion,
         of_today(judged_queries(look.spec, look.rollout), told.answers) if told and not fold.test.rejected_at else (),
         shadowed=fold.traffic.shadowed,
+        matched=fold.traffic.matched,
         before=fold.baseline.before if fold.baseline else Counts(),
         missing=tuple(dict.fromkeys(gap for gap in (*here, *known) if gap)),
         read_from=_read_from(fold, read),
@@ -557,7 +561,7 @@ def _follow_the_clock(fold: Fold, look: Look) -> None:
 
 
 def _counted_anew(fold: TrafficFold, at: datetime | None) -> TrafficFold:
-    return TrafficFold(at=at, exposed=fold.exposed, shadowed=fold.shadowed)
+    return TrafficFold(at=at, exposed=fold.exposed, shadowed=fold.shadowed, matched=fold.matched)
 
 
 def _follow_edits(fold: Fold, look: Look, sources: Sources) -> None:

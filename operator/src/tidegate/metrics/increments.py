@@ -12,7 +12,7 @@ from statistics import fmean
 from typing import NamedTuple
 
 from tidegate.model.evidence import NO_DURATIONS, Counts, Durations, PodTraffic, Predictions
-from tidegate.resources.names import MIRROR_SUFFIX
+from tidegate.resources.names import MATCH_SUFFIX, MIRROR_SUFFIX
 
 GRPC = "/grpc"
 """At the end of what a counter is of, where it counts calls by gRPC: they are requests of the same revision."""
@@ -140,9 +140,9 @@ def _gain(past: Counted | None, counted: Counted) -> float:
     return counted.value if _restarted(past, counted) else 0.0
 
 
-def judged_as(revision: str) -> tuple[str, str]:
+def judged_as(revision: str) -> tuple[str, ...]:
     """The names under which what a revision answered is counted that it is judged by: to users, and to copies."""
-    return revision, revision + MIRROR_SUFFIX
+    return revision, revision + MIRROR_SUFFIX, revision + MATCH_SUFFIX
 
 
 def counts_of(revision: str, gained: Mapping[SeriesKey, int]) -> Counts:

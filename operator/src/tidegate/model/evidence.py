@@ -254,6 +254,8 @@ class Measurements:
     """Of the user's own queries, about the candidate."""
     shadowed: Counts = Counts()
     """What the candidate has answered to copies of requests: nobody got it, and none of it is in `exposed`."""
+    matched: int = 0
+    """How many of its requests came by a step's rules: of people who were chosen, not drawn."""
     baseline: BaselineTraffic | None = None
     """Stable's traffic, told while the candidate has none."""
     before: Counts = Counts()

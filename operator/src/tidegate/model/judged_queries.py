@@ -44,9 +44,10 @@ def asked_about_stable(spec: ModelDeploymentSpec, stable: str) -> tuple[JudgedQu
 
 
 def _begins(query: OwnQuery, strategy: Strategy, rollout: Rollout) -> datetime | None:
-    """When the candidate first had as much traffic, or as many copies, as the query's first step gives it."""
+    """When the candidate first had as much traffic, a group, or as many copies, as the query's first step gives it."""
     if query.starting_step == 1:
         return rollout.shifts[0].at if query.is_counted else None
     step = query.starting_step
-    least = strategy.weight_at(step), strategy.mirror_at(step)
-    return next((shift.at for shift in rollout.shifts if (shift.weight, shift.mirror) >= least), None)
+    least = strategy.weight_at(step), bool(strategy.rules_at(step)), strategy.mirror_at(step)
+    granted = ((each.at, (each.weight, each.matched, each.mirror)) for each in rollout.shifts)
+    return next((at for at, exposure in granted if exposure >= least), None)

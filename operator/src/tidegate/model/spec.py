@@ -17,6 +17,7 @@ from tidegate.model.api_fields import at
 from tidegate.model.config import ConfigContent, ConfigUse, config_uses
 from tidegate.model.gate import GateSpec, parse_gates
 from tidegate.model.gateway import GatewayApi
+from tidegate.model.matching import Rules, read_rules
 from tidegate.model.notification import Receiver, parse_receivers
 from tidegate.model.own_query import OwnQuery, parse_queries
 from tidegate.model.reasons import Policy
@@ -110,6 +111,7 @@ class CanaryStep:
     """Percent of the requests for the candidate, and the least time to stay there.
 
     A shadow step has a `mirror` and no weight: so many percent of the requests are answered once more, for nobody.
+    Where there are `rules`, all requests that match one of them are the candidate's, and the weight is of the others.
     """
 
     weight: int
@@ -122,6 +124,7 @@ class CanaryStep:
     queries: tuple[str, ...] = ()
     """Own queries, by their names, that are judged at the steps that name them and at no other."""
     mirror: int = 0
+    rules: Rules = ()
 
     @property
     def paused_for(self) -> timedelta:
@@ -171,6 +174,11 @@ class Canary:
         """Percent of the requests of which the candidate gets copies at a step."""
         given = self.step_at(step)
         return given.mirror if given else 0
+
+    def rules_at(self, step: int) -> Rules:
+        """Whose requests are all the candidate's at a step."""
+        given = self.step_at(step)
+        return given.rules if given else ()
 
     def replicas_at(self, step: int) -> PodCount | None:
         """Pods that the user gives the candidate at a step; None for as many as its weight takes."""
@@ -254,6 +262,10 @@ class BlueGreen:
     def mirror_at(self, step: int) -> int:
         """It has no shadow steps."""
         return 0
+
+    def rules_at(self, step: int) -> Rules:
+        """Nobody is chosen."""
+        return ()
 
 
 Strategy = Canary | BlueGreen
@@ -362,7 +374,8 @@ class ModelDeploymentSpec:
         """Reads a spec. Raises InvalidSpec with a sentence that names the field."""
         spec = filled(spec)
         try:
-            strategy, analysis = _strategy(spec["strategy"]), _analysis(spec["analysis"])
+            strategy = _strategy(spec["strategy"], spec["traffic"]["previewHeader"])
+            analysis = _analysis(spec["analysis"])
             _check_queries(strategy, analysis.queries)
             parsed = cls(
                 replicas=spec["replicas"],
@@ -395,10 +408,10 @@ class ModelDeploymentSpec:
                 f"{self.analysis.requests_from}: model servers don't tell copies from users' requests; set "
                 "requestsFrom to Router, or leave mirror out"
             )
-        if any(step.mirror for step in steps) and self.route_settings.grpc:
+        if self.route_settings.grpc and any(step.mirror or step.rules for step in steps):
             raise InvalidSpec(
-                "spec.strategy.canary.steps has a mirror, but spec.traffic.grpc is true: calls by gRPC aren't copied, "
-                "and stable would be judged by other requests than the candidate; leave out one of the two"
+                "spec.strategy.canary.steps has a mirror or a match, but spec.traffic.grpc is true: calls by gRPC are "
+                "neither copied nor matched, and stable's would be compared with none; leave out one of the two"
             )
         return self
 
@@ -464,7 +477,7 @@ def _variables(raw: Iterable[Mapping[str, str]]) -> Variables:
     return tuple((item["name"], item["value"]) for item in raw)
 
 
-def _strategy(raw: Mapping[str, Any]) -> Strategy:
+def _strategy(raw: Mapping[str, Any], preview_header: str) -> Strategy:
     if "blueGreen" in raw:
         blue_green = raw["blueGreen"]
         approval = _is_required(blue_green)
@@ -476,11 +489,11 @@ def _strategy(raw: Mapping[str, Any]) -> Strategy:
             _named_queries(blue_green.get("postPromotionAnalysis")),
         )
     canary = raw["canary"]
-    steps = tuple(map(_step, canary["steps"]))
-    live = [bool(step.weight) for step in steps]
+    steps = tuple(_step(each, number, preview_header) for number, each in enumerate(canary["steps"]))
+    live = [not step.mirror for step in steps]
     if live != sorted(live):
         raise InvalidSpec(
-            "spec.strategy.canary.steps: a step with a mirror comes after one with a weight; put what is only mirrored "
+            "spec.strategy.canary.steps: a step with a mirror comes after one with traffic; put what is only mirrored "
             "before all live traffic"
         )
     return Canary(
@@ -514,13 +527,24 @@ def _check_queries(strategy: Strategy, queries: Sequence[OwnQuery]) -> None:
             )
 
 
-def _step(raw: Mapping[str, Any]) -> CanaryStep:
+def _step(raw: Mapping[str, Any], number: int, preview_header: str) -> CanaryStep:
     replicas = PodCount.parse(raw["replicas"]) if "replicas" in raw else None
     least = parse_duration(raw.get("minDuration", "0s"))
     pause = _pause(raw["pause"]) if "pause" in raw else None
     mirror = raw["mirror"]["percent"] if "mirror" in raw else 0
-    weight, queries = 0 if mirror else raw["weight"], _named_queries(raw.get("analysis"))
-    return CanaryStep(weight, least, replicas, pause, _is_required(raw), queries, mirror)
+    rules = (
+        _rules(raw["match"], f"spec.strategy.canary.steps[{number}].match", preview_header) if "match" in raw else ()
+    )
+    weight = raw.get("weight", 0) if mirror or rules else raw["weight"]
+    queries = _named_queries(raw.get("analysis"))
+    return CanaryStep(weight, least, replicas, pause, _is_required(raw), queries, mirror, rules)
+
+
+def _rules(raw: object, where: str, preview_header: str) -> Rules:
+    try:
+        return read_rules(raw, where, preview_header)
+    except ValueError as error:
+        raise InvalidSpec(str(error)) from error
 
 
 def _named_queries(raw: Mapping[str, Any] | None) -> tuple[str, ...]:

@@ -22,6 +22,8 @@ class Shift:
     weight: int
     mirror: int = field(default=0, metadata=rare())
     """Percent of the requests of which it got copies."""
+    matched: bool = field(default=False, metadata=rare())
+    """Whether it got the requests of a group as well."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,11 @@ class Rollout:
     def mirrored(self) -> int:
         """Percent of the requests of which the candidate gets copies, likewise."""
         return self.shifts[-1].mirror if self.shifts else 0
+
+    @property
+    def is_matched(self) -> bool:
+        """Whether the candidate gets the requests of a group, likewise."""
+        return bool(self.shifts) and self.shifts[-1].matched
 
 
 @dataclass(frozen=True)

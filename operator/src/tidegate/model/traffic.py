@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from tidegate.model.gateway import GatewayApi
+from tidegate.model.matching import Rules
 from tidegate.model.reasons import StatusMessage
 from tidegate.model.route_policy import NO_POLICY, RoutePolicy
 
@@ -19,11 +20,20 @@ class Mirror:
 
 
 @dataclass(frozen=True)
+class Matched:
+    """Requests of a group that all go to one revision, whatever its weight."""
+
+    revision: str
+    rules: Rules
+
+
+@dataclass(frozen=True)
 class TrafficSplit:
     """Percent per revision, in order, adding to 100. A revision at 0 can still be reached by the preview header."""
 
     weights: tuple[tuple[str, int], ...]
     mirror: Mirror | None = None
+    matched: Matched | None = None
 
     def __post_init__(self) -> None:
         if any(not 0 <= weight <= 100 for _, weight in self.weights) or sum(w for _, w in self.weights) != 100:
@@ -32,6 +42,8 @@ class TrafficSplit:
             raise ValueError(f"a revision appears twice in {self.weights}")
         if self.mirror and (self.mirror.revision not in self or not 1 <= self.mirror.percent <= 100):
             raise ValueError(f"{self.mirror} isn't of a revision in {self.weights}, or of 1 to 100 percent")
+        if self.matched and self.matched.revision not in self:
+            raise ValueError(f"{self.matched} isn't of a revision in {self.weights}")
 
     @classmethod
     def only(cls, revision: str) -> "TrafficSplit":
@@ -39,10 +51,16 @@ class TrafficSplit:
         return cls(((revision, 100),))
 
     @classmethod
-    def between(cls, stable: str, candidate: str, candidate_weight: int, *, mirrored: int = 0) -> "TrafficSplit":
-        """Both can be reached; `candidate_weight` percent go to the candidate, and copies of `mirrored` percent."""
+    def between(
+        cls, stable: str, candidate: str, candidate_weight: int, *, mirrored: int = 0, rules: Rules = ()
+    ) -> "TrafficSplit":
+        """Both can be reached; `candidate_weight` percent go to the candidate, and copies of `mirrored` percent.
+
+        Before that, all that match one of the `rules` do.
+        """
         mirror = Mirror(candidate, mirrored) if mirrored else None
-        return cls(((stable, 100 - candidate_weight), (candidate, candidate_weight)), mirror)
+        matched = Matched(candidate, rules) if rules else None
+        return cls(((stable, 100 - candidate_weight), (candidate, candidate_weight)), mirror, matched)
 
     def weight(self, revision: str | None) -> int:
         """Percent; 0 for a revision that can't be reached."""
@@ -51,6 +69,14 @@ class TrafficSplit:
     def mirrored(self, revision: str | None) -> int:
         """Percent of the requests of which a revision gets a copy."""
         return self.mirror.percent if self.mirror and self.mirror.revision == revision else 0
+
+    def is_matched(self, revision: str | None) -> bool:
+        """Whether a revision gets the requests of a group."""
+        return self.matched is not None and self.matched.revision == revision
+
+    def reaches(self, revision: str | None) -> bool:
+        """Whether it gets any request but for previews: by weight, of a group, or a copy."""
+        return self.weight(revision) > 0 or self.mirrored(revision) > 0 or self.is_matched(revision)
 
     def __contains__(self, revision: object) -> bool:
         return any(revision == name for name, _ in self.weights)
@@ -203,8 +229,9 @@ class Arms:
 class Share:
     """Requests that the routers finished per revision between two instants.
 
-    `live` came by weight, `preview` by header, and `shadow` are copies, whose answers nobody got. A Share exists only
-    where the routers' counters were seen at both ends: a revision it doesn't name had none.
+    `live` came by weight, `preview` by header, `matched` by a step's rules, and `shadow` are copies, whose answers
+    nobody got. A Share exists only where the routers' counters were seen at both ends: a revision it doesn't name had
+    none.
     """
 
     since: datetime
@@ -212,10 +239,11 @@ class Share:
     live: Mapping[str, int]
     preview: Mapping[str, int]
     shadow: Mapping[str, int] = field(default_factory=dict)
+    matched: Mapping[str, int] = field(default_factory=dict)
 
     def any(self, revision: str) -> int:
         """Requests of one revision, however they came."""
-        return sum(each.get(revision, 0) for each in (self.live, self.preview, self.shadow))
+        return sum(each.get(revision, 0) for each in (self.live, self.preview, self.shadow, self.matched))
 
     def fraction(self, revision: str) -> float | None:
         """The revision's part of the live requests; None where there were none at all."""

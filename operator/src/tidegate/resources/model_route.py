@@ -10,8 +10,9 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 
 from tidegate.errors import MalformedObject
+from tidegate.model.matching import plain_rules, read_rules
 from tidegate.model.route_policy import NO_POLICY, RoutePolicy, policy_fields, read_policy
-from tidegate.model.traffic import Mirror, RouteSettings, TrafficSplit
+from tidegate.model.traffic import Matched, Mirror, RouteSettings, TrafficSplit
 from tidegate.resources.names import GROUP, VERSION, labels
 from tidegate.resources.revision import Manifest, owner
 
@@ -44,11 +45,14 @@ class Route:
     """Whether calls by gRPC are split too."""
     policy: RoutePolicy = NO_POLICY
     mirror: Mirror | None = None
+    matched: Matched | None = None
+    matched_weight: int = 100
+    """Percent of those that match that go where they should; 0 where nobody could answer there."""
 
     @property
     def split(self) -> TrafficSplit:
         """The same as the operator counts it."""
-        return TrafficSplit(self.backends, self.mirror)
+        return TrafficSplit(self.backends, self.mirror, self.matched)
 
     @property
     def settings(self) -> RouteSettings:
@@ -75,8 +79,13 @@ def route_manifest(namespace: str, name: str, uid: str, split: TrafficSplit, set
             **({"grpc": True} if settings.grpc else {}),
             **policy_fields(settings.policy),
             **({"mirror": asdict(split.mirror)} if split.mirror else {}),
+            **({"match": _plain_match(split.matched)} if split.matched else {}),
         },
     }
+
+
+def _plain_match(matched: Matched) -> Manifest:
+    return {"revision": matched.revision, "rules": plain_rules(matched.rules)}
 
 
 def bounded(settings: RouteSettings) -> RouteSettings:
@@ -98,14 +107,28 @@ def read_route(body: Mapping[str, Any]) -> Route:
         grpc=_read_flag(spec, "spec.grpc"),
         policy=_read_policy(spec),
         mirror=_read_mirror(mapping_at(spec, "mirror"), backends) if "mirror" in spec else None,
+        matched=_read_match(mapping_at(spec, "match"), backends) if "match" in spec else None,
     )
 
 
+def _read_match(body: Mapping[str, Any], backends: tuple[Backend, ...]) -> Matched:
+    revision = _named_backend(body, "spec.match.revision", backends)
+    try:
+        return Matched(revision, read_rules(body.get("rules"), "spec.match.rules"))
+    except ValueError as error:
+        raise MalformedObject(str(error)) from error
+
+
 def _read_mirror(body: Mapping[str, Any], backends: tuple[Backend, ...]) -> Mirror:
-    revision = text_at(body, "spec.mirror.revision", DNS_LABEL)
-    if not any(backend.revision == revision for backend in backends):
-        raise MalformedObject(f"spec.mirror.revision: {revision} is none of spec.backends")
+    revision = _named_backend(body, "spec.mirror.revision", backends)
     return Mirror(revision, _whole_number(body, "spec.mirror.percent", 1, 100))
+
+
+def _named_backend(body: Mapping[str, Any], field: str, backends: tuple[Backend, ...]) -> str:
+    revision = text_at(body, field, DNS_LABEL)
+    if not any(backend.revision == revision for backend in backends):
+        raise MalformedObject(f"{field}: {revision} is none of spec.backends")
+    return revision
 
 
 def _preview_header(spec: Mapping[str, Any]) -> str:

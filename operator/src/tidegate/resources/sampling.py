@@ -32,12 +32,14 @@ MOST_REQUEST_BYTES = 256 * 1024
 MOST_ANSWER_BYTES = 16 * 1024 * 1024
 _NONCE = re.compile(rf"[0-9a-f]{{{2 * NONCE_BYTES}}}")
 _LAST_TIME = 1e12
-_CLUSTER = re.compile(r"[a-z0-9-]{1,63}(/[a-z0-9-]{1,63}){2}((/grpc)?(/preview)?|/mirror)")
+_CLUSTER = re.compile(r"[a-z0-9-]{1,63}(/[a-z0-9-]{1,63}){2}((/grpc)?(/preview)?|/mirror|/match)")
 
 
 @dataclass(frozen=True)
 class SamplesRequest:
-    """`clusters` as the router counts them: namespace/name/revision, that with /grpc or /mirror, or one with /preview.
+    """`clusters` as the router counts them: namespace/name/revision, that with /grpc, /mirror or /match.
+
+    Or the first or second with /preview.
 
     `nonce`: 32 hex digits.
     """
@@ -77,7 +79,8 @@ def read_request(body: bytes) -> SamplesRequest:
     for cluster in clusters:
         if not isinstance(cluster, str) or not _CLUSTER.fullmatch(cluster):
             raise MalformedObject(
-                "clusters: each must be namespace/name/revision, that and /grpc or /mirror, or one and /preview"
+                "clusters: each must be namespace/name/revision, that and /grpc, /mirror or /match, or the first or "
+                "second and /preview"
             )
     return SamplesRequest(tuple(clusters), nonce)
 

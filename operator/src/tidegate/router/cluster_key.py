@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from tidegate.resources.model_route import Route
-from tidegate.resources.names import GRPC_SUFFIX, MIRROR_SUFFIX, PREVIEW_SUFFIX, router_cluster
+from tidegate.resources.names import GRPC_SUFFIX, MATCH_SUFFIX, MIRROR_SUFFIX, PREVIEW_SUFFIX, router_cluster
 from tidegate.router.objects import Service
 
-SUFFIXES = ("", MIRROR_SUFFIX)
+SUFFIXES = ("", MIRROR_SUFFIX, MATCH_SUFFIX)
 
 
 class ClusterKey(NamedTuple):
@@ -50,7 +50,7 @@ class ClusterKey(NamedTuple):
 
 
 def cluster_keys(routes: Iterable[Route]) -> frozenset[ClusterKey]:
-    """Every revision that can be reached, the ones with weight 0 too, and those that get copies once more."""
+    """Every revision that can be reached, the ones with weight 0 too; those that get copies or a group once more."""
     return frozenset(key for route in routes for key in _keys(route))
 
 
@@ -60,6 +60,8 @@ def _keys(route: Route) -> Iterator[ClusterKey]:
             yield ClusterKey(route.namespace, route.name, backend.revision, grpc)
     if route.mirror:
         yield ClusterKey(route.namespace, route.name, route.mirror.revision, suffix=MIRROR_SUFFIX)
+    if route.matched:
+        yield ClusterKey(route.namespace, route.name, route.matched.revision, suffix=MATCH_SUFFIX)
 
 
 def protocols_of(route: Route) -> tuple[bool, ...]:

@@ -6,15 +6,16 @@ One line for each change, so a change costs what it is; the file is written anew
 import errno
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import orjson
 
+from tidegate.model.matching import plain_rules, read_rules
 from tidegate.model.route_policy import policy_fields, read_policy
-from tidegate.model.traffic import Mirror
+from tidegate.model.traffic import Matched, Mirror
 from tidegate.resources.model_route import Backend, Route
 from tidegate.resources.names import Name
 from tidegate.router.objects import Answering, Endpoint, Service
@@ -123,8 +124,11 @@ def _route_line(name: Name, route: Route | None) -> list[object]:
     if route is None:
         return ["route", *name]
     split = [list(each) for each in route.backends]
-    mirror = [route.mirror.revision, route.mirror.percent] if route.mirror else None
-    rest = [route.grpc, policy_fields(route.policy), mirror]
+    more = {
+        **({"mirror": asdict(route.mirror)} if route.mirror else {}),
+        **({"match": [route.matched.revision, plain_rules(route.matched.rules)]} if route.matched else {}),
+    }
+    rest = [route.grpc, policy_fields(route.policy), more]
     return ["route", *name, route.preview_header, route.timeout_seconds, split, *rest]
 
 
@@ -151,11 +155,12 @@ def _route(
     backends: list[Any],
     grpc: object = False,
     policy: Any = MappingProxyType({}),
-    mirror: list[Any] | None = None,
+    more: Mapping[str, Any] = MappingProxyType({}),
 ) -> Route:
     split = tuple(Backend(each, int(weight)) for each, weight in backends)
-    copies = Mirror(mirror[0], int(mirror[1])) if mirror else None
-    return Route(*name, header, int(timeout), split, grpc is True, read_policy(policy, "policy"), copies)
+    mirror = Mirror(**more["mirror"]) if "mirror" in more else None
+    matched = Matched(more["match"][0], read_rules(more["match"][1], "match")) if "match" in more else None
+    return Route(*name, header, int(timeout), split, grpc is True, read_policy(policy, "policy"), mirror, matched)
 
 
 def _answering(leaving: bool, pods: list[Any]) -> Answering:

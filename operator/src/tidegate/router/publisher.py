@@ -379,7 +379,8 @@ class Publisher:
         if shape is None:
             return None
         keys = sorted(key for key in cluster_keys([shape]) if not key.grpc and not key.suffix)
-        return replace(shape, backends=tuple(Backend(key.revision, told.get(key.live, 0)) for key in keys))
+        backends = tuple(Backend(key.revision, told.get(key.live, 0)) for key in keys)
+        return replace(shape, backends=backends, matched_weight=100)
 
     def _note_refused(self, outcome: Outcome) -> None:
         told = self.applied is not None and self.applied.refused

@@ -5,9 +5,10 @@ Promise: a request that names a revision reaches that revision or nobody.
 
 from collections.abc import Iterator
 
-from tidegate.model.traffic import Mirror
+from tidegate.model.matching import Condition
+from tidegate.model.traffic import Matched, Mirror
 from tidegate.resources.model_route import Backend, Route
-from tidegate.resources.names import MIRROR_SUFFIX, TRAFFIC_HEADER
+from tidegate.resources.names import MATCH_SUFFIX, MIRROR_SUFFIX, TRAFFIC_HEADER
 from tidegate.router import xds_pb2 as pb
 from tidegate.router.cluster_key import ClusterKey
 from tidegate.router.guards import rate_limit, retry_policy
@@ -83,9 +84,41 @@ def _with(match: pb.RouteMatch, header: pb.HeaderMatcher) -> pb.RouteMatch:
 
 
 def _drawn(route: Route, match: pb.RouteMatch, *, rewrite: bool) -> list[pb.Route]:
-    """The split of those that name nobody; before it, where there is a mirror, those of them that may be copied."""
+    """The split of those that name nobody; before it those of a group, and those that may be copied."""
     live = _live(route, match, rewrite=rewrite)
-    return [*(_copied(route, route.mirror, live) if route.mirror and not match.HasField("grpc") else ()), live]
+    if match.HasField("grpc"):
+        return [live]
+    chosen = _chosen(route, route.matched, match, rewrite=rewrite) if route.matched else ()
+    return [*chosen, *(_copied(route, route.mirror, live) if route.mirror else ()), live]
+
+
+def _chosen(route: Route, matched: Matched, match: pb.RouteMatch, *, rewrite: bool) -> Iterator[pb.Route]:
+    """A group's requests, one entry for each of its rules. While nobody answers there, they are as all others."""
+    key = ClusterKey(route.namespace, route.name, matched.revision, suffix=MATCH_SUFFIX)
+    (cluster,) = key.clusters
+    for rule in matched.rules:
+        action = _action(route, rewrite)
+        action.cluster = cluster
+        found = pb.RouteMatch()
+        found.CopyFrom(match)
+        found.runtime_fraction.CopyFrom(
+            pb.RuntimeFractionalPercent(default_value=pb.FractionalPercent(), runtime_key=f"{WEIGHTS}.{cluster}")
+        )
+        for each in rule:
+            _add(found, each)
+        yield pb.Route(match=found, route=action, response_headers_to_add=[_served_by(Backend(matched.revision, 0))])
+
+
+def _add(match: pb.RouteMatch, condition: Condition) -> None:
+    expression = pb.RegexMatcher(regex=condition.value) if condition.way == "regex" else None
+    plain = {condition.way: condition.value} if expression is None else {}
+    value = pb.StringMatcher(**plain, safe_regex=expression)
+    if condition.place == "headers":
+        match.headers.add(name=condition.name, string_match=value)
+    elif condition.place == "cookies":
+        match.cookies.add(name=condition.name, string_match=value)
+    else:
+        match.query_parameters.add(name=condition.name, string_match=value)
 
 
 def _live(route: Route, match: pb.RouteMatch, *, rewrite: bool) -> pb.Route:

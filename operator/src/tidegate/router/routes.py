@@ -29,9 +29,8 @@ _ROUTE_LIST = TYPE + "config.route.v3.RouteList"
 
 def shape_of(route: Route) -> Route:
     """What its routes say: all but the weights."""
-    return replace(
-        route, backends=tuple(Backend(revision, 0) for revision in sorted(each.revision for each in route.backends))
-    )
+    revisions = sorted(each.revision for each in route.backends)
+    return replace(route, backends=tuple(Backend(revision, 0) for revision in revisions), matched_weight=0)
 
 
 def routes_resource(shapes: Iterable[Route], domain: str = CLUSTER_DOMAIN) -> Resource:

@@ -106,7 +106,9 @@ def drawn_from(route: Route | None) -> Set[Service]:
     """The Services of those that have a share."""
     if route is None:
         return frozenset()
-    return frozenset(Service(route.namespace, each.revision) for each in route.backends if each.weight > 0)
+    drawn = {each.revision for each in route.backends if each.weight > 0}
+    chosen = {route.matched.revision} if route.matched and route.matched_weight else set[str]()
+    return frozenset(Service(route.namespace, revision) for revision in drawn | chosen)
 
 
 def answerable(route: Route, services: Mapping[Service, Answering]) -> Route:
@@ -130,4 +132,7 @@ def _among(route: Route, services: Set[Service]) -> Route | None:
         backend if Service(route.namespace, backend.revision) in services else backend._replace(weight=0)
         for backend in route.backends
     )
-    return replace(route, backends=backends) if any(backend.weight for backend in backends) else None
+    if not any(backend.weight for backend in backends):
+        return None
+    can_choose = route.matched is not None and Service(route.namespace, route.matched.revision) in services
+    return replace(route, backends=backends, matched_weight=100 if can_choose else 0)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from tidegate.resources.model_route import Route
-from tidegate.resources.names import Name
+from tidegate.resources.names import MATCH_SUFFIX, Name
 from tidegate.router import xds_pb2 as pb
 from tidegate.router.cluster_key import ClusterKey, protocols_of
 from tidegate.router.resource_names import WEIGHTS, layer_names, layer_of
@@ -69,11 +69,15 @@ class Splits:
 
 def weights_of(route: Route) -> dict[str, int]:
     """The weights of a route as it stands."""
-    return {
+    weights = {
         ClusterKey(route.namespace, route.name, each.revision, grpc).live: each.weight
         for grpc in protocols_of(route)
         for each in route.backends
     }
+    if route.matched:
+        key = ClusterKey(route.namespace, route.name, route.matched.revision, suffix=MATCH_SUFFIX)
+        weights |= dict.fromkeys(key.clusters, route.matched_weight)
+    return weights
 
 
 def blended(wanted: Route | None, shapes: Iterable[Route], told: Weights) -> Weights:
@@ -87,7 +91,7 @@ def blended(wanted: Route | None, shapes: Iterable[Route], told: Weights) -> Wei
     kept: dict[str, int] = {}
     for there in map(weights_of, shapes):
         others |= there
-        if not any(weights.get(cluster) for cluster in there):
+        if not any(weights.get(cluster) for cluster in there if not cluster.endswith(MATCH_SUFFIX)):
             kept |= {cluster: told.get(cluster, 1) for cluster in there}
     return {**others, **weights, **kept}
 

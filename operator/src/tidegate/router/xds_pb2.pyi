@@ -369,11 +369,37 @@ class HeaderValueOption(_message.Message):
     append_action: AppendAction
     def __init__(self, header: _Optional[_Union[HeaderValue, _Mapping]] = ..., append_action: _Optional[_Union[AppendAction, str]] = ...) -> None: ...
 
+class RegexMatcher(_message.Message):
+    __slots__ = ("regex",)
+    REGEX_FIELD_NUMBER: _ClassVar[int]
+    regex: str
+    def __init__(self, regex: _Optional[str] = ...) -> None: ...
+
 class StringMatcher(_message.Message):
-    __slots__ = ("exact",)
+    __slots__ = ("exact", "prefix", "safe_regex")
     EXACT_FIELD_NUMBER: _ClassVar[int]
+    PREFIX_FIELD_NUMBER: _ClassVar[int]
+    SAFE_REGEX_FIELD_NUMBER: _ClassVar[int]
     exact: str
-    def __init__(self, exact: _Optional[str] = ...) -> None: ...
+    prefix: str
+    safe_regex: RegexMatcher
+    def __init__(self, exact: _Optional[str] = ..., prefix: _Optional[str] = ..., safe_regex: _Optional[_Union[RegexMatcher, _Mapping]] = ...) -> None: ...
+
+class QueryParameterMatcher(_message.Message):
+    __slots__ = ("name", "string_match")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    STRING_MATCH_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    string_match: StringMatcher
+    def __init__(self, name: _Optional[str] = ..., string_match: _Optional[_Union[StringMatcher, _Mapping]] = ...) -> None: ...
+
+class CookieMatcher(_message.Message):
+    __slots__ = ("name", "string_match")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    STRING_MATCH_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    string_match: StringMatcher
+    def __init__(self, name: _Optional[str] = ..., string_match: _Optional[_Union[StringMatcher, _Mapping]] = ...) -> None: ...
 
 class Int64Range(_message.Message):
     __slots__ = ("start", "end")
@@ -398,16 +424,22 @@ class HeaderMatcher(_message.Message):
     def __init__(self, name: _Optional[str] = ..., range_match: _Optional[_Union[Int64Range, _Mapping]] = ..., present_match: _Optional[bool] = ..., string_match: _Optional[_Union[StringMatcher, _Mapping]] = ..., invert_match: _Optional[bool] = ...) -> None: ...
 
 class RouteMatch(_message.Message):
-    __slots__ = ("prefix", "path", "headers", "grpc")
+    __slots__ = ("prefix", "path", "headers", "query_parameters", "grpc", "runtime_fraction", "cookies")
     PREFIX_FIELD_NUMBER: _ClassVar[int]
     PATH_FIELD_NUMBER: _ClassVar[int]
     HEADERS_FIELD_NUMBER: _ClassVar[int]
+    QUERY_PARAMETERS_FIELD_NUMBER: _ClassVar[int]
     GRPC_FIELD_NUMBER: _ClassVar[int]
+    RUNTIME_FRACTION_FIELD_NUMBER: _ClassVar[int]
+    COOKIES_FIELD_NUMBER: _ClassVar[int]
     prefix: str
     path: str
     headers: _containers.RepeatedCompositeFieldContainer[HeaderMatcher]
+    query_parameters: _containers.RepeatedCompositeFieldContainer[QueryParameterMatcher]
     grpc: Empty
-    def __init__(self, prefix: _Optional[str] = ..., path: _Optional[str] = ..., headers: _Optional[_Iterable[_Union[HeaderMatcher, _Mapping]]] = ..., grpc: _Optional[_Union[Empty, _Mapping]] = ...) -> None: ...
+    runtime_fraction: RuntimeFractionalPercent
+    cookies: _containers.RepeatedCompositeFieldContainer[CookieMatcher]
+    def __init__(self, prefix: _Optional[str] = ..., path: _Optional[str] = ..., headers: _Optional[_Iterable[_Union[HeaderMatcher, _Mapping]]] = ..., query_parameters: _Optional[_Iterable[_Union[QueryParameterMatcher, _Mapping]]] = ..., grpc: _Optional[_Union[Empty, _Mapping]] = ..., runtime_fraction: _Optional[_Union[RuntimeFractionalPercent, _Mapping]] = ..., cookies: _Optional[_Iterable[_Union[CookieMatcher, _Mapping]]] = ...) -> None: ...
 
 class RetryHostPredicate(_message.Message):
     __slots__ = ("name", "typed_config")
@@ -516,10 +548,12 @@ class FractionalPercent(_message.Message):
     def __init__(self, numerator: _Optional[int] = ..., denominator: _Optional[_Union[Denominator, str]] = ...) -> None: ...
 
 class RuntimeFractionalPercent(_message.Message):
-    __slots__ = ("default_value",)
+    __slots__ = ("default_value", "runtime_key")
     DEFAULT_VALUE_FIELD_NUMBER: _ClassVar[int]
+    RUNTIME_KEY_FIELD_NUMBER: _ClassVar[int]
     default_value: FractionalPercent
-    def __init__(self, default_value: _Optional[_Union[FractionalPercent, _Mapping]] = ...) -> None: ...
+    runtime_key: str
+    def __init__(self, default_value: _Optional[_Union[FractionalPercent, _Mapping]] = ..., runtime_key: _Optional[str] = ...) -> None: ...
 
 class LocalRateLimit(_message.Message):
     __slots__ = ("stat_prefix", "token_bucket", "filter_enabled", "filter_enforced")

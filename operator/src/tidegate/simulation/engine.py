@@ -45,12 +45,14 @@ def simulate_rollout(spec: ModelDeploymentSpec, scenario: Scenario, seed: str) -
 
 
 def without_people(spec: ModelDeploymentSpec) -> ModelDeploymentSpec:
-    """The spec as if everybody whom it waits for said yes at once."""
+    """The spec as if everybody whom it waits for said yes at once, and nobody were chosen by a step's rules."""
     strategy = spec.strategy
     if not isinstance(strategy, Canary):
         return replace(spec, paused=False, strategy=replace(strategy, approval=False))
     steps = tuple(
-        replace(step, approval=False, pause=step.pause if step.paused_for else None) for step in strategy.steps
+        replace(step, approval=False, pause=step.pause if step.paused_for else None, rules=())
+        for step in strategy.steps
+        if step.weight or step.mirror  # how many requests match, nobody knows
     )
     return replace(spec, paused=False, strategy=replace(strategy, steps=steps))
 

@@ -24,10 +24,14 @@ def backend_of(spec: ModelDeploymentSpec) -> RouterBackend:
     """The backend that splits a spec's requests. Raises InvalidSpec where that can't do what the spec asks of it."""
     backend = backend_for(spec.router)
     steps = spec.strategy.steps if isinstance(spec.strategy, Canary) else ()
-    if any(step.mirror for step in steps) and not backend.can.mirror:
-        able = " or ".join(each.name for each in BACKENDS.values() if each.can.mirror)
+    asked = {
+        "mirror": any(step.mirror for step in steps),
+        "match": any(step.rules for step in steps),
+    }
+    for what in (each for each, is_asked in asked.items() if is_asked and not getattr(backend.can, each)):
+        able = " or ".join(each.name for each in BACKENDS.values() if getattr(each.can, what))
         raise InvalidSpec(
-            f"spec.strategy.canary.steps has a mirror, which the router {spec.router} can't do; leave it out, or set "
+            f"spec.strategy.canary.steps has a {what}, which the router {spec.router} can't do; leave it out, or set "
             f"spec.traffic.router to {able}"
         )
     return backend

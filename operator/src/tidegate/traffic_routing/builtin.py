@@ -35,7 +35,7 @@ class Builtin:
 
     name = "Builtin"
     kinds = (MODEL_ROUTE,)
-    can = Capabilities(preview=True, grpc=True, mirror=True)
+    can = Capabilities(preview=True, grpc=True, mirror=True, match=True)
     requests_source = "Builtin"
     tells_counters = True
 

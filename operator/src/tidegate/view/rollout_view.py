@@ -266,8 +266,9 @@ def _step(number: int, raw: Mapping[str, Any]) -> StepView:
     """`25%`, with what its end waits for besides the evidence: `25% approval`, `5% pause 10m`, `shadow 20%`."""
     weight, mirror = raw.get("weight"), raw.get("mirror")
     waits = [_waits(kind, raw[kind]) for kind in ("pause", "analysis", "approval") if kind in raw]
+    chosen = ["match"] if raw.get("match") else []
     shadow = [f"shadow {mirror['percent']}%"] if isinstance(mirror, Mapping) and "percent" in mirror else []
-    text = " ".join([*shadow, *([f"{weight}%"] if isinstance(weight, int) else []), *waits])
+    text = " ".join([*shadow, *chosen, *([f"{weight}%"] if isinstance(weight, int) else []), *waits])
     takes_approval = "approval" in raw or ("pause" in raw and "duration" not in (raw["pause"] or {}))
     return StepView(number, text or ", ".join(raw), weight if isinstance(weight, int) else None, takes_approval)
 

@@ -158,7 +158,7 @@ def _text(name: str, change: Change, found: Outline, unknown: str) -> list[str]:
 
 def _row(step: Step) -> list[Cell]:
     takes = "" if step.stays is None else f"about {format_duration_roughly(step.stays)}"
-    weight = told_exposure(step.weight, step.mirror)
+    weight = told_exposure(step.weight, step.mirror, matched=step.matched)
     cells = (f"{step.number}", weight, f"{step.pods}", format_duration(step.at_least), step.asks, takes)
     return [Cell(text) for text in cells]
 
@@ -170,6 +170,7 @@ def _document(name: str, change: Change, found: Outline, unknown: str) -> dict[s
             "step": each.number,
             "weight": each.weight,
             "mirror": each.mirror,
+            "matched": each.matched,
             "pods": each.pods,
             "atLeastSeconds": each.at_least.total_seconds(),
             "asks": each.asks,

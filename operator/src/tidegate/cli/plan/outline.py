@@ -28,6 +28,8 @@ class Step:
     stays: timedelta | None = None
     mirror: int = 0
     """Percent of the requests of which the candidate gets copies, which nobody sees answered."""
+    matched: bool = False
+    """Whether it gets all requests of a group as well."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,8 @@ def _of_canary(
         pods = candidate_size(spec, _rollout(), number)
         weight = strategy.weight_at(number)
         stays = takes - before if takes is not None else None
-        steps.append(Step(number, weight, pods, stage.least, asks, stays, strategy.mirror_at(number)))
+        mirror, matched = strategy.mirror_at(number), bool(strategy.rules_at(number))
+        steps.append(Step(number, weight, pods, stage.least, asks, stays, mirror, matched))
         before = takes or before
     full = candidate_size(spec, _rollout(), strategy.step_of_all)
     bake = spec.analysis.bake

@@ -23,7 +23,7 @@ from tidegate.metrics.observers.scraped import ScrapedSource
 from tidegate.metrics.provider import STALE, MetricsProvider, Selection, Signal, StartGauge
 from tidegate.model.evidence import MetricsGap
 from tidegate.model.reasons import Reason
-from tidegate.resources.names import GRPC_SUFFIX, MIRROR_SUFFIX, PREVIEW_SUFFIX, router_cluster
+from tidegate.resources.names import GRPC_SUFFIX, MATCH_SUFFIX, MIRROR_SUFFIX, PREVIEW_SUFFIX, router_cluster
 
 _MEASURES = {
     "envoy_cluster_upstream_rq_completed": REQUESTS,
@@ -118,7 +118,8 @@ def _told_by(labels: Mapping[str, str], *, by_grpc: bool) -> tuple[str, str] | N
 
 class RouterCounters(EnvoyCounters):
     """The same of Tidegate's own routers. With `preview`, requests that came by the preview header are named
-    `REVISION/preview`, and copies of requests `REVISION/mirror`."""
+    `REVISION/preview`, copies of requests `REVISION/mirror`, and those of a group
+    `REVISION/match`."""
 
     def __init__(
         self,
@@ -133,7 +134,8 @@ class RouterCounters(EnvoyCounters):
         prefix = router_cluster(namespace, name, "")
         clusters = [f"{prefix}{revision}(/grpc)?" for revision in revisions]
         if preview:
-            clusters += [cluster + suffix for suffix in (PREVIEW_SUFFIX, MIRROR_SUFFIX) for cluster in clusters]
+            suffixes = (PREVIEW_SUFFIX, MIRROR_SUFFIX, MATCH_SUFFIX)
+            clusters += [cluster + suffix for suffix in suffixes for cluster in clusters]
         revision_of = methodcaller("removeprefix", prefix)
         super().__init__("|".join(clusters), revision_of, latency=latency, looks_back=looks_back)
 

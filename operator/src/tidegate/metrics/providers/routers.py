@@ -16,7 +16,7 @@ from typing import Protocol
 from tidegate.errors import MetricsUnavailable, NotEvidence
 from tidegate.judge.sampling import READ_SOON
 from tidegate.metrics.providers.router_samples import Model, RouterPod, RouterSamples
-from tidegate.resources.names import MIRROR_SUFFIX, PREVIEW_SUFFIX, router_cluster
+from tidegate.resources.names import MATCH_SUFFIX, MIRROR_SUFFIX, PREVIEW_SUFFIX, router_cluster
 from tidegate.resources.sampling import MOST_CLUSTERS, SamplesAnswer
 
 TICK = READ_SOON.total_seconds()
@@ -82,9 +82,9 @@ class RouterPoller:
         self._executor = ThreadPoolExecutor(THREADS, "router")
 
     def watch(self, namespace: str, name: str, revisions: Collection[str], *, quick: bool) -> None:
-        """Asks for the counters of these revisions from the next round on; of copies where they are named so."""
+        """Asks for the counters of these revisions from the next round on; of copies and groups where they're named."""
         named = [router_cluster(namespace, name, revision) for revision in sorted(revisions)]
-        live = [cluster for cluster in named if not cluster.endswith(MIRROR_SUFFIX)]
+        live = [cluster for cluster in named if not cluster.endswith((MIRROR_SUFFIX, MATCH_SUFFIX))]
         clusters = (*named, *(cluster + PREVIEW_SUFFIX for cluster in live))
         with self._lock:
             before = self._watched.get((namespace, name))
