@@ -146,6 +146,8 @@ class Rehearsal:
         collector = MetricsCollector(self._store, direct=DirectRouters(self._samples, self._poller))
         self._judge = RolloutJudge(collector)
         self._wake = threading.Event()
+        self._ready: dict[str, list[ModelServer]] = {}
+        """The servers that take requests, by revision, as each was asked once at the last look."""
 
     def run(self, show: Show) -> Ending:
         """Raises TidegateError where stable or the router doesn't start. `show` is called at every look."""
@@ -185,7 +187,7 @@ class Rehearsal:
     def _start_stable(self, show: Show) -> None:
         self._servers.scale(STABLE, self._plan.spec.replicas)
         deadline = monotonic() + START_SECONDS
-        while any(not server.is_ready() for server in self._servers.of(STABLE)):
+        while len(self._look()[STABLE]) < self._plan.spec.replicas:
             failure = next((each for server in self._servers.of(STABLE) if (each := server.failure())), None)
             if failure:
                 raise TidegateError(f"stable, {self._plan.stable}, can't be served: {failure.message}")
@@ -239,6 +241,7 @@ class Rehearsal:
         plan, router = self._plan, self._router
         delay = max(plan.spec.analysis.interval, SCRAPE_INTERVAL)
         blank = self._deployment.observed(_now(), NOTHING_TO_JUDGE, None, delay)
+        self._look()
         revisions = {name: self._state(state) for name, state in blank.revisions.items()}
         self._tell_router()
         is_applied, refusal, pod = router.is_applied, router.refusal, router.pod.full_name
@@ -252,8 +255,7 @@ class Rehearsal:
 
     def _state(self, state: RevisionState) -> RevisionState:
         """A revision as its processes are."""
-        servers = self._servers.of(state.name)
-        ready = [server for server in servers if server.is_ready()]
+        servers, ready = self._servers.of(state.name), self._ready.get(state.name, [])
         failure = next((each for server in servers if (each := server.failure())), None)
         model = replace(self._plan.spec.model, uri=self._plan.model(state.name).as_uri(), sha256=None)
         return replace(
@@ -282,9 +284,20 @@ class Rehearsal:
             self._servers.scale(revision, self._deployment.pods.get(revision, 0))
         self._tell_router()
 
+    def _look(self) -> dict[str, list[ModelServer]]:
+        """Asks each server whether it is ready."""
+        self._ready = {
+            revision: [server for server in self._servers.of(revision) if server.is_ready()]
+            for revision in self._deployment.pods
+        }
+        return self._ready
+
     def _tell_router(self) -> None:
+        """Of those that were ready at the last look, the ones that are still to be there."""
         endpoints = {
-            revision: [server.endpoint for server in self._servers.of(revision) if server.is_ready()]
+            revision: [
+                server.endpoint for server in self._servers.of(revision) if server in self._ready.get(revision, ())
+            ]
             for revision in self._deployment.pods
         }
         split = self._deployment.split

@@ -49,6 +49,29 @@ def free_ports(count: int) -> list[int]:
         return [int(each.getsockname()[1]) for each in sockets]
 
 
+def get(port: int, path: str) -> str | None:
+    """What a process of this machine answers; None where it doesn't, or not with a 200."""
+    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=ASK_SECONDS)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        body = response.read(MOST_ANSWER_BYTES)
+        return body.decode() if response.status == http.client.OK else None
+    except (OSError, http.client.HTTPException, UnicodeDecodeError):
+        return None
+    finally:
+        connection.close()
+
+
+def wait_or_kill(process: "subprocess.Popen[bytes]") -> None:
+    """Until a process has ended that was asked to."""
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
 def require_server() -> None:
     """Raises TidegateError where the model server isn't installed."""
     if find_spec("tidegate_server") is None:
@@ -97,7 +120,7 @@ class ModelServer:
 
     def is_ready(self) -> bool:
         """Whether it takes requests now."""
-        ready = self._process.poll() is None and self._get(self._http, "/v2/health/ready") is not None
+        ready = self._process.poll() is None and get(self._http, "/v2/health/ready") is not None
         self._was_ready |= ready
         return ready
 
@@ -115,7 +138,7 @@ class ModelServer:
 
     def facts(self, sha256: str) -> ModelFacts | None:
         """The model's signature as the server tells it; None where it doesn't answer."""
-        answer = self._get(self._http, f"/v2/models/{self.model.name}")
+        answer = get(self._http, f"/v2/models/{self.model.name}")
         if answer is None:
             return None
         told = json.loads(answer)
@@ -123,7 +146,7 @@ class ModelServer:
 
     def metrics(self) -> str | None:
         """Its exposition text; None where it doesn't answer."""
-        return self._get(self._admin, "/metrics")
+        return get(self._admin, "/metrics")
 
     def stop(self) -> None:
         """Asks it to end. `wait` sees to it that it does."""
@@ -132,11 +155,7 @@ class ModelServer:
 
     def wait(self) -> None:
         """Until it has ended, which `stop` has asked for."""
-        try:
-            self._process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        wait_or_kill(self._process)
 
     def _told(self) -> Mapping[str, Any]:
         try:
@@ -148,19 +167,6 @@ class ModelServer:
     def _last(self) -> str:
         lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
         return " / ".join(line.strip() for line in lines[-LAST_LINES:]) or "its log is empty"
-
-    @staticmethod
-    def _get(port: int, path: str) -> str | None:
-        connection = http.client.HTTPConnection(LOOPBACK, port, timeout=ASK_SECONDS)
-        try:
-            connection.request("GET", path)
-            response = connection.getresponse()
-            body = response.read(MOST_ANSWER_BYTES)
-            return body.decode() if response.status == http.client.OK else None
-        except (OSError, http.client.HTTPException, UnicodeDecodeError):
-            return None
-        finally:
-            connection.close()
 
 
 def _tensors(listed: Sequence[Mapping[str, Any]]) -> Iterator[Tensor]:

@@ -1,6 +1,5 @@
 """The built-in router on this machine: a real Envoy, and the agent's own loop in a thread, told of routes by hand."""
 
-import http.client
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +10,7 @@ from time import monotonic, sleep
 from tidegate.errors import MetricsUnavailable, TidegateError
 from tidegate.metrics.providers.router_samples import RouterPod
 from tidegate.model.traffic import RouteSettings, TrafficSplit
-from tidegate.rehearsal.model_server import ASK_SECONDS, LOOPBACK, MOST_ANSWER_BYTES, STOP_SECONDS, free_ports
+from tidegate.rehearsal.model_server import LOOPBACK, STOP_SECONDS, free_ports, get, wait_or_kill
 from tidegate.resources.model_route import DNS_LABEL, Backend, Route, bounded
 from tidegate.resources.router_report import EVERY_NAMESPACE, Applied
 from tidegate.resources.sampling import SamplesAnswer
@@ -75,7 +74,8 @@ class LocalRouter:
                 self._control_plane.stop()
                 self._agent.join(STOP_SECONDS)
                 self._counters.close()
-                _end(envoy)
+                envoy.terminate()
+                wait_or_kill(envoy)
 
     def _wait_until_ready(self, envoy: "subprocess.Popen[bytes]") -> None:
         admin, deadline = EnvoyAdmin(self._admin_port), monotonic() + STARTS_WITHIN_SECONDS
@@ -149,21 +149,4 @@ class LocalRouter:
 
     def metrics(self) -> str | None:
         """All of Envoy's exposition text, as Prometheus would read it; None where it doesn't answer."""
-        connection = http.client.HTTPConnection(LOOPBACK, self._metrics_port, timeout=ASK_SECONDS)
-        try:
-            connection.request("GET", "/stats/prometheus")
-            response = connection.getresponse()
-            return response.read(MOST_ANSWER_BYTES).decode()
-        except (OSError, http.client.HTTPException, UnicodeDecodeError):
-            return None
-        finally:
-            connection.close()
-
-
-def _end(envoy: "subprocess.Popen[bytes]") -> None:
-    envoy.terminate()
-    try:
-        envoy.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        envoy.kill()
-        envoy.wait()
+        return get(self._metrics_port, "/stats/prometheus")
