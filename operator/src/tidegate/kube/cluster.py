@@ -360,9 +360,13 @@ class KubernetesCluster:
 
     def _finalized_by(self, metadata: Manifest, namespace: str, name: str, finalizers: Sequence[str]) -> None:
         self._must_lead(MODEL_DEPLOYMENTS, namespace, name)
-        patch = {"metadata": {"resourceVersion": metadata.get("resourceVersion", ""), "finalizers": finalizers}}
+        version = metadata.get("resourceVersion", "")
+        self._merge_metadata(namespace, name, {"resourceVersion": version, "finalizers": finalizers})
+
+    def _merge_metadata(self, namespace: str, name: str, metadata: Manifest) -> None:
+        """Of the version that it names, or of none. Raises ObjectChanged where it is another by now, or ObjectGone."""
         try:
-            written = self._api.merge(MODEL_DEPLOYMENTS, namespace, name, patch)
+            written = self._api.merge(MODEL_DEPLOYMENTS, namespace, name, {"metadata": metadata})
         except ClusterUnavailable as error:
             if error.status not in (404, 409):
                 raise
@@ -390,14 +394,8 @@ class KubernetesCluster:
         if (metadata.get("annotations") or {}).get(annotation) != value:
             return
         # Of this version or of none: what somebody has written since is looked at, and not taken away unread.
-        patch = {"metadata": {"resourceVersion": metadata["resourceVersion"], "annotations": {annotation: None}}}
-        try:
-            written = self._api.merge(MODEL_DEPLOYMENTS, namespace, name, patch)
-        except ClusterUnavailable as error:
-            if error.status not in (404, 409):
-                raise
-            raise self._overtaken(namespace, name) from error
-        self.seen(written, deleted=False)
+        version = metadata["resourceVersion"]
+        self._merge_metadata(namespace, name, {"resourceVersion": version, "annotations": {annotation: None}})
         self._changed(namespace, name)  # the next control may wait behind it
 
     def delete(self, resource: Resource, namespace: str, name: str) -> None:
