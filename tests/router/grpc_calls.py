@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 
 import grpc
 
+from tests.router.conftest import Load
 from tidegate.router.objects import Endpoint
 
 SERVICE = "inference.GRPCInferenceService"
@@ -87,19 +86,8 @@ class CallClient:
         self.channel.close()
 
 
-@dataclass
-class Calls:
+class Calls(Load):
     """Clients that call one model over kept connections until `stop`; what each got is in `outcomes`."""
-
-    port: int
-    outcomes: Counter[str] = field(default_factory=Counter)
-
-    def start(self, clients: int, pause_seconds: float) -> None:
-        """About clients / pause_seconds calls a second."""
-        self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._ask, args=(pause_seconds,)) for _ in range(clients)]
-        for thread in self._threads:
-            thread.start()
 
     def _ask(self, pause_seconds: float) -> None:
         client = CallClient(self.port)
@@ -107,10 +95,3 @@ class Calls:
             self.outcomes[client.ask()] += 1
             self._stop.wait(pause_seconds)
         client.close()
-
-    def stop(self) -> Counter[str]:
-        """Ends the clients after their last answers."""
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
-        return self.outcomes

@@ -7,7 +7,8 @@ from pathlib import Path
 import kubernetes
 import pytest
 
-from tidegate.kube.api import KubernetesApi, Resource
+from tidegate.kube.api import MODEL_DEPLOYMENTS, KubernetesApi, Manifest, Resource
+from tidegate.kube.cluster import KubernetesCluster
 
 NAMESPACES = Resource("v1", "Namespace", "namespaces")
 _numbers = itertools.count()
@@ -32,3 +33,19 @@ def namespace(api: KubernetesApi) -> str:
     manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
     api._json("POST", NAMESPACES.path(), manifest)
     return name
+
+
+def made_digits(api: KubernetesApi, cluster: KubernetesCluster, namespace: str) -> Manifest:
+    """A ModelDeployment with its defaults, which the cluster has seen."""
+    made = api.create(
+        MODEL_DEPLOYMENTS,
+        {
+            "apiVersion": MODEL_DEPLOYMENTS.api_version,
+            "kind": MODEL_DEPLOYMENTS.kind,
+            "metadata": {"name": "digits", "namespace": namespace},
+            "spec": {"model": {"uri": "http://models/1"}},
+        },
+    )
+    assert made is not None
+    cluster.seen(made, deleted=False)
+    return made

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import until
+from tests.operator.kube.conftest import made_digits
 from tidegate.controller.observe import WATCHED
 from tidegate.errors import (
     ClusterUnavailable,
@@ -97,18 +98,7 @@ def cluster(
 @pytest.fixture
 def digits(cluster: KubernetesCluster, api: KubernetesApi, namespace: str) -> Manifest:
     """A ModelDeployment, with its defaults."""
-    made = api.create(
-        MODEL_DEPLOYMENTS,
-        {
-            "apiVersion": MODEL_DEPLOYMENTS.api_version,
-            "kind": MODEL_DEPLOYMENTS.kind,
-            "metadata": {"name": "digits", "namespace": namespace},
-            "spec": {"model": {"uri": "http://models/1"}},
-        },
-    )
-    assert made is not None
-    cluster.seen(made, deleted=False)
-    return made
+    return made_digits(api, cluster, namespace)
 
 
 def test_each_change_of_a_model_deployment_is_told_once_as_it_was_and_as_it_is(

@@ -13,6 +13,7 @@ from zipfile import ZipFile
 import pytest
 
 from tests.conftest import until
+from tests.operator.kube.conftest import made_digits
 from tests.operator.kube.test_cluster import Leader
 from tidegate.controller.act import signed
 from tidegate.controller.observe import WATCHED, FollowedFor
@@ -88,17 +89,7 @@ def cluster(crds: str, connect: Callable[[], KubernetesApi], namespace: str) -> 
 @pytest.fixture
 def owner(cluster: KubernetesCluster, api: KubernetesApi, namespace: str) -> Owner:
     """A ModelDeployment."""
-    made = api.create(
-        MODEL_DEPLOYMENTS,
-        {
-            "apiVersion": MODEL_DEPLOYMENTS.api_version,
-            "kind": MODEL_DEPLOYMENTS.kind,
-            "metadata": {"name": "digits", "namespace": namespace},
-            "spec": {"model": {"uri": "http://models/1"}},
-        },
-    )
-    assert made is not None
-    cluster.seen(made, deleted=False)
+    made = made_digits(api, cluster, namespace)
     return Owner(namespace, "digits", made["metadata"]["uid"])
 
 
