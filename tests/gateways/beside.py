@@ -20,6 +20,8 @@ class Release:
     served: int
     sent: int
     lost: int
+    why: str = ""
+    """Each reason of a loss with its count, such as `3 timeout`."""
 
 
 def write(releases: Sequence[Release], folder: Path) -> None:

@@ -1,6 +1,7 @@
 """The cluster of the end-to-end tests with the Gateway API's CRDs, and each implementation in turn beside it."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 import yaml
@@ -8,12 +9,14 @@ import yaml
 from tests.e2e.conftest import cluster, digits, kubectl, served, stage
 from tests.e2e.stage import Stage
 from tests.gateways import contour, crds, envoy_gateway, page
-from tests.gateways.gateway import Gateway
-from tests.gateways.trial import Trial, write
+from tests.gateways.bare_route import BareRoute
+from tests.gateways.gateway import Gateway, namespace
+from tests.gateways.trial import BARE, TIDEGATE, Trial, write
 from tidegate_demo import place
 from tidegate_demo.cluster import prometheus
 from tidegate_demo.cluster.contexts import DemoCluster, OneNode, ensure_prometheus, ensure_prometheus_with
 from tidegate_demo.kubectl import Kubectl
+from tidegate_demo.models import Models
 
 __all__ = ["cluster", "digits", "kubectl", "served", "stage"]
 
@@ -67,17 +70,51 @@ def behind(stage: Stage, gateway: Gateway) -> Stage:
     return stage
 
 
+@pytest.fixture(scope="session")
+def bare(
+    gateway: Gateway,
+    kubectl: Kubectl,
+    cluster: DemoCluster,
+    digits: Models,
+    served: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[BareRoute]:
+    """Two models and the route between them, for all events behind one implementation."""
+    name = f"e2e-bare-{gateway.name}"
+    kubectl.apply(yaml.safe_dump(namespace(name)))
+    router = f"http://127.0.0.1:{gateway.port}"
+    stage = Stage(kubectl, name, digits, served, router, tmp_path_factory.mktemp(name))
+    yield BareRoute(stage, gateway.parent_ref, f"{cluster.image_prefix}server:demo")
+    kubectl.run("delete", "namespace", name, "--wait=false")
+
+
 @pytest.fixture
-def trial(
-    request: pytest.FixtureRequest, behind: Stage, gateway: Gateway, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Trial]:
-    """Told in one line when it is over, however it ends, and kept for the page."""
-    by = request.node.get_closest_marker("gateways").args[0]
-    event = request.node.callspec.params["event"].__name__.replace("_", " ")
-    under_way = Trial(gateway, by, event, behind)
+def trial(request: pytest.FixtureRequest, behind: Stage, gateway: Gateway) -> Iterator[Trial]:
+    """Of a release by Tidegate."""
+    with _told(request, Trial(gateway, TIDEGATE, _event(request), behind)) as under_way:
+        yield under_way
+
+
+@pytest.fixture
+def bare_trial(request: pytest.FixtureRequest, bare: BareRoute, gateway: Gateway) -> Iterator[Trial]:
+    """Of an edit of a bare route, which has the old model alone at first."""
+    bare.begin()
+    with _told(request, Trial(gateway, BARE, _event(request), bare.stage)) as under_way:
+        yield under_way
+
+
+def _event(request: pytest.FixtureRequest) -> str:
+    name: str = request.node.callspec.params["event"].__name__
+    return name.replace("_", " ")
+
+
+@contextmanager
+def _told(request: pytest.FixtureRequest, under_way: Trial) -> Iterator[Trial]:
+    """In one line when it is over, however it ends, and kept for the page."""
     yield under_way
     row = under_way.row()
     write(row, RESULTS)
-    with capsys.disabled():
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled():
         request.config.get_terminal_writer().line(f"\n  {row.line()}")
     page.write(RESULTS)

@@ -89,7 +89,7 @@ def _without_pods() -> dict[str, Any]:
 
 @contextmanager
 def _certificates(kubectl: Kubectl) -> Iterator[None]:
-    CERTIFICATES.mkdir()
+    CERTIFICATES.mkdir(exist_ok=True)
     try:
         _write_secret(kubectl, "envoy-gateway", CERTIFICATES)
         yield

@@ -31,7 +31,9 @@ def report(rows: Sequence[Row], releases: Sequence[Release]) -> str:
         for part in (title, _events(of))
     ]
     if releases:
-        parts += ["### The same bad release, beside Flagger", _releases(releases), _goal(releases)]
+        parts += ["### The same bad release, beside Flagger", _releases(releases)]
+    if {each.by for each in releases} == {TIDEGATE, FLAGGER}:
+        parts.append(_goal(releases))
     return "\n\n".join([*parts, _when(rows)])
 
 
@@ -45,10 +47,14 @@ def _events(rows: Sequence[Row]) -> str:
 def _releases(releases: Sequence[Release]) -> str:
     head = ["release by", "first to last bad answer", "bad answers", "requests to the bad model", "requests", "lost"]
     lines = [
-        [each.by, f"{each.seconds:.1f} s", f"{each.bad:,}", f"{each.served:,}", f"{each.sent:,}", str(each.lost)]
+        [each.by, f"{each.seconds:.1f} s", f"{each.bad:,}", f"{each.served:,}", f"{each.sent:,}", _lost(each)]
         for each in releases
     ]
     return table([head, *lines], labels=1)
+
+
+def _lost(release: Release) -> str:
+    return f"{release.lost:,} ({release.why})" if release.why else f"{release.lost:,}"
 
 
 def _goal(releases: Sequence[Release]) -> str:

@@ -1,6 +1,7 @@
 """The same bad release by Tidegate and by Flagger, behind the same Contour and at the same time."""
 
 import json
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,12 +16,12 @@ from tests.gateways import contour, flagger, page, plain
 from tests.gateways.beside import FLAGGER, TIMES_FASTER, Release, write
 from tests.gateways.conftest import RESULTS
 from tests.gateways.gateway import Gateway, namespace
-from tests.gateways.trial import TIDEGATE
+from tests.gateways.trial import TIDEGATE, listed, lost_of
 from tidegate_demo.cluster.contexts import DemoCluster
 from tidegate_demo.kubectl import Kubectl
 from tidegate_demo.load import RunningLoad
 from tidegate_demo.models import Models
-from tidegate_demo.records import Outcome, exposure
+from tidegate_demo.records import exposure
 
 pytestmark = pytest.mark.gateways
 
@@ -39,10 +40,12 @@ class Beside:
     """Flagger's releases, which take minutes, under way; and what came of Tidegate's."""
 
     theirs: list[Future[Release]]
+    cut_short: threading.Event
+    """Set when nobody waits for theirs any more."""
     ours: list[Release] = field(default_factory=list)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def beside(
     gateway: Gateway,
     kubectl: Kubectl,
@@ -63,7 +66,10 @@ def beside(
         flagger.flagger(kubectl, prometheus_url, tmp_path_factory.mktemp("flagger")),
         ThreadPoolExecutor(RELEASES) as pool,
     ):
-        yield Beside([pool.submit(_by_flagger, stage, gateway, image, prometheus_url) for stage in stages])
+        cut_short = threading.Event()
+        theirs = [pool.submit(_by_flagger, stage, gateway, image, prometheus_url, cut_short) for stage in stages]
+        yield Beside(theirs, cut_short)
+        cut_short.set()
     for stage in stages:
         kubectl.run("delete", "namespace", stage.namespace, "--wait=false")
 
@@ -101,15 +107,15 @@ def _by_tidegate(stage: Stage) -> list[Release]:
     return releases
 
 
-def _by_flagger(stage: Stage, gateway: Gateway, image: str, prometheus: str) -> Release:
+def _by_flagger(stage: Stage, gateway: Gateway, image: str, prometheus: str, cut_short: threading.Event) -> Release:
     revisions = {version: f"{flagger.NAME}-{version}" for version in (GOOD, BAD)}
     stage.versions.update({revision: version for version, revision in revisions.items()})
     good, bad = (plain.deployment(stage.namespace, flagger.NAME, image, stage.model(v)) for v in (GOOD, BAD))
     stage.kubectl.apply(yaml.safe_dump_all([good, *flagger.manifests(stage, gateway.parent_ref, prometheus)]))
-    _until(stage, "Initialized", INITIALIZED_SECONDS)
+    _until(stage, "Initialized", INITIALIZED_SECONDS, cut_short)
     with _loaded(stage) as load:
         stage.kubectl.apply(json.dumps(bad))
-        _until(stage, "Failed", ENDED_SECONDS)
+        _until(stage, "Failed", ENDED_SECONDS, cut_short)
         time.sleep(WARM_UP_SECONDS)
     return _release(FLAGGER, stage, load, revisions[BAD])
 
@@ -121,15 +127,15 @@ def _loaded(stage: Stage) -> Iterator[RunningLoad]:
         yield load
 
 
-def _until(stage: Stage, phase: str, seconds: float) -> None:
+def _until(stage: Stage, phase: str, seconds: float, cut_short: threading.Event) -> None:
     deadline = time.monotonic() + seconds
     while (seen := flagger.phase(stage)) != phase:
         assert time.monotonic() < deadline, f"{seen!r} after {seconds:.0f} s, and not {phase}"
-        time.sleep(2)
+        assert not cut_short.wait(2), f"cut short while it was {seen!r}"
 
 
 def _release(by: str, stage: Stage, load: RunningLoad, revision: str) -> Release:
     met = exposure(load.requests, revision)
-    outcomes = stage.outcomes(load.requests)
-    lost = [*outcomes[Outcome.LOST], *outcomes[Outcome.WRONG]]
-    return Release(by, met.first_to_last_bad or 0.0, met.bad, met.requests, len(load.requests), len(lost))
+    lost = lost_of(stage, load.requests)
+    seconds = met.first_to_last_bad or 0.0
+    return Release(by, seconds, met.bad, met.requests, len(load.requests), sum(lost.values()), listed(lost))

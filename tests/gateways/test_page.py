@@ -31,5 +31,14 @@ def test_the_goal_is_judged_by_medians() -> None:
     assert "at least 8 times, missed." in report([], [*ours, release(FLAGGER, 20.0)])
 
 
+def test_a_release_that_lost_requests_says_why() -> None:
+    release = Release(FLAGGER, 300.0, 5, 20, 900, 3, "2 timeout, 1 status 503")
+    assert "3 (2 timeout, 1 status 503)" in report([], [release])
+
+
+def test_one_side_alone_is_compared_with_nothing() -> None:
+    assert "Goal" not in report([], [Release(TIDEGATE, 3.0, 5, 20, 900, 0)])
+
+
 def test_the_page_has_a_place_for_the_report() -> None:
     SECTION.check()

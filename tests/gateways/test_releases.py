@@ -8,8 +8,8 @@ import pytest
 
 from tests.controls.timing import ask
 from tests.e2e.stage import BLUE_GREEN, CANARY
-from tests.gateways.test_bare_routes import AWAY_SECONDS, PAUSE_SECONDS
-from tests.gateways.trial import TIDEGATE, Trial
+from tests.gateways.bare_route import PAUSE_SECONDS
+from tests.gateways.trial import AWAY_SECONDS, Trial
 from tidegate.model.control import Control
 from tidegate_demo import place
 from tidegate_demo.records import exposure
@@ -112,7 +112,6 @@ Event = Callable[[Trial], None]
         )
     ],
 )
-@pytest.mark.gateways(TIDEGATE)
 def test_a_release(trial: Trial, event: Event) -> None:
     trial.stage.go_live(GOOD, strategy=BLUE_GREEN if event is blue_green_there_and_back else CANARY)
     trial.answers()

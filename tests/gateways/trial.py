@@ -3,7 +3,7 @@
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -18,6 +18,8 @@ RATE = 150.0
 FRESH_EVERY = 3
 """Every third request has a connection of its own: 100 a second on kept ones, 50 on new ones."""
 WARM_UP_SECONDS = 3.0
+AWAY_SECONDS = 5.0
+"""How long a Gateway's controller is away after it was killed."""
 TIDEGATE, BARE = "Tidegate", "bare HTTPRoute"
 
 
@@ -38,13 +40,24 @@ class Row:
     def lost_told(self) -> str:
         """For the table."""
         total = sum(self.lost.values())
-        why = ", ".join(f"{count} {reason}" for reason, count in self.lost.items())
-        return f"{total} ({why})" if total else "0"
+        return f"{total} ({listed(self.lost)})" if total else "0"
 
     def line(self) -> str:
         """For whoever waits."""
         notes = f"; {self.notes}" if self.notes else ""
         return f"{self.gateway}, {self.by}, {self.event}: {self.sent:,} requests, {self.lost_told} lost{notes}"
+
+
+def listed(lost: Mapping[str, int]) -> str:
+    """Each reason of a loss with its count, such as `3 timeout, 1 status 503`."""
+    return ", ".join(f"{count} {reason}" for reason, count in lost.items())
+
+
+def lost_of(stage: Stage, requests: Iterable[Request]) -> dict[str, int]:
+    """How many requests the machinery failed, by why: those without an answer, or with one that no model gave."""
+    outcomes = stage.outcomes(requests)
+    lost = [*outcomes[Outcome.LOST], *outcomes[Outcome.WRONG]]
+    return dict(Counter(request.fault or f"status {request.status}" for request in lost))
 
 
 def write(row: Row, folder: Path) -> None:
@@ -97,15 +110,14 @@ class Trial:
 
     def row(self) -> Row:
         """What has been seen by now."""
-        outcomes = self.stage.outcomes(self.requests)
-        lost = [*outcomes[Outcome.LOST], *outcomes[Outcome.WRONG]]
+        errors = self.stage.outcomes(self.requests)[Outcome.MODEL_ERROR]
         return Row(
             self.gateway.implementation,
             self.by,
             self.event,
             len(self.requests),
-            len(outcomes[Outcome.MODEL_ERROR]),
-            dict(Counter(request.fault or f"status {request.status}" for request in lost)),
+            len(errors),
+            lost_of(self.stage, self.requests),
             "; ".join(self.notes if self.over else [*self.notes, "it did not come to its end"]),
             datetime.now(UTC).isoformat(timespec="minutes"),  # noqa: TID251 - told to people
         )
