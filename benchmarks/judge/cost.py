@@ -24,7 +24,8 @@ from benchmarks.judge.tidegate_defaults import default_spec
 from benchmarks.markdown import met
 from tidegate.judge.case import Criteria
 from tidegate.judge.verdict import answer
-from tidegate.metrics.collector import Look, MetricsCollector
+from tidegate.metrics.collector import MetricsCollector
+from tidegate.metrics.look import Look
 from tidegate.metrics.providers.prometheus import PrometheusMetrics
 from tidegate.model.evidence import Answer, MetricsGap
 from tidegate.model.status import Rollout, Shift

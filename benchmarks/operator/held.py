@@ -14,8 +14,9 @@ from benchmarks.judge.tidegate_defaults import default_spec
 from tidegate.judge.case import Criteria
 from tidegate.judge.verdict import answer
 from tidegate.metrics.checkpoint import Kept
-from tidegate.metrics.collector import Look, Measured, MetricsCollector
+from tidegate.metrics.collector import MetricsCollector
 from tidegate.metrics.increments import DURATION, FAILED, REQUESTS, Counted, Process, SeriesKey
+from tidegate.metrics.look import Look, Measured
 from tidegate.metrics.observers.envoy import RouterCounters
 from tidegate.metrics.provider import CounterQuery, Readings
 from tidegate.model.evidence import MetricsGap

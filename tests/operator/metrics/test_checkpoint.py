@@ -15,8 +15,9 @@ from tests.operator.metrics.test_collector import ARMS, BEGAN, STEP, Recorded, r
 from tidegate.judge.case import Criteria
 from tidegate.metrics import checkpoint, record
 from tidegate.metrics.checkpoint import OF_FOLD, Kept, from_text, to_text
-from tidegate.metrics.collector import Look, Measured, MetricsCollector
+from tidegate.metrics.collector import MetricsCollector
 from tidegate.metrics.fold import Fold
+from tidegate.metrics.look import Look, Measured
 from tidegate.metrics.provider import CounterQuery, Readings
 from tidegate.model.spec import ModelDeploymentSpec
 from tidegate.model.status import Rollout, Shift

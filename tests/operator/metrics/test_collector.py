@@ -12,9 +12,10 @@ from tests.operator.metrics.test_accumulate import Values, counted, pod, routers
 from tidegate.errors import MetricsUnavailable
 from tidegate.judge.case import Criteria
 from tidegate.judge.overdispersion import LARGEST
-from tidegate.metrics import collector as module
-from tidegate.metrics.collector import Look, Measured, MetricsCollector
+from tidegate.metrics import from_prometheus, prometheus_parts
+from tidegate.metrics.collector import MetricsCollector
 from tidegate.metrics.increments import ANSWERED, Process, SeriesKey
+from tidegate.metrics.look import Look, Measured
 from tidegate.metrics.observers.envoy import RouterCounters
 from tidegate.metrics.observers.model_server import ServerCounters, ServerRequests
 from tidegate.metrics.provider import CounterQuery, Readings
@@ -128,9 +129,9 @@ def test_what_is_far_behind_is_read_in_parts_and_comes_to_the_same(
     spec: ModelDeploymentSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = measured(MetricsCollector(Recorded()), spec, 40)
-    monkeypatch.setattr(module, "POINTS_AT_ONCE", 3)
-    monkeypatch.setattr(module, "BLOCKS_AT_ONCE", 2)
-    monkeypatch.setattr(module, "PARTS_OF_A_LOOK", 5)
+    monkeypatch.setattr(prometheus_parts, "POINTS_AT_ONCE", 3)
+    monkeypatch.setattr(prometheus_parts, "BLOCKS_AT_ONCE", 2)
+    monkeypatch.setattr(from_prometheus, "PARTS_OF_A_LOOK", 5)
     provider = Recorded()
     collector = MetricsCollector(provider)
     first = measured(collector, spec, 40)

@@ -14,8 +14,9 @@ import pytest
 from tests.conftest import Scraped, until
 from tidegate.errors import MetricsUnavailable
 from tidegate.judge.case import Criteria
-from tidegate.metrics.collector import Look, Measured, MetricsCollector
+from tidegate.metrics.collector import MetricsCollector
 from tidegate.metrics.increments import Process, SeriesKey
+from tidegate.metrics.look import Look, Measured
 from tidegate.metrics.observers.envoy import RouterCounters
 from tidegate.metrics.observers.model_server import ServerCounters
 from tidegate.metrics.provider import StartGauge

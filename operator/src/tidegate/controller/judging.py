@@ -13,7 +13,8 @@ from tidegate.judge.sampling import INGESTION_LAG
 from tidegate.judge.verdict import NOTHING_TO_JUDGE, answer, cannot_see
 from tidegate.metrics.accumulate import ReadyPods
 from tidegate.metrics.checkpoint import Kept
-from tidegate.metrics.collector import Look, Measured, MetricsCollector
+from tidegate.metrics.collector import MetricsCollector
+from tidegate.metrics.look import Look, Measured
 from tidegate.metrics.query_pool import AtOnce, Pool
 from tidegate.metrics.record import Header
 from tidegate.model.evidence import Answer, MetricsGap, Verdict

@@ -10,8 +10,8 @@ from tidegate.cli.replay.recorded import Recorded, expected_increments
 from tidegate.errors import MetricsUnavailable
 from tidegate.judge.sampling import INGESTION_LAG, delay_points, segments
 from tidegate.metrics.accumulate import Comparison
-from tidegate.metrics.collector import increments
 from tidegate.metrics.preflight import baseline_of
+from tidegate.metrics.prometheus_parts import increments
 from tidegate.metrics.provider import CounterQuery, MetricsProvider, Readings
 from tidegate.metrics.registry import SourceRegistry
 from tidegate.metrics.user_queries import ask, filled
