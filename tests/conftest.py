@@ -5,7 +5,6 @@ tests are skipped with the reason.
 """
 
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -20,6 +19,8 @@ import pytest
 import requests
 import yaml
 from hypothesis import HealthCheck, settings
+
+from benchmarks.programs import free_ports
 
 CRDS = Path(__file__).parents[1] / "crds"
 TOKEN = "tests-only"  # noqa: S105 - of a server that listens on loopback while the tests run
@@ -90,9 +91,7 @@ def answers(url: str, process: subprocess.Popen[bytes], **how: str | Mapping[str
 
 def free_port() -> int:
     """A loopback port that nobody listens on just now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
+    (port,) = free_ports(1)
     return port
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.programs import free_ports
 from tidegate.resources.model_route import Backend, Route
 from tidegate.resources.router_report import Applied
 from tidegate.router.bootstrap import RouterSettings
@@ -323,15 +324,6 @@ def ask(
         response = connection.getresponse()
         text = response.read().decode()
         return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, text)
-
-
-def free_ports(number: int) -> list[int]:
-    """Ports that nobody listens on now."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(number)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [int(one.getsockname()[1]) for one in sockets]
 
 
 def until(true: Callable[[], bool], what: str, seconds: float = STARTS_WITHIN_SECONDS) -> None:

@@ -10,8 +10,9 @@ from unittest.mock import Mock
 
 import pytest
 
+from benchmarks.programs import free_ports
 from tests.conftest import until
-from tests.router.conftest import ask, free_ports
+from tests.router.conftest import ask
 from tidegate.errors import ClusterUnavailable
 from tidegate.kube.api import ENDPOINT_SLICES, LEASES, MODEL_ROUTES, Resource
 from tidegate.kube.api import Manifest as Body

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from tests.router.conftest import free_ports
+from benchmarks.programs import free_ports
 from tidegate.resources.sampling import MOST_CLUSTERS
 from tidegate.router.bootstrap import STARTED
 from tidegate.router.envoy_counters import (

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.router.conftest import free_ports, until
+from benchmarks.programs import free_ports
+from tests.router.conftest import until
 from tidegate.router.standby import Standby, listening
 
 ENVOY_SOCKETS = 2

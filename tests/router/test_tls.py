@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.router.conftest import OLD, free_ports
+from benchmarks.programs import free_ports
+from tests.router.conftest import OLD
 from tests.server.certificates import Pair, pair, trusting
 from tidegate.router.certificate import Certificate, CertificateUnusable, CertificateWatch, read_certificate
 from tidegate.router.secrets import certificate_resource

@@ -3,11 +3,10 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import closing
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
@@ -18,6 +17,8 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+
+from benchmarks.programs import free_ports
 
 REVISION = "digits-6f9c1d2e"
 START_SECONDS = 120.0
@@ -111,20 +112,6 @@ def until(true: Callable[[], bool], seconds: float, otherwise: Callable[[], str]
     while not true():
         assert monotonic() < deadline, otherwise()
         sleep(0.02)
-
-
-def free_ports(count: int) -> list[int]:
-    """Different ones, as all are held until the last is found."""
-    with ExitStack() as stack:
-        probes = [stack.enter_context(closing(socket.socket())) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
-
-
-def free_port() -> int:
-    (port,) = free_ports(1)
-    return port
 
 
 def save(path: Path, nodes: list[Any], inputs: list[Any], outputs: list[Any], weights: dict[str, Any]) -> Path:

@@ -13,7 +13,7 @@ from benchmarks.server_trials.models import readings
 from benchmarks.server_trials.requests import GOOD_KINDS, Message, ResponseChecker
 from benchmarks.server_trials.soak import Load, soak
 from benchmarks.server_trials.soak_report import soak_report
-from tests.server.conftest import free_port
+from tests.conftest import free_port
 
 
 def test_mixed_and_bad_requests_are_answered_as_they_should_be(tmp_path: Path) -> None:

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.programs import free_ports
 from benchmarks.server.models import MODELS
 from benchmarks.server.server_process import ServerProcess
 from benchmarks.server_trials.server_under_test import start_tidegate
 from benchmarks.server_trials.stopping import PACED, PROFILES, LoadProfile, stop_under
 from benchmarks.server_trials.stopping_grpc import stop_under_calls
 from benchmarks.server_trials.stopping_trial import SETTINGS, Ending, inference_request, stopping_report
-from tests.server.conftest import free_ports
 
 RUDE = """
 import asyncio, sys

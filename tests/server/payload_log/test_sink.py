@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.server.conftest import free_port
+from tests.conftest import free_port
 from tidegate_server.payload_log.events import HttpMessage
 from tidegate_server.payload_log.sink import Sink, SinkFailed
 
