@@ -115,6 +115,7 @@ def test_a_model_is_fetched_checked_and_described(origin: ResolvedUri, linear: P
                 {"name": "label", "datatype": "INT64", "shape": [-1]},
                 {"name": "scores", "datatype": "FP32", "shape": [-1, 3]},
             ],
+            "labels": {"count": 0},
         },
         ["model.onnx"],
     )
@@ -123,6 +124,31 @@ def test_a_model_is_fetched_checked_and_described(origin: ResolvedUri, linear: P
     assert "password" not in ended.log
     again = fetch(tmp_path, uri, TIDEGATE_MODEL_SHA256=digest)
     assert (again.report, len(origin.asked)) == (ended.report, 1)
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        pytest.param(
+            b'["a", "b", "c"]',
+            {"count": 3, "sha256": hashlib.sha256(b"a\0b\0c\0").hexdigest(), "first": ["a", "b", "c"]},
+            id="names",
+        ),
+        pytest.param(
+            b'{"labels": ["a", "b"], "output": "scores"}', None, id="names that fit no output, as the server will say"
+        ),
+        pytest.param(b"[", None, id="a broken file, as the server will say"),
+    ],
+)
+def test_the_names_of_the_classes_are_reported(
+    labels: bytes, expected: dict[str, Any] | None, linear: Path, tmp_path: Path
+) -> None:
+    package = tmp_path / "package"
+    package.mkdir()
+    (package / "model.onnx").write_bytes(linear.read_bytes())
+    (package / "labels.json").write_bytes(labels)
+    ended = fetch(tmp_path, package.as_uri())
+    assert (ended.code, ended.report.get("labels")) == (0, expected)
 
 
 def test_a_file_uri_is_copied(linear: Path, tmp_path: Path) -> None:
@@ -219,7 +245,8 @@ def test_a_uri_is_shown_without_what_may_be_secret(uri: str, shown: str) -> None
 
 def test_reports_fit_into_the_termination_log() -> None:
     many = tuple(TensorSpec(f"input_{number}", "FP32", ("N", 3, 224, 224)) for number in range(200))
-    report = success_report("0" * 64, 1, Signature(many, many))
+    report = success_report("0" * 64, 1, Signature(many, many), labels=["ü" * 200] * 100_000)
     assert len(json.dumps(report)) <= MAX_BYTES
     assert (report["sha256"], report["outputs"]) == ("0" * 64, [])
+    assert (report["labels"]["count"], report["labels"]["first"]) == (100_000, [])
     assert len(json.dumps(failure_report(FetchFailed("NotOnnx", "ü" * 9000)), ensure_ascii=False).encode()) <= MAX_BYTES

@@ -156,6 +156,12 @@ def test_a_file_that_is_wrong_is_not_planned(plan: Run) -> None:
     assert "spec.replicas must be a whole number from 0 to 1000, not -1; `tidegate lint" in err
 
 
+def test_who_has_to_approve_of_another_signature_is_told(plan: Run) -> None:
+    code, out, _ = plan(a_spec("2", analysis={"signature": "Hold"}), "--offline")
+    sentence = "where clients of stable would break on its signature, somebody has to approve its first traffic"
+    assert (code, sentence in out) == (0, True)
+
+
 def test_gates_are_named_with_the_moment_at_which_they_are_asked(plan: Run) -> None:
     gates = [
         {"name": "team", "at": "Start", "url": "https://gates.example.com/team"},

@@ -442,6 +442,7 @@ def query(**fields: Any) -> dict[str, Any]:
             analysis(dispersion="0.5"), "spec.analysis.dispersion must be Auto or a number", id="half a clump"
         ),
         pytest.param(analysis(predictions={"onDrift": "Panic"}), r"spec\.analysis\.predictions\.onDrift", id="drift"),
+        pytest.param(analysis(signature="Ignore"), r"spec\.analysis\.signature", id="a policy for signatures"),
         pytest.param(analysis(queries=[query()]), "must have min, max or both", id="a query without a limit"),
         pytest.param(
             analysis(queries=[query(query="up", min="1")]), "must name {{candidate}}", id="a query about nobody"

@@ -1,4 +1,4 @@
-"""Names of revisions, and what makes two models unlike for their clients."""
+"""Names of revisions, and their snapshots."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -7,12 +7,9 @@ from typing import Any
 import pytest
 
 from tidegate.model.revision import (
-    ModelFacts,
     RevisionState,
     Snapshot,
-    Tensor,
     find_revision,
-    incompatibility,
     plan_digest,
     revision_name,
 )
@@ -197,59 +194,6 @@ def test_a_record_of_an_older_operator_is_understood() -> None:
     assert Snapshot.parse(written) == Snapshot(
         Model("http://models/1", "ab" * 32), Server(None, RESOURCES, ENV), "theirs:1", None
     )
-
-
-X, Y = Tensor("x", "FP32", (-1, 64)), Tensor("y", "INT64", (-1,))
-
-
-def facts(inputs: tuple[Tensor, ...] = (X,), outputs: tuple[Tensor, ...] = (Y,)) -> ModelFacts:
-    return ModelFacts("ab" * 32, inputs, outputs)
-
-
-@pytest.mark.parametrize(
-    ("candidate", "expected"),
-    [
-        pytest.param(facts(), None, id="the same signature"),
-        pytest.param(facts((Tensor("x", "FP32", (-1, -1)),)), None, id="an input that takes more shapes"),
-        pytest.param(facts(outputs=(Y, Tensor("p", "FP32", (-1, 10)))), None, id="one more output"),
-        pytest.param(facts(outputs=(Tensor("y", "INT64", (-1, 1)),)), None, id="an output of another shape"),
-        pytest.param(
-            facts((Tensor("x", "FP32", (1, 64)),)),
-            "its input is x FP32[1,64], stable's is x FP32[-1,64]",
-            id="an input that takes fewer shapes",
-        ),
-        pytest.param(
-            facts((Tensor("x", "FP32", (-1, 8, 8)),)),
-            "its input is x FP32[-1,8,8], stable's is x FP32[-1,64]",
-            id="an input of another rank",
-        ),
-        pytest.param(
-            facts((Tensor("x", "FP64", (-1, 64)),)),
-            "its input is x FP64[-1,64], stable's is x FP32[-1,64]",
-            id="an input of another type",
-        ),
-        pytest.param(
-            facts((Tensor("text", "BYTES", (-1,)),)),
-            "it takes the inputs text BYTES[-1], stable takes x FP32[-1,64]",
-            id="another input",
-        ),
-        pytest.param(
-            facts((X, Y)),
-            "it takes the inputs x FP32[-1,64], y INT64[-1], stable takes x FP32[-1,64]",
-            id="one more input",
-        ),
-        pytest.param(
-            facts(outputs=()), "it gives the outputs none, stable gives y INT64[-1]", id="an output that is gone"
-        ),
-        pytest.param(
-            facts(outputs=(Tensor("y", "FP32", (-1,)),)),
-            "it gives the outputs y FP32[-1], stable gives y INT64[-1]",
-            id="an output of another type",
-        ),
-    ],
-)
-def test_clients_of_stable_and(candidate: ModelFacts, expected: str | None) -> None:
-    assert incompatibility(facts(), candidate) == expected
 
 
 def test_a_rejected_revision_is_not_tried_again_after_an_upgrade_of_the_operator(a_spec: ASpec) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
-from tidegate.model.spec import BlueGreen, Canary, ModelDeploymentSpec
+from tidegate.model.spec import BlueGreen, Canary, ModelDeploymentSpec, SignaturePolicy
 from tidegate.rehearsal.rehearsable import QUICK_BAKE, QUICK_INTERVAL, QUICK_KEEP_OLD, quick, rehearsable
 
 SpecBuilder = Callable[..., ModelDeploymentSpec]
@@ -14,12 +14,13 @@ STEPS = [{"weight": 5, "minDuration": "2m"}, {"weight": 50, "approval": "Require
 def test_people_queries_and_gates_are_left_out_with_a_sentence_each(a_spec: SpecBuilder) -> None:
     spec = a_spec(
         strategy={"canary": {"steps": STEPS}},
-        analysis={"queries": [{"name": "cost", "query": "cost", "max": "1"}]},
+        analysis={"signature": "Hold", "queries": [{"name": "cost", "query": "cost", "max": "1"}]},
         gates=[{"name": "qa", "at": "Promotion", "webhook": {"url": "https://qa.example.com"}}],
     )
     plain, left_out = rehearsable(spec)
     assert (plain.analysis.queries, plain.gates, plain.strategy.wants_approval(2)) == ((), (), False)
-    assert [sentence.split()[0] for sentence in left_out] == ["Pauses", "Own", "Gates"]
+    assert [sentence.split()[0] for sentence in left_out] == ["Pauses", "Own", "Gates", "Another"]
+    assert plain.analysis.signature is SignaturePolicy.REFUSE
 
 
 def test_a_plain_spec_stays_as_it_is(a_spec: SpecBuilder) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -53,6 +54,18 @@ def test_what_can_not_be_released_ends_in_a_sentence_before_any_traffic(
 ) -> None:
     ended = rehearse(str(EXAMPLES / stable), str(EXAMPLES / candidate), *REQUESTS)
     assert (ended.returncode, said in ended.stdout + ended.stderr) == (code, True), ended.stderr
+
+
+def test_labels_that_have_changed_places_end_it_before_any_traffic(tmp_path: Path) -> None:
+    model = EXAMPLES.parent / "sentiment" / "model"
+    swapped = shutil.copytree(model, tmp_path / "swapped", ignore=shutil.ignore_patterns("selftest.json"))
+    (swapped / "labels.json").write_text('["positive", "negative"]')
+
+    ended = rehearse(str(model), str(swapped), "--rate", "20", "--warm-up", "3s")
+
+    told = json.loads(ended.stdout)
+    assert (ended.returncode, told["reason"], told["exposure"]["requests"]) == (1, "SignatureChanged", 0), ended.stderr
+    assert "its labels are in another order: class 0 is 'positive', on stable it is 'negative'" in told["message"]
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

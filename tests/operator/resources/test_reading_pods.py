@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tidegate.model.revision import ModelFacts, PodFailure, RevisionState, Snapshot, Tensor
+from tidegate.model.revision import Labels, ModelFacts, PodFailure, RevisionState, Snapshot, Tensor
 from tidegate.model.spec import Model, Server
 from tidegate.resources.pod_status import parse_pod, read_facts, read_failure, revision_of
 from tidegate.resources.revision import (
@@ -55,6 +55,16 @@ FETCHED = {"ready": True, "state": ended(0, REPORT)}
             pod({"ready": True, "state": ended(0, {**REPORT, "files_sha256": "cd" * 32})}),
             replace(FACTS, files_sha256="cd" * 32),
             id="a model of several files: their digest too",
+        ),
+        pytest.param(
+            pod({"ready": True, "state": ended(0, {**REPORT, "labels": {"count": 2, "sha256": "e", "first": ["a"]}})}),
+            replace(FACTS, labels=Labels(2, "e", ("a",))),
+            id="a model whose classes have names: the first of them, and a digest of all",
+        ),
+        pytest.param(
+            pod({"ready": True, "state": ended(0, {**REPORT, "labels": {"count": 0}})}),
+            replace(FACTS, labels=Labels.of(())),
+            id="a model whose classes have none: that is known",
         ),
         pytest.param(pod(), None, id="a pod that has only just begun: nothing"),
         pytest.param(pod({"state": {"running": {}}}), None, id="a fetch under way: nothing"),

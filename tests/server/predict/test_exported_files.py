@@ -389,7 +389,8 @@ def test_a_classifier_of_ultralytics_has_its_names_and_its_probabilities() -> No
     signature = Signature(IMAGES, (TensorSpec("output0", "FP32", ("batch", 2)),))
     found = open_package(Path("/nowhere"), signature, {**YOLO, "task": "classify"})
     assert found.labels == ("tench", "jack-o'-lantern")
-    assert found.properties == {"task": "classify", "imgsz": "[32, 64]", "names": '["tench","jack-o\'-lantern"]'}
+    names = '["tench","jack-o\'-lantern"]'
+    assert found.properties == {"task": "classify", "imgsz": "[32, 64]", "names": names, "labels": names}
     (example,) = found.real_requests(signature, Limits())
     assert {name: array.shape for name, array in example.items()} == {"images": (1, 3, 32, 64)}
     parsed = found.predictor.read({"inputs": [[[[0.0]]] * 3]}, Signature(IMAGES, signature.outputs), Limits())

@@ -120,7 +120,8 @@ def _because(seen: Observation, rollout: Rollout) -> str:
     if by_hand.promoted == step:
         return f"promoted {by_hand.promoted_by}"
     verdict = seen.verdict.message if step else ""
-    return f"approved {by_hand.approved_by}; {verdict}" if by_hand.approved == step else verdict
+    approved = f"approved {by_hand.approved_by}" if by_hand.approved == step else ""
+    return "; ".join(each for each in (approved, verdict) if each)
 
 
 def _with_estimate(seen: Observation, strategy: Canary, stepped: Transition) -> Transition:

@@ -11,6 +11,7 @@ from datetime import timedelta
 
 from tidegate.decide.edited_strategy import fits
 from tidegate.decide.rollback_triggers import rollback_trigger
+from tidegate.decide.signature import signature_to_approve
 from tidegate.decide.transition import Transition, abort
 from tidegate.model.control import Control, GivenControl, Intent
 from tidegate.model.decision import Decision, Event
@@ -183,7 +184,8 @@ def _of_rollout(check: Callable[[Observation, Rollout], str]) -> Callable[[Obser
 def _has_no_approval_to_give(seen: Observation, rollout: Rollout) -> str:
     strategy, by_hand = seen.spec.strategy, rollout.by_hand
     pause = strategy.pause_at(rollout.step)
-    if not strategy.wants_approval(rollout.step) and (pause is None or pause.duration is not None):
+    is_asked = strategy.wants_approval(rollout.step) or signature_to_approve(seen, rollout) is not None
+    if not is_asked and (pause is None or pause.duration is not None):
         return "that step asks for no approval"
     return f"it was approved before, {by_hand.approved_by}" if by_hand.approved == rollout.step else ""
 

@@ -12,6 +12,7 @@ from enum import Enum, auto
 
 from tidegate.decide.draining import is_drained
 from tidegate.decide.gate_answers import awaited
+from tidegate.decide.signature import signature_to_approve
 from tidegate.judge.query_limits import field_of
 from tidegate.model.control import Control, Intent
 from tidegate.model.evidence import Answer, QueryState
@@ -153,6 +154,18 @@ def _is_not_paused_before_traffic(seen: Observation, proposal: Proposal) -> Hold
     if not seen.spec.paused:
         return None
     return Hold(StatusMessage(Reason.PAUSED, "spec.paused is true; the candidate has no traffic yet"), Phase.PAUSED)
+
+
+def _signature_is_approved(seen: Observation, proposal: Proposal) -> Hold | None:
+    rollout = proposal.rollout
+    difference = signature_to_approve(seen, rollout)
+    if difference is None or rollout.by_hand.approved == rollout.step:
+        return None
+    message = (
+        f"clients of stable would break: {difference}; {rollout.candidate} waits for approval, without traffic: "
+        f"{approval_command(seen, rollout)}"
+    )
+    return Hold(StatusMessage(Reason.WAITING_FOR_APPROVAL, message), Phase.WAITING_FOR_APPROVAL)
 
 
 def _can_be_seen(seen: Observation, proposal: Proposal) -> Hold | None:
@@ -367,6 +380,7 @@ GATES = (
     Gate("pods", FIRST | FIRST_BY_HAND | RETURN, _pods_are_ready),
     Gate("pause before traffic", FIRST | RETURN, _is_not_paused_before_traffic),
     Gate("verifyFor", FIRST, _has_been_verified),
+    Gate("signature", FIRST, _signature_is_approved),
     Gate("metrics", FIRST, _can_be_seen),
     Gate("queries", FIRST, _queries_allow_traffic),
     Gate("full size", LAST | LAST_BY_HAND | RETURNED, _is_at_full_size),

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 
+from tidegate.decide.signature import signature_difference
 from tidegate.model.decision import Event
 from tidegate.model.observation import Observation
 from tidegate.model.reasons import Reason
+from tidegate.model.spec import SignaturePolicy
 
 AUTOSCALER = "kube-controller-manager"
 """Whose name a HorizontalPodAutoscaler's writes have, and so KEDA's."""
@@ -18,7 +20,20 @@ def hints(seen: Observation) -> tuple[Event, ...]:
         *_config(seen),
         *_counted_by_servers(seen),
         *_caution(seen),
+        *_signature(seen),
     )
+
+
+def _signature(seen: Observation) -> Iterator[Event]:
+    rollout = seen.recorded.rollout
+    if rollout is None or seen.spec.analysis.signature is not SignaturePolicy.ALLOW:
+        return
+    if difference := signature_difference(seen, rollout):
+        message = (
+            f"clients of stable would break on {rollout.candidate}: {difference}; spec.analysis.signature is Allow, so "
+            "it goes on"
+        )
+        yield Event(Reason.SIGNATURE_CHANGED, message, warning=True)
 
 
 def _caution(seen: Observation) -> Iterator[Event]:

@@ -2,10 +2,11 @@
 
 from tidegate.decide.capacity import candidate_size
 from tidegate.decide.gate_answers import ended_by_gate
+from tidegate.decide.signature import signature_difference
 from tidegate.model.evidence import Answer
 from tidegate.model.observation import Observation
 from tidegate.model.reasons import Reason, StatusMessage
-from tidegate.model.revision import incompatibility
+from tidegate.model.spec import SignaturePolicy
 from tidegate.model.status import Rollout
 from tidegate.model.units import format_duration
 
@@ -50,15 +51,14 @@ def _is_more_than_stable(seen: Observation, rollout: Rollout) -> bool:
 
 
 def _incompatible(seen: Observation, rollout: Rollout) -> StatusMessage | None:
-    stable, candidate = seen.state(seen.recorded.stable).facts, seen.state(rollout.candidate).facts
-    if stable is None or candidate is None:
+    if seen.spec.analysis.signature is not SignaturePolicy.REFUSE:
         return None
-    difference = incompatibility(stable, candidate)
+    difference = signature_difference(seen, rollout)
     if difference is None:
         return None
     message = (
-        f"clients of stable would break: {difference}; "
-        "keep the signature, or serve this model under a ModelDeployment of its own"
+        f"clients of stable would break: {difference}; keep the signature, serve this model under a ModelDeployment of "
+        "its own, or set spec.analysis.signature to Hold or Allow"
     )
     return StatusMessage(Reason.SIGNATURE_CHANGED, message)
 

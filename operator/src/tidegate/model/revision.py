@@ -71,8 +71,26 @@ class Tensor:
 
 
 @dataclass(frozen=True)
+class Labels:
+    """Names of a model's classes, in their order."""
+
+    count: int
+    """0 where nobody named them."""
+    sha256: str = ""
+    """Of the whole list; two lists of one digest are the same."""
+    first: tuple[str, ...] = ()
+    """As many of them, from the first on, as were told."""
+
+    @classmethod
+    def of(cls, names: Sequence[str]) -> "Labels":
+        """All of a list's."""
+        listed = b"".join(name.encode("utf-8", "replace") + b"\0" for name in names)
+        return cls(len(names), hashlib.sha256(listed).hexdigest() if names else "", tuple(names))
+
+
+@dataclass(frozen=True)
 class ModelFacts:
-    """What a pod found in the model's files: their digests and the model's signature."""
+    """What a pod found in the model's files: their digests, the model's signature and the names of its classes."""
 
     sha256: str
     """Of the ONNX file."""
@@ -80,6 +98,8 @@ class ModelFacts:
     outputs: tuple[Tensor, ...]
     files_sha256: str | None = None
     """Of the list of all files of a folder; None for a single file."""
+    labels: Labels | None = None
+    """None where nobody knows them, as with a server of an older release."""
 
 
 @dataclass(frozen=True)
@@ -158,37 +178,6 @@ def plan_digest(spec: ModelDeploymentSpec) -> str:
     An upgrade of the operator leaves it as it is (see `api_fields.canonical`).
     """
     return _digest([type(spec.strategy).__name__, canonical(spec.strategy), canonical(spec.analysis)])
-
-
-def incompatibility(stable: ModelFacts, candidate: ModelFacts) -> str | None:
-    """Why clients of `stable` would break on `candidate`, in one clause; None if they wouldn't.
-
-    Every input must be there under its name and type and take at least the shapes that it took; no input may be added;
-    every output must remain under its name and type.
-    """
-    wanted = {tensor.name: tensor for tensor in stable.inputs}
-    offered = {tensor.name: tensor for tensor in candidate.inputs}
-    if wanted.keys() != offered.keys():
-        return f"it takes the inputs {_listed(candidate.inputs)}, stable takes {_listed(stable.inputs)}"
-    for name, tensor in wanted.items():
-        if not _takes(offered[name], tensor):
-            return f"its input is {offered[name]}, stable's is {tensor}"
-    answered = {tensor.name: tensor for tensor in candidate.outputs}
-    for tensor in stable.outputs:
-        other = answered.get(tensor.name)
-        if other is None or other.datatype != tensor.datatype:
-            return f"it gives the outputs {_listed(candidate.outputs)}, stable gives {_listed(stable.outputs)}"
-    return None
-
-
-def _takes(offered: Tensor, wanted: Tensor) -> bool:
-    if offered.datatype != wanted.datatype or len(offered.shape) != len(wanted.shape):
-        return False
-    return all(new in (-1, old) for new, old in zip(offered.shape, wanted.shape, strict=True))
-
-
-def _listed(tensors: Sequence[Tensor]) -> str:
-    return ", ".join(map(str, tensors)) or "none"
 
 
 def _identity(model: Model, server: Server) -> dict[str, Any]:

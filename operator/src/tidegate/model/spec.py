@@ -323,6 +323,17 @@ class CounterSource(StrEnum):
     PROMETHEUS = "Prometheus"
 
 
+class SignaturePolicy(StrEnum):
+    """What follows where clients of stable would break on a candidate's signature or labels."""
+
+    REFUSE = "Refuse"
+    """It goes back before it has any traffic."""
+    HOLD = "Hold"
+    """It waits for somebody's approval before its first traffic."""
+    ALLOW = "Allow"
+    """That is told, and stops nothing."""
+
+
 @dataclass(frozen=True)
 class Analysis:
     """How the judge looks. `false_rollback` is the α and `false_promotion` the β of its two bounds."""
@@ -345,6 +356,7 @@ class Analysis:
     """How long the candidate, which has all the traffic, must be seen to do well before the old revision goes."""
     source: CounterSource = CounterSource.AUTO
     """Where the routers' counters are read."""
+    signature: SignaturePolicy = SignaturePolicy.REFUSE
 
 
 @dataclass(frozen=True)
@@ -590,6 +602,7 @@ def _analysis(raw: Mapping[str, Any]) -> Analysis:
         deadline=parse_duration(raw["deadline"]),
         bake=parse_duration(raw.get("bake", "1m")),
         source=_source(raw),
+        signature=SignaturePolicy(raw.get("signature", SignaturePolicy.REFUSE)),
     )
 
 

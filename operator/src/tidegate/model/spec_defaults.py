@@ -41,6 +41,7 @@ COMMON: Mapping[str, Any] = {
         "predictions": {"drift": "5%", "onDrift": "Hold", "scoreDrift": "25%"},
         "queries": [],
         "requestsFrom": "Router",
+        "signature": "Refuse",
         "source": "Auto",
     },
 }

@@ -15,7 +15,7 @@ from typing import Any
 
 from tidegate.errors import TidegateError
 from tidegate.model.reasons import Reason
-from tidegate.model.revision import ModelFacts, PodFailure, Tensor
+from tidegate.model.revision import Labels, ModelFacts, PodFailure, Tensor
 from tidegate.model.spec import Server
 from tidegate.resources.pod import server_variables
 from tidegate.router.objects import Endpoint
@@ -142,7 +142,8 @@ class ModelServer:
         if answer is None:
             return None
         told = json.loads(answer)
-        return ModelFacts(sha256, tuple(_tensors(told["inputs"])), tuple(_tensors(told["outputs"])))
+        labels = Labels.of(json.loads(told.get("properties", {}).get("labels", "[]")))
+        return ModelFacts(sha256, tuple(_tensors(told["inputs"])), tuple(_tensors(told["outputs"])), labels=labels)
 
     def metrics(self) -> str | None:
         """Its exposition text; None where it doesn't answer."""

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from tidegate.model.spec import Canary, ModelDeploymentSpec
+from tidegate.model.spec import Canary, ModelDeploymentSpec, SignaturePolicy
 from tidegate.simulation.engine import without_people
 
 QUICK_INTERVAL = timedelta(seconds=1)
@@ -22,7 +22,11 @@ def rehearsable(spec: ModelDeploymentSpec) -> tuple[ModelDeploymentSpec, list[st
         left_out.append(f"Own queries are left out ({names}): there is no Prometheus.")
     if spec.gates or spec.notifications:
         left_out.append("Gates and notifications are left out: nobody outside is called.")
-    analysis = replace(spec.analysis, queries=())
+    signature = spec.analysis.signature
+    if signature is SignaturePolicy.HOLD:
+        signature = SignaturePolicy.REFUSE
+        left_out.append("Another signature ends it, as signature: Refuse would: there is nobody to approve of it.")
+    analysis = replace(spec.analysis, queries=(), signature=signature)
     return replace(without_people(spec), analysis=analysis, gates=(), notifications=()), left_out
 
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from tidegate.model.reasons import Reason
-from tidegate.model.revision import ModelFacts, PodFailure, Tensor
+from tidegate.model.revision import Labels, ModelFacts, PodFailure, Tensor
 from tidegate.model.units import parse_instant
 from tidegate.resources.names import FETCH, REVISION, SERVE
 
@@ -102,12 +102,20 @@ def read_facts(pod: Mapping[str, Any]) -> ModelFacts | None:
                     _tensors(report.get("inputs", ())),
                     _tensors(report.get("outputs", ())),
                     report.get("files_sha256"),
+                    _labels(report.get("labels")),
                 )
     return None
 
 
 def _tensors(raw: Sequence[Mapping[str, Any]]) -> tuple[Tensor, ...]:
     return tuple(Tensor(item["name"], item["datatype"], tuple(item["shape"])) for item in raw)
+
+
+def _labels(raw: Any) -> Labels | None:
+    """Thousands of pods have the same names, each of which is kept once."""
+    if not isinstance(raw, Mapping):
+        return None
+    return Labels(raw["count"], sys.intern(raw.get("sha256", "")), tuple(map(sys.intern, raw.get("first", ()))))
 
 
 def _report(ended: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,16 +5,20 @@ The kubelet keeps at most 4096 bytes; this stays within 4000.
 
 import json
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from tidegate_server.errors import FetchFailed
+from tidegate_server.predict.class_names import names_digest
 from tidegate_server.protocol.signature import Signature
 
 log = logging.getLogger(__name__)
 
 MAX_BYTES = 4000
 MAX_MESSAGE = 700  # characters, each at most 4 bytes
+MAX_LABELS = 32
+"""Names of classes that are told; all of them are in the digest."""
 
 WRONG_DIGEST = "WrongDigest"
 NOT_ONNX = "NotOnnx"
@@ -33,13 +37,21 @@ PERMANENT = frozenset(
 
 
 def success_report(
-    sha256: str, size: int, signature: Signature, files_sha256: str | None = None, resolved: str | None = None
+    sha256: str,
+    size: int,
+    signature: Signature,
+    files_sha256: str | None = None,
+    resolved: str | None = None,
+    labels: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """`sha256`: of the ONNX file; `files_sha256`: of the list of a folder's files; `size`: of them all.
 
     `resolved`: the URI that will always lead to this content, where the one that was given may lead to another.
 
-    Tensors that don't fit into the termination log are left out from the end; the object stays whole."""
+    `labels`: names of the classes in their order; None where nobody knows them.
+
+    Labels that don't fit into the termination log are left out from the end, and then tensors; the object stays whole.
+    """
     report: dict[str, Any] = {
         "sha256": sha256,
         "bytes": size,
@@ -50,8 +62,12 @@ def success_report(
         report["files_sha256"] = files_sha256
     if resolved is not None:
         report["resolved"] = resolved
-    while len(_encoded(report)) > MAX_BYTES and (report["outputs"] or report["inputs"]):
-        (report["outputs"] or report["inputs"]).pop()
+    first = list((labels or ())[:MAX_LABELS])
+    if labels is not None:
+        named = {"sha256": names_digest(labels), "first": first} if labels else {}
+        report["labels"] = {"count": len(labels), **named}
+    while len(_encoded(report)) > MAX_BYTES and (first or report["outputs"] or report["inputs"]):
+        (first or report["outputs"] or report["inputs"]).pop()
     return report
 
 

@@ -5,7 +5,7 @@ import logging
 import random
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
@@ -32,6 +32,7 @@ from tidegate_server.fetch.sources.listing import Listing
 from tidegate_server.fetch.verify_signature import Signer, verify
 from tidegate_server.inference.model import Model, sha256_of
 from tidegate_server.onnx_file import check_file
+from tidegate_server.predict.class_names import class_names
 from tidegate_server.protocol.signature import Signature
 from tidegate_server.settings import Settings, termination_log
 
@@ -58,6 +59,15 @@ def fetch(environ: Mapping[str, str]) -> int:
     write_report(report, termination_log(environ))
     sys.stdout.write(f"{json.dumps(report)}\n")
     return code
+
+
+@dataclass(frozen=True)
+class _Described:
+    """What a model that can be opened takes and gives."""
+
+    signature: Signature
+    labels: Sequence[str] | None
+    """Names of the classes; None where their file is broken, which the server will say."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +106,7 @@ class _Job:
         try:
             collected = self._with_retries(lambda: collect(self._list(), options, downloads), downloads.received_bytes)
             with disk_failures(options.target):
-                installed, signature = self._verify_and_install(collected, downloads)
+                installed, described = self._verify_and_install(collected, downloads)
         except FetchFailed as failure:
             # What broke in the middle may be gone on with by the container that Kubernetes starts next.
             if failure.transient:
@@ -107,16 +117,16 @@ class _Job:
         downloads.discard()
         source = installed.resolved or self.uri.printable
         log.info("fetched %s: %d bytes, sha256 %s", source, installed.size, installed.sha256)
-        return _report(installed, signature)
+        return _report(installed, described)
 
     def _verify_and_install(
         self, collected: CollectedModel, downloads: PartialDownloads
-    ) -> tuple[InstalledModel, Signature]:
+    ) -> tuple[InstalledModel, _Described]:
         self._check_files(describe(collected, self.settings.model_path))
         if self.signer is not None:
             verify(collected, self.signer, downloads)
-        signature = self._inspect(collected.folder / collected.model)
-        return install(collected, self.settings.model_path, self.uri.printable, self._fingerprint), signature
+        described = self._inspect(collected.folder / collected.model)
+        return install(collected, self.settings.model_path, self.uri.printable, self._fingerprint), described
 
     def _use_in_place(self, listing: Listing) -> dict[str, Any]:
         """A model of the image itself: it is what the image's digest says, so only its own digests are compared."""
@@ -124,7 +134,7 @@ class _Job:
             sentence = "a model in the image is covered by the image's signature; verify that instead"
             raise FetchFailed(UNVERIFIED, sentence)
         settings, model = self.settings, listing.in_place or self.settings.model_path
-        signature, folder = self._inspect(model), model.parent
+        described, folder = self._inspect(model), model.parent
         names = {model.name, *weight_files(model), *(name for name in COMPANION_FILES if (folder / name).is_file())}
         digests = {name: sha256_of(folder / name) for name in names}
         size = sum((folder / name).stat().st_size for name in digests)
@@ -137,7 +147,7 @@ class _Job:
             )
             raise FetchFailed(WRONG_DIGEST, sentence)
         self._check_files(installed)
-        return _report(installed, signature)
+        return _report(installed, described)
 
     def _installed_before(self) -> InstalledModel | None:
         """What a restarted pod's volume still holds, if its content is known and is what is asked for."""
@@ -170,13 +180,14 @@ class _Job:
                 "correct TIDEGATE_MODEL_FILES_SHA256 or the files behind model.uri",
             )
 
-    def _inspect(self, path: Path) -> Signature:
+    def _inspect(self, path: Path) -> _Described:
         try:
             check_file(path)
             check_graph(path, self.settings.check_model)
-            return Model.open(path).signature
+            model = Model.open(path)
         except ModelRefused as error:
             raise FetchFailed(error.reason, str(error)) from error
+        return _Described(model.signature, class_names(path.parent, model.signature, model.metadata))
 
 
 def with_retries(
@@ -223,5 +234,12 @@ def _job(environ: Mapping[str, str]) -> _Job:
     return _Job(settings, signer, find_source(settings.model_uri), environ)
 
 
-def _report(installed: InstalledModel, signature: Signature) -> dict[str, Any]:
-    return success_report(installed.sha256, installed.size, signature, installed.files_sha256, installed.resolved)
+def _report(installed: InstalledModel, described: _Described) -> dict[str, Any]:
+    return success_report(
+        installed.sha256,
+        installed.size,
+        described.signature,
+        installed.files_sha256,
+        installed.resolved,
+        described.labels,
+    )

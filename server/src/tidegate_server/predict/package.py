@@ -16,9 +16,10 @@ from types import MappingProxyType
 from typing import Any
 
 from tidegate_server.errors import InvalidRequest, ModelRefused
-from tidegate_server.predict.classes import Classes, LabelledPredictor, find_classes, misfit
+from tidegate_server.predict.class_names import fitting_classes, names_property, read_labels
+from tidegate_server.predict.classes import Classes, LabelledPredictor, misfit
 from tidegate_server.predict.embeddings import EmbeddingReader
-from tidegate_server.predict.labels import CONFIG_FILE, LABELS_FILE, Labels, parse_config, parse_labels
+from tidegate_server.predict.labels import LABELS_FILE, Labels
 from tidegate_server.predict.package_files import PackageFolder, parse_json, read_file, unusable
 from tidegate_server.predict.predictor import PlainPredictor, Predictor
 from tidegate_server.predict.samples import MAX_SAMPLES_BYTES, SAMPLES_FILE, parse_samples
@@ -39,7 +40,7 @@ from tidegate_server.predict.text_predictor import PROBE_TEXTS, ClassReader, Out
 from tidegate_server.predict.token_classes import TokenReader
 from tidegate_server.predict.tokenizer import MAX_TOKENIZER_BYTES, TOKENIZER_FILE, open_token_encoder, token_inputs
 from tidegate_server.predict.tokenizer_config import longest_text
-from tidegate_server.predict.ultralytics import image_example, image_properties, parse_metadata
+from tidegate_server.predict.ultralytics import image_example, image_properties
 from tidegate_server.protocol.limits import Limits
 from tidegate_server.protocol.padding import Padding
 from tidegate_server.protocol.signature import Signature
@@ -47,8 +48,6 @@ from tidegate_server.protocol.tensors import Array
 
 log = logging.getLogger(__name__)
 
-_LOGITS = "logits"
-"""What transformers' exporters call the output with the classes."""
 MAX_REAL_CASES = 24
 """Of a self-test that has more; they differ enough to show whether rows are independent."""
 
@@ -69,7 +68,7 @@ class Package:
     @property
     def properties(self) -> dict[str, str]:
         """What a client has to know of the graph to understand its numbers."""
-        return image_properties(self.metadata)
+        return {**image_properties(self.metadata), **names_property(self.labels)}
 
     @property
     def padding(self) -> Padding | None:
@@ -132,8 +131,8 @@ def open_package(folder: Path, signature: Signature, metadata: Mapping[str, str]
 
 
 def _predictor(files: PackageFolder, signature: Signature, metadata: Mapping[str, str]) -> Predictor:
-    labels = _labels(files, signature, metadata)
-    classes = _fitting_classes(labels, signature)
+    labels = read_labels(files, signature, metadata)
+    classes = fitting_classes(labels, signature)
     content = files.read(TOKENIZER_FILE, MAX_TOKENIZER_BYTES) if _takes_tokens(files, signature) else None
     if content is not None:
         return _token_predictor(content, files, labels, classes, signature)
@@ -145,31 +144,6 @@ def _predictor(files: PackageFolder, signature: Signature, metadata: Mapping[str
     if text_input is not None and (classes is not None or files.has(LABELS_FILE)):
         return TextPredictor(StringEncoder(text_input), ClassReader(classes) if classes else OutputReader())
     return LabelledPredictor(classes) if classes else PlainPredictor()
-
-
-def _labels(files: PackageFolder, signature: Signature, metadata: Mapping[str, str]) -> Labels:
-    """What somebody wrote for this server, then what came along with the model, then what the graph says itself."""
-    own = files.json(LABELS_FILE)
-    given = Labels() if own is None else parse_labels(own)
-    if given.names:
-        return given
-    found = parse_config(files.json(CONFIG_FILE)) or parse_metadata(metadata)
-    if found is None:
-        return given
-    output = given.output or found.output or (_LOGITS if signature.output(_LOGITS) else None)
-    return replace(found, output=output, scores=given.scores or found.scores, max_length=given.max_length)
-
-
-def _fitting_classes(labels: Labels, signature: Signature) -> Classes | None:
-    if not labels.names and labels.scores != "raw":
-        return None
-    try:
-        return find_classes(labels, signature)
-    except ModelRefused as error:
-        if labels.file == LABELS_FILE or labels.output == _LOGITS:
-            raise
-        log.warning("%s. Answers have no labels", error)
-        return None
 
 
 def _takes_tokens(files: PackageFolder, signature: Signature) -> bool:

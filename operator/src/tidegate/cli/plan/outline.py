@@ -1,5 +1,6 @@
 """The steps that a revision goes through, and what today's traffic makes of them. Pure."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -8,7 +9,7 @@ from tidegate.decide.criteria import stages_of
 from tidegate.judge.forecast import Estimate, estimate_duration
 from tidegate.model.evidence import BaselineTraffic
 from tidegate.model.gate import GatePoint, GateSpec
-from tidegate.model.spec import BlueGreen, Canary, ModelDeploymentSpec, Strategy
+from tidegate.model.spec import BlueGreen, Canary, ModelDeploymentSpec, SignaturePolicy, Strategy
 from tidegate.model.status import Rollout
 from tidegate.model.units import format_duration, format_percent, parse_instant
 
@@ -45,7 +46,7 @@ class Outline:
 
 def outline(spec: ModelDeploymentSpec, traffic: BaselineTraffic | None, delay: timedelta) -> Outline:
     """`delay`: how late counters may be, for whoever doesn't read routers directly."""
-    gates = tuple(map(_gate, spec.gates))
+    gates = (*_signature(spec.analysis.signature), *map(_gate, spec.gates))
     if isinstance(spec.strategy, BlueGreen):
         return replace(_of_blue_green(spec, spec.strategy), gates=gates)
     return replace(_of_canary(spec, spec.strategy, traffic, delay), gates=gates)
@@ -57,6 +58,11 @@ MOMENTS = {
     GatePoint.PROMOTION: "before it gets all requests",
     GatePoint.END: "at the end, and holds nothing",
 }
+
+
+def _signature(policy: SignaturePolicy) -> Iterator[str]:
+    if policy is SignaturePolicy.HOLD:
+        yield "where clients of stable would break on its signature, somebody has to approve its first traffic"
 
 
 def _gate(gate: GateSpec) -> str:
