@@ -97,6 +97,11 @@ clients: setup ## The newest clients of other projects against this server, in e
 test-dashboard: setup ## The dashboard in a real Chromium, with axe-core
 	@UV="$(UV)" $(BIN)/python -m tests.browser
 
+.PHONY: site
+site: setup ## The documents as a site, in build/site; fails where a link leads nowhere
+	NO_MKDOCS_2_WARNING=1 "$(UV)" tool run --quiet --from mkdocs-material==9.8.2 mkdocs build --strict --quiet
+	@echo "build/site/index.html"
+
 .PHONY: pictures
 pictures: setup ## Pictures of the dashboard and of a terminal during a real canary, into the documents
 	@UV="$(UV)" $(BIN)/pytest -m controls tests/controls/test_pictures.py
