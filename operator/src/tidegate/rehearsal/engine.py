@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from http.client import HTTPConnection
 from pathlib import Path
 from random import Random
 from time import monotonic
@@ -29,8 +31,8 @@ from tidegate.model.spec import ModelDeploymentSpec
 from tidegate.model.status import HistoryEntry, Status
 from tidegate.model.traffic import RouteState
 from tidegate.model.units import format_duration
-from tidegate.rehearsal.load import Tally, Users
-from tidegate.rehearsal.model_server import ModelServer, ServedModel, stopped_at_the_end
+from tidegate.rehearsal.load import ANSWER_SECONDS, Tally, Users
+from tidegate.rehearsal.model_server import LOOPBACK, ModelServer, ServedModel, stopped_at_the_end
 from tidegate.rehearsal.payloads import Payload, made_up_requests
 from tidegate.rehearsal.router import NAMESPACE, POLL_SECONDS, LocalRouter
 from tidegate.rehearsal.scraper import SECONDS, Scraper, Target
@@ -208,7 +210,8 @@ class Rehearsal:
             if facts is None:
                 raise TidegateError("stable doesn't say what it takes; give requests by --requests FILE")
             payloads = made_up_requests(facts, plan.name, Random(1))
-        return Users(self._router.port, f"{plan.name}.{NAMESPACE}", payloads, plan.rate)
+        connect = partial(HTTPConnection, LOOPBACK, self._router.port, timeout=ANSWER_SECONDS)
+        return Users(connect, {"Host": f"{plan.name}.{NAMESPACE}"}, payloads, plan.rate)
 
     def _learn(self, show: Show, users: Users) -> None:
         """Stable serves alone for a while. Raises TidegateError where it takes none of the requests."""

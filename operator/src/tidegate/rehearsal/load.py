@@ -1,14 +1,14 @@
-"""Users: requests at a steady rate through the router, each at its time whether or not those before it are answered."""
+"""Users: requests at a steady rate, each at its time whether or not those before it are answered."""
 
 import http.client
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import monotonic
 
-from tidegate.rehearsal.model_server import LOOPBACK, MOST_ANSWER_BYTES
+from tidegate.rehearsal.model_server import MOST_ANSWER_BYTES
 from tidegate.rehearsal.payloads import Payload, in_turns
 
 CLIENTS = 32
@@ -35,14 +35,16 @@ class Tally:
 
 @dataclass
 class Users:
-    """They ask inside `asking`. `host` is the model's name for the router."""
+    """They ask inside `asking`, each on a connection of its own that `connect` makes."""
 
-    port: int
-    host: str
+    connect: Callable[[], http.client.HTTPConnection]
+    headers: Mapping[str, str]
+    """Of every request, besides its content type."""
     payloads: Sequence[Payload]
     rate: float
     """Requests a second."""
     _statuses: Counter[int] = field(default_factory=Counter)
+    _seconds: list[float] = field(default_factory=list)
     _unsent: int = 0
     _sent: int = 0
     _began: float = 0.0
@@ -72,6 +74,12 @@ class Users:
         refused = sum(n for status, n in statuses.items() if 400 <= status < 500 and status != 429)
         return Tally(sum(statuses.values()), failed, refused, unsent)
 
+    @property
+    def latencies(self) -> list[float]:
+        """Of the answers by now, in seconds, shortest first: from when each was due, so waiting for a turn counts."""
+        with self._lock:
+            return sorted(self._seconds)
+
     def _next(self) -> int | None:
         """The number of the next request, at its time; None where there is to be none."""
         with self._lock:
@@ -82,19 +90,22 @@ class Users:
         return number
 
     def _ask_on(self) -> None:
-        connection = http.client.HTTPConnection(LOOPBACK, self.port, timeout=ANSWER_SECONDS)
+        connection = self.connect()
         while (number := self._next()) is not None:
-            if monotonic() - self._began - number / self.rate > LATE_SECONDS:
+            due = self._began + number / self.rate
+            if monotonic() - due > LATE_SECONDS:
                 with self._lock:
                     self._unsent += 1
                 continue
             status = self._ask(connection, in_turns(self.payloads, number))
             with self._lock:
                 self._statuses[status] += 1
+                if status != NO_ANSWER:
+                    self._seconds.append(monotonic() - due)
         connection.close()
 
     def _ask(self, connection: http.client.HTTPConnection, payload: Payload) -> int:
-        headers = {"Host": self.host, "Content-Type": "application/json"}
+        headers = {"Content-Type": "application/json", **self.headers}
         try:
             connection.request("POST", payload.path, payload.body, headers)
             response = connection.getresponse()

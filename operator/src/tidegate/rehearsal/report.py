@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
-from xml.etree import ElementTree
 
 from tidegate.model.reasons import ConditionType, Outcome
 from tidegate.model.units import format_duration, format_percent
 from tidegate.rehearsal.engine import Ending
+from tidegate.rehearsal.formats import Case, Ended, junit, markdown_table
 
 
 class ExitCode(IntEnum):
@@ -76,9 +76,8 @@ def markdown_of(report: Report) -> str:
     """For a pull request or a job's summary."""
     rows = [("stable", f"`{report.stable}`"), ("candidate", f"`{report.candidate}`"), ("outcome", report.outcome)]
     rows += [("reason", report.reason), ("took", format_duration(report.ending.lasted))]
-    table = "\n".join(f"| {name} | {value.replace('|', chr(92) + '|')} |" for name, value in rows)
     notes = "\n".join(f"- {line}" for line in [*_users(report), *report.left_out])
-    return f"### Rehearsal: {report.outcome}\n\n{report.why}\n\n| | |\n|---|---|\n{table}\n\n{notes}\n"
+    return f"### Rehearsal: {report.outcome}\n\n{report.why}\n\n{markdown_table(('', ''), rows)}\n\n{notes}\n"
 
 
 def json_of(report: Report) -> dict[str, Any]:
@@ -105,24 +104,17 @@ def json_of(report: Report) -> dict[str, Any]:
 
 def junit_of(report: Report) -> str:
     """One test case, which a rollback fails and an undecided end makes an error."""
-    seconds = f"{report.ending.lasted.total_seconds():.1f}"
-    code = report.exit_code
-    suite = ElementTree.Element(
-        "testsuite",
-        name="tidegate rehearse",
-        tests="1",
-        failures=str(int(code is ExitCode.ROLLED_BACK)),
-        errors=str(int(code is ExitCode.UNDECIDED)),
-        time=seconds,
+    ended = {ExitCode.PROMOTED: Ended.PASSED, ExitCode.ROLLED_BACK: Ended.FAILED, ExitCode.UNDECIDED: Ended.ERROR}
+    case = Case(
+        suite="rehearsal",
+        name=f"{report.candidate} is no worse than {report.stable}",
+        ended=ended[report.exit_code],
+        seconds=report.ending.lasted.total_seconds(),
+        message=report.why,
+        kind=report.reason,
+        text=text_of(report),
     )
-    name = f"{report.candidate} is no worse than {report.stable}"
-    case = ElementTree.SubElement(suite, "testcase", classname="rehearsal", name=name, time=seconds)
-    if code is not ExitCode.PROMOTED:
-        kind = "failure" if code is ExitCode.ROLLED_BACK else "error"
-        ElementTree.SubElement(case, kind, type=report.reason, message=report.why).text = text_of(report)
-    ElementTree.SubElement(case, "system-out").text = text_of(report)
-    ElementTree.indent(suite)
-    return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
+    return junit("tidegate rehearse", [case])
 
 
 def _users(report: Report) -> Iterator[str]:
