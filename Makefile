@@ -9,6 +9,7 @@ OWN_UV := $(CACHE)/uv-$(UV_VERSION)/bin/uv
 UV := $(or $(shell command -v uv 2>/dev/null),$(OWN_UV))
 BIN := .venv/bin
 COMPILED := build/compiled
+VERIFICATION := operator/src/tidegate/verification
 # Two tests at a time, but all of a file after one another: they share what they start.
 AT_ONCE := -n 2 --dist loadfile
 WITHOUT_PROGRAMS := not e2e and not controls and not disturbed and not gitops and not gateways and not apiserver and not prometheus and not helm and not router and not sources
@@ -180,7 +181,10 @@ proto: setup ## Generate the messages of gRPC and xDS from their .proto anew
 	$(BIN)/python -m grpc_tools.protoc --proto_path=server/src --python_out=server/src --pyi_out=server/src \
 	  tidegate_server/rpc/open_inference.proto
 	@# In a pool of their own: a client of the same protocol, in the same process, registers the same names.
-	sed -i 's/_descriptor_pool\.Default()/_descriptor_pool.DescriptorPool()/' server/src/tidegate_server/rpc/open_inference_pb2.py
+	$(BIN)/python -m grpc_tools.protoc --proto_path=server/src/tidegate_server/rpc --python_out=$(VERIFICATION) \
+	  --pyi_out=$(VERIFICATION) open_inference.proto
+	sed -i 's/_descriptor_pool\.Default()/_descriptor_pool.DescriptorPool()/' \
+	  server/src/tidegate_server/rpc/open_inference_pb2.py $(VERIFICATION)/open_inference_pb2.py
 	$(BIN)/python -m grpc_tools.protoc --proto_path=operator/src --python_out=operator/src --pyi_out=operator/src \
 	  tidegate/router/xds.proto
 

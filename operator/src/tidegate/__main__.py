@@ -32,6 +32,9 @@ COMMANDS = {
     "rehearse": Command(
         "tidegate.cli.rehearse.command", "release a model on this machine, without a cluster; the verdict as exit code"
     ),
+    "verify": Command(
+        "tidegate.cli.verify.command", "check any endpoint that serves a model; the outcome as exit code"
+    ),
     "simulate": Command(
         "tidegate.cli.simulate.command", "let rollouts run on synthetic traffic, and say what to expect of one"
     ),
