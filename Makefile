@@ -160,6 +160,10 @@ bench-router: setup ## The router's cost beside a direct connection, also while 
 bench-traffic: setup ## Requests lost on a real cluster, event by event; ARGS="--only kill-envoy", ARGS=--write for the page
 	@$(BIN)/python -m benchmarks.traffic $(ARGS)
 
+.PHONY: chaos
+chaos: setup ## Releases on a real cluster whose parts are killed, frozen, slow, out of space; ARGS="--faults 20 --seed 3"
+	@$(BIN)/python -m benchmarks.chaos $(ARGS)
+
 .PHONY: bench-rehearse
 bench-rehearse: setup ## Rehearsals again and again: which candidates pass; ARGS="--runs 2" for a look, ARGS=--write for the page
 	@$(BIN)/python -m benchmarks.rehearsals $(ARGS)

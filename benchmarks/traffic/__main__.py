@@ -5,11 +5,9 @@ In parts: `--only` chooses events, and `--go-on` adds them to what was found bef
 """
 
 import argparse
-import json
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from benchmarks.command import (
@@ -21,24 +19,22 @@ from benchmarks.command import (
     positive,
     run_command,
 )
-from benchmarks.errors import BenchmarkError, ScenarioAborted
+from benchmarks.errors import ScenarioAborted
 from benchmarks.machine import described
 from benchmarks.progress import Progress
-from benchmarks.releases.testbed import Testbed, demo_folder, testbed_running
+from benchmarks.releases.testbed import testbed_running
 from benchmarks.report_page import DOCS, ReportSection
-from benchmarks.traffic.bed import NAME, NAMESPACE, Bed, Rates
+from benchmarks.traffic.bed import Bed, Rates
 from benchmarks.traffic.counts import quantile
 from benchmarks.traffic.events import EVENTS
+from benchmarks.traffic.live import live
 from benchmarks.traffic.report import report
 from benchmarks.traffic.results import Result, joined, read, result, save
-from tidegate_demo import files, models, place
 from tidegate_demo.cluster.errors import ClusterError
 from tidegate_demo.cluster.layout import cache_folder
 from tidegate_demo.kubectl import KubectlError
-from tidegate_demo.watch import Sight
 
 SECTION = ReportSection("traffic", DOCS / "traffic-benchmark.md")
-SCRAPE_SECONDS = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -65,7 +61,7 @@ def _measure(options: argparse.Namespace) -> Report:
 def _run_all(options: argparse.Namespace, found: list[Result], keep: Callable[[list[Result]], None]) -> list[Result]:
     progress = Progress(planned=len(options.only) * options.rounds)
     rates = Rates(float(options.kept), float(options.new))
-    with testbed_running(progress, None, keep=options.keep_cluster) as testbed, _live(testbed, progress, rates) as bed:
+    with testbed_running(progress, None, keep=options.keep_cluster) as testbed, live(testbed, progress, rates) as bed:
         for name in list(options.only) * options.rounds:
             found.append(_run_one(bed, name))
             keep(found)
@@ -95,30 +91,6 @@ def _tell(progress: Progress, seen: Result) -> None:
     )
     for example in seen.examples[:6]:
         progress.note(f"          {example}")
-
-
-@contextmanager
-def _live(testbed: Testbed, progress: Progress, rates: Rates) -> Iterator[Bed]:
-    """The chart, and a model of two pods that serves. Raises BenchmarkError."""
-    try:
-        testbed.set_up("", SCRAPE_SECONDS, progress)
-        demo = models.prepare(demo_folder(), progress.note)
-        offered = {model.path.name: model.path for model in demo.versions.values()}
-        kubectl = testbed.kubectl
-        kubectl.apply(json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}))
-        with (
-            files.serving(offered, place.host_address(testbed.cluster)) as address,
-            Sight(kubectl, NAMESPACE, NAME) as sight,
-        ):
-            bed = Bed(kubectl, demo, address, testbed.router, sight, progress, rates)
-            try:
-                bed.apply("v2")
-                bed.until("it is live", lambda seen: seen.is_current and seen.ready and seen.phase == "Live")
-                yield bed
-            finally:
-                kubectl.run("delete", "namespace", NAMESPACE, "--timeout=100s")
-    except (ClusterError, KubectlError, ScenarioAborted) as error:
-        raise BenchmarkError(str(error)) from error
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,6 +66,8 @@ class Bed:
     rates: Rates
     version: str = "v2"
     release: int = 0
+    images: int = 1
+    """How many of the held-out images are sent in turn."""
     found: list[dict[str, Any]] = field(default_factory=list)
     """What the loads have told that have ended."""
 
@@ -156,15 +158,15 @@ class Bed:
     def loaded(self) -> Iterator[None]:
         """The load, from a while before to a while after."""
         with tempfile.TemporaryDirectory() as folder:
-            body = Path(folder, "body.json")
-            body.write_text(json.dumps({"inputs": [[int(pixel) for pixel in self.models.images[0]]]}))
+            bodies = Path(folder, "bodies.jsonl")
+            bodies.write_text("".join(f"{_body(image)}\n" for image in self.models.images[: self.images]))
             router = urlsplit(self.router)
             orders = Orders(
                 address=router.hostname or "",
                 port=router.port or 80,
                 host=f"{NAME}.{NAMESPACE}",
                 path="/predict",
-                body_file=str(body),
+                bodies_file=str(bodies),
                 kept=self.rates.kept,
                 new=self.rates.new,
             )
@@ -177,6 +179,10 @@ class Bed:
                 finally:
                     said, _ = process.communicate()  # closes its stdin, by which it ends
                     self.found.append(json.loads(said))
+
+
+def _body(image: Iterable[Any]) -> str:
+    return json.dumps({"inputs": [[int(pixel) for pixel in image]]})
 
 
 def _at(seen: Seen) -> int:

@@ -30,7 +30,7 @@ class Orders:
     port: int
     host: str
     path: str
-    body_file: str
+    bodies_file: str
     kept: float
     new: float
     timeout: float = 30.0
@@ -45,15 +45,13 @@ class Orders:
         """The inverse of `text`."""
         return cls(**json.loads(text))
 
-    def request(self, *, close: bool) -> bytes:
-        """The bytes of a request; one with `close` is the last of its connection."""
-        body = Path(self.body_file).read_bytes()
+    def requests(self, *, close: bool) -> list[bytes]:
+        """The bytes of requests that are sent in turn, one for each line of the file; one with `close` is the last of
+        its connection."""
         last = "Connection: close\r\n" if close else ""
-        head = (
-            f"POST {self.path} HTTP/1.1\r\nHost: {self.host}\r\nContent-Type: application/json\r\n{last}"
-            f"Content-Length: {len(body)}\r\n\r\n"
-        )
-        return head.encode() + body
+        head = f"POST {self.path} HTTP/1.1\r\nHost: {self.host}\r\nContent-Type: application/json\r\n{last}"
+        bodies = Path(self.bodies_file).read_bytes().splitlines()
+        return [head.encode() + b"Content-Length: %d\r\n\r\n" % len(body) + body for body in bodies]
 
 
 @dataclass
@@ -72,13 +70,14 @@ class Stream:
     async def run(self, rate: float, ended: asyncio.Event) -> None:
         """Sends until `ended` is set, and waits for what is under way."""
         loop = asyncio.get_running_loop()
-        request, last = self.orders.request(close=self.close), self.orders.request(close=True)
+        requests, lasts = self.orders.requests(close=self.close), self.orders.requests(close=True)
         began, number = loop.time(), 0
         while rate and not ended.is_set():
             due = began + number / rate
             if (wait := due - loop.time()) > 0:
                 await asyncio.sleep(wait)
-            self._send(request, last, due, loop.time)
+            turn = number % len(requests)
+            self._send(requests[turn], lasts[turn], due, loop.time)
             number += 1
             if number % 100 == 0:
                 await asyncio.sleep(0)  # whoever is late lets answers in all the same

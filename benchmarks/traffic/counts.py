@@ -21,12 +21,16 @@ KEPT, NEW = "kept", "new"
 
 @dataclass
 class Counts:
-    """Requests of one kind. Latency counts from when a request was due; `late` are buckets of how late it was sent."""
+    """Requests of one kind. Latency counts from when a request was due; `late` are buckets of how late it was sent.
+
+    `faults` are those of first tries, `faults_again` those of second ones.
+    """
 
     sent: int = 0
     lost: int = 0
     lost_with_retry: int = 0
     faults: Counter[str] = field(default_factory=Counter)
+    faults_again: Counter[str] = field(default_factory=Counter)
     latency: Counter[int] = field(default_factory=Counter)
     late: Counter[int] = field(default_factory=Counter)
 
@@ -39,6 +43,7 @@ class Counts:
             self.lost += 1
             self.faults[fault] += 1
             self.lost_with_retry += bool(retried)
+            self.faults_again.update([retried] if retried else [])
 
     def __add__(self, other: "Counts") -> "Counts":
         return Counts(
@@ -46,6 +51,7 @@ class Counts:
             self.lost + other.lost,
             self.lost_with_retry + other.lost_with_retry,
             self.faults + other.faults,
+            self.faults_again + other.faults_again,
             self.latency + other.latency,
             self.late + other.late,
         )
@@ -53,7 +59,13 @@ class Counts:
     def to_dict(self) -> dict[str, Any]:
         """What JSON can hold; `from_dict` reads it back."""
         plain = {"sent": self.sent, "lost": self.lost, "lostWithRetry": self.lost_with_retry}
-        return {**plain, "faults": dict(self.faults), "latency": _texts(self.latency), "late": _texts(self.late)}
+        return {
+            **plain,
+            "faults": dict(self.faults),
+            "again": dict(self.faults_again),
+            "latency": _texts(self.latency),
+            "late": _texts(self.late),
+        }
 
     @classmethod
     def from_dict(cls, found: Mapping[str, Any]) -> "Counts":
@@ -63,6 +75,7 @@ class Counts:
             found["lost"],
             found["lostWithRetry"],
             Counter(found["faults"]),
+            Counter(found.get("again", {})),
             _numbers(found["latency"]),
             _numbers(found["late"]),
         )

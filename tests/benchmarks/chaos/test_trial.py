@@ -1,0 +1,67 @@
+"""When a struck release went wrong, and what the page says of it."""
+
+from collections import Counter
+
+import pytest
+
+from benchmarks.chaos.plan import Component, Fault, Kind, Phase, Release
+from benchmarks.chaos.report import report
+from benchmarks.chaos.trial import OWN, Trial
+from benchmarks.traffic.counts import Counts
+
+KILLED_ENVOY = Fault(Component.ENVOY, Kind.KILLED, Phase.FIRST_STEP)
+FROZEN_OPERATOR = Fault(Component.OPERATOR, Kind.FROZEN, Phase.FIRST_STEP)
+FAILING = Release(False, (Fault(Component.AGENT, Kind.SLOW, Phase.GOING_BACK),))
+
+
+def resets(number: int) -> Counter[str]:
+    return Counter({"reset": number}) if number else Counter()
+
+
+def trial(fault: Fault, outcome: str = "Promoted", lost: int = 0, again: int = 0) -> Trial:
+    counts = Counts(1000, lost, again, resets(lost), resets(again))
+    return Trial(1, Release(True, (fault,)), [f"{fault.phase}: struck"], outcome, 30.0, counts)
+
+
+@pytest.mark.parametrize(
+    ("tried", "wrong"),
+    [
+        pytest.param(trial(FROZEN_OPERATOR), (), id="promoted with nothing lost"),
+        pytest.param(trial(KILLED_ENVOY, lost=3), (), id="what was under way in a killed Envoy"),
+        pytest.param(
+            trial(FROZEN_OPERATOR, lost=3),
+            ("3 requests were lost, and nothing was killed that carried any",),
+            id="a loss that nothing explains",
+        ),
+        pytest.param(
+            trial(KILLED_ENVOY, lost=3, again=1),
+            ("1 requests were lost with their second try too",),
+            id="a loss that a second try didn't mend",
+        ),
+        pytest.param(
+            trial(FROZEN_OPERATOR, "RolledBack"),
+            ("it ended RolledBack, and should have ended Promoted",),
+            id="a good model that went back",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_release(tried: Trial, wrong: tuple[str, ...]) -> None:
+    assert tried.wrong == wrong
+
+
+def test_what_a_failing_model_answers_itself_is_no_loss() -> None:
+    counts = Counts(1000, 42, 8, Counter({OWN: 41, "reset": 1}), Counter({OWN: 8}))
+    tried = Trial(2, FAILING, ["as a failing one goes back: struck"], "RolledBack", 20.0, counts)
+
+    assert (tried.lost, tried.lost_again) == (1, 0)
+    assert tried.wrong == ("1 requests were lost, and nothing was killed that carried any",)
+
+
+def test_the_page_counts_what_was_struck_and_names_what_went_wrong() -> None:
+    text = report([trial(KILLED_ENVOY, lost=3), trial(FROZEN_OPERATOR, "RolledBack")], 7, "two cores")
+
+    assert "Seed 7, two cores: 2 faults in 2 releases, 2 of good models and 0 of a failing one, 2,000 requests" in text
+    assert "**1 of 2 went as they should**; 3 requests were lost, 0 of them with their second try too." in text
+    assert "- Release 1: it ended RolledBack, and should have ended Promoted." in text
+    (row,) = [line for line in text.splitlines() if line.startswith("| router's Envoy")]
+    assert [cell.strip() for cell in row.strip("|").split("|")] == ["router's Envoy", "1", "", "", "", "3", "0"]
