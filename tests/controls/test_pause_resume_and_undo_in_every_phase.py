@@ -17,6 +17,9 @@ pytestmark = pytest.mark.controls
 
 RESULTS = place.REPOSITORY / "build" / "controls"
 DONE, REFUSED = "done", "refused"
+FIRST, SECOND = "v2", "v5"
+NEVER_PROMOTED = "v6"
+"""What has been promoted before goes back in one shift (`rollbackWindow`), and has no phases then."""
 ASKED: Mapping[str, tuple[tuple[str, str], ...]] = {
     "paused": (("pause", REFUSED), ("resume", DONE), ("pause", DONE), ("undo", DONE)),
 }
@@ -26,7 +29,7 @@ USUAL = (("resume", REFUSED), ("pause", DONE), ("resume", DONE), ("undo", DONE))
 
 @pytest.mark.parametrize("strategy", PHASES)
 def test_pause_resume_and_undo_in_every_phase(stage: Stage, strategy: str, capsys: pytest.CaptureFixture[str]) -> None:
-    scene, cells = Scene(stage, strategy), list[Cell]()
+    scene, cells = Scene(stage, strategy, [SECOND, NEVER_PROMOTED]), list[Cell]()
     _go_live_for_the_second_time(scene, PHASES[strategy][-2])
     with stage.loaded(rate=50.0, seconds=1500) as load:
         for phase in PHASES[strategy]:
@@ -47,9 +50,8 @@ def test_pause_resume_and_undo_in_every_phase(stage: Stage, strategy: str, capsy
 
 def _go_live_for_the_second_time(scene: Scene, phase: Phase) -> None:
     """So that there is an earlier revision to go back to where nothing is under way."""
-    first, second = scene.versions
-    scene.stage.go_live(first, **phase.spec)
-    scene.stage.apply(second, **phase.spec)
+    scene.stage.go_live(FIRST, **phase.spec)
+    scene.stage.apply(SECOND, **phase.spec)
     scene.stage.until("a rollout begins", lambda s: "rollout" in s)
     scene.ask(Control.PROMOTE_FULL, "before the first phase")
     scene.stage.until("it is stable", lambda s: s.get("phase") == "Live" and not s.get("rollout"))
@@ -72,3 +74,5 @@ def _is_back(scene: Scene, phase: Phase) -> None:
     )
     outcome = status["history"][0]["outcome"]
     assert outcome == ("Promoted" if phase.name == LIVE else "Aborted"), status["history"][0]
+    if phase.name == LIVE:
+        scene.versions = [FIRST, NEVER_PROMOTED]
