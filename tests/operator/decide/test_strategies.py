@@ -107,6 +107,11 @@ def summary(decision: Decision) -> tuple[Any, ...]:
             id="out of time: it holds and says so",
         ),
         pytest.param(
+            a_canary(1, verdict=TOO_LITTLE, shifts=HOUR_AGO, spec_paused=True),
+            (Phase.PAUSED, None, None, Reason.PAUSED),
+            id="out of time and paused: what somebody asked for is what it says",
+        ),
+        pytest.param(
             a_canary(1, verdict=TOO_LITTLE, shifts=HOUR_AGO, spec_analysis={"onInconclusive": "Rollback"}),
             (Phase.ROLLED_BACK, TrafficSplit.only(STABLE), Outcome.ROLLED_BACK, Reason.DEADLINE_EXCEEDED),
             id="out of time and Rollback: back",

@@ -153,4 +153,7 @@ def _finish(seen: Observation, strategy: Canary, rollout: Rollout) -> Transition
 
 def _out_of_time(seen: Observation, rollout: Rollout) -> Transition:
     why = deadline_exceeded(seen)
+    if seen.spec.paused:
+        told = StatusMessage(Reason.PAUSED, f"spec.paused is true; {why.message}")
+        return hold(seen, Phase.PAUSED, told, replicas=seen.state(rollout.candidate).replicas)
     return replace(hold(seen, Phase.HELD, why, replicas=seen.state(rollout.candidate).replicas), stalled=why)
