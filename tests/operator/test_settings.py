@@ -28,6 +28,7 @@ def test_only_two_variables_are_needed() -> None:
         metrics_port=9904,
         health_port=9905,
         image_pull_policy="IfNotPresent",
+        fixed_ids=True,
         disruption_budgets=True,
         webhooks_proxy="",
         webhooks_no_proxy=("svc", "cluster.local"),

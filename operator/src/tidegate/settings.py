@@ -70,6 +70,8 @@ class Settings:
     metrics_port: int
     health_port: int
     image_pull_policy: str
+    fixed_ids: bool
+    """Whether pods of models and of gates state user and groups, or the platform gives them."""
     disruption_budgets: bool
     """Whether each revision has a PodDisruptionBudget."""
     refused_networks: tuple[IPv4Network | IPv6Network, ...]
@@ -109,6 +111,7 @@ class Settings:
             metrics_port=_number(environ, "TIDEGATE_METRICS_PORT", 9904, least=0),
             health_port=_number(environ, "TIDEGATE_HEALTH_PORT", 9905, least=0),
             image_pull_policy=environ.get("TIDEGATE_IMAGE_PULL_POLICY", "IfNotPresent"),
+            fixed_ids=_truth(environ, "TIDEGATE_FIXED_IDS", default=True),
             disruption_budgets=_truth(environ, "TIDEGATE_POD_DISRUPTION_BUDGETS", default=True),
             refused_networks=_networks(environ, "TIDEGATE_WEBHOOKS_REFUSED_NETWORKS", REFUSED_NETWORKS),
             webhooks_proxy=environ.get("TIDEGATE_WEBHOOKS_PROXY", ""),

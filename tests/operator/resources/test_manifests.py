@@ -204,6 +204,15 @@ def test_secrets_are_seen_by_the_container_that_needs_them_only(snapshot: Snapsh
     assert mounted(fetch) | mounted(serve) == {volume["name"] for volume in pod["volumes"]}
 
 
+def test_where_the_platform_gives_user_and_groups_pods_state_none() -> None:
+    pod = deployment_manifest(*IDS, REVISION, FREE, 1, "Always", fixed_ids=False)["spec"]["template"]["spec"]
+    gate = job_manifest(Owner(*IDS), REVISION, GATE, "q", "2026-01-01T11:55:00Z", b"{}", fixed_ids=False)
+    given = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+
+    assert pod["securityContext"] == given
+    assert gate["spec"]["template"]["spec"]["securityContext"] == given
+
+
 def test_an_identity_in_a_cloud_is_for_the_container_that_fetches() -> None:
     snapshot = replace(FREE, model=replace(FREE.model, service_account="models"))
     manifest = deployment_manifest(*IDS, REVISION, snapshot, 1, "Always")

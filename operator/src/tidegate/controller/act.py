@@ -195,5 +195,7 @@ def _ensure(
     if state.replicas is None or not state.reachable:
         cluster.repair(SERVICES, service_manifest(*owner, revision))
     if state.replicas is None:
-        workload = deployment_manifest(*owner, revision, snapshot, replicas, settings.image_pull_policy)
+        workload = deployment_manifest(
+            *owner, revision, snapshot, replicas, settings.image_pull_policy, fixed_ids=settings.fixed_ids
+        )
         cluster.create(DEPLOYMENTS, workload)

@@ -134,7 +134,9 @@ def build(settings: Settings) -> Parts:
         operator_metrics.evidence.forget,
         refusals=Refusals(operator_metrics.client.refused_write),
         gatekeeper=Gatekeeper(
-            Dispatcher(), AllGates(WebhookGates(caller), JobGates(api)), lambda ns, name: changed(ns, name)
+            Dispatcher(),
+            AllGates(WebhookGates(caller), JobGates(api, settings.fixed_ids)),
+            lambda ns, name: changed(ns, name),
         ),
         outbox=Outbox(
             Dispatcher(threads=THREADS_FOR_NOTIFICATIONS),

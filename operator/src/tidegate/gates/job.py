@@ -35,6 +35,7 @@ class JobGates:
     """Makes one Job for each question, whose name is the question's: after a restart it is the same one."""
 
     api: Jobs
+    fixed_ids: bool = True
 
     def known_by(self, namespace: str, question: Question) -> str:
         """One namespace's Jobs wait for one another, as looks at them."""
@@ -60,7 +61,8 @@ class JobGates:
 
     def _manifest(self, namespace: str, question: Question) -> Manifest:
         owner = Owner(namespace, question.deployment, question.uid)
-        return job_manifest(owner, question.candidate, question.gate, question.id, question.started, question.body)
+        about = (question.candidate, question.gate, question.id, question.started, question.body)
+        return job_manifest(owner, *about, fixed_ids=self.fixed_ids)
 
 
 def _answer(name: str, job: Mapping[str, Any]) -> GateAnswer | float:

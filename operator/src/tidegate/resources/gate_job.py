@@ -22,7 +22,7 @@ def job_name(revision: str, question: str, started: str) -> str:
 
 
 def job_manifest(
-    owner: Owner, revision: str, gate: GateSpec, question: str, started: str, review: bytes
+    owner: Owner, revision: str, gate: GateSpec, question: str, started: str, review: bytes, *, fixed_ids: bool = True
 ) -> dict[str, Any]:
     """Its pods bear no label of a model's: no Service, no autoscaler and no budget takes them for the model's own."""
     assert gate.job is not None  # noqa: S101 - only gates that are Jobs come here
@@ -40,12 +40,15 @@ def job_manifest(
             "backoffLimit": job.retries,
             "activeDeadlineSeconds": int(job.deadline.total_seconds()),
             "ttlSecondsAfterFinished": KEPT_SECONDS,
-            "template": {"metadata": {"labels": {GATE: gate.name}}, "spec": _pod(owner, revision, gate, review)},
+            "template": {
+                "metadata": {"labels": {GATE: gate.name}},
+                "spec": _pod(owner, revision, gate, review, fixed_ids),
+            },
         },
     }
 
 
-def _pod(owner: Owner, revision: str, gate: GateSpec, review: bytes) -> dict[str, Any]:
+def _pod(owner: Owner, revision: str, gate: GateSpec, review: bytes, fixed_ids: bool) -> dict[str, Any]:
     job = gate.job
     assert job is not None  # noqa: S101 - only gates that are Jobs come here
     given = {
@@ -68,8 +71,7 @@ def _pod(owner: Owner, revision: str, gate: GateSpec, review: bytes) -> dict[str
         **({"serviceAccountName": job.service_account} if job.service_account else {}),
         "securityContext": {
             "runAsNonRoot": True,
-            "runAsUser": UID,
-            "runAsGroup": UID,
+            **({"runAsUser": UID, "runAsGroup": UID} if fixed_ids else {}),
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "containers": [{name: value for name, value in container.items() if value}],

@@ -34,6 +34,8 @@ HARDENED = {
     "capabilities": {"drop": ["ALL"]},
     "readOnlyRootFilesystem": True,
 }
+FIXED_IDS = {"runAsUser": SERVER_UID, "runAsGroup": SERVER_UID, "fsGroup": SERVER_UID}
+"""The user of the images, and the group by which volumes are read; left out where the platform gives a pod its own."""
 REQUEST_SECONDS = "TIDEGATE_REQUEST_SECONDS"
 """The server's setting: how long a request may take. It gives up none earlier when it ends."""
 CPU_REQUEST = "TIDEGATE_CPU_REQUEST"
@@ -87,8 +89,10 @@ def _request_grace_seconds(snapshot: Snapshot) -> int:
         return LEAST_GRACE_SECONDS  # the server says what is wrong with it
 
 
-def pod_spec(namespace: str, name: str, revision: str, snapshot: Snapshot, pull_policy: str) -> Manifest:
-    """Everything of the pod but its metadata."""
+def pod_spec(
+    namespace: str, name: str, revision: str, snapshot: Snapshot, pull_policy: str, *, fixed_ids: bool = True
+) -> Manifest:
+    """Everything of the pod but its metadata. Without `fixed_ids` the platform gives user and groups."""
     common: Manifest = {"image": snapshot.image, "imagePullPolicy": pull_policy, "securityContext": HARDENED}
     volumes = _volumes(snapshot)
     template, own_pods = snapshot.server.pod_template, pod_selector(name, revision)
@@ -101,9 +105,7 @@ def pod_spec(namespace: str, name: str, revision: str, snapshot: Snapshot, pull_
         "terminationGracePeriodSeconds": grace_seconds(snapshot),
         "securityContext": {
             "runAsNonRoot": True,
-            "runAsUser": SERVER_UID,
-            "runAsGroup": SERVER_UID,
-            "fsGroup": SERVER_UID,
+            **(FIXED_IDS if fixed_ids else {}),
             "seccompProfile": {"type": "RuntimeDefault"},
             **pod_template.groups(template),
         },

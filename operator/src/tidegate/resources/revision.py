@@ -106,7 +106,15 @@ def record_manifest(namespace: str, name: str, uid: str, revision: str, started_
 
 
 def deployment_manifest(
-    namespace: str, name: str, uid: str, revision: str, snapshot: Snapshot, replicas: int, pull_policy: str
+    namespace: str,
+    name: str,
+    uid: str,
+    revision: str,
+    snapshot: Snapshot,
+    replicas: int,
+    pull_policy: str,
+    *,
+    fixed_ids: bool = True,
 ) -> Manifest:
     """A revision's pods: an init container that fetches and checks the model, and the server that alone stays."""
     identity_labels, identity_annotations = identity_metadata(snapshot.model)
@@ -131,7 +139,7 @@ def deployment_manifest(
                         **identity_annotations,
                     },
                 },
-                "spec": pod_spec(namespace, name, revision, snapshot, pull_policy),
+                "spec": pod_spec(namespace, name, revision, snapshot, pull_policy, fixed_ids=fixed_ids),
             },
         },
     }
