@@ -1,21 +1,26 @@
 """`tidegate check` looks at what a release needs, and says what is wrong and what can't be seen."""
 
 import json
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from tests.conftest import free_port
 from tests.operator.fake_api import FakeApi, serving
 from tests.operator.view_examples import Released
 from tidegate.__main__ import main
 from tidegate.cli.check.finding import Finding, State
-from tidegate.cli.check.in_cluster import CRDS
+from tidegate.cli.check.in_cluster import CRDS, operators
 from tidegate.cli.check.in_prometheus import metrics
-from tidegate.kube.api import DEPLOYMENTS, LEASES, MODEL_DEPLOYMENTS
+from tidegate.cli.common.cluster import Cluster
+from tidegate.errors import ClusterUnavailable
+from tidegate.kube.api import DEPLOYMENTS, LEASES, MODEL_DEPLOYMENTS, Resource
 from tidegate.model.metric_template import parse_template
 from tidegate.resources.router_report import Applied, RouterIdentity, report_manifest
 
@@ -255,3 +260,69 @@ def test_without_traffic_or_prometheus_it_says_so(spec_schema: Mapping[str, Any]
 
 def test_the_crds_path_is_the_clusters() -> None:
     assert CRDS.path(name="modeldeployments.tidegate.dev") == CRD
+
+
+class Answering(BaseHTTPRequestHandler):
+    """A router that has no model at this path, and a Prometheus that can count to one."""
+
+    def do_GET(self) -> None:
+        self._answer(404, b"")
+
+    def do_POST(self) -> None:
+        self._answer(200, b'{"status": "success", "data": {"resultType": "matrix", "result": []}}')
+
+    def _answer(self, status: int, body: bytes) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+@pytest.fixture
+def answering() -> Iterator[str]:
+    """The URL of something that answers."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answering) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+def test_the_routers_service_and_prometheus_are_asked_where_no_model_is_there_yet(check: Run, answering: str) -> None:
+    code, out, _ = check("--router", answering, "--prometheus", answering)
+
+    assert code == 0
+    assert f"ok        router Service: {answering} answers (404)\n" in out
+    assert f"ok        Prometheus: {answering} answers; whether it scrapes what it must is seen once" in out
+
+
+def test_what_does_not_answer_is_wrong_and_says_why(check: Run) -> None:
+    nobody = f"http://127.0.0.1:{free_port()}"
+    code, out, _ = check("--router", nobody, "--prometheus", nobody)
+
+    assert code == 1
+    assert f"wrong     router Service: {nobody} doesn't answer: [Errno 111] Connection refused; see whether" in out
+    assert "a release holds until it answers" in out
+
+
+class OfOneNamespace:
+    """An API server that lets nothing be listed but in the namespace `gate`."""
+
+    def list(self, resource: Resource, namespace: str | None, selector: str) -> dict[str, Any]:
+        if namespace != "gate":
+            raise ClusterUnavailable("no", 403)
+        operator = an_operator()
+        return {"items": [{**operator, "metadata": {**operator["metadata"], "namespace": namespace}}]}
+
+
+def test_with_the_rights_of_helm_test_it_sees_its_own_namespace() -> None:
+    there, (finding,) = operators(Cluster(OfOneNamespace(), "gate"))  # type: ignore[arg-type]
+
+    assert [each.namespace for each in there] == ["gate"]
+    assert finding.what == "gate/tidegate-operator runs registry/tidegate:1.2.3, 1 ready"

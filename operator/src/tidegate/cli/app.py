@@ -186,6 +186,7 @@ def check(
     scrape_interval: Annotated[
         int, typer.Option(metavar="SECONDS", envvar="TIDEGATE_SCRAPE_INTERVAL_SECONDS", min=1, help="Prometheus' own.")
     ] = 15,
+    router: Annotated[str, typer.Option(metavar="URL", help="Of the routers' Service, to ask it for an answer.")] = "",
     namespace: Namespace = None,
     all_namespaces: AllNamespaces = False,
     output: Out = Output.TABLE,
@@ -200,7 +201,7 @@ def check(
 
     where = Where(namespace, kubeconfig, context, all_namespaces)
     interval = timedelta(seconds=scrape_interval)
-    run("check", lambda: check(Checking(where, name, prometheus, prometheus_secret, interval, output)))
+    run("check", lambda: check(Checking(where, name, prometheus, prometheus_secret, interval, output, router)))
 
 
 @app.command(short_help="What the pods write, whose it is.")

@@ -35,6 +35,8 @@ class Checking:
     prometheus_secret: str
     scrape_interval: timedelta
     output: Output
+    router: str = ""
+    """The URL of the routers' Service, where that is to be asked."""
 
 
 def check(checking: Checking, environ: Mapping[str, str] = os.environ) -> int:
@@ -64,6 +66,10 @@ def _findings(checking: Checking, cluster: Cluster, environ: Mapping[str, str]) 
     for operator in there:
         yield lease(cluster, operator, now)
         yield from routers(cluster, operator, now)
+    if checking.router:
+        from tidegate.cli.check.at_the_router import answers
+
+        yield answers(checking.router)
     try:
         manifests = [cluster.model(checking.name)] if checking.name else list(cluster.models(lambda each: each))
     except NotDone as error:
@@ -87,10 +93,12 @@ def _prometheus(
         yield _elsewhere(checking, cluster, there)
         return
     # They bring a client of Prometheus', which takes a second to load.
-    from tidegate.cli.check.in_prometheus import metrics
+    from tidegate.cli.check.in_prometheus import answers, metrics
     from tidegate.cli.common.prometheus import PrometheusAddress
 
     provider = PrometheusAddress(checking.prometheus, checking.prometheus_secret).provider(environ)
+    if not manifests:
+        yield answers(provider, checking.prometheus, now)
     for manifest in manifests[:MOST_MODELS]:
         find = partial(cluster.metric_template, manifest["metadata"]["namespace"])
         yield from metrics(as_counted(cluster, manifest), provider, checking.scrape_interval, now, find)

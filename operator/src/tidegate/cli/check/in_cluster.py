@@ -87,15 +87,22 @@ def paths(schema: Schema, path: str = "") -> set[str]:
 def operators(cluster: Cluster) -> tuple[list[Operator], list[Finding]]:
     """The installations, and how they are."""
     try:
-        listed = cluster.api.list(DEPLOYMENTS, None, OPERATOR)["items"]
-    except ClusterUnavailable:
-        try:
-            listed = cluster.api.list(DEPLOYMENTS, HOME, OPERATOR)["items"]
-        except ClusterUnavailable as error:
-            return [], [Finding("operator", State.UNSEEN, f"you have no right to look for it: {error.said}")]
+        listed = _listed(cluster)
+    except ClusterUnavailable as error:
+        return [], [Finding("operator", State.UNSEEN, f"you have no right to look for it: {error.said}")]
     if not listed:
         return [], [Finding("operator", State.WRONG, "no operator is installed where you may look; install the chart")]
     return [_operator(each) for each in listed], [_how(each) for each in listed]
+
+
+def _listed(cluster: Cluster) -> list[Manifest]:
+    """Of the whole cluster, else of the namespace that is meant, else of the chart's own instructions."""
+    for namespace in (None, cluster.namespace):
+        try:
+            return list(cluster.api.list(DEPLOYMENTS, namespace, OPERATOR)["items"])
+        except ClusterUnavailable:
+            continue
+    return list(cluster.api.list(DEPLOYMENTS, HOME, OPERATOR)["items"])
 
 
 def _operator(manifest: Manifest) -> Operator:

@@ -20,6 +20,17 @@ from tidegate.model.units import format_duration, format_percent
 HELP = "docs/prometheus.md"
 
 
+def answers(provider: MetricsProvider, url: str, now: datetime) -> Finding:
+    """Whether it answers at all, where no model is there to be asked about."""
+    try:
+        provider.series("vector(1)", now, timedelta(seconds=1), 1)
+    except MetricsUnavailable as error:
+        return Finding("Prometheus", State.WRONG, f"{error}; a release holds until it answers")
+    return Finding(
+        "Prometheus", State.OK, f"{url} answers; whether it scrapes what it must is seen once a model is there"
+    )
+
+
 def metrics(
     manifest: Mapping[str, Any],
     provider: MetricsProvider,
