@@ -177,8 +177,9 @@ bench-isolation: setup ## How long others' events wait while Prometheus hangs on
 	@$(BIN)/python -m benchmarks.operator.isolation
 
 .PHONY: golden
-golden: setup ## Write the golden files anew, for the difference to be reviewed
+golden: setup ## Write the golden files, the kustomize base and the table of the chart's values anew, to be reviewed
 	TIDEGATE_WRITE_GOLDEN=1 $(BIN)/pytest -q tests/operator
+	TIDEGATE_WRITE_GOLDEN=1 $(BIN)/pytest -q tests/chart/test_kustomize.py tests/chart/test_values.py
 
 .PHONY: proto
 proto: setup ## Generate the messages of gRPC and xDS from their .proto anew

@@ -45,7 +45,7 @@ def program() -> Callable[[str], Path]:
     programs = pytest.importorskip("tidegate_demo.cluster.programs")
     errors = pytest.importorskip("tidegate_demo.cluster.errors")
     single = (programs.ETCD, programs.HELM, programs.PROMETHEUS, programs.PROMTOOL)
-    known = {each.name: each for each in (*single, *programs.KUBERNETES)}
+    known = {each.name: each for each in (*single, *programs.KUBERNETES)} | {"helm4": programs.HELM4}
 
     def find(name: str) -> Path:
         try:
@@ -117,7 +117,19 @@ def api_server(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Path]:
     """The kubeconfig of a kube-apiserver that allows everything, with our CRDs; nothing runs pods."""
-    folder = tmp_path_factory.mktemp("api-server")
+    with bare_api_server(program, tmp_path_factory.mktemp("api-server")) as kubeconfig:
+        for arguments in (
+            ("apply", "-f", str(CRDS)),
+            ("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"),
+        ):
+            done = kubectl(kubeconfig, *arguments)
+            assert done.returncode == 0, done.stderr
+        yield kubeconfig
+
+
+@contextmanager
+def bare_api_server(program: Callable[[str], Path], folder: Path) -> Iterator[Path]:
+    """The kubeconfig of a kube-apiserver of one's own, which allows everything and has no CRDs."""
     etcd_port, port = free_port(), free_port()
     with running(folder, _etcd(program("etcd"), folder, etcd_port)) as etcd:
         answers(f"http://127.0.0.1:{etcd_port}/health", etcd)
@@ -125,14 +137,7 @@ def api_server(
             certificate = folder / "certificates" / "apiserver.crt"
             bearer = {"Authorization": f"Bearer {TOKEN}"}
             answers(f"https://127.0.0.1:{port}/readyz", server, verify=str(certificate), headers=bearer)
-            kubeconfig = _kubeconfig(folder, certificate, port)
-            for arguments in (
-                ("apply", "-f", str(CRDS)),
-                ("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"),
-            ):
-                done = kubectl(kubeconfig, *arguments)
-                assert done.returncode == 0, done.stderr
-            yield kubeconfig
+            yield _kubeconfig(folder, certificate, port)
 
 
 def _etcd(place: Path, folder: Path, port: int) -> list[str]:

@@ -32,13 +32,17 @@ def pods(manifests: list[Manifest]) -> dict[str, Manifest]:
 
 
 def environment_of(container: Manifest) -> dict[str, str]:
-    return {each["name"]: each.get("value", "from the pod") for each in container["env"]}
+    """As the container sees it, in a pod of the namespace `tidegate-system`."""
+    values = {each["name"]: each.get("value", "from the pod") for each in container["env"]}
+    return {name: value.replace("$(TIDEGATE_NAMESPACE)", "tidegate-system") for name, value in values.items()}
 
 
 def test_with_the_defaults_these_objects_are_installed(render: Render) -> None:
     assert sorted((each["kind"], each["metadata"]["name"]) for each in render()) == [
+        ("ClusterRole", "tidegate-system-tidegate-edit"),
         ("ClusterRole", "tidegate-system-tidegate-operator"),
         ("ClusterRole", "tidegate-system-tidegate-router"),
+        ("ClusterRole", "tidegate-system-tidegate-view"),
         ("ClusterRoleBinding", "tidegate-system-tidegate-operator"),
         ("ClusterRoleBinding", "tidegate-system-tidegate-router"),
         ("CustomResourceDefinition", "metrictemplates.tidegate.dev"),
@@ -219,8 +223,7 @@ def test_every_container_says_what_it_needs(render: Render) -> None:
 
 def test_the_operator_can_read_its_environment(render: Render) -> None:
     (container,) = pods(render("--set", "namespaces={shop,bank}"))["tidegate-operator"]["containers"]
-    environment = {each["name"]: each.get("value", "from the pod") for each in container["env"]}
-    settings = Settings.from_env(environment)
+    settings = Settings.from_env(environment_of(container))
 
     assert settings.namespaces == ("shop", "bank")
     assert settings.router_service == "tidegate-router.tidegate-system.svc.cluster.local"

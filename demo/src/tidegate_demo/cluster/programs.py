@@ -27,6 +27,7 @@ CONNECT_WITHIN, READ_WITHIN = 3.0, 60.0  # seconds
 KUBERNETES_VERSION = "v1.37.2"
 ETCD_VERSION = "v3.7.3"
 HELM_VERSION = "v3.22.0"
+HELM4_VERSION = "v4.3.2"
 PROMETHEUS_VERSION = "v3.16.0"  # v0.316.0 as a Go module
 GO_AT_LEAST = (1, 26)
 
@@ -97,6 +98,16 @@ HELM = Program(
     package="helm.sh/helm/v3/cmd/helm",
     version_command=("version", "--short"),
     member="linux-{arch}/helm",
+)
+# The chart is for both. The demo installs by the older one.
+HELM4 = replace(
+    HELM,
+    version=HELM4_VERSION,
+    accepts=r"\bv4\.",
+    download=f"https://get.helm.sh/helm-{HELM4_VERSION}-linux-{{arch}}.tar.gz",
+    checksums=f"https://get.helm.sh/helm-{HELM4_VERSION}-linux-{{arch}}.tar.gz.sha256sum",
+    module="helm4",
+    package="helm.sh/helm/v4/cmd/helm",
 )
 PROMETHEUS_NUMBER = PROMETHEUS_VERSION.removeprefix("v")
 PROMETHEUS_RELEASE = f"https://github.com/prometheus/prometheus/releases/download/{PROMETHEUS_VERSION}"
