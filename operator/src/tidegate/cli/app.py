@@ -172,6 +172,23 @@ def plan(
     run("plan", show)
 
 
+@app.command(short_help="What ModelDeployment is that, of KServe's, Argo Rollouts', Flagger's or Seldon's?")
+def migrate(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="YAML; a folder for all of its files.")],
+    model: Annotated[
+        str, typer.Option(metavar="URI", help="Where the model is, for kinds that don't say it, or otherwise.")
+    ] = "",
+) -> None:
+    """Write ModelDeployments that say what other tools' resources do; above each, what they don't say, field by field.
+
+    Known are InferenceService, Rollout, Canary, SeldonDeployment and Model. Exit codes: 0 nothing is left out; 1
+    something is; 2 a file can't be read, or holds none of these.
+    """
+    from tidegate.cli.migrate.command import migrate
+
+    run("migrate", lambda: migrate(files, model))
+
+
 @app.command(short_help="Is everything there that a release needs?")
 def check(
     name: Annotated[

@@ -1,0 +1,1 @@
+"""`tidegate migrate`: other tools' resources as ModelDeployments, as far as both can say the same."""
