@@ -9,10 +9,13 @@ import pytest
 from tests.operator.fake_api import FakeApi, serving
 from tidegate.cli.check.finding import Finding, State
 from tidegate.cli.check.in_cluster import Operator
-from tidegate.cli.check.in_gateways import GATEWAYS, as_counted, gateways
+from tidegate.cli.check.in_gateways import GATEWAYS, gateways, route_of
 from tidegate.cli.common.cluster import Cluster, open_cluster
 from tidegate.cli.common.where import Where
 from tidegate.kube.api import HTTP_ROUTES, Manifest
+from tidegate.model.traffic import NO_ROUTE
+from tidegate.resources.http_route import LIVE
+from tidegate.traffic_routing import BACKENDS
 
 ABOUT = "shop/digits"
 FOLLOWING = [Operator("tidegate", "tidegate-operator", {"TIDEGATE_GATEWAY_API": "true"})]
@@ -94,19 +97,24 @@ def test_a_rule_is_looked_for(cluster: Cluster, fake: FakeApi) -> None:
 def test_another_router_has_no_gateways(cluster: Cluster) -> None:
     builtin = {**model(), "spec": {"model": {"uri": "http://models/1"}}}
     assert found(cluster, builtin) == []
-    assert as_counted(cluster, builtin) == builtin
+    assert route_of(cluster, builtin) == NO_ROUTE
 
 
 @pytest.mark.parametrize(
-    ("controller", "requests_from"),
-    [(CONTOUR, None), ("gateway.envoyproxy.io/gatewayclass-controller", "Servers")],
-    ids=["Contour", "Envoy Gateway"],
+    ("controller", "filters", "counted_by", "unmarked"),
+    [
+        pytest.param(CONTOUR, [LIVE], "GatewayAPI", "", id="Contour"),
+        pytest.param("gateway.envoyproxy.io/gatewayclass-controller", [LIVE], "Servers", "", id="Envoy Gateway"),
+        pytest.param("a.b/c", [], "Servers", "the HTTPRoute digits", id="a rule that marks nothing"),
+    ],
 )
 def test_prometheus_is_asked_for_whoever_counts(
-    controller: str, requests_from: str | None, cluster: Cluster, fake: FakeApi
+    controller: str, filters: list[Manifest], counted_by: str, unmarked: str, cluster: Cluster, fake: FakeApi
 ) -> None:
-    status = {"parents": [{"controllerName": controller}]}
-    fake.put(HTTP_ROUTES, {"metadata": {"namespace": "shop", "name": "digits"}, "spec": {}, "status": status})
-    spec = as_counted(cluster, model())["spec"]
+    parent = {"namespace": "edge", "name": "public"}
+    status = {"parents": [{"parentRef": parent, "controllerName": controller}]}
+    spec = {"parentRefs": [parent], "rules": [{"filters": filters}]}
+    fake.put(HTTP_ROUTES, {"metadata": {"namespace": "shop", "name": "digits"}, "spec": spec, "status": status})
+    route = route_of(cluster, model())
 
-    assert spec.get("analysis", {}).get("requestsFrom") == requests_from
+    assert (BACKENDS["GatewayAPI"].counted_by(route), route.unmarked) == (counted_by, unmarked)

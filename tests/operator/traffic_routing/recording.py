@@ -30,11 +30,13 @@ class Recording:
     name = "Recording"
     kinds = (RECORDED_ROUTE,)
     can = Capabilities()
-    requests_source = "Servers"
     tells_counters = False
 
     def __init__(self) -> None:
         self.splits: list[TrafficSplit] = []
+
+    def counted_by(self, route: RouteState) -> str:
+        return "Servers"
 
     def settings(self, owner: Owner, wanted: RouteSettings) -> None:
         """It carries none."""

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from tests.operator.gateways import STEPS, GatewayWorld
+from tests.operator.gateways import CONTOUR, ENVOY_GATEWAY, STEPS, GatewayWorld
 from tests.operator.json_patch import TestFailed, patched
 from tidegate.errors import ObjectChanged
 from tidegate.kube.api import HTTP_ROUTES, Manifest, Resource
 from tidegate.model.traffic import TrafficSplit
-from tidegate.resources.http_route import read_route, split_of
+from tidegate.resources.http_route import LIVE, read_route, split_of
 from tidegate.resources.names import LENT, RETURNS_RULES
 
 LEGACY = {"name": "legacy", "port": 80, "weight": 1, "filters": [{"type": "RequestHeaderModifier"}]}
@@ -73,8 +73,13 @@ class LentWorld(GatewayWorld):
         return self._objects[(HTTP_ROUTES, "shop")]
 
     @property
+    def rule(self) -> Manifest:
+        rule: Manifest = self.route["spec"]["rules"][1]
+        return rule
+
+    @property
     def refs(self) -> list[Manifest]:
-        refs: list[Manifest] = self.route["spec"]["rules"][1]["backendRefs"]
+        refs: list[Manifest] = self.rule["backendRefs"]
         return refs
 
     @property
@@ -88,6 +93,12 @@ class LentWorld(GatewayWorld):
     def answer(self) -> None:
         super().answer()
         self.carried = None
+
+    def labels(self, revision: str, measure: str) -> dict[str, str]:
+        """Model servers count apart what nobody has marked as live."""
+        found = super().labels(revision, measure)
+        is_servers = not found["__name__"].startswith("envoy_")
+        return {**found, "traffic": "direct"} if is_servers and LIVE not in self.rule["filters"] else found
 
     def patch(self, resource: Resource, namespace: str, name: str, operations: Sequence[Mapping[str, Any]]) -> None:
         held = self._objects[(resource, name)]
@@ -242,3 +253,55 @@ def test_an_annotation_of_no_sense_is_no_loan(world: LentWorld) -> None:
     route["metadata"]["annotations"] = {LENT: "nonsense"}
 
     assert read_route(route).loans == {}
+
+
+@pytest.mark.parametrize("controller", [CONTOUR, ENVOY_GATEWAY], ids=["the Gateway counts", "the servers count"])
+@pytest.mark.parametrize("marks", [[], [LIVE]], ids=["unmarked", "marked"])
+@pytest.mark.parametrize(("model", "outcome"), [("http://models/2", "Promoted"), ("http://models/bad", "RolledBack")])
+def test_releases_are_judged_whether_or_not_the_rule_marks_requests_as_live(
+    model: str, outcome: str, marks: list[Manifest], controller: str, spec_schema: Mapping[str, Any]
+) -> None:
+    world = LentWorld(spec_schema, controller)
+    world.put(users_route(filters=[*FILTERS, *marks]))
+    live(world)
+    world.release(model)
+    world.run(900)
+
+    assert world.status["history"][0]["outcome"] == outcome
+    assert world.rule["filters"] == [*FILTERS, *marks]
+    assert any("event RequestsUnmarked: the rule digits of" in line for line in world.transcript) == (not marks)
+
+
+def test_a_rule_that_begins_to_mark_requests_in_a_rollout_is_judged_by_those(spec_schema: Mapping[str, Any]) -> None:
+    world = LentWorld(spec_schema, ENVOY_GATEWAY)
+    world.put(users_route())
+    live(world)
+    world.release("http://models/2")
+    world.run(100)
+    assert "history" not in world.status
+    marking = copy.deepcopy(world.route)
+    marking["spec"]["rules"][1]["filters"] = [*FILTERS, LIVE]
+    marking["metadata"]["generation"] += 1
+    world.put(marking)
+    world.run(900)
+
+    assert world.status["history"][0]["outcome"] == "Promoted"
+
+
+@pytest.mark.parametrize(
+    ("raw", "marks"),
+    [
+        pytest.param(LIVE, True, id="set"),
+        pytest.param(
+            {"requestHeaderModifier": {"add": [{"name": "X-Tidegate-Traffic", "value": "live"}]}}, True, id="added"
+        ),
+        pytest.param(
+            {"requestHeaderModifier": {"set": [{"name": "x-tidegate-traffic", "value": "preview"}]}},
+            False,
+            id="a preview",
+        ),
+        pytest.param(FILTERS[0], False, id="of answers"),
+    ],
+)
+def test_a_filter_marks_requests_where_it_sets_the_mark(raw: Manifest, marks: bool) -> None:
+    assert read_route(users_route(filters=[raw])).rules[1].marks is marks

@@ -58,7 +58,7 @@ class RolloutJudge:
         What the metrics can't tell is part of the answer. Nothing is asked where the pods' own facts end the rollout.
         """
         key, rollout = (observation.namespace, observation.name), observation.recorded.rollout
-        self.collector.watch(*key, observation.spec, _of_interest(observation))
+        self.collector.watch(*key, observation.spec, _of_interest(observation), observation.route)
         if rollout is None or observation.recorded.stable is None:
             self._drop(*key)
         if not _needs_counters(observation):
@@ -193,6 +193,7 @@ class RolloutJudge:
             observation.spec,
             observation.propagation_delay,
             observation.now - INGESTION_LAG,
+            observation.route,
         )
 
 
@@ -225,6 +226,7 @@ def _look(observation: Observation) -> Look | None:
         observation.propagation_delay,
         observation.now - INGESTION_LAG,
         ReadyPods(observation.state(recorded.stable).ready, _pods_of(observation.state(recorded.rollout.candidate))),
+        observation.route,
     )
 
 

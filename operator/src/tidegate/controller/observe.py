@@ -1,7 +1,7 @@
 """The first of the four verbs: reads the cluster into one Observation. Reads only."""
 
 from collections.abc import Iterable, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -66,8 +66,6 @@ def observe(cluster: Cluster, settings: Settings, manifest: Manifest, now: datet
     desired = find_revision(name, spec, revisions, _used(recorded, newest_first=problem is not None))
     if problem and (desired not in revisions or revisions[desired].snapshot is None):
         raise ConfigUnusable(problem)
-    if route.uncounted and spec.analysis.requests_from == "Router":
-        spec = replace(spec, analysis=replace(spec.analysis, requests_from="Servers"))
     return Observation(
         now=now.replace(microsecond=0),
         namespace=namespace,

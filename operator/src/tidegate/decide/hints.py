@@ -7,6 +7,7 @@ from tidegate.model.decision import Event
 from tidegate.model.observation import Observation
 from tidegate.model.reasons import Reason
 from tidegate.model.spec import SignaturePolicy
+from tidegate.resources.names import TRAFFIC_HEADER
 
 AUTOSCALER = "kube-controller-manager"
 """Whose name a HorizontalPodAutoscaler's writes have, and so KEDA's."""
@@ -19,6 +20,7 @@ def hints(seen: Observation) -> tuple[Event, ...]:
         *_disruption_budgets(seen),
         *_config(seen),
         *_counted_by_servers(seen),
+        *_unmarked(seen),
         *_caution(seen),
         *_signature(seen),
     )
@@ -48,6 +50,16 @@ def _counted_by_servers(seen: Observation) -> Iterator[Event]:
             "reaches no server isn't seen"
         )
         yield Event(Reason.COUNTED_BY_SERVERS, message)
+
+
+def _unmarked(seen: Observation) -> Iterator[Event]:
+    if seen.route.unmarked and seen.recorded.rollout:
+        message = (
+            f"{seen.route.unmarked} marks no requests as live, so the model servers of {seen.name} count all that come "
+            f"unmarked, past the Gateway too; a RequestHeaderModifier in its filters that sets {TRAFFIC_HEADER} to "
+            "live leaves those out"
+        )
+        yield Event(Reason.REQUESTS_UNMARKED, message)
 
 
 def _used(seen: Observation) -> list[str]:

@@ -37,7 +37,7 @@ from tidegate.model.evidence import Counts, Measurements, MetricsGap, QueryAnswe
 from tidegate.model.judged_queries import JudgedQuery, asked_about_stable, judged_queries
 from tidegate.model.reasons import Reason
 from tidegate.model.spec import CounterSource, ModelDeploymentSpec
-from tidegate.model.traffic import Arms, Share
+from tidegate.model.traffic import NO_ROUTE, Arms, RouteState, Share
 from tidegate.model.units import format_duration
 from tidegate.model.writing_pace import numbers_each
 from tidegate.resources.names import GRPC_SUFFIX, MATCH_SUFFIX, MIRROR_SUFFIX
@@ -96,11 +96,18 @@ class MetricsCollector:
             self._before.pop((namespace, name), None)
             self._said_before.pop((namespace, name), None)
 
-    def watch(self, namespace: str, name: str, spec: ModelDeploymentSpec, revisions: Collection[str]) -> None:
+    def watch(
+        self,
+        namespace: str,
+        name: str,
+        spec: ModelDeploymentSpec,
+        revisions: Collection[str],
+        route: RouteState = NO_ROUTE,
+    ) -> None:
         """Has the routers asked about these revisions from now on; about none where there are none."""
         if self._direct is None:
             return
-        if revisions and self._sources(spec).may_be_read_directly:
+        if revisions and self._sources(spec, route).may_be_read_directly:
             fold = self._folds.get((namespace, name))
             asked = names_asked(spec, revisions)
             self._direct.watch(namespace, name, asked, quick=fold is None or _rises(fold.test))
@@ -117,7 +124,7 @@ class MetricsCollector:
 
         Nobody is asked, and nobody is waited for: what comes from Prometheus is as it was told last.
         """
-        sources = self._sources(look.spec)
+        sources = self._sources(look.spec, look.route)
         if not look.rollout.shifts or not sources.may_be_read_directly:
             return None
         fold = self._fold_of(look, sources)
@@ -130,7 +137,7 @@ class MetricsCollector:
 
         Where there are signs of a worse candidate it doesn't: somebody has to look.
         """
-        sources = self._sources(look.spec)
+        sources = self._sources(look.spec, look.route)
         if not look.rollout.shifts or not sources.may_be_read_directly:
             return False
         fold = self._fold_of(look, sources)
@@ -159,7 +166,7 @@ class MetricsCollector:
         Two queries, one more for each of the user's own, and a few more the first time.
         """
         look = replace(look, until=_whole(look.until))
-        sources = self._sources(look.spec)
+        sources = self._sources(look.spec, look.route)
         if not look.rollout.shifts:
             try:
                 return self._before_traffic(look, sources)
@@ -223,7 +230,13 @@ class MetricsCollector:
         return held.traffic.shadowed if held else Counts()
 
     def share(
-        self, namespace: str, name: str, spec: ModelDeploymentSpec, span: timedelta, until: datetime
+        self,
+        namespace: str,
+        name: str,
+        spec: ModelDeploymentSpec,
+        span: timedelta,
+        until: datetime,
+        route: RouteState = NO_ROUTE,
     ) -> Share | None:
         """Requests per revision in the last `span`; None if the counters aren't there at both ends.
 
@@ -233,12 +246,12 @@ class MetricsCollector:
         held = self._folds.get((namespace, name))
         if held and held.traffic.recent:
             return share_of(held.traffic.recent, span)
-        if self._direct and self._sources(spec).may_be_read_directly:
+        if self._direct and self._sources(spec, route).may_be_read_directly:
             read = self._direct.since(namespace, name, until - 2 * SHARE_SPAN)
             if read and not read.silent and not read.readings.doubt:
                 return share_of(list(map(Reading, read.instants, read.readings.samples)), SHARE_SPAN)
         try:
-            return self._share_asked_for(self._sources(spec), Selection(namespace, name), span, until)
+            return self._share_asked_for(self._sources(spec, route), Selection(namespace, name), span, until)
         except MetricsUnavailable:
             return None
 
@@ -263,8 +276,8 @@ class MetricsCollector:
         earlier = sources.traffic.readings(everybody, since, span, 1)
         return None if earlier.doubt else share_between(Reading(since, earlier.samples[0]), after, span)
 
-    def _sources(self, spec: ModelDeploymentSpec) -> Sources:
-        sources = self._registry.sources(spec.router, spec.analysis.requests_from)
+    def _sources(self, spec: ModelDeploymentSpec, route: RouteState) -> Sources:
+        sources = self._registry.sources(spec.router, spec.analysis.requests_from, route)
         if spec.analysis.source is CounterSource.PROMETHEUS:
             return replace(sources, may_be_read_directly=False)
         return sources

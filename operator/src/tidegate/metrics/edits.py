@@ -36,9 +36,10 @@ def follow_edits(fold: Fold, look: Look, sources: Sources) -> None:
 
     Evidence is kept where its test is the same afterwards; otherwise it is gathered anew from here on.
     """
-    if fold.counted_by not in ("", sources.traffic.name):
+    if fold.counted_by not in ("", sources.counted_by):
         fold.traffic = _counted_anew(fold.traffic, fold.traffic.at)
-    fold.counted_by = sources.traffic.name
+        fold.details = replace(fold.details, last=None, warm_from={})
+    fold.counted_by = sources.counted_by
     parameters = parameters_of(look, sources, fold)
     if parameters.is_same_test(fold.test.parameters):
         fold.edit(parameters)

@@ -12,7 +12,7 @@ from tidegate.metrics.checkpoint import Kept
 from tidegate.model.evidence import Measurements
 from tidegate.model.spec import ModelDeploymentSpec
 from tidegate.model.status import Rollout
-from tidegate.model.traffic import Arms
+from tidegate.model.traffic import NO_ROUTE, Arms, RouteState
 
 NO_PODS = ReadyPods()
 
@@ -29,6 +29,8 @@ class Look:
     until: datetime
     pods: ReadyPods = NO_PODS
     """Of both arms, as the cluster knows them."""
+    route: RouteState = NO_ROUTE
+    """By which the requests come."""
 
     @property
     def segments(self) -> tuple[Segment, ...]:

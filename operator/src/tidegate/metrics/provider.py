@@ -164,6 +164,13 @@ class Sources:
     details: tuple[MetricSource, ...]
     may_be_read_directly: bool = False
     """Whether the routers tell their counters themselves as well, and somebody may ask them."""
+    unmarked: bool = False
+    """Whether model servers' counters are of requests that no router has marked."""
+
+    @property
+    def counted_by(self) -> str:
+        """Who counts what: of another one, counters say nothing of these."""
+        return f"{self.traffic.name}{', unmarked requests' if self.unmarked else ''}"
 
     def points_apart(self, delay_points: int) -> int:
         """The points in which each arm's traffic is read once; 0 where one process counts both."""

@@ -143,6 +143,7 @@ class Reason(StrEnum):
     SOURCES_DIFFER = "SourcesDiffer"
     ROUTE_CROSSES_REVISIONS = "RouteCrossesRevisions"
     COUNTED_BY_SERVERS = "CountedByServers"
+    REQUESTS_UNMARKED = "RequestsUnmarked"
     # what ends a rollout without statistics
     CANDIDATE_CRASHED = "CandidateCrashed"
     SIGNATURE_CHANGED = "SignatureChanged"

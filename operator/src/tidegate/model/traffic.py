@@ -191,6 +191,9 @@ class RouteState:
     """What to look at while no router says that it has taken it; empty where nothing can be said."""
     uncounted: str = ""
     """Why its routers' counters can't tell revisions apart; empty where they do."""
+    unmarked: str = ""
+    """What of it marks no requests as live, so that model servers take them for such that came past it; empty where
+    all are marked."""
     caution: str = ""
     """What of it isn't ours to change and may mislead whoever judges; empty where nothing does."""
     seen_as: object = field(default=None, compare=False)

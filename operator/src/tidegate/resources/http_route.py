@@ -62,6 +62,8 @@ class Rule:
     timeout: timedelta | None
     crosses: str = ""
     """What of it sends requests to another revision than their weights say; empty where nothing does."""
+    marks: bool = False
+    """Whether it marks requests as live."""
 
     @property
     def backends(self) -> tuple[tuple[str, int], ...]:
@@ -188,7 +190,15 @@ def _read_rule(raw: Mapping[str, Any]) -> Rule:
     crosses = ", ".join(name for name in CROSSING if name in raw)
     timeout = (raw.get("timeouts") or {}).get("request")
     spent = None if timeout is None else _read_timeout(timeout)
-    return Rule(raw.get("name", ""), list(raw.get("backendRefs") or ()), spent, crosses)
+    marks = any(map(_marks, raw.get("filters") or ()))
+    return Rule(raw.get("name", ""), list(raw.get("backendRefs") or ()), spent, crosses, marks)
+
+
+def _marks(raw: Mapping[str, Any]) -> bool:
+    """Whether a filter marks requests as live."""
+    modified = raw.get("requestHeaderModifier") or {}
+    written = {each["name"].lower(): each["value"] for kind in ("add", "set") for each in modified.get(kind) or ()}
+    return written.get(TRAFFIC_HEADER) == "live"
 
 
 def _read_timeout(text: str) -> timedelta | None:

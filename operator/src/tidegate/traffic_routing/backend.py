@@ -69,9 +69,8 @@ class RouterBackend(Protocol):
     def can(self) -> Capabilities:
         """What it can do beside splitting by weight."""
 
-    @property
-    def requests_source(self) -> str:
-        """The name of the metric source that counts this router's requests and failures by revision."""
+    def counted_by(self, route: RouteState) -> str:
+        """The name of the metric source that counts the requests and failures of this route by revision."""
 
     @property
     def tells_counters(self) -> bool:

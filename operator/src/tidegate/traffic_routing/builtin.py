@@ -36,8 +36,10 @@ class Builtin:
     name = "Builtin"
     kinds = (MODEL_ROUTE,)
     can = Capabilities(preview=True, grpc=True, mirror=True, match=True)
-    requests_source = "Builtin"
     tells_counters = True
+
+    def counted_by(self, route: RouteState) -> str:
+        return self.name
 
     def settings(self, owner: Owner, wanted: RouteSettings) -> RouteSettings:
         return bounded(wanted)

@@ -29,8 +29,11 @@ class GatewayApiRouter:
     name = "GatewayAPI"
     kinds = (HTTP_ROUTE,)
     can = Capabilities()
-    requests_source = "GatewayAPI"
     tells_counters = False
+
+    def counted_by(self, route: RouteState) -> str:
+        """The model servers, where the Gateway's own counters can't tell revisions apart."""
+        return "Servers" if route.uncounted else self.name
 
     def settings(self, owner: Owner, wanted: RouteSettings) -> RouteSettings | None:
         """None for a rule of the user's, whose settings aren't ours."""
@@ -59,6 +62,7 @@ class GatewayApiRouter:
             edited_by=route.edited_by,
             lists_first=True,
             leaving=route.leaving,
+            unmarked="" if route.rules and route.rules[0].marks else f"the HTTPRoute {route.name}",
         )
         state = answered(state, route, gateway.parents)
         return replace(state, problem=state.problem or older_rival(route, followed.everybody(HTTP_ROUTE)))

@@ -62,6 +62,7 @@ def read_lent(owner: Owner, ref: RouteRef, routes: Collection[SeenRoute]) -> Rou
         lists_first=True,
         leaving=leaving,
         caution=_caution(route, rule),
+        unmarked="" if rule.marks else f"the rule {rule.name} of the HTTPRoute {route.name}",
         seen_as=found[0],
     )
     return answered(state, route, route.gateway.parents)

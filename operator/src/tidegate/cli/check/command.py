@@ -9,7 +9,7 @@ from functools import partial
 
 from tidegate.cli.check.finding import Finding, State
 from tidegate.cli.check.in_cluster import Operator, api_server, crd, lease, models, operators, rights, routers
-from tidegate.cli.check.in_gateways import as_counted, gateways
+from tidegate.cli.check.in_gateways import gateways, route_of
 from tidegate.cli.common.cluster import Cluster, open_cluster, refused
 from tidegate.cli.common.columns import Style, styled
 from tidegate.cli.common.documents import Output, document
@@ -101,7 +101,7 @@ def _prometheus(
         yield answers(provider, checking.prometheus, now)
     for manifest in manifests[:MOST_MODELS]:
         find = partial(cluster.metric_template, manifest["metadata"]["namespace"])
-        yield from metrics(as_counted(cluster, manifest), provider, checking.scrape_interval, now, find)
+        yield from metrics(manifest, provider, checking.scrape_interval, now, find, route_of(cluster, manifest))
     if len(manifests) > MOST_MODELS:
         what = f"{len(manifests) - MOST_MODELS} further models weren't asked about; name one"
         yield Finding("Prometheus", State.UNSEEN, what)

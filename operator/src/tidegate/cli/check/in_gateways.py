@@ -1,21 +1,28 @@
 """What the API server tells of a model's Gateways, by your rights: the operator itself sees nothing but routes."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from tidegate.cli.check.finding import Finding, State
 from tidegate.cli.check.in_cluster import Operator
 from tidegate.cli.common.cluster import Cluster
 from tidegate.errors import ClusterUnavailable, InvalidSpec
 from tidegate.kube.api import HTTP_ROUTES, Manifest, Resource
+from tidegate.kube.informer import MALFORMED, Kind
 from tidegate.model.gateway import GatewayApi, ParentRef, RouteRef
 from tidegate.model.spec import ModelDeploymentSpec
+from tidegate.model.traffic import NO_ROUTE, RouteState
 from tidegate.resources.gateway import why_not_taken
+from tidegate.resources.http_route import read_route
+from tidegate.resources.ownership import Owner
+from tidegate.traffic_routing import backend_for
 from tidegate.traffic_routing.gateway_profiles import PROFILES, profile_of
 
 GATEWAYS = Resource("gateway.networking.k8s.io/v1", "Gateway", "gateways")
 GATEWAY_CLASSES = Resource("gateway.networking.k8s.io/v1", "GatewayClass", "gatewayclasses")
 FOLLOWS = "TIDEGATE_GATEWAY_API"
+T = TypeVar("T")
 
 
 def gateways(cluster: Cluster, operators: Sequence[Operator], manifest: Mapping[str, Any]) -> Iterator[Finding]:
@@ -37,21 +44,36 @@ def gateways(cluster: Cluster, operators: Sequence[Operator], manifest: Mapping[
         yield Finding(about, State.UNSEEN, f"its Gateways can't be looked at: {error.said}")
 
 
-def as_counted(cluster: Cluster, manifest: Manifest) -> Manifest:
-    """The ModelDeployment as it is judged: by the model servers where its Gateway's counters tell too little."""
+@dataclass(frozen=True)
+class _Seen:
+    """One route as a backend follows it. See traffic_routing.backend.Followed."""
+
+    route: Any
+
+    def own(self, kind: Kind[T]) -> list[T]:
+        return [self.route]
+
+    def everybody(self, kind: Kind[T]) -> list[T]:
+        return [self.route]
+
+    def unfollowed(self, kind: Kind[T]) -> str | None:
+        return None
+
+
+def route_of(cluster: Cluster, manifest: Manifest) -> RouteState:
+    """By which a ModelDeployment's requests come, as far as it says who counts them; NO_ROUTE where none is seen."""
     gateway, metadata = _gateway_of(manifest), manifest["metadata"]
     if gateway is None:
-        return manifest
+        return NO_ROUTE
     name = gateway.route_ref.name if gateway.route_ref else metadata["name"]
     try:
-        route = cluster.api.get(HTTP_ROUTES, metadata["namespace"], name) or {}
-    except ClusterUnavailable:
-        return manifest
-    said = (route.get("status") or {}).get("parents") or ()
-    if not any(profile_of(each.get("controllerName", "")).uncounted for each in said):
-        return manifest
-    spec = manifest["spec"]
-    return {**manifest, "spec": {**spec, "analysis": {**spec.get("analysis", {}), "requestsFrom": "Servers"}}}
+        spec = ModelDeploymentSpec.parse(manifest["spec"])
+        found = cluster.api.get(HTTP_ROUTES, metadata["namespace"], name)
+        seen = read_route(found) if found else None
+    except (ClusterUnavailable, *MALFORMED):
+        return NO_ROUTE
+    owner = Owner(metadata["namespace"], metadata["name"], metadata.get("uid", ""))
+    return backend_for(spec.router).read(owner, spec.route_settings, _Seen(seen), ()) if seen else NO_ROUTE
 
 
 def _gateway_of(manifest: Mapping[str, Any]) -> GatewayApi | None:

@@ -14,7 +14,7 @@ from tidegate.model.judged_queries import JudgedQuery
 from tidegate.model.metric_template import FoundTemplate, with_templates
 from tidegate.model.own_query import OwnQuery
 from tidegate.model.spec import ModelDeploymentSpec
-from tidegate.model.traffic import Arms
+from tidegate.model.traffic import NO_ROUTE, Arms, RouteState
 from tidegate.model.units import format_duration, format_percent
 
 HELP = "docs/prometheus.md"
@@ -37,8 +37,10 @@ def metrics(
     scrape_interval: timedelta,
     now: datetime,
     find: Callable[[str], FoundTemplate] = lambda name: None,
+    route: RouteState = NO_ROUTE,
 ) -> Iterator[Finding]:
-    """Of one ModelDeployment. An outage of Prometheus is told once, and ends it. `find` gives MetricTemplates."""
+    """Of one ModelDeployment. An outage of Prometheus is told once, and ends it. `find` gives
+    MetricTemplates."""
     metadata = manifest["metadata"]
     about = f"{metadata['namespace']}/{metadata['name']}"
     stable = ((manifest.get("status") or {}).get("stable") or {}).get("revision")
@@ -52,7 +54,7 @@ def metrics(
         return
     arms = Arms(metadata["namespace"], metadata["name"], stable, stable)
     delay = max(spec.analysis.interval, scrape_interval)
-    sources = SourceRegistry(provider).sources(spec.router, spec.analysis.requests_from)
+    sources = SourceRegistry(provider).sources(spec.router, spec.analysis.requests_from, route)
     try:
         yield _requests(about, sources, arms, spec, now, delay)
         yield _latency(about, sources, arms, now, delay)
@@ -69,7 +71,7 @@ def _requests(
     about: str, sources: Sources, arms: Arms, spec: ModelDeploymentSpec, now: datetime, delay: timedelta
 ) -> Finding:
     found = stable_now(sources, arms, now, delay)
-    who = "routers" if spec.analysis.requests_from == "Router" else "model servers"
+    who = sources.traffic.name
     if not found.is_counted:
         what = f"Prometheus has no counters of {arms.stable} from the {who}: does it scrape them? See {HELP}"
         return Finding(about, State.WRONG, what)

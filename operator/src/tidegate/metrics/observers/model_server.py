@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
+from functools import partial
 
 from tidegate.metrics.increments import ALL, ANSWERED, CLASS, DURATION, FAILED_IN_POD, SCORE, Process, SeriesKey
 from tidegate.metrics.observers.scraped import ScrapedSource
@@ -15,8 +16,9 @@ _NO_SERIES = MetricsGap(
 )
 
 
-LIVE = 'traffic=""'
-"""What came by preview header, or past the router, has a label that says so, and is no evidence."""
+LIVE, UNMARKED = 'traffic=""', 'traffic="direct"'
+"""What came by preview header, or past the router, has a label that says so, and is no evidence: but for a route that
+marks nothing, whose requests look as if they had come past it."""
 _START = StartGauge("process_start_time_seconds", counts_up=False)
 
 
@@ -36,12 +38,14 @@ class ServerCounters:
     start = _START
     names: Iterable[str] = _NAMES
 
-    def __init__(self, namespace: str, name: str, revisions: Iterable[str], looks_back: timedelta = STALE) -> None:
+    def __init__(
+        self, namespace: str, name: str, revisions: Iterable[str], looks_back: timedelta = STALE, *, came: str = LIVE
+    ) -> None:
         self.looks_back = looks_back
         self._owner = f"{namespace}/{name}"
         self.promql = (
             f'{{__name__=~"{"|".join(self.names)}",model_deployment="{self._owner}",'
-            f'revision=~"{"|".join(revisions)}",{LIVE},code=~"|429|5.."}}'
+            f'revision=~"{"|".join(revisions)}",{came},code=~"|429|5.."}}'
         )
 
     def with_start(self, target: str) -> str:
@@ -76,8 +80,10 @@ class PodCounters(ServerCounters):
         revisions: Iterable[str],
         bounds: Iterable[str],
         looks_back: timedelta = STALE,
+        *,
+        came: str = LIVE,
     ) -> None:
-        super().__init__(namespace, name, revisions, looks_back)
+        super().__init__(namespace, name, revisions, looks_back, came=came)
         wanted = "|".join(bound.replace("+", r"\\+") for bound in dict.fromkeys((*bounds, ALL)))
         self.promql = f'{self.promql.removesuffix("}")},le=~"|{wanted}"}}'
 
@@ -88,10 +94,10 @@ class ServerRequests:
     start = _START
     looks_back = STALE
 
-    def __init__(self, namespace: str, name: str, revisions: Iterable[str] | None) -> None:
+    def __init__(self, namespace: str, name: str, revisions: Iterable[str] | None, *, came: str = LIVE) -> None:
         wanted = ".+" if revisions is None else "|".join(revisions)
         self._owner = f"{namespace}/{name}"
-        self.promql = f'{_REQUESTS}{{model_deployment="{self._owner}",revision=~"{wanted}",{LIVE}}}'
+        self.promql = f'{_REQUESTS}{{model_deployment="{self._owner}",revision=~"{wanted}",{came}}}'
 
     def with_start(self, target: str) -> str:
         """See CounterQuery."""
@@ -110,25 +116,26 @@ def _with_start(owner: str, target: str) -> str:
     return f'{{__name__=~"{_START.name}|{_REQUESTS}",model_deployment=~"|{owner}",{target}}}'
 
 
-def server_traffic(provider: MetricsProvider) -> ScrapedSource:
-    """Requests and failures as the model servers count them."""
+def server_traffic(provider: MetricsProvider, *, came: str = LIVE) -> ScrapedSource:
+    """Requests and failures as the model servers count them; `came` chooses those that are evidence."""
     provides = frozenset({Signal.REQUESTS, Signal.FAILURES})
-    return ScrapedSource(provider, "model servers", provides, _requests, _NO_SERIES, reads_arms_apart=True)
+    query = partial(_requests, came=came)
+    return ScrapedSource(provider, "model servers", provides, query, _NO_SERIES, reads_arms_apart=True)
 
 
-def server_details(provider: MetricsProvider) -> ScrapedSource:
+def server_details(provider: MetricsProvider, *, came: str = LIVE) -> ScrapedSource:
     """Latency, predictions and each pod's counts."""
     provides = frozenset({Signal.LATENCY, Signal.PREDICTIONS, Signal.PODS})
-    return ScrapedSource(provider, "model servers", provides, _details, _NO_SERIES)
+    return ScrapedSource(provider, "model servers", provides, partial(_details, came=came), _NO_SERIES)
 
 
-def _requests(wanted: Selection) -> CounterQuery:
-    return ServerRequests(wanted.namespace, wanted.name, wanted.revisions)
+def _requests(wanted: Selection, *, came: str = LIVE) -> CounterQuery:
+    return ServerRequests(wanted.namespace, wanted.name, wanted.revisions, came=came)
 
 
-def _details(wanted: Selection) -> CounterQuery:
+def _details(wanted: Selection, *, came: str = LIVE) -> CounterQuery:
     revisions = (".+",) if wanted.revisions is None else wanted.revisions
     if wanted.bounds is not None:
-        return PodCounters(wanted.namespace, wanted.name, revisions, wanted.bounds, wanted.looks_back)
+        return PodCounters(wanted.namespace, wanted.name, revisions, wanted.bounds, wanted.looks_back, came=came)
     kind = PredictionCounters if wanted.only_predictions else ServerCounters
-    return kind(wanted.namespace, wanted.name, revisions, wanted.looks_back)
+    return kind(wanted.namespace, wanted.name, revisions, wanted.looks_back, came=came)
