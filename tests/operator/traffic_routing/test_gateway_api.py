@@ -8,6 +8,7 @@ import pytest
 
 from tests.operator.gateways import CONTOUR, ENVOY_GATEWAY, STEPS, GatewayWorld
 from tidegate.kube.api import HTTP_ROUTES, SERVICES
+from tidegate.model.traffic import TrafficSplit
 
 
 @pytest.fixture
@@ -162,8 +163,17 @@ def test_a_gateway_that_is_not_there_is_told(world: GatewayWorld) -> None:
         pytest.param(
             "ResolvedRefs",
             ("False", "BackendNotFound"),
-            "Gateway edge/public refuses the route (ResolvedRefs: BackendNotFound): it gives no message",
+            "Gateway edge/public refuses the route (ResolvedRefs: BackendNotFound): a backend of the route isn't "
+            "there; create that Service, or take it out of the route",
             id="a backend isn't found",
+        ),
+        pytest.param(
+            "ResolvedRefs",
+            ("False", "RefNotPermitted"),
+            "Gateway edge/public refuses the route (ResolvedRefs: RefNotPermitted): a backend of the route is in "
+            "another namespace, which grants it to nobody here; create a ReferenceGrant there, or take that backend "
+            "out of the route",
+            id="a backend of another namespace without a ReferenceGrant",
         ),
     ],
 )
@@ -263,3 +273,54 @@ def test_contour_counts_by_revision_so_nothing_is_told_of_it(world: GatewayWorld
     world.run(300)
 
     assert not any("CountedByServers" in line for line in world.transcript)
+
+
+class WithoutWeights(GatewayWorld):
+    """Its Gateway gives each backend that is listed as much as any other; with `but_at_0`, those that have a weight."""
+
+    but_at_0 = False
+
+    @property
+    def split(self) -> TrafficSplit | None:
+        carried = self.carried
+        if carried is None:
+            return None
+        names = [name for name, weight in carried if weight or not self.but_at_0]
+        each, more = divmod(100, len(names))
+        weights = {name: each + (number < more) for number, name in enumerate(names)}
+        return TrafficSplit(tuple((name, weights.get(name, 0)) for name, _ in carried))
+
+
+def test_a_gateway_that_passes_weights_over_is_told_before_a_candidate_gets_a_share(
+    spec_schema: Mapping[str, Any],
+) -> None:
+    world = WithoutWeights(spec_schema)
+    first = live(world)
+    world.release("http://models/2")
+    world.run(120)
+    second = world.status["candidate"]["revision"]
+
+    assert world.listed == {first: 100, second: 0}
+    assert world.told("Reconciling") == (
+        "True",
+        "WeightsIgnored",
+        f"the routers send 50% of the requests to {second}, which has a weight of 0: they pass weights over, and "
+        "nothing can be released by them; set spec.traffic.router to Builtin, or name another Gateway",
+    )
+
+
+def test_a_gateway_that_splits_otherwise_than_by_the_weights_is_told_and_no_step_follows(
+    spec_schema: Mapping[str, Any],
+) -> None:
+    world = WithoutWeights(spec_schema)
+    world.but_at_0 = True
+    first = live(world)
+    world.release("http://models/2")
+    world.run(200)
+    second = world.status["candidate"]["revision"]
+
+    assert world.listed == {first: 80, second: 20}
+    assert world.told("Reconciling")[1:] == (
+        "ShareUnlikeWeight",
+        f"the routers send 50% of the requests to {second}, 20% is wanted; all routers have taken the route",
+    )

@@ -241,11 +241,89 @@ def test_a_rule_that_is_lent_to_another_model_stays_with_it(world: LentWorld) ->
     assert world.refs == [LEGACY]
 
 
-def test_a_rule_that_retries_is_told(world: LentWorld) -> None:
-    world.put(users_route(retry={"attempts": 2, "codes": [500]}))
+PART = {"type": "RequestMirror", "requestMirror": {"backendRef": {"name": "web", "port": 80}, "percent": 10}}
+WHERE = "the rule digits of the HTTPRoute shop"
+
+
+@pytest.mark.parametrize(
+    ("controller", "rule", "reason", "sentence"),
+    [
+        pytest.param(
+            ENVOY_GATEWAY,
+            {"retry": {"attempts": 2, "codes": [500]}},
+            "RouteCrossesRevisions",
+            f"{WHERE} has retry: a request of one revision may be answered by another, which hides a candidate's "
+            "failures; take it out of the rule",
+            id="a retry goes to another revision",
+        ),
+        pytest.param(
+            CONTOUR,
+            {"sessionPersistence": {"sessionName": "user"}},
+            "FilterIgnored",
+            f"Contour ignores the sessionPersistence in {WHERE}, without a word; take it out of the rule",
+            id="sticky sessions that aren't",
+        ),
+        pytest.param(
+            CONTOUR,
+            {"filters": [PART]},
+            "FilterIgnored",
+            f"Contour ignores the percent or fraction of the RequestMirror in {WHERE}, without a word; take it out of "
+            "the rule",
+            id="a mirror of a part that is one of all",
+        ),
+    ],
+)
+def test_what_a_rule_says_and_is_not_so_is_a_condition_and_stops_nothing(
+    controller: str, rule: Mapping[str, Any], reason: str, sentence: str, spec_schema: Mapping[str, Any]
+) -> None:
+    world = LentWorld(spec_schema, controller)
+    world.put(users_route(**rule))
     live(world)
 
-    assert any("event RouteCrossesRevisions: the rule digits" in line for line in world.transcript)
+    assert world.told("RouteCaution") == ("True", reason, sentence)
+    assert world.told("Ready")[0] == "True"
+    assert any(f"event {reason}: {sentence}" in line for line in world.transcript)
+
+    mended = copy.deepcopy(world.route)
+    mended["spec"]["rules"][1] = {**users_route()["spec"]["rules"][1], "backendRefs": world.refs}
+    mended["metadata"]["generation"] += 1
+    world.put(mended)
+    world.run(700)
+    assert "RouteCaution" not in {each["type"] for each in world.status["conditions"]}
+
+
+@pytest.mark.parametrize("mirror", [{}, {"percent": 100}], ids=["no percent", "100 percent"])
+def test_a_mirror_of_all_requests_is_what_it_says(mirror: Mapping[str, Any], spec_schema: Mapping[str, Any]) -> None:
+    world = LentWorld(spec_schema, CONTOUR)
+    whole = {"type": "RequestMirror", "requestMirror": {"backendRef": {"name": "web", "port": 80}, **mirror}}
+    world.put(users_route(filters=[whole]))
+    live(world)
+
+    assert "RouteCaution" not in {each["type"] for each in world.status["conditions"]}
+
+
+def test_whoever_edits_a_lent_rule_in_a_rollout_is_told_and_not_fought(world: LentWorld) -> None:
+    live(world)
+    world.kubectl_apply(
+        model={"uri": "http://models/2"},
+        traffic={"router": "GatewayAPI", "gatewayAPI": {"routeRef": {"name": "shop", "rule": "digits"}}},
+        strategy={"canary": {"steps": [{"weight": 20, "minDuration": "10m"}]}},
+    )
+    world.run(60)
+    candidate = world.status["candidate"]["revision"]
+    before, seconds = len(world.written), 120
+    for _ in range(seconds):
+        edited = copy.deepcopy(world.route)
+        for ref in edited["spec"]["rules"][1]["backendRefs"]:
+            ref["weight"] = 70 if ref["name"] == candidate else 30
+        theirs = {"manager": "argocd-controller", "time": "2026-01-01T00:00:01Z", "fieldsV1": {"f:spec": {}}}
+        edited["metadata"]["managedFields"] = [theirs]
+        world.put(edited)
+        world.reconcile()  # the edit is an event
+        world.run(1)
+
+    assert len(world.written) - before <= seconds / 4
+    assert any("argocd-controller edits the route of digits" in line for line in world.transcript)
 
 
 def test_an_annotation_of_no_sense_is_no_loan(world: LentWorld) -> None:

@@ -27,6 +27,8 @@ from tidegate.model.units import format_duration, format_percent
 
 ENOUGH_TO_MEASURE = 50
 """Live requests in a window below which the observed share says nothing."""
+IGNORED_FROM = 0.25
+"""The share of a revision of weight 0 from which on weights count for nothing: with two backends it would be 0.5."""
 
 
 class Moment(Enum):
@@ -314,6 +316,22 @@ def _share_is_as_wanted(seen: Observation, proposal: Proposal) -> Hold | None:
     return Hold(StatusMessage(Reason.SHARE_UNLIKE_WEIGHT, message))
 
 
+def _weights_count(seen: Observation, proposal: Proposal) -> Hold | None:
+    """A router that passes weights over shows it as soon as a revision is listed at 0: it gets as much as any other."""
+    candidate, share = proposal.rollout.candidate, seen.share
+    if seen.split is None or share is None or candidate not in seen.split or seen.split.weight(candidate):
+        return None
+    observed = share.fraction(candidate) or 0.0
+    if sum(share.live.values()) < ENOUGH_TO_MEASURE or observed < IGNORED_FROM:
+        return None
+    message = (
+        f"the routers send {format_percent(observed)} of the requests to {candidate}, which has a weight of 0: they "
+        "pass weights over, and nothing can be released by them; set spec.traffic.router to Builtin, or name another "
+        "Gateway"
+    )
+    return Hold(StatusMessage(Reason.WEIGHTS_IGNORED, message))
+
+
 def _late(seen: Observation) -> str:
     late = ", ".join(sorted(seen.route.awaited))
     return f"; {late} hasn't taken the route" if late else "; all routers have taken the route"
@@ -393,6 +411,7 @@ GATES = (
     Gate("minDuration", MORE, _step_has_lasted),
     Gate("routers", FIRST | MORE | LATE | KEEP | LAST | FIRST_BY_HAND | MORE_BY_HAND, _routers_take_the_route),
     Gate("listed", FIRST | MORE | LATE | FIRST_BY_HAND | MORE_BY_HAND | RETURN, _routers_list_the_candidate),
+    Gate("weights", FIRST, _weights_count),
     Gate("share", MORE, _share_is_as_wanted),
     Gate("capacity", MORE | LATE | MORE_BY_HAND, _has_capacity),
     Gate("approval", FIRST | MORE, _is_approved),

@@ -21,7 +21,7 @@ def hints(seen: Observation) -> tuple[Event, ...]:
         *_config(seen),
         *_counted_by_servers(seen),
         *_unmarked(seen),
-        *_caution(seen),
+        *_cautions(seen),
         *_signature(seen),
     )
 
@@ -38,9 +38,9 @@ def _signature(seen: Observation) -> Iterator[Event]:
         yield Event(Reason.SIGNATURE_CHANGED, message, warning=True)
 
 
-def _caution(seen: Observation) -> Iterator[Event]:
-    if seen.route.caution:
-        yield Event(Reason.ROUTE_CROSSES_REVISIONS, seen.route.caution, warning=True)
+def _cautions(seen: Observation) -> Iterator[Event]:
+    for caution in seen.route.cautions:
+        yield Event(caution.reason, caution.message, warning=True)
 
 
 def _counted_by_servers(seen: Observation) -> Iterator[Event]:

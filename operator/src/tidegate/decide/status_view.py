@@ -36,6 +36,7 @@ def with_view(seen: Observation, transition: Transition, status: Status) -> Stat
             _condition(seen, ConditionType.READY, ready, ready_message),
             _reconciling(seen, transition),
             _stalled(seen, transition),
+            *_route_caution(seen),
         ),
     )
 
@@ -51,6 +52,15 @@ def _stalled(seen: Observation, transition: Transition) -> Condition:
     message = transition.stalled or seen.route_refusal
     nothing = StatusMessage(free, "nothing is in the way")
     return _condition(seen, ConditionType.STALLED, message is not None, message or nothing)
+
+
+def _route_caution(seen: Observation) -> tuple[Condition, ...]:
+    """None where nothing is to be said of the route."""
+    cautions = seen.route.cautions
+    if not cautions:
+        return ()
+    message = StatusMessage(cautions[0].reason, "; ".join(each.message for each in cautions))
+    return (_condition(seen, ConditionType.ROUTE_CAUTION, True, message),)
 
 
 def selector(name: str) -> str:

@@ -56,6 +56,8 @@ class ConditionType(StrEnum):
     READY = "Ready"
     RECONCILING = "Reconciling"
     STALLED = "Stalled"
+    ROUTE_CAUTION = "RouteCaution"
+    """Only there while something of the route is told of."""
 
 
 class Reason(StrEnum):
@@ -98,6 +100,7 @@ class Reason(StrEnum):
     MIN_DURATION = "MinDuration"
     SHARE_NOT_SEEN = "ShareNotSeen"
     SHARE_UNLIKE_WEIGHT = "ShareUnlikeWeight"
+    WEIGHTS_IGNORED = "WeightsIgnored"
     WAITING_FOR_ZERO_TRAFFIC = "WaitingForZeroTraffic"
     NO_READY_POD = "NoReadyPod"
     # a rollout that waits for one of spec.gates
@@ -144,6 +147,7 @@ class Reason(StrEnum):
     ROUTE_CROSSES_REVISIONS = "RouteCrossesRevisions"
     COUNTED_BY_SERVERS = "CountedByServers"
     REQUESTS_UNMARKED = "RequestsUnmarked"
+    FILTER_IGNORED = "FilterIgnored"
     # what ends a rollout without statistics
     CANDIDATE_CRASHED = "CandidateCrashed"
     SIGNATURE_CHANGED = "SignatureChanged"

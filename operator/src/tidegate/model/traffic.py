@@ -194,8 +194,8 @@ class RouteState:
     unmarked: str = ""
     """What of it marks no requests as live, so that model servers take them for such that came past it; empty where
     all are marked."""
-    caution: str = ""
-    """What of it isn't ours to change and may mislead whoever judges; empty where nothing does."""
+    cautions: tuple[StatusMessage, ...] = ()
+    """What of it isn't ours to change, and isn't as whoever wrote it, or judges by it, may take it to be."""
     seen_as: object = field(default=None, compare=False)
     """What its backend saw, for its own use."""
 

@@ -60,10 +60,12 @@ class Rule:
     refs: Sequence[Manifest]
     """Its backends, as the route has them."""
     timeout: timedelta | None
-    crosses: str = ""
-    """What of it sends requests to another revision than their weights say; empty where nothing does."""
+    crosses: tuple[str, ...] = ()
+    """What of it sends requests to another revision than their weights say."""
     marks: bool = False
     """Whether it marks requests as live."""
+    mirrors_part: bool = False
+    """Whether it mirrors some of the requests, and not all of them."""
 
     @property
     def backends(self) -> tuple[tuple[str, int], ...]:
@@ -187,11 +189,17 @@ def read_route(body: Mapping[str, Any]) -> SeenRoute:
 
 
 def _read_rule(raw: Mapping[str, Any]) -> Rule:
-    crosses = ", ".join(name for name in CROSSING if name in raw)
+    crosses = tuple(name for name in CROSSING if name in raw)
     timeout = (raw.get("timeouts") or {}).get("request")
     spent = None if timeout is None else _read_timeout(timeout)
-    marks = any(map(_marks, raw.get("filters") or ()))
-    return Rule(raw.get("name", ""), list(raw.get("backendRefs") or ()), spent, crosses, marks)
+    filters = raw.get("filters") or ()
+    marks, mirrors_part = any(map(_marks, filters)), any(map(_mirrors_part, filters))
+    return Rule(raw.get("name", ""), list(raw.get("backendRefs") or ()), spent, crosses, marks, mirrors_part)
+
+
+def _mirrors_part(raw: Mapping[str, Any]) -> bool:
+    mirror = raw.get("requestMirror") or {}
+    return mirror.get("percent", 100) != 100 or "fraction" in mirror
 
 
 def _marks(raw: Mapping[str, Any]) -> bool:

@@ -16,9 +16,13 @@ KNOWN_REFUSALS = {
     "spec.traffic.gatewayAPI.hostnames",
     "NotAllowedByListeners": "its listeners take no routes from this namespace; allow it in their "
     "allowedRoutes.namespaces",
+    "RefNotPermitted": "a backend of the route is in another namespace, which grants it to nobody here; create a "
+    "ReferenceGrant there, or take that backend out of the route",
+    "BackendNotFound": "a backend of the route isn't there; create that Service, or take it out of the route",
+    "InvalidKind": "a backend of the route is of a kind that it can't send requests to; take it out of the route",
     "NoMatchingParent": "it has no such listener; set sectionName and port to one that it has",
 }
-"""What to do, by the reason of Accepted=False."""
+"""What to do, by the reason of Accepted=False or ResolvedRefs=False."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,8 @@ def _answer(route: SeenRoute, parent: ParentRef) -> Answer:
 def _refusal(said: ParentStatus, name: str, condition: Said) -> str:
     by = f"{said.parent.told} refuses the route ({name}: {condition.reason})"
     if advice := KNOWN_REFUSALS.get(condition.reason):
-        return f"{by}: {advice}"
+        which = f" ({condition.message})" if name == "ResolvedRefs" and condition.message else ""
+        return f"{by}: {advice}{which}"
     return f"{by}: {condition.message or 'it gives no message'}"
 
 

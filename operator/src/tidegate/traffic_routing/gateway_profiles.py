@@ -15,9 +15,12 @@ class Profile:
     name: str
     uncounted: str = ""
     """Why its counters can't tell revisions apart; empty where they do."""
+    ignores: frozenset[str] = frozenset()
+    """What of a rule it passes over without a word: its conditions are True."""
 
 
-CONTOUR = Profile("Contour")
+PARTIAL_MIRROR = "percent or fraction of the RequestMirror"
+CONTOUR = Profile("Contour", ignores=frozenset({"retry", "sessionPersistence", PARTIAL_MIRROR}))
 ENVOY_GATEWAY = Profile(
     "Envoy Gateway", "Envoy Gateway counts a rule's requests together, whichever of its backends has answered"
 )

@@ -4,7 +4,7 @@ A backend enters and leaves the rule at 0, the user's own as revisions do: imple
 taking a rule is two writes, and giving it back three, each when the Gateways have taken the one before.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from tidegate.kube.api import HTTP_ROUTES
@@ -17,6 +17,7 @@ from tidegate.resources.ownership import Owner
 from tidegate.resources.revision import Manifest
 from tidegate.traffic_routing.backend import RoutePatch
 from tidegate.traffic_routing.gateway_answers import answered
+from tidegate.traffic_routing.gateway_profiles import PARTIAL_MIRROR, profile_of
 
 Refs = list[Manifest]
 
@@ -61,7 +62,7 @@ def read_lent(owner: Owner, ref: RouteRef, routes: Collection[SeenRoute]) -> Rou
         edited_by=route.written_by if loan else "",
         lists_first=True,
         leaving=leaving,
-        caution=_caution(route, rule),
+        cautions=tuple(_cautions(route, rule)),
         unmarked="" if rule.marks else f"the rule {rule.name} of the HTTPRoute {route.name}",
         seen_as=found[0],
     )
@@ -72,13 +73,21 @@ def _without(why: str) -> RouteState:
     return RouteState(lists_first=True, problem=StatusMessage(Reason.ROUTE_REFUSED, why), untold=why)
 
 
-def _caution(route: SeenRoute, rule: Rule) -> str:
-    if not rule.crosses:
-        return ""
-    return (
-        f"the rule {rule.name} of the HTTPRoute {route.name} has {rule.crosses}: a request of one revision may be "
-        "answered by another, which hides a candidate's failures; take it out of the rule"
-    )
+def _cautions(route: SeenRoute, rule: Rule) -> Iterator[StatusMessage]:
+    where = f"the rule {rule.name} of the HTTPRoute {route.name}"
+    profiles = [profile_of(each.controller) for each in route.statuses]
+    for what in (*rule.crosses, *([PARTIAL_MIRROR] if rule.mirrors_part else [])):
+        ignoring = sorted({each.name for each in profiles if what in each.ignores})
+        if ignoring:
+            message = f"{', '.join(ignoring)} ignores the {what} in {where}, without a word; take it out of the rule"
+            yield StatusMessage(Reason.FILTER_IGNORED, message)
+    crossing = [each for each in rule.crosses if not profiles or any(each not in known.ignores for known in profiles)]
+    if crossing:
+        message = (
+            f"{where} has {', '.join(crossing)}: a request of one revision may be answered by another, which hides a "
+            "candidate's failures; take it out of the rule"
+        )
+        yield StatusMessage(Reason.ROUTE_CROSSES_REVISIONS, message)
 
 
 def taken(
