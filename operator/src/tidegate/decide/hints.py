@@ -7,7 +7,6 @@ from tidegate.model.decision import Event
 from tidegate.model.observation import Observation
 from tidegate.model.reasons import Reason
 from tidegate.model.spec import SignaturePolicy
-from tidegate.resources.names import TRAFFIC_HEADER
 
 AUTOSCALER = "kube-controller-manager"
 """Whose name a HorizontalPodAutoscaler's writes have, and so KEDA's."""
@@ -56,8 +55,7 @@ def _unmarked(seen: Observation) -> Iterator[Event]:
     if seen.route.unmarked and seen.recorded.rollout:
         message = (
             f"{seen.route.unmarked} marks no requests as live, so the model servers of {seen.name} count all that come "
-            f"unmarked, past the Gateway too; a RequestHeaderModifier in its filters that sets {TRAFFIC_HEADER} to "
-            "live leaves those out"
+            "unmarked, past the Gateway too; the filter of docs/gateways.md in that rule leaves those out"
         )
         yield Event(Reason.REQUESTS_UNMARKED, message)
 
