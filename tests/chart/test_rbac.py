@@ -166,6 +166,11 @@ CALLED_FOR_GATEWAYS = {
     ("gateway.networking.k8s.io", "httproutes", "get"): "KubernetesCluster._read_anew",
     ("gateway.networking.k8s.io", "httproutes", "create"): "act: ShiftTraffic, the first apply",
     ("gateway.networking.k8s.io", "httproutes", "patch"): "act: ShiftTraffic",
+    ("gateway.networking.k8s.io", "grpcroutes", "list"): "observe.OPTIONAL",
+    ("gateway.networking.k8s.io", "grpcroutes", "watch"): "observe.OPTIONAL",
+    ("gateway.networking.k8s.io", "grpcroutes", "get"): "KubernetesCluster._read_anew",
+    ("gateway.networking.k8s.io", "grpcroutes", "create"): "act: ShiftTraffic, the first apply",
+    ("gateway.networking.k8s.io", "grpcroutes", "patch"): "act: ShiftTraffic",
 }
 
 

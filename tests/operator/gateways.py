@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from tests.operator.world import Behaviour, World
 from tidegate.errors import ObjectChanged
-from tidegate.kube.api import HTTP_ROUTES, Manifest, Resource
+from tidegate.kube.api import GRPC_ROUTES, HTTP_ROUTES, Manifest, Resource
 from tidegate.kube.informer import Kind
 from tidegate.model.traffic import TrafficSplit
 from tidegate.resources.http_route import read_route
@@ -19,6 +19,8 @@ TRAFFIC = {
     "router": "GatewayAPI",
     "gatewayAPI": {"parentRefs": [{"name": "public", "namespace": "edge"}], "hostnames": ["digits.example.com"]},
 }
+ROUTES = {HTTP_ROUTES: "route", GRPC_ROUTES: "calls"}
+"""What a write of one is called in a transcript."""
 STEPS = {"canary": {"steps": [{"weight": 20}, {"weight": 50}]}}
 
 
@@ -63,16 +65,16 @@ class GatewayWorld(World):
         return {**found, "envoy_cluster_name": f"shop_{revision}_8080"}
 
     def apply(self, resource: Resource, manifest: Mapping[str, Any], version: str) -> None:
-        assert resource == HTTP_ROUTES
+        what = ROUTES[resource]
         self._refuse_others(resource, manifest)
         held = self._objects.get((resource, "digits"))
         refs = manifest["spec"]["rules"][0]["backendRefs"]
-        with self._write("route " + " ".join(f"{each['name']}={each['weight']}" for each in refs)):
+        with self._write(f"{what} " + " ".join(f"{each['name']}={each['weight']}" for each in refs)):
             if version != (held["metadata"]["resourceVersion"] if held else ""):
-                raise ObjectChanged("HTTPRoute digits was written by somebody else meanwhile")
-            self._store(manifest, held)
+                raise ObjectChanged(f"{resource.kind} digits was written by somebody else meanwhile")
+            self._store(resource, manifest, held)
 
-    def _store(self, manifest: Mapping[str, Any], held: Manifest | None) -> None:
+    def _store(self, resource: Resource, manifest: Mapping[str, Any], held: Manifest | None) -> None:
         given = {
             "creationTimestamp": held["metadata"]["creationTimestamp"] if held else "2026-01-01T00:00:00Z",
             "generation": (held["metadata"]["generation"] if held else 0) + 1,
@@ -80,25 +82,28 @@ class GatewayWorld(World):
         }
         status = {"status": held["status"]} if held and "status" in held else {}
         route = {**copy.deepcopy(dict(manifest)), "metadata": {**manifest["metadata"], **given}, **status}
-        self._objects[(HTTP_ROUTES, "digits")] = route
+        self._objects[(resource, "digits")] = route
         self.answer()
         self.enqueued = True  # the route's status is an event
 
     def answer(self) -> None:
-        """The controller looks at the route as it is now."""
+        """The controller looks at the routes as they are now."""
         if self.says is None:
             return
-        generation = self.route["metadata"]["generation"]
-        conditions = [
-            {"type": kind, "status": status, "reason": reason, "message": "", "observedGeneration": generation}
-            for kind, (status, reason) in self.says.items()
-        ]
-        parents = self.route["spec"]["parentRefs"]
-        said = [{"parentRef": each, "controllerName": self.controller, "conditions": conditions} for each in parents]
-        self.route["status"] = {"parents": said}
-        self.route["metadata"]["resourceVersion"] = self._next_version()
+        self._say(self.route, self.says)
         if all(status == "True" for status, _ in self.says.values()):
             self.carried = read_route(self.route).split
+
+    def _say(self, route: Manifest, says: Mapping[str, tuple[str, str]]) -> None:
+        generation = route["metadata"]["generation"]
+        conditions = [
+            {"type": kind, "status": status, "reason": reason, "message": "", "observedGeneration": generation}
+            for kind, (status, reason) in says.items()
+        ]
+        parents = route["spec"]["parentRefs"]
+        said = [{"parentRef": each, "controllerName": self.controller, "conditions": conditions} for each in parents]
+        route["status"] = {"parents": said}
+        route["metadata"]["resourceVersion"] = self._next_version()
 
     def unfollowed(self, kind: Kind[T], namespace: str) -> str | None:
         return self.absent or None

@@ -99,8 +99,23 @@ def query(**fields: Any) -> dict[str, Any]:
         ),
         pytest.param(
             {"traffic": {"router": "GatewayAPI", "gatewayAPI": {**RULE, "hostnames": ["digits"]}}},
-            "spec.traffic.gatewayAPI.hostnames can't be set beside routeRef",
+            "spec.traffic.gatewayAPI.hostnames and grpcHostnames can't be set beside routeRef",
             id="hostnames of somebody else's route",
+        ),
+        pytest.param(
+            {"traffic": {**gateway(hostnames=["digits"]), "grpc": True}},
+            "spec.traffic.gatewayAPI.grpcHostnames goes with spec.traffic.grpc: give both",
+            id="calls by gRPC without hosts",
+        ),
+        pytest.param(
+            {"traffic": gateway(hostnames=["digits"], grpcHostnames=["calls"])},
+            "spec.traffic.gatewayAPI.grpcHostnames goes with spec.traffic.grpc: give both",
+            id="hosts for calls by gRPC that aren't split",
+        ),
+        pytest.param(
+            {"traffic": {**gateway(hostnames=["a", "b"], grpcHostnames=["b"]), "grpc": True}},
+            "spec.traffic.gatewayAPI.hostnames must name other hosts than grpcHostnames",
+            id="one host for two kinds of routes",
         ),
         pytest.param({"strategy": {}}, "spec.strategy must have exactly one of canary and blueGreen", id="no strategy"),
         pytest.param(
@@ -503,6 +518,10 @@ def test_refused_is(spec: dict[str, Any], message: str, apply: Callable[..., Com
         pytest.param({"traffic": gateway()}, id="a Gateway alone"),
         pytest.param({"traffic": {"router": "GatewayAPI", "gatewayAPI": RULE}}, id="a rule of a route"),
         pytest.param({"traffic": gateway(hostnames=["*.example.com", "digits"])}, id="hostnames"),
+        pytest.param(
+            {"traffic": {**gateway(hostnames=["digits"], grpcHostnames=["calls"]), "grpc": True}},
+            id="calls by gRPC through a Gateway",
+        ),
         pytest.param({"server": {"threads": 64, "batching": {"maxRows": 1, "maxDelay": "0ms"}}}, id="the bounds"),
         pytest.param({"server": {"threads": "Auto", "batching": {"maxDelay": "Auto"}}}, id="Auto, in words"),
         *(

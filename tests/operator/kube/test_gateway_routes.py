@@ -3,6 +3,7 @@
 import json
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from queue import Queue
@@ -18,7 +19,7 @@ from tests.operator.kube.test_cluster import Leader
 from tidegate.controller.act import signed
 from tidegate.controller.observe import WATCHED, FollowedFor
 from tidegate.errors import ObjectChanged
-from tidegate.kube.api import HTTP_ROUTES, MODEL_DEPLOYMENTS, KubernetesApi, Manifest, Resource
+from tidegate.kube.api import GRPC_ROUTES, HTTP_ROUTES, MODEL_DEPLOYMENTS, KubernetesApi, Manifest, Resource
 from tidegate.kube.cluster import KubernetesCluster
 from tidegate.kube.informer import Kind
 from tidegate.kube.routers import Routers
@@ -27,17 +28,21 @@ from tidegate.model.traffic import RouteSettings, RouteState, TrafficSplit
 from tidegate.resources.names import LENT, RETURNS_RULES
 from tidegate.resources.ownership import Owner
 from tidegate.traffic_routing.backend import RouteWrite
-from tidegate.traffic_routing.gateway_api import HTTP_ROUTE, GatewayApiRouter
+from tidegate.traffic_routing.gateway_api import GRPC_ROUTE, HTTP_ROUTE, GatewayApiRouter
 
 pytestmark = pytest.mark.apiserver
 
 RELEASES = ("v1.5.1", "v1.6.1", "v1.7.0")
 """Ascending: an older one may not follow a newer one."""
-MODULE, CRD = "sigs.k8s.io/gateway-api", "gateway.networking.k8s.io_httproutes.yaml"
+MODULE, GROUP = "sigs.k8s.io/gateway-api", "gateway.networking.k8s.io"
+ROUTES = ("httproutes", "grpcroutes")
 STABLE, CANDIDATE = "digits-6f9c1d2e", "digits-81aa0b4c"
 NO_SUCH_KIND = Kind(Resource("gateway.networking.k8s.io/v1", "NoSuchRoute", "nosuchroutes"), dict, optional=True)
 PUBLIC = GatewayApi((ParentRef("edge", "public", "web", 80),), ("digits.example.com", "*.digits.example.com"))
 OURS = RouteSettings("", timedelta(seconds=60), PUBLIC)
+CALLS = RouteSettings(
+    "", timedelta(seconds=60), replace(PUBLIC, grpc_hostnames=("calls.example.com", "*.calls.example.com")), grpc=True
+)
 LENT_RULE = RouteSettings("", timedelta(seconds=60), GatewayApi((), (), RouteRef("shop", "digits")))
 ROUTER = GatewayApiRouter()
 
@@ -49,7 +54,7 @@ def crds(
     kubectl: Callable[..., CompletedProcess[str]],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> str:
-    """The CRD of HTTPRoutes of a release; skips where its module can't be had."""
+    """The CRDs of HTTPRoutes and GRPCRoutes of a release; skips where its module can't be had."""
     programs = pytest.importorskip("tidegate_demo.cluster.programs")
     command = [str(programs.go()), "mod", "download", "-json", f"{MODULE}@{request.param}"]
     folder = tmp_path_factory.mktemp("modules")
@@ -59,10 +64,12 @@ def crds(
     if place is None:
         pytest.skip(f"{MODULE} can't be downloaded: {done.stdout}{done.stderr}")
     with ZipFile(place) as files:
-        crd = files.extract(f"{MODULE}@{request.param}/config/crd/standard/{CRD}", folder)
+        of = f"{MODULE}@{request.param}/config/crd/standard/{GROUP}"
+        found = [files.extract(f"{of}_{plural}.yaml", folder) for plural in ROUTES]
+    names = [f"crd/{plural}.{GROUP}" for plural in ROUTES]
     for arguments in (
-        ("apply", "--server-side", "--force-conflicts", "-f", crd),
-        ("wait", "--for=condition=Established", "crd/httproutes.gateway.networking.k8s.io", "--timeout=30s"),
+        ("apply", "--server-side", "--force-conflicts", *(part for crd in found for part in ("-f", crd))),
+        ("wait", "--for=condition=Established", *names, "--timeout=30s"),
     ):
         assert (applied := kubectl(api_server, *arguments)).returncode == 0, applied.stderr
     return str(request.param)
@@ -72,7 +79,7 @@ def crds(
 def cluster(crds: str, connect: Callable[[], KubernetesApi], namespace: str) -> Iterator[KubernetesCluster]:
     cluster = KubernetesCluster(
         connect(),
-        (*WATCHED, HTTP_ROUTE, NO_SUCH_KIND),
+        (*WATCHED, HTTP_ROUTE, GRPC_ROUTE, NO_SUCH_KIND),
         lambda *key: Queue[tuple[str, str]]().put(key),
         (namespace,),
         "operator-1",
@@ -113,9 +120,9 @@ def write(
             cluster.patch(*each)
 
 
-def said(api: KubernetesApi, namespace: str, name: str) -> None:
+def said(api: KubernetesApi, namespace: str, name: str, kind: Resource = HTTP_ROUTES) -> None:
     """A Gateway takes the route as it is."""
-    route = api.get(HTTP_ROUTES, namespace, name)
+    route = api.get(kind, namespace, name)
     assert route
     conditions = [
         {
@@ -129,7 +136,7 @@ def said(api: KubernetesApi, namespace: str, name: str) -> None:
         for kind in ("Accepted", "ResolvedRefs")
     ]
     parent = {"parentRef": route["spec"]["parentRefs"][0], "controllerName": "example.com/c", "conditions": conditions}
-    api.replace(HTTP_ROUTES, {**route, "status": {"parents": [parent]}}, status=True)
+    api.replace(kind, {**route, "status": {"parents": [parent]}}, status=True)
 
 
 def test_a_route_of_ours_is_taken_by_the_api_and_read_back(
@@ -149,6 +156,28 @@ def test_a_route_of_ours_is_taken_by_the_api_and_read_back(
 
     said(api, owner.namespace, "digits")
     until(lambda: not read(cluster, owner).awaited)
+
+
+def test_a_route_for_calls_by_grpc_is_taken_beside_the_other_and_both_are_read_as_one(
+    cluster: KubernetesCluster, owner: Owner, api: KubernetesApi
+) -> None:
+    for split, leaving in (
+        (TrafficSplit.only(STABLE), frozenset[str]()),
+        (TrafficSplit.between(STABLE, CANDIDATE, 25), frozenset[str]()),
+        (TrafficSplit.only(STABLE), frozenset({CANDIDATE})),
+    ):
+        write(cluster, owner, split, CALLS, leaving=leaving)
+        state = read(cluster, owner, CALLS)
+        assert (state.split, state.settings, state.leaving) == (split, ROUTER.settings(owner, CALLS), leaving)
+    said(api, owner.namespace, "digits")
+    assert len(read(cluster, owner, CALLS).awaited) == 1
+    said(api, owner.namespace, "digits", GRPC_ROUTES)
+    until(lambda: not read(cluster, owner, CALLS).awaited)
+
+    change = [{"op": "replace", "path": "/spec/rules/0/backendRefs/1/weight", "value": 100}]
+    api.patch(GRPC_ROUTES, owner.namespace, "digits", change, manager="kubectl-edit")
+    until(lambda: read(cluster, owner, CALLS).edited_by == "kubectl-edit")
+    assert read(cluster, owner, CALLS).settings is None
 
 
 def test_a_route_that_was_written_since_is_looked_at_again(cluster: KubernetesCluster, owner: Owner) -> None:

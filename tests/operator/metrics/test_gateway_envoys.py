@@ -15,8 +15,8 @@ def series(cluster: str, name: str = COMPLETED, **more: str) -> dict[str, str]:
     return {"__name__": name, "envoy_cluster_name": cluster, **ENVOY, **more}
 
 
-def key(measure: str) -> SeriesKey:
-    return SeriesKey(Process("projectcontour", "envoy-1", "10.0.0.7:8002"), "digits-6f9c1d2e", measure)
+def key(measure: str, of: str = "") -> SeriesKey:
+    return SeriesKey(Process("projectcontour", "envoy-1", "10.0.0.7:8002"), "digits-6f9c1d2e", measure, of)
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,10 @@ def key(measure: str) -> SeriesKey:
         pytest.param(series("shop_digits-6f9c1d2e_8080"), key(REQUESTS), id="requests"),
         pytest.param(
             series("shop_digits-6f9c1d2e_8080", BY_CLASS, envoy_response_code_class="5"), key(FAILED), id="failures"
+        ),
+        pytest.param(series("shop_digits-6f9c1d2e_8081"), key(REQUESTS, "/grpc"), id="calls by gRPC"),
+        pytest.param(
+            series("shop_digits-6f9c1d2e_8081", "envoy_cluster_grpc_13"), key(FAILED, "13/grpc"), id="calls that failed"
         ),
     ],
 )
@@ -43,7 +47,7 @@ def test_what_contour_counts_is_read(
     [
         pytest.param(series("shop_digits-v2-6f9c1d2e_8080"), id="another model whose name begins alike"),
         pytest.param(series("bank_digits-6f9c1d2e_8080"), id="another namespace's"),
-        pytest.param(series("shop_digits-6f9c1d2e_8081"), id="another port"),
+        pytest.param(series("shop_digits-6f9c1d2e_8082"), id="another port"),
         pytest.param(series("shop_digits-6f9c1d2e_8080", BY_CLASS, envoy_response_code_class="2"), id="no failure"),
         pytest.param(series("httproute/shop/digits/rule/0"), id="Envoy Gateway's, of a whole rule"),
     ],

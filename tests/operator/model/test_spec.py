@@ -162,13 +162,50 @@ def test_guards_and_grpc_are_read(a_spec: ASpec) -> None:
 @pytest.mark.parametrize(
     ("traffic", "named"),
     [
-        pytest.param({"grpc": True}, "grpc", id="calls by gRPC"),
         pytest.param({"rateLimit": {"requests": 5}, "retries": {}}, "retries, rateLimit", id="guards"),
     ],
 )
 def test_what_an_http_route_cannot_say_is_refused(traffic: dict[str, Any], named: str, a_spec: ASpec) -> None:
     with pytest.raises(InvalidSpec, match=rf"^spec\.traffic: {named} is of the built-in router"):
         a_spec(traffic={"router": "GatewayAPI", "gatewayAPI": {"parentRefs": [{"name": "public"}]}, **traffic})
+
+
+@pytest.mark.parametrize(
+    ("grpc", "gateway", "sentence"),
+    [
+        pytest.param(True, {"hostnames": ["digits"]}, "grpcHostnames goes with spec.traffic.grpc", id="no hosts"),
+        pytest.param(
+            False,
+            {"hostnames": ["a"], "grpcHostnames": ["b"]},
+            "grpcHostnames goes with spec.traffic.grpc",
+            id="no grpc",
+        ),
+        pytest.param(
+            True,
+            {"hostnames": ["a"], "grpcHostnames": ["a"]},
+            "hostnames must name other hosts",
+            id="one host for both",
+        ),
+        pytest.param(True, {"grpcHostnames": ["a"]}, "hostnames must name other hosts", id="every host for HTTP"),
+    ],
+)
+def test_calls_by_grpc_need_hosts_of_their_own(
+    grpc: bool, gateway: dict[str, Any], sentence: str, a_spec: ASpec
+) -> None:
+    with pytest.raises(InvalidSpec, match=rf"^spec\.traffic\.gatewayAPI\.{sentence}"):
+        a_spec(
+            traffic={
+                "router": "GatewayAPI",
+                "grpc": grpc,
+                "gatewayAPI": {"parentRefs": [{"name": "public"}], **gateway},
+            }
+        )
+
+
+def test_calls_by_grpc_go_by_no_rule_that_is_lent(a_spec: ASpec) -> None:
+    rule = {"routeRef": {"name": "shop", "rule": "digits"}}
+    with pytest.raises(InvalidSpec, match=r"^spec\.traffic\.grpc is true, and .*routeRef names a rule for HTTP"):
+        a_spec(traffic={"router": "GatewayAPI", "grpc": True, "gatewayAPI": rule})
 
 
 def test_a_guard_that_makes_no_sense_names_its_field(a_spec: ASpec) -> None:

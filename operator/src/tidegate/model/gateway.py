@@ -1,7 +1,7 @@
 """Which Gateways a model is reached by, as `spec.traffic.gatewayAPI` has it. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 
@@ -42,23 +42,26 @@ class RouteRef(NamedTuple):
 
 @dataclass(frozen=True)
 class GatewayApi:
-    """The Gateways that a route of ours hangs on, and the hostnames that it is for; none of these for all hosts.
+    """The Gateways that routes of ours hang on, and the hostnames that they are for; none of these for all hosts.
 
-    With `route_ref` there is no route of ours.
+    Calls by gRPC have hostnames of their own: a listener gives a host to routes of one kind alone. With `route_ref`
+    there is no route of ours.
     """
 
     parents: tuple[ParentRef, ...]
     hostnames: tuple[str, ...] = ()
     route_ref: RouteRef | None = None
+    grpc_hostnames: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, raw: Mapping[str, Any]) -> "GatewayApi":
         """Raises KeyError, TypeError or AttributeError on what the CRD doesn't let through."""
         if "routeRef" in raw:
             return cls((), (), RouteRef(raw["routeRef"]["name"], raw["routeRef"]["rule"]))
-        return cls(tuple(map(ParentRef.parse, raw["parentRefs"])), tuple(raw.get("hostnames", ())))
+        parents, hostnames = tuple(map(ParentRef.parse, raw["parentRefs"])), tuple(raw.get("hostnames", ()))
+        return cls(parents, hostnames, grpc_hostnames=tuple(raw.get("grpcHostnames", ())))
 
     def within(self, namespace: str) -> "GatewayApi":
         """The same, said by a ModelDeployment of that namespace."""
         parents = tuple(parent.within(namespace) for parent in self.parents)
-        return GatewayApi(parents, self.hostnames, self.route_ref)
+        return replace(self, parents=parents)

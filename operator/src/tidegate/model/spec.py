@@ -444,13 +444,33 @@ def _route_settings(raw: Mapping[str, Any]) -> RouteSettings:
         )
     if ("parentRefs" in raw["gatewayAPI"]) == ("routeRef" in raw["gatewayAPI"]):
         raise InvalidSpec("spec.traffic.gatewayAPI must have exactly one of parentRefs and routeRef")
-    if raw["grpc"] or policy != NO_POLICY:
-        named = "grpc" if raw["grpc"] else ", ".join(policy_fields(policy))
+    if policy != NO_POLICY:
         raise InvalidSpec(
-            f"spec.traffic: {named} is of the built-in router, and an HTTPRoute can't say it; leave it out and use a "
-            "policy of your Gateway's implementation, or set spec.traffic.router to Builtin"
+            f"spec.traffic: {', '.join(policy_fields(policy))} is of the built-in router, and an HTTPRoute can't say "
+            "it; leave it out and use a policy of your Gateway's implementation, or set spec.traffic.router to Builtin"
         )
-    return RouteSettings("", parse_duration(raw["timeout"]), GatewayApi.parse(raw["gatewayAPI"]))
+    gateway = GatewayApi.parse(raw["gatewayAPI"])
+    _check_grpc_hostnames(gateway, is_grpc=raw["grpc"])
+    return RouteSettings("", parse_duration(raw["timeout"]), gateway, raw["grpc"])
+
+
+def _check_grpc_hostnames(gateway: GatewayApi, *, is_grpc: bool) -> None:
+    """Raises InvalidSpec where a listener couldn't tell calls by gRPC from other requests."""
+    if is_grpc and gateway.route_ref:
+        raise InvalidSpec(
+            "spec.traffic.grpc is true, and spec.traffic.gatewayAPI.routeRef names a rule for HTTP; leave grpc out, or "
+            "give parentRefs, hostnames and grpcHostnames instead of routeRef"
+        )
+    if is_grpc != bool(gateway.grpc_hostnames):
+        raise InvalidSpec(
+            "spec.traffic.gatewayAPI.grpcHostnames goes with spec.traffic.grpc: give both, since a GRPCRoute needs "
+            "hosts of its own, or neither"
+        )
+    if is_grpc and (not gateway.hostnames or set(gateway.hostnames) & set(gateway.grpc_hostnames)):
+        raise InvalidSpec(
+            "spec.traffic.gatewayAPI.hostnames must name other hosts than grpcHostnames: a listener gives a host to an "
+            "HTTPRoute or to a GRPCRoute, never to both"
+        )
 
 
 def _policy(raw: Mapping[str, Any]) -> RoutePolicy:

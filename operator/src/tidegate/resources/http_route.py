@@ -1,4 +1,4 @@
-"""An HTTPRoute of the Gateway API, written and read back side by side. Pure.
+"""An HTTPRoute of the Gateway API, and a GRPCRoute, written and read back side by side. Pure.
 
 The list of a rule's backends is the only record of a split, as with the built-in router. Revisions that
 nobody asks for any more may be in it at weight 0; an annotation names them.
@@ -6,19 +6,20 @@ nobody asks for any more may be in it at weight 0; an annotation names them.
 
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Any, ClassVar
+from typing import Any
 
 from tidegate.model.gateway import GatewayApi, ParentRef
 from tidegate.model.traffic import RouteSettings, TrafficSplit, Writer
 from tidegate.model.units import parse_duration
 from tidegate.resources.last_writer import read_editor, read_last_manager, read_version
 from tidegate.resources.lent_rule import Loan, read_loans
-from tidegate.resources.names import LEAVING, MODEL_DEPLOYMENT, SERVER_PORT, TRAFFIC_HEADER, labels
+from tidegate.resources.names import GRPC_PORT, LEAVING, MODEL_DEPLOYMENT, SERVER_PORT, TRAFFIC_HEADER, labels
 from tidegate.resources.revision import Manifest
 from tidegate.resources.revision import owner as owner_reference
 
+HTTP, GRPC = "HTTPRoute", "GRPCRoute"
 API_VERSION = "gateway.networking.k8s.io/v1"
 GATEWAYS = "gateway.networking.k8s.io"
 CROSSING = ("retry", "sessionPersistence")
@@ -98,8 +99,12 @@ class SeenRoute:
     """Who else wrote the spec of a route of ours."""
     written_by: str
     """Who wrote the spec last."""
+    kind: str = HTTP
 
-    kind: ClassVar[str] = "HTTPRoute"
+    @property
+    def marks(self) -> bool:
+        """Whether its first rule marks requests as live."""
+        return bool(self.rules) and self.rules[0].marks
 
     @property
     def split(self) -> TrafficSplit | None:
@@ -118,10 +123,36 @@ def route_manifest(
 ) -> Manifest:
     """What `read_route` reads. `settings` have Gateways, and a timeout in whole seconds."""
     gateway = settings.gateway or GatewayApi(())
-    hostnames = {"hostnames": list(gateway.hostnames)} if gateway.hostnames else {}
+    rule = {
+        "matches": EVERY_PATH,
+        "filters": [LIVE],
+        "backendRefs": backend_refs(split, leaving),
+        "timeouts": {"request": f"{int(settings.timeout.total_seconds())}s"},
+    }
+    return _manifest(HTTP, (namespace, name, uid), gateway.parents, gateway.hostnames, rule, leaving)
+
+
+def grpc_route_manifest(
+    namespace: str, name: str, uid: str, split: TrafficSplit, settings: RouteSettings, leaving: Collection[str]
+) -> Manifest:
+    """The same for calls by gRPC, which `read_grpc_route` reads. The Gateway API has no timeout for them."""
+    gateway = settings.gateway or GatewayApi(())
+    rule = {"filters": [LIVE], "backendRefs": backend_refs(split, leaving, GRPC_PORT)}
+    return _manifest(GRPC, (namespace, name, uid), gateway.parents, gateway.grpc_hostnames, rule, leaving)
+
+
+def _manifest(
+    kind: str,
+    owner: tuple[str, str, str],
+    parents: Sequence[ParentRef],
+    hostnames: Sequence[str],
+    rule: Manifest,
+    leaving: Collection[str],
+) -> Manifest:
+    namespace, name, uid = owner
     return {
         "apiVersion": API_VERSION,
-        "kind": "HTTPRoute",
+        "kind": kind,
         "metadata": {
             "name": name,
             "namespace": namespace,
@@ -130,25 +161,20 @@ def route_manifest(
             "ownerReferences": owner_reference(name, uid),
         },
         "spec": {
-            "parentRefs": [_parent_ref(parent) for parent in gateway.parents],
-            **hostnames,
-            "rules": [
-                {
-                    "matches": EVERY_PATH,
-                    "filters": [LIVE],
-                    "backendRefs": backend_refs(split, leaving),
-                    "timeouts": {"request": f"{int(settings.timeout.total_seconds())}s"},
-                }
-            ],
+            "parentRefs": [_parent_ref(parent) for parent in parents],
+            **({"hostnames": list(hostnames)} if hostnames else {}),
+            "rules": [rule],
         },
     }
 
 
-def backend_refs(split: Iterable[tuple[str, int]], leaving: Collection[str] = ()) -> list[Manifest]:
+def backend_refs(
+    split: Iterable[tuple[str, int]], leaving: Collection[str] = (), port: int = SERVER_PORT
+) -> list[Manifest]:
     """Revisions' Services with their weights in percent, those that leave at 0."""
     weights = (*split, *((name, 0) for name in sorted(leaving)))
     return [
-        {"group": "", "kind": "Service", "name": revision, "port": SERVER_PORT, "weight": weight}
+        {"group": "", "kind": "Service", "name": revision, "port": port, "weight": weight}
         for revision, weight in weights
     ]
 
@@ -157,6 +183,11 @@ def _parent_ref(parent: ParentRef) -> Manifest:
     section = {"sectionName": parent.section} if parent.section else {}
     port = {"port": parent.port} if parent.port else {}
     return {"group": GATEWAYS, "kind": "Gateway", "namespace": parent.namespace, "name": parent.name, **section, **port}
+
+
+def read_grpc_route(body: Mapping[str, Any]) -> SeenRoute:
+    """Anybody's GRPCRoute; see `read_route`."""
+    return replace(read_route(body), kind=GRPC)
 
 
 def read_route(body: Mapping[str, Any]) -> SeenRoute:

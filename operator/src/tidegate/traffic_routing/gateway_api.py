@@ -1,34 +1,36 @@
 """The cluster's own Gateways: a route says how to split, and whoever implements the Gateway API carries it out.
 
-The route is ours whole, or one rule of the user's is lent to us: that one is written by JSON patches alone, and has
-what it had before when it is given back.
+The route is ours whole (with a GRPCRoute beside it where calls by gRPC are split too), or one rule of the user's is
+lent to us: that one is written by JSON patches alone, and has what it had before when it is given back.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from tidegate.errors import RouterUnavailable
-from tidegate.kube.api import HTTP_ROUTES, Manifest
+from tidegate.kube.api import GRPC_ROUTES, HTTP_ROUTES, Manifest
 from tidegate.kube.informer import Kind
 from tidegate.model.gateway import GatewayApi, RouteRef
 from tidegate.model.traffic import Capabilities, RouteSettings, RouteState, TrafficSplit, Writer
-from tidegate.resources.http_route import read_route, route_manifest
+from tidegate.resources.http_route import SeenRoute, grpc_route_manifest, read_grpc_route, read_route, route_manifest
 from tidegate.resources.model_route import bounded
 from tidegate.resources.ownership import Owner
 from tidegate.resources.router_report import RouterReport
 from tidegate.traffic_routing.backend import NOTHING_LENT, Followed, Returns, RoutePatch, RouteWrite
 from tidegate.traffic_routing.gateway_answers import answered, older_rival
+from tidegate.traffic_routing.gateway_grpc import Beside, with_grpc
 from tidegate.traffic_routing.gateway_rule import Lent, given_back, read_lent, taken
 
 HTTP_ROUTE = Kind(HTTP_ROUTES, read_route, selector=None, optional=True)
+GRPC_ROUTE = Kind(GRPC_ROUTES, read_grpc_route, selector=None, optional=True)
 
 
 class GatewayApiRouter:
     """The RouterBackend of the Gateway API."""
 
     name = "GatewayAPI"
-    kinds = (HTTP_ROUTE,)
-    can = Capabilities()
+    kinds = (HTTP_ROUTE, GRPC_ROUTE)
+    can = Capabilities(grpc=True)
     tells_counters = False
 
     def counted_by(self, route: RouteState) -> str:
@@ -38,22 +40,24 @@ class GatewayApiRouter:
     def settings(self, owner: Owner, wanted: RouteSettings) -> RouteSettings | None:
         """None for a rule of the user's, whose settings aren't ours."""
         gateway = (wanted.gateway or GatewayApi(())).within(owner.namespace)
-        return None if gateway.route_ref else RouteSettings("", bounded(wanted).timeout, gateway)
+        return None if gateway.route_ref else RouteSettings("", bounded(wanted).timeout, gateway, wanted.grpc)
 
     def read(
         self, owner: Owner, wanted: RouteSettings, followed: Followed, routers: Sequence[RouterReport]
     ) -> RouteState:
-        if why := followed.unfollowed(HTTP_ROUTE):
-            raise RouterUnavailable(
-                f"spec.traffic.router is GatewayAPI, and HTTPRoutes can't be followed here ({why}): install the "
-                "Gateway API's CRDs and set the chart's gatewayAPI.enabled, or set spec.traffic.router to Builtin"
-            )
+        for kind in (HTTP_ROUTE, *([GRPC_ROUTE] if wanted.grpc else [])):
+            if why := followed.unfollowed(kind):
+                raise RouterUnavailable(
+                    f"spec.traffic.router is GatewayAPI, and {kind.resource.kind}s can't be followed here ({why}): "
+                    "install the Gateway API's CRDs and set the chart's gatewayAPI.enabled, or set "
+                    "spec.traffic.router to Builtin"
+                )
         gateway = (wanted.gateway or GatewayApi(())).within(owner.namespace)
         if gateway.route_ref:
             return read_lent(owner, gateway.route_ref, followed.everybody(HTTP_ROUTE))
-        route = next((each for each in followed.own(HTTP_ROUTE) if each.name == owner.name), None)
+        route, grpc = (_named(owner.name, followed.own(kind)) for kind in (HTTP_ROUTE, GRPC_ROUTE))
         if route is None:
-            return RouteState(lists_first=True)
+            return RouteState(lists_first=True, seen_as=Beside(grpc.version if grpc else ""))
         state = RouteState(
             route.split,
             route.settings,
@@ -62,10 +66,11 @@ class GatewayApiRouter:
             edited_by=route.edited_by,
             lists_first=True,
             leaving=route.leaving,
-            unmarked="" if route.rules and route.rules[0].marks else f"the HTTPRoute {route.name}",
+            unmarked="" if route.marks else f"the {route.kind} {route.name}",
         )
         state = answered(state, route, gateway.parents)
-        return replace(state, problem=state.problem or older_rival(route, followed.everybody(HTTP_ROUTE)))
+        state = replace(state, problem=state.problem or older_rival(route, followed.everybody(HTTP_ROUTE)))
+        return with_grpc(state, grpc, gateway.parents, followed.everybody(GRPC_ROUTE)) if wanted.grpc else state
 
     def writes(
         self,
@@ -81,8 +86,12 @@ class GatewayApiRouter:
         settings = self.settings(owner, wanted)
         if settings is None:
             return ()  # there is no such rule, or it is lent to somebody else: the route's state says so
-        manifest = route_manifest(owner.namespace, owner.name, owner.uid, split, settings, leaving)
-        return (RouteWrite(HTTP_ROUTES, manifest, seen.version),)
+        manifest = route_manifest(*owner, split, settings, leaving)
+        http = RouteWrite(HTTP_ROUTES, manifest, seen.version)
+        if not settings.grpc:
+            return (http,)
+        version = seen.seen_as.version if isinstance(seen.seen_as, Beside) else ""
+        return (http, RouteWrite(GRPC_ROUTES, grpc_route_manifest(*owner, split, settings, leaving), version))
 
     def returns(self, owner: Owner, wanted: RouteSettings | None, followed: Followed) -> Returns:
         if followed.unfollowed(HTTP_ROUTE):
@@ -101,3 +110,7 @@ class GatewayApiRouter:
     def client_services(self, owner: Owner, router_service: str) -> Sequence[Manifest]:
         """None: clients ask a Gateway by the hostname."""
         return ()
+
+
+def _named(name: str, routes: Iterable[SeenRoute]) -> SeenRoute | None:
+    return next((each for each in routes if each.name == name), None)
