@@ -13,6 +13,7 @@ from tidegate.resources.http_route import read_route
 
 T = TypeVar("T")
 CONTOUR = "projectcontour.io/gateway-controller"
+ISTIO = "istio.io/gateway-controller"
 ENVOY_GATEWAY = "gateway.envoyproxy.io/gatewayclass-controller"
 MODELS = {"http://models/1": Behaviour(), "http://models/2": Behaviour(), "http://models/bad": Behaviour(0.3)}
 TRAFFIC = {

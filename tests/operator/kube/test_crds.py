@@ -124,6 +124,11 @@ def query(**fields: Any) -> dict[str, Any]:
             id="model servers read directly",
         ),
         pytest.param(
+            analysis(requestsFrom="Istio"),
+            "spec.analysis.requestsFrom can be Istio only where spec.traffic.router is GatewayAPI",
+            id="Istio counts for the built-in router",
+        ),
+        pytest.param(
             {**MIRRORED, "traffic": {"grpc": True}},
             "a step of spec.strategy.canary.steps can have a mirror or match only where spec.traffic.router is Builtin",
             id="copies of calls by gRPC",
@@ -516,6 +521,7 @@ def test_refused_is(spec: dict[str, Any], message: str, apply: Callable[..., Com
             )
         ),
         pytest.param({"traffic": gateway()}, id="a Gateway alone"),
+        pytest.param({"traffic": gateway(), **analysis(requestsFrom="Istio")}, id="a Gateway of Istio's"),
         pytest.param({"traffic": {"router": "GatewayAPI", "gatewayAPI": RULE}}, id="a rule of a route"),
         pytest.param({"traffic": gateway(hostnames=["*.example.com", "digits"])}, id="hostnames"),
         pytest.param(

@@ -202,6 +202,13 @@ def test_calls_by_grpc_need_hosts_of_their_own(
         )
 
 
+def test_istio_counts_for_gateways_alone(a_spec: ASpec) -> None:
+    with pytest.raises(
+        InvalidSpec, match=r"^spec\.analysis\.requestsFrom is Istio, but spec\.traffic\.router is Builtin"
+    ):
+        a_spec(analysis={"requestsFrom": "Istio"})
+
+
 def test_calls_by_grpc_go_by_no_rule_that_is_lent(a_spec: ASpec) -> None:
     rule = {"routeRef": {"name": "shop", "rule": "digits"}}
     with pytest.raises(InvalidSpec, match=r"^spec\.traffic\.grpc is true, and .*routeRef names a rule for HTTP"):

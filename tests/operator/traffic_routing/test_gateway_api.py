@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.operator.gateways import CONTOUR, ENVOY_GATEWAY, STEPS, GatewayWorld
+from tests.operator.gateways import CONTOUR, ENVOY_GATEWAY, ISTIO, STEPS, GatewayWorld
 from tidegate.kube.api import HTTP_ROUTES, SERVICES
 from tidegate.model.traffic import TrafficSplit
 
@@ -251,7 +251,9 @@ def test_of_two_models_with_one_hostname_the_earlier_one_goes_on(world: GatewayW
 
 
 @pytest.mark.parametrize(
-    "controller", [ENVOY_GATEWAY, "example.com/controller"], ids=["Envoy Gateway", "an unknown one"]
+    "controller",
+    [ENVOY_GATEWAY, ISTIO, "example.com/controller"],
+    ids=["Envoy Gateway", "Istio, as long as nobody asks for its counters", "an unknown one"],
 )
 def test_where_the_gateway_does_not_count_by_revision_the_servers_do(
     spec_schema: Mapping[str, Any], controller: str
@@ -324,3 +326,35 @@ def test_a_gateway_that_splits_otherwise_than_by_the_weights_is_told_and_no_step
         "ShareUnlikeWeight",
         f"the routers send 50% of the requests to {second}, 20% is wanted; all routers have taken the route",
     )
+
+
+class IstioWorld(GatewayWorld):
+    """Its Gateway's proxies count as Istio's do, and the model servers don't."""
+
+    def labels(self, revision: str, measure: str) -> dict[str, str]:
+        found = super().labels(revision, measure)
+        if measure.startswith("answered"):
+            code = measure.removeprefix("answered ")
+            service = {"destination_service_namespace": "shop", "destination_service_name": revision}
+            return {
+                "__name__": "istio_requests_total",
+                "reporter": "source",
+                "response_code": code,
+                "instance": "router",
+                **service,
+            }
+        return found
+
+
+@pytest.mark.parametrize(("model", "outcome"), [("http://models/2", "Promoted"), ("http://models/bad", "RolledBack")])
+def test_istios_own_counters_are_judged_where_the_spec_names_them(
+    model: str, outcome: str, spec_schema: Mapping[str, Any]
+) -> None:
+    world = IstioWorld(spec_schema, ISTIO)
+    world.release("http://models/1", analysis={"requestsFrom": "Istio"})
+    world.run(60)
+    world.release(model, analysis={"requestsFrom": "Istio"})
+    world.run(900)
+
+    assert world.status["history"][0]["outcome"] == outcome
+    assert not any("CountedByServers" in line for line in world.transcript)

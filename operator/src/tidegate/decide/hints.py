@@ -43,7 +43,7 @@ def _cautions(seen: Observation) -> Iterator[Event]:
 
 
 def _counted_by_servers(seen: Observation) -> Iterator[Event]:
-    if seen.route.uncounted and seen.recorded.rollout:
+    if seen.route.uncounted and seen.recorded.rollout and seen.spec.analysis.requests_from == "Router":
         message = (
             f"requests and failures of {seen.name} are counted by its model servers, for {seen.route.uncounted}: what "
             "reaches no server isn't seen"

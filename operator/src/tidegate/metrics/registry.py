@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 from tidegate.metrics.observers.envoy import router_traffic
 from tidegate.metrics.observers.gateway_envoys import gateway_envoys_traffic
+from tidegate.metrics.observers.istio import istio_traffic
 from tidegate.metrics.observers.model_server import UNMARKED, server_details, server_traffic
 from tidegate.metrics.provider import MetricSource, MetricsProvider, Sources
 from tidegate.model.traffic import NO_ROUTE, RouteState
@@ -17,9 +18,10 @@ SourceFactory = Callable[[MetricsProvider], MetricSource]
 TRAFFIC: Mapping[str, SourceFactory] = {
     "Builtin": router_traffic,
     "GatewayAPI": gateway_envoys_traffic,
+    "Istio": istio_traffic,
     SERVERS: server_traffic,
 }
-"""Who counts requests and failures: the routers' sources, by the names that their backends give, and the servers'."""
+"""Who counts requests and failures: the routers' sources, by the names that their backends give, and others."""
 DETAILS: tuple[SourceFactory, ...] = (server_details,)
 """Who tells the rest, for every ModelDeployment."""
 
@@ -40,4 +42,4 @@ class SourceRegistry:
         if route.unmarked:
             unmarked, details = self._unmarked
             traffic = unmarked if counted_by == SERVERS else traffic
-        return Sources(traffic, details, counted_by != SERVERS and backend.tells_counters, bool(route.unmarked))
+        return Sources(traffic, details, requests_from == "Router" and backend.tells_counters, bool(route.unmarked))

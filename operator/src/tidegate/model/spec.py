@@ -420,6 +420,11 @@ class ModelDeploymentSpec:
                 f"{self.analysis.requests_from}: model servers don't tell copies from users' requests; set "
                 "requestsFrom to Router, or leave mirror out"
             )
+        if self.analysis.requests_from == "Istio" and self.router != "GatewayAPI":
+            raise InvalidSpec(
+                f"spec.analysis.requestsFrom is Istio, but spec.traffic.router is {self.router}, whose requests Istio "
+                "doesn't tell apart by revision; set router to GatewayAPI, or requestsFrom to Router"
+            )
         if self.route_settings.grpc and any(step.mirror or step.rules for step in steps):
             raise InvalidSpec(
                 "spec.strategy.canary.steps has a mirror or a match, but spec.traffic.grpc is true: calls by gRPC are "
