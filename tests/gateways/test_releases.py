@@ -5,9 +5,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.controls.timing import ask
 from tests.e2e.stage import BLUE_GREEN, CANARY
+from tests.gateways import plain
 from tests.gateways.bare_route import PAUSE_SECONDS
 from tests.gateways.trial import AWAY_SECONDS, Trial
 from tidegate.model.control import Control
@@ -33,6 +35,23 @@ def rollback(trial: Trial) -> None:
     trial.stage.settled()
     met = exposure(trial.met(), status["history"][0]["revision"])
     trial.notes.append(f"{met.bad} bad answers in {met.first_to_last_bad or 0:.1f} s")
+
+
+def rollback_by_a_lent_rule(trial: Trial) -> None:
+    """The same where the rule is the user's, which marks no requests as live."""
+    rollback(trial)
+
+
+def _lend(trial: Trial) -> None:
+    """A route of the user's, whose rule has a Service without pods until the model has it."""
+    stage = trial.stage
+    route = plain.route(stage.namespace, stage.host, trial.gateway.parent_ref, [("legacy", 1)])
+    route["spec"]["rules"][0]["name"] = "model"
+    stage.kubectl.apply(yaml.safe_dump_all([plain.service(stage.namespace, "legacy"), route]))
+    stage.traffic = {
+        "router": "GatewayAPI",
+        "gatewayAPI": {"routeRef": {"name": route["metadata"]["name"], "rule": "model"}},
+    }
 
 
 def abort(trial: Trial) -> None:
@@ -104,6 +123,7 @@ Event = Callable[[Trial], None]
         for event in (
             promotion,
             rollback,
+            rollback_by_a_lent_rule,
             abort,
             blue_green_there_and_back,
             operator_killed,
@@ -113,6 +133,8 @@ Event = Callable[[Trial], None]
     ],
 )
 def test_a_release(trial: Trial, event: Event) -> None:
+    if event is rollback_by_a_lent_rule:
+        _lend(trial)
     trial.stage.go_live(GOOD, strategy=BLUE_GREEN if event is blue_green_there_and_back else CANARY)
     trial.answers()
     with trial.loaded():
