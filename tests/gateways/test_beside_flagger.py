@@ -15,7 +15,7 @@ from tests.e2e.stage import Stage
 from tests.gateways import contour, flagger, page, plain
 from tests.gateways.beside import FLAGGER, TIMES_FASTER, Release, write
 from tests.gateways.conftest import RESULTS
-from tests.gateways.gateway import Gateway, namespace
+from tests.gateways.gateway import Gateway, make_anew
 from tests.gateways.trial import TIDEGATE, listed, lost_of
 from tidegate_demo.cluster.contexts import DemoCluster
 from tidegate_demo.kubectl import Kubectl
@@ -60,7 +60,7 @@ def beside(
     stages = []
     for number in range(1, RELEASES + 1):
         name = f"e2e-flagger-{number}"
-        kubectl.apply(json.dumps(namespace(name)))
+        make_anew(kubectl, name)
         stages.append(Stage(kubectl, name, digits, served, router, tmp_path_factory.mktemp(name)))
     with (
         flagger.flagger(kubectl, prometheus_url, tmp_path_factory.mktemp("flagger")),

@@ -78,6 +78,18 @@ def test_a_listener_that_takes_other_hosts_is_told(cluster: Cluster, fake: FakeA
     assert found(cluster, model()) == [Finding(ABOUT, State.WRONG, what)]
 
 
+def test_a_listener_that_takes_no_host_of_calls_is_told(cluster: Cluster, fake: FakeApi) -> None:
+    listeners = [{**LISTENER, "hostname": "digits.example.com"}]
+    fake.put(GATEWAYS, {**PUBLIC, "spec": {"gatewayClassName": "any", "listeners": listeners}})
+    parent = {"name": "public", "namespace": "edge"}
+    called = model(parentRefs=[parent], hostnames=["digits.example.com"], grpcHostnames=["calls.example.com"])
+    called["spec"]["traffic"]["grpc"] = True
+    what = "Gateway edge/public: no listener takes calls.example.com; they take digits.example.com"
+
+    assert [each.state for each in found(cluster, called)] == [State.OK, State.WRONG]
+    assert found(cluster, called)[1] == Finding(ABOUT, State.WRONG, what)
+
+
 def test_an_operator_that_follows_no_routes_is_told(cluster: Cluster) -> None:
     first, *_ = found(cluster, model(), [Operator("tidegate", "tidegate-operator", {})])
 

@@ -39,22 +39,24 @@ def gateways(cluster: Cluster, operators: Sequence[Operator], manifest: Mapping[
         if gateway.route_ref:
             yield _rule(cluster, about, metadata["namespace"], gateway.route_ref)
         for parent in gateway.within(metadata["namespace"]).parents:
-            yield _parent(cluster, about, parent, gateway.hostnames, metadata["namespace"])
+            # Calls by gRPC have hosts of their own, which a listener may take where it takes no other.
+            for hostnames in (gateway.hostnames, gateway.grpc_hostnames)[: 2 if gateway.grpc_hostnames else 1]:
+                yield _parent(cluster, about, parent, hostnames, metadata["namespace"])
     except ClusterUnavailable as error:
         yield Finding(about, State.UNSEEN, f"its Gateways can't be looked at: {error.said}")
 
 
 @dataclass(frozen=True)
 class _Seen:
-    """One route as a backend follows it. See traffic_routing.backend.Followed."""
+    """One HTTPRoute as a backend follows it, and none for calls. See traffic_routing.backend.Followed."""
 
     route: Any
 
     def own(self, kind: Kind[T]) -> list[T]:
-        return [self.route]
+        return self.everybody(kind)
 
     def everybody(self, kind: Kind[T]) -> list[T]:
-        return [self.route]
+        return [self.route] if kind.resource == HTTP_ROUTES else []
 
     def unfollowed(self, kind: Kind[T]) -> str | None:
         return None
