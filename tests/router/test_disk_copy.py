@@ -1,12 +1,13 @@
 """What is written is read back, line by line, whatever happens to the file."""
 
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from tidegate.model.matching import read_rules
-from tidegate.model.traffic import Matched, Mirror
+from tidegate.model.traffic import Matched, Mirror, Sticky
 from tidegate.resources.model_route import Backend, Route
 from tidegate.router.disk_copy import FILE, OUTDATED_LINES, DiskCopy, Recalled, longest_timeout
 from tidegate.router.objects import Answering, Endpoint, Service
@@ -15,6 +16,7 @@ SENTIMENT = Route("shop", "sentiment", "x-h", 60, (Backend("a", 75), Backend("b"
 MIRRORED = replace(SENTIMENT, mirror=Mirror("b", 20))
 RULES = read_rules([{"headers": [{"name": "x-team", "exact": "beta"}]}], "match")
 CHOSEN = replace(SENTIMENT, grpc=True, matched=Matched("b", RULES))
+STAYING = replace(SENTIMENT, sticky=Sticky(cookie="tidegate", ttl=timedelta(days=30)))
 DIGITS = Route("lab", "digits", "", 600, (Backend("c", 100),))
 SERVICE = Service("shop", "a")
 PODS = Answering((Endpoint("10.0.0.1", 8080), Endpoint("fd00::1", 8080)), leaving=True)
@@ -37,6 +39,9 @@ def test_what_was_kept_last_is_recalled(tmp_path: Path) -> None:
 
     kept.write({NAME: CHOSEN}, {SERVICE: Answering()})
     assert DiskCopy(tmp_path).read() == Recalled({NAME: CHOSEN}, {})
+
+    kept.write({NAME: STAYING}, {SERVICE: Answering()})
+    assert DiskCopy(tmp_path).read() == Recalled({NAME: STAYING}, {})
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,14 @@ QUERY = {"name": "a", "query": "up{{candidate}}"}
             {"strategy": {"canary": {"steps": [{"weight": 5, "mirror": {"percent": 5}}]}}},
             "a step of spec.strategy.canary.steps must have ",
         ),
+        (
+            {"traffic": {"grpc": True, "sticky": {"cookie": {"name": "user"}}}},
+            "spec.traffic.sticky must have a header and no cookie where spec.traffic.grpc is true",
+        ),
+        (
+            {"traffic": {"sticky": {"header": "x-envoy-user"}}},
+            "spec.traffic.sticky.header must be a header that has a user's id, such as x-user",
+        ),
         ({"strategy": {"canary": {}, "blueGreen": {}}}, "spec.strategy must have exactly one of canary and blueGreen"),
         ({"analysis": {"interval": "10m"}}, "spec.analysis.interval must be"),
         ({"analysis": {"queries": [QUERY]}}, "a query of spec.analysis.queries must have min, max or both"),

@@ -162,6 +162,12 @@ def test_who_has_to_approve_of_another_signature_is_told(plan: Run) -> None:
     assert (code, sentence in out) == (0, True)
 
 
+def test_users_who_stay_are_named(plan: Run) -> None:
+    code, out, _ = plan(a_spec("2", traffic={"sticky": {"cookie": {"name": "user"}}}), "--offline")
+    said = "a weight is a share of the users, who are known by the cookie user and stay with one revision"
+    assert (code, said in out) == (0, True)
+
+
 def test_gates_are_named_with_the_moment_at_which_they_are_asked(plan: Run) -> None:
     gates = [
         {"name": "team", "at": "Start", "url": "https://gates.example.com/team"},

@@ -1,5 +1,6 @@
 """What holds a rollout, gate by gate; no cluster, no clock, no traffic is simulated."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -26,6 +27,7 @@ from tidegate.model.status import Since
 from tidegate.model.traffic import Share
 
 FIRST, MORE, LATE = Moment.FIRST_TRAFFIC, Moment.MORE_TRAFFIC, Moment.PROMOTION_WITHOUT_VERDICT
+STICKY = {"sticky": {"header": "x-user"}}
 KEEP, LAST = Moment.KEEP_NO_LONGER, Moment.COMPLETE
 AT_THE_END = frozenset({KEEP, LAST, Moment.COMPLETE_BY_HAND, Moment.COMPLETE_RETURN})
 
@@ -95,6 +97,15 @@ def test_all_gates_are_open_when_all_is_well(moment: Moment) -> None:
             id="30% seen where 10% is wanted",
         ),
         pytest.param(a_canary(share=a_share(30, requests=40)), MORE, None, id="forty requests tell no share"),
+        pytest.param(
+            a_canary(spec_traffic=STICKY, share=a_share(30)), MORE, None, id="30% of the requests from 10% of the users"
+        ),
+        pytest.param(
+            a_canary(spec_traffic=STICKY, route=replace(a_canary().route, awaited=frozenset({"router"}))),
+            MORE,
+            (Reason.SHARE_NOT_SEEN, None, False),
+            id="users, whom a router still draws by the weight before",
+        ),
         pytest.param(a_canary(ready=1), MORE, (Reason.SCALING_UP, None, True), id="pods before more traffic"),
         pytest.param(
             a_canary(ready=1, verdict=TOO_LITTLE),

@@ -164,6 +164,31 @@ def query(**fields: Any) -> dict[str, Any]:
             id="a mirror and a match",
         ),
         pytest.param(
+            {"traffic": {"sticky": {"header": "x-user", "cookie": {"name": "user"}}}},
+            "spec.traffic.sticky must have exactly one of header and cookie",
+            id="users known by two things",
+        ),
+        pytest.param(
+            {"traffic": {"sticky": {"header": "x-request-id"}}},
+            "spec.traffic.sticky.header must be a header that has a user's id",
+            id="users known by what each request has anew",
+        ),
+        pytest.param(
+            {"traffic": {"sticky": {"cookie": {"name": "user", "ttl": "9601h"}}}},
+            "must be a duration of whole seconds, minutes or hours such as 90s, 2m or 1h30m, up to 9600h",
+            id="a cookie that browsers don't keep",
+        ),
+        pytest.param(
+            {"traffic": {"grpc": True, "sticky": {"cookie": {"name": "user"}}}},
+            "spec.traffic.sticky must have a header and no cookie where spec.traffic.grpc is true",
+            id="cookies of calls by gRPC",
+        ),
+        pytest.param(
+            {"traffic": {**gateway(), "sticky": {"header": "x-user"}}},
+            "spec.traffic.sticky can be set only where spec.traffic.router is Builtin",
+            id="users who stay behind a Gateway",
+        ),
+        pytest.param(
             canary(50, 25), "the weights of spec.strategy.canary.steps must ascend", id="weights that descend"
         ),
         pytest.param(canary(25, 25), "the weights of spec.strategy.canary.steps must ascend", id="weights twice"),

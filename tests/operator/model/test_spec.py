@@ -23,7 +23,7 @@ from tidegate.model.spec import (
     PredictionDrift,
     Server,
 )
-from tidegate.model.traffic import RouteSettings
+from tidegate.model.traffic import RouteSettings, Sticky
 from tidegate.resources.crd_schema import with_defaults
 
 ASpec = Callable[..., ModelDeploymentSpec]
@@ -115,6 +115,18 @@ def test_a_shadow_step_has_no_weight_and_comes_first(a_spec: ASpec) -> None:
     assert spec.strategy == Canary((shadow, CanaryStep(50, timedelta())))
     with pytest.raises(InvalidSpec, match="a step with a mirror comes after one with traffic; put what is only"):
         a_spec(strategy={"canary": {"steps": steps[::-1]}})
+
+
+def test_users_are_known_by_a_header_or_by_a_cookie(a_spec: ASpec) -> None:
+    cookie = {"cookie": {"name": "tidegate", "ttl": "720h"}}
+    assert a_spec(traffic={"sticky": {"header": "x-user"}}).route_settings.sticky == Sticky(header="x-user")
+    assert a_spec(traffic={"sticky": cookie}).route_settings.sticky == Sticky(cookie="tidegate", ttl=timedelta(days=30))
+    with pytest.raises(InvalidSpec, match=r"spec\.traffic\.sticky must have exactly one of header and cookie"):
+        a_spec(traffic={"sticky": {**cookie, "header": "x-user"}})
+    with pytest.raises(InvalidSpec, match=r"sticky\.header: x-envoy-user doesn't tell users apart"):
+        a_spec(traffic={"sticky": {"header": "x-envoy-user"}})
+    with pytest.raises(InvalidSpec, match=r"sticky\.cookie: clients that call by gRPC keep no cookies"):
+        a_spec(traffic={"grpc": True, "sticky": cookie})
 
 
 def test_servers_do_not_tell_copies_from_requests(a_spec: ASpec) -> None:

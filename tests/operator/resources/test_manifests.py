@@ -21,7 +21,7 @@ from tidegate.model.gate import GateSpec
 from tidegate.model.revision import Snapshot
 from tidegate.model.route_policy import RoutePolicy
 from tidegate.model.spec import Batching, Model, Server
-from tidegate.model.traffic import Mirror, RouteSettings, RouteState, TrafficSplit
+from tidegate.model.traffic import Mirror, RouteSettings, RouteState, Sticky, TrafficSplit
 from tidegate.resources.config_copy import copy_manifest
 from tidegate.resources.disruption_budget import budget_manifest
 from tidegate.resources.gate_job import job_manifest
@@ -342,6 +342,14 @@ def test_no_split_is_read_from(backends: list[tuple[str, int]]) -> None:
     with pytest.raises(MalformedObject, match=r"weights add|whole number|listed twice|needs 1 to 8"):
         read_route(manifest)
     assert read_state(manifest) == RouteState()
+
+
+@pytest.mark.parametrize(
+    "sticky", [Sticky(header="x-user"), Sticky(cookie="tidegate"), Sticky(cookie="t", ttl=timedelta(days=30))], ids=repr
+)
+def test_by_what_users_are_known_reads_back_from_its_route(sticky: Sticky) -> None:
+    settings = RouteSettings("x-preview", timedelta(seconds=1), sticky=sticky)
+    assert read_route(route_manifest(*IDS, SPLIT, settings)).settings == settings
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,14 @@ def test_a_router_that_cannot_copy_is_asked_for_no_copies(
         backend_of(spec)
 
 
+def test_a_gateway_is_asked_for_no_users_who_stay(a_spec: Callable[..., ModelDeploymentSpec]) -> None:
+    sticky = {"header": "x-user"}
+    gateway = {"router": "GatewayAPI", "gatewayAPI": {"parentRefs": [{"name": "public"}]}}
+    assert backend_of(a_spec(traffic={"sticky": sticky})).name == "Builtin"
+    with pytest.raises(InvalidSpec, match=r"^spec\.traffic has sticky, which the router GatewayAPI can't do; leave it"):
+        backend_of(a_spec(traffic={**gateway, "sticky": sticky}))
+
+
 def test_the_crd_offers_the_backends_that_there_are(spec_schema: Mapping[str, Any]) -> None:
     assert spec_schema["properties"]["traffic"]["properties"]["router"]["enum"] == list(BACKENDS)
 

@@ -300,10 +300,13 @@ def _share_is_as_wanted(seen: Observation, proposal: Proposal) -> Hold | None:
     if seen.share is None or (seen.recorded.shifted_at and seen.share.since < seen.recorded.shifted_at):
         message = "the routers' counters from after the last shift aren't there yet"
         return Hold(StatusMessage(Reason.SHARE_NOT_SEEN, message))
+    wanted = seen.spec.strategy.weight_at(proposal.rollout.step) / 100
+    if seen.spec.route_settings.sticky and 0 < wanted < 1:
+        return _all_draw_by_the_weight(seen)
     live = sum(seen.share.live.values())
     if live < ENOUGH_TO_MEASURE:
         return None
-    wanted, observed = seen.spec.strategy.weight_at(proposal.rollout.step) / 100, seen.share.fraction(candidate) or 0.0
+    observed = seen.share.fraction(candidate) or 0.0
     if seen.state(seen.recorded.stable).ready == 0 and observed >= wanted:
         return None  # routers give the share of a revision without pods to the others
     # Five standard deviations of a binomial: one window in a million of an honest router lies outside.
@@ -330,6 +333,15 @@ def _weights_count(seen: Observation, proposal: Proposal) -> Hold | None:
         "Gateway"
     )
     return Hold(StatusMessage(Reason.WEIGHTS_IGNORED, message))
+
+
+def _all_draw_by_the_weight(seen: Observation) -> Hold | None:
+    """Where users are drawn: a few may send most requests, whose share then tells nothing."""
+    if seen.route_applied:
+        return None
+    late = _late(seen) if seen.route.awaited else "; no router has told yet that it has taken the route"
+    message = f"users stay with a revision, and not all routers draw by the new weight yet{late}"
+    return Hold(StatusMessage(Reason.SHARE_NOT_SEEN, message))
 
 
 def _late(seen: Observation) -> str:

@@ -98,7 +98,7 @@ def _condition(raw: Any, place: str, where: str) -> Condition:
     value = str(raw[way])
     if not _NAME.fullmatch(name) or len(name) > LONGEST_NAME:
         raise ValueError(f"{where}.name: {name!r} is no name of a {PLACES[place]}")
-    if place == "headers" and _is_routers_own(name):
+    if place == "headers" and is_routers_own(name):
         raise ValueError(f"{where}.name: {name} is the router's own, or not in small letters; match another header")
     if not 1 <= len(value) <= LONGEST_VALUE:
         raise ValueError(f"{where}.{way} has to have 1 to {LONGEST_VALUE} characters")
@@ -107,7 +107,8 @@ def _condition(raw: Any, place: str, where: str) -> Condition:
     return Condition(place, name, way, value)
 
 
-def _is_routers_own(name: str) -> bool:
+def is_routers_own(name: str) -> bool:
+    """Whether nobody can be known by a header of this name."""
     return name != name.lower() or name in ROUTERS_OWN or name.startswith(ROUTERS_OWN_PREFIXES)
 
 

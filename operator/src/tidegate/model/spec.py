@@ -17,13 +17,13 @@ from tidegate.model.api_fields import at
 from tidegate.model.config import ConfigContent, ConfigUse, config_uses
 from tidegate.model.gate import GateSpec, parse_gates
 from tidegate.model.gateway import GatewayApi
-from tidegate.model.matching import Rules, read_rules
+from tidegate.model.matching import Rules, is_routers_own, read_rules
 from tidegate.model.notification import Receiver, parse_receivers
 from tidegate.model.own_query import OwnQuery, parse_queries
 from tidegate.model.reasons import Policy
 from tidegate.model.route_policy import NO_POLICY, RoutePolicy, policy_fields, read_policy
 from tidegate.model.spec_defaults import filled
-from tidegate.model.traffic import RouteSettings, is_reserved_header
+from tidegate.model.traffic import RouteSettings, Sticky, is_reserved_header
 from tidegate.model.units import parse_duration, parse_percent
 
 AUTO = "Auto"
@@ -440,8 +440,10 @@ def _route_settings(raw: Mapping[str, Any]) -> RouteSettings:
             "taken for a preview; name a header that nothing else sends, such as x-tidegate-revision"
         )
     policy = _policy(raw)
+    sticky = _sticky(raw["sticky"], raw) if "sticky" in raw else None
     if raw["router"] != "GatewayAPI":
-        return RouteSettings(raw["previewHeader"], parse_duration(raw["timeout"]), grpc=raw["grpc"], policy=policy)
+        timeout = parse_duration(raw["timeout"])
+        return RouteSettings(raw["previewHeader"], timeout, grpc=raw["grpc"], policy=policy, sticky=sticky)
     if "gatewayAPI" not in raw:
         raise InvalidSpec(
             "spec.traffic.gatewayAPI has to be given where spec.traffic.router is GatewayAPI: name the Gateway in its "
@@ -456,7 +458,7 @@ def _route_settings(raw: Mapping[str, Any]) -> RouteSettings:
         )
     gateway = GatewayApi.parse(raw["gatewayAPI"])
     _check_grpc_hostnames(gateway, is_grpc=raw["grpc"])
-    return RouteSettings("", parse_duration(raw["timeout"]), gateway, raw["grpc"])
+    return RouteSettings("", parse_duration(raw["timeout"]), gateway, raw["grpc"], sticky=sticky)
 
 
 def _check_grpc_hostnames(gateway: GatewayApi, *, is_grpc: bool) -> None:
@@ -476,6 +478,25 @@ def _check_grpc_hostnames(gateway: GatewayApi, *, is_grpc: bool) -> None:
             "spec.traffic.gatewayAPI.hostnames must name other hosts than grpcHostnames: a listener gives a host to an "
             "HTTPRoute or to a GRPCRoute, never to both"
         )
+
+
+def _sticky(raw: Mapping[str, Any], traffic: Mapping[str, Any]) -> Sticky:
+    if ("header" in raw) == ("cookie" in raw):
+        raise InvalidSpec("spec.traffic.sticky must have exactly one of header and cookie")
+    if "cookie" in raw:
+        if traffic["grpc"]:
+            raise InvalidSpec(
+                "spec.traffic.sticky.cookie: clients that call by gRPC keep no cookies, but spec.traffic.grpc is true; "
+                "name a header, which calls have as metadata"
+            )
+        return Sticky(cookie=raw["cookie"]["name"], ttl=parse_duration(raw["cookie"].get("ttl", "0s")))
+    header = raw["header"]
+    if is_routers_own(header) or header in (traffic["previewHeader"], "x-request-id"):
+        raise InvalidSpec(
+            f"spec.traffic.sticky.header: {header} doesn't tell users apart, as the router has it for another purpose; "
+            "name one in small letters that has a user's id, such as x-user"
+        )
+    return Sticky(header=header)
 
 
 def _policy(raw: Mapping[str, Any]) -> RoutePolicy:

@@ -127,6 +127,22 @@ def is_reserved_header(name: str) -> bool:
 
 
 @dataclass(frozen=True)
+class Sticky:
+    """By what a user is known, whose requests all go to one revision: a header's value, or a cookie that routers give.
+
+    Exactly one of `header` and `cookie` is set. `ttl` is how long a cookie lasts; none is as long as the client's
+    session.
+    """
+
+    header: str = ""
+    cookie: str = ""
+    ttl: timedelta = timedelta()
+
+    def __str__(self) -> str:
+        return f"the header {self.header}" if self.header else f"the cookie {self.cookie}"
+
+
+@dataclass(frozen=True)
 class RouteSettings:
     """What a route says of its requests beside their split."""
 
@@ -138,6 +154,8 @@ class RouteSettings:
     grpc: bool = False
     """Whether calls by gRPC are split too."""
     policy: RoutePolicy = NO_POLICY
+    sticky: Sticky | None = None
+    """None where each request is drawn by itself."""
 
 
 class Writer(NamedTuple):

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from tidegate.errors import MalformedObject
 from tidegate.model.matching import plain_rules, read_rules
 from tidegate.model.route_policy import NO_POLICY, RoutePolicy, policy_fields, read_policy
-from tidegate.model.traffic import Matched, Mirror, RouteSettings, TrafficSplit
+from tidegate.model.traffic import Matched, Mirror, RouteSettings, Sticky, TrafficSplit
 from tidegate.resources.names import GROUP, VERSION, labels
 from tidegate.resources.revision import Manifest, owner
 
@@ -21,6 +21,9 @@ HEADER_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 DEFAULT_PREVIEW_HEADER = "x-tidegate-revision"
 DEFAULT_TIMEOUT_SECONDS = 60
 LONGEST_TIMEOUT_SECONDS = 3600
+COOKIE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
+LONGEST_COOKIE_SECONDS = 400 * 24 * 3600
+"""Browsers keep none longer."""
 MAX_BACKENDS = 8
 
 
@@ -48,6 +51,7 @@ class Route:
     matched: Matched | None = None
     matched_weight: int = 100
     """Percent of those that match that go where they should; 0 where nobody could answer there."""
+    sticky: Sticky | None = None
 
     @property
     def split(self) -> TrafficSplit:
@@ -58,7 +62,7 @@ class Route:
     def settings(self) -> RouteSettings:
         """What else the route says of its requests."""
         timeout = timedelta(seconds=self.timeout_seconds)
-        return RouteSettings(self.preview_header, timeout, grpc=self.grpc, policy=self.policy)
+        return RouteSettings(self.preview_header, timeout, grpc=self.grpc, policy=self.policy, sticky=self.sticky)
 
 
 def route_manifest(namespace: str, name: str, uid: str, split: TrafficSplit, settings: RouteSettings) -> Manifest:
@@ -80,12 +84,20 @@ def route_manifest(namespace: str, name: str, uid: str, split: TrafficSplit, set
             **policy_fields(settings.policy),
             **({"mirror": asdict(split.mirror)} if split.mirror else {}),
             **({"match": _plain_match(split.matched)} if split.matched else {}),
+            **({"sticky": plain_sticky(settings.sticky)} if settings.sticky else {}),
         },
     }
 
 
 def _plain_match(matched: Matched) -> Manifest:
     return {"revision": matched.revision, "rules": plain_rules(matched.rules)}
+
+
+def plain_sticky(sticky: Sticky) -> Manifest:
+    """What `read_sticky` reads."""
+    if sticky.header:
+        return {"header": sticky.header}
+    return {"cookie": {"name": sticky.cookie, "ttlSeconds": int(sticky.ttl.total_seconds())}}
 
 
 def bounded(settings: RouteSettings) -> RouteSettings:
@@ -108,7 +120,19 @@ def read_route(body: Mapping[str, Any]) -> Route:
         policy=_read_policy(spec),
         mirror=_read_mirror(mapping_at(spec, "mirror"), backends) if "mirror" in spec else None,
         matched=_read_match(mapping_at(spec, "match"), backends) if "match" in spec else None,
+        sticky=read_sticky(mapping_at(spec, "sticky")) if "sticky" in spec else None,
     )
+
+
+def read_sticky(body: Mapping[str, Any]) -> Sticky:
+    """By what users are known. Raises MalformedObject."""
+    if ("header" in body) == ("cookie" in body):
+        raise MalformedObject("spec.sticky: needs exactly one of header and cookie")
+    if "header" in body:
+        return Sticky(header=text_at(body, "spec.sticky.header", HEADER_NAME))
+    cookie = mapping_at(body, "cookie")
+    seconds = _whole_number(cookie, "spec.sticky.cookie.ttlSeconds", 0, LONGEST_COOKIE_SECONDS, 0)
+    return Sticky(cookie=text_at(cookie, "spec.sticky.cookie.name", COOKIE_NAME), ttl=timedelta(seconds=seconds))
 
 
 def _read_match(body: Mapping[str, Any], backends: tuple[Backend, ...]) -> Matched:

@@ -13,17 +13,18 @@ from typing import Any
 
 import orjson
 
+from tidegate.errors import MalformedObject
 from tidegate.model.matching import plain_rules, read_rules
 from tidegate.model.route_policy import policy_fields, read_policy
 from tidegate.model.traffic import Matched, Mirror
-from tidegate.resources.model_route import Backend, Route
+from tidegate.resources.model_route import Backend, Route, plain_sticky, read_sticky
 from tidegate.resources.names import Name
 from tidegate.router.objects import Answering, Endpoint, Service
 
 FILE = "routing.jsonl"
 OUTDATED_LINES = 2000
 """How many there may be beside one for each route and Service."""
-UNREADABLE = (ValueError, LookupError, TypeError, AttributeError)
+UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, MalformedObject)
 
 
 @dataclass
@@ -127,6 +128,7 @@ def _route_line(name: Name, route: Route | None) -> list[object]:
     more = {
         **({"mirror": asdict(route.mirror)} if route.mirror else {}),
         **({"match": [route.matched.revision, plain_rules(route.matched.rules)]} if route.matched else {}),
+        **({"sticky": plain_sticky(route.sticky)} if route.sticky else {}),
     }
     rest = [route.grpc, policy_fields(route.policy), more]
     return ["route", *name, route.preview_header, route.timeout_seconds, split, *rest]
@@ -160,7 +162,9 @@ def _route(
     split = tuple(Backend(each, int(weight)) for each, weight in backends)
     mirror = Mirror(**more["mirror"]) if "mirror" in more else None
     matched = Matched(more["match"][0], read_rules(more["match"][1], "match")) if "match" in more else None
-    return Route(*name, header, int(timeout), split, grpc is True, read_policy(policy, "policy"), mirror, matched)
+    sticky = read_sticky(more["sticky"]) if "sticky" in more else None
+    guards = read_policy(policy, "policy")
+    return Route(*name, header, int(timeout), split, grpc is True, guards, mirror, matched, sticky=sticky)
 
 
 def _answering(leaving: bool, pods: list[Any]) -> Answering:

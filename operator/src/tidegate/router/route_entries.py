@@ -6,7 +6,7 @@ Promise: a request that names a revision reaches that revision or nobody.
 from collections.abc import Iterator
 
 from tidegate.model.matching import Condition
-from tidegate.model.traffic import Matched, Mirror
+from tidegate.model.traffic import Matched, Mirror, Sticky
 from tidegate.resources.model_route import Backend, Route
 from tidegate.resources.names import MATCH_SUFFIX, MIRROR_SUFFIX, TRAFFIC_HEADER
 from tidegate.router import xds_pb2 as pb
@@ -17,6 +17,8 @@ from tidegate.router.xds import TYPE
 
 NO_REVISION = "no such revision of this model"
 SERVED_BY = "x-tidegate-served-by"
+REQUEST_ID = "x-request-id"
+"""Envoy gives one to each request that has none."""
 LARGEST_COPIED = 1_000_000
 """Bytes of a request's body; Envoy's buffers hold 1 MiB."""
 
@@ -85,11 +87,50 @@ def _with(match: pb.RouteMatch, header: pb.HeaderMatcher) -> pb.RouteMatch:
 
 def _drawn(route: Route, match: pb.RouteMatch, *, rewrite: bool) -> list[pb.Route]:
     """The split of those that name nobody; before it those of a group, and those that may be copied."""
-    live = _live(route, match, rewrite=rewrite)
+    lives = _kept_apart(route, match, rewrite=rewrite)
     if match.HasField("grpc"):
-        return [live]
+        return lives
     chosen = _chosen(route, route.matched, match, rewrite=rewrite) if route.matched else ()
-    return [*chosen, *(_copied(route, route.mirror, live) if route.mirror else ()), live]
+    copied = [each for live in lives for each in _copied(route, route.mirror, live)] if route.mirror else []
+    return [*chosen, *copied, *lives]
+
+
+def _kept_apart(route: Route, match: pb.RouteMatch, *, rewrite: bool) -> list[pb.Route]:
+    """The split; where users are known by a cookie, first of those who have it, then of those who get it now.
+
+    Who has none is drawn by the request's id, and is given that id for a cookie: so the next request is drawn alike.
+    """
+    live = _live(route, match, rewrite=rewrite)
+    sticky = route.sticky
+    if sticky is None:
+        return [live]
+    if sticky.header:
+        return [_by(live, pb.HashPolicy(header=pb.HashHeader(header_name=sticky.header)))]
+    has_it = _by(live, pb.HashPolicy(cookie=pb.HashCookie(name=sticky.cookie)))
+    has_it.match.cookies.add(name=sticky.cookie, string_match=_ANYTHING)
+    gets_it = _by(live, pb.HashPolicy(header=pb.HashHeader(header_name=REQUEST_ID)))
+    gets_it.response_headers_to_add.append(_given(sticky))
+    return [has_it, gets_it]
+
+
+def _by(live: pb.Route, policy: pb.HashPolicy) -> pb.Route:
+    """The split by a digest: Envoy takes its remainder in place of chance, so a weight that grows takes nobody away.
+
+    A request without what is digested is drawn by chance.
+    """
+    found = pb.Route()
+    found.CopyFrom(live)
+    found.route.hash_policy.append(policy)
+    found.route.weighted_clusters.use_hash_policy.value = True
+    return found
+
+
+def _given(sticky: Sticky) -> pb.HeaderValueOption:
+    lasts = f"; Max-Age={int(sticky.ttl.total_seconds())}" if sticky.ttl else ""
+    value = f"{sticky.cookie}=%REQ({REQUEST_ID})%; Path=/; HttpOnly; SameSite=Lax{lasts}"
+    return pb.HeaderValueOption(
+        header=pb.HeaderValue(key="set-cookie", value=value), append_action=pb.APPEND_IF_EXISTS_OR_ADD
+    )
 
 
 def _chosen(route: Route, matched: Matched, match: pb.RouteMatch, *, rewrite: bool) -> Iterator[pb.Route]:
@@ -196,3 +237,4 @@ _SMALL = (
     pb.HeaderMatcher(name="content-length", range_match=pb.Int64Range(start=0, end=LARGEST_COPIED + 1)),
     pb.HeaderMatcher(name=":method", string_match=pb.StringMatcher(exact="GET")),
 )
+_ANYTHING = pb.StringMatcher(safe_regex=pb.RegexMatcher(regex=".+"))

@@ -471,13 +471,41 @@ class ClusterWeight(_message.Message):
     response_headers_to_add: _containers.RepeatedCompositeFieldContainer[HeaderValueOption]
     def __init__(self, name: _Optional[str] = ..., weight: _Optional[_Union[UInt32, _Mapping]] = ..., response_headers_to_add: _Optional[_Iterable[_Union[HeaderValueOption, _Mapping]]] = ...) -> None: ...
 
+class BoolValue(_message.Message):
+    __slots__ = ("value",)
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    value: bool
+    def __init__(self, value: _Optional[bool] = ...) -> None: ...
+
+class HashHeader(_message.Message):
+    __slots__ = ("header_name",)
+    HEADER_NAME_FIELD_NUMBER: _ClassVar[int]
+    header_name: str
+    def __init__(self, header_name: _Optional[str] = ...) -> None: ...
+
+class HashCookie(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class HashPolicy(_message.Message):
+    __slots__ = ("header", "cookie")
+    HEADER_FIELD_NUMBER: _ClassVar[int]
+    COOKIE_FIELD_NUMBER: _ClassVar[int]
+    header: HashHeader
+    cookie: HashCookie
+    def __init__(self, header: _Optional[_Union[HashHeader, _Mapping]] = ..., cookie: _Optional[_Union[HashCookie, _Mapping]] = ...) -> None: ...
+
 class WeightedCluster(_message.Message):
-    __slots__ = ("clusters", "runtime_key_prefix")
+    __slots__ = ("clusters", "runtime_key_prefix", "use_hash_policy")
     CLUSTERS_FIELD_NUMBER: _ClassVar[int]
     RUNTIME_KEY_PREFIX_FIELD_NUMBER: _ClassVar[int]
+    USE_HASH_POLICY_FIELD_NUMBER: _ClassVar[int]
     clusters: _containers.RepeatedCompositeFieldContainer[ClusterWeight]
     runtime_key_prefix: str
-    def __init__(self, clusters: _Optional[_Iterable[_Union[ClusterWeight, _Mapping]]] = ..., runtime_key_prefix: _Optional[str] = ...) -> None: ...
+    use_hash_policy: BoolValue
+    def __init__(self, clusters: _Optional[_Iterable[_Union[ClusterWeight, _Mapping]]] = ..., runtime_key_prefix: _Optional[str] = ..., use_hash_policy: _Optional[_Union[BoolValue, _Mapping]] = ...) -> None: ...
 
 class HeaderMutation(_message.Message):
     __slots__ = ("append",)
@@ -498,12 +526,13 @@ class RequestMirrorPolicy(_message.Message):
     def __init__(self, cluster: _Optional[str] = ..., runtime_fraction: _Optional[_Union[RuntimeFractionalPercent, _Mapping]] = ..., disable_shadow_host_suffix_append: _Optional[bool] = ..., request_headers_mutations: _Optional[_Iterable[_Union[HeaderMutation, _Mapping]]] = ...) -> None: ...
 
 class RouteAction(_message.Message):
-    __slots__ = ("cluster", "weighted_clusters", "prefix_rewrite", "timeout", "retry_policy", "idle_timeout", "request_mirror_policies")
+    __slots__ = ("cluster", "weighted_clusters", "prefix_rewrite", "timeout", "retry_policy", "hash_policy", "idle_timeout", "request_mirror_policies")
     CLUSTER_FIELD_NUMBER: _ClassVar[int]
     WEIGHTED_CLUSTERS_FIELD_NUMBER: _ClassVar[int]
     PREFIX_REWRITE_FIELD_NUMBER: _ClassVar[int]
     TIMEOUT_FIELD_NUMBER: _ClassVar[int]
     RETRY_POLICY_FIELD_NUMBER: _ClassVar[int]
+    HASH_POLICY_FIELD_NUMBER: _ClassVar[int]
     IDLE_TIMEOUT_FIELD_NUMBER: _ClassVar[int]
     REQUEST_MIRROR_POLICIES_FIELD_NUMBER: _ClassVar[int]
     cluster: str
@@ -511,9 +540,10 @@ class RouteAction(_message.Message):
     prefix_rewrite: str
     timeout: Duration
     retry_policy: RetryPolicy
+    hash_policy: _containers.RepeatedCompositeFieldContainer[HashPolicy]
     idle_timeout: Duration
     request_mirror_policies: _containers.RepeatedCompositeFieldContainer[RequestMirrorPolicy]
-    def __init__(self, cluster: _Optional[str] = ..., weighted_clusters: _Optional[_Union[WeightedCluster, _Mapping]] = ..., prefix_rewrite: _Optional[str] = ..., timeout: _Optional[_Union[Duration, _Mapping]] = ..., retry_policy: _Optional[_Union[RetryPolicy, _Mapping]] = ..., idle_timeout: _Optional[_Union[Duration, _Mapping]] = ..., request_mirror_policies: _Optional[_Iterable[_Union[RequestMirrorPolicy, _Mapping]]] = ...) -> None: ...
+    def __init__(self, cluster: _Optional[str] = ..., weighted_clusters: _Optional[_Union[WeightedCluster, _Mapping]] = ..., prefix_rewrite: _Optional[str] = ..., timeout: _Optional[_Union[Duration, _Mapping]] = ..., retry_policy: _Optional[_Union[RetryPolicy, _Mapping]] = ..., hash_policy: _Optional[_Iterable[_Union[HashPolicy, _Mapping]]] = ..., idle_timeout: _Optional[_Union[Duration, _Mapping]] = ..., request_mirror_policies: _Optional[_Iterable[_Union[RequestMirrorPolicy, _Mapping]]] = ...) -> None: ...
 
 class DataSource(_message.Message):
     __slots__ = ("inline_string",)

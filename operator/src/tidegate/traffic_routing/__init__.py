@@ -25,13 +25,15 @@ def backend_of(spec: ModelDeploymentSpec) -> RouterBackend:
     backend = backend_for(spec.router)
     steps = spec.strategy.steps if isinstance(spec.strategy, Canary) else ()
     asked = {
+        "sticky": spec.route_settings.sticky is not None,
         "mirror": any(step.mirror for step in steps),
         "match": any(step.rules for step in steps),
     }
     for what in (each for each, is_asked in asked.items() if is_asked and not getattr(backend.can, each)):
         able = " or ".join(each.name for each in BACKENDS.values() if getattr(each.can, what))
+        where = "spec.traffic has" if what == "sticky" else "spec.strategy.canary.steps has a"
         raise InvalidSpec(
-            f"spec.strategy.canary.steps has a {what}, which the router {spec.router} can't do; leave it out, or set "
-            f"spec.traffic.router to {able}"
+            f"{where} {what}, which the router {spec.router} can't do; leave it out, or set spec.traffic.router to "
+            f"{able}"
         )
     return backend

@@ -42,7 +42,7 @@ def _strategy(source: Source) -> dict[str, Any]:
     source.remark(f"{at}.threshold", "evidence decides, at the first look at which it suffices, and no count of checks")
     source.remark(f"{at}.match", "a group of users is steps[].match, see docs/shadow-and-match.md")
     source.remark(f"{at}.mirror", "a shadow step is steps[].mirror, see docs/shadow-and-match.md")
-    source.remark(f"{at}.sessionAffinity", "a user may meet both models while the split lasts")
+    source.remark(f"{at}.sessionAffinity", "users who stay are traffic.sticky, see docs/shadow-and-match.md")
     weights = [weight for weight in _weights(source, at) if weight < WHOLE]
     if rounds is not None and not weights:
         whole = format_duration(rounds * parse_duration(interval))

@@ -11,6 +11,7 @@ from tidegate.model.evidence import BaselineTraffic
 from tidegate.model.gate import GatePoint, GateSpec
 from tidegate.model.spec import BlueGreen, Canary, ModelDeploymentSpec, SignaturePolicy, Strategy
 from tidegate.model.status import Rollout
+from tidegate.model.traffic import Sticky
 from tidegate.model.units import format_duration, format_percent, parse_instant
 
 NEVER = parse_instant("2000-01-01T00:00:00Z")
@@ -41,15 +42,18 @@ class Outline:
     afterwards: str
     gates: tuple[str, ...] = ()
     """Who is asked when, each a sentence; nobody knows how long their answers take."""
+    users: str = ""
+    """By what users are known who stay with one revision, a sentence; '' where each request is drawn by itself."""
     estimate: Estimate | None = None
 
 
 def outline(spec: ModelDeploymentSpec, traffic: BaselineTraffic | None, delay: timedelta) -> Outline:
     """`delay`: how late counters may be, for whoever doesn't read routers directly."""
     gates = (*_signature(spec.analysis.signature), *map(_gate, spec.gates))
+    users = _users(spec.route_settings.sticky)
     if isinstance(spec.strategy, BlueGreen):
-        return replace(_of_blue_green(spec, spec.strategy), gates=gates)
-    return replace(_of_canary(spec, spec.strategy, traffic, delay), gates=gates)
+        return replace(_of_blue_green(spec, spec.strategy), gates=gates, users=users)
+    return replace(_of_canary(spec, spec.strategy, traffic, delay), gates=gates, users=users)
 
 
 MOMENTS = {
@@ -69,6 +73,10 @@ def _gate(gate: GateSpec) -> str:
     steps = f"before step {', '.join(map(str, gate.steps))}" if gate.steps else MOMENTS[gate.at]
     how = "is run as a Job" if gate.job else "is asked"
     return f"the gate {gate.name} {how} {steps}"
+
+
+def _users(sticky: Sticky | None) -> str:
+    return f"a weight is a share of the users, who are known by {sticky} and stay with one revision" if sticky else ""
 
 
 def _of_canary(
