@@ -168,6 +168,10 @@ chaos: setup ## Releases on a real cluster whose parts are killed, frozen, slow,
 bench-rehearse: setup ## Rehearsals again and again: which candidates pass; ARGS="--runs 2" for a look, ARGS=--write for the page
 	@$(BIN)/python -m benchmarks.rehearsals $(ARGS)
 
+.PHONY: bench-users
+bench-users: setup ## Users who stay: how often an equal candidate is blamed for its users; ARGS="--runs 20" for a look, ARGS=--write for the page
+	@$(BIN)/python -m benchmarks.users $(ARGS)
+
 .PHONY: bench-held
 bench-held: setup ## A rollout held for a day: its memory, and judging again after a restart; ARGS=2 for two hours
 	@$(BIN)/python -m benchmarks.operator.held $(ARGS)

@@ -20,7 +20,7 @@ from tidegate.model.evidence import Overdispersion
 from tidegate.model.spec import Analysis
 
 
-class _NoInterval(ConfidenceSequence):
+class NoInterval(ConfidenceSequence):
     """An interval is a sentence for people and no part of a verdict; a trial takes a part of the time without it."""
 
     def add(self, candidate: tuple[float, float], stable: tuple[float, float]) -> None:
@@ -42,7 +42,7 @@ def judge_recording(
             points_apart=recording.points_apart,
         )
     )
-    test.confidence_sequence = _NoInterval(analysis.false_rollback)
+    test.confidence_sequence = NoInterval(analysis.false_rollback)
     promoted: float | None = None
     for number, increment in enumerate(recording.increments(), start=1):
         test.update(increment)

@@ -124,11 +124,12 @@ def test_whatever_changes_in_a_test_is_written_down(analysis: Analysis) -> None:
     assert set(vars(test.drift)) == {"_tolerated", "_e_processes"}
     names = {type(metric).__name__: " ".join(sorted(vars(metric))) for metric in (*test.metrics, test.remedy)}
     assert names == {
-        "Errors": "_context _errors _phi _spread acceptable worse",
-        "LatencyMetric": "_context _latency _overdispersion _reference _stretch acceptable boundaries overload worse",
-        "Ceiling": "_ceiling _context _phi acceptable weight worse",
-        "LatencyCeiling": "_limits _overdispersion acceptable worse",
-        "Remedy": "_better _ceiling _context _inside _phi acceptable worse",
+        "Errors": "_context _errors _gross _phi _spread _users acceptable everybody worse",
+        "LatencyMetric": "_context _latency _overdispersion _reference _stretch"
+        " acceptable boundaries everybody overload worse",
+        "Ceiling": "_ceiling _context _phi _users acceptable everybody weight worse",
+        "LatencyCeiling": "_limits _overdispersion acceptable everybody worse",
+        "Remedy": "_better _ceiling _context _inside _phi acceptable everybody worse",
     }
 
 

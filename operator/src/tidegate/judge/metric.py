@@ -10,23 +10,14 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
+from tidegate.judge.arms import Arm, add_ceiling, add_two_arms, with_luck
 from tidegate.judge.context import ALL_BUT_ALL, ENOUGH_OF_THE_PAST, Context, at_least, at_most
-from tidegate.judge.e_process import (
-    CEILING_UPWARD,
-    DOWNWARD,
-    LOOK,
-    UPWARD,
-    EProcess,
-    log_add,
-    log_e,
-    log_e_ceiling,
-    log_sum,
-    log_taken_away,
-)
+from tidegate.judge.e_process import CEILING_UPWARD, DOWNWARD, UPWARD, EProcess, log_add, log_sum
 from tidegate.judge.latency import Boundary, boundaries_of, bucket_from
 from tidegate.judge.latency_history import EQUAL, NOTHING_YET, Overload, Stretch, highest_load, slow_at_load
 from tidegate.judge.pods import Tally
 from tidegate.judge.spread import luck
+from tidegate.judge.users import MOST_LUCK, Everybody, everybody_of, luck_of_users, of_halves
 from tidegate.model.evidence import ALIKE, Durations, Increment, Overdispersion
 from tidegate.model.reasons import Policy
 from tidegate.model.spec import ErrorRate, Latency, Margin
@@ -39,9 +30,6 @@ LATENCY_LEEWAY = 0.5
 A bucket's bound lies somewhat above the percentile, so stable's own share of slower requests may be near zero there,
 and against zero nothing could ever be shown.
 """
-
-Arm = tuple[float, float]
-"""Bad requests, and requests."""
 
 
 class Clump(NamedTuple):
@@ -63,6 +51,8 @@ class Metric:
     def __init__(self) -> None:
         self.worse: list[EProcess] = []
         self.acceptable: list[EProcess] = []
+        self.everybody: list[Everybody] = []
+        """Where users stay with a revision: for each of `worse`, whether users as a whole are worse off than before."""
 
     def update(self, increment: Increment) -> None:
         """Takes in one increment."""
@@ -70,13 +60,16 @@ class Metric:
 
     def e_processes(self) -> Iterator[EProcess]:
         """All that it gathers evidence in."""
-        yield from (*self.worse, *self.acceptable)
+        yield from (*self.worse, *self.acceptable, *(each.worse for each in self.everybody))
 
     def log_worse(self) -> float:
         """The average over what it looks at: valid whatever the dependence among them. 0 where it looks at nothing."""
         if not self.worse:
             return 0.0
-        return log_sum(e_process.log_value for e_process in self.worse) - math.log(len(self.worse))
+        seen = [e_process.log_value for e_process in self.worse]
+        if self.everybody:
+            seen = [min(log, each.worse.log_value) for log, each in zip(seen, self.everybody, strict=True)]
+        return log_sum(seen) - math.log(len(seen))
 
     def log_acceptable(self) -> float:
         """The minimum over what it looks at, as each has to be shown; -∞ where nothing can be."""
@@ -95,35 +88,54 @@ class Errors(Metric):
     def __init__(self, errors: ErrorRate, overdispersion: Overdispersion, context: Context) -> None:
         super().__init__()
         self._errors, self._context = errors, context
-        self._phi, self._spread = overdispersion.errors, overdispersion.spread
+        self._phi, self._spread, self._users = overdispersion.errors, overdispersion.spread, overdispersion.users
         self.worse, self.acceptable = [EProcess(UPWARD)], [EProcess(DOWNWARD, start_at_once=1.0)]
+        before = context.before
+        self.everybody = everybody_of(overdispersion, (before.failed, before.requests), self._phi)
+        self._gross = [EProcess(UPWARD) for _ in self.everybody]
+        """Whether it is worse than any users explain: a bad half hour before must not hide a model that fails."""
 
     @property
     def has_past(self) -> bool:
         """Whether there is something to hold the candidate against where stable doesn't serve."""
         return self._context.past.requests >= ENOUGH_OF_THE_PAST
 
-    @property
-    def luck(self) -> float:
-        """How many times stable's rate is laid to the pods that the candidate happens to have."""
-        return luck(self._spread, self._context.candidate_pods)
+    def _tolerated(self, users: float) -> Margin:
+        """Above what is laid to the pods, and to the users, that the candidate happens to have."""
+        return with_luck(self._errors.tolerate, max(luck(self._spread, self._context.candidate_pods), users))
+
+    def e_processes(self) -> Iterator[EProcess]:
+        """With that of gross failures, where there is one."""
+        yield from (*super().e_processes(), *self._gross)
+
+    def log_worse(self) -> float:
+        """The average with that of gross failures, which has a bound of its own."""
+        own = super().log_worse()
+        return log_sum([own, *(each.log_value for each in self._gross)]) - math.log(1 + len(self._gross))
 
     def update(self, increment: Increment) -> None:
         candidate = increment.candidate.failed, increment.candidate.requests
+        stable = increment.stable.failed, increment.stable.requests
+        for each in self.everybody:
+            each.update(candidate, stable, self._errors.tolerate, increment.lasted)
         if self._context.leaves_alone(increment):
             self._against_the_past(candidate, increment.lasted)
             return
-        stable = increment.stable.failed, increment.stable.requests
-        tolerate = with_luck(self._errors.tolerate, self.luck)
+        gross = Margin(self._errors.tolerate.ratio * MOST_LUCK, self._errors.ceiling)
+        for each, e_process in zip(self.everybody, self._gross, strict=True):
+            if each.fares_better(candidate, stable):
+                add_two_arms(e_process, gross, candidate, stable, self._phi, increment.lasted)
+        tolerate = self._tolerated(luck_of_users(self._users, candidate[1], stable[1]))
         for e_process, margin in zip((*self.worse, *self.acceptable), (tolerate, self._errors.accept), strict=True):
             add_two_arms(e_process, margin, candidate, stable, self._phi, increment.lasted)
 
     def _against_the_past(self, candidate: Arm, lasted: timedelta | None) -> None:
         if not self.has_past:
             return
-        past = self._context.past
+        # Before the rollout stable had all users, as the candidate has now; beside it stable had some of them.
+        past = self._context.before if self.everybody else self._context.past
         highest = at_most(past.failed, past.requests, self._phi)
-        accept, tolerate = self._errors.accept, with_luck(self._errors.tolerate, self.luck)
+        accept, tolerate = self._errors.accept, self._tolerated(1.0 if self.everybody else of_halves(self._users))
         line = min(1.0, accept.ratio * highest + accept.absolute)
         wider = min(1.0, max(line, tolerate.ratio * highest + tolerate.absolute))
         for e_process, each in zip((*self.worse, *self.acceptable), (wider, line), strict=True):
@@ -143,6 +155,7 @@ class Ceiling(Metric):
     def __init__(self, ceiling: float, overdispersion: Overdispersion, context: Context) -> None:
         super().__init__()
         self._ceiling, self._phi, self._context = ceiling, overdispersion.errors, context
+        self._users = overdispersion.users
         self.worse, self.acceptable = [EProcess(CEILING_UPWARD)], [EProcess(DOWNWARD, start_at_once=1.0)]
 
     def update(self, increment: Increment) -> None:
@@ -152,8 +165,13 @@ class Ceiling(Metric):
         if self._context.leaves_alone(increment) and (past := self._context.past).requests:
             ceiling = max(ceiling, at_least(past.failed, past.requests, self._phi))
         arm = increment.candidate.failed, increment.candidate.requests
-        for e_process in (*self.worse, *self.acceptable):
-            add_ceiling(e_process, ceiling, arm, self._phi, increment.lasted)
+        wider = min(1.0, ceiling * luck_of_users(self._users, arm[1], increment.stable.requests))
+        for e_process, each in zip((*self.worse, *self.acceptable), (wider, ceiling), strict=True):
+            add_ceiling(e_process, each, arm, self._phi, increment.lasted)
+
+    def e_processes(self) -> Iterator[EProcess]:
+        """Without everybody's, which are those of the errors."""
+        yield from (*self.worse, *self.acceptable)
 
 
 class Remedy(Metric):
@@ -207,6 +225,7 @@ class LatencyMetric(Metric):
             self._reference = self._reference + increment.stable.durations
             self._choose()
             return
+        self._everybody(increment)
         candidate, stable = increment.candidate.durations, increment.stable.durations
         if not self._context.leaves_alone(increment) or stable.total:
             self._stretch, self.overload = NOTHING_YET, None
@@ -226,7 +245,8 @@ class LatencyMetric(Metric):
             return
         phi = self._phi_of(boundary)
         slow_stable = stable.slower_than(boundary.stable) if stable.bounds else 0
-        tolerance = with_luck(LATENCY_TOLERANCE, self._luck(boundary))
+        users = luck_of_users(self._overdispersion.users, candidate.total, stable.total)
+        tolerance = with_luck(LATENCY_TOLERANCE, max(self._luck(boundary), users))
         for e_process, margin, at in (
             (self.worse[index], tolerance, boundary.tolerate),
             (self.acceptable[index], _acceptance(boundary), boundary.accept),
@@ -234,6 +254,13 @@ class LatencyMetric(Metric):
             slow = candidate.slower_than(at) if candidate.bounds else 0
             arms = (slow, candidate.total), (slow_stable, self._judged(stable))
             add_two_arms(e_process, margin, *arms, phi, increment.lasted)
+
+    def _everybody(self, increment: Increment) -> None:
+        candidate, stable = increment.candidate.durations, increment.stable.durations
+        for boundary, each in zip(self.boundaries, self.everybody, strict=False):
+            slow = candidate.slower_than(boundary.tolerate) if candidate.bounds else 0
+            slow_stable = stable.slower_than(boundary.stable) if stable.bounds else 0
+            each.update((slow, candidate.total), (slow_stable, stable.total), LATENCY_TOLERANCE, increment.lasted)
 
     def _judged(self, stable: Durations) -> float:
         """Stable's requests; while it is unwell, those that didn't fail, as failing may be fast."""
@@ -315,6 +342,16 @@ class LatencyMetric(Metric):
         self.boundaries = boundaries_of(self._reference, self._latency)
         self.worse = [EProcess(UPWARD) for _ in self.boundaries]
         self.acceptable = [EProcess(DOWNWARD, start_at_once=1.0) for _ in self.boundaries]
+        before = self._context.before.durations
+        self.everybody = [
+            each
+            for boundary in self.boundaries
+            for each in everybody_of(
+                self._overdispersion,
+                (before.slower_than(boundary.stable) if before.bounds else 0, before.total),
+                self._phi_over_time(boundary),
+            )
+        ]
 
 
 class LatencyCeiling(Metric):
@@ -335,16 +372,19 @@ class LatencyCeiling(Metric):
                 durations.slower_than(bucket_from(durations.bounds, limit.total_seconds())) if durations.bounds else 0
             )
             phi = self._overdispersion.latency.get(quantile, 1.0)
-            add_ceiling(e_process, 1 - quantile / 100, (slow, durations.total), phi, increment.lasted)
+            users = luck_of_users(self._overdispersion.users, durations.total, increment.stable.durations.total)
+            share = min(1.0, (1 - quantile / 100) * users)
+            add_ceiling(e_process, share, (slow, durations.total), phi, increment.lasted)
 
 
 def metrics_for(
     errors: ErrorRate, latency: Latency, reference: Durations, overdispersion: Overdispersion, context: Context
 ) -> Sequence[Metric]:
     """What is judged. Their weights add to 1, which the bound on false rollbacks rests on."""
-    ceiling = Ceiling(errors.ceiling, overdispersion, context)
+    failures, ceiling = Errors(errors, overdispersion, context), Ceiling(errors.ceiling, overdispersion, context)
+    ceiling.everybody = failures.everybody
     metrics: list[Metric] = [
-        Errors(errors, overdispersion, context),
+        failures,
         LatencyMetric(latency, reference, overdispersion, context),
         ceiling,
     ]
@@ -354,49 +394,5 @@ def metrics_for(
     return metrics
 
 
-def with_luck(margin: Margin, times: float) -> Margin:
-    """The margin, above what the pods may make of stable's rate."""
-    return Margin(margin.ratio * times, margin.absolute)
-
-
 def _acceptance(boundary: Boundary) -> Margin:
     return Margin(1.0, LATENCY_LEEWAY * (1 - boundary.quantile / 100))
-
-
-def add_two_arms(
-    e_process: EProcess,
-    margin: Margin,
-    candidate: Arm,
-    stable: Arm,
-    phi: float = 1.0,
-    lasted: timedelta | None = None,
-) -> None:
-    """One increment's evidence against a margin, over the size of a clump (see `judge.overdispersion`).
-
-    One whose length is known leaves a block open: what speaks against the bet counts as whole clumps until it ends.
-    """
-    arms = candidate[0], stable[0], candidate[1], stable[1]
-    e_process.add(
-        lambda kappa: log_e(*arms, kappa=kappa, ratio=margin.ratio, absolute=margin.absolute) / phi,
-        looks=_looks(lasted),
-        under_way_at=None
-        if lasted is None or phi == 1
-        else lambda kappa: log_taken_away(*arms, kappa=kappa, ratio=margin.ratio) * (1 - 1 / phi),
-    )
-
-
-def add_ceiling(
-    e_process: EProcess, ceiling: float, arm: Arm, phi: float = 1.0, lasted: timedelta | None = None
-) -> None:
-    """One increment's evidence against a fixed rate."""
-    e_process.add(
-        lambda kappa: log_e_ceiling(arm[0], arm[1], kappa=kappa, ceiling=ceiling) / phi,
-        looks=_looks(lasted),
-        under_way_at=None
-        if lasted is None or phi == 1
-        else lambda kappa: arm[0] * min(0.0, math.log(kappa)) * (1 - 1 / phi),
-    )
-
-
-def _looks(lasted: timedelta | None) -> float:
-    return 1.0 if lasted is None else lasted / LOOK

@@ -16,6 +16,7 @@ from tidegate.judge.overdispersion import (
     estimate_overdispersion,
     noisy_pod,
     overdispersion_at_one_time,
+    overdispersion_over_time,
 )
 from tidegate.judge.pods import Tally
 from tidegate.judge.spread import estimate_spread
@@ -143,6 +144,7 @@ def overdispersion_from(
         estimate_spread(failures, errors),
         {quantile: estimate_spread(tallied, latency[quantile]) for quantile, tallied in slow.items()},
         latency_blocks=by_load,
+        errors_over_time=analysis.overdispersion or max(errors, overdispersion_over_time(failures)),
     )
     noisy = noisy_pod(failures, analysis.error_rate.tolerate, errors, analysis.false_rollback)
     if noisy:

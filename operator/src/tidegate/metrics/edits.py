@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from tidegate.judge.overdispersion import LARGEST
 from tidegate.judge.sampling import delay_points
 from tidegate.judge.sequential_test import SequentialTestParameters
+from tidegate.judge.users import as_drawn
 from tidegate.metrics.accumulate import TrafficFold
 from tidegate.metrics.baseline import Baseline
 from tidegate.metrics.direct_evidence import without_clumps
@@ -56,7 +57,8 @@ def parameters_of(look: Look, sources: Sources, fold: Fold | None) -> Sequential
     known = (fold and (fold.baseline or fold.provisional)) or _provisional(look.criteria.analysis)
     analysis = look.criteria.analysis
     apart = sources.points_apart(delay_points(look.propagation_delay, analysis.interval))
-    return SequentialTestParameters(analysis, known.reference, known.overdispersion, known.before, apart)
+    learned = as_drawn(known.overdispersion, look.spec.route_settings.sticky)
+    return SequentialTestParameters(analysis, known.reference, learned, known.before, apart)
 
 
 def _provisional(analysis: Analysis) -> Baseline:

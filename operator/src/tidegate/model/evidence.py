@@ -176,6 +176,11 @@ class Overdispersion:
     noisy: str = ""
     """A sentence where a pod of stable looks worse than the others; '' where none does."""
     latency_blocks: tuple[LatencyBlock, ...] = ()
+    errors_over_time: float = 1.0
+    """That of errors of all pods together from one time to the next: what one user does is spread over pods."""
+    users: float = 0.0
+    """How far a revision's rate may lie off by the users that it happens to have, where they stay with it
+    (`judge.users`); 0 where requests are drawn one by one."""
 
 
 BY_CHANCE = Overdispersion()

@@ -18,6 +18,7 @@ from tidegate.judge.overdispersion import estimate_overdispersion
 from tidegate.judge.pods import Tally
 from tidegate.judge.sampling import INGESTION_LAG, Segment, segments
 from tidegate.judge.sequential_test import SequentialTest, SequentialTestParameters
+from tidegate.judge.users import as_drawn
 from tidegate.judge.verdict import answer
 from tidegate.model.evidence import (
     Counts,
@@ -89,6 +90,7 @@ class SyntheticMetrics:
         learned = _learned(spec, scenario, random)
         if not learned.latency:
             learned = _with_latency(learned, blocks, before, spec)
+        learned = as_drawn(learned, spec.route_settings.sticky)
         self._test = SequentialTest(SequentialTestParameters(spec.analysis, before.durations, learned, before))
 
     def verdict(self, rollout: Rollout, now: datetime, pods: Mapping[str, int]) -> Verdict:

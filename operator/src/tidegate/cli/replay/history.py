@@ -9,6 +9,7 @@ from tidegate.cli.replay.engine import Answers
 from tidegate.cli.replay.recorded import Recorded, expected_increments
 from tidegate.errors import MetricsUnavailable
 from tidegate.judge.sampling import INGESTION_LAG, delay_points, segments
+from tidegate.judge.users import as_drawn
 from tidegate.metrics.accumulate import Comparison
 from tidegate.metrics.preflight import baseline_of
 from tidegate.metrics.prometheus_parts import increments
@@ -67,7 +68,7 @@ def _measurements(
     return Measurements(
         found,
         baseline.reference,
-        overdispersion=baseline.overdispersion,
+        overdispersion=as_drawn(baseline.overdispersion, spec.route_settings.sticky),
         before=baseline.before,
         points_apart=apart,
     )
