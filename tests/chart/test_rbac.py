@@ -145,6 +145,15 @@ def _of_operator(manifests: list[Manifest]) -> set[Call]:
 
 
 @pytest.mark.helm
+def test_a_router_may_tell_of_its_tls_secret_where_it_has_one(render: Callable[..., list[Manifest]]) -> None:
+    manifests = render("--set", "router.tls.secretName=router-tls")
+    (role,) = (each for each in manifests if (each["kind"], each["metadata"]["name"]) == ("Role", "tidegate-heartbeat"))
+    events = {("", "events", "create"), ("", "events", "patch")}
+
+    assert set(granted(role)) == {*CALLED_BY_A_HEARTBEAT, *events}
+
+
+@pytest.mark.helm
 def test_secrets_of_users_are_granted_only_where_they_are_to_be_followed(
     render: Callable[..., list[Manifest]],
 ) -> None:

@@ -14,11 +14,13 @@ from benchmarks.programs import free_ports
 from tests.conftest import until
 from tests.router.conftest import ask
 from tidegate.errors import ClusterUnavailable
-from tidegate.kube.api import ENDPOINT_SLICES, LEASES, MODEL_ROUTES, Resource
+from tidegate.kube.api import ENDPOINT_SLICES, LEASES, MODEL_ROUTES, KubernetesApi, Resource
 from tidegate.kube.api import Manifest as Body
+from tidegate.kube.event_recorder import EventRecorder
 from tidegate.kube.informer import Informer
 from tidegate.resources.model_route import read_route
-from tidegate.resources.router_report import Applied, RouterIdentity, report_manifest
+from tidegate.resources.router_report import Applied, RouterIdentity, read_report, report_manifest
+from tidegate.router.agent import certificate_event
 from tidegate.router.heartbeat import Heartbeat
 from tidegate.router.objects import Answering, Endpoint, Service
 from tidegate.router.routing_cache import Changes, RoutingCache
@@ -419,6 +421,34 @@ def ended(heartbeat: Heartbeat, thread: threading.Thread, stop: threading.Event)
 
 def reported(*applied: Mapping[str, int]) -> list[Body]:
     return [report_manifest(ROUTER, Applied(each), AT) for each in applied]
+
+
+def test_a_certificate_that_can_not_be_served_is_in_the_lease_until_it_can() -> None:
+    kube = FakeKube()
+    heartbeat, thread, stop = a_heartbeat(kube)
+    until(lambda: kube.applied == reported({}))
+    heartbeat.certificate("there is no tls.crt")
+    until(lambda: len(kube.applied) == 2)
+    heartbeat.certificate("")
+    until(lambda: len(kube.applied) == 3)
+    ended(heartbeat, thread, stop)
+    assert [read_report(each).certificate for each in kube.applied] == ["", "there is no tls.crt", ""]
+
+
+def test_a_certificate_is_an_event_of_the_pod() -> None:
+    api = Mock(spec=KubernetesApi)
+    api.create.return_value = {"metadata": {"name": "router-1-x"}}
+    recorder = EventRecorder(api, ROUTER.pod)
+    for problem in ("there is no tls.crt", ""):
+        recorder.emit(ROUTER.about_pod, certificate_event(problem), AT)
+    posted = [call.args[1] for call in api.create.call_args_list]
+    assert [(each["type"], each["reason"], each["message"]) for each in posted] == [
+        ("Warning", "CertificateUnusable", "the router's TLS Secret: there is no tls.crt"),
+        ("Normal", "CertificateServed", "the router's TLS Secret can be served again, and is"),
+    ]
+    assert {(each["involvedObject"]["kind"], each["involvedObject"]["name"]) for each in posted} == {
+        ("Pod", "router-1")
+    }
 
 
 def test_what_is_applied_is_reported_once_and_at_once() -> None:

@@ -29,7 +29,8 @@ class Watched:
         self.folder = folder
         folder.mkdir()
         self.taken: list[Certificate] = []
-        self.watch = CertificateWatch(folder, self.taken.append)
+        self.told: list[str] = []
+        self.watch = CertificateWatch(folder, self.taken.append, self.told.append)
 
     def mount(self, given: Pair) -> None:
         """What the Secret has from now on."""
@@ -76,6 +77,9 @@ def test_what_can_not_be_served_is_told_once_and_the_one_before_goes_on(
     assert sentence in errors[0]
     assert errors[0].endswith("going on with the one before")
     assert FIRST.key.decode() not in caplog.text
+
+    watched.mount(FIRST)
+    assert watched.told == [errors[0].removeprefix("TLS: "), ""]
 
 
 def test_a_secret_that_is_not_there_is_told(watched: Watched, caplog: pytest.LogCaptureFixture) -> None:

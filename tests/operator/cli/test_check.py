@@ -51,9 +51,9 @@ def a_lease(holder: str = "pod-1", ago: float = 1) -> dict[str, Any]:
     return {"metadata": metadata, "spec": {"holderIdentity": holder, "renewTime": renewed}}
 
 
-def a_router(refused: Mapping[Any, str], ago: float = 1) -> dict[str, Any]:
+def a_router(refused: Mapping[Any, str], ago: float = 1, certificate: str = "") -> dict[str, Any]:
     identity = RouterIdentity("tidegate", "router-1", "", "tidegate-router")
-    return report_manifest(identity, Applied({"": 5}, refused), now() - timedelta(seconds=ago))
+    return report_manifest(identity, Applied({"": 5}, refused, certificate), now() - timedelta(seconds=ago))
 
 
 @pytest.fixture
@@ -128,6 +128,12 @@ def an_older_crd(fake: FakeApi) -> None:
             1,
             "router-1 won't have the route of shop/digits: no such cluster",
             id="a route that Envoy refuses",
+        ),
+        pytest.param(
+            lambda fake: fake.put(LEASES, a_router({}, certificate="there is no tls.crt in /tls")),
+            1,
+            "router-1 can't serve its TLS Secret: there is no tls.crt in /tls",
+            id="a TLS Secret that can't be served",
         ),
         pytest.param(lambda fake: fake.answers.pop(CRD), 1, "isn't there: install the chart", id="no CRD"),
         pytest.param(an_older_crd, 0, "it lacks spec.rollbackWindow; apply crds/", id="an older CRD"),

@@ -18,6 +18,7 @@ ROUTER = f"{GROUP}/router"
 """A label: the Service that the router stands behind."""
 APPLIED = f"{GROUP}/applied-versions"
 REFUSED = f"{GROUP}/refused"
+CERTIFICATE = f"{GROUP}/certificate-problem"
 ADDRESS = f"{GROUP}/samples-address"
 EVERY_NAMESPACE = ""
 LIFETIME_SECONDS = 30
@@ -32,10 +33,12 @@ class Applied:
 
     `versions`: by namespace that is followed, it has all routes up to this resourceVersion but those in `refused`.
     `refused`: Envoy's sentence on what it won't have of a model, which stays as it was.
+    `certificate`: why what the TLS Secret has now can't be served; empty where it is, or where there is none.
     """
 
     versions: Mapping[str, int] = field(default_factory=dict)
     refused: Mapping[Name, str] = field(default_factory=dict)
+    certificate: str = ""
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,15 @@ class RouterIdentity:
     address: str = ""
     """Where it tells its counters to the operator, as host:port; empty where it tells them to nobody."""
 
+    @property
+    def about_pod(self) -> Manifest:
+        """The pod, as an Event names what it is about."""
+        return {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"namespace": self.namespace, "name": self.pod, "uid": self.uid},
+        }
+
 
 @dataclass(frozen=True)
 class RouterReport:
@@ -61,6 +73,8 @@ class RouterReport:
     applied: Mapping[str, int]
     address: str = ""
     refused: Mapping[Name, str] = field(default_factory=dict)
+    certificate: str = ""
+    """Why what its TLS Secret has now can't be served; empty where nothing is wrong."""
 
     def has(self, namespace: str, name: str, version: str) -> bool:
         """Whether it works with a route of that version, or with a later one."""
@@ -83,6 +97,7 @@ def report_manifest(router: RouterIdentity, applied: Applied, now: datetime) -> 
             "annotations": {
                 APPLIED: json.dumps(dict(applied.versions), sort_keys=True),
                 **({REFUSED: _refusals(applied)} if applied.refused else {}),
+                **({CERTIFICATE: applied.certificate[:LONGEST_SENTENCE]} if applied.certificate else {}),
                 **({ADDRESS: router.address} if router.address else {}),
             },
             **({"ownerReferences": [owner]} if router.uid else {}),
@@ -109,7 +124,8 @@ def read_report(lease: Mapping[str, Any]) -> RouterReport:
         versions = {str(where): int(version) for where, version in applied.items()}
         refused = json.loads(annotations.get(REFUSED, "{}"))
         sentences = {_name(str(route)): str(sentence) for route, sentence in refused.items()}
-        return RouterReport(metadata["name"], versions, annotations.get(ADDRESS, ""), sentences)
+        certificate = str(annotations.get(CERTIFICATE, ""))
+        return RouterReport(metadata["name"], versions, annotations.get(ADDRESS, ""), sentences, certificate)
     except (ValueError, TypeError, AttributeError) as error:
         raise MalformedObject(f"metadata.annotations: {APPLIED} or {REFUSED} is unreadable: {error}") from error
 

@@ -15,7 +15,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from tidegate.errors import ClusterUnavailable
 from tidegate.kube.api import KubernetesApi, load_config
+from tidegate.kube.event_recorder import EventRecorder
+from tidegate.model.decision import Event
 from tidegate.resources.model_route import LONGEST_TIMEOUT_SECONDS
 from tidegate.resources.router_report import RouterIdentity
 from tidegate.resources.sampling import PORT
@@ -80,6 +83,13 @@ def _address(ip: str, port: int) -> str:
     return ip and (f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}")
 
 
+def certificate_event(problem: str) -> Event:
+    """What is told of the pod when its certificate can't be served, or can again."""
+    if problem:
+        return Event("CertificateUnusable", f"the router's TLS Secret: {problem}", warning=True)
+    return Event("CertificateServed", "the router's TLS Secret can be served again, and is")
+
+
 class Agent:
     """Wires the parts together; `run` returns after SIGTERM, when Envoy is gone."""
 
@@ -87,6 +97,7 @@ class Agent:
         self._settings = settings
         self._stop = threading.Event()
         self._cache = RoutingCache(kube, settings.namespaces, self._wake)
+        self._events = EventRecorder(kube, settings.router.pod)
         self._heartbeat = Heartbeat(kube, settings.router, self._stop, _utc_now)
         self._control_plane = ControlPlane(
             settings.xds_directory, self._cache.take, self._heartbeat.applied, settings.cluster_domain
@@ -98,11 +109,22 @@ class Agent:
     def _serve(self, found: Certificate) -> None:
         self._control_plane.serve_certificate(certificate_resource(*found))
 
+    def _tell(self, problem: str) -> None:
+        """Of the certificate: at once in the Lease, and as an Event of the pod, for which nobody waits."""
+        self._heartbeat.certificate(problem)
+        threading.Thread(target=self._post, args=(certificate_event(problem),), daemon=True).start()
+
+    def _post(self, event: Event) -> None:
+        try:
+            self._events.emit(self._settings.router.about_pod, event, _utc_now())
+        except ClusterUnavailable as error:
+            logger.warning("cannot post the Event %s: %s", event.reason, error)
+
     def run(self) -> None:
         """Serves Envoy until stopped."""
         self._cache.start()
         if self._settings.tls_folder:
-            CertificateWatch(self._settings.tls_folder, self._serve).start()
+            CertificateWatch(self._settings.tls_folder, self._serve, self._tell).start()
         reporting = threading.Thread(target=self._heartbeat.run, daemon=True)
         reporting.start()
         router, settings = self._settings.router, self._settings

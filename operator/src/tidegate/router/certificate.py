@@ -60,10 +60,19 @@ def _no_password() -> str:
 
 
 class CertificateWatch:
-    """Looks after the folder in a thread. `changed` is called from there with each certificate that can be served."""
+    """Looks after the folder in a thread. `changed` is called from there with each certificate that can be served.
 
-    def __init__(self, folder: Path, changed: Callable[[Certificate], None], seconds: float = LOOK_SECONDS) -> None:
-        self._folder, self._changed, self._seconds = folder, changed, seconds
+    `told` is called with why what is there can't be, once, and with '' when it can again. Neither may wait.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        changed: Callable[[Certificate], None],
+        told: Callable[[str], None] = lambda _: None,
+        seconds: float = LOOK_SECONDS,
+    ) -> None:
+        self._folder, self._changed, self._told, self._seconds = folder, changed, told, seconds
         self._served: Certificate | None = None
         self._said = ""
         self._stopped = threading.Event()
@@ -93,7 +102,9 @@ class CertificateWatch:
         except CertificateUnusable as error:
             self._complain(str(error))
             return
-        self._said = ""
+        if self._said:
+            self._said = ""
+            self._told("")
         if found != self._served:
             self._served = found
             logger.info("TLS: serving the certificate with the digest %s", hashlib.sha256(found.chain).hexdigest()[:16])
@@ -105,3 +116,4 @@ class CertificateWatch:
         self._said = sentence
         goes_on = "going on with the one before" if self._served else "no connection can be made until there is one"
         logger.error("TLS: %s; %s", sentence, goes_on)
+        self._told(f"{sentence}; {goes_on}")

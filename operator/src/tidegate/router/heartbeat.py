@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from time import monotonic
 from typing import Any, Protocol
@@ -34,6 +35,7 @@ class Heartbeat:
     ) -> None:
         self._kube, self._router, self._stop, self._now = kube, router, stop, now
         self._applied = Applied()
+        self._certificate = ""
         self._changed = threading.Event()
 
     def applied(self, applied: Applied) -> None:
@@ -41,6 +43,11 @@ class Heartbeat:
         if applied != self._applied:
             self._applied = applied
             self._changed.set()
+
+    def certificate(self, problem: str) -> None:
+        """Why the TLS Secret can't be served, since now; empty where it can."""
+        self._certificate = problem
+        self._changed.set()
 
     def wake(self) -> None:
         """Lets `run` see at once that it was stopped."""
@@ -56,7 +63,8 @@ class Heartbeat:
 
     def _send(self) -> bool:
         try:
-            manifest = report_manifest(self._router, self._applied, self._now())
+            applied = replace(self._applied, certificate=self._certificate)
+            manifest = report_manifest(self._router, applied, self._now())
             self._kube.apply(LEASES, manifest, manager=self._router.pod)
         except ClusterUnavailable as error:
             logger.warning("cannot report what is applied: %s", error)

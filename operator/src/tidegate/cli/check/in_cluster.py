@@ -166,6 +166,8 @@ def _refused(live: Sequence[Manifest]) -> Iterator[Finding]:
         except MalformedObject as error:
             yield Finding("router", State.WARNING, f"{each['metadata']['name']} says what can't be read: {error}")
             continue
+        if report.certificate:
+            yield Finding("router", State.WRONG, f"{report.name} can't serve its TLS Secret: {report.certificate}")
         for (namespace, name), why in report.refused.items():
             yield Finding("router", State.WRONG, f"{report.name} won't have the route of {namespace}/{name}: {why}")
 
