@@ -128,6 +128,10 @@ zoo: setup ## Models of converters and public packages, by every door beside the
 bench-judge: setup ## The judge beside other rules, on traffic drawn by chance; ARGS=--quick for a look
 	@$(BIN)/python -m benchmarks.judge $(ARGS)
 
+.PHONY: bench-agreement
+bench-agreement: setup ## Paired agreement on answers drawn by chance: false alarms, how soon; ARGS="--runs 100" for a look
+	@$(BIN)/python -m benchmarks.agreement $(ARGS)
+
 .PHONY: bench-load
 bench-load: setup ## Equal models on busy deployments: false rollbacks; ARGS="--runs 50" for a look
 	@$(BIN)/python -m benchmarks.load $(ARGS)

@@ -86,7 +86,9 @@ def of_a_pod(manifest: Manifest) -> Manifest | None:
 @OPENSHIFT
 def test_pods_of_models_and_of_gates_are_let_in(openshift: bool, restricted: Server) -> None:
     fixed = not openshift
-    gate = job_manifest(Owner(*IDS), REVISION, GATE, "q", "2026-01-01T11:55:00Z", b"{}", fixed_ids=fixed)
+    gate = job_manifest(
+        Owner(*IDS), ("digits-5ab1e000", REVISION), GATE, "q", "2026-01-01T11:55:00Z", b"{}", fixed_ids=fixed
+    )
     made = {
         name: deployment_manifest(*IDS, REVISION, snapshot, 1, "Always", fixed_ids=fixed)
         for name, snapshot in SNAPSHOTS.items()

@@ -35,6 +35,9 @@ COMMANDS = {
     "verify": Command(
         "tidegate.cli.verify.command", "check any endpoint that serves a model; the outcome as exit code"
     ),
+    "compare": Command(
+        "tidegate.cli.compare.command", "whether two servers answer the same requests alike; the answer as exit code"
+    ),
     "simulate": Command(
         "tidegate.cli.simulate.command", "let rollouts run on synthetic traffic, and say what to expect of one"
     ),

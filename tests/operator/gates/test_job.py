@@ -22,7 +22,7 @@ NAME = job_name("digits-b", "tests/3/1", STARTED)
 
 
 def question(number: int = 1, uid: str = "u-1") -> Question:
-    return Question(f"tests/3/{number}", GATE, b"{}", "digits", uid, "digits-b", STARTED)
+    return Question(f"tests/3/{number}", GATE, b"{}", "digits", uid, "digits-b", STARTED, "digits-a")
 
 
 @dataclass
@@ -144,6 +144,7 @@ def test_its_pods_are_nobodys_but_the_jobs_and_may_nothing() -> None:
         "TIDEGATE_REVIEW": "{}",
         "TIDEGATE_CANDIDATE": "digits-b",
         "TIDEGATE_CANDIDATE_URL": "http://digits-b.shop.svc:8080",
+        "TIDEGATE_STABLE_URL": "http://digits-a.shop.svc:8080",
     }
 
 

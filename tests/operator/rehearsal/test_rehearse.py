@@ -68,6 +68,29 @@ def test_labels_that_have_changed_places_end_it_before_any_traffic(tmp_path: Pat
     assert "its labels are in another order: class 0 is 'positive', on stable it is 'negative'" in told["message"]
 
 
+def test_a_candidate_that_answers_otherwise_ends_before_any_traffic() -> None:
+    stable, other = str(EXAMPLES / "stable.onnx"), str(EXAMPLES / "better.onnx")
+
+    ended = rehearse(stable, other, *REQUESTS, "--agreement", "classes")
+
+    told = json.loads(ended.stdout)
+    assert (ended.returncode, told["exposure"]["requests"]) == (1, 0), ended.stderr
+    assert "the gate agreement ends it: the candidate answers" in told["message"]
+    agreement = told["agreement"]
+    assert (agreement["answer"], agreement["noisy"], list(agreement["kinds"])) == ("Differs", 0, ["class"])
+    assert agreement["message"] in told["message"]
+
+
+def test_the_same_model_is_shown_to_answer_alike_and_gets_traffic() -> None:
+    model = str(EXAMPLES / "stable.onnx")
+
+    ended = rehearse(model, model, *REQUESTS, "--agreement", "values", "--timeout", "2m")
+
+    told = json.loads(ended.stdout)
+    assert (told["agreement"]["answer"], told["agreement"]["differed"]) == ("Agrees", 0), ended.stderr
+    assert "agreement" not in told["reason"]
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_who_ends_it_ends_all_that_it_has_started(tmp_path: Path, number: signal.Signals, code: int) -> None:
     model = str(EXAMPLES / "stable.onnx")

@@ -170,7 +170,10 @@ def test_the_server_is_told_the_cpus_that_its_pod_requests_unless_somebody_says_
         ("pin", pin_manifest(*IDS, REVISION, "ab" * 32, None)),
         ("pin-of-several-files", pin_manifest(*IDS, REVISION, "ab" * 32, "cd" * 32)),
         ("route", route_manifest(*IDS, SPLIT, RouteSettings("x-preview", timedelta(seconds=60)))),
-        ("gate-job", job_manifest(Owner(*IDS), REVISION, GATE, "tests/3/1", "2026-01-01T11:55:00Z", b"{}")),
+        (
+            "gate-job",
+            job_manifest(Owner(*IDS), ("digits-5ab1e000", REVISION), GATE, "tests/3/1", "2026-01-01T11:55:00Z", b"{}"),
+        ),
         ("alias-service", alias_service_manifest(Owner(*IDS), "tidegate-router.tidegate.svc.cluster.local")),
     ],
 )
@@ -206,7 +209,9 @@ def test_secrets_are_seen_by_the_container_that_needs_them_only(snapshot: Snapsh
 
 def test_where_the_platform_gives_user_and_groups_pods_state_none() -> None:
     pod = deployment_manifest(*IDS, REVISION, FREE, 1, "Always", fixed_ids=False)["spec"]["template"]["spec"]
-    gate = job_manifest(Owner(*IDS), REVISION, GATE, "q", "2026-01-01T11:55:00Z", b"{}", fixed_ids=False)
+    gate = job_manifest(
+        Owner(*IDS), ("digits-5ab1e000", REVISION), GATE, "q", "2026-01-01T11:55:00Z", b"{}", fixed_ids=False
+    )
     given = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
 
     assert pod["securityContext"] == given

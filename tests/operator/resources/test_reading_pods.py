@@ -66,6 +66,11 @@ FETCHED = {"ready": True, "state": ended(0, REPORT)}
             replace(FACTS, labels=Labels.of(())),
             id="a model whose classes have none: that is known",
         ),
+        pytest.param(
+            pod({"ready": True, "state": ended(0, {**REPORT, "labels": ["a"]})}),
+            FACTS,
+            id="labels in a shape that isn't known: none are",
+        ),
         pytest.param(pod(), None, id="a pod that has only just begun: nothing"),
         pytest.param(pod({"state": {"running": {}}}), None, id="a fetch under way: nothing"),
         pytest.param(pod({"state": ended(1, REPORT)}), None, id="a fetch that failed: nothing"),

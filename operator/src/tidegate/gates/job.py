@@ -61,7 +61,7 @@ class JobGates:
 
     def _manifest(self, namespace: str, question: Question) -> Manifest:
         owner = Owner(namespace, question.deployment, question.uid)
-        about = (question.candidate, question.gate, question.id, question.started, question.body)
+        about = ((question.stable, question.candidate), question.gate, question.id, question.started, question.body)
         return job_manifest(owner, *about, fixed_ids=self.fixed_ids)
 
 

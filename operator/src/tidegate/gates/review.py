@@ -28,6 +28,7 @@ class Question(NamedTuple):
     candidate: str = ""
     started: str = ""
     """When the rollout began."""
+    stable: str = ""
 
 
 def questions(seen: Observation, status: Status, uid: str) -> tuple[Question, ...]:
@@ -46,6 +47,7 @@ def questions(seen: Observation, status: Status, uid: str) -> tuple[Question, ..
             uid,
             rollout.candidate,
             started,
+            status.stable or "",
         )
         for record, gate in asked
     )

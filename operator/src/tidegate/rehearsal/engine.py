@@ -31,6 +31,7 @@ from tidegate.model.spec import ModelDeploymentSpec
 from tidegate.model.status import HistoryEntry, Status
 from tidegate.model.traffic import RouteState
 from tidegate.model.units import format_duration
+from tidegate.rehearsal.agreement import AgreementGate, AgreementPlan, AgreementResult
 from tidegate.rehearsal.load import ANSWER_SECONDS, Tally, Users
 from tidegate.rehearsal.model_server import LOOPBACK, ModelServer, ServedModel, stopped_at_the_end
 from tidegate.rehearsal.payloads import Payload, made_up_requests
@@ -62,6 +63,8 @@ class Plan:
     """How long stable serves alone, and is learned from."""
     limit: timedelta
     """From the candidate's start, after which a release that is undecided ends."""
+    agreement: AgreementPlan | None = None
+    """Whether the candidate has to answer as stable does before it has any traffic; its gate is one of the spec's."""
 
     def model(self, revision: str) -> Path:
         """What a revision serves."""
@@ -91,6 +94,8 @@ class Ending:
     """From the candidate's start."""
     record: str | None
     """What the verdicts were made from, as `tidegate replay --record` reads it."""
+    agreement: AgreementResult | None = None
+    """None where nobody asked for it, or it wasn't come to."""
 
 
 Show = Callable[[Scene], None]
@@ -147,6 +152,8 @@ class Rehearsal:
         self._poller = RouterPoller(self._samples, lambda: [self._router.pod], self._router, lambda ns, name: None)
         collector = MetricsCollector(self._store, direct=DirectRouters(self._samples, self._poller))
         self._judge = RolloutJudge(collector)
+        self._agreement = AgreementGate(plan.agreement) if plan.agreement else None
+        self._payloads = plan.payloads
         self._wake = threading.Event()
         self._ready: dict[str, list[ModelServer]] = {}
         """The servers that take requests, by revision, as each was asked once at the last look."""
@@ -159,6 +166,7 @@ class Rehearsal:
             self._start_stable(show)
             inside.enter_context(self._scraper.running())
             inside.enter_context(self._asked_directly())
+            inside.callback(self._stop_comparing)
             users = self._users()
             inside.enter_context(users.asking())
             self._learn(show, users)
@@ -168,7 +176,12 @@ class Rehearsal:
             entry = next(iter(decision.status.history), None)
             header = record_header(seen, decision)
             record = self._judge.record(header) if header else None
-        return Ending(_now(), entry, decision.status, users.tally, lasted, record)
+        result = self._agreement.result if self._agreement else None
+        return Ending(_now(), entry, decision.status, users.tally, lasted, record, result)
+
+    def _stop_comparing(self) -> None:
+        if self._agreement:
+            self._agreement.stop()
 
     @contextmanager
     def _asked_directly(self) -> Iterator[None]:
@@ -204,14 +217,14 @@ class Rehearsal:
             self._wake.wait(POLL_SECONDS)
 
     def _users(self) -> Users:
-        plan, payloads = self._plan, self._plan.payloads
-        if not payloads:
+        plan = self._plan
+        if not self._payloads:
             facts = self._facts(STABLE)
             if facts is None:
                 raise TidegateError("stable doesn't say what it takes; give requests by --requests FILE")
-            payloads = made_up_requests(facts, plan.name, Random(1))
+            self._payloads = made_up_requests(facts, plan.name, Random(1))
         connect = partial(HTTPConnection, LOOPBACK, self._router.port, timeout=ANSWER_SECONDS)
-        return Users(connect, {"Host": f"{plan.name}.{NAMESPACE}"}, payloads, plan.rate)
+        return Users(connect, {"Host": f"{plan.name}.{NAMESPACE}"}, self._payloads, plan.rate)
 
     def _learn(self, show: Show, users: Users) -> None:
         """Stable serves alone for a while. Raises TidegateError where it takes none of the requests."""
@@ -254,7 +267,10 @@ class Rehearsal:
             awaited=frozenset() if is_applied else frozenset([pod]),
             refused_by={pod: refusal} if refusal else {},
         )
-        return replace(blank, namespace=NAMESPACE, name=plan.name, revisions=revisions, route=route)
+        answers = self._agreement.answers() if self._agreement else {}
+        return replace(
+            blank, namespace=NAMESPACE, name=plan.name, revisions=revisions, route=route, gate_answers=answers
+        )
 
     def _state(self, state: RevisionState) -> RevisionState:
         """A revision as its processes are."""
@@ -286,6 +302,13 @@ class Rehearsal:
         for revision in (STABLE, CANDIDATE):
             self._servers.scale(revision, self._deployment.pods.get(revision, 0))
         self._tell_router()
+        if self._agreement:
+            self._agreement.follow(decision.status.rollout, self._urls(), self._payloads)
+
+    def _urls(self) -> tuple[str, str] | None:
+        """Of one ready server of each revision."""
+        stable, candidate = (self._ready.get(revision) for revision in (STABLE, CANDIDATE))
+        return (stable[0].url, candidate[0].url) if stable and candidate else None
 
     def _look(self) -> dict[str, list[ModelServer]]:
         """Asks each server whether it is ready."""

@@ -118,6 +118,11 @@ class ModelServer:
         """Where it answers requests."""
         return Endpoint(LOOPBACK, self._http)
 
+    @property
+    def url(self) -> str:
+        """The same as an address."""
+        return f"http://{LOOPBACK}:{self._http}"
+
     def is_ready(self) -> bool:
         """Whether it takes requests now."""
         ready = self._process.poll() is None and get(self._http, "/v2/health/ready") is not None
@@ -142,7 +147,7 @@ class ModelServer:
         if answer is None:
             return None
         told = json.loads(answer)
-        labels = Labels.of(json.loads(told.get("properties", {}).get("labels", "[]")))
+        labels = Labels.of(_labels(told.get("properties", {})))
         return ModelFacts(sha256, tuple(_tensors(told["inputs"])), tuple(_tensors(told["outputs"])), labels=labels)
 
     def metrics(self) -> str | None:
@@ -173,6 +178,14 @@ class ModelServer:
 def _tensors(listed: Sequence[Mapping[str, Any]]) -> Iterator[Tensor]:
     for each in listed:
         yield Tensor(each["name"], each["datatype"], tuple(int(size) for size in each["shape"]))
+
+
+def _labels(properties: Mapping[str, str]) -> Sequence[str]:
+    """Those of the model's files, else the graph's own names of its outputs' columns."""
+    if "labels" in properties:
+        return [str(name) for name in json.loads(properties["labels"])]
+    own = sorted(each for each in properties if each.startswith("classes."))
+    return [str(name) for each in own for name in json.loads(properties[each])]
 
 
 @contextmanager

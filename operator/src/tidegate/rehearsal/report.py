@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
+from tidegate.judge.agreement import Agreement
 from tidegate.model.reasons import ConditionType, Outcome
 from tidegate.model.units import format_duration, format_percent
 from tidegate.rehearsal.engine import Ending
@@ -69,14 +70,14 @@ class Report:
 
 def text_of(report: Report) -> str:
     """For a terminal."""
-    return "\n".join([report.conclusion, report.why, *_users(report), *report.left_out])
+    return "\n".join([report.conclusion, report.why, *_notes(report)])
 
 
 def markdown_of(report: Report) -> str:
     """For a pull request or a job's summary."""
     rows = [("stable", f"`{report.stable}`"), ("candidate", f"`{report.candidate}`"), ("outcome", report.outcome)]
     rows += [("reason", report.reason), ("took", format_duration(report.ending.lasted))]
-    notes = "\n".join(f"- {line}" for line in [*_users(report), *report.left_out])
+    notes = "\n".join(f"- {line}" for line in _notes(report))
     return f"### Rehearsal: {report.outcome}\n\n{report.why}\n\n{markdown_table(('', ''), rows)}\n\n{notes}\n"
 
 
@@ -98,6 +99,7 @@ def json_of(report: Report) -> dict[str, Any]:
             "unsent": users.unsent,
         },
         "exposure": {"requests": entry.requests, "failed": entry.failed} if entry else None,
+        **({"agreement": report.ending.agreement.to_dict()} if report.ending.agreement else {}),
         "leftOut": list(report.left_out),
     }
 
@@ -115,6 +117,15 @@ def junit_of(report: Report) -> str:
         text=text_of(report),
     )
     return junit("tidegate rehearse", [case])
+
+
+def _notes(report: Report) -> Iterator[str]:
+    """What is told beside the verdict. That the answers differ is told by the verdict itself."""
+    agreement = report.ending.agreement
+    if agreement and agreement.answer is Agreement.AGREES:
+        yield f"Before any traffic {agreement.sentence}."
+    yield from _users(report)
+    yield from report.left_out
 
 
 def _users(report: Report) -> Iterator[str]:

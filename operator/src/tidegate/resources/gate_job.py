@@ -22,16 +22,26 @@ def job_name(revision: str, question: str, started: str) -> str:
 
 
 def job_manifest(
-    owner: Owner, revision: str, gate: GateSpec, question: str, started: str, review: bytes, *, fixed_ids: bool = True
+    owner: Owner,
+    revisions: tuple[str, str],
+    gate: GateSpec,
+    question: str,
+    started: str,
+    review: bytes,
+    *,
+    fixed_ids: bool = True,
 ) -> dict[str, Any]:
-    """Its pods bear no label of a model's: no Service, no autoscaler and no budget takes them for the model's own."""
+    """`revisions` are stable and the candidate.
+
+    Its pods bear no label of a model's: no Service, no autoscaler and no budget takes them for the model's own.
+    """
     assert gate.job is not None  # noqa: S101 - only gates that are Jobs come here
     job = gate.job
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": {
-            "name": job_name(revision, question, started),
+            "name": job_name(revisions[1], question, started),
             "namespace": owner.namespace,
             "labels": {MANAGED_BY: "tidegate", MODEL_DEPLOYMENT: owner.name, GATE: gate.name},
             "ownerReferences": owner_reference(owner.name, owner.uid),
@@ -42,19 +52,20 @@ def job_manifest(
             "ttlSecondsAfterFinished": KEPT_SECONDS,
             "template": {
                 "metadata": {"labels": {GATE: gate.name}},
-                "spec": _pod(owner, revision, gate, review, fixed_ids),
+                "spec": _pod(owner, revisions, gate, review, fixed_ids),
             },
         },
     }
 
 
-def _pod(owner: Owner, revision: str, gate: GateSpec, review: bytes, fixed_ids: bool) -> dict[str, Any]:
-    job = gate.job
+def _pod(owner: Owner, revisions: tuple[str, str], gate: GateSpec, review: bytes, fixed_ids: bool) -> dict[str, Any]:
+    job, (stable, candidate) = gate.job, revisions
     assert job is not None  # noqa: S101 - only gates that are Jobs come here
     given = {
         "TIDEGATE_REVIEW": review.decode(),
-        "TIDEGATE_CANDIDATE": revision,
-        "TIDEGATE_CANDIDATE_URL": f"http://{revision}.{owner.namespace}.svc:{SERVER_PORT}",
+        "TIDEGATE_CANDIDATE": candidate,
+        "TIDEGATE_CANDIDATE_URL": f"http://{candidate}.{owner.namespace}.svc:{SERVER_PORT}",
+        "TIDEGATE_STABLE_URL": f"http://{stable}.{owner.namespace}.svc:{SERVER_PORT}",
     }
     container = {
         "name": "gate",

@@ -113,9 +113,10 @@ def _tensors(raw: Sequence[Mapping[str, Any]]) -> tuple[Tensor, ...]:
 
 def _labels(raw: Any) -> Labels | None:
     """Thousands of pods have the same names, each of which is kept once."""
-    if not isinstance(raw, Mapping):
+    if not isinstance(raw, Mapping) or not isinstance(raw.get("count"), int):
         return None
-    return Labels(raw["count"], sys.intern(raw.get("sha256", "")), tuple(map(sys.intern, raw.get("first", ()))))
+    first = tuple(sys.intern(str(name)) for name in raw.get("first", ()))
+    return Labels(raw["count"], sys.intern(str(raw.get("sha256", ""))), first)
 
 
 def _report(ended: Mapping[str, Any]) -> dict[str, Any]:

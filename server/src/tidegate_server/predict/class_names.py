@@ -55,12 +55,17 @@ def fitting_classes(labels: Labels, signature: Signature) -> Classes | None:
 
 
 def class_names(folder: Path, signature: Signature, metadata: Mapping[str, str]) -> tuple[str, ...] | None:
-    """In the order of the classes; empty where nobody named them, None where their file is broken or doesn't fit."""
+    """In the order of the classes; empty where nobody named them, None where their file is broken or doesn't fit.
+
+    Where no file names them, the graph's own names of its outputs' columns are meant.
+    """
     try:
         classes = fitting_classes(read_labels(PackageFolder(folder), signature, metadata), signature)
     except ModelRefused:
         return None
-    return classes.names if classes else ()
+    if classes and classes.names:
+        return classes.names
+    return tuple(name for output in sorted(signature.output_classes) for name in signature.output_classes[output])
 
 
 def names_digest(names: Sequence[str]) -> str:

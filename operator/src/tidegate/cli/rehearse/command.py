@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from tidegate.cli.common.agreement_options import add_agreement_options, agreement_rules
 from tidegate.cli.common.arguments import add_shared_options, exit_code, number_from
 from tidegate.cli.common.crd_file import spec_schema
 from tidegate.cli.common.errors import Unusable
@@ -23,8 +24,10 @@ from tidegate.cli.rehearse.screen import Screen
 from tidegate.cli.replay.by_record import report_of_record
 from tidegate.cli.replay.svg import svg_of
 from tidegate.errors import TidegateError
+from tidegate.judge.answers import Compare, Tolerances
 from tidegate.metrics.record import decode
 from tidegate.model.spec import ModelDeploymentSpec
+from tidegate.rehearsal.agreement import GATE, AgreementPlan
 from tidegate.rehearsal.engine import SCRAPE_INTERVAL, Plan, Rehearsal
 from tidegate.rehearsal.model_server import require_server
 from tidegate.rehearsal.payloads import Payload, example_requests, read_requests
@@ -99,16 +102,24 @@ def _plan(arguments: argparse.Namespace, spec: ModelDeploymentSpec) -> Plan:
     if not can_be_routed(arguments.name):
         raise Unusable(f"--name: {arguments.name!r} is no name of a model; use lower case letters, digits and '-'")
     stable, candidate = _model(arguments.stable, "STABLE"), _model(arguments.candidate, "CANDIDATE")
+    agreement = _agreement(arguments)
     return Plan(
         name=arguments.name,
-        spec=replace(spec, replicas=max(1, spec.replicas)),
+        spec=replace(spec, replicas=max(1, spec.replicas), gates=(GATE,) if agreement else ()),
         stable=stable,
         candidate=candidate,
         payloads=_payloads(arguments, stable),
         rate=arguments.rate,
         warm_up=span(arguments.warm_up),
         limit=span(arguments.timeout),
+        agreement=agreement,
     )
+
+
+def _agreement(arguments: argparse.Namespace) -> AgreementPlan | None:
+    if arguments.agreement is None:
+        return None
+    return AgreementPlan(agreement_rules(arguments), Tolerances(Compare(arguments.agreement)))
 
 
 def _model(given: str, which: str) -> Path:
@@ -189,6 +200,13 @@ def _parser() -> argparse.ArgumentParser:
         help="quick: looks each second and waits for nothing but evidence, with the same bounds; "
         "as-written: with the durations of --file",
     )
+    parser.add_argument(
+        "--agreement",
+        choices=[each.value for each in Compare],
+        help="before any traffic ask both models the same requests, and go on only where they answer alike: in the "
+        "best class and in text, or in all values within tolerances",
+    )
+    add_agreement_options(parser)
     parser.add_argument("--name", default=MODEL_NAME, help="of the model in requests' paths; model")
     parser.add_argument("--junit", type=Path, metavar="FILE.xml", help="write the verdict as a test case")
     parser.add_argument("--markdown", type=Path, metavar="FILE.md", help="write it for a pull request")

@@ -1,0 +1,123 @@
+"""`tidegate compare` beside two small HTTP servers: exit codes, where addresses and keys come from, what is refused."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from tidegate.cli.compare.command import main
+
+REQUESTS = "".join(f'{{"text": "{number}"}}\n' for number in range(25))
+
+
+@dataclass
+class Model:
+    """A server that answers each text with itself as the label; `otherwise` are texts that it answers otherwise."""
+
+    otherwise: frozenset[str] = frozenset()
+    key: str = ""
+    url: str = ""
+    seen: set[tuple[str, str]] = field(default_factory=set)
+
+
+@contextmanager
+def serving(model: Model) -> Iterator[Model]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+        wbufsize = -1
+
+        def do_POST(self) -> None:
+            text = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["text"]
+            model.seen.add((self.path, self.headers["x-tidegate-traffic"]))
+            is_allowed = not model.key or self.headers["Authorization"] == f"Bearer {model.key}"
+            label = "another" if text in model.otherwise else text
+            self._answer(200 if is_allowed else 401, json.dumps({"label": label}).encode())
+
+        def do_GET(self) -> None:
+            self._answer(200 if self.path == "/requests" else 404, REQUESTS.encode())
+
+        def _answer(self, status: int, body: bytes) -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        model.url = f"http://127.0.0.1:{server.server_address[1]}"
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        yield model
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def requests(tmp_path: Path) -> str:
+    path = tmp_path / "requests.jsonl"
+    path.write_text(REQUESTS)
+    return str(path)
+
+
+def test_two_that_answer_alike(requests: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with serving(Model()) as stable, serving(Model()) as candidate:
+        code = main([stable.url, f"{candidate.url}/shop/digits/", "--requests", requests])
+    out = capsys.readouterr().out
+    assert (code, out.startswith("Agrees: the candidate answers 0 of 371 requests otherwise than stable")) == (0, True)
+    assert (stable.seen, candidate.seen) == ({("/predict", "preview")}, {("/shop/digits/predict", "preview")})
+
+
+def test_one_that_answers_one_request_of_twenty_five_otherwise(
+    requests: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with serving(Model()) as stable, serving(Model(frozenset({"7"}))) as candidate:
+        code = main([stable.url, candidate.url, "--requests", requests, "--output", "json"])
+    told = json.loads(capsys.readouterr().out)
+    assert (code, told["answer"], told["first"], told["kinds"]) == (1, "Differs", 8, {"class": told["differed"]})
+
+
+def test_so_many_may_be_answered_otherwise_as_one_says(requests: str) -> None:
+    with serving(Model()) as stable, serving(Model(frozenset({"7"}))) as candidate:
+        options = ["--requests", requests, "--tolerate", "5%", "--accept", "15%"]
+        assert main([stable.url, candidate.url, *options]) == 0
+
+
+def test_too_few_requests_are_no_answer(requests: str) -> None:
+    with serving(Model()) as stable, serving(Model()) as candidate:
+        assert main([stable.url, candidate.url, "--requests", requests, "--most", "20"]) == 124
+
+
+def test_a_job_that_is_a_gate_needs_no_addresses_and_reads_the_requests_from_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with serving(Model(key="secret")) as stable, serving(Model(key="secret")) as candidate:
+        monkeypatch.setenv("TIDEGATE_STABLE_URL", stable.url)
+        monkeypatch.setenv("TIDEGATE_CANDIDATE_URL", candidate.url)
+        monkeypatch.setenv("TIDEGATE_TOKEN", "secret")
+        assert main(["--requests", f"{stable.url}/requests"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--requests", "{requests}"], "STABLE, or the variable TIDEGATE_STABLE_URL, is '', which is no address"),
+        (["ftp://a", "http://b", "--requests", "{requests}"], "is 'ftp://a', which is no address such as http://"),
+        (["http://a", "http://b", "--requests", "nowhere.jsonl"], "nowhere.jsonl can't be read: "),
+        (["http://a", "http://b", "--requests", "http://127.0.0.1:1/x"], "http://127.0.0.1:1/x can't be read: "),
+        (["http://a", "http://b", "--requests", "{requests}", "--tolerate", "2%"], "tolerate must be below accept"),
+    ],
+    ids=["no address", "another scheme", "no file", "nobody there", "margins"],
+)
+def test_what_makes_no_sense_is_told_in_a_sentence(
+    arguments: list[str], said: str, requests: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([each.replace("{requests}", requests) for each in arguments]) == 2
+    assert said in capsys.readouterr().err
