@@ -113,11 +113,22 @@ def test_allowed_and_told(spec_schema: Mapping[str, Any]) -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["same", "of-old"])
-def test_what_is_the_same_or_not_known_stops_nothing(spec_schema: Mapping[str, Any], name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        pytest.param("same", [], id="the same"),
+        pytest.param(
+            "of-old",
+            ["the pods of {} don't say what their model's classes are called, so labels aren't compared"],
+            id="labels that aren't known",
+        ),
+    ],
+)
+def test_stops_nothing(spec_schema: Mapping[str, Any], name: str, told: list[str]) -> None:
     world, _, candidate = a_world(spec_schema, name, "Hold")
     world.run(600)
     assert world.status["stable"]["revision"] == candidate
+    assert events(world, "SignatureUnknown") == [each.format(candidate) for each in told]
 
 
 def test_a_refused_candidate_is_tried_again_when_it_is_allowed(spec_schema: Mapping[str, Any]) -> None:

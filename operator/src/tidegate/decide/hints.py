@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from tidegate.decide.signature import signature_difference
+from tidegate.decide.signature import not_compared, signature_difference
 from tidegate.model.decision import Event
 from tidegate.model.observation import Observation
 from tidegate.model.reasons import Reason
@@ -27,7 +27,11 @@ def hints(seen: Observation) -> tuple[Event, ...]:
 
 def _signature(seen: Observation) -> Iterator[Event]:
     rollout = seen.recorded.rollout
-    if rollout is None or seen.spec.analysis.signature is not SignaturePolicy.ALLOW:
+    if rollout is None:
+        return
+    if missing := not_compared(seen, rollout):
+        yield Event(Reason.SIGNATURE_UNKNOWN, missing)
+    if seen.spec.analysis.signature is not SignaturePolicy.ALLOW:
         return
     if difference := signature_difference(seen, rollout):
         message = (

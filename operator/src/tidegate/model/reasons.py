@@ -189,6 +189,7 @@ class Reason(StrEnum):
     NOTIFICATION_FAILED = "NotificationFailed"
     CONFIG_UNUSABLE = "ConfigUnusable"
     CONFIG_HELD = "ConfigHeld"
+    SIGNATURE_UNKNOWN = "SignatureUnknown"
     # the operator can't make sense of the spec
     INVALID_SPEC = "InvalidSpec"
     # writes that the API server doesn't take
