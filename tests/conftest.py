@@ -128,12 +128,14 @@ def api_server(
 
 
 @contextmanager
-def bare_api_server(program: Callable[[str], Path], folder: Path) -> Iterator[Path]:
-    """The kubeconfig of a kube-apiserver of one's own, which allows everything and has no CRDs."""
+def bare_api_server(program: Callable[[str], Path], folder: Path, rights: str = "AlwaysAllow") -> Iterator[Path]:
+    """The kubeconfig of a kube-apiserver of one's own, which has no CRDs; it lets its owner do everything."""
     etcd_port, port = free_port(), free_port()
     with running(folder, _etcd(program("etcd"), folder, etcd_port)) as etcd:
         answers(f"http://127.0.0.1:{etcd_port}/health", etcd)
-        with running(folder, _api_server(program("kube-apiserver"), folder, etcd_port, port)) as server:
+        with running(
+            folder, [*_api_server(program("kube-apiserver"), folder, etcd_port, port), f"--authorization-mode={rights}"]
+        ) as server:
             certificate = folder / "certificates" / "apiserver.crt"
             bearer = {"Authorization": f"Bearer {TOKEN}"}
             answers(f"https://127.0.0.1:{port}/readyz", server, verify=str(certificate), headers=bearer)
@@ -168,7 +170,6 @@ def _api_server(place: Path, folder: Path, etcd_port: int, port: int) -> list[st
         f"--etcd-servers=http://127.0.0.1:{etcd_port}",
         f"--cert-dir={folder}/certificates",
         f"--token-auth-file={folder}/tokens.csv",
-        "--authorization-mode=AlwaysAllow",
         "--service-cluster-ip-range=198.19.0.0/24",
         "--endpoint-reconciler-type=none",
         "--disable-admission-plugins=ServiceAccount",

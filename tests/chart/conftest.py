@@ -68,6 +68,7 @@ def render(helm: Helm) -> Callable[..., list[Manifest]]:
 class Server:
     """A real API server, seen by kubectl and by both Helms."""
 
+    kubeconfig: Path
     kubectl: Callable[..., Completed]
     helms: dict[str, Helm]
 
@@ -98,7 +99,7 @@ class Server:
 def server(
     program: Callable[[str], Path], kubectl: Callable[..., Completed], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
-    """Without our CRDs; of the tests of the chart alone."""
-    with bare_api_server(program, tmp_path_factory.mktemp("chart")) as kubeconfig:
+    """Without our CRDs, and with RBAC; of the tests of the chart alone."""
+    with bare_api_server(program, tmp_path_factory.mktemp("chart"), "RBAC") as kubeconfig:
         helms = {name: helm_at(program(name), tmp_path_factory.mktemp(name), kubeconfig) for name in ("helm", "helm4")}
-        yield Server(lambda *arguments, **how: kubectl(kubeconfig, *arguments, **how), helms)
+        yield Server(kubeconfig, lambda *arguments, **how: kubectl(kubeconfig, *arguments, **how), helms)

@@ -45,6 +45,7 @@ def helm(request: pytest.FixtureRequest, server: Server) -> Iterator[Callable[..
     yield run
     for release, namespace in used:
         server.helms[request.param]("uninstall", release, "-n", namespace)
+    server.kubectl("delete", "modeldeployments", "--all", "-A")  # a CRD with objects takes its time to go
     server.kubectl("delete", "crd", "--all")
 
 
@@ -84,7 +85,8 @@ def test_an_upgrade_a_rollback_and_an_uninstall_leave_the_models_and_a_reinstall
     model = server.get("modeldeployment", "digits")["metadata"]["uid"]
     before = server.of("tidegate")
 
-    helm("upgrade", "tidegate", str(CHART), *here)
+    assert "use --reset-then-reuse-values" in refused("upgrade", "tidegate", str(CHART), *here, "--reuse-values")
+    helm("upgrade", "tidegate", str(CHART), *here, "--reset-then-reuse-values")
     upgraded = server.of("tidegate")
     assert before.items() <= upgraded.items()
     assert "status" in newest_schema(server)["properties"]
@@ -160,7 +162,7 @@ def test_a_number_of_routers_that_is_stated_is_set_back_or_conflicts(
         assert ".spec.replicas" in done.stderr
 
 
-@pytest.mark.parametrize("namespace", ["12345", "on", "1e3", "y"])
+@pytest.mark.parametrize("namespace", ["1e3", "on"])
 def test_a_namespace_may_be_called(namespace: str, helm: Callable[..., str], server: Server) -> None:
     flags = ("--set=crds.install=false", "--set-json", f"namespaces={ODD_NAMESPACES}")
     for each in json.loads(ODD_NAMESPACES):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -59,6 +60,16 @@ def rows() -> list[str]:
         text = json.dumps(default(path))
         found.append(f"| `{path}` | `{text}` | {schema['description']} |")
     return found
+
+
+def test_values_of_an_older_chart_are_looked_at_group_by_group() -> None:
+    listed = set(re.findall(r'"([A-Za-z.]+)"', (CHART / "templates" / "values" / "complete.yaml").read_text())) - {
+        "map",
+        ".",
+    }
+    groups = {path for path, schema in values() if has_values(schema) and "[]" not in path}
+
+    assert listed == {path for path in groups if not path.endswith(".resources")}
 
 
 def test_every_value_is_described() -> None:
