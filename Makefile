@@ -12,7 +12,7 @@ COMPILED := build/compiled
 VERIFICATION := operator/src/tidegate/verification
 # Two tests at a time, but all of a file after one another: they share what they start.
 AT_ONCE := -n 2 --dist loadfile
-WITHOUT_PROGRAMS := not e2e and not controls and not disturbed and not gitops and not gateways and not apiserver and not prometheus and not helm and not router and not sources
+WITHOUT_PROGRAMS := not e2e and not controls and not disturbed and not gitops and not gateways and not apiserver and not prometheus and not helm and not router and not sources and not images
 
 .PHONY: help
 help: ## List the targets

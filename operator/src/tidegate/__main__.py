@@ -32,6 +32,7 @@ COMMANDS = {
     "rehearse": Command(
         "tidegate.cli.rehearse.command", "release a model on this machine, without a cluster; the verdict as exit code"
     ),
+    "package": Command("tidegate.cli.package.command", "put a model into the image of its server, without Docker"),
     "verify": Command(
         "tidegate.cli.verify.command", "check any endpoint that serves a model; the outcome as exit code"
     ),

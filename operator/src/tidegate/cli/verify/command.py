@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -56,7 +57,8 @@ def main(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> int:
 def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     """Looks at what the command line names. Raises TidegateError."""
     checks = _checks(arguments, environ)
-    report = Report(str(checks.nobody.address), _shown(arguments, checks.stages()), arguments.strict)
+    stages = chain(checks.stages() if checks else (), _of_image(arguments))
+    report = Report(arguments.url or arguments.image, _shown(arguments, stages), arguments.strict)
     for path, text in ((arguments.junit, junit_of), (arguments.markdown, markdown_of)):
         if path:
             write_file(path, text(report))
@@ -153,6 +155,23 @@ class Checks:
                 yield from without_credentials(stranger, subject)
 
 
+def _of_image(arguments: argparse.Namespace) -> Iterator[Stage]:
+    """The image as published, where one is named."""
+    if not arguments.image:
+        return
+    from tidegate.verification.image import Published
+    from tidegate.verification.image import checks as image_checks
+
+    labels = {name: value if separator else None for name, separator, value in map(_parted, arguments.label)}
+    digest = arguments.digest or arguments.image.partition("@")[2]
+    published = Published(arguments.image, digest, labels)
+    yield f"looks at {arguments.image}", lambda: image_checks(published)
+
+
+def _parted(label: str) -> tuple[str, str, str]:
+    return label.partition("=")
+
+
 def _payloads(subject: rest.Subject) -> Sequence[Payload]:
     if subject.payloads or subject.request is None or subject.answer is None:
         return subject.payloads
@@ -178,7 +197,12 @@ def _recorded(path: Path | None, model: str) -> Sequence[Payload]:
         raise Unusable(f"--requests: {path} can't be read: {error}") from error
 
 
-def _checks(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Checks:
+def _checks(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Checks | None:
+    """None where only an image is looked at."""
+    if not arguments.url:
+        if not arguments.image:
+            raise Unusable("nothing is asked for: give URL, --image IMAGE, or both")
+        return None
     try:
         address = Address.parse(arguments.url)
     except TidegateError as error:
@@ -232,7 +256,9 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("url", metavar="URL", help="what stands before the protocol's paths: http://HOST:PORT")
+    parser.add_argument(
+        "url", nargs="?", default="", metavar="URL", help="what stands before the protocol's paths: http://HOST:PORT"
+    )
     parser.add_argument(
         "--model", default="", metavar="NAME", help="where the server has several, or doesn't list them"
     )
@@ -249,6 +275,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--max-p99", metavar="SPAN", help="of the latency at that rate, such as 100ms")
     parser.add_argument("--timeout", default="30s", metavar="SPAN", help="of one answer; 30s")
     parser.add_argument("--wait", metavar="SPAN", help="for the server to become ready, such as 2m")
+    parser.add_argument(
+        "--image", default="", metavar="IMAGE", help="as published: a reference, or oci:PATH of a layout"
+    )
+    parser.add_argument("--digest", default="", metavar="sha256:…", help="that the image has to have")
+    parser.add_argument(
+        "--label", action="append", default=[], metavar="NAME[=VALUE]", help="that the image has to have; repeats"
+    )
     parser.add_argument("--strict", action="store_true", help="what the server lacks is a failure too")
     parser.add_argument("--output", choices=("table", "json"), default="table")
     parser.add_argument("--junit", type=Path, metavar="FILE.xml", help="write a test case for each check")

@@ -1,0 +1,122 @@
+"""Images in a registry, by oras: fetched into a layout, and pushed from one."""
+
+import http.client
+from collections.abc import Iterator
+from contextlib import contextmanager
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+from tidegate.errors import TidegateError
+from tidegate.oci.image import INDEXES, MANIFEST, MANIFESTS, Image, NotAnImage, chosen, digest_of, parsed
+from tidegate.oci.layout import Layout
+
+MOST_MANIFEST = 4 * 2**20
+"""Bytes of a manifest."""
+
+
+class Repository:
+    """One of a registry. `reference` is REGISTRY/REPOSITORY:TAG or REGISTRY/REPOSITORY@sha256:…"""
+
+    def __init__(self, reference: str) -> None:
+        """Raises TidegateError where oras isn't installed, or for what is no reference."""
+        try:
+            from oras.container import Container
+            from oras.provider import Registry
+        except ImportError as error:
+            raise TidegateError(
+                "oras isn't installed here; install it with: pip install 'tidegate[package]'"
+            ) from error
+        self.reference = reference
+        try:
+            self._container = Container(reference, registry="docker.io")
+        except ValueError as error:
+            raise NotAnImage(f"{reference} is no reference to an image: {error}") from error
+        if self._container.registry == "docker.io":
+            self._container.registry = "registry-1.docker.io"
+            self._container.namespace = self._container.namespace or "library"
+        self._registry = Registry(self._container.registry, insecure=_is_loopback(self._container.registry))
+        self._registry.auth.load_configs(self._container)
+
+    def image(self, architecture: str) -> Image:
+        """Of that architecture. Raises NotAnImage, or TidegateError where the registry doesn't answer."""
+        content = self._manifest(self._container.digest or self._container.tag)
+        digest = digest_of(content)
+        if self._container.digest and digest != self._container.digest:
+            raise NotAnImage(f"{self.reference}: the registry's manifest has the digest {digest}")
+        manifest = parsed(content, digest, self.reference)
+        if manifest.get("mediaType") in INDEXES or "manifests" in manifest:
+            digest = chosen(manifest, architecture, self.reference)["digest"]
+            manifest = parsed(self._manifest(digest), digest, self.reference)
+        wanted = manifest["config"]["digest"]
+        with self._answered("its configuration"):
+            response = self._registry.get_blob(self._container, wanted)
+            config = parsed(response.content, wanted, self.reference)
+        return Image(digest, manifest, config)
+
+    def fetch(self, image: Image, layout: Layout) -> None:
+        """Brings all that an image consists of into a layout. Raises TidegateError."""
+        for digest in image.blobs:
+            with self._answered(digest):
+                self._registry.download_blob(self._container, digest, str(layout.blob(digest)))
+        if wrong := layout.wrong_blobs(image):
+            raise NotAnImage(f"{self.reference}: what came as {wrong[0]} has another digest; try again")
+
+    def missing_blobs(self, image: Image) -> list[str]:
+        """The digests of those that the registry doesn't have."""
+        with self._answered("its layers"):
+            return [
+                digest for digest in image.blobs if not self._registry.blob_exists({"digest": digest}, self._container)
+            ]
+
+    def push(self, layout: Layout, manifest: bytes, image: Image) -> None:
+        """Under the reference's tag, blobs first. Raises TidegateError."""
+        for descriptor in (image.manifest["config"], *image.manifest["layers"]):
+            with self._answered(descriptor["digest"]):
+                blob: Path = layout.blob(descriptor["digest"])
+                self._accepted(self._registry.upload_blob(str(blob), self._container, dict(descriptor)))
+        with self._answered("the manifest"):
+            self._accepted(self._registry.do_request(self._url(self._container.tag), "PUT", manifest, _kind(MANIFEST)))
+
+    def _manifest(self, version: str) -> bytes:
+        accept = {"Accept": ", ".join((*MANIFESTS, *INDEXES))}
+        with self._answered("the manifest"):
+            response = self._registry.do_request(self._url(version), "GET", headers=accept)
+            self._accepted(response)
+            content: bytes = response.content
+        if len(content) > MOST_MANIFEST:
+            raise NotAnImage(f"{self.reference}: its manifest has more than {MOST_MANIFEST} bytes")
+        return content
+
+    def _url(self, version: str) -> str:
+        return f"{self._registry.prefix}://{self._container.manifest_url(version)}"
+
+    def _accepted(self, response: Any) -> None:
+        if response.status_code >= http.client.BAD_REQUEST:
+            text = " ".join(str(response.text).split())[:160]
+            raise TidegateError(f"{self.reference}: the registry answers {response.status_code}: {text}")
+
+    @contextmanager
+    def _answered(self, what: str) -> Iterator[None]:
+        import requests
+        from oras.auth import AuthenticationException
+
+        try:
+            yield
+        except (requests.RequestException, ValueError, AuthenticationException, OSError) as error:
+            raise TidegateError(f"{self.reference}: {what} can't be had from the registry: {error}") from error
+
+
+def _kind(media_type: str) -> dict[str, str]:
+    return {"Content-Type": media_type}
+
+
+def _is_loopback(host: str) -> bool:
+    """Where images may travel without TLS, as with other programs of this kind."""
+    name = host.rpartition(":")[0] or host
+    if name == "localhost":
+        return True
+    try:
+        return ip_address(name.strip("[]")).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,1 @@
+"""A model and its server as one image."""
