@@ -33,6 +33,7 @@ def test_a_folder_comes_with_its_weights_and_what_the_server_reads(bring: Bring,
         "inputs": [{"name": "pixels", "datatype": "FP32", "shape": [400]}],
         "outputs": [{"name": "sum", "datatype": "FP32", "shape": [400]}],
         "files_sha256": files_sha256(files),
+        "labels": {"count": 2, "sha256": hashlib.sha256(b"no\0yes\0").hexdigest(), "first": ["no", "yes"]},
     }
     assert ended.left == sorted([*files, ".model.onnx.files.json"])
 
