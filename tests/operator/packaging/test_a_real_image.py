@@ -75,6 +75,29 @@ def test_the_server_serves_from_the_unpacked_image(
     assert (seen.code, set(seen.states.values()) - {"not asked"}) == (0, {"ok"}), seen.said
 
 
+@pytest.mark.images
+def test_buildah_makes_the_same_of_the_context(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if shutil.which("buildah") is None or os.geteuid() != 0:
+        pytest.skip("buildah isn't here, or not root's")
+    storage = tmp_path / "storage.conf"
+    storage.write_text(f'[storage]\ndriver = "vfs"\nrunroot = "{tmp_path}/run"\ngraphroot = "{tmp_path}/graph"\n')
+    monkeypatch.setenv("CONTAINERS_STORAGE_CONF", str(storage))
+    command = [str(EXAMPLES / "stable.onnx"), "-t", "shop/digits:7", "--base", f"oci:{write_base(tmp_path)}"]
+    images = []
+    for builder in ("own", "buildah"):
+        archive = tmp_path / f"{builder}.tar"
+        code = main([*command, "--builder", builder, "--output", str(archive)], {})
+        assert code == 0, capsys.readouterr().err
+        image, layout = opened(archive, tmp_path / f"{builder}-opened")
+        with tarfile.open(layout.blob(image.blobs[-1])) as layer:
+            files = {each.name: (each.uid, each.gid, each.mode & 0o777, each.size) for each in layer}
+        labels = {name: value for name, value in image.labels.items() if name != "io.buildah.version"}
+        images.append((files, labels, image.environment, image.settings["User"], image.settings["Entrypoint"]))
+    assert images[0] == images[1]
+
+
 def _server_archive() -> Path:
     """The newest that the demo has built; this test builds none."""
     images = pytest.importorskip("tidegate_demo.cluster.images")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tidegate.errors import TidegateError
+from tidegate.oci.layer import FILE_MODE, FOLDER_MODE
 
 USER = "10001:10001"
 """Of the server's image, and no root in any case."""
@@ -90,5 +91,7 @@ def _quoted(value: str) -> str:
 
 
 def write_context(folder: Path, packaged: Packaged) -> None:
-    """The Dockerfile, beside the model that is there."""
+    """The Dockerfile, beside the model. All may read both, whatever this process' umask is: builders keep modes."""
     (folder / "Dockerfile").write_text(dockerfile(packaged), encoding="utf-8")
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(FOLDER_MODE if path.is_dir() else FILE_MODE)
