@@ -203,6 +203,15 @@ def test_watched_objects_are_read_one_by_one(write: Callable[[Json], str]) -> No
     assert list(watch_events(io.StringIO(printed))) == [(event["type"], event["object"]) for event in events]
 
 
+def test_how_a_watch_ended_is_no_object() -> None:
+    ended = {"type": "ERROR", "object": {"kind": "Status", "status": "Failure", "message": "too old"}}
+    made = {"type": "ADDED", "object": {"kind": "ModelDeployment", "metadata": {"name": "digits"}}}
+
+    lines = iter([f"{json.dumps(ended)}\n", f"{json.dumps(made)}\n"])
+
+    assert list(watch_events(lines)) == [("ADDED", made["object"])]
+
+
 def test_a_watch_begins_again_when_kubectl_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tidegate_demo.kubectl.AGAIN_SECONDS", 0.01)
     program = tmp_path / "kubectl"

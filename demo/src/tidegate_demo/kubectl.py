@@ -87,7 +87,10 @@ class Watch:
 
 
 def watch_events(lines: IO[str] | Iterator[str]) -> Iterator[WatchEvent]:
-    """The events in kubectl's output: JSON objects, each on one line, or over many lines up to a brace by itself."""
+    """The events in kubectl's output: JSON objects, each on one line, or over many lines up to a brace by itself.
+
+    Without those that tell how the watch itself ended, such as by an API server that was away.
+    """
     document: list[str] = []
     for line in lines:
         document.append(line)
@@ -95,5 +98,6 @@ def watch_events(lines: IO[str] | Iterator[str]) -> Iterator[WatchEvent]:
             continue
         with contextlib.suppress(ValueError, KeyError):
             event = json.loads("".join(document))
-            yield event["type"], event["object"]
+            if event["type"] != "ERROR":
+                yield event["type"], event["object"]
         document.clear()
