@@ -175,6 +175,7 @@ EVENTS: Mapping[str, Known] = {
     "no-prometheus": Known("Prometheus away for a minute in a canary", no_prometheus),
     "long-requests": Known("requests of a minute across a promotion", long_requests),
 }
+KILLS_ENVOY = ("kill-envoy",)
 
 
 def kill(pod: str, word: str) -> None:
