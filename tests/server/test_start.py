@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -97,6 +98,15 @@ def test_what_cannot_be_served_ends_in_one_sentence(
     ended = run("serve", *arguments, **environment)
     assert (ended.returncode, len(ended.stderr.splitlines())) == (code, 1)
     assert words in ended.stderr
+
+
+def test_a_port_that_is_taken_is_named(linear: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ended = run("serve", "--model", str(linear), TIDEGATE_HOST="127.0.0.1", TIDEGATE_PORT=str(port))
+
+    assert ended.returncode == 1
+    assert f"can't listen on 127.0.0.1:{port} (TIDEGATE_PORT): Address already in use" in ended.stderr
 
 
 def test_a_model_that_refuses_blanks_is_served_all_the_same(start: Any, tmp_path: Path) -> None:

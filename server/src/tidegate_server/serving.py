@@ -10,8 +10,8 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from time import monotonic
 
 import uvloop
@@ -78,12 +78,14 @@ class Server:
         """Raises OSError for an address that is taken."""
         parts, settings = self.parts, self.parts.settings
         shared = not self._is_primary or self.workers.count > 0
-        port = await parts.public.listen(settings.host, settings.port, shared=shared)
+        with _telling(f"{settings.host}:{settings.port} (TIDEGATE_PORT)"):
+            port = await parts.public.listen(settings.host, settings.port, shared=shared)
         if not self._is_primary:
             return
         if settings.unix_socket is not None:
             await parts.public.listen_at(settings.unix_socket)
-        admin_port = await parts.admin.listen(settings.host, settings.admin_port)
+        with _telling(f"{settings.host}:{settings.admin_port} (TIDEGATE_ADMIN_PORT)"):
+            admin_port = await parts.admin.listen(settings.host, settings.admin_port)
         grpc_port = parts.grpc.start()
         self.workers.listen(port)
         log.info(
@@ -155,11 +157,20 @@ class Server:
         return self.parts.drain.seconds_left(monotonic())
 
 
+@contextmanager
+def _telling(where: str) -> Iterator[None]:
+    """An OSError that is raised inside says which address it was about."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, f"can't listen on {where}: {error.strerror or error}") from error
+
+
 async def _run(server: Server, listening: Callable[[Server], None]) -> int:
     try:
         await server.listen()
     except OSError as error:
-        log.error("can't listen on %s: %s", server.parts.settings.host, error.strerror or error)
+        log.error("%s", error.strerror or error)
         return 1
     server.loop.add_signal_handler(signal.SIGTERM, server.begin_drain)
     server.loop.add_signal_handler(signal.SIGINT, server.begin_hurried_drain)

@@ -210,6 +210,15 @@ def test_what_makes_no_sense_is_refused(
     assert said in capsys.readouterr().err
 
 
+def test_a_field_that_there_is_not_is_refused_with_the_nearest(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = a_file(tmp_path, {"analysis": {"errorRte": {"ceiling": "1%"}}})
+
+    assert main(["-f", file]) == CANNOT
+    assert "spec.analysis.errorRte isn't a field; the nearest is errorRate" in capsys.readouterr().err
+
+
 def test_a_file_that_the_api_server_would_refuse_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     file = a_file(tmp_path, {"analysis": {"confidence": {"falseRollback": "0%"}}})
 

@@ -13,6 +13,7 @@ from tidegate.model.evidence import Counts, Durations, Evidence, Measurements
 from tidegate.model.spec import Analysis
 from tidegate.model.units import format_duration_precisely, format_duration_roughly, format_percent
 
+THREE_DIGITS = 999.5
 LARGE = 5.0
 """Clumps that people are told of."""
 
@@ -110,8 +111,8 @@ def _latency(stable: Durations, candidate: Durations, analysis: Analysis, where:
     quantiles = analysis.latency.quantiles
     shown = sorted({quantiles[0], quantiles[-1]})
     parts = [
-        f"p{q} {_milliseconds(quantile_seconds(candidate, q))}"
-        f" against {_milliseconds(quantile_seconds(stable, q))} {where}"
+        f"p{q} {told_milliseconds(quantile_seconds(candidate, q))}"
+        f" against {told_milliseconds(quantile_seconds(stable, q))} {where}"
         for q in shown
     ]
     return f"{', '.join(parts)} ({candidate.total:,} and {stable.total:,} requests)"
@@ -119,15 +120,19 @@ def _latency(stable: Durations, candidate: Durations, analysis: Analysis, where:
 
 def _latency_ceiling(candidate: Counts, analysis: Analysis) -> str:
     parts = [
-        f"p{quantile} {_milliseconds(quantile_seconds(candidate.durations, quantile))}, "
+        f"p{quantile} {told_milliseconds(quantile_seconds(candidate.durations, quantile))}, "
         f"ceiling {format_duration_precisely(limit)}"
         for quantile, limit in analysis.latency.ceiling
     ]
     return f"{'; '.join(parts)} ({candidate.durations.total:,} requests)"
 
 
-def _milliseconds(seconds: float) -> str:
-    return "unknown" if math.isnan(seconds) else f"{seconds * 1000:.3g} ms"
+def told_milliseconds(seconds: float) -> str:
+    """A latency for people, to three digits or the millisecond."""
+    if math.isnan(seconds):
+        return "unknown"
+    milliseconds = seconds * 1000
+    return f"{milliseconds:.3g} ms" if milliseconds < THREE_DIGITS else f"{milliseconds:,.0f} ms"
 
 
 def remaining(test: SequentialTest, log_acceptable: float, evidence: Evidence) -> str:

@@ -8,6 +8,7 @@ import copy
 import operator
 import re
 from collections.abc import Callable, Iterator, Mapping
+from difflib import get_close_matches
 from typing import Any
 
 from tidegate.model.units import parse_duration
@@ -93,6 +94,13 @@ def unknown_fields(schema: Schema, value: Any, path: str) -> Iterator[tuple[str,
                 yield path, str(name), tuple(schema["properties"])
     for part, field, at in _parts(schema, value, path):
         yield from unknown_fields(field, part, at)
+
+
+def told_unknown(path: str, name: str, known: tuple[str, ...]) -> str:
+    """The sentence on a field that the schema doesn't have in the object at `path`."""
+    near = get_close_matches(name, known, n=1, cutoff=0.6)
+    field = f"{path}.{name}".lstrip(".")
+    return f"{field} isn't a field; {f'the nearest is {near[0]}' if near else 'there are ' + ', '.join(sorted(known))}"
 
 
 def _is(expected: str, value: Any) -> bool:

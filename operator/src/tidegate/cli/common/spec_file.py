@@ -9,7 +9,7 @@ import yaml
 
 from tidegate.cli.common.set_option import refused_in
 from tidegate.errors import InvalidSpec
-from tidegate.resources.crd_schema import Schema, with_defaults
+from tidegate.resources.crd_schema import Schema, told_unknown, unknown_fields, with_defaults
 
 
 def read_spec(file: Path, schema: Schema, parts: Sequence[str], lacking: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -26,7 +26,10 @@ def read_spec(file: Path, schema: Schema, parts: Sequence[str], lacking: Mapping
         raise InvalidSpec(f"{file} isn't YAML: {' '.join(str(error).split())}") from error
     for document in documents:
         if isinstance(document, Mapping) and document.get("kind") == "ModelDeployment":
-            spec: Mapping[str, Any] = with_defaults(schema, {**lacking, **(document.get("spec") or {})})
+            given = document.get("spec") or {}
+            if unknown := next(unknown_fields(schema, given, "spec"), None):
+                raise InvalidSpec(f"{file}: {told_unknown(*unknown)}")
+            spec: Mapping[str, Any] = with_defaults(schema, {**lacking, **given})
             if refused := refused_in(spec, schema, parts):
                 raise InvalidSpec(f"{file}: {refused}")
             return spec

@@ -7,14 +7,13 @@ last: what passes here is understood by it.
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 from tidegate.cli.lint.documents import Document, repeated_keys
 from tidegate.errors import InvalidSpec
 from tidegate.model.metric_template import filled_in, parse_template
 from tidegate.model.spec import ModelDeploymentSpec
-from tidegate.resources.crd_schema import Holds, Schema, refusals, unknown_fields, with_defaults
+from tidegate.resources.crd_schema import Holds, Schema, refusals, told_unknown, unknown_fields, with_defaults
 from tidegate.resources.names import GROUP, VERSION
 
 FIELD = re.compile(r"\b(?:spec|metadata|apiVersion|kind)(?:\.[A-Za-z_][\w-]*|\[\d+\])*")
@@ -62,17 +61,11 @@ def _sentences(document: Document, schema: Schema, rule_holds: Holds | None) -> 
     if not isinstance(value.get("metadata"), Mapping) or not value["metadata"].get("name"):
         yield None, "metadata.name has to be given"
         return
-    for path, name, known in unknown_fields(schema, value, ""):
-        yield None, _unknown(f"{path}.{name}".lstrip("."), name, known)
+    yield from ((None, told_unknown(*found)) for found in unknown_fields(schema, value, ""))
     refused = list(refusals(schema, with_defaults(schema, value), "", rule_holds))
     yield from ((None, each.lstrip(". ")) for each in refused)
     if not refused and value.get("kind") == KIND:
         yield from _unparsed(schema, value)
-
-
-def _unknown(path: str, name: str, known: tuple[str, ...]) -> str:
-    near = get_close_matches(name, known, n=1, cutoff=0.6)
-    return f"{path} isn't a field; {f'the nearest is {near[0]}' if near else 'there are ' + ', '.join(sorted(known))}"
 
 
 def _unparsed(schema: Schema, value: Mapping[str, Any]) -> Iterator[tuple[None, str]]:
