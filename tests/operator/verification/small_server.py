@@ -1,6 +1,7 @@
 """A small server of the protocol whose model doubles two numbers, and what it can be made to do wrong."""
 
 import json
+import socketserver
 import threading
 import time
 from collections.abc import Iterator
@@ -50,6 +51,25 @@ class SmallServer:
             server.server_close()
 
 
+@contextmanager
+def speaking(words: bytes) -> Iterator[int]:
+    """The port of a program that answers these words to whatever comes first."""
+
+    class Speaker(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            if self.request.recv(65536):
+                self.request.sendall(words)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Speaker) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
+            thread.join()
+
+
 class _Handler(BaseHTTPRequestHandler):
     small: SmallServer
     protocol_version = "HTTP/1.1"
@@ -61,6 +81,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(404 if missing else 503 if starting else 200, {})
         elif not self._is_let_in():
             self._answer(401, {"error": "who are you?"})
+        elif "no metadata" in faults:
+            self._answer(404, {"error": "there is no such path"})
         elif self.path == "/v2":
             self._answer(200, {"name": "small", "version": "1", "extensions": []})
         elif self.path == f"/v2/models/{MODEL}":

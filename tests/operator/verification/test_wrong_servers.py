@@ -1,12 +1,13 @@
 """Each thing that a server can do wrong is seen, and named by its row."""
 
+import json
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
 from tests.operator.verification.conftest import Verify
-from tests.operator.verification.small_server import MODEL, SmallServer
+from tests.operator.verification.small_server import MODEL, SmallServer, speaking
 
 LACKING = {"binary tensors": "lacks"}
 """What even the right small server hasn't got."""
@@ -95,10 +96,75 @@ def test_where_nobody_listens_nothing_else_is_asked(verify: Verify) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (("/nothing",), "GET /v2: 404"),
+        (("/nothing", "--model", MODEL), f"GET /v2/models/{MODEL}: 404"),
+    ],
+    ids=["a path where nothing is", "a path where nothing is, of a named model"],
+)
+def test_who_answers_otherwise_than_the_protocol_is_told_with_what_was_seen(
+    verify: Verify, tmp_path: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    path, *options = arguments
+    xml = tmp_path / "checks.xml"
+    with SmallServer().serving() as server:
+        address = server.url + path
+        seen = verify(address, *options, "--junit", str(xml))
+    assert (seen.code, seen.states) == (1, {"port": "ok", "protocol": "failed", "all else": "not asked"})
+    assert said in seen.said["protocol"]
+    assert seen.said["protocol"].endswith(f"is {address} the server's address?")
+    assert ElementTree.parse(xml).getroot().attrib["failures"] == "1"  # noqa: S314 - our own
+
+
+@pytest.mark.parametrize(
+    ("scheme", "words", "said"),
+    [
+        ("https", b"HTTP/1.1 400 Bad Request\r\n\r\n", "no answer: TLS handshake failed: [SSL: "),
+        ("http", b"SSH-2.0-other\r\n", "no answer: 'SSH-2.0-other' is no HTTP/1.1;"),
+        ("http", b"\x15\x03\x01\x00\x02\x02\x16", r"no answer: '\x15\x03\x01\x00\x02\x02\x16' is no HTTP/1.1;"),
+    ],
+    ids=["TLS to a port without", "a program that speaks no HTTP", "no TLS to a port with it"],
+)
+def test_a_port_of_something_else_is_told_with_what_was_seen(
+    verify: Verify, tmp_path: Path, scheme: str, words: bytes, said: str
+) -> None:
+    xml = tmp_path / "checks.xml"
+    with speaking(words) as port:
+        seen = verify(f"{scheme}://127.0.0.1:{port}", "--junit", str(xml))
+    assert (seen.code, seen.states) == (1, {"port": "ok", "protocol": "failed", "all else": "not asked"})
+    assert said in seen.said["protocol"], seen.said
+    assert ElementTree.parse(xml).getroot().attrib["failures"] == "1"  # noqa: S314 - our own
+
+
+def test_a_server_that_has_inference_alone_is_asked_its_requests(verify: Verify, tmp_path: Path) -> None:
+    requests = tmp_path / "requests.jsonl"
+    rows = {"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [1.0, 2.0]}
+    requests.write_text(json.dumps({"inputs": [rows]}))
+    with SmallServer("no health", "no metadata").serving() as server:
+        seen = verify(server.url, "--model", MODEL, "--requests", str(requests))
+    assert (seen.code, seen.states["recorded requests"]) == (0, "ok"), seen.said
+
+
+def test_a_file_to_write_is_left_alone_where_nothing_is_asked(verify: Verify, tmp_path: Path) -> None:
+    old, new = tmp_path / "old.md", tmp_path / "new.xml"
+    old.write_text("as before")
+    verify("http://127.0.0.1:1", "--markdown", str(old), "--junit", str(new), "--requests", "missing.jsonl")
+    assert (old.read_text(), new.exists()) == ("as before", False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
         (("ftp://host",), "is no address such as http://127.0.0.1:8080"),
         (("http://127.0.0.1:1", "--header", "Host"), "--header Host: it has to be 'NAME: VALUE'"),
         (("http://127.0.0.1:1", "--key-file", "/nowhere"), "--key-file: /nowhere can't be read"),
         (("http://127.0.0.1:1", "--max-p99", "soon"), "is not a duration"),
+        (("http://127.0.0.1:1", "--junit", "/nowhere/x.xml"), "--junit: /nowhere/x.xml can't be written: No such file"),
+        (("http://127.0.0.1:1", "--markdown", "/"), "--markdown: / can't be written: Is a directory"),
+        (
+            ("http://127.0.0.1:1", "--requests", "missing.jsonl"),
+            "verify: --requests: missing.jsonl can't be read: No such file or directory\n",
+        ),
+        (("http://127.0.0.1:1", "--requests", "/dev/null"), "--requests: /dev/null has no requests"),
     ],
 )
 def test_a_command_line_that_makes_no_sense_is_one_sentence(

@@ -109,4 +109,9 @@ class Endpoint:
 def _reason(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return "nothing came in time"
+    if isinstance(error, ssl.SSLError):
+        return f"TLS handshake failed: {error}"
+    if isinstance(error, http.client.BadStatusLine) and not isinstance(error, http.client.RemoteDisconnected):
+        # It may be the bytes of TLS or of HTTP/2, which no report can hold as they are.
+        return f"{str(error).strip()[:80]!a} is no HTTP/1.1"
     return str(error) or type(error).__name__

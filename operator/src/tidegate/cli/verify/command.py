@@ -18,13 +18,15 @@ from tidegate.cli.common.errors import Unusable
 from tidegate.cli.common.output import wants_colour, write_file, write_line
 from tidegate.cli.common.parsing import span
 from tidegate.cli.common.progress import progress_message
+from tidegate.cli.verify.files import RequestFile, check_writable, read
 from tidegate.errors import TidegateError
-from tidegate.rehearsal.payloads import Payload, read_requests
+from tidegate.rehearsal.payloads import Payload
 from tidegate.verification import rest
 from tidegate.verification.asking import NO_ANSWER, Address, Endpoint
 from tidegate.verification.credentials import Credentials, credentials
 from tidegate.verification.latency import Pace, latency
 from tidegate.verification.protocol import encoded
+from tidegate.verification.recognition import not_recognised
 from tidegate.verification.report import Report, json_of, junit_of, line_of, markdown_of
 from tidegate.verification.row import Row, State, failed, not_asked, ok
 
@@ -56,6 +58,9 @@ def main(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> int:
 
 def run(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     """Looks at what the command line names. Raises TidegateError."""
+    for path, option in ((arguments.junit, "--junit"), (arguments.markdown, "--markdown")):
+        if path:
+            check_writable(path, option)
     checks = _checks(arguments, environ)
     stages = chain(checks.stages() if checks else (), _of_image(arguments))
     report = Report(arguments.url or arguments.image, _shown(arguments, stages), arguments.strict)
@@ -90,7 +95,7 @@ class Checks:
     given: Credentials | None
     model: str
     """Empty where the server has to say it."""
-    requests: Path | None
+    requests: RequestFile | None
     grpc: str
     ca: bytes | None
     pace: Pace
@@ -107,8 +112,13 @@ class Checks:
         endpoint = self.nobody
         if self.given:
             endpoint = replace(endpoint, headers={**endpoint.headers, **self.given.headers()})
+        # Who names a model and its requests may have a server that has inference and nothing else.
+        stranger = None if self.model and self.requests else not_recognised(endpoint, self.model)
+        if stranger:
+            yield "", lambda: iter([stranger, not_asked("all else", "no server of the protocol answers there")])
+            return
         subject = rest.Subject(endpoint, self.model or _only_model(endpoint))
-        subject.payloads = _recorded(self.requests, subject.model)
+        subject.payloads = self.requests.payloads(subject.model) if self.requests else ()
         yield "health", lambda: rest.health(subject)
         yield "credentials", lambda: credentials(self.nobody, self.given, subject.path)
         yield "metadata", lambda: rest.metadata(subject)
@@ -187,16 +197,6 @@ def _only_model(endpoint: Endpoint) -> str:
     raise Unusable("--model is missing: the server doesn't list its models")
 
 
-def _recorded(path: Path | None, model: str) -> Sequence[Payload]:
-    if path is None:
-        return ()
-    try:
-        with path.open(encoding="utf-8") as lines:
-            return read_requests(lines, model, str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise Unusable(f"--requests: {path} can't be read: {error}") from error
-
-
 def _checks(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Checks | None:
     """None where only an image is looked at."""
     if not arguments.url:
@@ -207,14 +207,14 @@ def _checks(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Checks
         address = Address.parse(arguments.url)
     except TidegateError as error:
         raise Unusable(str(error)) from error
-    ca = _read(arguments.ca, "--ca") if arguments.ca else None
+    ca = read(arguments.ca, "--ca") if arguments.ca else None
     limit = span(arguments.max_p99).total_seconds() if arguments.max_p99 else None
     tls = ssl.create_default_context(cadata=ca.decode() if ca else None) if address.scheme == "https" else None
     return Checks(
         nobody=Endpoint(address, _headers(arguments.header), span(arguments.timeout).total_seconds(), tls),
         given=_credentials(arguments, environ),
         model=arguments.model,
-        requests=arguments.requests,
+        requests=RequestFile.open(arguments.requests, arguments.model) if arguments.requests else None,
         grpc=arguments.grpc,
         ca=ca,
         pace=Pace(arguments.rate, arguments.seconds, limit),
@@ -225,7 +225,7 @@ def _checks(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Checks
 def _credentials(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Credentials | None:
     key = environ.get(KEY_VARIABLE, "")
     if arguments.key_file:
-        key = _read(arguments.key_file, "--key-file").decode(errors="replace")
+        key = read(arguments.key_file, "--key-file").decode(errors="replace")
     key = key.strip()
     if arguments.key_file and not key:
         raise Unusable(f"--key-file: {arguments.key_file} is empty")
@@ -240,13 +240,6 @@ def _headers(given: Sequence[str]) -> Mapping[str, str]:
             raise Unusable(f"--header {each}: it has to be 'NAME: VALUE', as in 'Host: digits.shop'")
         found[name.strip()] = value.strip()
     return found
-
-
-def _read(path: Path, option: str) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise Unusable(f"{option}: {path} can't be read: {error.strerror}") from error
 
 
 def _parser() -> argparse.ArgumentParser:
