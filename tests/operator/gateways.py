@@ -4,7 +4,7 @@ import copy
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from tests.operator.world import Behaviour, World
+from tests.operator.world import Behaviour, Crash, World
 from tidegate.errors import ObjectChanged
 from tidegate.kube.api import GRPC_ROUTES, HTTP_ROUTES, Manifest, Resource
 from tidegate.kube.informer import Kind
@@ -113,3 +113,25 @@ class GatewayWorld(World):
         """Status, reason and sentence of a condition."""
         (condition,) = (each for each in self.status["conditions"] if each["type"] == kind)
         return condition["status"], condition["reason"], condition["message"]
+
+
+def live(world: GatewayWorld) -> str:
+    """The first revision is live; its name."""
+    world.release("http://models/1")
+    world.run(60)
+    return str(world.status["stable"]["revision"])
+
+
+def released_while_the_operator_dies(world: GatewayWorld, write: int, *, after: bool) -> str:
+    """A bad model is released, and the operator ends at its `write`th write; the name of the good revision before."""
+    world.release("http://models/1", analysis={"bake": "5s"})
+    world.run(20)
+    first = str(world.status["stable"]["revision"])
+    world.release("http://models/bad", analysis={"bake": "5s"})
+    with world.crashing_at(write, after=after):
+        try:
+            world.run(150)
+        except Crash:
+            world.restart()
+    world.run(150)
+    return first

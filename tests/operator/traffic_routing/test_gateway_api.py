@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.operator.gateways import CONTOUR, ENVOY_GATEWAY, ISTIO, STEPS, GatewayWorld
+from tests.operator.gateways import CONTOUR, ENVOY_GATEWAY, ISTIO, STEPS, GatewayWorld, live
 from tidegate.kube.api import HTTP_ROUTES, SERVICES
 from tidegate.model.traffic import TrafficSplit
 
@@ -14,13 +14,6 @@ from tidegate.model.traffic import TrafficSplit
 @pytest.fixture
 def world(spec_schema: Mapping[str, Any]) -> GatewayWorld:
     return GatewayWorld(spec_schema)
-
-
-def live(world: GatewayWorld) -> str:
-    """The first revision is live; its name."""
-    world.release("http://models/1")
-    world.run(60)
-    return str(world.status["stable"]["revision"])
 
 
 def test_a_canary_is_listed_at_0_first_and_the_old_revision_leaves_the_list_last(world: GatewayWorld) -> None:

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.operator.gateways import GatewayWorld
-from tests.operator.world import Crash
+from tests.operator.gateways import GatewayWorld, released_while_the_operator_dies
 from tidegate.model.traffic import TrafficSplit
 
 CANARY = {"canary": {"steps": [{"weight": 20, "minDuration": "10m"}]}}
@@ -72,16 +71,7 @@ def test_a_rollback_through_a_gateway_ends_alike_wherever_the_operator_dies(
     write: int, after: bool, spec_schema: Mapping[str, Any]
 ) -> None:
     world = GatewayWorld(spec_schema)
-    world.release("http://models/1", analysis={"bake": "5s"})
-    world.run(20)
-    first = world.status["stable"]["revision"]
-    world.release("http://models/bad", analysis={"bake": "5s"})
-    with world.crashing_at(write, after=after):
-        try:
-            world.run(150)
-        except Crash:
-            world.restart()
-    world.run(150)
+    first = released_while_the_operator_dies(world, write, after=after)
 
     assert world.status["history"][0]["outcome"] == "RolledBack"
     assert world.listed == {first: 100}

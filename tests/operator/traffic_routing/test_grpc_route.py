@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.operator.gateways import CONTOUR, ENVOY_GATEWAY, STEPS, GatewayWorld
-from tests.operator.world import Crash
+from tests.operator.gateways import CONTOUR, ENVOY_GATEWAY, STEPS, GatewayWorld, live, released_while_the_operator_dies
 from tidegate.kube.api import GRPC_ROUTES, Manifest
 from tidegate.model.traffic import TrafficSplit
 from tidegate.resources.http_route import read_grpc_route
@@ -77,12 +76,6 @@ class CallsWorld(GatewayWorld):
 @pytest.fixture
 def world(spec_schema: Mapping[str, Any]) -> CallsWorld:
     return CallsWorld(spec_schema)
-
-
-def live(world: CallsWorld) -> str:
-    world.release("http://models/1")
-    world.run(60)
-    return str(world.status["stable"]["revision"])
 
 
 def test_a_route_for_calls_is_beside_the_other_and_has_hosts_of_its_own(world: CallsWorld) -> None:
@@ -178,16 +171,7 @@ def test_both_routes_end_alike_wherever_the_operator_dies(
     write: int, after: bool, spec_schema: Mapping[str, Any]
 ) -> None:
     world = CallsWorld(spec_schema)
-    world.release("http://models/1", analysis={"bake": "5s"})
-    world.run(20)
-    first = world.status["stable"]["revision"]
-    world.release("http://models/bad", analysis={"bake": "5s"})
-    with world.crashing_at(write, after=after):
-        try:
-            world.run(150)
-        except Crash:
-            world.restart()
-    world.run(150)
+    first = released_while_the_operator_dies(world, write, after=after)
 
     assert world.status["history"][0]["outcome"] == "RolledBack"
     assert world.called_by == world.listed == {first: 100}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.operator.gateways import CONTOUR, ENVOY_GATEWAY, STEPS, GatewayWorld
+from tests.operator.gateways import CONTOUR, ENVOY_GATEWAY, STEPS, GatewayWorld, live
 from tests.operator.json_patch import TestFailed, patched
 from tidegate.errors import ObjectChanged
 from tidegate.kube.api import HTTP_ROUTES, Manifest, Resource
@@ -137,12 +137,6 @@ def world(spec_schema: Mapping[str, Any]) -> LentWorld:
     world = LentWorld(spec_schema)
     world.put(users_route())
     return world
-
-
-def live(world: LentWorld) -> str:
-    world.release("http://models/1")
-    world.run(60)
-    return str(world.status["stable"]["revision"])
 
 
 def test_a_rule_is_taken_in_two_steps_and_nothing_else_of_the_route_changes(world: LentWorld) -> None:
