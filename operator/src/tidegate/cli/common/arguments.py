@@ -23,6 +23,13 @@ def exit_code(program: str, run: Callable[[], int]) -> int:
         return USAGE if isinstance(error, Unusable) else CANNOT
 
 
+def parser_of(program: str, description: str, epilog: str) -> argparse.ArgumentParser:
+    """Of a command whose description and epilog keep their lines, as examples want it."""
+    return argparse.ArgumentParser(
+        prog=program, description=description, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+
+
 def add_shared_options(parser: argparse.ArgumentParser, settings: str) -> None:
     """`--set PATH=VALUE`, any number of times, as strings in `set`; `--output`, for people or for programs."""
     parser.add_argument(

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import requests
 
 from tidegate.cli.common.agreement_options import add_agreement_options, agreement_rules
-from tidegate.cli.common.arguments import exit_code, number_from
+from tidegate.cli.common.arguments import exit_code, number_from, parser_of
 from tidegate.cli.common.errors import Unusable
 from tidegate.cli.common.output import write_line
 from tidegate.judge.agreement import Agreement
@@ -90,12 +90,7 @@ def _fetched(url: str) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="tidegate compare",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of("tidegate compare", DESCRIPTION, EPILOG)
     parser.add_argument("stable", nargs="?", metavar="STABLE", help=f"a server's address; else {STABLE}")
     parser.add_argument("candidate", nargs="?", metavar="CANDIDATE", help=f"the other's; else {CANDIDATE}")
     parser.add_argument(

@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from tidegate.cli.common.arguments import exit_code
+from tidegate.cli.common.arguments import exit_code, parser_of
 from tidegate.cli.common.errors import Unusable
 from tidegate.cli.common.output import write_line
 from tidegate.cli.common.progress import progress_message
@@ -204,12 +204,7 @@ def _text(told: Mapping[str, Any]) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="tidegate package",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of("tidegate package", DESCRIPTION, EPILOG)
     parser.add_argument("model", type=Path, metavar="DIR", help="the model's folder, or its ONNX file")
     parser.add_argument("-t", "--tag", required=True, metavar="IMAGE", help="the image's name: NAME:TAG")
     parser.add_argument("--name", metavar="NAME", help="of the model in paths; the image's, if left out")

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from tidegate.cli.common.agreement_options import add_agreement_options, agreement_rules
-from tidegate.cli.common.arguments import add_shared_options, exit_code, number_from
+from tidegate.cli.common.arguments import add_shared_options, exit_code, number_from, parser_of
 from tidegate.cli.common.crd_file import spec_schema
 from tidegate.cli.common.errors import Unusable
 from tidegate.cli.common.output import write_file, write_line
@@ -172,12 +172,7 @@ def _write_evidence(arguments: argparse.Namespace, report: Report) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="tidegate rehearse",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of("tidegate rehearse", DESCRIPTION, EPILOG)
     parser.add_argument("stable", metavar="STABLE", help="the model that users have now")
     parser.add_argument("candidate", metavar="CANDIDATE", help="the model that is to take its place")
     parser.add_argument(

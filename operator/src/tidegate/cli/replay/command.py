@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TextIO
 
-from tidegate.cli.common.arguments import add_cluster_options, add_shared_options, exit_code
+from tidegate.cli.common.arguments import add_cluster_options, add_shared_options, exit_code, parser_of
 from tidegate.cli.common.crd_file import spec_schema
 from tidegate.cli.common.errors import CannotReplay, Unusable
 from tidegate.cli.common.kubeconfig import connect, default_namespace
@@ -188,12 +188,7 @@ def write_report(report: ReplayReport, out: TextIO, *, output: str = "table", pi
 
 
 def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="tidegate replay",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of("tidegate replay", DESCRIPTION, EPILOG)
     parser.add_argument("name", metavar="NAME", nargs="?", help="of the ModelDeployment; not needed with --record")
     parser.add_argument(
         "--rollout", type=int, metavar="K", help="of status.history, 1 the newest; else the one under way, or else 1"

@@ -12,7 +12,7 @@ from itertools import chain
 from pathlib import Path
 from time import monotonic, sleep
 
-from tidegate.cli.common.arguments import exit_code, number_from
+from tidegate.cli.common.arguments import exit_code, number_from, parser_of
 from tidegate.cli.common.columns import Style, styled
 from tidegate.cli.common.errors import Unusable
 from tidegate.cli.common.output import wants_colour, write_file, write_line
@@ -243,12 +243,7 @@ def _headers(given: Sequence[str]) -> Mapping[str, str]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="tidegate verify",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of("tidegate verify", DESCRIPTION, EPILOG)
     parser.add_argument(
         "url", nargs="?", default="", metavar="URL", help="what stands before the protocol's paths: http://HOST:PORT"
     )
