@@ -1,21 +1,19 @@
 """Does to processes on this machine what a plan says. Each function returns when the fault is over."""
 
-import os
 import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from benchmarks.chaos.plan import Component, Fault, Kind
 from benchmarks.errors import ScenarioAborted
 from benchmarks.traffic.bed import Bed
 from benchmarks.traffic.events import AGENT, ENVOY, OPERATOR, ROUTER
+from benchmarks.traffic.signals import api_servers, send, stopped
 from tidegate_demo import place
 from tidegate_demo.cluster import prometheus
-from tidegate_demo.cluster.layout import Layout
-from tidegate_demo.cluster.processes import GONE, node_processes, pod_processes
+from tidegate_demo.cluster.processes import pod_processes
 
 LASTS_SECONDS = 5.0
 SLOW_STEP_SECONDS = 0.08
@@ -25,6 +23,8 @@ PROMETHEUS = f"app.kubernetes.io/name={prometheus.NAME}"
 XDS = "var/run/tidegate/xds"
 FILLER = "filler"
 CHUNK = b"\0" * 2**16
+MOST_CHUNKS = 2**12
+"""Four times what the volume has: where it has no bound, the machine's memory isn't filled."""
 
 
 def strike(bed: Bed, fault: Fault) -> str:
@@ -37,24 +37,21 @@ def strike(bed: Bed, fault: Fault) -> str:
 
 
 def _killed(pids: Sequence[int]) -> None:
-    for pid in pids:
-        with suppress(*GONE):
-            os.kill(pid, signal.SIGKILL)
+    send(pids, signal.SIGKILL)
 
 
 def _frozen(pids: Sequence[int]) -> None:
-    with _goes_on_at_last(pids):
-        _send(pids, signal.SIGSTOP)
+    with stopped(pids, 2 * LASTS_SECONDS):
         time.sleep(LASTS_SECONDS)
 
 
 def _slow(pids: Sequence[int]) -> None:
-    with _goes_on_at_last(pids):
+    with stopped(pids, 2 * LASTS_SECONDS):
         ends = time.monotonic() + LASTS_SECONDS
         while time.monotonic() < ends:
-            _send(pids, signal.SIGSTOP)
+            send(pids, signal.SIGSTOP)
             time.sleep((SLOW_RUNS - 1) * SLOW_STEP_SECONDS)
-            _send(pids, signal.SIGCONT)
+            send(pids, signal.SIGCONT)
             time.sleep(SLOW_STEP_SECONDS)
 
 
@@ -63,7 +60,7 @@ def _full(pids: Sequence[int]) -> None:
     filler = Path(f"/proc/{pids[0]}/root", XDS, FILLER)
     try:
         with filler.open("wb", buffering=0) as file, suppress(OSError):
-            while True:
+            for _ in range(MOST_CHUNKS):
                 file.write(CHUNK)
         time.sleep(LASTS_SECONDS)
     finally:
@@ -77,24 +74,6 @@ HANDS: Mapping[Kind, Callable[[Sequence[int]], None]] = {
     Kind.SLOW: _slow,
     Kind.FULL: _full,
 }
-
-
-@contextmanager
-def _goes_on_at_last(pids: Sequence[int]) -> Iterator[None]:
-    """Whatever happens to us: nobody else would let a stopped process go on."""
-    guard = threading.Timer(2 * LASTS_SECONDS, _send, (pids, signal.SIGCONT))
-    guard.start()
-    try:
-        yield
-    finally:
-        guard.cancel()
-        _send(pids, signal.SIGCONT)
-
-
-def _send(pids: Sequence[int], number: signal.Signals) -> None:
-    for pid in pids:
-        with suppress(*GONE):
-            os.kill(pid, number)
 
 
 Found = tuple[str, list[int]]
@@ -123,8 +102,7 @@ def _prometheus(bed: Bed) -> Found:
 
 
 def _api_server(_: Bed) -> Found:
-    pids = [each.pid for each in node_processes(Layout()) if each.daemon.startswith("kube-apiserver:")]
-    return "kube-apiserver", pids
+    return "kube-apiserver", api_servers()
 
 
 def _first(pods: Sequence[str], word: str) -> Found:

@@ -11,7 +11,7 @@ from benchmarks.chaos.strike import PROMETHEUS, strike
 from benchmarks.errors import ScenarioAborted
 from benchmarks.traffic.bed import NAME, Bed
 from benchmarks.traffic.counts import Counts, total
-from benchmarks.traffic.events import ROUTER
+from benchmarks.traffic.events import ROUTER, routers_ready
 from benchmarks.traffic.results import result
 from tidegate_demo import place
 from tidegate_demo.cluster import prometheus
@@ -146,8 +146,8 @@ def freshen(bed: Bed) -> None:
         bed.system("delete", "pod", pod, "--timeout=100s")
     for pod in worn["prometheus"]:
         bed.kubectl.run("--namespace", prometheus.NAMESPACE, "delete", "pod", pod, "--timeout=100s")
-    for deployment in ("tidegate-operator", "tidegate-router"):
-        bed.system("rollout", "status", f"deployment/{deployment}", "--timeout=110s")
+    bed.system("rollout", "status", "deployment/tidegate-operator", "--timeout=110s")
+    routers_ready(bed)
     there = ("--namespace", prometheus.NAMESPACE)
     bed.kubectl.run(*there, "rollout", "status", f"deployment/{prometheus.NAME}", "--timeout=110s")
 

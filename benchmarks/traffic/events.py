@@ -1,8 +1,6 @@
 """The events, one function each. A function returns when what it began is over; the load goes on all the while."""
 
-import os
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,10 +10,10 @@ from benchmarks.errors import ScenarioAborted
 from benchmarks.traffic.bed import BLUE_GREEN, NAME, NAMESPACE, PODS, Bed
 from benchmarks.traffic.long_requests import under_way
 from benchmarks.traffic.results import LONG
+from benchmarks.traffic.signals import api_servers, send, stopped
 from tidegate_demo import place
 from tidegate_demo.cluster import prometheus
-from tidegate_demo.cluster.layout import Layout
-from tidegate_demo.cluster.processes import node_processes, pod_processes
+from tidegate_demo.cluster.processes import pod_processes
 
 AWAY_SECONDS = 60.0
 LONG_SECONDS = 60.0
@@ -183,8 +181,7 @@ def kill(pod: str, word: str) -> None:
     pids = pod_processes(pod, word)
     if not pids:
         raise ScenarioAborted(f"no process of {pod} with {word} in its command line is on this machine")
-    for pid in pids:
-        os.kill(pid, signal.SIGKILL)
+    send(pids, signal.SIGKILL)
 
 
 def routers_ready(bed: Bed) -> None:
@@ -195,21 +192,8 @@ def routers_ready(bed: Bed) -> None:
 @contextmanager
 def api_server_stopped() -> Iterator[None]:
     """It answers nobody while inside: connections to it are taken, and stay silent."""
-    pids = [each.pid for each in node_processes(Layout()) if each.daemon.startswith("kube-apiserver:")]
+    pids = api_servers()
     if not pids:
         raise ScenarioAborted("the API server isn't a process of the one-node cluster on this machine")
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    # Whatever happens to us: nobody else would let it go on.
-    guard = threading.Timer(AWAY_SECONDS + 30, _go_on, (pids,))
-    guard.start()
-    try:
+    with stopped(pids, AWAY_SECONDS + 30):
         yield
-    finally:
-        guard.cancel()
-        _go_on(pids)
-
-
-def _go_on(pids: list[int]) -> None:
-    for pid in pids:
-        os.kill(pid, signal.SIGCONT)
