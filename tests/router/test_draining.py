@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 REVISION = "sentiment-aaaaaaaa"
 SUPERVISOR = [sys.executable, "-c", "import sys; from tidegate.router import envoy; sys.exit(envoy.main([]))"]
 
-HASTY = [SUPERVISOR[0], "-c", SUPERVISOR[2].replace("sys.exit", "envoy.SETTLED_SECONDS = 0.0; sys.exit")]
-
 
 @pytest.mark.parametrize(
     ("elapsed", "active", "expected"),
@@ -82,32 +80,38 @@ def test_sigterm_loses_no_request_and_hands_connections_back(bench: Bench) -> No
 
 
 @pytest.mark.router
-def test_an_envoy_that_dies_takes_its_supervisor_along(bench: Bench) -> None:
+def test_an_envoy_that_dies_before_it_is_ready_takes_its_supervisor_along(bench: Bench) -> None:
     router = bench.router()
-    router.put([], {})
+    router.agent.stop()
     with subprocess.Popen(SUPERVISOR, env=bench.environment(router), stderr=subprocess.DEVNULL) as supervisor:
-        bench.until(router.admin.is_ready, "Envoy is ready")
-        assert bench.ask(router.admin_port, "POST", "/quitquitquit", {}).status == 200
+        bench.until(lambda: bool(children(supervisor.pid)), "Envoy is there")
+        kill(*children(supervisor.pid))
         assert supervisor.wait(10) != 0
 
 
 @pytest.mark.router
-def test_an_envoy_that_is_killed_is_followed_by_another_and_no_connection_is_refused(bench: Bench) -> None:
+def test_an_envoy_that_is_killed_again_and_again_is_followed_by_another_and_no_connection_is_refused(
+    bench: Bench,
+) -> None:
     """What waited meanwhile is passed on, and nothing of it is lost."""
     model = bench.server(REVISION)
     router = bench.router()
-    with subprocess.Popen(HASTY, env=bench.environment(router), stderr=subprocess.DEVNULL) as supervisor:
+    with subprocess.Popen(SUPERVISOR, env=bench.environment(router), stderr=subprocess.PIPE) as supervisor:
         try:
             router.put([bench.route((REVISION, 100))], bench.endpoints(model))
-            bench.until(router.admin.is_ready, "Envoy is ready")
-            for _ in range(2):
-                (envoy,) = children(supervisor.pid)
-                kill(envoy)
+            for _ in range(3):
+                until_said(supervisor, "Envoy is ready")
+                kill(*children(supervisor.pid))
                 assert [router.get().status for _ in range(20)] == [200] * 20
-                bench.until(router.admin.is_ready, "the next one is ready")
         finally:
             supervisor.send_signal(signal.SIGTERM)
         assert supervisor.wait(10) == 0
+
+
+def until_said(process: subprocess.Popen[bytes], words: str) -> None:
+    """Reads what a process writes, up to the line with these words."""
+    assert process.stderr is not None
+    assert any(words.encode() in line for line in process.stderr), words
 
 
 def children(pid: int) -> list[int]:
@@ -124,17 +128,17 @@ def kill(pid: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("lives", "expected"),
+    ("ends", "expected"),
     [
-        pytest.param([(0, 5)], [False], id="one that ends within ten seconds is left to the kubelet"),
-        pytest.param([(0, 20), (20, 40), (40, 60)], [True] * 3, id="three in ten minutes are followed by another"),
-        pytest.param([(0, 20), (20, 40), (40, 60), (60, 80)], [True] * 3 + [False], id="a fourth one isn't"),
-        pytest.param([(0, 20), (20, 40), (40, 60), (60, 700)], [True] * 4, id="what is long ago doesn't count"),
+        pytest.param([(5, False)], [False], id="one that was never ready is left to the kubelet"),
+        pytest.param([(5, True), (6, True)], [True, True], id="one that was ready isn't, however short it lived"),
+        pytest.param([(at, True) for at in range(11)], [True] * 10 + [False], id="an eleventh in ten minutes is"),
+        pytest.param([(at * 61, True) for at in range(12)], [True] * 12, id="what is long ago doesn't count"),
     ],
 )
-def test_another_envoy_is_started(lives: list[tuple[float, float]], expected: list[bool]) -> None:
+def test_another_envoy_is_started(ends: list[tuple[float, bool]], expected: list[bool]) -> None:
     supervisor = EnvoySupervisor(EnvoySettings.from_env({}), "envoy")
-    assert [supervisor.may_start_another(*life) for life in lives] == expected
+    assert [supervisor.may_start_another(ended, was_ready=was_ready) for ended, was_ready in ends] == expected
 
 
 @dataclass

@@ -27,9 +27,7 @@ logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.1
 KILL_SECONDS = 5.0
-SETTLED_SECONDS = 10.0
-"""An Envoy that ends sooner would most likely do so again."""
-MOST_RESTARTS, RESTARTS_SECONDS = 3, 600.0
+MOST_RESTARTS, RESTARTS_SECONDS = 10, 600.0
 """So many Envoys may end within so many seconds; one more is left to the kubelet, which waits longer and longer."""
 
 
@@ -111,7 +109,7 @@ class EnvoySupervisor:
         self._stop.set()
 
     def run(self) -> int:
-        """Blocks until `stop`, or until Envoy has ended by itself too soon or too often.
+        """Blocks until `stop`, or until an Envoy has ended by itself that was never ready, or one too many.
 
         Otherwise another one is started at once: the kubelet would take a second, and more each time.
         """
@@ -119,33 +117,39 @@ class EnvoySupervisor:
         sockets = self._settings.concurrency
         with standing_by(router.address, router.port, sockets, self._admin.is_ready) as standby:
             while True:
-                began = time.monotonic()
-                code = self._run_one(standby)
-                if code == 0 or not self.may_start_another(began, time.monotonic()):
+                code, was_ready = self._run_one(standby)
+                if code == 0 or not self.may_start_another(time.monotonic(), was_ready=was_ready):
                     return code
                 logger.error("starting another Envoy")
 
-    def may_start_another(self, began: float, ended: float) -> bool:
-        """Whether one that has lived from then till then is followed by another one here; it is counted if so."""
-        if self._stop.is_set() or ended - began < SETTLED_SECONDS:
+    def may_start_another(self, ended: float, *, was_ready: bool) -> bool:
+        """Whether one that ended then is followed by another one here; it is counted if so.
+
+        One that was never ready would most likely end in the same way again.
+        """
+        if self._stop.is_set() or not was_ready:
             return False
         too_many = len(self._restarts) == MOST_RESTARTS and ended - self._restarts[0] < RESTARTS_SECONDS
         if not too_many:
             self._restarts.append(ended)
         return not too_many
 
-    def _run_one(self, standby: Standby | None) -> int:
-        """One Envoy to its end; 0 where that is what was asked for."""
+    def _run_one(self, standby: Standby | None) -> tuple[int, bool]:
+        """One Envoy to its end: its exit code, 0 where the end was asked for, and whether it was ever ready."""
+        was_ready = False
         with subprocess.Popen(envoy_command(self._settings, self._program)) as envoy:
             while envoy.poll() is None and not self._stop.is_set():
+                if not was_ready and self._admin.is_ready():
+                    was_ready = True
+                    logger.info("Envoy is ready")
                 time.sleep(POLL_SECONDS)
             if envoy.poll() is not None:
                 logger.error("Envoy ended by itself with code %d", envoy.returncode)
-                return envoy.returncode or 1
+                return envoy.returncode or 1, was_ready
             if standby:
                 standby.close()
             self._drain(envoy)
-            return 0
+            return 0, was_ready
 
     def _drain(self, envoy: "subprocess.Popen[bytes]") -> None:
         self._admin.fail_health()
