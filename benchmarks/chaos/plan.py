@@ -69,6 +69,11 @@ class Fault:
         return self.kind is Kind.KILLED and self.component in carries
 
     @property
+    def leaves_nobody_to_ask_again(self) -> bool:
+        """Whether a second try may be lost too: the candidate's only pod has died, and keeps its share for a second."""
+        return self.kind is Kind.KILLED and self.component is Component.CANDIDATE
+
+    @property
     def tells_against_the_candidate(self) -> bool:
         """Whether a good candidate may be taken back for it."""
         return self.component is Component.CANDIDATE

@@ -17,12 +17,14 @@ def report(trials: Sequence[Trial], seed: int, machine: str) -> str:
     good = sum(trial.release.is_good for trial in trials)
     minutes = sum(trial.seconds for trial in trials) / 60
     right = sum(not trial.wrong for trial in trials)
+    dead = sum(trial.lost_again for trial in trials if trial.lost_a_candidates_only_pod)
     return "\n".join(
         [
             f"Seed {seed}, {machine}: {faults} faults in {releases} releases, {good} of good models and "
             f"{releases - good} of a failing one, {requests:,} requests in {minutes:.0f} minutes. **{right} of "
             f"{releases} went as they should**; {sum(trial.lost for trial in trials)} requests were lost, "
-            f"{sum(trial.lost_again for trial in trials)} of them with their second try too.",
+            f"{sum(trial.lost_again for trial in trials)} of them with their second try too, {dead} of these where a "
+            "candidate's only pod was killed.",
             "",
             table([head, *rows], labels=1),
             "",

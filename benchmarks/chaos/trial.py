@@ -53,6 +53,11 @@ class Trial:
         """Those of them that a second try didn't mend."""
         return self._without_its_own(self.counts.faults_again)
 
+    @property
+    def lost_a_candidates_only_pod(self) -> bool:
+        """Then what its share of the users met is the candidate's own failure, as it is judged."""
+        return any(fault.leaves_nobody_to_ask_again for fault in self.release.faults)
+
     def _without_its_own(self, faults: Counter[str]) -> int:
         return sum(number for fault, number in faults.items() if self.release.is_good or fault != OWN)
 
@@ -64,7 +69,7 @@ class Trial:
             said.append(f"it ended {self.outcome}, and should have ended {' or '.join(self.release.outcomes)}")
         if self.lost and not any(fault.costs_requests for fault in self.release.faults):
             said.append(f"{self.lost} requests were lost, and nothing was killed that carried any")
-        if self.lost_again:
+        if self.lost_again and not self.lost_a_candidates_only_pod:
             said.append(f"{self.lost_again} requests were lost with their second try too")
         return tuple(said)
 

@@ -10,6 +10,7 @@ from benchmarks.chaos.trial import OWN, Trial
 from benchmarks.traffic.counts import Counts
 
 KILLED_ENVOY = Fault(Component.ENVOY, Kind.KILLED, Phase.FIRST_STEP)
+KILLED_CANDIDATE = Fault(Component.CANDIDATE, Kind.KILLED, Phase.FIRST_STEP)
 FROZEN_OPERATOR = Fault(Component.OPERATOR, Kind.FROZEN, Phase.FIRST_STEP)
 FAILING = Release(False, (Fault(Component.AGENT, Kind.SLOW, Phase.GOING_BACK),))
 
@@ -39,6 +40,11 @@ def trial(fault: Fault, outcome: str = "Promoted", lost: int = 0, again: int = 0
             id="a loss that a second try didn't mend",
         ),
         pytest.param(
+            trial(KILLED_CANDIDATE, "RolledBack", lost=9, again=2),
+            (),
+            id="a share of the requests that went to a candidate without a pod",
+        ),
+        pytest.param(
             trial(FROZEN_OPERATOR, "RolledBack"),
             ("it ended RolledBack, and should have ended Promoted",),
             id="a good model that went back",
@@ -58,10 +64,18 @@ def test_what_a_failing_model_answers_itself_is_no_loss() -> None:
 
 
 def test_the_page_counts_what_was_struck_and_names_what_went_wrong() -> None:
-    text = report([trial(KILLED_ENVOY, lost=3), trial(FROZEN_OPERATOR, "RolledBack")], 7, "two cores")
+    trials = [
+        trial(KILLED_ENVOY, lost=3),
+        trial(FROZEN_OPERATOR, "RolledBack"),
+        trial(KILLED_CANDIDATE, lost=9, again=2),
+    ]
+    text = report(trials, 7, "two cores")
 
-    assert "Seed 7, two cores: 2 faults in 2 releases, 2 of good models and 0 of a failing one, 2,000 requests" in text
-    assert "**1 of 2 went as they should**; 3 requests were lost, 0 of them with their second try too." in text
+    assert "Seed 7, two cores: 3 faults in 3 releases, 3 of good models and 0 of a failing one, 3,000 requests" in text
+    assert (
+        "**2 of 3 went as they should**; 12 requests were lost, 2 of them with their second try too, 2 of these where a "
+        "candidate's only pod was killed."
+    ) in text
     assert "- Release 1: it ended RolledBack, and should have ended Promoted." in text
     (row,) = [line for line in text.splitlines() if line.startswith("| router's Envoy")]
     assert [cell.strip() for cell in row.strip("|").split("|")] == ["router's Envoy", "1", "", "", "", "3", "0"]
