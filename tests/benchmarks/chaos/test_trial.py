@@ -73,8 +73,8 @@ def test_the_page_counts_what_was_struck_and_names_what_went_wrong() -> None:
 
     assert "Seed 7, two cores: 3 faults in 3 releases, 3 of good models and 0 of a failing one, 3,000 requests" in text
     assert (
-        "**2 of 3 went as they should**; 12 requests were lost, 2 of them with their second try too, 2 of these where a "
-        "candidate's only pod was killed."
+        "**2 of 3 went as they should**; 12 requests were lost, 2 of them with their second try too, 2 of these where "
+        "a candidate's only pod was killed."
     ) in text
     assert "- Release 1: it ended RolledBack, and should have ended Promoted." in text
     (row,) = [line for line in text.splitlines() if line.startswith("| router's Envoy")]
