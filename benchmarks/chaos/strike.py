@@ -20,7 +20,7 @@ SLOW_STEP_SECONDS = 0.08
 SLOW_RUNS = 4
 """A slow process runs in one step of so many: a twentieth of a second, and then it waits for three times as long."""
 PROMETHEUS = f"app.kubernetes.io/name={prometheus.NAME}"
-XDS = "var/run/tidegate/xds"
+XDS = "/run/tidegate/xds"
 FILLER = "filler"
 CHUNK = b"\0" * 2**16
 MOST_CHUNKS = 2**12
@@ -57,7 +57,7 @@ def _slow(pids: Sequence[int]) -> None:
 
 def _full(pids: Sequence[int]) -> None:
     """The volume that an agent and its Envoy share has a bound of its own, in memory."""
-    filler = Path(f"/proc/{pids[0]}/root", XDS, FILLER)
+    filler = shared_volume(pids[0]) / FILLER
     try:
         with filler.open("wb", buffering=0) as file, suppress(OSError):
             for _ in range(MOST_CHUNKS):
@@ -66,6 +66,18 @@ def _full(pids: Sequence[int]) -> None:
     finally:
         with suppress(OSError):
             filler.unlink()
+
+
+def shared_volume(pid: int, proc: Path = Path("/proc")) -> Path:
+    """Where the volume is for this machine. Raises ScenarioAborted where the process has none.
+
+    By the kernel's own list: /var/run is a link in the image, and from here it would lead out of the container.
+    """
+    mounts = [line.split()[4] for line in (proc / str(pid) / "mountinfo").read_text().splitlines()]
+    found = next((point for point in mounts if point.endswith(XDS)), None)
+    if found is None:
+        raise ScenarioAborted(f"process {pid} has no volume at {XDS}")
+    return proc / str(pid) / "root" / found.lstrip("/")
 
 
 HANDS: Mapping[Kind, Callable[[Sequence[int]], None]] = {

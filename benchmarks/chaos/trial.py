@@ -81,7 +81,7 @@ def try_out(bed: Bed, number: int, release: Release) -> Trial:
     try:
         with bed.loaded():
             _release(bed, trial)
-    except (ScenarioAborted, ClusterError, KubectlError) as error:
+    except (ScenarioAborted, ClusterError, KubectlError, OSError) as error:
         trial.trouble = str(error)
     seen = result("chaos", bed.found, 0.0, "", "")
     trial.counts, trial.examples, trial.seconds = total(seen.kinds.values()), seen.examples, time.monotonic() - began
