@@ -58,7 +58,14 @@ def test_a_file_may_hold_several_and_other_things(migrate: Run, tmp_path: Path) 
     _, out, err = migrate(several)
 
     assert out == "---\n".join((SOURCES / f"{file.stem}-migrated.yaml").read_text() for file in files)
-    assert err == "2 ModelDeployments; 2 remarks above them: read each before you apply it\n"
+    assert err == "2 ModelDeployments; 2 remarks above: read each before you apply it\n"
+
+
+def test_one_remark_is_one(migrate: Run, tmp_path: Path) -> None:
+    one = tmp_path / "one.yaml"
+    one.write_text((SOURCES / "kserve-exactly.yaml").read_text().replace("spec:\n", "spec:\n  unknown: true\n"))
+
+    assert migrate(one)[2] == "1 ModelDeployment; 1 remark above: read each before you apply it\n"
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def test_a_canary_is_listed_at_0_first_and_the_old_revision_leaves_the_list_last
         f"{second}=100",
     ]
     assert world.lost == 0
-    assert world.told("Ready") == ("True", "StableServing", f"{second} serves with 1 pods")
+    assert world.told("Ready") == ("True", "StableServing", f"{second} serves with 1 pod")
     assert world.names(SERVICES) == [second]
 
 

@@ -147,7 +147,7 @@ def test_a_rule_is_taken_in_two_steps_and_nothing_else_of_the_route_changes(worl
         f"{first}=100 legacy=0",
         f"{first}=100",
     ]
-    assert world.told("Ready") == ("True", "StableServing", f"{first} serves with 1 pods")
+    assert world.told("Ready") == ("True", "StableServing", f"{first} serves with 1 pod")
     (expected,) = [users_route()["spec"]]
     expected["rules"][1]["backendRefs"] = [{"group": "", "kind": "Service", "name": first, "port": 8080, "weight": 100}]
     assert world.route["spec"] == expected

@@ -23,7 +23,7 @@ from tidegate.model.reasons import Phase, Reason, StatusMessage
 from tidegate.model.revision import RevisionState
 from tidegate.model.spec import Strategy
 from tidegate.model.status import Rollout
-from tidegate.model.units import format_duration, format_percent
+from tidegate.model.units import counted, format_duration, format_percent
 
 ENOUGH_TO_MEASURE = 50
 """Live requests in a window below which the observed share says nothing."""
@@ -367,7 +367,7 @@ def _has_capacity(seen: Observation, proposal: Proposal) -> Hold | None:
     if ready >= proposal.pods:
         return None
     share = "all traffic" if proposal.weight == 100 else f"{proposal.weight}%"
-    message = f"{proposal.rollout.candidate} grows to {proposal.pods} pods for {share}, {ready} are ready"
+    message = f"{proposal.rollout.candidate} grows to {counted(proposal.pods, 'pod')} for {share}, {ready} are ready"
     return Hold(StatusMessage(Reason.SCALING_UP, message), grow=True)
 
 

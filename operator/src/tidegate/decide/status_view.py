@@ -10,7 +10,7 @@ from tidegate.model.judged_queries import judged_queries
 from tidegate.model.observation import Observation
 from tidegate.model.reasons import ConditionType, Reason, StatusMessage
 from tidegate.model.status import AnalysisView, Condition, QueryView, RevisionView, Rollout, Status
-from tidegate.model.units import format_percent
+from tidegate.model.units import counted, format_percent
 
 
 def with_view(seen: Observation, transition: Transition, status: Status) -> Status:
@@ -94,7 +94,7 @@ def _ready(seen: Observation, transition: Transition, status: Status) -> tuple[b
     if state.ready < wanted:
         message = f"{serving} serves with {state.ready} of {wanted} pods{why}"
         return True, StatusMessage(Reason.STABLE_DEGRADED, message)
-    return True, StatusMessage(Reason.STABLE_SERVING, f"{serving} serves with {wanted} pods")
+    return True, StatusMessage(Reason.STABLE_SERVING, f"{serving} serves with {counted(wanted, 'pod')}")
 
 
 def _serves_instead(seen: Observation, revision: str) -> str | None:

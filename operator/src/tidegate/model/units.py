@@ -1,4 +1,4 @@
-"""Durations, percentages and instants as the API writes them, both directions."""
+"""Durations, percentages and instants as the API writes them, both directions; and numbers of things."""
 
 import math
 import re
@@ -43,6 +43,11 @@ def format_duration_roughly(span: timedelta) -> str:
     if span < timedelta(minutes=5):
         return format_duration(span)
     return format_duration(timedelta(minutes=math.ceil(span / timedelta(minutes=1))))
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 pod`, `2 pods`: a number of what gets an s where it isn't one."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 _QUANTITY = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))(?:[eE]([+-]?\d+)|([numkMGTPE]|[KMGTPE]i)?)")

@@ -11,6 +11,7 @@ from tidegate.cli.common.output import write_line
 from tidegate.cli.lint.command import read_documents
 from tidegate.cli.lint.findings import Finding
 from tidegate.cli.migrate.convert import KNOWN, Migrated, converter, migrated
+from tidegate.model.units import counted
 
 EXACT, REMARKS = 0, 1
 
@@ -29,9 +30,8 @@ def migrate(files: Sequence[Path], model: str = "") -> int:
     for number, one in enumerate(found):
         _write(one, first=number == 0)
     left = sum(len(one.remarks) for one in found)
-    models = "1 ModelDeployment" if len(found) == 1 else f"{len(found)} ModelDeployments"
-    told = "nothing is left out" if not left else f"{left} remarks above them: read each before you apply it"
-    write_line(sys.stderr, f"{models}; {told}")
+    told = "nothing is left out" if not left else f"{counted(left, 'remark')} above: read each before you apply it"
+    write_line(sys.stderr, f"{counted(len(found), 'ModelDeployment')}; {told}")
     return REMARKS if left else EXACT
 
 
