@@ -275,14 +275,43 @@ def test_a_file_of_any_shape_is_answered_with_a_sentence(text: str, sentence: st
     assert out.startswith(f"{tmp_path}/{sentence}")
 
 
-def test_without_a_model_or_a_file_the_command_line_makes_no_sense(lint: Run, tmp_path: Path) -> None:
-    (tmp_path / "a.yaml").write_text("kind: Service\n")
+@pytest.mark.parametrize(
+    ("text", "instead"),
+    [
+        pytest.param("kind: Deployment\n---\nkind: Service\n", ", only Deployment, Service", id="other kinds"),
+        pytest.param(
+            "kind: ModelDeploymnet\n",
+            ", only ModelDeploymnet; ModelDeploymnet is no kind of ours: is it ModelDeployment?",
+            id="a misspelt kind",
+        ),
+        pytest.param(
+            "apiVersion: v1\nkind: ModelDeployment\n",
+            ", only ModelDeployment; to be one of ours, a ModelDeployment has apiVersion tidegate.dev/v1alpha1",
+            id="somebody else's",
+        ),
+        pytest.param("- kind\n", "", id="a list"),
+        pytest.param("", "", id="nothing"),
+    ],
+)
+def test_without_a_model_the_command_line_makes_no_sense(lint: Run, tmp_path: Path, text: str, instead: str) -> None:
+    (tmp_path / "a.yaml").write_text(text)
 
     assert lint(str(tmp_path / "a.yaml"))[::2] == (
         2,
-        f"tidegate lint: there is no ModelDeployment in {tmp_path}/a.yaml\n",
+        f"tidegate lint: there is no ModelDeployment in {tmp_path}/a.yaml{instead}\n",
     )
-    assert lint(str(tmp_path / "b.yaml"))[0] == 2
+
+
+@pytest.mark.parametrize(
+    "line", [["lint"], ["plan", "--offline"], ["simulate", "-f"], ["migrate"]], ids=lambda each: each[0]
+)
+def test_a_file_that_is_not_there_makes_no_sense_to_any_command(
+    line: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = main([*line, str(tmp_path / "b.yaml")])
+
+    told = f"tidegate {line[0]}: {tmp_path}/b.yaml can't be read: No such file or directory\n"
+    assert (code, capsys.readouterr().err) == (2, told)
 
 
 def test_without_cel_it_says_that_rules_were_left_out(
@@ -291,4 +320,5 @@ def test_without_cel_it_says_that_rules_were_left_out(
     monkeypatch.setattr(command, "cel_rules", lambda: None)
     (tmp_path / "a.yaml").write_text(GOOD)
 
-    assert "some of the CRD's rules weren't checked" in lint(str(tmp_path / "a.yaml"))[2]
+    left = "some of the CRD's rules weren't checked: install what reads them with: pip install 'tidegate[lint]'"
+    assert left in lint(str(tmp_path / "a.yaml"))[2]

@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from tidegate.cli.common.errors import Unusable
 from tidegate.cli.common.set_option import refused_in
 from tidegate.errors import InvalidSpec
 from tidegate.resources.crd_schema import Schema, told_unknown, unknown_fields, with_defaults
@@ -16,12 +17,12 @@ def read_spec(file: Path, schema: Schema, parts: Sequence[str], lacking: Mapping
     """The spec of the first ModelDeployment in a file, or on stdin for `-`, with the CRD's defaults.
 
     `lacking` is there where the file has nothing of that name. Only `parts` have to be as the API server takes them.
-    Raises InvalidSpec.
+    Raises Unusable where the file can't be read, and InvalidSpec for what is in it.
     """
     try:
         documents = list(yaml.safe_load_all(sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")))
     except OSError as error:
-        raise InvalidSpec(f"{file} can't be read: {error.strerror}") from error
+        raise Unusable(f"{file} can't be read: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InvalidSpec(f"{file} isn't YAML: {' '.join(str(error).split())}") from error
     for document in documents:

@@ -12,8 +12,11 @@ from tidegate.cli.common.output import write_line
 from tidegate.cli.lint.cel_rules import cel_rules
 from tidegate.cli.lint.documents import Document, Unreadable, documents
 from tidegate.cli.lint.findings import KIND, TEMPLATE_KIND, Finding, findings, is_ours
+from tidegate.cli.lint.other_kinds import instead
+from tidegate.model.units import counted
 
 GOOD, BAD = 0, 1
+WITHOUT_CEL = "install what reads them with: pip install 'tidegate[lint]'"
 SUFFIXES = (".yaml", ".yml", ".json")
 
 
@@ -28,17 +31,17 @@ def lint(files: Sequence[Path], output: Output) -> int:
         found += findings(each, schemas[each.value["kind"]], rule_holds, templates)
     _write(found, output)
     if not models and not templates and not found:
-        raise Unusable(f"there is no ModelDeployment in {', '.join(map(str, files))}")
+        raise Unusable(f"there is no ModelDeployment in {', '.join(map(str, files))}{instead(there)}")
     _summary(len(models), len(templates), len(found), rule_holds is not None)
     return BAD if found else GOOD
 
 
 def _summary(looked: int, templates: int, wrong: int, by_cel: bool) -> None:
-    models = "1 ModelDeployment" if looked == 1 else f"{looked} ModelDeployments"
+    models = counted(looked, "ModelDeployment")
     if templates:
-        models += f" and {templates} MetricTemplate{'' if templates == 1 else 's'}"
-    problems = "nothing is wrong" if not wrong else "1 problem" if wrong == 1 else f"{wrong} problems"
-    left = "" if by_cel else "; some of the CRD's rules weren't checked, as that takes the extra `lint`"
+        models += f" and {counted(templates, 'MetricTemplate')}"
+    problems = counted(wrong, "problem") if wrong else "nothing is wrong"
+    left = "" if by_cel else f"; some of the CRD's rules weren't checked: {WITHOUT_CEL}"
     write_line(sys.stderr, f"{models}: {problems}{left}")
 
 
