@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+from contextlib import suppress
+from importlib.metadata import version
 
 import pytest
 
@@ -13,6 +15,23 @@ def test_help_has_a_line_for_each_command(capsys: pytest.CaptureFixture[str]) ->
 
     listed = capsys.readouterr().out.partition("Commands:")[2].splitlines()
     assert {*COMMANDS, "get", "status"} <= {line.split()[0] for line in listed if line.strip()}
+
+
+def test_the_version_is_said_by_an_option_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert (main(["--version"]), capsys.readouterr().out) == (0, f"tidegate {version('tidegate')}\n")
+
+
+@pytest.mark.parametrize("command", ["", *sorted(COMMANDS)])
+def test_help_fits_a_terminal_of_80_columns(
+    command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    with suppress(SystemExit):
+        main([*([command] if command else []), "--help"])
+
+    lines = capsys.readouterr().out.splitlines()
+    cut_off = [line for line in lines if line.startswith("  ") and line.endswith("...")]
+    assert ([line for line in lines if len(line) > 80], cut_off) == ([], [])
 
 
 @pytest.mark.parametrize("command", ["replay", "simulate"])

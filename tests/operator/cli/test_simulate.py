@@ -144,8 +144,8 @@ def test_the_same_command_prints_the_same(capsys: pytest.CaptureFixture[str]) ->
     assert printed(capsys, "--seed", "7") == printed(capsys, "--seed", "7")
 
 
-def test_no_traffic_is_no_verdict(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "Expect no verdict: 3 of 3 rollouts" in printed(capsys, "--rate", "0", "--minutes", "2")
+def test_hardly_any_traffic_is_no_verdict(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "Expect no verdict: 3 of 3 rollouts" in printed(capsys, "--rate", "0.001", "--minutes", "2")
 
 
 def test_what_may_go_either_way_is_called_so(capsys: pytest.CaptureFixture[str]) -> None:
@@ -200,7 +200,7 @@ def test_a_strategy_can_be_set(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["--errors", "many"], USAGE, "'many' is no multiple"),
         (["--set", "analysis.intervall=1s"], USAGE, "the nearest is analysis.interval"),
-        (["-f", "/nowhere.yaml"], CANNOT, "/nowhere.yaml can't be read: No such file"),
+        (["-f", "/nowhere.yaml"], USAGE, "/nowhere.yaml can't be read: No such file"),
     ],
 )
 def test_what_makes_no_sense_is_refused(
@@ -208,6 +208,15 @@ def test_what_makes_no_sense_is_refused(
 ) -> None:
     assert main(arguments) == code
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("rate", ["0", "-1", "nan", "inf"])
+def test_without_traffic_there_is_nothing_to_simulate(rate: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--rate", rate])
+
+    assert ended.value.code == USAGE
+    assert f"argument --rate: {rate} is not a number above 0" in capsys.readouterr().err
 
 
 def test_a_field_that_there_is_not_is_refused_with_the_nearest(

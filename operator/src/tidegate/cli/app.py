@@ -27,7 +27,6 @@ COMPLETE = "_TIDEGATE_COMPLETE"
 
 app = typer.Typer(
     name="tidegate",
-    help="Progressive releases of ONNX models on Kubernetes. Also `kubectl tidegate`.",
     no_args_is_help=True,
     rich_markup_mode=None,  # rich's help takes as long again to appear
     pretty_exceptions_enable=False,
@@ -35,10 +34,28 @@ app = typer.Typer(
 )
 
 
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"tidegate {version('tidegate')}")
+        raise typer.Exit
+
+
+@app.callback()
+def before_all(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Show this command's version.")
+    ] = False,
+) -> None:
+    """Progressive releases of ONNX models on Kubernetes. Also `kubectl tidegate`."""
+
+
 def main(arguments: Sequence[str], others: Mapping[str, str]) -> int:
     """The exit code of the chosen command. `others` are the commands that read their own options, and their help."""
     for name, summary in others.items():
-        app.command(name, help=f"{summary[0].upper()}{summary[1:]}.")(_elsewhere)
+        sentence = f"{summary[0].upper()}{summary[1:]}."
+        app.command(name, help=sentence, short_help=sentence)(_elsewhere)  # else cut off at some 45 characters
     try:
         app(list(arguments), prog_name="tidegate", complete_var=COMPLETE)
     except SystemExit as done:

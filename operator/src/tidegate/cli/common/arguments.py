@@ -24,10 +24,21 @@ def exit_code(program: str, run: Callable[[], int]) -> int:
 
 
 def parser_of(program: str, description: str, epilog: str) -> argparse.ArgumentParser:
-    """Of a command whose description and epilog keep their lines, as examples want it."""
-    return argparse.ArgumentParser(
-        prog=program, description=description, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    """Of a command whose description and epilog are paragraphs, and examples that keep their lines."""
+    return argparse.ArgumentParser(prog=program, description=description, epilog=epilog, formatter_class=_Paragraphs)
+
+
+class _Paragraphs(argparse.HelpFormatter):
+    """Fills each paragraph for the terminal; what is indented stays as it is, as a command has to."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return "\n\n".join(self._filled(each, width, indent) for each in text.strip("\n").split("\n\n"))
+
+    def _filled(self, paragraph: str, width: int, indent: str) -> str:
+        lines = paragraph.splitlines()
+        if any(line.startswith(" ") for line in lines):
+            return "\n".join(f"{indent}{line}" for line in lines)
+        return super()._fill_text(paragraph, width, indent)
 
 
 def add_shared_options(parser: argparse.ArgumentParser, settings: str) -> None:
@@ -43,6 +54,18 @@ def add_cluster_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-n", "--namespace", help="the context's, if left out")
     parser.add_argument("--kubeconfig", metavar="FILE", help="kubectl's, if left out")
     parser.add_argument("--context", help="the current one, if left out")
+
+
+def number_above(least: float, kind: Callable[[str], Number]) -> Callable[[str], Number]:
+    """The type of an option that is a finite number of more than so much."""
+
+    def number(text: str) -> Number:
+        value = kind(text)
+        if not least < value < math.inf:
+            raise argparse.ArgumentTypeError(f"{text} is not a number above {least:g}")
+        return value
+
+    return number
 
 
 def number_from(least: float, kind: Callable[[str], Number]) -> Callable[[str], Number]:

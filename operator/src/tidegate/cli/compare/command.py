@@ -34,7 +34,8 @@ EPILOG = f"""
 exit codes: 0 they answer alike; 1 they don't; 124 that isn't plain after --most requests; 2 the command line makes no
 sense. Where servers ask for a key, {TOKEN} has it.
 
-  tidegate compare http://old:8080 http://new:8080 --requests requests.jsonl --values
+  tidegate compare http://old:8080 http://new:8080 \\
+    --requests requests.jsonl --values
 """.strip()
 
 

@@ -52,7 +52,8 @@ exit codes: 0 the same verdict as recorded, or the rollout is under way; 3 anoth
 than recorded; 1 it can't be replayed; 2 the command line makes no sense.
 
 In the operator's pod, where the address of Prometheus is known already:
-  kubectl exec -n tidegate deploy/tidegate-operator -- tidegate replay NAME -n NAMESPACE
+  kubectl exec -n tidegate deploy/tidegate-operator -- \\
+    tidegate replay NAME -n NAMESPACE
 """
 
 

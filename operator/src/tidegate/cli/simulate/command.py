@@ -12,7 +12,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import TextIO
 
-from tidegate.cli.common.arguments import add_shared_options, exit_code, number_from
+from tidegate.cli.common.arguments import add_shared_options, exit_code, number_above, number_from
 from tidegate.cli.common.crd_file import spec_schema
 from tidegate.cli.common.output import wants_colour, write_line
 from tidegate.cli.common.parsing import error_rate, share, span, times
@@ -122,7 +122,7 @@ def _parser() -> argparse.ArgumentParser:
         help="a ModelDeployment, - for stdin; what it leaves out, or all, has the CRD's defaults",
     )
     parser.add_argument(
-        "--rate", type=number_from(0, float), default=100.0, help="requests a second to both models; 100"
+        "--rate", type=number_above(0, float), default=100.0, help="requests a second to both models; 100"
     )
     parser.add_argument("--base-errors", default="0.5%", metavar="SHARE", help="of stable's answers that fail; 0.5%%")
     parser.add_argument("--errors", default="x1", metavar="TIMES", help="the candidate's, as x5 or 2.5%%; x1")
