@@ -99,3 +99,12 @@ class CallFailed(TidegateError):
         """Whether another try can't help until somebody changes something."""
         self.retry_after = retry_after
         """Seconds that the other side asks to wait before the next try."""
+
+
+def innermost(error: BaseException) -> str:
+    """What is at the bottom of an error of a library, without the objects that it puts before it."""
+    while error.__context__ is not None:
+        error = error.__context__
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error).rpartition(": ")[2] or type(error).__name__

@@ -313,7 +313,7 @@ def test_what_does_not_answer_is_wrong_and_says_why(check: Run) -> None:
     code, out, _ = check("--router", nobody, "--prometheus", nobody)
 
     assert code == 1
-    assert f"wrong     router Service: {nobody} doesn't answer: [Errno 111] Connection refused; see whether" in out
+    assert f"wrong     router Service: {nobody} doesn't answer: Connection refused; see whether" in out
     assert "a release holds until it answers" in out
 
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import socket
 import subprocess
 import sys
 import tarfile
@@ -175,6 +176,20 @@ def test_what_can_not_be_packaged_is_one_sentence(
     empty.mkdir()
     assert package(empty, base, *arguments) == code
     assert said in capsys.readouterr().err
+
+
+def test_a_registry_that_is_not_in_reach_is_one_sentence_at_once(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # and doesn't listen
+        host = f"127.0.0.1:{nobody.getsockname()[1]}"
+        command = [str(model), "-t", "shop/digits:7", "--output", str(tmp_path / "image.tar")]
+        assert main([*command, "--base", f"{host}/server:1"], {}) == 1
+    assert capsys.readouterr().err == (
+        f"tidegate package: {host}/server:1: the registry {host} isn't in reach: Connection refused; "
+        "is the name right, and is there a network?\n"
+    )
 
 
 def test_a_base_with_a_broken_layer_is_refused(

@@ -7,10 +7,12 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-from tidegate.errors import TidegateError
+from tidegate.errors import TidegateError, innermost
 from tidegate.oci.image import INDEXES, MANIFEST, MANIFESTS, Image, NotAnImage, chosen, digest_of, parsed
 from tidegate.oci.layout import Layout
 
+REACHED_WITHIN = 10.0
+"""Seconds."""
 MOST_MANIFEST = 4 * 2**20
 """Bytes of a manifest."""
 
@@ -28,6 +30,7 @@ class Repository:
                 "oras isn't installed here; install it with: pip install 'tidegate[package]'"
             ) from error
         self.reference = reference
+        self._reached = False
         try:
             self._container = Container(reference, registry="docker.io")
         except ValueError as error:
@@ -40,6 +43,7 @@ class Repository:
 
     def image(self, architecture: str) -> Image:
         """Of that architecture. Raises NotAnImage, or TidegateError where the registry doesn't answer."""
+        self._reach()
         content = self._manifest(self._container.digest or self._container.tag)
         digest = digest_of(content)
         if self._container.digest and digest != self._container.digest:
@@ -71,12 +75,27 @@ class Repository:
 
     def push(self, layout: Layout, manifest: bytes, image: Image) -> None:
         """Under the reference's tag, blobs first. Raises TidegateError."""
+        self._reach()
         for descriptor in (image.manifest["config"], *image.manifest["layers"]):
             with self._answered(descriptor["digest"]):
                 blob: Path = layout.blob(descriptor["digest"])
                 self._accepted(self._registry.upload_blob(str(blob), self._container, dict(descriptor)))
         with self._answered("the manifest"):
             self._accepted(self._registry.do_request(self._url(self._container.tag), "PUT", manifest, _kind(MANIFEST)))
+
+    def _reach(self) -> None:
+        """Whether anybody answers there. oras would try again for two minutes, and say nothing."""
+        import requests
+
+        if self._reached:
+            return
+        host = self._container.registry
+        try:
+            requests.get(f"{self._registry.prefix}://{host}/v2/", timeout=REACHED_WITHIN, stream=True).close()
+        except requests.RequestException as error:
+            what = f"the registry {host} isn't in reach: {innermost(error)}"
+            raise TidegateError(f"{self.reference}: {what}; is the name right, and is there a network?") from error
+        self._reached = True
 
     def _manifest(self, version: str) -> bytes:
         accept = {"Accept": ", ".join((*MANIFESTS, *INDEXES))}
@@ -104,7 +123,8 @@ class Repository:
         try:
             yield
         except (requests.RequestException, ValueError, AuthenticationException, OSError) as error:
-            raise TidegateError(f"{self.reference}: {what} can't be had from the registry: {error}") from error
+            why = innermost(error) if isinstance(error, requests.RequestException) else error
+            raise TidegateError(f"{self.reference}: {what} can't be had from the registry: {why}") from error
 
 
 def _kind(media_type: str) -> dict[str, str]:

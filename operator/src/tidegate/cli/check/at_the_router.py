@@ -3,6 +3,7 @@
 import requests
 
 from tidegate.cli.check.finding import Finding, State
+from tidegate.errors import innermost
 
 CONNECT_WITHIN, ANSWER_WITHIN = 5.0, 10.0  # seconds
 
@@ -12,13 +13,8 @@ def answers(url: str) -> Finding:
     try:
         status = requests.get(url, timeout=(CONNECT_WITHIN, ANSWER_WITHIN), allow_redirects=False).status_code
     except requests.RequestException as error:
-        what = f"{url} doesn't answer: {_cause(error)}; see whether the routers' pods are ready, and DNS and policies"
+        what = (
+            f"{url} doesn't answer: {innermost(error)}; see whether the routers' pods are ready, and DNS and policies"
+        )
         return Finding("router Service", State.WRONG, what)
     return Finding("router Service", State.OK, f"{url} answers ({status})")
-
-
-def _cause(error: BaseException) -> str:
-    """What is innermost, without the objects that the library puts before it."""
-    while error.__context__ is not None:
-        error = error.__context__
-    return str(error).rpartition(": ")[2] or type(error).__name__
