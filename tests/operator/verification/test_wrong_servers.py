@@ -53,6 +53,16 @@ def test_what_is_wrong_has_its_row(verify: Verify, fault: str, check: str, state
     assert seen.code == (1 if "failed" in seen.states.values() else 0)
 
 
+def test_a_server_that_names_no_model_is_reported_all_the_same(verify: Verify, tmp_path: Path) -> None:
+    junit, markdown = tmp_path / "r.xml", tmp_path / "r.md"
+    with SmallServer("no list").serving() as server:
+        seen = verify(server.url, "--junit", str(junit), "--markdown", str(markdown))
+
+    assert (seen.code, seen.states) == (1, {"port": "ok", "model": "failed", "all else": "not asked"})
+    assert "name one by --model NAME" in seen.said["model"]
+    assert ["--model NAME" in file.read_text() for file in (junit, markdown)] == [True, True]
+
+
 def test_strict_makes_what_is_lacking_a_failure(verify: Verify) -> None:
     with SmallServer().serving() as server:
         assert verify(server.url, "--strict").code == 1

@@ -32,6 +32,7 @@ from tidegate.verification.row import Row, State, failed, not_asked, ok
 
 STYLES = {State.OK: Style.GOOD, State.LACKS: Style.DOUBTFUL, State.FAILED: Style.BAD, State.NOT_ASKED: Style.PLAIN}
 KEY_VARIABLE = "TIDEGATE_VERIFY_KEY"
+UNLISTED = "the server answers, but doesn't list its models; name one by --model NAME"
 SECONDS_BETWEEN_TRIES = 0.5
 
 DESCRIPTION = """
@@ -44,7 +45,8 @@ exit codes: 0 nothing has failed (what a server lacks is told, and fails only wi
 
 The key is read from --key-file or {KEY_VARIABLE}.
 
-  tidegate verify http://127.0.0.1:8080 --grpc 127.0.0.1:8081 --rate 50 --seconds 10 --max-p99 100ms
+  tidegate verify http://127.0.0.1:8080 --grpc 127.0.0.1:8081 \\
+    --rate 50 --seconds 10 --max-p99 100ms
 """.strip()
 
 Stage = tuple[str, Callable[[], Iterator[Row]]]
@@ -103,7 +105,7 @@ class Checks:
     """Seconds that the server has to become ready."""
 
     def stages(self) -> Iterator[Stage]:
-        """In the order in which one rests on the other. Raises TidegateError where nobody knows the model's name."""
+        """In the order in which one rests on the other. Raises Unusable where the server has several models."""
         reached = list(self._port())
         yield "waits for the server", lambda: iter(reached)
         if reached[0].state is State.FAILED:
@@ -117,7 +119,11 @@ class Checks:
         if stranger:
             yield "", lambda: iter([stranger, not_asked("all else", "no server of the protocol answers there")])
             return
-        subject = rest.Subject(endpoint, self.model or _only_model(endpoint))
+        names = [self.model] if self.model else rest.model_names(endpoint)
+        if not names:
+            yield "", lambda: iter([failed("model", UNLISTED), not_asked("all else", "nobody says the model's name")])
+            return
+        subject = rest.Subject(endpoint, _only(names))
         subject.payloads = self.requests.payloads(subject.model) if self.requests else ()
         yield "health", lambda: rest.health(subject)
         yield "credentials", lambda: credentials(self.nobody, self.given, subject.path)
@@ -188,13 +194,10 @@ def _payloads(subject: rest.Subject) -> Sequence[Payload]:
     return [Payload(f"{subject.path}/infer", encoded(subject.request))]
 
 
-def _only_model(endpoint: Endpoint) -> str:
-    names = rest.model_names(endpoint)
+def _only(names: Sequence[str]) -> str:
     if len(names) == 1:
         return names[0]
-    if names:
-        raise Unusable(f"--model is missing: the server has {', '.join(sorted(names)[:10])}")
-    raise Unusable("--model is missing: the server doesn't list its models")
+    raise Unusable(f"--model is missing: the server has {', '.join(sorted(names)[:10])}")
 
 
 def _checks(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Checks | None:
