@@ -12,7 +12,7 @@ COMPILED := build/compiled
 VERIFICATION := operator/src/tidegate/verification
 # Two tests at a time, but all of a file after one another: they share what they start.
 AT_ONCE := -n 2 --dist loadfile
-WITHOUT_PROGRAMS := not e2e and not controls and not disturbed and not gitops and not gateways and not apiserver and not prometheus and not helm and not router and not sources and not images
+WITHOUT_PROGRAMS := not e2e and not controls and not disturbed and not gitops and not gateways and not apiserver and not prometheus and not helm and not router and not sources and not images and not release
 
 .PHONY: help
 help: ## List the targets
@@ -42,7 +42,7 @@ fmt: setup ## Format the code, and mend what the linter can mend
 
 .PHONY: test
 test: setup ## All tests, end to end on a real cluster included
-	$(BIN)/pytest $(AT_ONCE) -m "not e2e and not controls and not disturbed and not gitops and not gateways"
+	$(BIN)/pytest $(AT_ONCE) -m "not e2e and not controls and not disturbed and not gitops and not gateways and not release"
 	$(BIN)/pytest -m e2e
 
 .PHONY: e2e
@@ -213,6 +213,10 @@ chart: setup ## Check the chart and render it to build/chart.yaml
 	  "$$helm" template tidegate charts/tidegate --namespace tidegate-system > build/chart.yaml; \
 	  echo "build/chart.yaml"
 
+.PHONY: chart-lint
+chart-lint: setup ## The chart by helm-unittest and chart-testing, which it builds from Go modules first
+	@UV="$(UV)" $(BIN)/python -m tests.chart.lint
+
 .PHONY: demo
 demo: setup ## A whole story on a real cluster: promoted, rolled back, switched, killed
 	$(BIN)/tidegate-demo up
@@ -231,12 +235,23 @@ crds: ## Copy the CRDs into the chart
 	cp crds/*.yaml charts/tidegate/crds-source/
 
 .PHONY: version
-version: setup ## Say the version, or set it everywhere: V=1.2.3
+version: setup ## Say the version, or set it everywhere, the changelog too: V=1.2.3
 	@if [ -z "$(V)" ]; then sed -n 's/^version = "\(.*\)".*/\1/p' pyproject.toml; exit; fi; \
-	  [[ "$(V)" =~ ^[0-9]+\.[0-9]+\.[0-9]+$$ ]] || { echo "V=$(V): a version is three numbers, as in 1.2.3"; exit 1; }; \
-	  sed -i 's/^version = "[^"]*"/version = "$(V)"/' pyproject.toml; \
-	  sed -i 's/^\(version\|appVersion\): .*/\1: $(V)/' charts/tidegate/Chart.yaml; \
+	  $(BIN)/python -m release version "$(V)"; \
 	  "$(UV)" lock --quiet; "$(UV)" sync --quiet --frozen --all-packages --all-extras
+
+.PHONY: release-dry-run
+release-dry-run: setup ## All that a release publishes, built from a copy into build/release: V=1.2.3; ARGS=--without-compiled
+	@UV="$(UV)" $(BIN)/python -m release dry-run $(V) $(ARGS)
+
+.PHONY: release-wheels
+release-wheels: setup ## The wheels of a release, compiled for every Python too, in build/release; needs Docker
+	@UV="$(UV)" $(BIN)/python -m release wheels --out build/release
+	"$(UV)" tool run --quiet --from cibuildwheel==4.3.5 cibuildwheel server --platform linux --output-dir build/release
+
+.PHONY: release-upload
+release-upload: ## The wheels of build/release, to PyPI; from the release's workflow, which PyPI trusts
+	"$(UV)" publish --trusted-publishing always build/release/*.whl
 
 .PHONY: clean
 clean: ## Remove build/ and caches, and nothing else
