@@ -1,7 +1,8 @@
 """Images in a registry, by oras: fetched into a layout, and pushed from one."""
 
 import http.client
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from ipaddress import ip_address
 from pathlib import Path
@@ -13,6 +14,8 @@ from tidegate.oci.layout import Layout
 
 REACHED_WITHIN = 10.0
 """Seconds."""
+DOCKER_HUB, DOCKER_HUB_LOGIN = "registry-1.docker.io", "https://index.docker.io/v1/"
+"""The host of docker.io, and under which name docker's config.json has its login."""
 MOST_MANIFEST = 4 * 2**20
 """Bytes of a manifest."""
 
@@ -35,11 +38,15 @@ class Repository:
             self._container = Container(reference, registry="docker.io")
         except ValueError as error:
             raise NotAnImage(f"{reference} is no reference to an image: {error}") from error
-        if self._container.registry == "docker.io":
-            self._container.registry = "registry-1.docker.io"
+        names = [self._container.registry]
+        if names == ["docker.io"]:
             self._container.namespace = self._container.namespace or "library"
-        self._registry = Registry(self._container.registry, insecure=_is_loopback(self._container.registry))
-        self._registry.auth.load_configs(self._container)
+            names = [DOCKER_HUB, DOCKER_HUB_LOGIN]
+        self._registry = Registry(names[0], insecure=_is_loopback(names[0]))
+        configs = [path for path in (_docker_config(os.environ),) if path]
+        for name in reversed(names):  # the host that is asked is the last one
+            self._container.registry = name
+            self._registry.auth.load_configs(self._container, configs)
 
     def image(self, architecture: str) -> Image:
         """Of that architecture. Raises NotAnImage, or TidegateError where the registry doesn't answer."""
@@ -129,6 +136,12 @@ class Repository:
 
 def _kind(media_type: str) -> dict[str, str]:
     return {"Content-Type": media_type}
+
+
+def _docker_config(environ: Mapping[str, str]) -> str | None:
+    """The one of DOCKER_CONFIG, which oras doesn't look for; it finds that of the home by itself."""
+    place = Path(environ.get("DOCKER_CONFIG", "")) / "config.json"
+    return str(place) if environ.get("DOCKER_CONFIG") and place.is_file() else None
 
 
 def _is_loopback(host: str) -> bool:
