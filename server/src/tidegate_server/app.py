@@ -24,6 +24,8 @@ from tidegate_server.web.error_responses import response_for
 from tidegate_server.web.inference_handler import DIALECT, PREDICT, SERVED_BY, V2, InferenceHandler
 from tidegate_server.web.message import Request, Response, error_response, json_response
 from tidegate_server.web.router import probes
+from tidegate_server.web.samples_endpoint import MOST_AT_ONCE, SamplesEndpoint, no_samples
+from tidegate_server.web.samples_endpoint import PATH as SAMPLES
 from tidegate_server.web.wsgi import REQUEST
 
 log = logging.getLogger(__name__)
@@ -75,15 +77,26 @@ def create_app(
     return app
 
 
-def create_admin_app(inference: Inference, info: ServerInfo) -> Flask:
-    """Metrics, health and the self-test. No inference here, and no keys needed."""
+def create_admin_app(inference: Inference, info: ServerInfo, samples: SamplesEndpoint | None) -> Flask:
+    """Metrics, health and the self-test. No inference here, and no keys needed but for samples of requests."""
     app = _bare("tidegate_server_admin")
     _add_health(app, inference)
     # Where the worker processes of this server find the numbers of all.
     _add(app, "/v2/models/stats", "statistics", lambda: json_response(200, inference.metrics.statistics()))
     _add_selftest(app, info, is_open=False)
+    _add_samples(app, samples)
     _add(app, "/metrics", "metrics", lambda: Response(200, inference.metrics.exposition(), (METRICS_TYPE,)))
     return app
+
+
+def _add_samples(app: Flask, samples: SamplesEndpoint | None) -> None:
+    def take() -> Response:
+        if samples is None:
+            return no_samples()
+        given = flask.request
+        return samples.respond(given.headers.get("Authorization", ""), given.args.get("most", str(MOST_AT_ONCE)))
+
+    _add(app, SAMPLES, "request_samples", take, method="POST")
 
 
 def _bare(name: str) -> Flask:

@@ -16,6 +16,7 @@ from tidegate_server.inference.providers import VARIABLE, Provider, parse_provid
 from tidegate_server.inference.session_options import SessionOptions, session_options
 from tidegate_server.payload_log.settings import LogSettings
 from tidegate_server.protocol.limits import NOT_FINITE, Limits, NotFinite
+from tidegate_server.request_samples.settings import SampleSettings
 from tidegate_server.tracing import TraceSettings
 from tidegate_server.unix_socket import UnixSocket
 
@@ -218,6 +219,8 @@ class Settings:
     access_log: Level = field(metadata={"read": partial(one_of, variable="TIDEGATE_ACCESS_LOG", choices=LEVELS)})
     payload_log: LogSettings | None = field(metadata={"read": LogSettings.from_env})
     """None where no bodies are logged."""
+    request_samples: SampleSettings | None = field(metadata={"read": SampleSettings.from_env})
+    """None where no requests are kept."""
     tracing: TraceSettings = field(metadata={"read": TraceSettings.from_env})
 
     @classmethod

@@ -31,6 +31,7 @@ from tidegate_server.processes.workers import Workers
 from tidegate_server.protocol.openapi import openapi_document
 from tidegate_server.protocol.request import InferRequest
 from tidegate_server.protocol.tensors import Outputs
+from tidegate_server.request_samples.samples import RequestSamples, Sample
 from tidegate_server.rpc.call_log import RpcTelemetry
 from tidegate_server.rpc.server import GrpcServer
 from tidegate_server.settings import Settings
@@ -40,6 +41,7 @@ from tidegate_server.web.inference_handler import InferenceHandler
 from tidegate_server.web.large_json import LargeJson
 from tidegate_server.web.request_parser import HttpLimits
 from tidegate_server.web.router import HEALTH_PATHS, AdminRouter, PublicRouter, probes
+from tidegate_server.web.samples_endpoint import SamplesEndpoint
 from tidegate_server.web.server import HttpServer
 from tidegate_server.web.telemetry import Telemetry
 from tidegate_server.web.wsgi import WsgiThreadPool
@@ -49,6 +51,7 @@ log = logging.getLogger(__name__)
 ADMIN_QUEUE = 16
 ADMIN_BODY_BYTES = 2**16
 ADMIN_CONNECTIONS = 64
+MOST_SAMPLED_BYTES = 2**23
 MOST_LOGGED_BYTES, LOGGED_SHARE = 2**24, 16
 """Of bodies that wait for a sink: 16 MiB, or this part of what requests and answers may hold."""
 
@@ -100,7 +103,7 @@ def build(
     )
     app = create_app(inference, handler, authenticator, info)
     threads = WsgiThreadPool(app, settings.threads, settings.max_queue, loop, "flask")
-    admin_app = create_admin_app(inference, info)
+    admin_app = create_admin_app(inference, info, _samples_endpoint(settings, telemetry, workers))
     admin_threads = WsgiThreadPool(admin_app, 1, ADMIN_QUEUE, loop, "admin")
     # A scrape doesn't wait for a self-test.
     selftest_thread = WsgiThreadPool(admin_app, 1, 1, loop, "selftest")
@@ -204,7 +207,22 @@ def _telemetry(inference: Inference, settings: Settings, held_bytes: int) -> Tel
         origin = Origin(namespace, name, settings.revision)
         payloads = PayloadLog(settings.payload_log, origin, min(MOST_LOGGED_BYTES, held_bytes // LOGGED_SHARE))
         inference.metrics.callbacks.bodies_logged = lambda: (payloads.sent, payloads.dropped)
-    return Telemetry(inference.metrics, access_log, tracing, inference.unmarked, payloads)
+    samples = None
+    if settings.request_samples is not None:
+        samples = RequestSamples(settings.request_samples.keep, min(MOST_SAMPLED_BYTES, held_bytes // LOGGED_SHARE))
+    return Telemetry(inference.metrics, access_log, tracing, inference.unmarked, payloads, samples)
+
+
+def _samples_endpoint(settings: Settings, telemetry: Telemetry, workers: Workers) -> SamplesEndpoint | None:
+    if settings.request_samples is None or telemetry.samples is None:
+        return None
+    own = telemetry.samples.take
+
+    def take(most: int) -> list[Sample]:
+        taken = own(most)
+        return [*taken, *workers.taken_samples(most - len(taken))]
+
+    return SamplesEndpoint(settings.request_samples.key_file, take)
 
 
 def _server_info(prepared: Prepared, inference: Inference, settings: Settings) -> ServerInfo:

@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection
 from threading import Thread
 
 from tidegate_server.preparation import prepare_worker
-from tidegate_server.processes.workers import DESCRIPTOR, LISTEN, SNAPSHOT, WARM, Workers
+from tidegate_server.processes.workers import DESCRIPTOR, LISTEN, SAMPLES, SNAPSHOT, WARM, Workers
 from tidegate_server.serving import Server, serve_prepared
 from tidegate_server.settings import LOG_FORMAT
 from tidegate_server.wiring import Role
@@ -37,9 +37,12 @@ def _follow(pipe: Connection, server: Server) -> None:
     def run() -> None:
         try:
             while True:
-                message, number = pipe.recv()
+                message, number, *arguments = pipe.recv()
                 if message == SNAPSHOT:
                     pipe.send((number, server.parts.inference.metrics.snapshot()))
+                elif message == SAMPLES:
+                    samples = server.parts.telemetry.samples
+                    pipe.send((number, samples.take(*arguments) if samples else []))
         except (EOFError, OSError):
             server.loop.call_soon_threadsafe(server.begin_hurried_drain)
 

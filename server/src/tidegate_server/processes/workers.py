@@ -14,19 +14,22 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from threading import Lock
 from time import monotonic
+from typing import TypeVar
 
 from tidegate_server.errors import ModelRefused
 from tidegate_server.inference.warm_up import Findings
 from tidegate_server.metrics.snapshot import Snapshot, merged
+from tidegate_server.request_samples.samples import Sample
 from tidegate_server.settings import Settings
 
 log = logging.getLogger(__name__)
 
 DESCRIPTOR = "TIDEGATE_WORKER_DESCRIPTOR"
 """The environment variable with the number of the worker's end of the socket pair."""
-WARM, LISTEN, SNAPSHOT = "warm", "listen", "snapshot"
+WARM, LISTEN, SNAPSHOT, SAMPLES = "warm", "listen", "snapshot", "samples"
+Answer = TypeVar("Answer")
 WARM_UP_TIMEOUT_SECONDS = 120.0
-SNAPSHOT_TIMEOUT_SECONDS = 0.5
+ANSWER_TIMEOUT_SECONDS = 0.5
 SECONDS_AFTER_THE_DEADLINE = 1.0
 
 
@@ -35,7 +38,7 @@ class _Worker:
     process: "subprocess.Popen[bytes]"
     pipe: Connection
     requested: int = 0
-    """The number of the last request for a snapshot."""
+    """The number of the last request to it."""
     snapshot: Snapshot | None = None
 
 
@@ -78,6 +81,15 @@ class Workers:
         """The metrics of all processes together. One that doesn't respond in time counts as it last did."""
         with self._lock:
             return merged([own, *filter(None, map(_snapshot_of, self._all))])
+
+    def taken_samples(self, most: int) -> list[Sample]:
+        """Of the requests that they have kept; of one that doesn't respond in time, none."""
+        taken: list[Sample] = []
+        with self._lock:
+            for worker in self._all:
+                if len(taken) < most:
+                    taken += _answer_of(worker, SAMPLES, list, most - len(taken)) or []
+        return taken
 
     def signal(self, number: int) -> None:
         """From now on it's no failure when they end."""
@@ -131,13 +143,21 @@ def _expect(pipe: Connection, message: str, seconds: float) -> None:
 
 
 def _snapshot_of(worker: _Worker) -> Snapshot | None:
+    # A late response to an earlier request is still the newest that there is.
+    worker.snapshot = _answer_of(worker, SNAPSHOT, Snapshot) or worker.snapshot
+    return worker.snapshot
+
+
+def _answer_of(worker: _Worker, message: str, kind: type[Answer], *arguments: object) -> Answer | None:
+    """The last of this kind that came in time; those of other requests are passed over."""
     worker.requested += 1
+    answer = None
     with suppress(OSError, EOFError, pickle.UnpicklingError):
-        worker.pipe.send((SNAPSHOT, worker.requested))
-        deadline = monotonic() + SNAPSHOT_TIMEOUT_SECONDS
-        # A late response to an earlier request is still the newest that there is.
+        worker.pipe.send((message, worker.requested, *arguments))
+        deadline = monotonic() + ANSWER_TIMEOUT_SECONDS
         while worker.pipe.poll(max(0.0, deadline - monotonic())):
-            number, worker.snapshot = worker.pipe.recv()
+            number, content = worker.pipe.recv()
+            answer = content if isinstance(content, kind) else answer
             if number == worker.requested:
                 break
-    return worker.snapshot
+    return answer

@@ -28,8 +28,8 @@ from tidegate_server.protocol.tensors import Outputs
 from tidegate_server.web.compression import MIN_COMPRESSED_BYTES, accepted_encoding, compressed, decompressed
 from tidegate_server.web.error_responses import response_for
 from tidegate_server.web.large_json import LargeJson
-from tidegate_server.web.message import JSON, OCTETS, Request, Respond, Response
-from tidegate_server.web.telemetry import JSON_LENGTH, RequestRecord, Telemetry
+from tidegate_server.web.message import JSON, JSON_LENGTH, OCTETS, Request, Respond, Response
+from tidegate_server.web.telemetry import RequestRecord, Telemetry
 
 _REASONS: dict[type[Exception], str] = {
     InvalidRequest: "invalid",

@@ -14,6 +14,8 @@ from tidegate_server.inference.caller import Caller
 
 JSON = "application/json"
 OCTETS = "application/octet-stream"
+JSON_LENGTH = b"inference-header-content-length"
+"""The header that says how much of a body is JSON: what follows are binary tensors."""
 
 Headers = Sequence[tuple[str, str]]
 _PHRASES = {int(status): status.phrase for status in HTTPStatus}

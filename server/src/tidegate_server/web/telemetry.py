@@ -10,10 +10,11 @@ from tidegate_server.metrics import ServerMetrics
 from tidegate_server.metrics.server_metrics import LIVE, PREVIEW
 from tidegate_server.payload_log.log import Exchange, Payload, PayloadLog
 from tidegate_server.protocol.request import InferRequest
+from tidegate_server.request_samples.samples import RequestSamples
 from tidegate_server.tracing import NO_SPAN, ServerSpan, Tracing, well_formed
-from tidegate_server.web.message import Request, Response
+from tidegate_server.web.message import JSON_LENGTH, Request, Response
+from tidegate_server.web.sample import sample_of
 
-JSON_LENGTH = b"inference-header-content-length"
 MARK = b"x-tidegate-traffic"
 """Set by the router, `live` or `preview`; what a client says there, the router overwrites."""
 
@@ -29,6 +30,8 @@ class Telemetry:
     """How a request came that no router has marked."""
     payloads: PayloadLog | None = None
     """None where no bodies are logged."""
+    samples: RequestSamples | None = None
+    """None where no requests are kept."""
 
     def begin(self, protocol: str, request: Request) -> "RequestRecord":
         """`protocol` as the metrics count it. `end` of the record is to be called once, whatever happens."""
@@ -78,6 +81,8 @@ class RequestRecord:
             telemetry.access_log.write(line)
         if telemetry.payloads is not None and telemetry.payloads.wants(status):
             telemetry.payloads.write(_exchange(request, response, seconds, self._span.trace_id))
+        if telemetry.samples is not None and (sample := sample_of(request, response, self.traffic)) is not None:
+            telemetry.samples.offer(sample)
 
     @property
     def _rows(self) -> int:
