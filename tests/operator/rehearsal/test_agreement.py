@@ -5,7 +5,7 @@ from itertools import count
 
 from tidegate.judge.agreement import Agreement, Pairs
 from tidegate.judge.answers import Compare, Kind, Reply, Tolerances
-from tidegate.rehearsal.agreement import AgreementPlan, compare
+from tidegate.rehearsal.agreement import AgreementPlan, compare, drawn
 from tidegate.rehearsal.payloads import Payload
 
 PAYLOADS = [Payload("/predict", str(number).encode()) for number in range(50)]
@@ -25,12 +25,12 @@ def refuses(payload: Payload) -> Reply:
 
 
 def test_the_same_answers_agree_as_soon_as_that_is_shown() -> None:
-    result = compare(answers, answers, PAYLOADS, PLAN, threading.Event())
+    result = compare(answers, answers, drawn(PAYLOADS), PLAN, threading.Event())
     assert (result.answer, result.pairs, result.kinds) == (Agreement.AGREES, Pairs(371), {})
 
 
 def test_other_answers_are_found_counted_and_forgotten() -> None:
-    result = compare(answers, otherwise_on_one_in_fifty, PAYLOADS, PLAN, threading.Event())
+    result = compare(answers, otherwise_on_one_in_fifty, drawn(PAYLOADS), PLAN, threading.Event())
     assert (result.answer, result.first, result.pairs.noisy) == (Agreement.DIFFERS, 18, 0)
     assert result.kinds == {Kind.CLASS: result.pairs.differed}
     assert result.pairs.requests < 1000
@@ -38,13 +38,13 @@ def test_other_answers_are_found_counted_and_forgotten() -> None:
 
 
 def test_a_candidate_that_refuses_what_stable_answers_differs() -> None:
-    result = compare(answers, refuses, PAYLOADS, PLAN, threading.Event())
+    result = compare(answers, refuses, drawn(PAYLOADS), PLAN, threading.Event())
     assert (result.answer, result.kinds) == (Agreement.DIFFERS, {Kind.REFUSED: result.pairs.requests})
 
 
 def test_what_stable_does_not_answer_says_nothing() -> None:
     plan = AgreementPlan(most=100)
-    result = compare(refuses, refuses, PAYLOADS, plan, threading.Event())
+    result = compare(refuses, refuses, drawn(PAYLOADS), plan, threading.Event())
     assert (result.answer, result.pairs, result.skipped) == (Agreement.UNDECIDED, Pairs(), 100)
     assert result.sentence == "stable answers none of 100 requests, so nothing can be compared; give others"
 
@@ -55,7 +55,7 @@ def test_a_stable_that_answers_at_random_is_no_reason_against_the_candidate() ->
     def at_random(payload: Payload) -> Reply:
         return Reply(200, b'{"label": "%d"}' % next(numbers))
 
-    result = compare(at_random, at_random, PAYLOADS, AgreementPlan(most=200), threading.Event())
+    result = compare(at_random, at_random, drawn(PAYLOADS), AgreementPlan(most=200), threading.Event())
     assert (result.answer, result.pairs) == (Agreement.UNDECIDED, Pairs(200, 200, 200, 200))
     assert result.sentence.startswith("whether it answers as stable does isn't plain: the candidate answers 200 of 200")
 
@@ -63,4 +63,4 @@ def test_a_stable_that_answers_at_random_is_no_reason_against_the_candidate() ->
 def test_nothing_is_asked_any_more_once_nobody_wants_to_know() -> None:
     stopped = threading.Event()
     stopped.set()
-    assert compare(answers, answers, PAYLOADS, PLAN, stopped).pairs == Pairs()
+    assert compare(answers, answers, drawn(PAYLOADS), PLAN, stopped).pairs == Pairs()

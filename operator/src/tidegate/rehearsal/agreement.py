@@ -8,9 +8,10 @@ import http.client
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from random import Random
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,6 +27,8 @@ from tidegate.rehearsal.payloads import Payload
 
 GATE = GateSpec("agreement", GatePoint.START, on_refusal=Policy.ROLLBACK, on_failure=Policy.ROLLBACK)
 """Before its first traffic a candidate has to be shown to answer as stable does."""
+TRIES = 2
+"""A server ends a connection on which nothing was asked for a while, just as something is."""
 HEADERS = {"Content-Type": "application/json", "x-tidegate-traffic": "preview"}
 """A model server counts what is asked here apart from what users ask."""
 
@@ -59,6 +62,8 @@ class AgreementResult:
     def sentence(self) -> str:
         """For people."""
         if not self.pairs.requests:
+            if not self.skipped:
+                return "there was no request to compare the answers of"
             return f"stable answers none of {self.skipped:,} requests, so nothing can be compared; give others"
         shown = {
             Agreement.DIFFERS: "",
@@ -87,18 +92,29 @@ class AgreementResult:
 Ask = Callable[[Payload], Reply]
 
 
+Drawn = Iterable[tuple[int, Payload]]
+"""Requests as they are drawn, each with its number, counted from 1."""
+
+
+def drawn(payloads: Sequence[Payload]) -> Drawn:
+    """Any of these by chance, the same one again where there are few, without end."""
+    random = Random(1)
+    while True:
+        number = random.randrange(len(payloads))
+        yield number + 1, payloads[number]
+
+
 def compare(
-    stable: Ask, candidate: Ask, payloads: Sequence[Payload], plan: AgreementPlan, stopped: threading.Event
+    stable: Ask, candidate: Ask, requests: Drawn, plan: AgreementPlan, stopped: threading.Event
 ) -> AgreementResult:
-    """Draws requests until there is an answer, or there have been enough, or `stopped` is set."""
-    random, pairs, skipped, first = Random(1), Pairs(), 0, None
+    """Asks until there is an answer, or there have been enough or are no more requests, or `stopped` is set."""
+    pairs, skipped, first = Pairs(), 0, None
     kinds: Counter[Kind] = Counter()
     answer = Agreement.UNDECIDED
-    for _ in range(plan.most):
+    for number, payload in islice(requests, plan.most):
         if answer is not Agreement.UNDECIDED or stopped.is_set():
             break
-        number = random.randrange(len(payloads))
-        replies = [ask(payloads[number]) for ask in (stable, candidate, stable)]
+        replies = [ask(payload) for ask in (stable, candidate, stable)]
         if not (replies[0].is_answer and replies[2].is_answer):
             skipped += 1
             continue
@@ -106,7 +122,7 @@ def compare(
         is_noisy = difference(replies[0], replies[2], plan.tolerances) is not None
         if kind is not None:
             kinds[kind] += 1
-            first = first or number + 1
+            first = first or number
         pairs += Pairs.of(differed=kind is not None, noisy=is_noisy)
         answer = answer_of(pairs, plan.rules)
     return AgreementResult(answer, pairs, plan.rules, dict(kinds), first, skipped)
@@ -121,13 +137,14 @@ def asking(url: str, token: str = "") -> Iterator[Ask]:
     base, headers = parts.path.rstrip("/"), {**HEADERS, **({"Authorization": f"Bearer {token}"} if token else {})}
 
     def ask(payload: Payload) -> Reply:
-        try:
-            connection.request("POST", f"{base}{payload.path}", payload.body, headers)
-            response = connection.getresponse()
-            return Reply(response.status, response.read(MOST_ANSWER_BYTES))
-        except (OSError, http.client.HTTPException):
-            connection.close()
-            return Reply(0)
+        for _ in range(TRIES):
+            try:
+                connection.request("POST", f"{base}{payload.path}", payload.body, {**headers, **dict(payload.headers)})
+                response = connection.getresponse()
+                return Reply(response.status, response.read(MOST_ANSWER_BYTES))
+            except (OSError, http.client.HTTPException):
+                connection.close()
+        return Reply(0)
 
     try:
         yield ask
@@ -166,7 +183,7 @@ class AgreementGate:
     def _run(self, urls: tuple[str, str], payloads: Sequence[Payload]) -> None:
         try:
             with asking(urls[0]) as stable, asking(urls[1]) as candidate:
-                self.result = compare(stable, candidate, payloads, self.plan, self._stopped)
+                self.result = compare(stable, candidate, drawn(payloads), self.plan, self._stopped)
             self._answer = GateAnswer(self.result.answer is Agreement.AGREES, self.result.sentence)
         except Exception:
             log.exception("the answers can't be compared")

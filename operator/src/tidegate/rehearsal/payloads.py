@@ -26,10 +26,11 @@ WHOLE = frozenset({"INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32
 
 @dataclass(frozen=True)
 class Payload:
-    """One request: a POST of a JSON body."""
+    """One request: a POST of a JSON body, unless `headers` say otherwise."""
 
     path: str
     body: bytes
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 def read_requests(lines: Iterable[str], model: str, source: str) -> list[Payload]:
