@@ -39,6 +39,9 @@ COMMANDS = {
     "compare": Command(
         "tidegate.cli.compare.command", "whether two servers answer the same requests alike; the answer as exit code"
     ),
+    "evaluate": Command(
+        "tidegate.cli.evaluate.command", "how often a model is right on labelled requests; the answer as exit code"
+    ),
     "simulate": Command(
         "tidegate.cli.simulate.command", "let rollouts run on synthetic traffic, and say what to expect of one"
     ),

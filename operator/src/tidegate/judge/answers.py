@@ -122,14 +122,14 @@ class _Comparison:
         elif stable["shape"] != other["shape"]:
             yield Kind.SHAPE
         else:
-            ours, theirs = _rows(stable), _rows(other)
+            ours, theirs = rows_of(stable), rows_of(other)
             yield from self._of_lists("", ours, theirs)
 
     def _of_lists(self, name: str, stable: Sequence[Any], other: Sequence[Any]) -> Iterator[Kind]:
         if len(stable) != len(other):
             yield Kind.SHAPE
-        elif self.tolerances.compare is Compare.CLASSES and _is_row_of_scores(stable) and _is_row_of_scores(other):
-            if _best(stable) != _best(other):
+        elif self.tolerances.compare is Compare.CLASSES and is_row_of_scores(stable) and is_row_of_scores(other):
+            if best_column(stable) != best_column(other):
                 yield Kind.CLASS
         else:
             for ours, theirs in zip(stable, other, strict=True):
@@ -157,7 +157,7 @@ def _is_tensor(value: Mapping[str, Any]) -> bool:
     return {"name", "datatype", "shape", "data"} <= value.keys()
 
 
-def _rows(tensor: Mapping[str, Any]) -> list[Any]:
+def rows_of(tensor: Mapping[str, Any]) -> list[Any]:
     """Its data; of numbers with a fraction and two dimensions or more, cut into rows of the last one."""
     data = tensor["data"]
     if not str(tensor["datatype"]).startswith(FLOATING) or not isinstance(data, list):
@@ -167,9 +167,11 @@ def _rows(tensor: Mapping[str, Any]) -> list[Any]:
     return [numbers[at : at + width] for at in range(0, len(numbers), width)] if width else numbers
 
 
-def _is_row_of_scores(values: Sequence[Any]) -> bool:
+def is_row_of_scores(values: Sequence[Any]) -> bool:
+    """Whether they are numbers with a fraction, of several classes."""
     return len(values) > 1 and all(isinstance(value, float) for value in values)
 
 
-def _best(row: Sequence[float]) -> int:
+def best_column(row: Sequence[float]) -> int:
+    """The first of the largest."""
     return max(range(len(row)), key=row.__getitem__)
