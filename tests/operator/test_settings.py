@@ -18,6 +18,7 @@ def test_only_two_variables_are_needed() -> None:
         prometheus_queries=QuerySettings(),
         scrape_interval=timedelta(seconds=15),
         server_image="server:1",
+        operator_image="",
         router_service="tidegate-router.tidegate.svc.cluster.local",
         namespaces=(),
         identity="tidegate-operator",

@@ -54,6 +54,8 @@ class Settings:
     """Prometheus' scrape interval for routers and model servers: counters may tell of a time this far in the past."""
     server_image: str
     """The model server's image where a ModelDeployment names none."""
+    operator_image: str
+    """This operator's own, for Jobs that compare answers; empty where nobody has said it."""
     router_service: str
     """DNS name of the router's Service; a ModelDeployment's own Service is an alias of it."""
     namespaces: tuple[str, ...]
@@ -101,6 +103,7 @@ class Settings:
             prometheus_queries=QuerySettings.from_env(environ),
             scrape_interval=timedelta(seconds=_number(environ, "TIDEGATE_SCRAPE_INTERVAL_SECONDS", 15, least=1)),
             server_image=_needed(environ, "TIDEGATE_SERVER_IMAGE"),
+            operator_image=environ.get("TIDEGATE_OPERATOR_IMAGE", ""),
             router_service=environ.get("TIDEGATE_ROUTER_SERVICE", "tidegate-router.tidegate.svc.cluster.local"),
             namespaces=tuple(filter(None, environ.get("TIDEGATE_NAMESPACES", "").split(","))),
             identity=environ.get("TIDEGATE_IDENTITY", "tidegate-operator"),

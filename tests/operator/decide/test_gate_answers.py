@@ -10,6 +10,7 @@ import pytest
 from tests.operator.decide.builder import CANDIDATE, MINUTE, NOW, TOO_LITTLE, WORSE, a_blue_green, a_canary, rollout_of
 from tidegate.decide.rollout import decide
 from tidegate.model.actions import RecordStatus, ShiftTraffic
+from tidegate.model.agreement import AgreementCheck, RequestSamples
 from tidegate.model.decision import Decision
 from tidegate.model.gate import GateAnswer, GateRecord, parse_gates
 from tidegate.model.observation import Observation
@@ -26,6 +27,16 @@ def gate(at: str, name: str = "ci", **fields: Any) -> dict[str, Any]:
 
 def with_gates(seen: Observation, *gates: Mapping[str, Any]) -> Observation:
     return replace(seen, spec=replace(seen.spec, gates=parse_gates(gates)))
+
+
+def with_agreement(seen: Observation, *, samples: bool) -> Observation:
+    """Answers are to be compared; `samples`: whether stable's pods keep requests."""
+    spec = replace(seen.spec, analysis=replace(seen.spec.analysis, agreement=AgreementCheck()))
+    stable = seen.state(seen.recorded.stable)
+    assert stable.snapshot is not None
+    server = replace(stable.snapshot.server, request_samples=RequestSamples("samples") if samples else None)
+    stable = replace(stable, snapshot=replace(stable.snapshot, server=server))
+    return replace(seen, spec=spec, revisions={**seen.revisions, stable.name: stable})
 
 
 def decided(seen: Observation) -> tuple[Decision, str]:
@@ -243,3 +254,34 @@ def test_what_is_recorded_survives_a_round_trip_through_the_api() -> None:
     held, _ = decided(next_look(seen, asked, ci=NO))
 
     assert Status.parse(held.status.to_dict()).rollout == held.status.rollout
+
+
+@pytest.mark.parametrize(
+    ("seen", "asked"),
+    [
+        pytest.param(
+            with_agreement(a_canary(0), samples=True), {"agreement": "Pending"}, id="before the first traffic"
+        ),
+        pytest.param(with_agreement(a_canary(0), samples=False), {}, id="not where stable keeps no samples"),
+        pytest.param(with_agreement(a_canary(1), samples=True), {}, id="not once it has traffic"),
+    ],
+)
+def test_whether_answers_agree_is_asked(seen: Observation, asked: dict[str, str]) -> None:
+    decision, _ = decided(seen)
+
+    assert (states(decision), bool(weights(decision))) == (asked, not asked)
+
+
+@pytest.mark.parametrize(
+    ("answer", "weight", "ends"),
+    [
+        pytest.param(YES, [10], False, id="they do"),
+        pytest.param(NO, [0], True, id="they don't: it goes back without traffic"),
+        pytest.param(SILENT, [], False, id="nobody knows: it waits"),
+    ],
+)
+def test_what_follows_from_whether_answers_agree(answer: GateAnswer, weight: list[int], ends: bool) -> None:
+    seen = with_agreement(a_canary(0), samples=True)
+    decision = decide(next_look(seen, decide(seen), agreement=answer))
+
+    assert (weights(decision), decision.status.rollout is None) == (weight, ends)

@@ -11,7 +11,8 @@ import pytest
 from tidegate.errors import ClusterUnavailable, WriteRefused
 from tidegate.gates.job import LOOK_EACH, UNANSWERED, JobGates
 from tidegate.gates.review import Question
-from tidegate.kube.api import JOBS, Manifest, Resource
+from tidegate.kube.api import JOBS, PODS, Manifest, Resource
+from tidegate.model.agreement import AgreementCheck, RequestSamples, agreement_gate
 from tidegate.model.gate import GateAnswer, GateSpec
 from tidegate.resources.gate_job import job_name
 
@@ -32,6 +33,8 @@ class Jobs:
     found: dict[str, Manifest] = field(default_factory=dict)
     failure: ClusterUnavailable | None = None
     calls: list[str] = field(default_factory=list)
+    said: str | ClusterUnavailable = ""
+    """What their pods leave behind."""
 
     def get(self, resource: Resource, namespace: str, name: str) -> Manifest | None:
         assert (resource, namespace) == (JOBS, "shop")
@@ -44,6 +47,14 @@ class Jobs:
         self.calls.append("create")
         made = self.found[manifest["metadata"]["name"]] = copy.deepcopy(dict(manifest))
         return made
+
+    def list(self, resource: Resource, namespace: str | None, selector: str | None) -> Manifest:
+        assert (resource, namespace) == (PODS, "shop")
+        if isinstance(self.said, ClusterUnavailable):
+            raise self.said
+        (name,) = [each for each in self.found if selector == f"job-name={each}"]
+        state = {"terminated": {"exitCode": 1, "message": self.said}} if self.said else {"running": {}}
+        return {"items": [{"metadata": {"name": name}, "status": {"containerStatuses": [{"state": state}]}}]}
 
     def delete(self, resource: Resource, namespace: str, name: str, uid: str | None = None) -> None:
         self.calls.append("delete")
@@ -78,6 +89,65 @@ def test_a_job_that_fails_says_where_its_log_is() -> None:
 
     sentence = f"the Job {NAME} failed (BackoffLimitExceeded): see kubectl logs job/{NAME}"
     assert ask(jobs) == GateAnswer(False, sentence, timedelta(minutes=5))
+
+
+COMPARED = Question(
+    "agreement/1/1",
+    agreement_gate(AgreementCheck(), RequestSamples("samples")),
+    b"{}",
+    "digits",
+    "u-1",
+    "digits-b",
+    STARTED,
+    "digits-a",
+)
+
+
+@pytest.mark.parametrize(
+    ("reason", "allowed", "said", "again"),
+    [
+        ("PodFailurePolicy", False, "failed (PodFailurePolicy)", timedelta(minutes=5)),
+        ("BackoffLimitExceeded", None, "came to no answer (BackoffLimitExceeded)", None),
+        ("DeadlineExceeded", None, "came to no answer (DeadlineExceeded)", None),
+    ],
+    ids=["a no", "another exit code", "too long"],
+)
+def test_a_comparison_that_could_not_be_made_is_no_no(
+    reason: str, allowed: bool | None, said: str, again: timedelta | None
+) -> None:
+    jobs = Jobs()
+    gates = JobGates(jobs, own_image="tidegate/operator:1")
+    gates.ask("shop", "id", COMPARED, 1)
+    (name,) = jobs.found
+    jobs.end(name, "Failed", reason)
+
+    sentence = f"the Job {name} {said}: see kubectl logs job/{name}"
+    assert gates.ask("shop", "id", COMPARED, 1) == GateAnswer(allowed, sentence, again)
+
+
+def test_an_operator_that_is_not_told_its_image_says_so() -> None:
+    assert ask(Jobs(), COMPARED) == GateAnswer(
+        None, "the operator isn't told its own image: set TIDEGATE_OPERATOR_IMAGE as the chart does"
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "said", "message"),
+    [
+        ("Failed", "accuracy 91%,\n95% wanted", f"the Job {NAME} failed (): accuracy 91%, 95% wanted"),
+        ("Complete", "accuracy 97%", f"the Job {NAME} has succeeded: accuracy 97%"),
+        ("Failed", ClusterUnavailable("away"), f"the Job {NAME} failed (): see kubectl logs job/{NAME}"),
+    ],
+    ids=["why not", "why", "its pods can't be looked at"],
+)
+def test_what_its_pod_leaves_behind_is_told(kind: str, said: str | ClusterUnavailable, message: str) -> None:
+    jobs = Jobs(said=said)
+    ask(jobs)
+    jobs.end(NAME, kind, "x")
+
+    answer = ask(jobs)
+    assert isinstance(answer, GateAnswer)
+    assert answer.message == message.replace("()", "(x)")
 
 
 def test_each_question_has_a_job_of_its_own_and_a_restart_finds_it() -> None:

@@ -320,6 +320,25 @@ def query(**fields: Any) -> dict[str, Any]:
             r"spec\.server\.auth\.apiKeysSecret.*must be the name of a Secret",
             id="API keys by no Secret's name",
         ),
+        pytest.param(
+            {"server": {"requestSamples": {"keep": 0, "keySecret": "samples"}}},
+            r"spec\.server\.requestSamples\.keep.*greater than or equal to 1",
+            id="samples that are none",
+        ),
+        pytest.param(
+            {"analysis": {"agreement": {}}},
+            r"spec\.analysis\.agreement needs spec\.server\.requestSamples",
+            id="answers to compare without requests",
+        ),
+        pytest.param(
+            {
+                "server": {"requestSamples": {"keySecret": "samples"}},
+                "analysis": {"agreement": {}},
+                "gates": [{"name": "agreement", "at": "Start", "url": "https://ci.example.com"}],
+            },
+            r"can't be named agreement beside spec\.analysis\.agreement",
+            id="two gates named agreement",
+        ),
         *(
             pytest.param({"server": {"podTemplate": template}}, message, id=f"in a pod template {name}")
             for name, template, message in (
@@ -560,6 +579,10 @@ def test_refused_is(spec: dict[str, Any], message: str, apply: Callable[..., Com
             for amount in (1, "0.5", ".5", "1.", "1e3", "1E-1", "500000u", "100n", "1Pi", "2Ei")
         ),
         pytest.param({"server": {"auth": {"apiKeysSecret": "clients"}}}, id="API keys"),
+        pytest.param(
+            {"server": {"requestSamples": {"keySecret": "samples"}}, "analysis": {"agreement": {}}},
+            id="live requests that are compared",
+        ),
         pytest.param(
             {
                 "server": {

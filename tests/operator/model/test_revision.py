@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tidegate.model.agreement import RequestSamples
 from tidegate.model.revision import (
     RevisionState,
     Snapshot,
@@ -108,6 +109,7 @@ def test_the_name_stays_under_a_change_of(change: dict[str, Any], a_spec: ASpec)
         pytest.param({"server": {"batching": {"maxRows": 1}}}, id="a batch's rows"),
         pytest.param({"server": {"batching": {"maxDelay": "0ms"}}}, id="a batch's delay"),
         pytest.param({"server": {"auth": {"apiKeysSecret": "clients"}}}, id="the API keys"),
+        pytest.param({"server": {"requestSamples": {"keySecret": "samples"}}}, id="the samples of requests"),
         pytest.param({"server": {"podTemplate": {"labels": {"team": "vision"}}}}, id="a pod's label"),
         pytest.param({"server": {"podTemplate": {"probes": {"startup": {"periodSeconds": 2}}}}}, id="a probe's timing"),
         pytest.param({"model": {"uri": "http://models/1.onnx", "credentialsSecret": "a"}}, id="the credentials"),
@@ -162,6 +164,7 @@ ENV = (("A", "b"), ("C", ""))
                     Batching(32, timedelta(milliseconds=2)),
                     "clients",
                     {"labels": {"team": "vision"}, "tolerations": [{"operator": "Exists"}]},
+                    request_samples=RequestSamples("samples", 100),
                 ),
                 "mine:1",
                 8082,

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from tests.operator.model.test_route_policy import policies
 from tidegate.errors import MalformedObject
+from tidegate.model.agreement import AgreementCheck, RequestSamples, agreement_gate
 from tidegate.model.config import ConfigContent, ConfigKind
 from tidegate.model.gate import GateSpec
 from tidegate.model.revision import Snapshot
@@ -68,7 +69,15 @@ EVERYTHING = Snapshot(
     Model(
         "oci://registry.example.com/models/digits:7", None, "registry-login", (("HTTPS_PROXY", "http://proxy:3128"),)
     ),
-    Server(None, RESOURCES, (), 2, Batching(32, timedelta(milliseconds=2)), "clients"),
+    Server(
+        None,
+        RESOURCES,
+        (),
+        2,
+        Batching(32, timedelta(milliseconds=2)),
+        "clients",
+        request_samples=RequestSamples("samples", 100),
+    ),
     "tidegate/server:1",
     8082,
 )
@@ -174,6 +183,18 @@ def test_the_server_is_told_the_cpus_that_its_pod_requests_unless_somebody_says_
             "gate-job",
             job_manifest(Owner(*IDS), ("digits-5ab1e000", REVISION), GATE, "tests/3/1", "2026-01-01T11:55:00Z", b"{}"),
         ),
+        (
+            "agreement-job",
+            job_manifest(
+                Owner(*IDS),
+                ("digits-5ab1e000", REVISION),
+                agreement_gate(AgreementCheck(), RequestSamples("samples")),
+                "agreement/1/1",
+                "2026-01-01T11:55:00Z",
+                b"{}",
+                own_image="tidegate/operator:1",
+            ),
+        ),
         ("alias-service", alias_service_manifest(Owner(*IDS), "tidegate-router.tidegate.svc.cluster.local")),
     ],
 )
@@ -202,7 +223,7 @@ def test_secrets_are_seen_by_the_container_that_needs_them_only(snapshot: Snapsh
         return {mount["name"] for mount in container["volumeMounts"]}
 
     assert "envFrom" not in serve
-    assert mounted(serve) <= {"models", "tmp", "api-keys", "shared-memory", "kernels"}
+    assert mounted(serve) <= {"models", "tmp", "api-keys", "request-samples", "shared-memory", "kernels"}
     assert mounted(fetch) <= {"models", "tmp", "claim", "credentials"}
     assert mounted(fetch) | mounted(serve) == {volume["name"] for volume in pod["volumes"]}
 

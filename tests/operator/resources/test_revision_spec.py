@@ -27,6 +27,7 @@ FULL = {
         "threads": 3,
         "batching": {"maxRows": 8, "maxDelay": "1500ms"},
         "auth": {"apiKeysSecret": "keys"},
+        "requestSamples": {"keep": 100, "keySecret": "samples"},
         "podTemplate": {"labels": {"team": "search"}, "nodeSelector": {"disk": "ssd"}},
         "env": [
             {"name": "C", "valueFrom": {"configMapKeyRef": {"name": "words", "key": "C"}}},

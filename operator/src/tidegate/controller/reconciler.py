@@ -173,7 +173,7 @@ class Reconciler:
 
     def _heard(self, key: Key, manifest: Manifest, observed: Observation) -> Observation:
         """With what gates have said, and which notices have been told."""
-        if self.gatekeeper and observed.spec.gates:
+        if self.gatekeeper and observed.gates:
             answers = self.gatekeeper.answers(key, manifest["metadata"]["uid"], observed.recorded.rollout)
             observed = replace(observed, gate_answers=answers)
         if self.outbox:
@@ -184,7 +184,7 @@ class Reconciler:
     def _call_others(self, key: Key, manifest: Manifest, seen: Observation, decision: Decision) -> None:
         """What is recorded as asked or as to be told is asked and told from now on; what comes of it enqueues again."""
         uid, status = manifest["metadata"]["uid"], decision.status
-        if self.gatekeeper and seen.spec.gates:
+        if self.gatekeeper and seen.gates:
             self.gatekeeper.follow(key, uid, status.rollout, questions(seen, status, uid))
         if self.outbox:
             self.outbox.follow(key, uid, seen.spec, status.notices)

@@ -135,7 +135,7 @@ def build(settings: Settings) -> Parts:
         refusals=Refusals(operator_metrics.client.refused_write),
         gatekeeper=Gatekeeper(
             Dispatcher(),
-            AllGates(WebhookGates(caller), JobGates(api, settings.fixed_ids)),
+            AllGates(WebhookGates(caller), JobGates(api, settings.fixed_ids, settings.operator_image)),
             lambda ns, name: changed(ns, name),
         ),
         outbox=Outbox(

@@ -50,7 +50,7 @@ def with_answers(seen: Observation) -> Observation:
 
 def awaited(seen: Observation, rollout: Rollout, step: int, points: Set[GatePoint]) -> AwaitsGates | None:
     """Which of the gates at these points don't let the rollout enter `step` yet; all of them are asked at once."""
-    gates = [gate for gate in seen.spec.gates if _is_asked(gate, step, points)]
+    gates = [gate for gate in seen.gates if _is_asked(gate, step, points)]
     records = tuple(_record(seen, rollout, gate, step) for gate in gates)
     closed = next((record for record in records if record.state not in OPEN), None)
     if closed is None:
@@ -114,7 +114,7 @@ def _is_due(again_at: datetime, now: datetime) -> bool:
 
 def _answered(seen: Observation, record: GateRecord) -> GateRecord:
     answer = seen.gate_answers.get(record.question)
-    gate = next((each for each in seen.spec.gates if each.name == record.name), None)
+    gate = next((each for each in seen.gates if each.name == record.name), None)
     if answer is None or gate is None or not record.is_being_asked:
         return record
     state = _state(gate, answer)

@@ -22,6 +22,7 @@ def hints(seen: Observation) -> tuple[Event, ...]:
         *_unmarked(seen),
         *_cautions(seen),
         *_signature(seen),
+        *_agreement(seen),
     )
 
 
@@ -39,6 +40,18 @@ def _signature(seen: Observation) -> Iterator[Event]:
             "it goes on"
         )
         yield Event(Reason.SIGNATURE_CHANGED, message, warning=True)
+
+
+def _agreement(seen: Observation) -> Iterator[Event]:
+    rollout, stable = seen.recorded.rollout, seen.state(seen.recorded.stable)
+    if rollout is None or seen.spec.analysis.agreement is None or stable.snapshot is None:
+        return
+    if stable.snapshot.server.request_samples is None:
+        message = (
+            f"the pods of {stable.name} keep no samples of live requests, so the answers of {rollout.candidate} aren't "
+            "compared with theirs: they will be from the next rollout on, when stable's pods keep some"
+        )
+        yield Event(Reason.ANSWERS_NOT_COMPARED, message)
 
 
 def _cautions(seen: Observation) -> Iterator[Event]:

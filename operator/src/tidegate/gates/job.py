@@ -6,10 +6,10 @@ from datetime import timedelta
 from typing import Any, Protocol
 
 from tidegate.errors import ClusterUnavailable
-from tidegate.gates.review import Question
-from tidegate.kube.api import JOBS, Manifest, Resource
+from tidegate.gates.review import Question, one_sentence
+from tidegate.kube.api import JOBS, PODS, Manifest, Resource
 from tidegate.model.gate import GateAnswer
-from tidegate.resources.gate_job import job_manifest
+from tidegate.resources.gate_job import REFUSED, job_manifest
 from tidegate.resources.ownership import Owner
 
 LOOK_EACH = 2.0
@@ -27,6 +27,7 @@ class Jobs(Protocol):
 
     def get(self, resource: Resource, namespace: str, name: str) -> Manifest | None: ...
     def create(self, resource: Resource, manifest: Mapping[str, Any]) -> Manifest | None: ...
+    def list(self, resource: Resource, namespace: str | None, selector: str | None) -> Manifest: ...
     def delete(self, resource: Resource, namespace: str, name: str, uid: str | None = None) -> None: ...
 
 
@@ -36,6 +37,8 @@ class JobGates:
 
     api: Jobs
     fixed_ids: bool = True
+    own_image: str = ""
+    """The operator's, for Jobs that name none."""
 
     def known_by(self, namespace: str, question: Question) -> str:
         """One namespace's Jobs wait for one another, as looks at them."""
@@ -43,6 +46,12 @@ class JobGates:
 
     def ask(self, namespace: str, call_id: str, question: Question, tries: int) -> GateAnswer | float:
         """The answer once the Job has ended; until then, after how many seconds to look again."""
+        job = question.gate.job
+        assert job is not None  # noqa: S101 - only gates that are Jobs come here
+        if not (job.image or self.own_image):
+            return GateAnswer(
+                None, "the operator isn't told its own image: set TIDEGATE_OPERATOR_IMAGE as the chart does"
+            )
         manifest = self._manifest(namespace, question)
         name = manifest["metadata"]["name"]
         try:
@@ -53,28 +62,47 @@ class JobGates:
             return LOOK_EACH
         if found["metadata"].get("ownerReferences", [{}])[0].get("uid") != question.uid:
             return GateAnswer(None, f"a Job named {name} is there that isn't this gate's: delete it")
-        return _answer(name, found)
+        return self._answer(namespace, found, is_told_apart=bool(job.refusal_codes))
 
     def withdraw(self, namespace: str, call_id: str, question: Question) -> None:
         """The question is over before its Job was: that goes. Raises ClusterUnavailable."""
         self.api.delete(JOBS, namespace, self._manifest(namespace, question)["metadata"]["name"])
 
+    def _answer(self, namespace: str, job: Mapping[str, Any], *, is_told_apart: bool) -> GateAnswer | float:
+        """`is_told_apart`: whether a no has a reason of its own, and other failures are no answer."""
+        name = job["metadata"]["name"]
+        for condition in (job.get("status") or {}).get("conditions") or ():
+            if condition.get("status") != "True":
+                continue
+            if condition.get("type") == "Complete":
+                said = self._said(namespace, name)
+                return GateAnswer(True, f"the Job {name} has succeeded{said and f': {said}'}")
+            if condition.get("type") == "Failed":
+                why = condition.get("reason") or "no reason given"
+                said = self._said(namespace, name) or f"see kubectl logs job/{name}"
+                if is_told_apart and why != REFUSED:
+                    return GateAnswer(None, f"the Job {name} came to no answer ({why}): {said}")
+                return GateAnswer(False, f"the Job {name} failed ({why}): {said}", RUN_AGAIN)
+        return LOOK_EACH
+
+    def _said(self, namespace: str, name: str) -> str:
+        """What a pod of it left in /dev/termination-log; '' where none did, or they can't be looked at."""
+        try:
+            pods = self.api.list(PODS, namespace, f"job-name={name}").get("items") or ()
+        except ClusterUnavailable:
+            return ""
+        return next((said for pod in pods if (said := one_sentence(_left_by(pod)))), "")
+
     def _manifest(self, namespace: str, question: Question) -> Manifest:
         owner = Owner(namespace, question.deployment, question.uid)
         about = ((question.stable, question.candidate), question.gate, question.id, question.started, question.body)
-        return job_manifest(owner, *about, fixed_ids=self.fixed_ids)
+        return job_manifest(owner, *about, fixed_ids=self.fixed_ids, own_image=self.own_image)
 
 
-def _answer(name: str, job: Mapping[str, Any]) -> GateAnswer | float:
-    for condition in (job.get("status") or {}).get("conditions") or ():
-        if condition.get("status") != "True":
-            continue
-        if condition.get("type") == "Complete":
-            return GateAnswer(True, f"the Job {name} has succeeded")
-        if condition.get("type") == "Failed":
-            why = condition.get("reason") or "no reason given"
-            return GateAnswer(False, f"the Job {name} failed ({why}): see kubectl logs job/{name}", RUN_AGAIN)
-    return LOOK_EACH
+def _left_by(pod: Mapping[str, Any]) -> object:
+    containers = (pod.get("status") or {}).get("containerStatuses") or ()
+    ended = [(each.get("state") or {}).get("terminated") or {} for each in containers]
+    return next((each["message"] for each in ended if each.get("message")), None)
 
 
 def _refused(name: str, error: ClusterUnavailable) -> GateAnswer | float:

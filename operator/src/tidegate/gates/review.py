@@ -36,7 +36,7 @@ def questions(seen: Observation, status: Status, uid: str) -> tuple[Question, ..
     rollout = status.rollout
     if rollout is None:
         return ()
-    gates, started = {gate.name: gate for gate in seen.spec.gates}, format_instant(rollout.started_at)
+    gates, started = {gate.name: gate for gate in seen.gates}, format_instant(rollout.started_at)
     asked = [(record, gates[record.name]) for record in rollout.gates if record.is_being_asked and record.name in gates]
     return tuple(
         Question(
@@ -110,10 +110,13 @@ def read_answer(content_type: str, body: bytes) -> GateAnswer:
     return GateAnswer(found["allowed"], _message(found), _retry_after(found), found.get("abort") is True)
 
 
+def one_sentence(text: object) -> str:
+    """What somebody else has written, on one line of bounded length; '' where it is no text."""
+    return " ".join(CONTROLS.sub(" ", text).split())[:LONGEST_MESSAGE] if isinstance(text, str) else ""
+
+
 def _message(found: dict[str, Any]) -> str:
-    text = found.get("message")
-    said = " ".join(CONTROLS.sub(" ", text).split()) if isinstance(text, str) else ""
-    return said[:LONGEST_MESSAGE] or ("it says yes" if found["allowed"] else "it doesn't say why")
+    return one_sentence(found.get("message")) or ("it says yes" if found["allowed"] else "it doesn't say why")
 
 
 def _retry_after(found: dict[str, Any]) -> timedelta | None:

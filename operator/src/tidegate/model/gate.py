@@ -72,6 +72,7 @@ class JobSpec:
     """A Job that is run as a gate: its success is a yes."""
 
     image: str
+    """Empty for the operator's own."""
     command: tuple[str, ...] = ()
     args: tuple[str, ...] = ()
     env: tuple[tuple[str, str], ...] = ()
@@ -81,6 +82,10 @@ class JobSpec:
     retries: int = 0
     """Pods that may fail before the Job has."""
     deadline: timedelta = DEFAULT_DEADLINE
+    secrets: tuple[tuple[str, SecretKey], ...] = ()
+    """Variables whose values are keys of Secrets."""
+    refusal_codes: tuple[int, ...] = ()
+    """Exit codes that are a no, where any other failure is no answer; empty where each failure is a no."""
 
     @classmethod
     def parse(cls, raw: Mapping[str, Any]) -> "JobSpec":
@@ -94,6 +99,7 @@ class JobSpec:
             service_account=raw.get("serviceAccount"),
             retries=raw.get("retries", 0),
             deadline=parse_duration(raw["deadline"]) if "deadline" in raw else DEFAULT_DEADLINE,
+            refusal_codes=tuple(raw.get("refusalCodes", ())),
         )
 
 

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from tidegate.model.agreement import agreement_gate
 from tidegate.model.control import GivenControl
 from tidegate.model.disruption import DisruptionBudgets
 from tidegate.model.evidence import Verdict
-from tidegate.model.gate import GateAnswer
+from tidegate.model.gate import GateAnswer, GateSpec
 from tidegate.model.reasons import Reason, StatusMessage
 from tidegate.model.revision import RevisionState
 from tidegate.model.spec import ModelDeploymentSpec
@@ -61,6 +62,13 @@ class Observation:
     """What somebody is to be notified of."""
     delivered: frozenset[str] = frozenset()
     """Ids of the recorded notices that everybody has had."""
+
+    @property
+    def gates(self) -> tuple[GateSpec, ...]:
+        """Whom the rollout asks: the user's, and whether answers agree where stable's pods keep samples of requests."""
+        check, stable = self.spec.analysis.agreement, self.state(self.recorded.stable).snapshot
+        samples = stable.server.request_samples if stable else None
+        return (*self.spec.gates, agreement_gate(check, samples)) if check and samples else self.spec.gates
 
     @property
     def split(self) -> TrafficSplit | None:

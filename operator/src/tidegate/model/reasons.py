@@ -190,6 +190,7 @@ class Reason(StrEnum):
     CONFIG_UNUSABLE = "ConfigUnusable"
     CONFIG_HELD = "ConfigHeld"
     SIGNATURE_UNKNOWN = "SignatureUnknown"
+    ANSWERS_NOT_COMPARED = "AnswersNotCompared"
     # the operator can't make sense of the spec
     INVALID_SPEC = "InvalidSpec"
     # writes that the API server doesn't take

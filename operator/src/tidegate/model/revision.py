@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
 
+from tidegate.model.agreement import RequestSamples
 from tidegate.model.api_fields import canonical
 from tidegate.model.config import ConfigContent, ConfigKind, may_be_the_same
 from tidegate.model.spec import Batching, Model, ModelDeploymentSpec, Server, Variables
@@ -52,6 +53,7 @@ class Snapshot:
                 tuple(server.get("envRefs", ())),
                 tuple(server.get("envFrom", ())),
                 tuple(ConfigContent(ConfigKind(kind), name, digest) for kind, name, digest in server.get("config", ())),
+                RequestSamples(*server["requestSamples"]) if "requestSamples" in server else None,
             ),
             data["image"],
             data.get("adminPort"),
@@ -204,6 +206,7 @@ def _identity(model: Model, server: Server) -> dict[str, Any]:
                 envRefs=[dict(each) for each in server.env_refs],
                 envFrom=[dict(each) for each in server.env_from],
                 config=[[each.kind.value, each.name, each.digest] for each in server.config],
+                requestSamples=_samples(server.request_samples),
             ),
         },
     }
@@ -243,6 +246,10 @@ def _amount(amount: str | int) -> object:
 def _set(variables: Variables) -> object:
     """Variables in any order, unless one refers to another, which has to come before it."""
     return variables if any("$(" in value for _, value in variables) else frozenset(variables)
+
+
+def _samples(samples: RequestSamples | None) -> list[str | int] | None:
+    return [samples.key_secret, samples.keep] if samples else None
 
 
 def _batching(batching: Batching) -> list[int | None] | None:

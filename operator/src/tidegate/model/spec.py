@@ -13,6 +13,8 @@ from enum import StrEnum
 from typing import Any, ClassVar
 
 from tidegate.errors import InvalidSpec
+from tidegate.model.agreement import GATE as AGREEMENT
+from tidegate.model.agreement import AgreementCheck, RequestSamples
 from tidegate.model.api_fields import at
 from tidegate.model.config import ConfigContent, ConfigUse, config_uses
 from tidegate.model.gate import GateSpec, parse_gates
@@ -75,6 +77,8 @@ class Server:
     """ConfigMaps and Secrets whose keys are variables, in Kubernetes' own shape."""
     config: tuple[ConfigContent, ...] = ()
     """The content of those that are followed, sorted by their names. No spec says it: it is what they have."""
+    request_samples: RequestSamples | None = None
+    """None where pods keep no live requests."""
 
     @property
     def config_uses(self) -> tuple[ConfigUse, ...]:
@@ -357,6 +361,8 @@ class Analysis:
     source: CounterSource = CounterSource.AUTO
     """Where the routers' counters are read."""
     signature: SignaturePolicy = SignaturePolicy.REFUSE
+    agreement: AgreementCheck | None = None
+    """None where answers aren't compared one by one."""
 
 
 @dataclass(frozen=True)
@@ -429,6 +435,16 @@ class ModelDeploymentSpec:
             raise InvalidSpec(
                 "spec.strategy.canary.steps has a mirror or a match, but spec.traffic.grpc is true: calls by gRPC are "
                 "neither copied nor matched, and stable's would be compared with none; leave out one of the two"
+            )
+        if self.analysis.agreement and not self.server.request_samples:
+            raise InvalidSpec(
+                "spec.analysis.agreement compares answers to samples of live requests, but spec.server.requestSamples "
+                "isn't there, so no pod keeps any: give it a keySecret"
+            )
+        if self.analysis.agreement and any(gate.name == AGREEMENT for gate in self.gates):
+            raise InvalidSpec(
+                f"spec.gates has a gate named {AGREEMENT}, which is the name of spec.analysis.agreement's own: give it "
+                "another name"
             )
         return self
 
@@ -528,6 +544,7 @@ def _server(raw: Mapping[str, Any]) -> Server:
         pod_template={name: part for name, part in raw.get("podTemplate", {}).items() if part},
         env_refs=tuple(each for each in raw.get("env", ()) if "valueFrom" in each),
         env_from=tuple(raw.get("envFrom", ())),
+        request_samples=RequestSamples.parse(raw["requestSamples"]) if "requestSamples" in raw else None,
     )
 
 
@@ -649,6 +666,7 @@ def _analysis(raw: Mapping[str, Any]) -> Analysis:
         bake=parse_duration(raw.get("bake", "1m")),
         source=_source(raw),
         signature=SignaturePolicy(raw.get("signature", SignaturePolicy.REFUSE)),
+        agreement=AgreementCheck.parse(raw["agreement"]) if "agreement" in raw else None,
     )
 
 

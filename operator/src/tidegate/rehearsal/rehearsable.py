@@ -22,11 +22,13 @@ def rehearsable(spec: ModelDeploymentSpec) -> tuple[ModelDeploymentSpec, list[st
         left_out.append(f"Own queries are left out ({names}): there is no Prometheus.")
     if spec.gates or spec.notifications:
         left_out.append("Gates and notifications are left out: nobody outside is called.")
+    if spec.analysis.agreement:
+        left_out.append("Live requests aren't compared: there are none; --agreement compares those that are given.")
     signature = spec.analysis.signature
     if signature is SignaturePolicy.HOLD:
         signature = SignaturePolicy.REFUSE
         left_out.append("Another signature ends it, as signature: Refuse would: there is nobody to approve of it.")
-    analysis = replace(spec.analysis, queries=(), signature=signature)
+    analysis = replace(spec.analysis, queries=(), signature=signature, agreement=None)
     return replace(without_people(spec), analysis=analysis, gates=(), notifications=()), left_out
 
 

@@ -3,7 +3,7 @@
 import hashlib
 from typing import Any
 
-from tidegate.model.gate import GateSpec
+from tidegate.model.gate import GateSpec, SecretKey
 from tidegate.resources.names import MANAGED_BY, MODEL_DEPLOYMENT, SERVER_PORT
 from tidegate.resources.ownership import Owner
 from tidegate.resources.revision import owner as owner_reference
@@ -11,6 +11,9 @@ from tidegate.resources.revision import owner as owner_reference
 GATE = "tidegate.dev/gate"
 KEPT_SECONDS = 3600
 """After its end, for its log to be read; then Kubernetes deletes it."""
+CONTAINER = "gate"
+REFUSED = "PodFailurePolicy"
+"""Why a Job has failed whose pod ended with one of the exit codes that are a no."""
 UID = 10001
 LONGEST_NAME = 52
 """Of a revision in a Job's name, which has 63 characters at most."""
@@ -30,8 +33,9 @@ def job_manifest(
     review: bytes,
     *,
     fixed_ids: bool = True,
+    own_image: str = "",
 ) -> dict[str, Any]:
-    """`revisions` are stable and the candidate.
+    """`revisions` are stable and the candidate; `own_image` is the operator's.
 
     Its pods bear no label of a model's: no Service, no autoscaler and no budget takes them for the model's own.
     """
@@ -50,15 +54,30 @@ def job_manifest(
             "backoffLimit": job.retries,
             "activeDeadlineSeconds": int(job.deadline.total_seconds()),
             "ttlSecondsAfterFinished": KEPT_SECONDS,
+            **_failure_policy(job.refusal_codes),
             "template": {
                 "metadata": {"labels": {GATE: gate.name}},
-                "spec": _pod(owner, revisions, gate, review, fixed_ids),
+                "spec": _pod(owner, revisions, gate, review, fixed_ids, own_image),
             },
         },
     }
 
 
-def _pod(owner: Owner, revisions: tuple[str, str], gate: GateSpec, review: bytes, fixed_ids: bool) -> dict[str, Any]:
+def _key(key: SecretKey) -> dict[str, str]:
+    return {"name": key.name, "key": key.key}
+
+
+def _failure_policy(refusal_codes: tuple[int, ...]) -> dict[str, Any]:
+    """By which a Job tells a no from a pod that failed for another reason."""
+    if not refusal_codes:
+        return {}
+    codes = {"containerName": CONTAINER, "operator": "In", "values": list(refusal_codes)}
+    return {"podFailurePolicy": {"rules": [{"action": "FailJob", "onExitCodes": codes}]}}
+
+
+def _pod(
+    owner: Owner, revisions: tuple[str, str], gate: GateSpec, review: bytes, fixed_ids: bool, own_image: str
+) -> dict[str, Any]:
     job, (stable, candidate) = gate.job, revisions
     assert job is not None  # noqa: S101 - only gates that are Jobs come here
     given = {
@@ -68,11 +87,14 @@ def _pod(owner: Owner, revisions: tuple[str, str], gate: GateSpec, review: bytes
         "TIDEGATE_STABLE_URL": f"http://{stable}.{owner.namespace}.svc:{SERVER_PORT}",
     }
     container = {
-        "name": "gate",
-        "image": job.image,
+        "name": CONTAINER,
+        "image": job.image or own_image,
         "command": list(job.command),
         "args": list(job.args),
-        "env": [{"name": name, "value": value} for name, value in {**dict(job.env), **given}.items()],
+        "env": [
+            *({"name": name, "value": value} for name, value in {**dict(job.env), **given}.items()),
+            *({"name": name, "valueFrom": {"secretKeyRef": _key(key)}} for name, key in job.secrets),
+        ],
         "resources": job.resources,
         "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
     }

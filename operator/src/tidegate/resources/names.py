@@ -40,6 +40,7 @@ MODEL_FOLDER = "/models"
 CLAIM_FOLDER = "/mnt/models"
 CREDENTIALS_FOLDER = "/var/run/tidegate/credentials"
 API_KEYS_FOLDER = "/var/run/tidegate/api-keys"
+REQUEST_SAMPLES_FOLDER = "/var/run/tidegate/request-samples"
 TRAFFIC_HEADER = "x-tidegate-traffic"
 """Tells the model server how a request came: `live`, drawn by weight, `preview`, or `shadow`, a copy of a live one.
 

@@ -7,6 +7,7 @@ import math
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
+from tidegate.model.agreement import KEY as SAMPLES_KEY
 from tidegate.model.revision import Snapshot
 from tidegate.model.spec import Batching, Model, Server
 from tidegate.resources import pod_config, pod_template
@@ -22,6 +23,7 @@ from tidegate.resources.names import (
     MODEL_FOLDER,
     PIN_KEY,
     PORT_NAME,
+    REQUEST_SAMPLES_FOLDER,
     SERVE,
     SERVER_PORT,
     SERVER_UID,
@@ -169,6 +171,9 @@ def _volumes(snapshot: Snapshot) -> tuple[_Volume, ...]:
         volumes.append(_Volume("credentials", _one_key(login.secret, login.key), CREDENTIALS_FOLDER, by=FETCH))
     if keys := snapshot.server.api_keys_secret:
         volumes.append(_Volume("api-keys", _one_key(keys, "keys"), API_KEYS_FOLDER, by=SERVE))
+    if samples := snapshot.server.request_samples:
+        source = _one_key(samples.key_secret, SAMPLES_KEY)
+        volumes.append(_Volume("request-samples", source, REQUEST_SAMPLES_FOLDER, by=SERVE))
     return tuple(volumes)
 
 
@@ -256,6 +261,9 @@ def _serve_env(namespace: str, name: str, revision: str, snapshot: Snapshot) -> 
         ours["TIDEGATE_MODEL_PATH"] = path
     if server.api_keys_secret:
         ours["TIDEGATE_API_KEYS_FILE"] = f"{API_KEYS_FOLDER}/keys"
+    if server.request_samples:
+        ours["TIDEGATE_REQUEST_SAMPLES"] = str(server.request_samples.keep)
+        ours["TIDEGATE_REQUEST_SAMPLES_KEY_FILE"] = f"{REQUEST_SAMPLES_FOLDER}/{SAMPLES_KEY}"
     # Those of ConfigMaps and Secrets come first: a plain value may refer to one, and none of them refers to anything.
     refs = pod_config.env_refs(server, pod_config.copies(revision, server))
     users = [*refs, *({"name": key, "value": value} for key, value in server.env)]

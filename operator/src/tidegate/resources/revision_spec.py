@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+from tidegate.model.agreement import RequestSamples
 from tidegate.model.revision import Snapshot
 from tidegate.model.spec import Batching, Variables
 
@@ -41,11 +42,16 @@ def _server(revision: str, snapshot: Snapshot) -> dict[str, Any]:
         auth=_given(apiKeysSecret=server.api_keys_secret),
         env=[*(dict(each) for each in server.env_refs), *_variables(server.env)],
         envFrom=[dict(each) for each in server.env_from],
+        requestSamples=_samples(server.request_samples),
         configRevision=revision if server.config else None,
         podTemplate=dict(server.pod_template),
     )
     # Named though it may be empty: the default would be another revision.
     return {**given, "resources": {kind: dict(amounts) for kind, amounts in server.resources.items()}}
+
+
+def _samples(samples: RequestSamples | None) -> dict[str, Any]:
+    return {"keep": samples.keep, "keySecret": samples.key_secret} if samples else {}
 
 
 def _batching(batching: Batching) -> dict[str, Any]:

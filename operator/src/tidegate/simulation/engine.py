@@ -39,7 +39,7 @@ class SimulatedRollout:
 
 def simulate_rollout(spec: ModelDeploymentSpec, scenario: Scenario, seed: str) -> SimulatedRollout:
     """The same seed always gives the same rollout, on any machine."""
-    simulation = _Simulation(without_people(spec), scenario, Random(seed))
+    simulation = _Simulation(without_gates(without_people(spec)), scenario, Random(seed))
     simulation.run_until(lambda: bool(simulation.ended))
     return simulation.ended[0]
 
@@ -55,6 +55,11 @@ def without_people(spec: ModelDeploymentSpec) -> ModelDeploymentSpec:
         if step.weight or step.mirror  # how many requests match, nobody knows
     )
     return replace(spec, paused=False, strategy=replace(strategy, steps=steps))
+
+
+def without_gates(spec: ModelDeploymentSpec) -> ModelDeploymentSpec:
+    """The spec as if nobody were asked: who would answer isn't simulated."""
+    return replace(spec, gates=(), analysis=replace(spec.analysis, agreement=None))
 
 
 def last_shift_of(outcome: str | None, shifts: Sequence[Shift], ended_at: datetime) -> datetime:

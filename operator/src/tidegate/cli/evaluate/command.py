@@ -26,7 +26,8 @@ exit codes: 0 the candidate is right as often as it has to be; 1 it isn't; 2 the
 requests aren't ones for this model. Where servers ask for a key, {TOKEN} has it.
 
   tidegate evaluate http://new:8080 --labelled golden.jsonl --least 95%
-  tidegate evaluate http://new:8080 --stable http://old:8080 --labelled golden.jsonl --tolerate 0.5%
+  tidegate evaluate http://new:8080 --stable http://old:8080 \\
+    --labelled golden.jsonl --tolerate 0.5%
 """.strip()
 
 

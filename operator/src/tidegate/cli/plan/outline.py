@@ -7,6 +7,7 @@ from datetime import timedelta
 from tidegate.decide.capacity import candidate_size
 from tidegate.decide.criteria import stages_of
 from tidegate.judge.forecast import Estimate, estimate_duration
+from tidegate.model.agreement import AgreementCheck
 from tidegate.model.evidence import BaselineTraffic
 from tidegate.model.gate import GatePoint, GateSpec
 from tidegate.model.spec import BlueGreen, Canary, ModelDeploymentSpec, SignaturePolicy, Strategy
@@ -49,7 +50,7 @@ class Outline:
 
 def outline(spec: ModelDeploymentSpec, traffic: BaselineTraffic | None, delay: timedelta) -> Outline:
     """`delay`: how late counters may be, for whoever doesn't read routers directly."""
-    gates = (*_signature(spec.analysis.signature), *map(_gate, spec.gates))
+    gates = (*_signature(spec.analysis.signature), *_agreement(spec.analysis.agreement), *map(_gate, spec.gates))
     users = _users(spec.route_settings.sticky)
     if isinstance(spec.strategy, BlueGreen):
         return replace(_of_blue_green(spec, spec.strategy), gates=gates, users=users)
@@ -67,6 +68,14 @@ MOMENTS = {
 def _signature(policy: SignaturePolicy) -> Iterator[str]:
     if policy is SignaturePolicy.HOLD:
         yield "where clients of stable would break on its signature, somebody has to approve its first traffic"
+
+
+def _agreement(check: AgreementCheck | None) -> Iterator[str]:
+    if check is not None:
+        yield (
+            "before its first traffic it is asked live requests again, if stable's pods keep samples, and goes back if "
+            f"it answers more than {format_percent(check.tolerate)} of them otherwise"
+        )
 
 
 def _gate(gate: GateSpec) -> str:
