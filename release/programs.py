@@ -5,6 +5,8 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from benchmarks.baseline import find_uv
+from benchmarks.errors import BenchmarkError
 from release.errors import ReleaseError
 
 LAST_LINES = 5
@@ -44,5 +46,8 @@ def _done(
 
 
 def uv() -> str:
-    """uv as the Makefile found it, or from PATH."""
-    return os.environ.get("UV", "uv")
+    """uv as the Makefile found it, from PATH, or as `make setup` installed it. Raises ReleaseError."""
+    try:
+        return find_uv()
+    except BenchmarkError as error:
+        raise ReleaseError(str(error)) from error
