@@ -18,6 +18,8 @@ class RoutingTable:
 
     def __init__(self) -> None:
         self._routes: dict[Name, Route] = {}
+        self._listed: Mapping[str, Collection[Versioned]] = {}
+        """All that were set last."""
         self._versions: Mapping[str, Mapping[Name, int]] = {}
         self._newest: Mapping[str, int] = {}
         self._services: dict[Service, Answering] = {}
@@ -53,18 +55,22 @@ class RoutingTable:
 
     def set_routes(self, listed: Mapping[str, Collection[Versioned]]) -> Set[Name]:
         """These are all. Gives the names that changed."""
-        before, self._routes = self._routes, {}
-        versions: dict[str, dict[Name, int]] = {where: {} for where in listed}
-        changed = set[Name]()
-        for where, found in listed.items():
-            for route, version in found:
-                name = name_of(route)
-                self._routes[name], versions[where][name] = route, version
-                known = before.get(name)
-                if known is not route and known != route:  # what didn't change is the same object, with few exceptions
-                    changed.add(name)
-        changed |= before.keys() - self._routes.keys()
-        self._versions = versions
+        before, self._routes = self._routes, dict(self._routes)
+        versions = {where: dict(self._versions.get(where, {})) for where in listed}
+        # First what is gone: a route of another namespace that is followed may have the name.
+        gone = {where: _without(found, listed.get(where, ())) for where, found in self._listed.items()}
+        for where, fewer in gone.items():
+            for route, _ in fewer:
+                self._routes.pop(name_of(route), None)
+                versions.get(where, {}).pop(name_of(route), None)
+        fresh = {where: _without(found, self._listed.get(where, ())) for where, found in listed.items()}
+        for where, more in fresh.items():
+            for route, version in more:
+                self._routes[name_of(route)] = route
+                versions[where][name_of(route)] = version
+        touched = {name_of(route) for found in (*gone.values(), *fresh.values()) for route, _ in found}
+        changed = {name for name in touched if before.get(name) != self._routes.get(name)}
+        self._listed, self._versions = dict(listed), versions
         self._newest = {where: max(found.values(), default=0) for where, found in versions.items()}
         for name in changed:
             self._enter(name, before.get(name))
@@ -90,6 +96,12 @@ class RoutingTable:
             else:
                 self._services[service] = found
         return concerned
+
+
+def _without(listed: Collection[Versioned], others: Collection[Versioned]) -> list[Versioned]:
+    """Those that aren't among the others as the same object. There are thousands, and most are as they were."""
+    known = set(map(id, others))
+    return [each for each in listed if id(each) not in known]
 
 
 def name_of(route: Route) -> Name:
