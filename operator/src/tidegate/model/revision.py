@@ -2,17 +2,21 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from itertools import count
 from typing import Any
 
 from tidegate.model.agreement import RequestSamples
 from tidegate.model.api_fields import canonical
 from tidegate.model.config import ConfigContent, ConfigKind, may_be_the_same
-from tidegate.model.spec import Batching, Model, ModelDeploymentSpec, Server, Variables
+from tidegate.model.spec import Analysis, Batching, Model, ModelDeploymentSpec, Server, Strategy, Variables
 from tidegate.model.units import parse_quantity
+
+PLANS_KEPT = 256
+"""Strategies with an analysis whose digest is known: most ModelDeployments have the same few."""
 
 
 @dataclass(frozen=True)
@@ -164,7 +168,7 @@ def find_revision(
     Of several that mean the same, the first of `preferred`, else the newest. A name is 32 bits of a digest: one that
     another revision has got by chance is never taken for it.
     """
-    for each in (*preferred, revision_name(name, spec)):
+    for each in _likely(name, spec, preferred):
         if each is not None and each in known and _means(known[each].snapshot, spec):
             return each
     same = [state for state in known.values() if _means(state.snapshot, spec)]
@@ -174,12 +178,23 @@ def find_revision(
     return next(each for each in names if each not in known or known[each].snapshot is None)
 
 
+def _likely(name: str, spec: ModelDeploymentSpec, preferred: Sequence[str | None]) -> Iterator[str | None]:
+    """The name of its own last: that takes a digest, and mostly it is one of the others."""
+    yield from preferred
+    yield revision_name(name, spec)
+
+
 def plan_digest(spec: ModelDeploymentSpec) -> str:
     """Changes when the strategy or the analysis does: a rejected revision is then worth another try.
 
     An upgrade of the operator leaves it as it is (see `api_fields.canonical`).
     """
-    return _digest([type(spec.strategy).__name__, canonical(spec.strategy), canonical(spec.analysis)])
+    return _plan_digest(spec.strategy, spec.analysis)
+
+
+@lru_cache(maxsize=PLANS_KEPT)
+def _plan_digest(strategy: Strategy, analysis: Analysis) -> str:
+    return _digest([type(strategy).__name__, canonical(strategy), canonical(analysis)])
 
 
 def _identity(model: Model, server: Server) -> dict[str, Any]:
