@@ -140,7 +140,6 @@ def _first_release(seen: Observation) -> Transition:
             Phase.LIVE,
             events=() if seen.split == TrafficSplit.only(seen.desired) else (Event(Reason.LIVE, message),),
             traffic_first=True,
-            requeue_after=PODS_STARTING,
         )
     if seen.spec.replicas == 0:
         waits = replace(seen.recorded, rollout=None)
