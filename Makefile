@@ -157,8 +157,9 @@ bench-memory: setup ## The memory of what the operator follows; BASELINE=COMMIT 
 	@$(BIN)/python -m benchmarks.informer $(if $(BASELINE),--baseline $(BASELINE)) $(ARGS)
 
 .PHONY: bench-scale
-bench-scale: setup ## Operator and router with 100, 300, 1,000 models; BASELINE=COMMIT to compare, QUICK=1 for a look
-	@UV="$(UV)" $(BIN)/python -m benchmarks.scale $(if $(BASELINE),--baseline $(BASELINE)) $(if $(QUICK),--quick) $(ARGS)
+bench-scale: setup ## Operator and router with 100, 300, 1,000 models; BASELINE=COMMIT to compare, PYTHON=PATH to run them by
+	@UV="$(UV)" $(BIN)/python -m benchmarks.scale $(if $(BASELINE),--baseline $(BASELINE)) $(if $(PYTHON),--python $(PYTHON)) \
+	  $(if $(QUICK),--quick) $(ARGS)
 
 .PHONY: bench-router
 bench-router: setup ## The router's cost beside a direct connection, also while it is read; ARGS="--rounds 2" for a look

@@ -46,22 +46,33 @@ def fetched(commit: str) -> Baseline:
     return Baseline(whole[:SHORT], tree)
 
 
-def installed(commit: str, package: str, *extras: str) -> Baseline:
+def installed(commit: str, package: str, *extras: str, python: str = sys.executable) -> Baseline:
     """As `fetched`, with an environment for one package in its lock's exact versions. Raises BenchmarkError."""
     found = fetched(commit)
-    command = [find_uv(), "sync", "--quiet", "--frozen", "--no-dev", "--python", sys.executable, "--package", package]
+    _sync(found.tree, found.environment(package), python, package, *extras)
+    return found
+
+
+def own_environment(python: str, package: str, *extras: str) -> Path:
+    """The folder of an environment by another Python, in which this checkout's package is. Raises BenchmarkError."""
+    place = ROOT / "build" / "environments" / package
+    _sync(ROOT, place, python, package, *extras)
+    return place
+
+
+def _sync(tree: Path, environment: Path, python: str, package: str, *extras: str) -> None:
+    command = [find_uv(), "sync", "--quiet", "--frozen", "--no-dev", "--python", python, "--package", package]
     kept = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
     done = subprocess.run(
         [*command, *(word for extra in extras for word in ("--extra", extra))],
-        cwd=found.tree,
-        env={**kept, "UV_PROJECT_ENVIRONMENT": str(found.environment(package))},
+        cwd=tree,
+        env={**kept, "UV_PROJECT_ENVIRONMENT": str(environment)},
         capture_output=True,
         text=True,
         check=False,
     )
     if done.returncode != 0:
-        raise BenchmarkError(f"commit {found.commit} can't be installed: {done.stderr.strip()[-500:]}")
-    return found
+        raise BenchmarkError(f"{tree.name} can't be installed with {python}: {done.stderr.strip()[-500:]}")
 
 
 def find_uv() -> str:

@@ -22,7 +22,7 @@ from benchmarks.command import (
 )
 from benchmarks.machine import described
 from benchmarks.report_page import DOCS, ReportSection
-from benchmarks.scale.code import baseline_code, this_code
+from benchmarks.scale.code import baseline_code, this_code, version_of
 from benchmarks.scale.goals import judge
 from benchmarks.scale.report import report
 from benchmarks.scale.suite import PARTS, Plan, run
@@ -40,13 +40,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _measure(options: argparse.Namespace) -> Report:
-    codes = (this_code(), *([baseline_code(options.baseline)] if options.baseline else []))
+    python = options.python
+    codes = (this_code(python), *([baseline_code(options.baseline, python)] if options.baseline else []))
     sizes = options.models or (QUICK_SIZES if options.quick else SIZES)
     everything = run(Plan(codes, sizes, options.only, options.quick, options.go_on))
     judged = judge(everything)
     failed = any(each.trouble for each in everything if not each.code) or not all(goal.met for goal in judged)
     return Report(
-        report(everything, f"{described()}, which run everything alike"),
+        report(everything, f"{described()}, which run everything alike, and Python {version_of(codes[0])}"),
         {"measured": [asdict(each) for each in everything], "goals": [asdict(goal) for goal in judged]},
         MISSED if failed else SUCCEEDED,
     )
@@ -56,6 +57,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scale", description=__doc__)
     parser.add_argument("--models", type=_sizes, metavar="N,N", help="how many ModelDeployments (100,300,1000)")
     parser.add_argument("--baseline", default="", metavar="COMMIT", help="also measure the code of this commit")
+    parser.add_argument("--python", default="", metavar="PATH", help="the Python that runs what is measured")
     parser.add_argument("--quick", action="store_true", help="a look in a few minutes, at 20 and 60")
     add_choice(parser, "--only", PARTS)
     parser.add_argument("--go-on", action="store_true", help="add to what the last run found")

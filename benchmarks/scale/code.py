@@ -1,12 +1,16 @@
 """The two codes that are compared: how each one's programs are started."""
 
 import os
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.baseline import ROOT, installed
+from benchmarks.baseline import ROOT, installed, own_environment
+
+PACKAGE = ("tidegate", "router")
+"""With its extra."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +40,18 @@ class Code:
         return {"PYTHONPATH": os.pathsep.join(str(path) for path in (self.tree / "operator" / "src", *more))}
 
 
-def this_code() -> Code:
-    """Of this checkout."""
-    return Code("", sys.executable, ROOT)
+def this_code(python: str = "") -> Code:
+    """Of this checkout; where another Python is to run it, in an environment of its own. Raises BenchmarkError."""
+    return Code("", str(own_environment(python, *PACKAGE) / "bin" / "python") if python else sys.executable, ROOT)
 
 
-def baseline_code(commit: str) -> Code:
+def baseline_code(commit: str, python: str = "") -> Code:
     """Of an earlier commit, in an environment of its own. Raises BenchmarkError."""
-    found = installed(commit, "tidegate", "router")
+    found = installed(commit, *PACKAGE, python=python or sys.executable)
     return Code(found.commit, str(found.program("tidegate", "python")), found.tree)
+
+
+def version_of(code: Code) -> str:
+    """Of the Python that runs it: 3.11.7."""
+    command = [code.python, "-c", "import platform; print(platform.python_version())"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

@@ -46,3 +46,9 @@ def test_what_was_fetched_is_kept(checkout: Path) -> None:
 def test_a_commit_that_is_not_there_is_named(checkout: Path) -> None:
     with pytest.raises(BenchmarkError, match=r"no-such-commit.*there is no such commit"):
         baseline.fetched("no-such-commit")
+
+
+def test_a_python_that_is_not_there_is_named(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UV", "false")
+    with pytest.raises(BenchmarkError, match="checkout can't be installed with /no/python"):
+        baseline.own_environment("/no/python", "tidegate")
