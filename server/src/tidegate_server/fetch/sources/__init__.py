@@ -46,6 +46,7 @@ SOURCES: Mapping[str, str] = {
     "az": "az",
     "hf": "hf",
     "oci": "oci",
+    "models": "mlflow",
 }
 """Each scheme's module, whose function `find` is the Source."""
 
@@ -53,9 +54,11 @@ SOURCES: Mapping[str, str] = {
 def find_source(uri: str) -> ResolvedUri:
     """Raises FetchFailed when no source knows the scheme, or when its library isn't installed."""
     scheme = uri.partition("://")[0].lower() if "://" in uri else ""
+    # MLflow's own form, which names no host.
+    scheme = "models" if uri.startswith("models:/") else scheme
     module = SOURCES.get(scheme)
     if module is None:
-        known = ", ".join(f"{name}://" for name in sorted(SOURCES))
+        known = ", ".join("models:/" if name == "models" else f"{name}://" for name in sorted(SOURCES))
         raise FetchFailed(UNSUPPORTED_URI, f"{printable(uri)} is not supported; use one of {known}")
     try:
         source: Source = import_module(f"{__name__}.{module}").find
