@@ -90,6 +90,10 @@ coverage: setup ## How much of the operator its unit tests run, branches counted
 	$(BIN)/pytest -q -m "$(WITHOUT_PROGRAMS)" --hypothesis-profile=coverage --cov --cov-report=term:skip-covered \
 	  --cov-report=html tests/operator tests/router
 
+.PHONY: registry
+registry: setup ## The newest MLflow's model registry against what the tests play, and against this project
+	@UV="$(UV)" $(BIN)/python -m tests.registry
+
 .PHONY: clients
 clients: setup ## The newest clients of other projects against this server, in environments of their own
 	@UV="$(UV)" $(BIN)/python -m tests.clients

@@ -41,7 +41,7 @@ LONGEST_SECONDS = 600
 
 def main() -> int:
     """The exit code: 1 where a client wasn't answered right. Prints the table of docs/clients.md."""
-    pythons = {name: _install(name, packages) for name, packages in ENVIRONMENTS.items()}
+    pythons = {name: install(name, packages) for name, packages in ENVIRONMENTS.items()}
     with TemporaryDirectory() as folder, _servers(Path(folder)) as servers:
         rows = [row for name, python in pythons.items() for row in _ask(python, ENVIRONMENTS[name], servers)]
     print("| client | version | call | result |\n|---|---|---|---|")  # noqa: T201 - a table for people
@@ -50,7 +50,7 @@ def main() -> int:
     return 0 if all(row["result"] == "right" for row in rows) else 1
 
 
-def _install(name: str, packages: Sequence[str]) -> Path:
+def install(name: str, packages: Sequence[str]) -> Path:
     """The Python of an environment with the newest versions."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     home = cache / "tidegate" / "clients" / name
