@@ -121,21 +121,23 @@ def serving(registry: Registry) -> Iterator[Registry]:
             self._respond(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
 
         def _respond(self, body: Mapping[str, str]) -> None:
-            parts = urlsplit(self.path)
             registry.asked.append(self.path)
-            wanted = f"Basic {base64.b64encode(registry.login.encode()).decode()}" if registry.login else None
-            if registry.status:
-                status, found = registry.status, {}
-            elif wanted and self.headers["Authorization"] != wanted:
-                status, found = 401, {}
-            else:
-                status, found = registry.answer(parts.path.removeprefix(API), dict(parse_qsl(parts.query)), body)
+            status, found = self._found(body)
             content = found if isinstance(found, bytes) else json.dumps(found).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)
+
+        def _found(self, body: Mapping[str, str]) -> tuple[int, Any]:
+            parts = urlsplit(self.path)
+            if registry.status:
+                return registry.status, {}
+            login = f"Basic {base64.b64encode(registry.login.encode()).decode()}"
+            if registry.login and self.headers["Authorization"] != login:
+                return 401, {}
+            return registry.answer(parts.path.removeprefix(API), dict(parse_qsl(parts.query)), body)
 
         def log_message(self, *_: Any) -> None:
             pass

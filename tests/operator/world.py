@@ -119,6 +119,8 @@ class World(SimulatedWorld):
         """Users' requests that failed."""
         self.matching = 0.1
         """The share of requests that match any rule."""
+        self.follower: Any = None
+        """Whoever looks at what the name of the model means."""
         self._schema = schema
         self._objects: dict[tuple[Resource, str], Manifest] = {}
         self._deployment: Manifest | None = None
@@ -220,7 +222,8 @@ class World(SimulatedWorld):
     def restart(self) -> None:
         """The operator starts anew, with nothing in memory."""
         judge = RolloutJudge(MetricsCollector(self, kept=Checkpoints(self).kept))
-        self._reconciler = Reconciler(self, judge, self.settings, lambda *_: None, clock=ClockWatch(self.steady))
+        clock = ClockWatch(self.steady)
+        self._reconciler = Reconciler(self, judge, self.settings, lambda *_: None, clock=clock, follower=self.follower)
 
     def steady(self) -> float:
         """Seconds by a clock that nobody sets."""

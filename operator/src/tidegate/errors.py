@@ -2,6 +2,7 @@
 
 TidegateError
 ├── InvalidSpec           the user has to change the resource; trying again cannot help
+│   ├── ReferenceUnknown  or what the name of its model means
 │   ├── ConfigUnusable    or a ConfigMap or Secret that it names
 │   └── RouterUnavailable or the cluster has nothing that the router it asks for is made of
 ├── InvalidControl        an annotation that asks for something makes no sense; it is refused, everything else goes on
@@ -33,6 +34,15 @@ class InvalidControl(TidegateError):
 
 class ConfigUnusable(InvalidSpec):
     """A ConfigMap or Secret that a ModelDeployment needs isn't there, lacks a key or can't be read; says which."""
+
+
+class ReferenceUnknown(InvalidSpec):
+    """Nobody has said yet what the name of a model means that is to be followed; the message says why."""
+
+    def __init__(self, message: str, *, asked: bool) -> None:
+        super().__init__(message)
+        self.asked = asked
+        """Whether the first answer is still to come."""
 
 
 class RouterUnavailable(InvalidSpec):
@@ -93,8 +103,18 @@ class NotEvidence(TidegateError):
 class CallFailed(TidegateError):
     """A call of a webhook or a receiver of notifications; the message is one sentence without any secret."""
 
-    def __init__(self, message: str, *, final: bool = False, retry_after: float | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        final: bool = False,
+        retry_after: float | None = None,
+        status: int = 0,
+        challenge: str = "",
+    ) -> None:
         super().__init__(message)
+        self.status, self.challenge = status, challenge
+        """Of an answer that wasn't one of 2xx: its status, and how it wants its caller to log in."""
         self.final = final
         """Whether another try can't help until somebody changes something."""
         self.retry_after = retry_after

@@ -216,7 +216,7 @@ def query(**fields: Any) -> dict[str, Any]:
         pytest.param({"traffic": {"grpc": "yes"}}, "spec.traffic.grpc", id="a word for true"),
         pytest.param(
             {"gates": [{"name": "ci", "at": "Start"}]},
-            "a gate of spec.gates must have exactly one of url, urlSecret and job",
+            "a gate of spec.gates must have exactly one of url, urlSecret, job and registry",
             id="a gate without an address",
         ),
         pytest.param(
@@ -250,6 +250,39 @@ def query(**fields: Any) -> dict[str, Any]:
             id="a Job of two days",
         ),
         pytest.param(
+            {"model": {"uri": "models:/digits/7", "follow": {"every": "1m"}}},
+            "spec.model.follow needs a spec.model.uri that may mean another model tomorrow",
+            id="a version that is followed",
+        ),
+        pytest.param(
+            {"model": {"uri": "models:/digits@champion", "follow": {"every": "1s"}}},
+            "must be a duration from 10s to 24h",
+            id="a name that is looked at each second",
+        ),
+        pytest.param(
+            {"model": {"uri": "models:/digits@champion", "follow": {"every": "1m"}, "sha256": "0" * 64}},
+            "spec.model.sha256 can't be set beside spec.model.follow",
+            id="one digest for all that a name may mean",
+        ),
+        pytest.param(
+            {"gates": [{"name": "approved", "at": "Start", "registry": {}}]},
+            "a gate of spec.gates with registry needs a spec.model.uri with models:/",
+            id="a registry's approval of what isn't in it",
+        ),
+        pytest.param(
+            {"notifications": [{"name": "registry", "format": "ModelVersionTags"}]},
+            "spec.notifications with format ModelVersionTags needs a spec.model.uri with models:/",
+            id="tags of what isn't in a registry",
+        ),
+        pytest.param(
+            {
+                "model": {"uri": "models:/digits/7"},
+                "notifications": [{"name": "r", "format": "ModelVersionTags", "url": "https://a.example.com/"}],
+            },
+            "goes to the registry that spec.model.uri names",
+            id="tags with an address",
+        ),
+        pytest.param(
             {"notifications": [{"name": "ops", "url": "https://a.example.com/", "urlSecret": {"name": "b"}}]},
             "each of spec.notifications must have exactly one of url and urlSecret",
             id="a receiver with two addresses",
@@ -274,6 +307,11 @@ def query(**fields: Any) -> dict[str, Any]:
             {"model": {"uri": "ftp://models/1.onnx"}},
             "spec.model.uri must begin with file://, pvc://, http://, https://, s3://, gs://, az://, hf://, oci:// or",
             id="a scheme that isn't known",
+        ),
+        pytest.param(
+            {"model": {"uri": "models:/digits/Production"}},
+            "spec.model.uri with models:/ must name a version or an alias",
+            id="a stage of a registered model",
         ),
         pytest.param(
             {"model": {"uri": "pvc:///models/7"}},
@@ -562,7 +600,26 @@ def test_refused_is(spec: dict[str, Any], message: str, apply: Callable[..., Com
                 "hf://owner/digits@main",
                 "oci://registry:5000/digits@sha256:1",
                 "image:///models/7",
+                "models:/digits/7",
+                "models:/digits%20of%20hands@champion",
             )
+        ),
+        *(
+            pytest.param(
+                {
+                    "model": {"uri": uri, "follow": {"every": "1m"}},
+                },
+                id=f"{uri} followed",
+            )
+            for uri in ("models:/digits@champion", "oci://registry:5000/digits:stable", "hf://owner/digits")
+        ),
+        pytest.param(
+            {
+                "model": {"uri": "models:/digits@champion"},
+                "gates": [{"name": "approved", "at": "Start", "registry": {"tag": "stage", "value": "production"}}],
+                "notifications": [{"name": "registry", "format": "ModelVersionTags"}],
+            },
+            id="a registry that approves and is told",
         ),
         pytest.param({"traffic": gateway()}, id="a Gateway alone"),
         pytest.param({"traffic": gateway(), **analysis(requestsFrom="Istio")}, id="a Gateway of Istio's"),

@@ -74,10 +74,13 @@ def receiver(*answers: Answer, tls: ssl.SSLContext | None = None, host: str = "1
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             headers = {name.lower(): value for name, value in self.headers.items()}
             found.calls.append(Received(self.path, headers, body))
             (left.pop(0) if len(left) > 1 else left[0])(self)
+
+        def do_GET(self) -> None:
+            self.do_POST()
 
         def log_message(self, *_: object) -> None:
             """Says nothing."""

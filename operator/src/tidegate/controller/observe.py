@@ -6,13 +6,14 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from tidegate.controller.config import config_kept, with_config
-from tidegate.errors import ConfigUnusable
+from tidegate.errors import ConfigUnusable, ReferenceUnknown
 from tidegate.judge.verdict import NOTHING_TO_JUDGE
 from tidegate.kube.api import Manifest
 from tidegate.kube.cluster import BUDGET, PIN, POD, RECORD, SERVICE, WORKLOAD, Cluster
 from tidegate.kube.informer import Kind
 from tidegate.model.control import given_controls
 from tidegate.model.disruption import DisruptionBudgets
+from tidegate.model.followed import Answers, FollowedModel, caution, followed_model
 from tidegate.model.metric_template import with_templates
 from tidegate.model.observation import Observation
 from tidegate.model.revision import RevisionState, find_revision, plan_digest
@@ -49,19 +50,25 @@ T = TypeVar("T")
 Child = TypeVar("Child", RevisionRecord, Workload, Pin)
 
 
-def observe(cluster: Cluster, settings: Settings, manifest: Manifest, now: datetime) -> Observation:
-    """One ModelDeployment and its cluster, not yet judged. Raises InvalidSpec on a spec that makes no sense, and
-    ConfigUnusable where it asks for a new revision that can't be made for want of a ConfigMap or Secret."""
+def observe(
+    cluster: Cluster, settings: Settings, manifest: Manifest, now: datetime, answers: Answers | None = None
+) -> Observation:
+    """One ModelDeployment and its cluster, not yet judged. `answers`: on what the name of its model means.
+
+    Raises InvalidSpec on a spec that makes no sense, ConfigUnusable where it asks for a new revision that can't be made
+    for want of a ConfigMap or Secret, and ReferenceUnknown where nobody has said yet which revision it asks for.
+    """
     metadata = manifest["metadata"]
     namespace, name = metadata["namespace"], metadata["name"]
     owner = Owner(namespace, name, metadata["uid"])
-    spec = ModelDeploymentSpec.parse(manifest["spec"])
+    spec, recorded = ModelDeploymentSpec.parse(manifest["spec"]), Status.parse(manifest.get("status", {}))
+    spec, followed = _with_followed(spec, recorded, answers, now) if spec.follow else (spec, None)
     # Of the templates' names, not of what is in them: an edit of one starts nobody's rejected revision anew.
     plan, spec = plan_digest(spec), _with_templates(cluster, owner, spec)
     backend = backend_of(spec)
     route = backend.read(owner, spec.route_settings, FollowedFor(cluster, owner), cluster.routers())
     services = frozenset(cluster.children(SERVICE, owner))
-    recorded, revisions = Status.parse(manifest.get("status", {})), _revisions(cluster, owner, services)
+    revisions = _revisions(cluster, owner, services)
     spec, problem = with_config(cluster, settings, owner, spec, revisions) if spec.server.config_uses else (spec, None)
     desired = find_revision(name, spec, revisions, _used(recorded, newest_first=problem is not None))
     if problem and (desired not in revisions or revisions[desired].snapshot is None):
@@ -87,7 +94,21 @@ def observe(cluster: Cluster, settings: Settings, manifest: Manifest, now: datet
         budgets=_budgets(cluster, settings, owner, revisions),
         config_problem=problem,
         controls=given_controls(metadata.get("annotations")),
+        followed=followed,
+        reference_caution=caution(followed, answers) if followed else None,
     )
+
+
+def _with_followed(
+    spec: ModelDeploymentSpec, recorded: Status, answers: Answers | None, now: datetime
+) -> tuple[ModelDeploymentSpec, FollowedModel]:
+    """The spec, of the model that its name means, and that. Raises ReferenceUnknown."""
+    uri, asked = spec.model.uri, answers is None or not answers.problem
+    followed = followed_model(uri, recorded.model, answers, now.replace(microsecond=0))
+    if followed is None:
+        why = "it is being asked what it means" if asked or answers is None else answers.problem
+        raise ReferenceUnknown(f"spec.model.uri, {uri}, can't be followed yet: {why}", asked=asked)
+    return spec.of_model(followed.resolved), followed
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from tidegate.controller.observe import observe
 from tidegate.controller.refusals import Refusals
 from tidegate.controller.restorations import Restorations
 from tidegate.controller.rivals import Rivals
-from tidegate.controller.specs import ReadableSpecs, readable_part
+from tidegate.controller.specs import ReadableSpecs, Spec, readable_part
 from tidegate.decide.hints import hints
 from tidegate.decide.rollout import decide
 from tidegate.decide.unreadable_spec import held, refused, told, without_deadlines
@@ -27,6 +27,7 @@ from tidegate.errors import (
     InvalidSpec,
     LeadershipLost,
     ObjectGone,
+    ReferenceUnknown,
     RouterUnavailable,
     WriteRefused,
 )
@@ -41,6 +42,8 @@ from tidegate.model.reasons import ConditionType
 from tidegate.model.spec import ModelDeploymentSpec
 from tidegate.model.status import Condition, Status
 from tidegate.notifiers.outbox import Outbox
+from tidegate.registries.follower import Follower
+from tidegate.registries.reference import Reference
 from tidegate.resources.ownership import Owner
 from tidegate.settings import Settings
 
@@ -51,7 +54,7 @@ ANSWER_TO_COME = timedelta(seconds=5)
 
 AFTER_UNUSABLE = timedelta(seconds=15)
 """Until a ConfigMap or Secret that can't be used is looked at again; one that is made or changed is at once."""
-NEEDS_MORE = (ConfigUnusable, RouterUnavailable)
+NEEDS_MORE = (ConfigUnusable, ReferenceUnknown, RouterUnavailable)
 """What other objects than the ModelDeployment can mend."""
 
 AFTER_REFUSAL = timedelta(seconds=5)
@@ -81,6 +84,8 @@ class Reconciler:
     """None asks no gates: a rollout waits for those that it has."""
     outbox: Outbox | None = None
     """None tells nobody."""
+    follower: Follower | None = None
+    """None looks at no registry: what a name means is what is recorded."""
     checkpoints: Checkpoints = field(init=False)
     loans: Loans = field(init=False)
 
@@ -122,19 +127,23 @@ class Reconciler:
             self.checkpoints,
         ):
             kept.forget((namespace, name))
-        for outside in (self.gatekeeper, self.outbox):
+        for outside in (self.gatekeeper, self.outbox, self.follower):
             if outside:
                 outside.forget((namespace, name))
         self.on_deletion(namespace, name)
 
     def _reconcile(self, key: Key, manifest: Manifest, now: datetime) -> timedelta | None:
-        unreadable, changes, look_again = "", self.glances.begin(key), None
+        unreadable, being_asked, changes, look_again = "", False, self.glances.begin(key), None
+        answers = self.follower.answers(key, Reference.of(manifest["spec"])) if self.follower else None
         try:
-            observed = observe(self.cluster, self.settings, manifest, now)
+            observed = observe(self.cluster, self.settings, manifest, now, answers)
             self.specs.note(manifest)
         except InvalidSpec as error:
             unreadable, look_again = str(error), AFTER_UNUSABLE if isinstance(error, NEEDS_MORE) else None
             readable = self._by_readable_spec(manifest, now)
+            being_asked = isinstance(error, ReferenceUnknown) and error.asked
+            if readable is None and being_asked:
+                return ANSWER_TO_COME
             if readable is None:
                 self._refuse(key, manifest, unreadable, now)
                 return look_again
@@ -148,7 +157,7 @@ class Reconciler:
         if judged is None:
             return ANSWER_TO_COME
         decision = decide(held(judged, unreadable) if unreadable else judged)
-        if unreadable:
+        if unreadable and not being_asked:
             decision = told(judged, decision, observed.recorded, unreadable)
         for event in decision.events:
             log.info("%s/%s: %s: %s", judged.namespace, judged.name, event.reason, event.message)
@@ -187,7 +196,7 @@ class Reconciler:
         if self.gatekeeper and seen.gates:
             self.gatekeeper.follow(key, uid, status.rollout, questions(seen, status, uid))
         if self.outbox:
-            self.outbox.follow(key, uid, seen.spec, status.notices)
+            self.outbox.follow(key, uid, seen.spec, status.notices, seen.model_of)
 
     def _note_clock(self, key: Key, jump: timedelta, decision: Decision, now: datetime) -> None:
         """A clock that was set is known until what it means for the rollout is recorded."""
@@ -203,7 +212,7 @@ class Reconciler:
         if last is not None:
             with suppress(*NEEDS_MORE):
                 return observe(self.cluster, self.settings, {**manifest, "spec": last}, now)
-        part = readable_part(manifest["spec"])
+        part = _unfollowed(readable_part(manifest["spec"]))
         try:
             seen = observe(self.cluster, self.settings, {**manifest, "spec": part}, now)
         except RouterUnavailable:
@@ -215,7 +224,7 @@ class Reconciler:
         # Without the candidate's own snapshot nobody knows what its pods are made of, and none are to be made.
         if rollout is None or seen.recorded.stable is None or seen.state(rollout.candidate).snapshot is None:
             return None
-        return replace(seen, desired=rollout.candidate)
+        return replace(seen, desired=rollout.candidate, followed=seen.recorded.model)
 
     def _keep(self, manifest: Manifest, seen: Observation, decision: Decision) -> None:
         """Writes down how far the evidence goes and what it was made from, and drops what isn't needed any more."""
@@ -294,3 +303,9 @@ class Reconciler:
             self.cluster.emit(manifest, event, now)
         if outbox:
             outbox.follow(key, metadata["uid"], spec, status.notices)
+
+
+def _unfollowed(spec: Spec) -> Spec:
+    """The spec as if its model's name weren't followed: then that needn't be looked up."""
+    model = {name: value for name, value in spec["model"].items() if name != "follow"}
+    return {**spec, "model": model}

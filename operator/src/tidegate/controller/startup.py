@@ -22,6 +22,7 @@ from tidegate.controller.workqueue import WorkQueue
 from tidegate.errors import CallFailed, InvalidSpec
 from tidegate.gates.gatekeeper import AllGates, Gatekeeper
 from tidegate.gates.job import JobGates
+from tidegate.gates.registry import RegistryGates
 from tidegate.gates.webhook import WebhookGates
 from tidegate.kube.api import KubernetesApi, load_config
 from tidegate.kube.cluster import KubernetesCluster
@@ -41,6 +42,8 @@ from tidegate.metrics.query_pool import QueryPool
 from tidegate.model.notification import Receiver, parse_receivers
 from tidegate.model.traffic import Arms
 from tidegate.notifiers.outbox import Outbox
+from tidegate.registries.follower import Follower
+from tidegate.registries.resolver import Registries
 from tidegate.settings import Settings
 from tidegate.webhooks.addresses import AddressRules, Proxy
 from tidegate.webhooks.caller import Caller
@@ -50,6 +53,7 @@ from tidegate.webhooks.dispatcher import Dispatcher
 CONFIG_SETTLES_SECONDS = 2.0
 """From a change of a ConfigMap or Secret to a look at it: whoever changes it may be about to change the spec, too."""
 THREADS_FOR_COUNTERS, THREADS_FOR_QUERIES, THREADS_FOR_NOTIFICATIONS = 4, 2, 4
+THREADS_FOR_REGISTRIES, MOST_FOLLOWED = 4, 10_000
 OBJECTS_COLLECTED_AT = (10_000, 20, 20)
 """Routers tell thousands of counters a second, each for some seconds, and hardly any is part of a circle."""
 
@@ -125,7 +129,8 @@ def build(settings: Settings) -> Parts:
         lambda ns, name: changed(ns, name),
         Checkpoints(cluster).kept,
     )
-    caller = Caller(WebhookClient(AddressRules(settings.refused_networks), _proxy(settings)), api, _seconds_now)
+    client = WebhookClient(AddressRules(settings.refused_networks), _proxy(settings))
+    caller, registries = Caller(client, api, _seconds_now), Registries(client, api)
     reconciler = Reconciler(
         cluster,
         judge,
@@ -135,7 +140,11 @@ def build(settings: Settings) -> Parts:
         refusals=Refusals(operator_metrics.client.refused_write),
         gatekeeper=Gatekeeper(
             Dispatcher(),
-            AllGates(WebhookGates(caller), JobGates(api, settings.fixed_ids, settings.operator_image)),
+            AllGates(
+                WebhookGates(caller),
+                JobGates(api, settings.fixed_ids, settings.operator_image),
+                RegistryGates(registries),
+            ),
             lambda ns, name: changed(ns, name),
         ),
         outbox=Outbox(
@@ -145,6 +154,13 @@ def build(settings: Settings) -> Parts:
             for_all=_receivers(settings),
             namespace=settings.namespace,
             count=operator_metrics.client.notified,
+            registries=registries,
+        ),
+        follower=Follower(
+            Dispatcher(threads=THREADS_FOR_REGISTRIES, most=MOST_FOLLOWED),
+            registries,
+            lambda ns, name: changed(ns, name),
+            leader_election.held,
         ),
     )
     workqueue = WorkQueue(

@@ -21,6 +21,7 @@ def hints(seen: Observation) -> tuple[Event, ...]:
         *_counted_by_servers(seen),
         *_unmarked(seen),
         *_cautions(seen),
+        *_reference(seen),
         *_signature(seen),
         *_agreement(seen),
     )
@@ -57,6 +58,15 @@ def _agreement(seen: Observation) -> Iterator[Event]:
 def _cautions(seen: Observation) -> Iterator[Event]:
     for caution in seen.route.cautions:
         yield Event(caution.reason, caution.message, warning=True)
+
+
+def _reference(seen: Observation) -> Iterator[Event]:
+    before, now, said = seen.recorded.model, seen.followed, seen.reference_caution
+    if now and before and before.uri == now.uri and before.resolved != now.resolved:
+        message = f"{now.uri} means {now.resolved} from now on, and no longer {before.resolved}"
+        yield Event(Reason.REFERENCE_MOVED, message)
+    if said:
+        yield Event(said.reason, said.message, warning=True)
 
 
 def _counted_by_servers(seen: Observation) -> Iterator[Event]:

@@ -37,7 +37,9 @@ def with_view(seen: Observation, transition: Transition, status: Status) -> Stat
             _reconciling(seen, transition),
             _stalled(seen, transition),
             *_route_caution(seen),
+            *_reference_caution(seen),
         ),
+        model=seen.followed,
     )
 
 
@@ -61,6 +63,12 @@ def _route_caution(seen: Observation) -> tuple[Condition, ...]:
         return ()
     message = StatusMessage(cautions[0].reason, "; ".join(each.message for each in cautions))
     return (_condition(seen, ConditionType.ROUTE_CAUTION, True, message),)
+
+
+def _reference_caution(seen: Observation) -> tuple[Condition, ...]:
+    """None where the name of the model isn't followed, or nothing is to be said of it."""
+    said = seen.reference_caution
+    return (_condition(seen, ConditionType.REFERENCE_CAUTION, True, said),) if said else ()
 
 
 def selector(name: str) -> str:

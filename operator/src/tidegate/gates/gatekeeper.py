@@ -42,6 +42,7 @@ class AllGates:
 
     webhooks: Gates
     jobs: Gates
+    registries: Gates
 
     def known_by(self, namespace: str, question: Question) -> str:
         """Whom a question goes to."""
@@ -56,6 +57,8 @@ class AllGates:
         self._of(question).withdraw(namespace, call_id, question)
 
     def _of(self, question: Question) -> Gates:
+        if question.gate.registry:
+            return self.registries
         return self.jobs if question.gate.job else self.webhooks
 
 

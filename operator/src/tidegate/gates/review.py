@@ -10,6 +10,7 @@ import orjson
 from tidegate.errors import CallFailed
 from tidegate.model.gate import GateAnswer, GateRecord, GateSpec
 from tidegate.model.observation import Observation
+from tidegate.model.spec import Model
 from tidegate.model.status import Status
 from tidegate.model.units import format_instant
 
@@ -29,6 +30,8 @@ class Question(NamedTuple):
     started: str = ""
     """When the rollout began."""
     stable: str = ""
+    model: Model | None = None
+    """The candidate's; None where its snapshot is gone."""
 
 
 def questions(seen: Observation, status: Status, uid: str) -> tuple[Question, ...]:
@@ -48,6 +51,7 @@ def questions(seen: Observation, status: Status, uid: str) -> tuple[Question, ..
             rollout.candidate,
             started,
             status.stable or "",
+            seen.model_of(rollout.candidate),
         )
         for record, gate in asked
     )

@@ -104,6 +104,14 @@ class JobSpec:
 
 
 @dataclass(frozen=True)
+class RegistryTag:
+    """A tag of the model's version in its registry, and the value by which that is approved."""
+
+    tag: str = "approved"
+    value: str = "true"
+
+
+@dataclass(frozen=True)
 class GateSpec:
     """One of `spec.gates`: who is asked when, and what follows where the answer isn't yes."""
 
@@ -112,6 +120,8 @@ class GateSpec:
     endpoint: Endpoint = Endpoint()
     job: JobSpec | None = None
     """In the place of an endpoint."""
+    registry: RegistryTag | None = None
+    """In the place of both."""
     steps: tuple[int, ...] = ()
     """Of a gate at Step: only before these; empty for each."""
     on_refusal: Policy = Policy.HOLD
@@ -134,6 +144,7 @@ class GateSpec:
             at=GatePoint(raw["at"]),
             endpoint=Endpoint.parse(raw),
             job=JobSpec.parse(raw["job"]) if "job" in raw else None,
+            registry=RegistryTag(**raw["registry"]) if "registry" in raw else None,
             steps=tuple(raw.get("steps", ())),
             on_refusal=Policy(raw.get("onRefusal", Policy.HOLD)),
             on_failure=Policy(raw.get("onFailure", Policy.HOLD)),

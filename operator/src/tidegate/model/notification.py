@@ -37,6 +37,8 @@ class Format(StrEnum):
     TEAMS = "Teams"
     GRAFANA = "Grafana"
     WEBHOOK = "Webhook"
+    MODEL_VERSION_TAGS = "ModelVersionTags"
+    """Not sent anywhere: tags of the candidate's version in the registry that it comes from."""
 
 
 @dataclass(frozen=True)
@@ -53,12 +55,13 @@ class Receiver:
     @classmethod
     def parse(cls, raw: Mapping[str, Any]) -> "Receiver":
         """Raises KeyError or ValueError on anything that the CRD doesn't let through."""
-        token = raw.get("tokenSecret")
+        token, form = raw.get("tokenSecret"), Format(raw.get("format", Format.CLOUD_EVENTS))
+        usual = ENDS if form is Format.MODEL_VERSION_TAGS else USUAL
         return cls(
             name=raw["name"],
             endpoint=Endpoint.parse(raw),
-            when=frozenset(map(Happening, raw["when"])) if "when" in raw else USUAL,
-            format=Format(raw.get("format", Format.CLOUD_EVENTS)),
+            when=frozenset(map(Happening, raw["when"])) if "when" in raw else usual,
+            format=form,
             token=SecretKey(token["name"], token.get("key", "token")) if token else None,
         )
 

@@ -8,10 +8,11 @@ from tidegate.model.agreement import agreement_gate
 from tidegate.model.control import GivenControl
 from tidegate.model.disruption import DisruptionBudgets
 from tidegate.model.evidence import Verdict
+from tidegate.model.followed import FollowedModel
 from tidegate.model.gate import GateAnswer, GateSpec
 from tidegate.model.reasons import Reason, StatusMessage
 from tidegate.model.revision import RevisionState
-from tidegate.model.spec import ModelDeploymentSpec
+from tidegate.model.spec import Model, ModelDeploymentSpec
 from tidegate.model.status import Status
 from tidegate.model.traffic import RouteState, Share, TrafficSplit
 
@@ -62,6 +63,10 @@ class Observation:
     """What somebody is to be notified of."""
     delivered: frozenset[str] = frozenset()
     """Ids of the recorded notices that everybody has had."""
+    followed: FollowedModel | None = None
+    """What the name of the model means from now on, where it is followed; the spec has that in the name's place."""
+    reference_caution: StatusMessage | None = None
+    """What people should know of that name."""
 
     @property
     def gates(self) -> tuple[GateSpec, ...]:
@@ -90,6 +95,11 @@ class Observation:
         router, sentence = min(self.route.refused_by.items())
         message = f"{router} refuses the route and goes on with the last one that it took: {sentence}"
         return StatusMessage(Reason.ROUTE_REFUSED, message)
+
+    def model_of(self, revision: str) -> Model | None:
+        """What a revision's snapshot has as its model."""
+        snapshot = self.state(revision).snapshot
+        return snapshot.model if snapshot else None
 
     def state(self, revision: str | None) -> RevisionState:
         """A revision's state; an empty one where the cluster has nothing of it."""

@@ -58,6 +58,8 @@ class ConditionType(StrEnum):
     STALLED = "Stalled"
     ROUTE_CAUTION = "RouteCaution"
     """Only there while something of the route is told of."""
+    REFERENCE_CAUTION = "ReferenceCaution"
+    """Only there while something of the name that is followed is told of."""
 
 
 class Reason(StrEnum):
@@ -188,6 +190,9 @@ class Reason(StrEnum):
     RECORD_NOT_KEPT = "RecordNotKept"
     NOTIFICATION_FAILED = "NotificationFailed"
     CONFIG_UNUSABLE = "ConfigUnusable"
+    REFERENCE_MOVED = "ReferenceMoved"
+    REFERENCE_UNSETTLED = "ReferenceUnsettled"
+    REFERENCE_UNKNOWN = "ReferenceUnknown"
     CONFIG_HELD = "ConfigHeld"
     SIGNATURE_UNKNOWN = "SignatureUnknown"
     ANSWERS_NOT_COMPARED = "AnswersNotCompared"

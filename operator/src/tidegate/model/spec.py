@@ -7,7 +7,7 @@ it with the whole list that is there.
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any, ClassVar
@@ -17,6 +17,7 @@ from tidegate.model.agreement import GATE as AGREEMENT
 from tidegate.model.agreement import AgreementCheck, RequestSamples
 from tidegate.model.api_fields import at
 from tidegate.model.config import ConfigContent, ConfigUse, config_uses
+from tidegate.model.followed import parse_follow
 from tidegate.model.gate import GateSpec, parse_gates
 from tidegate.model.gateway import GatewayApi
 from tidegate.model.matching import Rules, is_routers_own, read_rules
@@ -386,6 +387,8 @@ class ModelDeploymentSpec:
     notifications: tuple[Receiver, ...] = ()
     config_revision: str | None = None
     """A revision whose ConfigMaps' and Secrets' content is meant, in place of what they have now."""
+    follow: timedelta | None = None
+    """How often to look at what the name of the model means; None where it isn't followed."""
 
     @classmethod
     def parse(cls, spec: Mapping[str, Any]) -> "ModelDeploymentSpec":
@@ -410,12 +413,17 @@ class ModelDeploymentSpec:
                 gates=parse_gates(spec.get("gates", ())),
                 notifications=parse_receivers(spec.get("notifications", ())),
                 config_revision=spec["server"].get("configRevision"),
+                follow=parse_follow(spec["model"]),
             )
             return parsed._checked()
         except KeyError as missing:
             raise InvalidSpec(f"spec lacks the field {missing}; is the CRD older than the operator?") from missing
         except (ValueError, TypeError, AttributeError) as wrong:
             raise InvalidSpec(f"spec: {wrong}; is the CRD older than the operator?") from wrong
+
+    def of_model(self, uri: str) -> "ModelDeploymentSpec":
+        """The same spec of the model at another URI."""
+        return replace(self, model=replace(self.model, uri=uri))
 
     def _checked(self) -> "ModelDeploymentSpec":
         """Itself. Raises InvalidSpec where two of its parts contradict each other."""

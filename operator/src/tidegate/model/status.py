@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from tidegate.model.api_fields import at, from_api, rare, to_api
+from tidegate.model.followed import FollowedModel
 from tidegate.model.gate import GateRecord
 from tidegate.model.notification import Notice
 
@@ -215,6 +216,8 @@ class Status:
     notices: tuple[Notice, ...] = ()
     """What is still to be told to those who asked for it, the oldest first."""
     restart: Restart | None = None
+    model: FollowedModel | None = None
+    """What the name of the model means, where it is followed."""
     controls: tuple[str, ...] = field(default=(), metadata=at("handledControls"))
     """What has been acted on of what people ask for by annotations, until those are seen to be gone."""
 

@@ -12,10 +12,12 @@ from dataclasses import dataclass, field, replace
 from tidegate.errors import CallFailed
 from tidegate.kube.informer import Key
 from tidegate.model.decision import Event
-from tidegate.model.notification import Notice, Receiver, told_at_the_end
+from tidegate.model.notification import Format, Notice, Receiver, told_at_the_end
 from tidegate.model.reasons import Reason
-from tidegate.model.spec import ModelDeploymentSpec
+from tidegate.model.spec import Model, ModelDeploymentSpec
 from tidegate.notifiers.message import About, Message, message
+from tidegate.notifiers.version_tags import tag_version
+from tidegate.registries.resolver import Registries
 from tidegate.webhooks.caller import Caller, known_by, next_try
 from tidegate.webhooks.dispatcher import Dispatcher
 from tidegate.webhooks.secrets import read_key
@@ -27,6 +29,8 @@ log = logging.getLogger(__name__)
 
 Count = Callable[[str], None]
 """Called with `sent`, `failed` or `dropped`."""
+ModelOf = Callable[[str], Model | None]
+"""The model of a revision; None where nobody knows it any more."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +63,10 @@ class Outbox:
         for_all: Sequence[Receiver] = (),
         namespace: str = "",
         count: Count = lambda result: None,
+        registries: Registries | None = None,
     ) -> None:
         self._dispatcher, self._caller, self._told, self._count = dispatcher, caller, told, count
+        self._registries = registries
         named = (replace(receiver, name=f"{receiver.name} (for all models)") for receiver in for_all)
         self._for_all = tuple(_Telling(namespace, receiver) for receiver in named)
         self._of: dict[Key, _Told] = {}
@@ -77,7 +83,14 @@ class Outbox:
             told = self._of.get(key)
             return frozenset(told.done) if told else frozenset()
 
-    def follow(self, key: Key, uid: str, spec: ModelDeploymentSpec, notices: Sequence[Notice]) -> None:
+    def follow(
+        self,
+        key: Key,
+        uid: str,
+        spec: ModelDeploymentSpec,
+        notices: Sequence[Notice],
+        model_of: ModelOf = lambda revision: None,
+    ) -> None:
         """These are to be told, and no others. Never blocks."""
         with self._lock:
             told = self._of.setdefault(key, _Told()) if notices else self._of.get(key)
@@ -95,7 +108,7 @@ class Outbox:
         about = About(*key, uid)
         for notice in new:
             for telling in tellings[notice.id]:
-                self._send(key, about, notice, telling)
+                self._send(key, about, notice, telling, model_of(notice.candidate))
 
     def troubles(self, key: Key) -> list[Event]:
         """What couldn't be told, for people."""
@@ -118,7 +131,7 @@ class Outbox:
     def _of_notice(self, namespace: str, spec: ModelDeploymentSpec, notice: Notice) -> list[_Telling]:
         return [each for each in self._tellings(namespace, spec) if notice.happening in each.receiver.when]
 
-    def _send(self, key: Key, about: About, notice: Notice, telling: _Telling) -> None:
+    def _send(self, key: Key, about: About, notice: Notice, telling: _Telling, model: Model | None) -> None:
         receiver, tries = telling.receiver, 0
         call_id = str(uuid.uuid5(NAMESPACE, f"{about.uid}/{notice.id}/{telling.namespace}/{receiver.name}"))
 
@@ -126,7 +139,10 @@ class Outbox:
             nonlocal tries
             tries += 1
             try:
-                self._call(telling, message(receiver.format, about, notice, call_id), call_id)
+                if receiver.format is Format.MODEL_VERSION_TAGS and self._registries:
+                    tag_version(self._registries, about, notice, model)
+                else:
+                    self._call(telling, message(receiver.format, about, notice, call_id), call_id)
             except CallFailed as error:
                 pause = next_try(error, tries, receiver.endpoint)
                 if pause is None:

@@ -12,7 +12,7 @@ import ssl
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from time import monotonic
 from typing import Any
@@ -41,6 +41,8 @@ class HttpResponse:
     status: int
     content_type: str
     body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """By their names in lower case."""
 
 
 class WebhookClient:
@@ -53,14 +55,30 @@ class WebhookClient:
         self, url: str, body: bytes, headers: Mapping[str, str], *, seconds: float, authority: str | None = None
     ) -> HttpResponse:
         """Sends a body and waits for the whole answer for at most `seconds`. `authority` is PEM."""
+        return self._call("POST", url, body, headers, seconds, authority, MOST_BYTES)
+
+    def get(self, url: str, headers: Mapping[str, str], *, seconds: float, most: int = MOST_BYTES) -> HttpResponse:
+        """Asks for an answer of at most `most` bytes, and waits for all of it for at most `seconds`."""
+        return self._call("GET", url, None, headers, seconds, None, most)
+
+    def _call(
+        self,
+        method: str,
+        url: str,
+        body: bytes | None,
+        headers: Mapping[str, str],
+        seconds: float,
+        authority: str | None,
+        most: int,
+    ) -> HttpResponse:
         target, deadline = Target.parse(url), monotonic() + seconds
         context = _context(authority) if target.scheme == "https" else None
         proxy = self._proxy if self._proxy and self._proxy.is_for(target.host) else None
         path = f"{target.origin}{target.path}" if proxy and context is None else target.path
         try:
             with self._connected(target, proxy, context, deadline) as connection:
-                connection.request("POST", path, body, {**ALWAYS, "Host": target.authority, **headers})
-                answer = _read(connection.getresponse())
+                connection.request(method, path, body, {**ALWAYS, "Host": target.authority, **headers})
+                answer = _read(connection.getresponse(), most)
                 if monotonic() >= deadline:  # where an answer ends with its connection, hanging up makes it look whole
                     raise TimeoutError
                 return answer
@@ -167,17 +185,24 @@ def _context(authority: str | None) -> ssl.SSLContext:
         raise CallFailed("the certificates that it is to be known by aren't PEM", final=True) from None
 
 
-def _read(response: http.client.HTTPResponse) -> HttpResponse:
-    body = response.read(MOST_BYTES + 1)
+def _read(response: http.client.HTTPResponse, most: int) -> HttpResponse:
+    body = response.read(most + 1)
     if 300 <= response.status < 400:
         message = f"it redirects (HTTP {response.status}), and redirects aren't followed: give the address they lead to"
         raise CallFailed(message, final=True)
     if not 200 <= response.status < 300:
         final = response.status < 500 and response.status not in RETRIED
-        raise CallFailed(f"it answers HTTP {response.status}", final=final, retry_after=_retry_after(response))
-    if len(body) > MOST_BYTES:
-        raise CallFailed(f"its answer is longer than {MOST_BYTES // 1024} KiB", final=True)
-    return HttpResponse(response.status, response.headers.get_content_type(), body)
+        raise CallFailed(
+            f"it answers HTTP {response.status}",
+            final=final,
+            retry_after=_retry_after(response),
+            status=response.status,
+            challenge=response.headers.get("WWW-Authenticate", ""),
+        )
+    if len(body) > most:
+        raise CallFailed(f"its answer is longer than {most // 1024} KiB", final=True)
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    return HttpResponse(response.status, response.headers.get_content_type(), body, headers)
 
 
 def _retry_after(response: http.client.HTTPResponse) -> float | None:

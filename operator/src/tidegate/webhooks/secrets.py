@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+from collections.abc import Mapping
 from typing import Protocol
 
 from tidegate.errors import CallFailed, ClusterUnavailable
@@ -21,8 +22,22 @@ def read_key(objects: Objects, namespace: str, key: SecretKey) -> str:
     """What is under a key. Raises CallFailed with a sentence that says what is missing, and never what is there."""
     resource = CONFIG_MAPS if key.in_config_map else SECRETS
     what = f"the {resource.kind} {key.name}"
+    text = _data(objects, namespace, resource, key.name).get(key.key)
+    if text is None:
+        raise CallFailed(f"{what} has no key {key.key}", final=True)
+    return str(text) if key.in_config_map else _decoded(what, key.key, text)
+
+
+def read_secret(objects: Objects, namespace: str, name: str) -> dict[str, str]:
+    """Everything in a Secret. Raises CallFailed as `read_key` does."""
+    data = _data(objects, namespace, SECRETS, name)
+    return {key: _decoded(f"the Secret {name}", key, text) for key, text in data.items()}
+
+
+def _data(objects: Objects, namespace: str, resource: Resource, name: str) -> Mapping[str, str]:
+    what = f"the {resource.kind} {name}"
     try:
-        found = objects.get(resource, namespace, key.name)
+        found = objects.get(resource, namespace, name)
     except ClusterUnavailable as error:
         if error.status == FORBIDDEN:
             message = f"the operator may not read {what}: the chart's value webhooks.secrets names those that it may"
@@ -30,10 +45,7 @@ def read_key(objects: Objects, namespace: str, key: SecretKey) -> str:
         raise CallFailed(f"{what} can't be read just now") from None
     if found is None:
         raise CallFailed(f"{what} isn't there", final=True)
-    text = (found.get("data") or {}).get(key.key)
-    if text is None:
-        raise CallFailed(f"{what} has no key {key.key}", final=True)
-    return str(text) if key.in_config_map else _decoded(what, key.key, text)
+    return found.get("data") or {}
 
 
 def _decoded(what: str, key: str, text: str) -> str:

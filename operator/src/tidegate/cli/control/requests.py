@@ -128,7 +128,8 @@ def of_undo(
 
 def _asks_for(view: RolloutView, spec: Mapping[str, Any], found: Mapping[str, Any]) -> bool:
     name, snapshot = str(found["metadata"]["name"]), Snapshot.parse(found["data"])
-    if snapshot.server.config:  # which revision ConfigMaps now stand for is known to the operator alone
+    # Which revision ConfigMaps or a name that is followed now stand for is known to the operator alone.
+    if snapshot.server.config or "follow" in spec.get("model", {}):
         candidate = view.revision(Role.CANDIDATE)
         return name == (candidate.name if candidate else view.rejected or _stable(view, "to go back to"))
     try:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from tidegate.model.followed import followed_model
 from tidegate.model.reasons import Outcome
 from tidegate.model.revision import RevisionState, Snapshot, find_revision, plan_digest
 from tidegate.model.spec import ModelDeploymentSpec
@@ -47,6 +48,12 @@ def change_of(spec: ModelDeploymentSpec, known: Known | None, now: datetime) -> 
     """What applying the spec would begin; `known` is None for a model that isn't in the cluster."""
     if known is None or known.status.stable is None:
         return Change("it is the first revision: it goes live when a pod is ready, and isn't judged", by_steps=False)
+    if spec.follow:
+        followed = followed_model(spec.model.uri, known.status.model, None, now)
+        if followed is None:
+            what = f"what {spec.model.uri} means is looked up then, and is released unless it is live already"
+            return Change(what, by_steps=True)
+        spec = spec.of_model(followed.resolved)
     wanted, status = known.wanted(spec), known.status
     candidate = status.rollout.candidate if status.rollout else None
     if wanted == candidate:

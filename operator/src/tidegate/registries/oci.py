@@ -1,0 +1,110 @@
+"""A container registry: the digest that a tag means now."""
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import urlencode
+
+from tidegate.errors import CallFailed
+from tidegate.registries.mlflow import SECONDS, parsed
+from tidegate.registries.reference import DOCKER_HUB, Artifact
+from tidegate.webhooks.client import HttpResponse, WebhookClient
+
+MOST_BYTES = 4 * 2**20
+"""Of a manifest."""
+LOGIN = ".dockerconfigjson"
+ACCEPT = ", ".join(
+    (
+        "application/vnd.oci.image.manifest.v1+json",
+        "application/vnd.docker.distribution.manifest.v2+json",
+        "application/vnd.oci.image.index.v1+json",
+        "application/vnd.docker.distribution.manifest.list.v2+json",
+    )
+)
+
+
+def digest_of(client: WebhookClient, wanted: Artifact, env: Mapping[str, str]) -> str:
+    """`sha256:…` of what the registry has under the tag, which is what it hashes to. Raises CallFailed."""
+    scheme = "http" if _is_plain(wanted.host, env.get("TIDEGATE_REGISTRY_INSECURE", "")) else "https"
+    url = f"{scheme}://{wanted.host}/v2/{wanted.repository}/manifests/{wanted.version}"
+    login = _login(wanted.registry, env.get(LOGIN, ""))
+    try:
+        response = _manifest(client, url, "")
+    except CallFailed as error:
+        if error.status != 401 or not error.challenge:
+            raise _explained(error, wanted) from None
+        try:
+            response = _manifest(client, url, _authorization(client, error.challenge, login, wanted, scheme))
+        except CallFailed as again:
+            raise _explained(again, wanted) from None
+    digest, said = f"sha256:{hashlib.sha256(response.body).hexdigest()}", response.headers.get("docker-content-digest")
+    if said and said != digest:
+        raise CallFailed(f"the registry says that what it has there has the digest {said}, but it has {digest}")
+    return digest
+
+
+def _manifest(client: WebhookClient, url: str, authorization: str) -> HttpResponse:
+    headers = {"Accept": ACCEPT, **({"Authorization": authorization} if authorization else {})}
+    return client.get(url, headers, seconds=SECONDS, most=MOST_BYTES)
+
+
+def _authorization(client: WebhookClient, challenge: str, login: str, wanted: Artifact, scheme: str) -> str:
+    """What the registry asks for: the login itself, or a token that is had for it elsewhere."""
+    kind, _, rest = challenge.partition(" ")
+    if kind.lower() == "basic" and login:
+        return f"Basic {login}"
+    given = dict(re.findall(r'(\w+)="([^"]*)"', rest))
+    realm = given.get("realm", "")
+    if kind.lower() != "bearer" or not realm.startswith("https://" if scheme == "https" else ("http://", "https://")):
+        raise CallFailed("the registry asks for a login: name it in spec.model.credentialsSecret", final=True)
+    query = {"scope": given.get("scope") or f"repository:{wanted.repository}:pull"}
+    query |= {"service": given["service"]} if given.get("service") else {}
+    headers = {"Authorization": f"Basic {login}"} if login else {}
+    found = parsed(client.get(f"{realm}?{urlencode(query)}", headers, seconds=SECONDS), "a registry's token service")
+    token = found.get("token") or found.get("access_token")
+    if not isinstance(token, str):
+        raise CallFailed("the registry's token service gives no token")
+    return f"Bearer {token}"
+
+
+def _login(registry: str, config: str) -> str:
+    """User and password of a docker config.json, encoded as HTTP wants them; '' for none. Raises CallFailed."""
+    if not config:
+        return ""
+    try:
+        accounts = json.loads(config)["auths"]
+        names = {registry, f"https://{registry}", *(("https://index.docker.io/v1/",) if registry in DOCKER_HUB else ())}
+        account: Mapping[str, Any] = next((accounts[name] for name in names if name in accounts), {})
+        if account.get("auth"):
+            return str(account["auth"])
+        user = account.get("username")
+        return base64.b64encode(f"{user}:{account.get('password', '')}".encode()).decode() if user else ""
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise CallFailed(
+            f"the key {LOGIN} of spec.model.credentialsSecret isn't a docker config.json", final=True
+        ) from None
+
+
+def _is_plain(host: str, insecure: str) -> bool:
+    """Whether a registry is spoken to over http, as by the container that fetches."""
+    name = host.rpartition(":")[0] if re.search(r":\d+$", host) else host
+    if {host, name} & {each.strip() for each in insecure.split(",")} or name == "localhost":
+        return True
+    try:
+        return ip_address(name.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _explained(error: CallFailed, wanted: Artifact) -> CallFailed:
+    if error.status == 404:
+        message = f"the registry has no {wanted.repository} with the tag {wanted.version}"
+        return CallFailed(message, final=True, status=error.status)
+    if error.status in (401, 403):
+        message = f"the registry refuses access (HTTP {error.status}): look at spec.model.credentialsSecret"
+        return CallFailed(message, final=True, status=error.status)
+    return error
