@@ -156,6 +156,13 @@ def test_a_file_that_is_wrong_is_not_planned(plan: Run) -> None:
     assert "spec.replicas must be a whole number from 0 to 1000, not -1; `tidegate lint" in err
 
 
+def test_that_answers_are_compared_is_told(plan: Run) -> None:
+    given = {"server": {"requestSamples": {"keySecret": "samples"}}, "analysis": {"agreement": {"tolerate": "0.5%"}}}
+    code, out, _ = plan(a_spec("2", **given), "--offline")
+    sentence = "before its first traffic it is asked live requests again, if stable's pods keep samples, and goes back"
+    assert (code, sentence in " ".join(out.split()), "more than 0.5% of them otherwise" in out) == (0, True, True)
+
+
 def test_who_has_to_approve_of_another_signature_is_told(plan: Run) -> None:
     code, out, _ = plan(a_spec("2", analysis={"signature": "Hold"}), "--offline")
     sentence = "where clients of stable would break on its signature, somebody has to approve its first traffic"

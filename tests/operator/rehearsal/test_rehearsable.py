@@ -11,6 +11,15 @@ SpecBuilder = Callable[..., ModelDeploymentSpec]
 STEPS = [{"weight": 5, "minDuration": "2m"}, {"weight": 50, "approval": "Required"}]
 
 
+def test_live_requests_are_left_out_as_there_are_none(a_spec: SpecBuilder) -> None:
+    given = {"server": {"requestSamples": {"keySecret": "samples"}}, "analysis": {"agreement": {}}}
+    plain, left_out = rehearsable(a_spec(**given))
+    assert (plain.analysis.agreement, left_out) == (
+        None,
+        ["Live requests aren't compared: there are none; --agreement compares those that are given."],
+    )
+
+
 def test_people_queries_and_gates_are_left_out_with_a_sentence_each(a_spec: SpecBuilder) -> None:
     spec = a_spec(
         strategy={"canary": {"steps": STEPS}},
