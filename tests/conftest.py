@@ -74,8 +74,8 @@ def running(folder: Path, command: list[str]) -> Iterator[subprocess.Popen[bytes
             process.wait()
 
 
-def answers(url: str, process: subprocess.Popen[bytes], **how: str | Mapping[str, str]) -> None:
-    """Waits until a program answers a GET with 200."""
+def answers(url: str, process: subprocess.Popen[bytes], within: float = 300.0, **how: str | Mapping[str, str]) -> None:
+    """Waits until a program answers a GET with 200: some seconds, and more where the machine has other work."""
 
     def ready() -> bool:
         if process.poll() is not None:
@@ -86,7 +86,7 @@ def answers(url: str, process: subprocess.Popen[bytes], **how: str | Mapping[str
         except (requests.RequestException, OSError):  # also while its certificate isn't written yet
             return False
 
-    until(ready, within=300.0)  # some seconds, and more where the machine has other work
+    until(ready, within=within)
 
 
 def free_port() -> int:

@@ -238,7 +238,9 @@ def store_program() -> Callable[[str], Path]:
     def find(name: str) -> Path:
         version, package = _PACKAGES[name]
         wanted = programs.Program(name, version, "", "", "", str(_MODULES / name), package)
-        place: Path
+        place: Path | None = programs.in_cache(wanted)
+        if place is not None:
+            return place
         try:
             with locks.alone(programs.cache_folder() / "programs" / ".lock", "getting programs"):
                 place = programs.find(wanted, (programs.in_cache, programs.built))
