@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 GITHUB = Path(__file__).parents[2] / ".github"
-WORKFLOWS = sorted((GITHUB / "workflows").glob("*.yaml"))
+TO_COPY = GITHUB.parent / "examples" / "pipeline" / ".github" / "workflows"
+WORKFLOWS = [*sorted((GITHUB / "workflows").glob("*.yaml")), *sorted(TO_COPY.glob("*.yaml"))]
 PINNED = re.compile(r"[\w.-]+/[\w./-]+@[0-9a-f]{40}")
 
 

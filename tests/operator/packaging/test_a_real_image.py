@@ -54,7 +54,7 @@ def test_the_server_serves_from_the_unpacked_image(
 ) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root may change its root")
-    base, archive = layout_of(_server_archive(), tmp_path / "base"), tmp_path / "image.tar"
+    base, archive = layout_of(server_archive(), tmp_path / "base"), tmp_path / "image.tar"
     command = [str(EXAMPLES / "stable.onnx"), "-t", "shop/digits:7", "--base", f"oci:{base}", "--output", str(archive)]
     assert main(command, {}) == 0, capsys.readouterr().err
     capsys.readouterr()  # what it said isn't the check's
@@ -98,7 +98,7 @@ def test_buildah_makes_the_same_of_the_context(
     assert images[0] == images[1]
 
 
-def _server_archive() -> Path:
+def server_archive() -> Path:
     """The newest that the demo has built; this test builds none."""
     images = pytest.importorskip("tidegate_demo.cluster.images")
     found = sorted(images.images_folder().glob("server-*.tar"), key=lambda path: path.stat().st_mtime)

@@ -1,0 +1,53 @@
+#!/usr/bin/env python3
+"""Writes image and digest into MODELDEPLOYMENT, as work/modeldeployment.yaml, and has kubectl apply it.
+
+What the file says of the strategy, the analysis and all else stays as it is.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from credentials import at_cluster
+from settings import WORK, Refused, Settings
+from stage import call, keep, kept, options, run
+
+RELEASED = WORK / "modeldeployment.yaml"
+MANAGER = "release-pipeline"
+
+
+def apply(settings: Settings) -> str:
+    """The stage."""
+    image = kept("image", "package")
+    if "pushed" not in image:
+        raise Refused(f"{image['image']} isn't published; run stages/publish.py before")
+    document = released(settings.file("MODELDEPLOYMENT", "modeldeployment.yaml"), image)
+    RELEASED.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+    call("tidegate", "lint", str(RELEASED))
+    where = options("--context", settings.get("KUBE_CONTEXT"))
+    with at_cluster(settings):
+        said = call("kubectl", *where, "apply", "--server-side", f"--field-manager={MANAGER}", "-f", str(RELEASED))
+    metadata = document["metadata"]
+    keep("applied", {"name": metadata["name"], "namespace": metadata.get("namespace", "")})
+    return f"{said.strip()}: {image['pushed']}"
+
+
+def released(file: Path, image: dict[str, Any]) -> dict[str, Any]:
+    """The ModelDeployment of a file with this image. Raises Refused where it has none."""
+    try:
+        (document,) = (each for each in yaml.safe_load_all(file.read_text(encoding="utf-8")) if each)
+    except (ValueError, yaml.YAMLError) as error:
+        raise Refused(f"MODELDEPLOYMENT: {file} has to be YAML with one ModelDeployment: {error}") from error
+    if not isinstance(document, dict) or document.get("kind") != "ModelDeployment" or "spec" not in document:
+        raise Refused(f"MODELDEPLOYMENT: {file} has no ModelDeployment with a spec; see docs/modeldeployment.md")
+    spec = document["spec"]
+    sha256 = kept("candidate", "fetch")["sha256"]
+    model = {**(spec.get("model") or {}), "uri": image["model"], "sha256": sha256}
+    server = {**(spec.get("server") or {}), "image": image["pushed"]}
+    return {**document, "spec": {**spec, "model": model, "server": server}}
+
+
+if __name__ == "__main__":
+    sys.exit(run("apply", apply))
