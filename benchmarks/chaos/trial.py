@@ -10,7 +10,7 @@ from benchmarks.chaos.plan import Phase, Release
 from benchmarks.chaos.strike import PROMETHEUS, strike
 from benchmarks.errors import ScenarioAborted
 from benchmarks.traffic.bed import NAME, Bed
-from benchmarks.traffic.counts import Counts, total
+from benchmarks.traffic.counts import THEN, Counts, total
 from benchmarks.traffic.events import ROUTER, routers_ready
 from benchmarks.traffic.results import result
 from tidegate_demo import place
@@ -50,7 +50,7 @@ class Trial:
 
     @property
     def lost_again(self) -> int:
-        """Those of them that a second try didn't mend."""
+        """Those of them that a second try didn't mend. One whose first try the failing model answered was none."""
         return self._without_its_own(self.counts.faults_again)
 
     @property
@@ -59,7 +59,7 @@ class Trial:
         return any(fault.leaves_nobody_to_ask_again for fault in self.release.faults)
 
     def _without_its_own(self, faults: Counter[str]) -> int:
-        return sum(number for fault, number in faults.items() if self.release.is_good or fault != OWN)
+        return sum(number for fault, number in faults.items() if self.release.is_good or OWN not in fault.split(THEN))
 
     @property
     def wrong(self) -> tuple[str, ...]:

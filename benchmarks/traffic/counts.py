@@ -15,6 +15,8 @@ STEP = 1.1
 """Neighbouring bounds of the latency's buckets differ by this factor, and so does what a quantile may be off by."""
 SMALLEST = 0.0001
 MOST_EXAMPLES = 40
+THEN = ", then "
+"""Between what was wrong with a first try and with its second."""
 KEPT, NEW = "kept", "new"
 """Requests over kept connections, and each with a connection of its own."""
 
@@ -23,7 +25,7 @@ KEPT, NEW = "kept", "new"
 class Counts:
     """Requests of one kind. Latency counts from when a request was due; `late` are buckets of how late it was sent.
 
-    `faults` are those of first tries, `faults_again` those of second ones.
+    `faults` are those of first tries, `faults_again` those of both where the second one failed too, with THEN between.
     """
 
     sent: int = 0
@@ -43,7 +45,7 @@ class Counts:
             self.lost += 1
             self.faults[fault] += 1
             self.lost_with_retry += bool(retried)
-            self.faults_again.update([retried] if retried else [])
+            self.faults_again.update([f"{fault}{THEN}{retried}"] if retried else [])
 
     def __add__(self, other: "Counts") -> "Counts":
         return Counts(

@@ -7,7 +7,7 @@ import pytest
 from benchmarks.chaos.plan import Component, Fault, Kind, Phase, Release
 from benchmarks.chaos.report import report
 from benchmarks.chaos.trial import OWN, Trial
-from benchmarks.traffic.counts import Counts
+from benchmarks.traffic.counts import THEN, Counts
 
 KILLED_ENVOY = Fault(Component.ENVOY, Kind.KILLED, Phase.FIRST_STEP)
 KILLED_CANDIDATE = Fault(Component.CANDIDATE, Kind.KILLED, Phase.FIRST_STEP)
@@ -56,7 +56,8 @@ def test_what_is_wrong_with_a_release(tried: Trial, wrong: tuple[str, ...]) -> N
 
 
 def test_what_a_failing_model_answers_itself_is_no_loss() -> None:
-    counts = Counts(1000, 42, 8, Counter({OWN: 41, "reset": 1}), Counter({OWN: 8}))
+    again = Counter({f"{OWN}{THEN}{OWN}": 6, f"{OWN}{THEN}reset": 1, f"reset{THEN}{OWN}": 1})
+    counts = Counts(1000, 42, 8, Counter({OWN: 41, "reset": 1}), again)
     tried = Trial(2, FAILING, ["as a failing one goes back: struck"], "RolledBack", 20.0, counts)
 
     assert (tried.lost, tried.lost_again) == (1, 0)
