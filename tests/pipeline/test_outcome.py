@@ -1,0 +1,102 @@
+"""The last stages: what the cluster's outcome becomes, and what the registry is told."""
+
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.operator.conftest import fake, place
+from tests.operator.fake_api import FakeApi
+from tests.operator.view_examples import Released
+from tests.pipeline.test_stages import stages
+from tidegate.kube.api import MODEL_DEPLOYMENTS
+
+__all__ = ["fake", "place", "stages"]
+
+
+@pytest.fixture
+def applied(tmp_path: Path) -> None:
+    """What the stages before have left."""
+    work = tmp_path / "work"
+    work.mkdir()
+    (work / "applied.json").write_text(json.dumps({"name": "digits", "namespace": "shop"}))
+    (work / "candidate.json").write_text(json.dumps({"name": "digits", "version": "2", "uri": "models:/digits/2"}))
+
+
+@pytest.mark.usefixtures("applied")
+@pytest.mark.parametrize(
+    ("model", "code", "said"),
+    [("2", 0, "shop/digits Live: "), ("failing", 1, "was rolled back: error rate")],
+)
+def test_the_clusters_outcome_is_the_exit_code_and_the_summary(
+    fake: FakeApi,
+    place: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    spec_schema: Mapping[str, Any],
+    model: str,
+    code: int,
+    said: str,
+) -> None:
+    from stage import run
+    from wait import wait
+
+    fake.put(MODEL_DEPLOYMENTS, Released(spec_schema).release(model, 400).manifest)
+    monkeypatch.setenv("KUBECONFIG_TEXT", place.read_text())
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
+    ended = run("wait", wait)
+
+    told = "".join(capsys.readouterr())
+    assert (ended, said in told) == (code, True), told
+    assert told.strip() in (tmp_path / "summary.md").read_text().replace("**", "")
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
+    """What MLflow is sent: path, and body."""
+    requests: list[Any] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            requests.append((self.path, json.loads(self.rfile.read(int(self.headers["Content-Length"])))))
+            self.send_response(200)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{server.server_address[1]}")
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        yield requests
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.usefixtures("applied")
+def test_stables_alias_is_set_to_what_is_live(asked: list[Any]) -> None:
+    from record import record
+    from settings import Settings
+
+    address = {name: value for name, value in Settings.read().values.items() if name == "MLFLOW_TRACKING_URI"}
+    said = record(Settings({**address, "STABLE_URI": "models:/digits@champion"}))
+    assert said == "models:/digits@champion is version 2 now"
+    body = {"name": "digits", "alias": "champion", "version": "2"}
+    assert asked == [("/api/2.0/mlflow/registered-models/alias", body)]
+
+
+@pytest.mark.usefixtures("applied")
+def test_no_alias_is_set_where_stable_is_no_alias(asked: list[Any]) -> None:
+    from record import record
+    from settings import Settings
+
+    assert record(Settings({"STABLE_URI": "models:/digits/1"})).startswith("no alias is set: ")
+    assert asked == []
