@@ -1,12 +1,12 @@
 """A world whose requests come by a Gateway: somebody implements the Gateway API and says what it makes of a route."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from tests.operator.world import Behaviour, Crash, World
 from tidegate.errors import ObjectChanged
-from tidegate.kube.api import GRPC_ROUTES, HTTP_ROUTES, Manifest, Resource
+from tidegate.kube.api import GRPC_ROUTES, HTTP_ROUTES, VIRTUAL_SERVICES, Manifest, Resource
 from tidegate.kube.informer import Kind
 from tidegate.model.traffic import TrafficSplit
 from tidegate.resources.http_route import read_route
@@ -20,13 +20,16 @@ TRAFFIC = {
     "router": "GatewayAPI",
     "gatewayAPI": {"parentRefs": [{"name": "public", "namespace": "edge"}], "hostnames": ["digits.example.com"]},
 }
-ROUTES = {HTTP_ROUTES: "route", GRPC_ROUTES: "calls"}
+ROUTES = {HTTP_ROUTES: "route", GRPC_ROUTES: "calls", VIRTUAL_SERVICES: "route"}
 """What a write of one is called in a transcript."""
 STEPS = {"canary": {"steps": [{"weight": 20}, {"weight": 50}]}}
 
 
 class GatewayWorld(World):
     """`says` is what the controller says of a route, by condition; None while it is silent."""
+
+    resource = HTTP_ROUTES
+    traffic: Mapping[str, Any] = TRAFFIC
 
     def __init__(self, schema: Mapping[str, Any], controller: str = CONTOUR) -> None:
         super().__init__(schema, MODELS)
@@ -39,16 +42,24 @@ class GatewayWorld(World):
         self.edited = False
 
     def release(self, uri: str, **spec: Any) -> None:
-        self.kubectl_apply(model={"uri": uri}, traffic=TRAFFIC, strategy=STEPS, **spec)
+        self.kubectl_apply(model={"uri": uri}, traffic=self.traffic, strategy=STEPS, **spec)
 
     @property
     def route(self) -> Manifest:
-        return self._objects[(HTTP_ROUTES, "digits")]
+        return self._objects[(self.resource, "digits")]
 
     @property
     def listed(self) -> dict[str, int]:
         """Every backend of the route with its weight."""
-        return {each["name"]: each["weight"] for each in self.route["spec"]["rules"][0]["backendRefs"]}
+        return dict(self.backends(self.route))
+
+    def backends(self, route: Mapping[str, Any]) -> list[tuple[str, int]]:
+        """Of a route of ours, by name and weight."""
+        return self.backends_of(route["spec"]["rules"][0]["backendRefs"])
+
+    def backends_of(self, refs: Sequence[Mapping[str, Any]]) -> list[tuple[str, int]]:
+        """By name and weight."""
+        return [(each["name"], each["weight"]) for each in refs]
 
     @property
     def written(self) -> list[str]:
@@ -69,8 +80,7 @@ class GatewayWorld(World):
         what = ROUTES[resource]
         self._refuse_others(resource, manifest)
         held = self._objects.get((resource, "digits"))
-        refs = manifest["spec"]["rules"][0]["backendRefs"]
-        with self._write(f"{what} " + " ".join(f"{each['name']}={each['weight']}" for each in refs)):
+        with self._write(f"{what} " + " ".join(f"{name}={weight}" for name, weight in self.backends(manifest))):
             if version != (held["metadata"]["resourceVersion"] if held else ""):
                 raise ObjectChanged(f"{resource.kind} digits was written by somebody else meanwhile")
             self._store(resource, manifest, held)

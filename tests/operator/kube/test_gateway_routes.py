@@ -1,7 +1,5 @@
 """What is written for Gateways, against a real API server with the Gateway API's own CRDs (standard channel)."""
 
-import json
-import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -9,13 +7,13 @@ from pathlib import Path
 from queue import Queue
 from subprocess import CompletedProcess
 from typing import Any
-from zipfile import ZipFile
 
 import pytest
 
 from tests.conftest import until
 from tests.operator.kube.conftest import made_digits
 from tests.operator.kube.test_cluster import Leader
+from tests.operator.kube.upstream import Upstream, apply_upstream
 from tidegate.controller.act import signed
 from tidegate.controller.observe import WATCHED, FollowedFor
 from tidegate.errors import ObjectChanged
@@ -55,23 +53,8 @@ def crds(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> str:
     """The CRDs of HTTPRoutes and GRPCRoutes of a release; skips where its module can't be had."""
-    programs = pytest.importorskip("tidegate_demo.cluster.programs")
-    command = [str(programs.go()), "mod", "download", "-json", f"{MODULE}@{request.param}"]
-    folder = tmp_path_factory.mktemp("modules")
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    # A module that asks for a newer Go than there is comes all the same: its files are all that's wanted.
-    place = json.loads(done.stdout or "{}").get("Zip")
-    if place is None:
-        pytest.skip(f"{MODULE} can't be downloaded: {done.stdout}{done.stderr}")
-    with ZipFile(place) as files:
-        of = f"{MODULE}@{request.param}/config/crd/standard/{GROUP}"
-        found = [files.extract(f"{of}_{plural}.yaml", folder) for plural in ROUTES]
-    names = [f"crd/{plural}.{GROUP}" for plural in ROUTES]
-    for arguments in (
-        ("apply", "--server-side", "--force-conflicts", *(part for crd in found for part in ("-f", crd))),
-        ("wait", "--for=condition=Established", *names, "--timeout=30s"),
-    ):
-        assert (applied := kubectl(api_server, *arguments)).returncode == 0, applied.stderr
+    files = [f"config/crd/standard/{GROUP}_{plural}.yaml" for plural in ROUTES]
+    apply_upstream(kubectl, api_server, Upstream(MODULE, request.param, files), tmp_path_factory.mktemp("modules"))
     return str(request.param)
 
 

@@ -1,18 +1,15 @@
 """One rule of the user's route as the router: nothing else of it is touched, and it has what it had in the end."""
 
 import copy
-from collections.abc import Mapping, Sequence
-from datetime import timedelta
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import pytest
 
 from tests.operator.gateways import CONTOUR, ENVOY_GATEWAY, STEPS, GatewayWorld, live
-from tests.operator.json_patch import TestFailed, patched
-from tidegate.errors import ObjectChanged
-from tidegate.kube.api import HTTP_ROUTES, Manifest, Resource
-from tidegate.model.traffic import TrafficSplit
-from tidegate.resources.http_route import LIVE, read_route, split_of
+from tests.operator.lending import Lending
+from tidegate.kube.api import Manifest
+from tidegate.resources.http_route import LIVE, read_route
 from tidegate.resources.names import LENT, RETURNS_RULES
 
 LEGACY = {"name": "legacy", "port": 80, "weight": 1, "filters": [{"type": "RequestHeaderModifier"}]}
@@ -51,85 +48,16 @@ def users_route(**rule: Any) -> Manifest:
     }
 
 
-class LentWorld(GatewayWorld):
-    """Its requests come by the second rule of the user's route."""
+class LentWorld(Lending, GatewayWorld):
+    """Its requests come by the second rule of the user's HTTPRoute."""
 
-    def reconcile(self) -> timedelta | None:
-        try:
-            return super().reconcile()
-        except ObjectChanged:
-            return timedelta()  # as the workqueue does
-
-    def put(self, route: Manifest) -> None:
-        self._objects[(HTTP_ROUTES, "shop")] = route
-        self.answer()
-
-    def release(self, uri: str, **spec: Any) -> None:
-        traffic = {"router": "GatewayAPI", "gatewayAPI": {"routeRef": {"name": "shop", "rule": "digits"}}}
-        self.kubectl_apply(model={"uri": uri}, traffic=traffic, strategy=STEPS, **spec)
-
-    @property
-    def route(self) -> Manifest:
-        return self._objects[(HTTP_ROUTES, "shop")]
-
-    @property
-    def rule(self) -> Manifest:
-        rule: Manifest = self.route["spec"]["rules"][1]
-        return rule
-
-    @property
-    def refs(self) -> list[Manifest]:
-        refs: list[Manifest] = self.rule["backendRefs"]
-        return refs
-
-    @property
-    def split(self) -> TrafficSplit | None:
-        """What is ours of the requests; the rest is the user's own affair."""
-        ours = (HTTP_ROUTES, "shop") in self._objects and split_of(
-            [(each["name"], each["weight"]) for each in self.refs if each["name"] != "legacy"]
-        )
-        return ours or None
-
-    def answer(self) -> None:
-        super().answer()
-        self.carried = None
+    lent_by: ClassVar = {"router": "GatewayAPI", "gatewayAPI": {"routeRef": {"name": "shop", "rule": "digits"}}}
 
     def labels(self, revision: str, measure: str) -> dict[str, str]:
         """Model servers count apart what nobody has marked as live."""
         found = super().labels(revision, measure)
         is_servers = not found["__name__"].startswith("envoy_")
         return {**found, "traffic": "direct"} if is_servers and LIVE not in self.rule["filters"] else found
-
-    def patch(self, resource: Resource, namespace: str, name: str, operations: Sequence[Mapping[str, Any]]) -> None:
-        held = self._objects[(resource, name)]
-        versions = [each["value"] for each in operations if each["path"] == "/metadata/resourceVersion"]
-        try:
-            written = patched(held, operations)
-        except TestFailed as failed:
-            raise ObjectChanged(str(failed)) from failed
-        if versions != [held["metadata"]["resourceVersion"]]:
-            raise ObjectChanged("HTTPRoute shop was written by somebody else meanwhile")
-        refs = written["spec"]["rules"][1]["backendRefs"]
-        with self._write("route " + " ".join(f"{each['name']}={each['weight']}" for each in refs)):
-            metadata = written["metadata"]
-            metadata |= {"generation": metadata["generation"] + 1, "resourceVersion": self._next_version()}
-            ours = {"manager": "tidegate", "time": "2026-01-01T00:00:00Z", "fieldsV1": {"f:spec": {}}}
-            metadata["managedFields"] = [*held["metadata"]["managedFields"][:1], ours]
-            self._objects[(resource, name)] = written
-            self.answer()
-            self.enqueued = True
-
-    def kubectl_delete(self) -> None:
-        """kubectl delete of the ModelDeployment, which has a finalizer."""
-        assert self._deployment is not None
-        metadata = {**self._deployment["metadata"], "deletionTimestamp": "2026-01-02T00:00:00Z"}
-        self._deployment = {**self._deployment, "metadata": metadata}
-
-    @property
-    def finalizers(self) -> list[str]:
-        assert self._deployment is not None
-        finalizers: list[str] = self._deployment["metadata"].get("finalizers", [])
-        return finalizers
 
 
 @pytest.fixture

@@ -4,20 +4,19 @@ The list of a rule's backends is the only record of a split, as with the built-i
 nobody asks for any more may be in it at weight 0; an annotation names them.
 """
 
-import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
 from tidegate.model.gateway import GatewayApi, ParentRef
-from tidegate.model.traffic import RouteSettings, TrafficSplit, Writer
+from tidegate.model.traffic import RouteSettings, TrafficSplit
 from tidegate.model.units import parse_duration
-from tidegate.resources.last_writer import read_editor, read_last_manager, read_version
-from tidegate.resources.lent_rule import Loan, read_loans
-from tidegate.resources.names import GRPC_PORT, LEAVING, MODEL_DEPLOYMENT, SERVER_PORT, TRAFFIC_HEADER, labels
+from tidegate.resources.lent_rule import RuleShape
+from tidegate.resources.names import GRPC_PORT, LEAVING, SERVER_PORT, TRAFFIC_HEADER, labels
 from tidegate.resources.revision import Manifest
 from tidegate.resources.revision import owner as owner_reference
+from tidegate.resources.seen_route import SeenObject, leaving_of, object_fields, split_of
 
 HTTP, GRPC = "HTTPRoute", "GRPCRoute"
 API_VERSION = "gateway.networking.k8s.io/v1"
@@ -74,31 +73,15 @@ class Rule:
         return tuple((each["name"], int(each.get("weight", 1))) for each in self.refs)
 
 
-@dataclass(frozen=True, slots=True)
-class SeenRoute:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenRoute(SeenObject):
     """What is kept of an HTTPRoute, anybody's."""
 
-    namespace: str
-    name: str
-    belongs_to: str
-    """The ModelDeployment by its label; empty for none."""
-    created_at: str
     generation: int
     gateway: GatewayApi
     rules: tuple[Rule, ...]
     leaving: frozenset[str]
-    loans: Mapping[str, Loan]
-    """Its rules that ModelDeployments have, by name."""
-    annotations: frozenset[str]
-    """The names of those that it has."""
     statuses: tuple[ParentStatus, ...]
-    version: str = field(compare=False)
-    """Gateways write into its status as they like, so a version alone is no news."""
-    writer: Writer | None
-    edited_by: str
-    """Who else wrote the spec of a route of ours."""
-    written_by: str
-    """Who wrote the spec last."""
     kind: str = HTTP
 
     @property
@@ -179,6 +162,21 @@ def backend_refs(
     ]
 
 
+HTTP_RULE = RuleShape(
+    kind=HTTP,
+    rules="rules",
+    backends="backendRefs",
+    name=("name",),
+    rule="rule",
+    section="spec.traffic.gatewayAPI",
+    field="spec.traffic.gatewayAPI.routeRef",
+    ours=backend_refs,
+    named=lambda ref: str(ref["name"]),
+    weighted=list,
+)
+"""How a rule of an HTTPRoute is lent."""
+
+
 def _parent_ref(parent: ParentRef) -> Manifest:
     section = {"sectionName": parent.section} if parent.section else {}
     port = {"port": parent.port} if parent.port else {}
@@ -194,28 +192,17 @@ def read_route(body: Mapping[str, Any]) -> SeenRoute:
     """Anybody's HTTPRoute. Raises LookupError, TypeError, ValueError or AttributeError on one of another shape."""
     metadata, spec = body["metadata"], body["spec"]
     namespace = metadata["namespace"]
-    version, writer = read_version(body)
-    told = (metadata.get("annotations") or {}).get(LEAVING, "")
     rules = tuple(map(_read_rule, spec.get("rules") or ()))
     return SeenRoute(
-        namespace=namespace,
-        name=metadata["name"],
-        belongs_to=(metadata.get("labels") or {}).get(MODEL_DEPLOYMENT, ""),
-        created_at=str(metadata.get("creationTimestamp") or ""),
+        **object_fields(body),
         generation=int(metadata.get("generation", 0)),
         gateway=GatewayApi(
             tuple(ParentRef.parse(each, namespace) for each in spec.get("parentRefs") or ()),
             tuple(spec.get("hostnames") or ()),
         ),
         rules=rules,
-        leaving=frozenset(name for name in told.split(",") if rules and (name, 0) in rules[0].backends),
-        loans=read_loans(metadata.get("annotations") or {}),
-        annotations=frozenset(metadata.get("annotations") or ()),
+        leaving=leaving_of(body, rules[0].backends if rules else ()),
         statuses=tuple(_read_statuses(body.get("status") or {}, namespace)),
-        version=version,
-        writer=writer,
-        edited_by=read_editor(body),
-        written_by=read_last_manager(body),
     )
 
 
@@ -261,16 +248,3 @@ def _read_statuses(status: Mapping[str, Any], namespace: str) -> list[ParentStat
 def _read_condition(raw: Mapping[str, Any]) -> Said:
     generation = int(raw.get("observedGeneration", 0))
     return Said(raw["status"], raw.get("reason", ""), raw.get("message", ""), generation)
-
-
-def split_of(backends: Sequence[tuple[str, int]], leaving: Collection[str] = ()) -> TrafficSplit | None:
-    """Weights as percent that add to 100, whatever they add to; None where nobody has any, or one is named twice."""
-    weights = [(name, weight) for name, weight in backends if name not in leaving]
-    total = sum(weight for _, weight in weights)
-    if total == 0 or len(dict(weights)) < len(weights):
-        return None
-    parts = {name: 100 * weight / total for name, weight in weights}
-    percent = {name: math.floor(part) for name, part in parts.items()}
-    for name in sorted(parts, key=lambda each: percent[each] - parts[each])[: 100 - sum(percent.values())]:
-        percent[name] += 1
-    return TrafficSplit(tuple(percent.items()))

@@ -1,14 +1,17 @@
 """One rule of a route that is the user's, lent to a ModelDeployment: how it is written, and given back. Pure.
 
-Lists of a route are atomic, so nothing of a rule can be owned. Each write is a JSON patch of one rule's backends, which
-names the rule, the backend that was there and the route's version: where any of it is another by now, nothing is done.
-What the rule had stands in an annotation of the route until it is given back.
+A rule is one of an HTTPRoute's `spec.rules`, or of a VirtualService's `spec.http`. Lists of both are atomic, so nothing
+of a rule can be owned. Each write is a JSON patch of one rule's backends, which names the rule, the backend that was
+there and the route's version: where any of it is another by now, nothing is done. What the rule had stands in an
+annotation of the route until it is given back.
 """
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import reduce
+from operator import getitem
+from typing import Any, NamedTuple
 
 from tidegate.model.traffic import Writer
 from tidegate.resources.names import LENT, WRITTEN_BY
@@ -51,10 +54,35 @@ def write_loans(loans: Mapping[str, Loan]) -> str:
     return json.dumps(told, sort_keys=True)
 
 
+class RuleShape(NamedTuple):
+    """How one kind of route writes a rule's backends, and what people call them."""
+
+    kind: str
+    rules: str
+    """The list of rules in the route's spec."""
+    backends: str
+    """The list of backends in a rule."""
+    name: tuple[str, ...]
+    """Where a backend has the name of its Service."""
+    rule: str
+    """What people call a rule."""
+    section: str
+    """The part of a ModelDeployment's spec that is about this kind of route."""
+    field: str
+    """What names a rule there."""
+    ours: Callable[[Iterable[tuple[str, int]]], list[Manifest]]
+    """Revisions' Services with their weights in percent."""
+    named: Callable[[Manifest], str]
+    """By what a backend is told from the others of its rule."""
+    weighted: Callable[[Sequence[Manifest]], list[Manifest]]
+    """The same backends, for beside others: where one alone needs no weight, with it."""
+
+
 @dataclass(frozen=True)
 class PlaceOfRule:
     """Where a rule is in its route, as it was seen."""
 
+    shape: RuleShape
     name: str
     index: int
     backends: Sequence[Manifest]
@@ -65,14 +93,15 @@ class PlaceOfRule:
 
     def replaced(self, backends: Sequence[Manifest], loans: Mapping[str, Loan], writer: Writer | None) -> Operations:
         """The rule with these backends, and the route with these loans. No `writer` takes its note away, too."""
-        at = f"/spec/rules/{self.index}"
-        seen = [{"op": "test", "path": f"{at}/name", "value": self.name}]
+        at = f"/spec/{self.shape.rules}/{self.index}"
+        seen: list[Mapping[str, Any]] = [{"op": "test", "path": f"{at}/name", "value": self.name}]
         if self.backends:
-            first = self.backends[0]["name"]
-            seen.append({"op": "test", "path": f"{at}/backendRefs/0/name", "value": first})
+            path = f"{at}/{self.shape.backends}/0/{'/'.join(self.shape.name)}"
+            first = reduce(getitem, self.shape.name, self.backends[0])
+            seen.append({"op": "test", "path": path, "value": first})
         return [
             *seen,
-            {"op": "add", "path": f"{at}/backendRefs", "value": list(backends)},
+            {"op": "add", "path": f"{at}/{self.shape.backends}", "value": list(backends)},
             *([] if self.annotations else [{"op": "add", "path": "/metadata/annotations", "value": {}}]),
             *self._annotated(LENT, write_loans(loans) if loans else None),
             *self._annotated(WRITTEN_BY, str(writer) if writer else None),

@@ -77,8 +77,8 @@ def _refusal(said: ParentStatus, name: str, condition: Said) -> str:
 
 def older_rival(ours: SeenRoute, routes: Sequence[SeenRoute]) -> StatusMessage | None:
     """Whoever has the same host on the same Gateway and is older: by the Gateway API's rules it gets the requests."""
-    for theirs in sorted(routes, key=_age):
-        if _age(theirs) >= _age(ours) or not theirs.belongs_to:
+    for theirs in sorted(routes, key=lambda each: each.age):
+        if theirs.age >= ours.age or not theirs.belongs_to:
             continue
         if host := next(_shared_hosts(ours, theirs), None):
             parent = next(each for each in ours.gateway.parents if each in theirs.gateway.parents)
@@ -88,10 +88,6 @@ def older_rival(ours: SeenRoute, routes: Sequence[SeenRoute]) -> StatusMessage |
             )
             return StatusMessage(Reason.HOSTNAME_TAKEN, message)
     return None
-
-
-def _age(route: SeenRoute) -> tuple[str, str, str]:
-    return route.created_at, route.namespace, route.name
 
 
 def _shared_hosts(one: SeenRoute, other: SeenRoute) -> Iterator[str]:

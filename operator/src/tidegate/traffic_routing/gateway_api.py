@@ -10,7 +10,7 @@ from dataclasses import replace
 from tidegate.errors import RouterUnavailable
 from tidegate.kube.api import GRPC_ROUTES, HTTP_ROUTES, Manifest
 from tidegate.kube.informer import Kind
-from tidegate.model.gateway import GatewayApi, RouteRef
+from tidegate.model.gateway import GatewayApi
 from tidegate.model.traffic import Capabilities, RouteSettings, RouteState, TrafficSplit, Writer
 from tidegate.resources.http_route import SeenRoute, grpc_route_manifest, read_grpc_route, read_route, route_manifest
 from tidegate.resources.model_route import bounded
@@ -19,7 +19,8 @@ from tidegate.resources.router_report import RouterReport
 from tidegate.traffic_routing.backend import NOTHING_LENT, Followed, Returns, RoutePatch, RouteWrite
 from tidegate.traffic_routing.gateway_answers import answered, older_rival
 from tidegate.traffic_routing.gateway_grpc import Beside, with_grpc
-from tidegate.traffic_routing.gateway_rule import Lent, given_back, read_lent, taken
+from tidegate.traffic_routing.gateway_rule import read_lent, returned
+from tidegate.traffic_routing.lent_rules import Lent, taken
 
 HTTP_ROUTE = Kind(HTTP_ROUTES, read_route, selector=None, optional=True)
 GRPC_ROUTE = Kind(GRPC_ROUTES, read_grpc_route, selector=None, optional=True)
@@ -97,15 +98,7 @@ class GatewayApiRouter:
         if followed.unfollowed(HTTP_ROUTE):
             return NOTHING_LENT
         kept = wanted.gateway.route_ref if wanted and wanted.gateway else None
-        lent = [
-            Lent(route, rule, index)
-            for route in followed.everybody(HTTP_ROUTE)
-            if route.namespace == owner.namespace
-            for index, rule in enumerate(route.rules)
-            if (loan := route.loans.get(rule.name)) and loan.to == owner.name
-            if RouteRef(route.name, rule.name) != kept
-        ]
-        return Returns(len(lent), [patch for each in lent for patch in given_back(each)])
+        return returned(owner, kept, followed.everybody(HTTP_ROUTE))
 
     def client_services(self, owner: Owner, router_service: str) -> Sequence[Manifest]:
         """None: clients ask a Gateway by the hostname."""
