@@ -12,7 +12,7 @@ COMPILED := build/compiled
 VERIFICATION := operator/src/tidegate/verification
 # Two tests at a time, but all of a file after one another: they share what they start.
 AT_ONCE := -n 2 --dist loadfile
-WITHOUT_PROGRAMS := not e2e and not controls and not disturbed and not gitops and not gateways and not pipeline and not apiserver and not prometheus and not helm and not router and not sources and not images and not release
+WITHOUT_PROGRAMS := not e2e and not controls and not disturbed and not gitops and not gateways and not istio and not pipeline and not apiserver and not prometheus and not helm and not router and not sources and not images and not release
 
 .PHONY: help
 help: ## List the targets
@@ -42,7 +42,7 @@ fmt: setup ## Format the code, and mend what the linter can mend
 
 .PHONY: test
 test: setup ## All tests, end to end on a real cluster included
-	$(BIN)/pytest $(AT_ONCE) -m "not e2e and not controls and not disturbed and not gitops and not gateways and not pipeline and not release"
+	$(BIN)/pytest $(AT_ONCE) -m "not e2e and not controls and not disturbed and not gitops and not gateways and not istio and not pipeline and not release"
 	$(BIN)/pytest -m e2e
 
 .PHONY: e2e
@@ -68,6 +68,10 @@ e2e-gateways: setup ## Releases through real Contour and Envoy Gateway, and besi
 .PHONY: e2e-pipeline
 e2e-pipeline: setup ## The release pipeline of examples/pipeline with real MLflow, registry, API server and cluster; ARGS="-k slow" for a part
 	@UV="$(UV)" $(BIN)/pytest -m pipeline -s tests/pipeline $(ARGS)
+
+.PHONY: e2e-istio
+e2e-istio: setup ## What istiod makes of our VirtualServices, and an Envoy that it configures; needs no cluster, builds istiod
+	$(BIN)/pytest -m istio tests/istio $(ARGS)
 
 .PHONY: test-fast
 test-fast: setup ## The tests that need nothing but Python

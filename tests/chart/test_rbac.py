@@ -183,21 +183,40 @@ CALLED_FOR_GATEWAYS = {
 }
 
 
+CALLED_FOR_ISTIO = {
+    ("networking.istio.io", "virtualservices", "list"): "observe.followed_kinds",
+    ("networking.istio.io", "virtualservices", "watch"): "observe.followed_kinds",
+    ("networking.istio.io", "virtualservices", "get"): "KubernetesCluster._read_anew",
+    ("networking.istio.io", "virtualservices", "create"): "act: ShiftTraffic, the first apply",
+    ("networking.istio.io", "virtualservices", "patch"): "act: ShiftTraffic",
+}
+
+
 @pytest.mark.helm
-def test_routes_of_the_gateway_api_are_granted_only_where_they_are_to_be_followed(
-    render: Callable[..., list[Manifest]],
+@pytest.mark.parametrize(
+    ("value", "variable", "called"),
+    [
+        pytest.param("gatewayAPI", "TIDEGATE_GATEWAY_API", CALLED_FOR_GATEWAYS, id="the Gateway API"),
+        pytest.param("istio", "TIDEGATE_ISTIO", CALLED_FOR_ISTIO, id="Istio"),
+    ],
+)
+def test_routes_are_granted_only_where_they_are_to_be_followed(
+    value: str, variable: str, called: Mapping[Call, str], render: Callable[..., list[Manifest]]
 ) -> None:
-    manifests = render("--set", "gatewayAPI.enabled=true")
+    manifests = render("--set", f"{value}.enabled=true")
     before, after = (_of_operator(each) for each in (render(), manifests))
     operator = next(
         each for each in manifests if each["kind"] == "Deployment" and "operator" in each["metadata"]["name"]
     )
     (container,) = operator["spec"]["template"]["spec"]["containers"]
 
-    assert after == before | set(CALLED_FOR_GATEWAYS)
-    assert {"name": "TIDEGATE_GATEWAY_API", "value": "true"} in container["env"]
+    assert after == before | set(called)
+    assert {"name": variable, "value": "true"} in container["env"]
+
+
+def test_every_kind_of_route_that_may_be_followed_is_granted_by_a_value() -> None:
     assert {(group_of(kind.resource), kind.resource.plural) for kind in OPTIONAL} == {
-        call[:2] for call in CALLED_FOR_GATEWAYS
+        call[:2] for call in (*CALLED_FOR_GATEWAYS, *CALLED_FOR_ISTIO)
     }
 
 

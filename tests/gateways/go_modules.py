@@ -1,4 +1,4 @@
-"""Contour, Envoy Gateway and Flagger, from the cache or built from the Go modules that `programs` pins."""
+"""Contour, Envoy Gateway, istiod and Flagger, from the cache or built from the Go modules that `programs` pins."""
 
 import json
 import subprocess
@@ -15,9 +15,12 @@ GATEWAY_API = "sigs.k8s.io/gateway-api"
 CONTOUR = "github.com/projectcontour/contour"
 ENVOY_GATEWAY = "github.com/envoyproxy/gateway"
 FLAGGER = "github.com/fluxcd/flagger"
+ISTIO = "istio.io/istio"
+ISTIO_API = "istio.io/api"
 _VERSIONS = {
     "contour": ("v1.33.8", f"{CONTOUR}/cmd/contour"),
     "envoy-gateway": ("v1.9.1", f"{ENVOY_GATEWAY}/cmd/envoy-gateway"),
+    "istiod": ("1.31.0", f"{ISTIO}/pilot/cmd/pilot-discovery"),
     "flagger": ("v1.44.0", f"{FLAGGER}/cmd/flagger"),
 }
 

@@ -36,6 +36,7 @@ def test_only_two_variables_are_needed() -> None:
         notifications=(),
         refused_networks=tuple(map(ip_network, REFUSED_NETWORKS.split(","))),
         gateway_api=False,
+        istio=False,
         config_secret="",
     )
 

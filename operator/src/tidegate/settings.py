@@ -86,8 +86,15 @@ class Settings:
     """Who is told of all models' rollouts, as `spec.notifications` has it."""
     gateway_api: bool
     """Whether routes of the Gateway API are followed and may be written."""
+    istio: bool
+    """The same of Istio's VirtualServices."""
     config_secret: str
     """The Secret with the key by which the content of Secrets is told; empty where those aren't followed."""
+
+    @property
+    def optional_routers(self) -> tuple[str, ...]:
+        """The values of `spec.traffic.router` whose routes are followed because somebody asked for that."""
+        return (*(("GatewayAPI",) if self.gateway_api else ()), *(("Istio",) if self.istio else ()))
 
     @property
     def follow_secrets(self) -> bool:
@@ -123,6 +130,7 @@ class Settings:
             ),
             notifications=_objects(environ, "TIDEGATE_NOTIFICATIONS"),
             gateway_api=_truth(environ, "TIDEGATE_GATEWAY_API", default=False),
+            istio=_truth(environ, "TIDEGATE_ISTIO", default=False),
             config_secret=environ.get("TIDEGATE_CONFIG_SECRET", ""),
         )
 

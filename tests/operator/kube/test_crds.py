@@ -52,6 +52,13 @@ def gateway(**fields: Any) -> dict[str, Any]:
     return {"router": "GatewayAPI", "gatewayAPI": {"parentRefs": [{"name": "public"}], **fields}}
 
 
+def istio(**fields: Any) -> dict[str, Any]:
+    return {"router": "Istio", "istio": {"hosts": ["digits"], "gateways": ["edge/public"], **fields}}
+
+
+LENT_ROUTE = {"router": "Istio", "istio": {"virtualService": {"name": "shop", "route": "digits"}}}
+
+
 def analysis(**fields: Any) -> dict[str, Any]:
     return {"analysis": fields}
 
@@ -117,6 +124,36 @@ def query(**fields: Any) -> dict[str, Any]:
             "spec.traffic.gatewayAPI.hostnames must name other hosts than grpcHostnames",
             id="one host for two kinds of routes",
         ),
+        pytest.param(
+            {"traffic": {"router": "Istio"}},
+            "spec.traffic.istio has to be given where spec.traffic.router is Istio",
+            id="hosts of Istio's that nobody names",
+        ),
+        pytest.param(
+            {"traffic": istio(virtualService={"name": "shop", "route": "digits"})},
+            "spec.traffic.istio must have exactly one of hosts and virtualService",
+            id="hosts and a route of a VirtualService",
+        ),
+        pytest.param(
+            {"traffic": {"router": "Istio", "istio": {"hosts": ["digits"]}}},
+            "spec.traffic.istio.gateways goes with hosts",
+            id="hosts that no Gateway takes",
+        ),
+        pytest.param(
+            {"traffic": istio(gateways=["edge/public", "mesh"])},
+            "spec.traffic.istio.gateways can't have mesh",
+            id="sidecars",
+        ),
+        pytest.param(
+            {"traffic": {**LENT_ROUTE, "grpc": True}},
+            "spec.traffic.grpc can't be true beside spec.traffic.istio.virtualService",
+            id="calls by gRPC by one route",
+        ),
+        pytest.param(
+            {**MIRRORED, "traffic": istio()},
+            "a step of spec.strategy.canary.steps can have a mirror or match only where spec.traffic.router is Builtin",
+            id="copies by Istio",
+        ),
         pytest.param({"strategy": {}}, "spec.strategy must have exactly one of canary and blueGreen", id="no strategy"),
         pytest.param(
             {"analysis": {"source": "Routers", "requestsFrom": "Servers"}},
@@ -125,7 +162,7 @@ def query(**fields: Any) -> dict[str, Any]:
         ),
         pytest.param(
             analysis(requestsFrom="Istio"),
-            "spec.analysis.requestsFrom can be Istio only where spec.traffic.router is GatewayAPI",
+            "spec.analysis.requestsFrom can be Istio only where spec.traffic.router is Istio or GatewayAPI",
             id="Istio counts for the built-in router",
         ),
         pytest.param(
@@ -621,6 +658,8 @@ def test_refused_is(spec: dict[str, Any], message: str, apply: Callable[..., Com
             },
             id="a registry that approves and is told",
         ),
+        pytest.param({"traffic": {**istio(), "grpc": True}, **analysis(requestsFrom="Istio")}, id="Istio's Gateways"),
+        pytest.param({"traffic": LENT_ROUTE}, id="a route of a VirtualService"),
         pytest.param({"traffic": gateway()}, id="a Gateway alone"),
         pytest.param({"traffic": gateway(), **analysis(requestsFrom="Istio")}, id="a Gateway of Istio's"),
         pytest.param({"traffic": {"router": "GatewayAPI", "gatewayAPI": RULE}}, id="a rule of a route"),

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tidegate.errors import InvalidSpec
+from tidegate.model.istio import Istio
 from tidegate.model.reasons import Policy
 from tidegate.model.route_policy import Retries, RoutePolicy
 from tidegate.model.spec import (
@@ -212,6 +213,39 @@ def test_calls_by_grpc_need_hosts_of_their_own(
                 "gatewayAPI": {"parentRefs": [{"name": "public"}], **gateway},
             }
         )
+
+
+def istio(**fields: Any) -> dict[str, Any]:
+    return {"hosts": ["digits"], "gateways": ["edge/public"], **fields}
+
+
+def test_hosts_of_istios_are_read(a_spec: ASpec) -> None:
+    spec = a_spec(traffic={"router": "Istio", "grpc": True, "istio": istio()})
+    expected = RouteSettings("", timedelta(seconds=60), grpc=True, istio=Istio(("digits",), ("edge/public",)))
+
+    assert spec.route_settings == expected
+
+
+@pytest.mark.parametrize(
+    ("traffic", "sentence"),
+    [
+        pytest.param({}, r"spec\.traffic\.istio has to be given", id="no hosts"),
+        pytest.param({"istio": {}}, r"spec\.traffic\.istio must have exactly one of hosts and", id="nothing in it"),
+        pytest.param({"istio": {"hosts": ["a"]}}, r"spec\.traffic\.istio\.gateways goes with hosts", id="no gateways"),
+        pytest.param({"istio": istio(gateways=["mesh"])}, r"spec\.traffic\.istio\.gateways has mesh", id="sidecars"),
+        pytest.param(
+            {"istio": istio(), "retries": {}}, r"spec\.traffic: retries is of the built-in router", id="guards"
+        ),
+        pytest.param(
+            {"istio": {"virtualService": {"name": "shop", "route": "digits"}}, "grpc": True},
+            r"spec\.traffic\.grpc is true, and spec\.traffic\.istio\.virtualService names one route",
+            id="calls by gRPC by one route",
+        ),
+    ],
+)
+def test_what_istio_cannot_do_is_refused(traffic: dict[str, Any], sentence: str, a_spec: ASpec) -> None:
+    with pytest.raises(InvalidSpec, match=rf"^{sentence}"):
+        a_spec(traffic={"router": "Istio", **traffic})
 
 
 def test_istio_counts_for_gateways_alone(a_spec: ASpec) -> None:

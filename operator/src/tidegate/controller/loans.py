@@ -39,7 +39,7 @@ class Loans:
         if any(each.lent for each in returns):
             self._step([patch for each in returns for patch in each.patches], (owner.namespace, owner.name), now)
             return NEXT_STEP
-        if wanted is None or wanted.gateway is None or wanted.gateway.route_ref is None:
+        if wanted is None or not wanted.is_lent:
             self._stepped.pop((owner.namespace, owner.name), None)
             self.cluster.let_go(owner.namespace, owner.name, RETURNS_RULES)
         return None

@@ -46,6 +46,14 @@ WATCHED: tuple[Kind[Any], ...] = (
 """Every kind of child: decisions rest on them, and what is lost is made again."""
 OPTIONAL: tuple[Kind[Any], ...] = tuple(kind for each in BACKENDS.values() for kind in each.kinds if kind.optional)
 """Kinds of children that are followed only where the operator is told to."""
+
+
+def followed_kinds(settings: Settings) -> tuple[Kind[Any], ...]:
+    """What is watched beside ModelDeployments."""
+    routers = [BACKENDS[name] for name in settings.optional_routers]
+    return (*WATCHED, *(kind for each in routers for kind in each.kinds))
+
+
 T = TypeVar("T")
 Child = TypeVar("Child", RevisionRecord, Workload, Pin)
 

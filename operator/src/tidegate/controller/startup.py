@@ -14,7 +14,7 @@ import kopf
 from tidegate.controller.checkpoints import Checkpoints
 from tidegate.controller.handlers import RESYNC_SECONDS, Parts, is_urgent, register, resync
 from tidegate.controller.judging import RolloutJudge
-from tidegate.controller.observe import OPTIONAL, WATCHED
+from tidegate.controller.observe import followed_kinds
 from tidegate.controller.operator_metrics import OperatorMetrics
 from tidegate.controller.reconciler import Reconciler
 from tidegate.controller.refusals import Refusals
@@ -100,7 +100,7 @@ def build(settings: Settings) -> Parts:
     routers = Routers(api, settings.namespace, settings.router_service.partition(".")[0])
     cluster = KubernetesCluster(
         api,
-        (*WATCHED, *(OPTIONAL if settings.gateway_api else ())),
+        followed_kinds(settings),
         lambda ns, name: changed(ns, name),
         settings.namespaces,
         settings.identity,

@@ -147,6 +147,7 @@ class Reason(StrEnum):
     ROUTER_SILENT = "RouterSilent"
     SOURCES_DIFFER = "SourcesDiffer"
     ROUTE_CROSSES_REVISIONS = "RouteCrossesRevisions"
+    RETRIES_HIDE_FAILURES = "RetriesHideFailures"
     COUNTED_BY_SERVERS = "CountedByServers"
     REQUESTS_UNMARKED = "RequestsUnmarked"
     FILTER_IGNORED = "FilterIgnored"

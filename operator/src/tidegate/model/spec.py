@@ -20,6 +20,7 @@ from tidegate.model.config import ConfigContent, ConfigUse, config_uses
 from tidegate.model.followed import parse_follow
 from tidegate.model.gate import GateSpec, parse_gates
 from tidegate.model.gateway import GatewayApi
+from tidegate.model.istio import MESH, Istio
 from tidegate.model.matching import Rules, is_routers_own, read_rules
 from tidegate.model.notification import Receiver, parse_receivers
 from tidegate.model.own_query import OwnQuery, parse_queries
@@ -434,10 +435,10 @@ class ModelDeploymentSpec:
                 f"{self.analysis.requests_from}: model servers don't tell copies from users' requests; set "
                 "requestsFrom to Router, or leave mirror out"
             )
-        if self.analysis.requests_from == "Istio" and self.router != "GatewayAPI":
+        if self.analysis.requests_from == "Istio" and self.router not in ("GatewayAPI", "Istio"):
             raise InvalidSpec(
                 f"spec.analysis.requestsFrom is Istio, but spec.traffic.router is {self.router}, whose requests Istio "
-                "doesn't tell apart by revision; set router to GatewayAPI, or requestsFrom to Router"
+                "doesn't tell apart by revision; set router to Istio or GatewayAPI, or requestsFrom to Router"
             )
         if self.route_settings.grpc and any(step.mirror or step.rules for step in steps):
             raise InvalidSpec(
@@ -465,6 +466,8 @@ def _route_settings(raw: Mapping[str, Any]) -> RouteSettings:
         )
     policy = _policy(raw)
     sticky = _sticky(raw["sticky"], raw) if "sticky" in raw else None
+    if raw["router"] == "Istio":
+        return _istio_settings(raw, policy, sticky)
     if raw["router"] != "GatewayAPI":
         timeout = parse_duration(raw["timeout"])
         return RouteSettings(raw["previewHeader"], timeout, grpc=raw["grpc"], policy=policy, sticky=sticky)
@@ -483,6 +486,35 @@ def _route_settings(raw: Mapping[str, Any]) -> RouteSettings:
     gateway = GatewayApi.parse(raw["gatewayAPI"])
     _check_grpc_hostnames(gateway, is_grpc=raw["grpc"])
     return RouteSettings("", parse_duration(raw["timeout"]), gateway, raw["grpc"], sticky=sticky)
+
+
+def _istio_settings(raw: Mapping[str, Any], policy: RoutePolicy, sticky: Sticky | None) -> RouteSettings:
+    if "istio" not in raw:
+        raise InvalidSpec(
+            "spec.traffic.istio has to be given where spec.traffic.router is Istio: name the hosts, and Istio's "
+            "Gateways that take them"
+        )
+    if ("hosts" in raw["istio"]) == ("virtualService" in raw["istio"]):
+        raise InvalidSpec("spec.traffic.istio must have exactly one of hosts and virtualService")
+    if ("hosts" in raw["istio"]) != ("gateways" in raw["istio"]):
+        raise InvalidSpec("spec.traffic.istio.gateways goes with hosts: give both, or virtualService alone")
+    istio = Istio.parse(raw["istio"])
+    if MESH in istio.gateways:
+        raise InvalidSpec(
+            "spec.traffic.istio.gateways has mesh: sidecars can't tell revisions apart, whose Services have no address "
+            "of their own; name Istio's Gateways alone, and let clients in the mesh ask one of these"
+        )
+    if policy != NO_POLICY:
+        raise InvalidSpec(
+            f"spec.traffic: {', '.join(policy_fields(policy))} is of the built-in router, and a VirtualService doesn't "
+            "have it; leave it out, or set spec.traffic.router to Builtin"
+        )
+    if raw["grpc"] and istio.virtual_service:
+        raise InvalidSpec(
+            "spec.traffic.grpc is true, and spec.traffic.istio.virtualService names one route; leave grpc out, or give "
+            "hosts and gateways instead"
+        )
+    return RouteSettings("", parse_duration(raw["timeout"]), grpc=raw["grpc"], sticky=sticky, istio=istio)
 
 
 def _check_grpc_hostnames(gateway: GatewayApi, *, is_grpc: bool) -> None:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from tidegate.model.gateway import GatewayApi
+from tidegate.model.istio import Istio
 from tidegate.model.matching import Rules
 from tidegate.model.reasons import StatusMessage
 from tidegate.model.route_policy import NO_POLICY, RoutePolicy
@@ -156,6 +157,14 @@ class RouteSettings:
     policy: RoutePolicy = NO_POLICY
     sticky: Sticky | None = None
     """None where each request is drawn by itself."""
+    istio: Istio | None = None
+    """The hosts and Gateways of Istio's that carry it; None for other routers."""
+
+    @property
+    def is_lent(self) -> bool:
+        """Whether it is one rule of a route of the user's."""
+        by_gateway, by_istio = self.gateway and self.gateway.route_ref, self.istio and self.istio.virtual_service
+        return bool(by_gateway or by_istio)
 
 
 class Writer(NamedTuple):

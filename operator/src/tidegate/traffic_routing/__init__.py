@@ -7,8 +7,11 @@ from tidegate.model.spec import Canary, ModelDeploymentSpec
 from tidegate.traffic_routing.backend import RouterBackend
 from tidegate.traffic_routing.builtin import Builtin
 from tidegate.traffic_routing.gateway_api import GatewayApiRouter
+from tidegate.traffic_routing.istio import IstioRouter
 
-BACKENDS: Mapping[str, RouterBackend] = {backend.name: backend for backend in (Builtin(), GatewayApiRouter())}
+BACKENDS: Mapping[str, RouterBackend] = {
+    backend.name: backend for backend in (Builtin(), GatewayApiRouter(), IstioRouter())
+}
 """By the value of `spec.traffic.router`."""
 
 

@@ -10,6 +10,7 @@ from functools import partial
 from tidegate.cli.check.finding import Finding, State
 from tidegate.cli.check.in_cluster import Operator, api_server, crd, lease, models, operators, rights, routers
 from tidegate.cli.check.in_gateways import gateways, route_of
+from tidegate.cli.check.in_istio import istio
 from tidegate.cli.common.cluster import Cluster, open_cluster, refused
 from tidegate.cli.common.columns import Style, styled
 from tidegate.cli.common.documents import Output, document
@@ -78,6 +79,7 @@ def _findings(checking: Checking, cluster: Cluster, environ: Mapping[str, str]) 
     yield from models(manifests)
     for manifest in manifests[:MOST_MODELS]:
         yield from gateways(cluster, there, manifest)
+        yield from istio(cluster, there, manifest)
     yield from _prometheus(checking, cluster, there, manifests, environ, now)
 
 
