@@ -324,6 +324,24 @@ def test_undo_goes_to_the_revision_that_is_named(
     assert wanted(fake, live, spec_schema) == first["metadata"]["name"]
 
 
+def test_undo_leaves_out_what_the_older_revision_cannot_have_beside_it(
+    tidegate: Run, fake: FakeApi, live: Released, spec_schema: Mapping[str, Any]
+) -> None:
+    manifest = put(fake, live)
+    spec = manifest["spec"]
+    samples = {"server": {**spec["server"], "requestSamples": {"keySecret": "samples"}}}
+    agreement = {"analysis": {**spec["analysis"], "agreement": {}}}
+    gates = {"gates": [{"name": "approved", "at": "Start", "registry": {}}]}
+    fake.put(MODEL_DEPLOYMENTS, {**manifest, "spec": {**spec, **samples, **agreement, **gates}})
+    code, out, _ = tidegate("undo", "digits", "--no-wait")
+
+    after = fake.read(MODEL_DEPLOYMENTS, "shop", "digits")["spec"]
+    assert code == 0
+    assert wanted(fake, live, spec_schema) == live.world.status["history"][0]["stable"]
+    assert (after["analysis"], after["gates"]) == (spec["analysis"], [])
+    assert "these are left out: spec.analysis.agreement, the registry's gates" in out
+
+
 def test_undo_beyond_the_history_is_refused(tidegate: Run, fake: FakeApi, spec_schema: Mapping[str, Any]) -> None:
     put(fake, Released(spec_schema))
     code, _, err = tidegate("undo", "digits")

@@ -11,7 +11,7 @@ from tidegate.model.config import ConfigContent, ConfigKind
 from tidegate.model.revision import RevisionState, Snapshot, find_revision, revision_name
 from tidegate.model.spec import Batching, Model, ModelDeploymentSpec, Server
 from tidegate.resources.crd_schema import refusals, with_defaults
-from tidegate.resources.revision_spec import replacing, spec_of
+from tidegate.resources.revision_spec import replacing, spec_of, without_contradictions
 
 FULL = {
     "model": {
@@ -64,6 +64,30 @@ def test_patching_with_it_asks_for_that_revision_again(
     assert not list(refusals(spec_schema, patched, "spec"))
     assert find_revision("digits", ModelDeploymentSpec.parse(patched), known, ()) == name
     assert patched["paused"] is True
+
+
+GATE = {"name": "tests", "at": "Start", "url": "https://tests.example.com"}
+SLACK = {"name": "slack", "url": "https://chat.example.com"}
+NEWER = {
+    "model": {"uri": "models:/digits@champion", "follow": {"every": "1m"}},
+    "server": {"requestSamples": {"keySecret": "samples"}},
+    "analysis": {"agreement": {"compare": "Values"}},
+    "gates": [GATE, {"name": "approved", "at": "Start", "registry": {}}],
+    "notifications": [SLACK, {"name": "registry", "format": "ModelVersionTags"}],
+}
+
+
+def test_what_is_newer_than_a_revision_keeps_nobody_from_going_back_to_it() -> None:
+    assert without_contradictions(NEWER, EMPTY) == {
+        "analysis": {"agreement": None},
+        "gates": [GATE],
+        "notifications": [SLACK],
+    }
+
+
+def test_what_can_stand_beside_a_revision_stays() -> None:
+    assert without_contradictions(NEWER, {**NEWER, "model": {"uri": "models:/digits/7"}}) == {}
+    assert without_contradictions({**EMPTY, "gates": [GATE], "notifications": [SLACK]}, EMPTY) == {}
 
 
 def test_every_field_of_a_snapshot_is_written_back(spec_schema: Mapping[str, Any]) -> None:

@@ -5,11 +5,13 @@ from datetime import timedelta
 from typing import Any
 
 from tidegate.model.agreement import RequestSamples
+from tidegate.model.notification import Format
 from tidegate.model.revision import Snapshot
 from tidegate.model.spec import Batching, Variables
 
 PARTS = ("model", "server")
 """Of a spec: whatever makes a revision lies in these."""
+REGISTRY_TAGS = Format.MODEL_VERSION_TAGS.value
 
 
 def spec_of(revision: str, data: Mapping[str, Any]) -> dict[str, Any]:
@@ -20,6 +22,23 @@ def spec_of(revision: str, data: Mapping[str, Any]) -> dict[str, Any]:
     """
     snapshot = Snapshot.parse(data)
     return {"model": _model(snapshot), "server": _server(revision, snapshot)}
+
+
+def without_contradictions(spec: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """The merge patch of what can't stand beside a revision's `model` and `server`: the API server refuses the two.
+
+    What is newer than the revision must not be what keeps people from going back to it.
+    """
+    change: dict[str, Any] = {}
+    if "agreement" in spec.get("analysis", {}) and "requestSamples" not in wanted["server"]:
+        change["analysis"] = {"agreement": None}
+    if not wanted["model"]["uri"].startswith("models:/"):
+        kept = {
+            "gates": [each for each in spec.get("gates", ()) if "registry" not in each],
+            "notifications": [each for each in spec.get("notifications", ()) if each.get("format") != REGISTRY_TAGS],
+        }
+        change |= {part: each for part, each in kept.items() if len(each) != len(spec.get(part, ()))}
+    return change
 
 
 def _model(snapshot: Snapshot) -> dict[str, Any]:

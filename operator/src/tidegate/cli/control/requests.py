@@ -12,7 +12,7 @@ from tidegate.model.control import Control, Intent
 from tidegate.model.reasons import Outcome
 from tidegate.model.revision import RevisionState, Snapshot, find_revision
 from tidegate.model.spec import ModelDeploymentSpec
-from tidegate.resources.revision_spec import PARTS, replacing, spec_of
+from tidegate.resources.revision_spec import PARTS, replacing, spec_of, without_contradictions
 from tidegate.view.rollout_view import Role, RolloutView
 
 CHANGE_CAUSE = "kubernetes.io/change-cause"
@@ -119,11 +119,14 @@ def of_undo(
         raise NotDone(f"{_case(view)} has no revision {wanted} any more; kept are {_listed(revisions)}")
     name = found["metadata"]["name"]
     current = {part: spec.get(part, {}) for part in PARTS}
-    change = {part: each for part, each in replacing(current, spec_of(name, found["data"])).items() if each != {}}
+    asked = spec_of(name, found["data"])
+    left_out = without_contradictions(spec, asked)
+    change = {part: each for part, each in replacing(current, asked).items() if each != {}} | left_out
     if _asks_for(view, spec, found):
         raise NotDone(f"{_case(view)} asks for {name} already; {view.message}")
     cause = {CHANGE_CAUSE: person.cause(f"back to {name}")}
-    return Request({"metadata": {"annotations": cause}, "spec": change}, _way_back(view, name, found))
+    will = f"{_way_back(view, name, found)}{_left_out(spec, left_out)}"
+    return Request({"metadata": {"annotations": cause}, "spec": change}, will)
 
 
 def _asks_for(view: RolloutView, spec: Mapping[str, Any], found: Mapping[str, Any]) -> bool:
@@ -161,6 +164,18 @@ def _way_back(view: RolloutView, name: str, found: Mapping[str, Any]) -> str:
         f"the spec asks for {name} ({uri}): it gets all requests in one shift if it was stable within "
         "spec.rollbackWindow, else by the strategy's steps"
     )
+
+
+def _left_out(spec: Mapping[str, Any], change: Mapping[str, Any]) -> str:
+    """What goes with it, as it can't stand beside that revision; '' for nothing."""
+    told = {
+        "spec.model.follow": "follow" in spec.get("model", {}),
+        "spec.analysis.agreement": "analysis" in change,
+        "the registry's gates": "gates" in change,
+        "its notifications": "notifications" in change,
+    }
+    gone = [what for what, is_gone in told.items() if is_gone]
+    return f"; until you set them again, these are left out: {', '.join(gone)}" if gone else ""
 
 
 def _names(revision: Mapping[str, Any]) -> tuple[str, str]:
