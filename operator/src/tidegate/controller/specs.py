@@ -39,11 +39,14 @@ UNKNOWN_MODEL: Spec = {"uri": ""}
 def readable_part(spec: Spec) -> Spec:
     """The spec without those of its fields that can't be read, which have their defaults then.
 
-    Where its model can't be read either, it has none that anything could be made of.
+    Where its model can't be read either, it has none that anything could be made of. Of two that contradict each other,
+    the latter goes; the server is looked at first, as the analysis may need a part of it.
     """
-    model = spec.get("model") if _is_readable({"model": spec.get("model")}) else UNKNOWN_MODEL
-    given = {**spec, "model": model}
-    return {name: value for name, value in given.items() if _is_readable({"model": model, name: value})}
+    kept = {"model": spec.get("model") if _is_readable({"model": spec.get("model")}) else UNKNOWN_MODEL}
+    for name in sorted(spec.keys() - kept.keys(), key=lambda name: (name != "server", name)):
+        if _is_readable({**kept, name: spec[name]}):
+            kept[name] = spec[name]
+    return kept
 
 
 def _is_readable(spec: Spec) -> bool:
