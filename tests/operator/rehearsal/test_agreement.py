@@ -5,7 +5,7 @@ from itertools import count
 
 from tidegate.judge.agreement import Agreement, Pairs
 from tidegate.judge.answers import Compare, Kind, Reply, Tolerances
-from tidegate.rehearsal.agreement import AgreementPlan, compare, drawn
+from tidegate.rehearsal.agreement import AgreementPlan, asking, compare, drawn
 from tidegate.rehearsal.payloads import Payload
 
 PAYLOADS = [Payload("/predict", str(number).encode()) for number in range(50)]
@@ -64,3 +64,8 @@ def test_nothing_is_asked_any_more_once_nobody_wants_to_know() -> None:
     stopped = threading.Event()
     stopped.set()
     assert compare(answers, answers, drawn(PAYLOADS), PLAN, stopped).pairs == Pairs()
+
+
+def test_a_request_that_cannot_be_asked_again_is_passed_over() -> None:
+    with asking("http://127.0.0.1:1") as ask:
+        assert ask(Payload("/v2/models/digits/infer?by=Zo\u00eb", b"{}")) == Reply(0)
