@@ -26,6 +26,8 @@ POLL_SECONDS = 2.0
 """Between two looks where there is nothing new."""
 ANSWER_SECONDS = 10.0
 MOST_BYTES = 2**24
+MOST_WAITING_BYTES = 2**25
+"""Of bodies: from then on the other servers aren't asked until these have been. There may be a hundred servers."""
 REASONS = {
     401: "the key isn't theirs",
     404: "they keep none: spec.server.requestSamples makes a revision's pods keep some",
@@ -65,11 +67,14 @@ class LiveRequests:
             yield number, waiting.popleft()
 
     def _taken(self, random: Random, *, must_answer: bool) -> Sequence[Payload]:
-        """What all servers have, in no order."""
+        """What servers have, in no order: of all of them, unless that is too much to hold."""
         taken: list[Payload] = []
         reasons = []
-        addresses = self._addresses()
+        addresses = list(self._addresses())
+        random.shuffle(addresses)
         for address in addresses:
+            if sum(len(each.body) for each in taken) >= MOST_WAITING_BYTES:
+                break
             try:
                 taken += self._of_one(address)
             except NoSamples as error:
