@@ -8,12 +8,13 @@ import sys
 import tempfile
 from pathlib import Path
 
-from credentials import at_registry
-from settings import WORK, Refused, Settings
-from stage import call, keep, kept, run
 from tidegate.errors import TidegateError
 from tidegate.oci.layout import Layout
 from tidegate.oci.registry import Repository
+
+from credentials import at_registry
+from settings import WORK, Refused, Settings
+from stage import call, keep, kept, run
 
 
 def publish(settings: Settings) -> str:

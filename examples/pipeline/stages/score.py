@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from tidegate.judge.agreement import Agreement, AgreementRules, Pairs, answer_of
+
 from serving import served
 from settings import WORK, Refused, Settings
 from stage import keep, kept, run
-from tidegate.judge.agreement import Agreement, AgreementRules, Pairs, answer_of
 
 ANSWER_SECONDS = 60
 

@@ -57,7 +57,7 @@ def _wait(process: "subprocess.Popen[bytes]", url: str, folder: Path, log: Path)
             lines = log.read_text(errors="replace").strip().splitlines() or ["its log is empty"]
             raise Refused(f"the model in {folder} can't be served: {lines[-1]}")
         try:
-            with urlopen(url, timeout=2):  # noqa: S310 - an address of this machine
+            with urlopen(url, timeout=2):
                 return
         except (URLError, OSError):
             sleep(LOOK_SECONDS)

@@ -5,10 +5,11 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from settings import Refused, Settings
-from stage import kept, run
 from tidegate.model.compatibility import incompatibility
 from tidegate.model.revision import Labels, ModelFacts, Tensor
+
+from settings import Refused, Settings
+from stage import kept, run
 
 
 def signature(settings: Settings) -> str:
