@@ -79,10 +79,11 @@ class GatewayWorld(World):
     def apply(self, resource: Resource, manifest: Mapping[str, Any], version: str) -> None:
         what = ROUTES[resource]
         self._refuse_others(resource, manifest)
-        held = self._objects.get((resource, "digits"))
+        name = manifest["metadata"]["name"]
+        held = self._objects.get((resource, name))
         with self._write(f"{what} " + " ".join(f"{name}={weight}" for name, weight in self.backends(manifest))):
             if version != (held["metadata"]["resourceVersion"] if held else ""):
-                raise ObjectChanged(f"{resource.kind} digits was written by somebody else meanwhile")
+                raise ObjectChanged(f"{resource.kind} {name} was written by somebody else meanwhile")
             self._store(resource, manifest, held)
 
     def _store(self, resource: Resource, manifest: Mapping[str, Any], held: Manifest | None) -> None:
@@ -93,7 +94,7 @@ class GatewayWorld(World):
         }
         status = {"status": held["status"]} if held and "status" in held else {}
         route = {**copy.deepcopy(dict(manifest)), "metadata": {**manifest["metadata"], **given}, **status}
-        self._objects[(resource, "digits")] = route
+        self._objects[(resource, manifest["metadata"]["name"])] = route
         self.answer()
         self.enqueued = True  # the route's status is an event
 

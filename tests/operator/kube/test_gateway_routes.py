@@ -154,11 +154,11 @@ def test_a_route_for_calls_by_grpc_is_taken_beside_the_other_and_both_are_read_a
         assert (state.split, state.settings, state.leaving) == (split, ROUTER.settings(owner, CALLS), leaving)
     said(api, owner.namespace, "digits")
     assert len(read(cluster, owner, CALLS).awaited) == 1
-    said(api, owner.namespace, "digits", GRPC_ROUTES)
+    said(api, owner.namespace, "digits.grpc", GRPC_ROUTES)
     until(lambda: not read(cluster, owner, CALLS).awaited)
 
     change = [{"op": "replace", "path": "/spec/rules/0/backendRefs/1/weight", "value": 100}]
-    api.patch(GRPC_ROUTES, owner.namespace, "digits", change, manager="kubectl-edit")
+    api.patch(GRPC_ROUTES, owner.namespace, "digits.grpc", change, manager="kubectl-edit")
     until(lambda: read(cluster, owner, CALLS).edited_by == "kubectl-edit")
     assert read(cluster, owner, CALLS).settings is None
 

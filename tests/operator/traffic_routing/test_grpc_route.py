@@ -35,7 +35,7 @@ class CallsWorld(GatewayWorld):
 
     @property
     def calls(self) -> Manifest:
-        return self._objects[(GRPC_ROUTES, "digits")]
+        return self._objects[(GRPC_ROUTES, "digits.grpc")]
 
     @property
     def called_by(self) -> dict[str, int]:
@@ -48,7 +48,7 @@ class CallsWorld(GatewayWorld):
 
     def answer(self) -> None:
         super().answer()
-        if self.says is None or (GRPC_ROUTES, "digits") not in self._objects:
+        if self.says is None or (GRPC_ROUTES, "digits.grpc") not in self._objects:
             return
         seen = read_grpc_route(self.calls)
         told = [said.generation for status in seen.statuses for said in status.conditions.values()]
@@ -158,7 +158,7 @@ def test_whoever_edits_the_route_for_calls_is_told_and_not_fought(world: CallsWo
 
 def test_a_route_for_calls_that_is_deleted_is_made_again(world: CallsWorld) -> None:
     first = live(world)
-    del world._objects[(GRPC_ROUTES, "digits")]
+    del world._objects[(GRPC_ROUTES, "digits.grpc")]
     world.reconcile()
     world.run(5)
 

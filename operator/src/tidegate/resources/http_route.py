@@ -115,13 +115,23 @@ def route_manifest(
     return _manifest(HTTP, (namespace, name, uid), gateway.parents, gateway.hostnames, rule, leaving)
 
 
+def grpc_route_name(name: str) -> str:
+    """Of the GRPCRoute of a ModelDeployment. No Service, and so no ModelDeployment, can have a dot in its name.
+
+    Contour 1.33.8 keeps what it says of routes by their names alone: of an HTTPRoute and a GRPCRoute of one name that
+    change together, one has no answer for ever.
+    """
+    return f"{name}.grpc"
+
+
 def grpc_route_manifest(
     namespace: str, name: str, uid: str, split: TrafficSplit, settings: RouteSettings, leaving: Collection[str]
 ) -> Manifest:
     """The same for calls by gRPC, which `read_grpc_route` reads. The Gateway API has no timeout for them."""
     gateway = settings.gateway or GatewayApi(())
     rule = {"filters": [LIVE], "backendRefs": backend_refs(split, leaving, GRPC_PORT)}
-    return _manifest(GRPC, (namespace, name, uid), gateway.parents, gateway.grpc_hostnames, rule, leaving)
+    made = _manifest(GRPC, (namespace, name, uid), gateway.parents, gateway.grpc_hostnames, rule, leaving)
+    return {**made, "metadata": {**made["metadata"], "name": grpc_route_name(name)}}
 
 
 def _manifest(

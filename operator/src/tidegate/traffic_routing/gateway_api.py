@@ -12,7 +12,14 @@ from tidegate.kube.api import GRPC_ROUTES, HTTP_ROUTES, Manifest
 from tidegate.kube.informer import Kind
 from tidegate.model.gateway import GatewayApi
 from tidegate.model.traffic import Capabilities, RouteSettings, RouteState, TrafficSplit, Writer
-from tidegate.resources.http_route import SeenRoute, grpc_route_manifest, read_grpc_route, read_route, route_manifest
+from tidegate.resources.http_route import (
+    SeenRoute,
+    grpc_route_manifest,
+    grpc_route_name,
+    read_grpc_route,
+    read_route,
+    route_manifest,
+)
 from tidegate.resources.model_route import bounded
 from tidegate.resources.ownership import Owner
 from tidegate.resources.router_report import RouterReport
@@ -56,7 +63,8 @@ class GatewayApiRouter:
         gateway = (wanted.gateway or GatewayApi(())).within(owner.namespace)
         if gateway.route_ref:
             return read_lent(owner, gateway.route_ref, followed.everybody(HTTP_ROUTE))
-        route, grpc = (_named(owner.name, followed.own(kind)) for kind in (HTTP_ROUTE, GRPC_ROUTE))
+        route = _named(owner.name, followed.own(HTTP_ROUTE))
+        grpc = _named(grpc_route_name(owner.name), followed.own(GRPC_ROUTE))
         if route is None:
             return RouteState(lists_first=True, seen_as=Beside(grpc.version if grpc else ""))
         state = RouteState(
