@@ -129,6 +129,19 @@ def test_a_new_name_that_nobody_answers_holds_no_rollback_up(world: World, looks
     assert (stable_uri(world), outcomes(world)) == (GOOD, ["RolledBack"])
 
 
+def test_a_new_name_that_is_being_asked_is_not_told_of_as_if_it_were_live(world: World, looks: Looks) -> None:
+    live(world, looks)
+    before = world.status["observedGeneration"]
+    looks.known = Answers("models:/digits@other")
+    world.kubectl_apply(model={**MODEL, "uri": "models:/digits@other"})
+    world.run(30)
+    assert world.status["observedGeneration"] == before
+
+    looks.fail("the registry has no alias other")
+    world.run(30)
+    assert (world.status["observedGeneration"], world.status["phase"]) == (before + 1, "Invalid")
+
+
 def test_a_name_that_flips_starts_no_rollout(world: World, looks: Looks) -> None:
     live(world, looks)
     for _ in range(50):

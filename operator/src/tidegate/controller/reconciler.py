@@ -144,6 +144,8 @@ class Reconciler:
             being_asked = isinstance(error, ReferenceUnknown) and error.asked
             if readable is None and being_asked:
                 return ANSWER_TO_COME
+            if readable is not None and being_asked:  # what is live isn't yet what this spec asks for
+                readable = replace(readable, generation=readable.recorded.observed_generation)
             if readable is None:
                 self._refuse(key, manifest, unreadable, now)
                 return look_again
