@@ -1,6 +1,9 @@
 """A stage of two revisions behind a Gateway of Istio's: a real API server, istiod, and a plain Envoy."""
 
 import itertools
+import os
+import shutil
+import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -18,12 +21,13 @@ from benchmarks.programs import free_ports
 from tests.gateways.go_modules import GATEWAY_API, ISTIO_API, sources
 from tests.istio.istiod import SYSTEM, Istiod, Proxy, istiod, proxy
 from tidegate.kube.api import KubernetesApi
-from tidegate.resources.names import pod_selector
 from tidegate.resources.revision import service_manifest
 
 SHOP, EDGE = "shop", "istio-ingress"
 STABLE, CANDIDATE = "digits-6f9c1d2e", "digits-81aa0b4c"
 HOST = "digits.example.com"
+PODS = "198.18.255.1"
+"""Of the network that the one-node cluster has, beyond what it gives to pods."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,7 @@ def stage(
     apply(gateway(port))
     kubernetes.config.load_kube_config(config_file=str(api_server))  # type: ignore[no-untyped-call]
     with ExitStack() as running:
+        running.enter_context(address_of_pods())
         for revision in (STABLE, CANDIDATE):
             at = running.enter_context(answering(revision))
             apply(service(revision), pod(revision, at))
@@ -85,17 +90,32 @@ def service(revision: str) -> Mapping[str, Any]:
     return {**manifest, "metadata": metadata}
 
 
+@contextmanager
+def address_of_pods() -> Iterator[None]:
+    """PODS is one of this machine's: an API server takes no endpoint at a loopback address."""
+    ip = shutil.which("ip")
+    if ip is None or os.geteuid():
+        pytest.skip("giving this machine another address takes ip and root")
+    subprocess.run([ip, "address", "replace", f"{PODS}/32", "dev", "lo"], check=True, timeout=30)
+    try:
+        yield
+    finally:
+        subprocess.run([ip, "address", "delete", f"{PODS}/32", "dev", "lo"], check=True, timeout=30)
+
+
 def pod(revision: str, port: int) -> Mapping[str, Any]:
-    """One of a revision's, on this machine: an API server takes no pod at a loopback address, and Istio does."""
+    """What Kubernetes says of the only one of a revision."""
     return {
-        "apiVersion": "networking.istio.io/v1",
-        "kind": "WorkloadEntry",
-        "metadata": {"name": revision, "namespace": SHOP, "labels": pod_selector("digits", revision)},
-        "spec": {
-            "address": "127.0.0.1",
-            "ports": {"http": port, "grpc": port},
-            "labels": pod_selector("digits", revision),
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {
+            "name": revision,
+            "namespace": SHOP,
+            "labels": {"kubernetes.io/service-name": revision, "service.kubernetes.io/headless": ""},
         },
+        "addressType": "IPv4",
+        "ports": [{"name": name, "port": port, "protocol": "TCP"} for name in ("http", "grpc")],
+        "endpoints": [{"addresses": [PODS], "conditions": {"ready": True}}],
     }
 
 
@@ -117,7 +137,7 @@ def gateway(port: int) -> Mapping[str, Any]:
 @contextmanager
 def answering(revision: str) -> Iterator[int]:
     """A server that answers with the name of its revision, and with the live mark that came; its port."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(revision))
+    server = ThreadingHTTPServer((PODS, 0), _handler(revision))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

@@ -47,7 +47,9 @@ def istiod(kubeconfig: Path, folder: Path) -> Iterator[Istiod]:
     xds, http, monitoring = free_ports(3)
     mesh = folder / "mesh.yaml"
     # No provider of metrics: istio_requests_total is a filter of Istio's own proxy.
-    mesh.write_text(yaml.safe_dump({"trustDomain": "cluster.local", "accessLogFile": ""}))
+    # No TLS between proxies: their certificates would come from the agent of Istio's own proxy.
+    settings = {"trustDomain": "cluster.local", "accessLogFile": "", "enableAutoMtls": False}
+    mesh.write_text(yaml.safe_dump(settings))
     command = [
         *(str(program("istiod")), "discovery", f"--kubeconfig={kubeconfig}", f"--meshConfig={mesh}"),
         *(f"--grpcAddr=127.0.0.1:{xds}", f"--httpAddr=127.0.0.1:{http}", "--httpsAddr=", "--secureGRPCAddr="),

@@ -48,7 +48,7 @@ def action(stage: Stage, name: str = "http") -> Manifest:
     """What the gateway's Envoy does with requests, by the name of our route; empty while it has none."""
     for config in stage.gateway.config("RouteConfiguration"):
         for host in config.get("virtual_hosts", ()):
-            for route in host["routes"]:
+            for route in host.get("routes", ()):
                 if HOST in host["domains"] and route.get("name") == name:
                     return {**route["route"], "adds": route.get("request_headers_to_add", [])}
     return {}
@@ -135,10 +135,10 @@ def test_a_route_has_our_timeout_and_retries_and_without_them_istios_own(stage: 
 @pytest.fixture
 def a_candidate_that_refuses(stage: Stage, apply: Callable[..., None]) -> Iterator[None]:
     """Nobody listens at its port."""
-    held = stage.api.read("/apis/networking.istio.io/v1/namespaces/shop/workloadentries/" + CANDIDATE)["spec"]["ports"]
+    held = stage.api.read("/apis/discovery.k8s.io/v1/namespaces/shop/endpointslices/" + CANDIDATE)["ports"]
     apply(pod(CANDIDATE, 1))
     yield
-    apply(pod(CANDIDATE, held["http"]))
+    apply(pod(CANDIDATE, held[0]["port"]))
 
 
 @pytest.mark.usefixtures("a_candidate_that_refuses")
