@@ -342,7 +342,8 @@ def query(**fields: Any) -> dict[str, Any]:
         ),
         pytest.param(
             {"model": {"uri": "ftp://models/1.onnx"}},
-            "spec.model.uri must begin with file://, pvc://, http://, https://, s3://, gs://, az://, hf://, oci:// or",
+            "spec.model.uri must begin with file://, pvc://, http://, https://, s3://, gs://, az://, hf://, oci://, "
+            "image:// or models:/",
             id="a scheme that isn't known",
         ),
         pytest.param(
