@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,6 +86,16 @@ class Server:
             (each["kind"], each["metadata"].get("namespace", ""), each["metadata"]["name"]): each["metadata"]["uid"]
             for each in items
         }
+
+    def forget_crds(self) -> None:
+        """Deletes all. Kubernetes 1.37 may not be able to list the objects of one that is seconds old.
+
+        It tries again after minutes, and at once when the CRD is written.
+        """
+        ends = time.monotonic() + 120
+        while self.kubectl("delete", "crd", "--all", "--timeout=5s").returncode:
+            assert time.monotonic() < ends, "the CRDs can't be deleted"
+            self.kubectl("annotate", "crd", "--all", "--overwrite", f"tests/asked={time.monotonic()}")
 
     def scaled(self, namespace: str) -> int:
         return int(self.get("deployment", "tidegate-router", "-n", namespace)["spec"]["replicas"])

@@ -48,7 +48,7 @@ def test_the_pod_of_helm_test_sees_what_it_looks_at_and_goes_with_its_rights(
     seen = capsys.readouterr().out
     left = server.kubectl("get", "pods,serviceaccounts,roles,rolebindings", *HERE, "-o", "name").stdout
     helm("uninstall", "tidegate", *HERE)
-    server.kubectl("delete", "crd", "--all")
+    server.forget_crds()
 
     assert (code, done.returncode) == (1, 0), seen + done.stderr
     assert "wrong     operator: tested/tidegate-operator has no pod ready" in seen

@@ -46,7 +46,7 @@ def helm(request: pytest.FixtureRequest, server: Server) -> Iterator[Callable[..
     for release, namespace in used:
         server.helms[request.param]("uninstall", release, "-n", namespace)
     server.kubectl("delete", "modeldeployments", "--all", "-A")  # a CRD with objects takes its time to go
-    server.kubectl("delete", "crd", "--all")
+    server.forget_crds()
 
 
 @pytest.fixture
@@ -205,4 +205,4 @@ def test_what_is_applied_by_the_server_again_is_as_it_was(server: Server) -> Non
     assert taken.returncode == 0, taken.stderr
     gone = server.helms["helm4"]("uninstall", "tidegate", "-n", "applied")
     assert gone.returncode == 0, gone.stderr
-    server.kubectl("delete", "crd", "--all")
+    server.forget_crds()
