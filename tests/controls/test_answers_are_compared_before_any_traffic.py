@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from tests.controls.names import named
 from tests.controls.scene import SOON_CONTENT
 from tests.e2e.stage import Stage
-from tidegate_demo.cluster.contexts import DemoCluster
+from tidegate_demo.kubectl import Kubectl
 
 pytestmark = pytest.mark.controls
 
@@ -19,11 +20,12 @@ def _server(**env: str) -> dict[str, Any]:
     return {"requestSamples": {"keySecret": "samples"}, "env": variables}
 
 
-def test_answers_are_compared_before_any_traffic(further: DemoCluster, stage: Stage) -> None:
+@pytest.mark.usefixtures("further")
+def test_answers_are_compared_before_any_traffic(stage: Stage, kubectl: Kubectl) -> None:
     stage.run("create", "secret", "generic", "samples", "--from-literal=key=0123456789abcdef0123456789abcdef")
     stage.go_live("v2", analysis=COMPARED, server=_server())
     stable = stage.note()["stable"]["revision"]
-    with stage.loaded(rate=50.0, seconds=900) as load:
+    with named(kubectl), stage.loaded(rate=50.0, seconds=900) as load:
         _another_model_goes_back(stage, stable)
         _the_same_model_goes_on(stage)
     stage.nothing_lost(load)

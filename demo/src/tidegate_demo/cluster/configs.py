@@ -9,7 +9,7 @@ import yaml
 from tidegate_demo.cluster.layout import (
     API_SERVER,
     BRIDGE,
-    NO_DNS,
+    DNS_ADDRESS,
     NODE_ADDRESS,
     PAUSE_IMAGE,
     POD_RANGE,
@@ -121,7 +121,7 @@ def kubelet_config(layout: Layout) -> str:
         "podLogsDir": f"{layout.state}/pod-logs",
         "volumePluginDir": f"{layout.state}/volume-plugins",
         "clusterDomain": "cluster.local",
-        "clusterDNS": [NO_DNS],
+        "clusterDNS": [DNS_ADDRESS],
         "resolvConf": f"{layout.config}/resolv.conf",
         "cgroupDriver": "cgroupfs",
         "failCgroupV1": False,

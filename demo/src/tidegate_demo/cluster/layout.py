@@ -19,8 +19,9 @@ API_SERVER = f"https://{NODE_ADDRESS}:6443"
 # A loopback address of its own, so that no other etcd on this machine is in the way, and no pod can reach it.
 ETCD_CLIENTS = "http://127.0.0.86:2379"
 ETCD_PEERS = "http://127.0.0.86:2380"
-# Pods ask this server for names and are refused at once; there is no DNS, and waiting for it would be worse.
-NO_DNS = "127.0.0.1"
+# Pods ask this server for names. There is none unless a test brings one; then they are refused at once, since waiting
+# would be worse.
+DNS_ADDRESS = NODE_ADDRESS
 
 PAUSE_IMAGE = "docker.io/tidegate/pause:demo"
 
