@@ -80,7 +80,8 @@ def test_a_good_model_goes_from_the_registry_to_the_cluster(
     spec = (api.get(MODEL_DEPLOYMENTS, NAMESPACE, NAME) or {})["spec"]
     image = spec["server"]["image"]
     assert image.startswith(f"{registry.host}/shop/digits@sha256:")
-    manifest = requests.get(f"http://{registry.host}/v2/shop/digits/manifests/{image.partition('@')[2]}", timeout=10)
+    address = f"http://{registry.host}/v2/shop/digits/manifests/{image.partition('@')[2]}"
+    manifest = requests.get(address, headers={"Accept": "application/vnd.oci.image.manifest.v1+json"}, timeout=10)
     assert manifest.status_code == 200
     assert spec["model"]["uri"] == "image:///models/digits"
     assert "✅ **wait**" in ended.summary
@@ -94,7 +95,7 @@ def test_a_good_model_goes_from_the_registry_to_the_cluster(
         ("failing", "verify", "", {}),
         ("classes in another order", "score", "it is less accurate", {}),
         ("less accurate", "score", "it is less accurate", {}),
-        ("slow", "rehearse", "latency", {}),
+        ("slow", "rehearse", "candidate was rolled back: p", {}),
         ("drifting", "rehearse", "", {"REQUESTS": "faint.jsonl"}),
     ],
 )

@@ -72,8 +72,9 @@ def score(settings: Settings) -> str:
         return f"{right:.1%} of {len(examples):,} right; there is no stable model to compare it with"
     found = compared(candidate, stable)
     keep("score", vars(found))
+    more_than = f", by more than {rules.tolerate:.1%}" if rules.tolerate else ""
     said = {
-        Agreement.DIFFERS: f"it is less accurate, by more than {rules.tolerate:.1%}: {found}; train it further",
+        Agreement.DIFFERS: f"it is less accurate{more_than}: {found}; train it further",
         Agreement.UNDECIDED: f"whether it loses less than {rules.accept:.1%} isn't plain: {found}; "
         "put more examples into GOLDEN, or raise SCORE_ACCEPT",
     }
