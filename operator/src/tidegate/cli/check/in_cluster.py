@@ -8,9 +8,10 @@ from typing import Any
 from tidegate.cli.check.finding import Finding, State
 from tidegate.cli.common.cluster import FORBIDDEN, Cluster
 from tidegate.cli.common.crd_file import schema_of_all
-from tidegate.errors import ClusterUnavailable, MalformedObject
+from tidegate.errors import ClusterUnavailable, InvalidSpec, MalformedObject
 from tidegate.kube.api import DEPLOYMENTS, LEASES, MODEL_DEPLOYMENTS, Manifest, Resource
 from tidegate.kube.leader_election import DURATION_SECONDS
+from tidegate.model.spec import ModelDeploymentSpec
 from tidegate.model.units import parse_instant
 from tidegate.resources.crd_schema import Schema
 from tidegate.resources.names import GROUP, VERSION
@@ -33,6 +34,19 @@ class Operator:
     namespace: str
     name: str
     environment: Mapping[str, str]
+
+
+def nobody_is_told(operators: Sequence[Operator], variable: str) -> bool:
+    """Whether none of the operators that are there has what a variable of its environment switches on."""
+    return bool(operators) and not any(each.environment.get(variable) for each in operators)
+
+
+def readable_spec(manifest: Mapping[str, Any]) -> ModelDeploymentSpec | None:
+    """A ModelDeployment's; None for one that makes no sense, which is told elsewhere."""
+    try:
+        return ModelDeploymentSpec.parse(manifest["spec"])
+    except InvalidSpec:
+        return None
 
 
 def api_server(cluster: Cluster) -> Finding:

@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from tidegate.cli.check.finding import Finding, State
-from tidegate.cli.check.in_cluster import Operator
+from tidegate.cli.check.in_cluster import Operator, nobody_is_told, readable_spec
 from tidegate.cli.common.cluster import Cluster
-from tidegate.errors import ClusterUnavailable, InvalidSpec
+from tidegate.errors import ClusterUnavailable
 from tidegate.kube.api import HTTP_ROUTES, Manifest, Resource
 from tidegate.kube.informer import MALFORMED, Kind
-from tidegate.model.gateway import GatewayApi, ParentRef, RouteRef
-from tidegate.model.spec import ModelDeploymentSpec
+from tidegate.model.gateway import ParentRef, RouteRef
 from tidegate.model.traffic import NO_ROUTE, RouteState
 from tidegate.resources.gateway import why_not_taken
 from tidegate.resources.http_route import read_route
@@ -29,10 +28,11 @@ def gateways(cluster: Cluster, operators: Sequence[Operator], manifest: Mapping[
     """Of one ModelDeployment; nothing where its router is another."""
     metadata = manifest["metadata"]
     about = f"{metadata['namespace']}/{metadata['name']}"
-    gateway = _gateway_of(manifest)
+    spec = readable_spec(manifest)
+    gateway = spec.route_settings.gateway if spec else None
     if gateway is None:
         return
-    if operators and not any(each.environment.get(FOLLOWS) for each in operators):
+    if nobody_is_told(operators, FOLLOWS):
         what = "its router is GatewayAPI, and no operator follows HTTPRoutes: set the chart's gatewayAPI.enabled"
         yield Finding(about, State.WRONG, what)
     try:
@@ -64,25 +64,18 @@ class _Seen:
 
 def route_of(cluster: Cluster, manifest: Manifest) -> RouteState:
     """By which a ModelDeployment's requests come, as far as it says who counts them; NO_ROUTE where none is seen."""
-    gateway, metadata = _gateway_of(manifest), manifest["metadata"]
-    if gateway is None:
+    spec, metadata = readable_spec(manifest), manifest["metadata"]
+    if spec is None or spec.route_settings.gateway is None:
         return NO_ROUTE
-    name = gateway.route_ref.name if gateway.route_ref else metadata["name"]
+    ref = spec.route_settings.gateway.route_ref
+    name = ref.name if ref else metadata["name"]
     try:
-        spec = ModelDeploymentSpec.parse(manifest["spec"])
         found = cluster.api.get(HTTP_ROUTES, metadata["namespace"], name)
         seen = read_route(found) if found else None
     except (ClusterUnavailable, *MALFORMED):
         return NO_ROUTE
     owner = Owner(metadata["namespace"], metadata["name"], metadata.get("uid", ""))
     return backend_for(spec.router).read(owner, spec.route_settings, _Seen(seen), ()) if seen else NO_ROUTE
-
-
-def _gateway_of(manifest: Mapping[str, Any]) -> GatewayApi | None:
-    try:
-        return ModelDeploymentSpec.parse(manifest["spec"]).route_settings.gateway
-    except InvalidSpec:
-        return None  # told elsewhere
 
 
 def _parent(cluster: Cluster, about: str, parent: ParentRef, hostnames: Sequence[str], namespace: str) -> Finding:

@@ -4,13 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tidegate.cli.check.finding import Finding, State
-from tidegate.cli.check.in_cluster import Operator
+from tidegate.cli.check.in_cluster import Operator, nobody_is_told, readable_spec
 from tidegate.cli.common.cluster import Cluster
-from tidegate.errors import ClusterUnavailable, InvalidSpec
+from tidegate.errors import ClusterUnavailable
 from tidegate.kube.api import VIRTUAL_SERVICES, Resource
 from tidegate.kube.informer import MALFORMED
-from tidegate.model.istio import Istio, VirtualServiceRef
-from tidegate.model.spec import ModelDeploymentSpec
+from tidegate.model.istio import VirtualServiceRef
 from tidegate.resources.ownership import Owner
 from tidegate.resources.virtual_service import read_virtual_service
 from tidegate.traffic_routing.istio_route import read_lent
@@ -23,10 +22,11 @@ def istio(cluster: Cluster, operators: Sequence[Operator], manifest: Mapping[str
     """Of one ModelDeployment; nothing where its router is another."""
     metadata = manifest["metadata"]
     about = f"{metadata['namespace']}/{metadata['name']}"
-    wanted = _istio_of(manifest)
+    spec = readable_spec(manifest)
+    wanted = spec.route_settings.istio if spec else None
     if wanted is None:
         return
-    if operators and not any(each.environment.get(FOLLOWS) for each in operators):
+    if nobody_is_told(operators, FOLLOWS):
         what = "its router is Istio, and no operator follows VirtualServices: set the chart's istio.enabled"
         yield Finding(about, State.WRONG, what)
     try:
@@ -36,13 +36,6 @@ def istio(cluster: Cluster, operators: Sequence[Operator], manifest: Mapping[str
             yield _route(cluster, about, manifest, wanted.virtual_service)
     except ClusterUnavailable as error:
         yield Finding(about, State.UNSEEN, f"its part of Istio can't be looked at: {error.said}")
-
-
-def _istio_of(manifest: Mapping[str, Any]) -> Istio | None:
-    try:
-        return ModelDeploymentSpec.parse(manifest["spec"]).route_settings.istio
-    except InvalidSpec:
-        return None  # told elsewhere
 
 
 def _gateway(cluster: Cluster, about: str, gateway: str) -> Finding:
