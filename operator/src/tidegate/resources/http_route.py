@@ -11,12 +11,11 @@ from typing import Any
 
 from tidegate.model.gateway import GatewayApi, ParentRef
 from tidegate.model.traffic import RouteSettings, TrafficSplit
-from tidegate.model.units import parse_duration
 from tidegate.resources.lent_rule import RuleShape
-from tidegate.resources.names import GRPC_PORT, LEAVING, SERVER_PORT, TRAFFIC_HEADER, labels
+from tidegate.resources.names import GRPC_PORT, SERVER_PORT, TRAFFIC_HEADER
+from tidegate.resources.ownership import Owner
 from tidegate.resources.revision import Manifest
-from tidegate.resources.revision import owner as owner_reference
-from tidegate.resources.seen_route import SeenObject, leaving_of, object_fields, split_of
+from tidegate.resources.seen_route import SeenObject, metadata_of_ours, object_fields, read_timeout, split_of
 
 HTTP, GRPC = "HTTPRoute", "GRPCRoute"
 API_VERSION = "gateway.networking.k8s.io/v1"
@@ -80,7 +79,6 @@ class SeenRoute(SeenObject):
     generation: int
     gateway: GatewayApi
     rules: tuple[Rule, ...]
-    leaving: frozenset[str]
     statuses: tuple[ParentStatus, ...]
     kind: str = HTTP
 
@@ -112,7 +110,8 @@ def route_manifest(
         "backendRefs": backend_refs(split, leaving),
         "timeouts": {"request": f"{int(settings.timeout.total_seconds())}s"},
     }
-    return _manifest(HTTP, (namespace, name, uid), gateway.parents, gateway.hostnames, rule, leaving)
+    metadata = metadata_of_ours(name, Owner(namespace, name, uid), leaving)
+    return _manifest(HTTP, metadata, gateway.parents, gateway.hostnames, rule)
 
 
 def grpc_route_name(name: str) -> str:
@@ -130,29 +129,17 @@ def grpc_route_manifest(
     """The same for calls by gRPC, which `read_grpc_route` reads. The Gateway API has no timeout for them."""
     gateway = settings.gateway or GatewayApi(())
     rule = {"filters": [LIVE], "backendRefs": backend_refs(split, leaving, GRPC_PORT)}
-    made = _manifest(GRPC, (namespace, name, uid), gateway.parents, gateway.grpc_hostnames, rule, leaving)
-    return {**made, "metadata": {**made["metadata"], "name": grpc_route_name(name)}}
+    metadata = metadata_of_ours(grpc_route_name(name), Owner(namespace, name, uid), leaving)
+    return _manifest(GRPC, metadata, gateway.parents, gateway.grpc_hostnames, rule)
 
 
 def _manifest(
-    kind: str,
-    owner: tuple[str, str, str],
-    parents: Sequence[ParentRef],
-    hostnames: Sequence[str],
-    rule: Manifest,
-    leaving: Collection[str],
+    kind: str, metadata: Manifest, parents: Sequence[ParentRef], hostnames: Sequence[str], rule: Manifest
 ) -> Manifest:
-    namespace, name, uid = owner
     return {
         "apiVersion": API_VERSION,
         "kind": kind,
-        "metadata": {
-            "name": name,
-            "namespace": namespace,
-            "labels": labels(name),
-            "annotations": {LEAVING: ",".join(sorted(leaving))} if leaving else {},
-            "ownerReferences": owner_reference(name, uid),
-        },
+        "metadata": metadata,
         "spec": {
             "parentRefs": [_parent_ref(parent) for parent in parents],
             **({"hostnames": list(hostnames)} if hostnames else {}),
@@ -204,14 +191,13 @@ def read_route(body: Mapping[str, Any]) -> SeenRoute:
     namespace = metadata["namespace"]
     rules = tuple(map(_read_rule, spec.get("rules") or ()))
     return SeenRoute(
-        **object_fields(body),
+        **object_fields(body, rules[0].backends if rules else ()),
         generation=int(metadata.get("generation", 0)),
         gateway=GatewayApi(
             tuple(ParentRef.parse(each, namespace) for each in spec.get("parentRefs") or ()),
             tuple(spec.get("hostnames") or ()),
         ),
         rules=rules,
-        leaving=leaving_of(body, rules[0].backends if rules else ()),
         statuses=tuple(_read_statuses(body.get("status") or {}, namespace)),
     )
 
@@ -219,7 +205,7 @@ def read_route(body: Mapping[str, Any]) -> SeenRoute:
 def _read_rule(raw: Mapping[str, Any]) -> Rule:
     crosses = tuple(name for name in CROSSING if name in raw)
     timeout = (raw.get("timeouts") or {}).get("request")
-    spent = None if timeout is None else _read_timeout(timeout)
+    spent = None if timeout is None else read_timeout(timeout)
     filters = raw.get("filters") or ()
     marks, mirrors_part = any(map(_marks, filters)), any(map(_mirrors_part, filters))
     return Rule(raw.get("name", ""), list(raw.get("backendRefs") or ()), spent, crosses, marks, mirrors_part)
@@ -235,13 +221,6 @@ def _marks(raw: Mapping[str, Any]) -> bool:
     modified = raw.get("requestHeaderModifier") or {}
     written = {each["name"].lower(): each["value"] for kind in ("add", "set") for each in modified.get(kind) or ()}
     return written.get(TRAFFIC_HEADER) == "live"
-
-
-def _read_timeout(text: str) -> timedelta | None:
-    try:
-        return parse_duration(text)
-    except ValueError:
-        return None  # the Gateway API has milliseconds, too: nothing that we write
 
 
 def _read_statuses(status: Mapping[str, Any], namespace: str) -> list[ParentStatus]:

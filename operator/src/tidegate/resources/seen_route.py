@@ -1,14 +1,21 @@
 """What is kept of anybody's route, whatever its kind: a split, who wrote it, and what of it is lent. Pure."""
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import timedelta
+from typing import Any, TypeVar
 
 from tidegate.model.traffic import TrafficSplit, Writer
+from tidegate.model.units import parse_duration
 from tidegate.resources.last_writer import read_editor, read_last_manager, read_version
 from tidegate.resources.lent_rule import Loan, read_loans
-from tidegate.resources.names import LEAVING, MODEL_DEPLOYMENT
+from tidegate.resources.names import LEAVING, MODEL_DEPLOYMENT, labels
+from tidegate.resources.ownership import Owner
+from tidegate.resources.revision import Manifest
+from tidegate.resources.revision import owner as owner_reference
+
+S = TypeVar("S", bound="SeenObject")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +38,8 @@ class SeenObject:
     """Who else wrote the spec of a route of ours."""
     written_by: str
     """Who wrote the spec last."""
+    leaving: frozenset[str]
+    """Revisions of a route of ours that are listed at 0 for a while."""
 
     @property
     def age(self) -> tuple[str, str, str]:
@@ -38,8 +47,11 @@ class SeenObject:
         return self.created_at, self.namespace, self.name
 
 
-def object_fields(body: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a SeenObject. Raises KeyError, TypeError or AttributeError on an object of another shape."""
+def object_fields(body: Mapping[str, Any], backends: Collection[tuple[str, int]]) -> dict[str, Any]:
+    """The fields of a SeenObject, whose own backends would be these.
+
+    Raises KeyError, TypeError or AttributeError on an object of another shape.
+    """
     metadata = body["metadata"]
     version, writer = read_version(body)
     return {
@@ -53,13 +65,38 @@ def object_fields(body: Mapping[str, Any]) -> dict[str, Any]:
         "writer": writer,
         "edited_by": read_editor(body),
         "written_by": read_last_manager(body),
+        "leaving": _leaving_of(body, backends),
     }
 
 
-def leaving_of(body: Mapping[str, Any], backends: Collection[tuple[str, int]]) -> frozenset[str]:
+def metadata_of_ours(name: str, owner: Owner, leaving: Collection[str]) -> Manifest:
+    """Of a route of ours, which may have another name than its ModelDeployment."""
+    return {
+        "name": name,
+        "namespace": owner.namespace,
+        "labels": labels(owner.name),
+        "annotations": {LEAVING: ",".join(sorted(leaving))} if leaving else {},
+        "ownerReferences": owner_reference(owner.name, owner.uid),
+    }
+
+
+def _leaving_of(body: Mapping[str, Any], backends: Collection[tuple[str, int]]) -> frozenset[str]:
     """Revisions that the route's annotation names and that are listed at 0."""
     told = (body["metadata"].get("annotations") or {}).get(LEAVING, "")
     return frozenset(name for name in told.split(",") if (name, 0) in backends)
+
+
+def older_ones(ours: S, everybody: Iterable[S]) -> list[S]:
+    """Other ModelDeployments' routes that were there before, the oldest first."""
+    return sorted((each for each in everybody if each.belongs_to and each.age < ours.age), key=lambda each: each.age)
+
+
+def read_timeout(text: str) -> timedelta | None:
+    """None where it isn't in whole seconds: Istio and the Gateway API have milliseconds, too; we don't write any."""
+    try:
+        return parse_duration(text)
+    except ValueError:
+        return None
 
 
 def split_of(backends: Sequence[tuple[str, int]], leaving: Collection[str] = ()) -> TrafficSplit | None:

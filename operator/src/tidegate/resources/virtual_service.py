@@ -11,12 +11,11 @@ from typing import Any
 
 from tidegate.model.istio import MESH, Istio, qualified
 from tidegate.model.traffic import RouteSettings, TrafficSplit
-from tidegate.model.units import parse_duration
 from tidegate.resources.lent_rule import RuleShape
-from tidegate.resources.names import GRPC_PORT, LEAVING, SERVER_PORT, TRAFFIC_HEADER, labels
+from tidegate.resources.names import GRPC_PORT, SERVER_PORT, TRAFFIC_HEADER
+from tidegate.resources.ownership import Owner
 from tidegate.resources.revision import Manifest
-from tidegate.resources.revision import owner as owner_reference
-from tidegate.resources.seen_route import SeenObject, leaving_of, object_fields, split_of
+from tidegate.resources.seen_route import SeenObject, metadata_of_ours, object_fields, read_timeout, split_of
 
 VIRTUAL_SERVICE = "VirtualService"
 API_VERSION = "networking.istio.io/v1"
@@ -57,13 +56,18 @@ class SeenVirtualService(SeenObject):
     gateways: tuple[str, ...]
     """Each NAMESPACE/NAME, or `mesh`."""
     routes: tuple[HttpRoute, ...]
-    leaving: frozenset[str]
     errors: tuple[str, ...]
     """What Istio's analysis has against it, where that is switched on."""
+    kind: str = VIRTUAL_SERVICE
 
     def route(self, name: str) -> HttpRoute | None:
         """Its first of that name."""
         return next((each for each in self.routes if each.name == name), None)
+
+    @property
+    def marks(self) -> bool:
+        """Whether all its routes mark requests as live."""
+        return all(each.marks for each in self.routes)
 
     @property
     def split(self) -> TrafficSplit | None:
@@ -92,13 +96,7 @@ def virtual_service_manifest(
     return {
         "apiVersion": API_VERSION,
         "kind": VIRTUAL_SERVICE,
-        "metadata": {
-            "name": name,
-            "namespace": namespace,
-            "labels": labels(name),
-            "annotations": {LEAVING: ",".join(sorted(leaving))} if leaving else {},
-            "ownerReferences": owner_reference(name, uid),
-        },
+        "metadata": metadata_of_ours(name, Owner(namespace, name, uid), leaving),
         "spec": {
             "hosts": list(istio.hosts),
             "gateways": list(istio.gateways),
@@ -157,11 +155,10 @@ def read_virtual_service(body: Mapping[str, Any]) -> SeenVirtualService:
     ours = next((each.backends for each in routes if each.name == HTTP_ROUTE), ())
     messages = (body.get("status") or {}).get("validationMessages") or ()
     return SeenVirtualService(
-        **object_fields(body),
+        **object_fields(body, ours),
         hosts=tuple(spec.get("hosts") or ()),
         gateways=tuple(qualified(each, namespace) for each in spec.get("gateways") or (MESH,)),
         routes=routes,
-        leaving=leaving_of(body, ours),
         errors=tuple(_told(each) for each in messages if each.get("level") == "ERROR"),
     )
 
@@ -172,17 +169,10 @@ def _read_route(raw: Mapping[str, Any]) -> HttpRoute:
     return HttpRoute(
         raw.get("name", ""),
         list(raw.get("route") or ()),
-        _read_timeout(raw["timeout"]) if "timeout" in raw else None,
+        read_timeout(raw["timeout"]) if "timeout" in raw else None,
         raw.get("retries"),
         written.get(TRAFFIC_HEADER) == "live",
     )
-
-
-def _read_timeout(text: str) -> timedelta | None:
-    try:
-        return parse_duration(text)
-    except ValueError:
-        return None  # Istio has milliseconds, too: nothing that we write
 
 
 def _told(message: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ from tidegate.model.gateway import ParentRef
 from tidegate.model.reasons import Reason, StatusMessage
 from tidegate.model.traffic import RouteState
 from tidegate.resources.http_route import ParentStatus, Said, SeenRoute
+from tidegate.resources.seen_route import older_ones
 from tidegate.traffic_routing.gateway_profiles import profile_of
 
 NEEDED = ("Accepted", "ResolvedRefs")
@@ -77,9 +78,7 @@ def _refusal(said: ParentStatus, name: str, condition: Said) -> str:
 
 def older_rival(ours: SeenRoute, routes: Sequence[SeenRoute]) -> StatusMessage | None:
     """Whoever has the same host on the same Gateway and is older: by the Gateway API's rules it gets the requests."""
-    for theirs in sorted(routes, key=lambda each: each.age):
-        if theirs.age >= ours.age or not theirs.belongs_to:
-            continue
+    for theirs in older_ones(ours, routes):
         if host := next(_shared_hosts(ours, theirs), None):
             parent = next(each for each in ours.gateway.parents if each in theirs.gateway.parents)
             message = (

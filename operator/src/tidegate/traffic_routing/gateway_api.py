@@ -28,6 +28,7 @@ from tidegate.traffic_routing.gateway_answers import answered, older_rival
 from tidegate.traffic_routing.gateway_grpc import Beside, with_grpc
 from tidegate.traffic_routing.gateway_rule import read_lent, returned
 from tidegate.traffic_routing.lent_rules import Lent, taken
+from tidegate.traffic_routing.our_route import state_of
 
 HTTP_ROUTE = Kind(HTTP_ROUTES, read_route, selector=None, optional=True)
 GRPC_ROUTE = Kind(GRPC_ROUTES, read_grpc_route, selector=None, optional=True)
@@ -67,17 +68,7 @@ class GatewayApiRouter:
         grpc = _named(grpc_route_name(owner.name), followed.own(GRPC_ROUTE))
         if route is None:
             return RouteState(lists_first=True, seen_as=Beside(grpc.version if grpc else ""))
-        state = RouteState(
-            route.split,
-            route.settings,
-            version=route.version,
-            writer=route.writer,
-            edited_by=route.edited_by,
-            lists_first=True,
-            leaving=route.leaving,
-            unmarked="" if route.marks else f"the {route.kind} {route.name}",
-        )
-        state = answered(state, route, gateway.parents)
+        state = answered(state_of(route), route, gateway.parents)
         state = replace(state, problem=state.problem or older_rival(route, followed.everybody(HTTP_ROUTE)))
         return with_grpc(state, grpc, gateway.parents, followed.everybody(GRPC_ROUTE)) if wanted.grpc else state
 

@@ -20,10 +20,9 @@ def read_lent(owner: Owner, ref: RouteRef, routes: Collection[SeenRoute]) -> Rou
     found = lent_rules.find(owner, ref.name, ref.rule, _rules(routes), HTTP_RULE)
     if isinstance(found, str):
         return lent_rules.refused(found)
-    route = next(each for each in routes if (each.namespace, each.name) == (owner.namespace, ref.name))
-    rule = route.rules[found.at]
+    route, rule = found.route, found.route.rules[found.at]
     state = replace(
-        lent_rules.state_of(_known(found, route)),
+        lent_rules.state_of(_known(found)),
         cautions=tuple(_cautions(route, rule)),
         unmarked="" if rule.marks else f"the rule {rule.name} of the HTTPRoute {route.name}",
     )
@@ -32,17 +31,16 @@ def read_lent(owner: Owner, ref: RouteRef, routes: Collection[SeenRoute]) -> Rou
 
 def returned(owner: Owner, kept: RouteRef | None, routes: Collection[SeenRoute]) -> Returns:
     """What gives back all rules but the one that is `kept`."""
-    by_name = {(each.namespace, each.name): each for each in routes}
-    lent = lent_rules.lent_to(owner, _rules(routes), HTTP_RULE, kept)
-    return lent_rules.returns(_known(each, by_name[each.route.namespace, each.route.name]) for each in lent)
+    return lent_rules.returns(map(_known, lent_rules.lent_to(owner, _rules(routes), HTTP_RULE, kept)))
 
 
 def _rules(routes: Collection[SeenRoute]) -> list[tuple[SeenRoute, Sequence[Rule]]]:
     return [(route, route.rules) for route in routes]
 
 
-def _known(lent: Lent, route: SeenRoute) -> Lent:
+def _known(lent: Lent[SeenRoute]) -> Lent[SeenRoute]:
     """With what the Gateways say of the route."""
+    route = lent.route
     return lent._replace(is_taken=not answered(RouteState(), route, route.gateway.parents).awaited)
 
 

@@ -7,6 +7,7 @@ from tidegate.model.istio import MESH, VirtualServiceRef
 from tidegate.model.reasons import Reason, StatusMessage
 from tidegate.model.traffic import RouteState
 from tidegate.resources.ownership import Owner
+from tidegate.resources.seen_route import older_ones
 from tidegate.resources.virtual_service import (
     RETRIES,
     VIRTUAL_SERVICE_ROUTE,
@@ -15,6 +16,7 @@ from tidegate.resources.virtual_service import (
 )
 from tidegate.traffic_routing import lent_rules
 from tidegate.traffic_routing.backend import Returns
+from tidegate.traffic_routing.our_route import state_of
 
 ISTIOD = "istiod"
 """Who is said to have taken a VirtualService: it tells nobody, so whatever is written counts as taken."""
@@ -22,18 +24,7 @@ ISTIOD = "istiod"
 
 def read_ours(ours: SeenVirtualService, everybody: Collection[SeenVirtualService]) -> RouteState:
     """The state of a VirtualService that Tidegate writes."""
-    state = RouteState(
-        ours.split,
-        ours.settings,
-        version=ours.version,
-        writer=ours.writer,
-        edited_by=ours.edited_by,
-        lists_first=True,
-        leaving=ours.leaving,
-        problem=_older_rival(ours, everybody),
-        unmarked="" if all(each.marks for each in ours.routes) else f"the VirtualService {ours.name}",
-    )
-    return _told(state, ours)
+    return _told(replace(state_of(ours), problem=_older_rival(ours, everybody)), ours)
 
 
 def read_lent(owner: Owner, ref: VirtualServiceRef, everybody: Collection[SeenVirtualService]) -> RouteState:
@@ -41,7 +32,7 @@ def read_lent(owner: Owner, ref: VirtualServiceRef, everybody: Collection[SeenVi
     found = lent_rules.find(owner, ref.name, ref.route, _rules(everybody), VIRTUAL_SERVICE_ROUTE)
     if isinstance(found, str):
         return lent_rules.refused(found)
-    theirs = next(each for each in everybody if (each.namespace, each.name) == (owner.namespace, ref.name))
+    theirs = found.route
     if MESH in theirs.gateways:
         return lent_rules.refused(
             f"the VirtualService {owner.namespace}/{ref.name} is for sidecars too (the gateway {MESH}, which is meant "
@@ -101,9 +92,7 @@ def _cautions(where: str, route: HttpRoute) -> Iterator[StatusMessage]:
 
 def _older_rival(ours: SeenVirtualService, everybody: Collection[SeenVirtualService]) -> StatusMessage | None:
     """Whoever has the same host on the same Gateway and is older: Istio takes its routes first."""
-    for theirs in sorted(everybody, key=lambda each: each.age):
-        if theirs.age >= ours.age or not theirs.belongs_to:
-            continue
+    for theirs in older_ones(ours, everybody):
         gateway = next((each for each in ours.gateways if each in theirs.gateways), None)
         host = next((each for each in ours.hosts if each in theirs.hosts), None)
         if gateway and host:

@@ -5,7 +5,7 @@ taking a rule is two writes, and giving it back three, each when the routers hav
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from tidegate.kube.api import HTTP_ROUTES, VIRTUAL_SERVICES
 from tidegate.model.reasons import Reason, StatusMessage
@@ -18,6 +18,7 @@ from tidegate.traffic_routing.backend import Returns, RoutePatch
 
 RESOURCES = {each.kind: each for each in (HTTP_ROUTES, VIRTUAL_SERVICES)}
 Refs = list[Manifest]
+R = TypeVar("R", bound=SeenObject)
 
 
 class UsersRule(Protocol):
@@ -36,11 +37,11 @@ class UsersRule(Protocol):
         """By name and weight, in order."""
 
 
-class Lent(NamedTuple):
+class Lent(NamedTuple, Generic[R]):
     """A rule of the user's as it was seen, and the route that it is of."""
 
     shape: RuleShape
-    route: SeenObject
+    route: R
     rule: UsersRule
     at: int
     """Its place among the route's rules."""
@@ -53,11 +54,11 @@ class Lent(NamedTuple):
         return self.route.loans.get(self.rule.name)
 
 
-Routes = Iterable[tuple[SeenObject, Sequence[UsersRule]]]
+Routes = Iterable[tuple[R, Sequence[UsersRule]]]
 """Anybody's, with their rules."""
 
 
-def find(owner: Owner, name: str, rule: str, routes: Routes, shape: RuleShape) -> Lent | str:
+def find(owner: Owner, name: str, rule: str, routes: Routes[R], shape: RuleShape) -> Lent[R] | str:
     """The rule that a ModelDeployment names; a sentence where it can't have it."""
     where = f"{owner.namespace}/{name}"
     found = [(route, rules) for route, rules in routes if (route.namespace, route.name) == (owner.namespace, name)]
@@ -79,7 +80,7 @@ def find(owner: Owner, name: str, rule: str, routes: Routes, shape: RuleShape) -
     return named[0]
 
 
-def state_of(lent: Lent) -> RouteState:
+def state_of(lent: Lent[Any]) -> RouteState:
     """What can be said of the rule whatever its kind."""
     route, rule, loan = lent.route, lent.rule, lent.loan
     leaving = loan.leaving & {name for name, weight in rule.backends if weight == 0} if loan else frozenset[str]()
@@ -99,18 +100,13 @@ def refused(why: str) -> RouteState:
     return RouteState(lists_first=True, problem=StatusMessage(Reason.ROUTE_REFUSED, why), untold=why)
 
 
-def returns(lent: Iterable[Lent]) -> Returns:
+def returns(lent: Iterable[Lent[Any]]) -> Returns:
     """The next steps of giving all of these back."""
     back = list(lent)
     return Returns(len(back), [patch for each in back for patch in given_back(each)])
 
 
-def lent_to(
-    owner: Owner,
-    routes: Iterable[tuple[SeenObject, Sequence[UsersRule]]],
-    shape: RuleShape,
-    kept: tuple[str, str] | None,
-) -> list[Lent]:
+def lent_to(owner: Owner, routes: Routes[R], shape: RuleShape, kept: tuple[str, str] | None) -> list[Lent[R]]:
     """What a ModelDeployment has, but for the rule that it names: by the names of the route and of the rule."""
     found = [
         Lent(shape, route, rule, at)
@@ -123,7 +119,7 @@ def lent_to(
 
 
 def taken(
-    owner: Owner, lent: Lent, split: TrafficSplit, leaving: Collection[str], writer: Writer
+    owner: Owner, lent: Lent[Any], split: TrafficSplit, leaving: Collection[str], writer: Writer
 ) -> Sequence[RoutePatch]:
     """What makes the rule have this split; nothing while Gateways haven't taken the step before."""
     shape, rule, loan = lent.shape, lent.rule, lent.loan
@@ -143,7 +139,7 @@ def taken(
     return (_patch(lent, _place(lent).replaced(refs, loans, writer)),)
 
 
-def given_back(lent: Lent) -> Sequence[RoutePatch]:
+def given_back(lent: Lent[Any]) -> Sequence[RoutePatch]:
     """The next step towards what the rule had; nothing while Gateways haven't taken the one before."""
     shape, route, rule, loan = lent.shape, lent.route, lent.rule, lent.route.loans[lent.rule.name]
     theirs = {shape.named(each) for each in loan.backends}
@@ -171,9 +167,9 @@ def _at_0(shape: RuleShape, names: Collection[str], known: Mapping[str, Manifest
     return [{**known[name], "weight": 0} if name in known else shape.ours([(name, 0)])[0] for name in names]
 
 
-def _place(lent: Lent) -> PlaceOfRule:
+def _place(lent: Lent[Any]) -> PlaceOfRule:
     return PlaceOfRule(lent.shape, lent.rule.name, lent.at, lent.rule.refs, lent.route.version, lent.route.annotations)
 
 
-def _patch(lent: Lent, operations: Operations) -> RoutePatch:
+def _patch(lent: Lent[Any], operations: Operations) -> RoutePatch:
     return RoutePatch(RESOURCES[lent.shape.kind], lent.route.namespace, lent.route.name, operations)
