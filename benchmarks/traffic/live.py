@@ -1,6 +1,5 @@
 """A model that serves, for a benchmark to do things to."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -24,17 +23,14 @@ def live(testbed: Testbed, progress: Progress, rates: Rates) -> Iterator[Bed]:
         demo = models.prepare(demo_folder(), progress.note)
         offered = {model.path.name: model.path for model in demo.versions.values()}
         kubectl = testbed.kubectl
-        kubectl.apply(json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}))
         with (
+            kubectl.namespace(NAMESPACE),
             files.serving(offered, place.host_address(testbed.cluster)) as address,
             Sight(kubectl, NAMESPACE, NAME) as sight,
         ):
             bed = Bed(kubectl, demo, address, testbed.router, sight, progress, rates)
-            try:
-                bed.apply("v2")
-                bed.until("it is live", lambda seen: seen.is_current and seen.ready and seen.phase == "Live")
-                yield bed
-            finally:
-                kubectl.run("delete", "namespace", NAMESPACE, "--timeout=100s")
+            bed.apply("v2")
+            bed.until("it is live", lambda seen: seen.is_current and seen.ready and seen.phase == "Live")
+            yield bed
     except (ClusterError, KubectlError, ScenarioAborted) as error:
         raise BenchmarkError(str(error)) from error

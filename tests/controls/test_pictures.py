@@ -47,9 +47,8 @@ SECONDS = 120
 @pytest.fixture
 def shop(stage: Stage) -> Iterator[Stage]:
     """A namespace with a name for a picture."""
-    stage.kubectl.apply(f"apiVersion: v1\nkind: Namespace\nmetadata: {{name: {NAMESPACE}}}\n")
-    yield replace(stage, namespace=NAMESPACE)
-    stage.kubectl.run("delete", "namespace", NAMESPACE, "--wait=true")
+    with stage.kubectl.namespace(NAMESPACE):
+        yield replace(stage, namespace=NAMESPACE)
 
 
 def test_pictures(further: DemoCluster, shop: Stage) -> None:

@@ -222,6 +222,23 @@ def test_a_watch_begins_again_when_kubectl_ends(tmp_path: Path, monkeypatch: pyt
         assert all(told.acquire(timeout=10) for _ in range(3))
 
 
+def test_a_namespace_begins_without_what_a_run_that_was_cut_short_has_left(tmp_path: Path) -> None:
+    program, said = tmp_path / "kubectl", tmp_path / "said"
+    program.write_text(f'#!/bin/sh\nshift 2\necho "$@" >> {said}\n[ "$1" = delete ] || cat >> {said}\n')
+    program.chmod(0o755)
+
+    with Kubectl(tmp_path, None, str(program)).namespace("e2e", {"team": "red"}):
+        said.write_text(f"{said.read_text()}\ninside\n")
+
+    assert said.read_text().splitlines() == [
+        "delete namespace e2e --ignore-not-found --timeout=110s",
+        "apply -f -",
+        '{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "e2e", "labels": {"team": "red"}}}',
+        "inside",
+        "delete namespace e2e --ignore-not-found --wait=false",
+    ]
+
+
 def test_events_are_told_once_each(tmp_path: Path) -> None:
     sight = Sight(Kubectl(tmp_path), "demo", "digits")
     event = {"metadata": {"uid": "1"}, "reason": "Promoted", "message": "v2", "lastTimestamp": "t", "type": "Normal"}

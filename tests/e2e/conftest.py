@@ -79,11 +79,9 @@ def stage(
     """A namespace named after the test, gone after it."""
     name = re.sub("[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower())[:50].strip("-")
     namespace = f"e2e-{name}"
-    kubectl.apply(f"apiVersion: v1\nkind: Namespace\nmetadata: {{name: {namespace}}}\n")
-    kubectl.run("label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted", "--overwrite")
-    router = cluster.reach(place.RELEASE_NAMESPACE, place.ROUTER_SERVICE, place.ROUTER_PORT)
-    yield Stage(kubectl, namespace, digits, served, router, tmp_path)
-    kubectl.run("delete", "namespace", namespace, "--wait=false")
+    with kubectl.namespace(namespace, {"pod-security.kubernetes.io/enforce": "restricted"}):
+        router = cluster.reach(place.RELEASE_NAMESPACE, place.ROUTER_SERVICE, place.ROUTER_PORT)
+        yield Stage(kubectl, namespace, digits, served, router, tmp_path)
 
 
 def _with_a_wrong_selftest(model: Path, archive: Path) -> None:

@@ -1,6 +1,5 @@
 """A part of `make chaos`: two releases whose parts are killed and frozen, a good one and one that fails."""
 
-import json
 from collections.abc import Iterator
 
 import pytest
@@ -35,14 +34,12 @@ def bed(stage: Stage, cluster: DemoCluster) -> Iterator[Bed]:
     """A model of the benchmark's own, beside the stage's namespace."""
     if not isinstance(cluster, OneNode):
         pytest.skip("the cluster's processes aren't this machine's")
-    stage.kubectl.apply(json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}))
-    with Sight(stage.kubectl, NAMESPACE, NAME) as sight:
+    with stage.kubectl.namespace(NAMESPACE), Sight(stage.kubectl, NAMESPACE, NAME) as sight:
         rates = Rates(kept=80.0, new=20.0)
         bed = Bed(stage.kubectl, stage.models, stage.files, stage.router, sight, Progress(0), rates, images=IMAGES)
         bed.apply("v2")
         bed.until("it is live", lambda seen: seen.is_current and seen.ready and seen.phase == "Live")
         yield bed
-    stage.kubectl.run("delete", "namespace", NAMESPACE, "--wait=false")
 
 
 def test_parts_break_in_a_release(bed: Bed) -> None:

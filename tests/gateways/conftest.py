@@ -10,7 +10,7 @@ from tests.e2e.conftest import cluster, digits, kubectl, served, stage
 from tests.e2e.stage import Stage
 from tests.gateways import contour, crds, envoy_gateway, page
 from tests.gateways.bare_route import BareRoute
-from tests.gateways.gateway import Gateway, make_anew
+from tests.gateways.gateway import Gateway
 from tests.gateways.trial import BARE, TIDEGATE, Trial, write
 from tidegate_demo import place
 from tidegate_demo.cluster import prometheus
@@ -81,11 +81,10 @@ def bare(
 ) -> Iterator[BareRoute]:
     """Two models and the route between them, for all events behind one implementation."""
     name = f"e2e-bare-{gateway.name}"
-    make_anew(kubectl, name)
     router = f"http://127.0.0.1:{gateway.port}"
     stage = Stage(kubectl, name, digits, served, router, tmp_path_factory.mktemp(name))
-    yield BareRoute(stage, gateway.parent_ref, f"{cluster.image_prefix}server:demo")
-    kubectl.run("delete", "namespace", name, "--wait=false")
+    with kubectl.namespace(name):
+        yield BareRoute(stage, gateway.parent_ref, f"{cluster.image_prefix}server:demo")
 
 
 @pytest.fixture

@@ -1,12 +1,10 @@
 """What a trial needs to know of a Gateway that runs."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from tests.gateways.daemon import Daemon
-from tidegate_demo.kubectl import Kubectl
 
 NAMESPACE = "gateways"
 ALL_NAMESPACES = {"namespaces": {"from": "All"}}
@@ -51,12 +49,6 @@ def gateway(name: str, port: int) -> Manifest:
         "metadata": {"name": name, "namespace": NAMESPACE},
         "spec": {"gatewayClassName": name, "listeners": [listener]},
     }
-
-
-def make_anew(kubectl: Kubectl, name: str) -> None:
-    """An empty namespace, once one that an earlier run has left is gone."""
-    kubectl.run("delete", "namespace", name, "--ignore-not-found", "--timeout=120s")
-    kubectl.apply(json.dumps(namespace(name)))
 
 
 def namespace(name: str) -> Manifest:

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 import pytest
@@ -15,7 +15,7 @@ from tests.e2e.stage import Stage
 from tests.gateways import contour, flagger, page, plain
 from tests.gateways.beside import FLAGGER, TIMES_FASTER, Release, write
 from tests.gateways.conftest import RESULTS
-from tests.gateways.gateway import Gateway, make_anew
+from tests.gateways.gateway import Gateway
 from tests.gateways.trial import TIDEGATE, listed, lost_of
 from tidegate_demo.cluster.contexts import DemoCluster
 from tidegate_demo.kubectl import Kubectl
@@ -57,12 +57,10 @@ def beside(
 ) -> Iterator[Beside]:
     """All of Flagger's begin at once."""
     image, router = f"{cluster.image_prefix}server:demo", f"http://127.0.0.1:{gateway.port}"
-    stages = []
-    for number in range(1, RELEASES + 1):
-        name = f"e2e-flagger-{number}"
-        make_anew(kubectl, name)
-        stages.append(Stage(kubectl, name, digits, served, router, tmp_path_factory.mktemp(name)))
+    names = [f"e2e-flagger-{number}" for number in range(1, RELEASES + 1)]
+    stages = [Stage(kubectl, name, digits, served, router, tmp_path_factory.mktemp(name)) for name in names]
     with (
+        _namespaces(kubectl, names),
         flagger.flagger(kubectl, prometheus_url, tmp_path_factory.mktemp("flagger")),
         ThreadPoolExecutor(RELEASES) as pool,
     ):
@@ -70,8 +68,14 @@ def beside(
         theirs = [pool.submit(_by_flagger, stage, gateway, image, prometheus_url, cut_short) for stage in stages]
         yield Beside(theirs, cut_short)
         cut_short.set()
-    for stage in stages:
-        kubectl.run("delete", "namespace", stage.namespace, "--wait=false")
+
+
+@contextmanager
+def _namespaces(kubectl: Kubectl, names: list[str]) -> Iterator[None]:
+    with ExitStack() as held:
+        for name in names:
+            held.enter_context(kubectl.namespace(name))
+        yield
 
 
 @pytest.mark.parametrize("gateway", [contour.NAME], indirect=True)

@@ -15,6 +15,7 @@ from tidegate_demo.cluster.kubectl import kubectl_program
 
 AGAIN_SECONDS = 1.0
 COMMAND_SECONDS = 120.0
+GONE_SECONDS = 110
 
 WatchEvent = tuple[str, Mapping[str, Any]]
 """ADDED, MODIFIED or DELETED, and the object."""
@@ -43,6 +44,17 @@ class Kubectl:
 
     def apply(self, manifest: str) -> str:
         return self.run("apply", "-f", "-", stdin=manifest).strip()
+
+    @contextlib.contextmanager
+    def namespace(self, name: str, labels: Mapping[str, str] | None = None) -> Iterator[str]:
+        """An empty namespace while inside, told to go after it. What a run that was cut short has left goes first."""
+        self.run("delete", "namespace", name, "--ignore-not-found", f"--timeout={GONE_SECONDS}s")
+        metadata = {"name": name, "labels": labels or {}}
+        self.apply(json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}))
+        try:
+            yield name
+        finally:
+            self.run("delete", "namespace", name, "--ignore-not-found", "--wait=false")
 
     def command(self, *arguments: str) -> list[str]:
         context = ["--context", self.context] if self.context else []
