@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TypeVar
@@ -20,6 +21,7 @@ import requests
 import yaml
 from hypothesis import HealthCheck, settings
 
+from benchmarks.crds import until_established
 from benchmarks.programs import free_ports
 
 CRDS = Path(__file__).parents[1] / "crds"
@@ -118,12 +120,9 @@ def api_server(
 ) -> Iterator[Path]:
     """The kubeconfig of a kube-apiserver that allows everything, with our CRDs; nothing runs pods."""
     with bare_api_server(program, tmp_path_factory.mktemp("api-server")) as kubeconfig:
-        for arguments in (
-            ("apply", "-f", str(CRDS)),
-            ("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"),
-        ):
-            done = kubectl(kubeconfig, *arguments)
-            assert done.returncode == 0, done.stderr
+        done = kubectl(kubeconfig, "apply", "-f", str(CRDS))
+        assert done.returncode == 0, done.stderr
+        until_established(partial(kubectl, kubeconfig))
         yield kubeconfig
 
 

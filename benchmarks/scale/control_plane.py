@@ -9,11 +9,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import urllib3
 import yaml
 
+from benchmarks.crds import until_established
 from benchmarks.errors import BenchmarkError
 from benchmarks.programs import end_of, free_ports, running, wait_until
 from tidegate_demo.cluster.errors import ClusterError
@@ -82,7 +84,7 @@ def control_plane(folder: Path, crds: Path) -> Iterator[ControlPlane]:
         if store.poll() is not None:
             raise BenchmarkError(f"etcd has ended:\n{end_of(folder / 'etcd.log')}")
         _kubectl(found, "apply", "--server-side", "-f", str(crds))
-        _kubectl(found, "wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+        until_established(partial(_run_kubectl, found))
         yield found
 
 
@@ -97,9 +99,13 @@ def _answers(plane: ControlPlane) -> bool:
         return False
 
 
-def _kubectl(plane: ControlPlane, *arguments: str) -> None:
+def _run_kubectl(plane: ControlPlane, *arguments: str) -> "subprocess.CompletedProcess[str]":
     command = [str(Path(sys.executable).parent / "kubectl"), "--kubeconfig", str(plane.kubeconfig(BENCHMARK))]
-    done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
+    return subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
+
+
+def _kubectl(plane: ControlPlane, *arguments: str) -> None:
+    done = _run_kubectl(plane, *arguments)
     if done.returncode != 0:
         raise BenchmarkError(f"kubectl {arguments[0]} failed: {done.stderr.strip()[-500:]}")
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.crds import until_established
 from tests.chart.conftest import CHART, Manifest, Server, documents
 from tests.chart.test_names import ALL, ODD_NAMESPACES
 
@@ -80,7 +81,7 @@ def test_an_upgrade_a_rollback_and_an_uninstall_leave_the_models_and_a_reinstall
 ) -> None:
     here = ("-n", "apps")
     helm("install", "tidegate", str(chart_before), *here, "--create-namespace")
-    server.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+    until_established(server.kubectl)
     assert server.kubectl("apply", "-f", "-", given=json.dumps(MODEL)).returncode == 0
     model = server.get("modeldeployment", "digits")["metadata"]["uid"]
     before = server.of("tidegate")
@@ -197,7 +198,7 @@ def test_what_is_applied_by_the_server_again_is_as_it_was(server: Server) -> Non
 
     first, names = versions(), {(each["kind"], each["metadata"]["name"]) for each in documents(text)}
     assert len(first) == len(names)
-    server.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+    until_established(server.kubectl)
     second = versions()
     assert versions() == second
     assert second.keys() == first.keys()

@@ -1,33 +1,23 @@
 """The CRDs of the Gateway API, of both implementations and of Flagger, out of their modules."""
 
-import time
+import subprocess
+from functools import partial
 from pathlib import Path
 
+from benchmarks.crds import until_established
 from tests.gateways.go_modules import CONTOUR, ENVOY_GATEWAY, FLAGGER, GATEWAY_API, sources
-from tidegate_demo.kubectl import Kubectl, KubectlError
-
-WITHIN_SECONDS = 60.0
-UNREAD = "conditions accessor error"
-"""What kubectl 1.37 says of a CRD whose first condition the API server hasn't written yet; it doesn't wait for it."""
+from tidegate_demo.kubectl import Kubectl
 
 
 def apply(kubectl: Kubectl) -> None:
     """Takes what is there over; returns when the API server serves all of it."""
     manifests = "\n---\n".join(map(_manifests, _files()))
     kubectl.run("apply", "--server-side", "--force-conflicts", "--filename", "-", stdin=manifests)
-    _until_established(kubectl)
+    until_established(partial(_run, kubectl))
 
 
-def _until_established(kubectl: Kubectl) -> None:
-    ends = time.monotonic() + WITHIN_SECONDS
-    while True:
-        try:
-            kubectl.run("wait", "--for=condition=Established", "crd", "--all", f"--timeout={WITHIN_SECONDS:.0f}s")
-            return
-        except KubectlError as error:
-            if UNREAD not in str(error) or time.monotonic() > ends:
-                raise
-        time.sleep(0.2)
+def _run(kubectl: Kubectl, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(kubectl.command(*arguments), capture_output=True, text=True, check=False)
 
 
 def _files() -> list[Path]:

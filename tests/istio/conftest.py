@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -17,6 +18,7 @@ import kubernetes
 import pytest
 import yaml
 
+from benchmarks.crds import until_established
 from benchmarks.programs import free_ports
 from tests.gateways.go_modules import GATEWAY_API, ISTIO_API, sources
 from tests.istio.istiod import SYSTEM, Istiod, Proxy, istiod, proxy
@@ -68,7 +70,7 @@ def stage(
     apply(*filter(None, yaml.safe_load_all(istios.read_text())))
     for file in sorted((sources("istiod", GATEWAY_API) / "config" / "crd" / "standard").glob("gateway*.yaml")):
         apply(*filter(None, yaml.safe_load_all(file.read_text())))
-    assert kubectl(api_server, "wait", "--for=condition=Established", "crd", "--all", "--timeout=60s").returncode == 0
+    until_established(partial(kubectl, api_server))
     (port,) = free_ports(1)
     apply(*({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in (SHOP, EDGE, SYSTEM)))
     apply(gateway(port))

@@ -3,6 +3,7 @@
 import json
 import subprocess
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import NamedTuple
@@ -10,6 +11,8 @@ from zipfile import ZipFile
 
 import pytest
 import yaml
+
+from benchmarks.crds import until_established
 
 
 class Upstream(NamedTuple):
@@ -33,11 +36,9 @@ def apply_upstream(
     manifests = folder / "crds.yaml"
     manifests.write_text(yaml.safe_dump_all(wanted))
     names = [f"crd/{crd['metadata']['name']}" for crd in wanted]
-    for arguments in (
-        ("apply", "--server-side", "--force-conflicts", "-f", str(manifests)),
-        ("wait", "--for=condition=Established", *names, "--timeout=30s"),
-    ):
-        assert (applied := kubectl(kubeconfig, *arguments)).returncode == 0, applied.stderr
+    applied = kubectl(kubeconfig, "apply", "--server-side", "--force-conflicts", "-f", str(manifests))
+    assert applied.returncode == 0, applied.stderr
+    until_established(partial(kubectl, kubeconfig), *names)
 
 
 def _files(upstream: Upstream, folder: Path) -> list[Path]:
