@@ -29,7 +29,9 @@ def _at_step(step: int) -> Any:
     return reached
 
 
-def _says(reason: str) -> Any:
+def says(reason: str) -> Any:
+    """Whether a status has a condition that is True for this reason."""
+
     def reached(status: Status) -> bool:
         return any(each["status"] == "True" and each["reason"] == reason for each in status.get("conditions", ()))
 
@@ -57,7 +59,7 @@ PHASES: Mapping[str, tuple[Phase, ...]] = {
     "canary": (
         Phase("starting", {**_canary(), "server": NO_SUCH_IMAGE}, _at_step(0)),
         Phase("judged", _canary(minDuration=LONG), _at_step(1)),
-        Phase("waiting for approval", _canary(approval="Required"), _says("WaitingForApproval")),
+        Phase("waiting for approval", _canary(approval="Required"), says("WaitingForApproval")),
         Phase("paused", _canary(minDuration=LONG), _is_paused, _pause),
         Phase("with all traffic", _kept(_canary()), _at_step(3)),
         Phase(LIVE, _canary(), _is_live),
@@ -66,7 +68,7 @@ PHASES: Mapping[str, tuple[Phase, ...]] = {
     "blue-green": (
         Phase("starting", {**_blue_green(), "server": NO_SUCH_IMAGE}, _at_step(0)),
         Phase("judged", _blue_green(verifyFor=LONG), _at_step(1)),
-        Phase("waiting for approval", _blue_green(approval="Required"), _says("WaitingForApproval")),
+        Phase("waiting for approval", _blue_green(approval="Required"), says("WaitingForApproval")),
         Phase("paused", _blue_green(verifyFor=LONG), _is_paused, _pause),
         Phase("with all traffic", _blue_green(keepOld=LONG), _at_step(2)),
         Phase(LIVE, _blue_green(), _is_live),
