@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from tidegate.model.gate import Endpoint, GatePoint, GateSpec, JobSpec, SecretKey
+from tidegate.model.gate import Endpoint, GatePoint, GateSpec, JobSpec, SecretKey, secret_key
 from tidegate.model.reasons import Policy
 from tidegate.model.units import format_duration, parse_duration, parse_percent
 
@@ -55,13 +55,12 @@ class AgreementCheck:
     @classmethod
     def parse(cls, raw: Mapping[str, Any]) -> "AgreementCheck":
         """Raises KeyError or ValueError on what the CRD doesn't let through."""
-        token = raw.get("tokenSecret")
         return cls(
             raw.get("compare", cls.compare),
             parse_percent(raw.get("tolerate", "0.1%")),
             parse_percent(raw.get("accept", "1%")),
             parse_duration(raw.get("deadline", "15m")),
-            SecretKey(token["name"], token.get("key", "token")) if token else None,
+            secret_key(raw.get("tokenSecret"), "token"),
         )
 
 

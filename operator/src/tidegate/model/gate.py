@@ -59,8 +59,8 @@ class Endpoint:
         """Raises KeyError or ValueError on anything that the CRD doesn't let through."""
         return cls(
             url=raw.get("url"),
-            url_from=_secret_key(raw.get("urlSecret"), "url"),
-            signing_key=_secret_key(raw.get("signingSecret"), "key"),
+            url_from=secret_key(raw.get("urlSecret"), "url"),
+            signing_key=secret_key(raw.get("signingSecret"), "key"),
             authority=_authority(raw.get("ca")),
             timeout=parse_duration(raw["timeout"]) if "timeout" in raw else DEFAULT_TIMEOUT,
             retries=raw.get("retries", DEFAULT_RETRIES),
@@ -160,7 +160,8 @@ def parse_gates(raw: Sequence[Mapping[str, Any]]) -> tuple[GateSpec, ...]:
     return gates
 
 
-def _secret_key(raw: Mapping[str, str] | None, default: str) -> SecretKey | None:
+def secret_key(raw: Mapping[str, str] | None, default: str) -> SecretKey | None:
+    """Which one is meant; `default` where its key isn't named. None where there is none. Raises KeyError."""
     return None if raw is None else SecretKey(raw["name"], raw.get("key", default))
 
 

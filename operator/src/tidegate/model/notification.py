@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from tidegate.model.gate import Endpoint, GatePoint, GateSpec, SecretKey
+from tidegate.model.gate import Endpoint, GatePoint, GateSpec, SecretKey, secret_key
 from tidegate.model.units import format_instant
 
 
@@ -55,14 +55,14 @@ class Receiver:
     @classmethod
     def parse(cls, raw: Mapping[str, Any]) -> "Receiver":
         """Raises KeyError or ValueError on anything that the CRD doesn't let through."""
-        token, form = raw.get("tokenSecret"), Format(raw.get("format", Format.CLOUD_EVENTS))
+        form = Format(raw.get("format", Format.CLOUD_EVENTS))
         usual = ENDS if form is Format.MODEL_VERSION_TAGS else USUAL
         return cls(
             name=raw["name"],
             endpoint=Endpoint.parse(raw),
             when=frozenset(map(Happening, raw["when"])) if "when" in raw else usual,
             format=form,
-            token=SecretKey(token["name"], token.get("key", "token")) if token else None,
+            token=secret_key(raw.get("tokenSecret"), "token"),
         )
 
 
