@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from settings import Refused, Settings
+from tidegate.oci.hosts import DOCKER_HUB_LOGIN
 
-DOCKER_HUB = "https://index.docker.io/v1/"
-"""Under which docker's config.json has the login of docker.io."""
+from settings import Refused, Settings
 
 
 @contextmanager
@@ -25,7 +24,7 @@ def at_registry(settings: Settings, host: str) -> Iterator[None]:
         missing = "REGISTRY_USER" if password else "REGISTRY_PASSWORD"
         raise Refused(f"{missing} is missing; set both, or neither where docker is logged in already")
     entry = {"auth": base64.b64encode(f"{user}:{password}".encode()).decode()}
-    config = json.dumps({"auths": {DOCKER_HUB if host == "docker.io" else host: entry}})
+    config = json.dumps({"auths": {DOCKER_HUB_LOGIN if host == "docker.io" else host: entry}})
     with _file("config.json", config) as file, _variable("DOCKER_CONFIG", str(file.parent)):
         yield
 

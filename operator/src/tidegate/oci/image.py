@@ -18,6 +18,10 @@ LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 MANIFESTS, INDEXES = (MANIFEST, DOCKER_MANIFEST), (INDEX, DOCKER_LIST)
+ACCEPT = ", ".join((*MANIFESTS, *INDEXES))
+"""What a registry is asked for by a tag or a digest."""
+MOST_MANIFEST = 4 * 2**20
+"""Bytes of a manifest."""
 LAYERS = {
     "application/vnd.docker.image.rootfs.diff.tar.gzip": LAYER,
     "application/vnd.docker.image.rootfs.diff.tar": "application/vnd.oci.image.layer.v1.tar",

@@ -4,20 +4,26 @@ import http.client
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 from tidegate.errors import TidegateError, innermost
-from tidegate.oci.image import INDEXES, MANIFEST, MANIFESTS, Image, NotAnImage, chosen, digest_of, parsed
+from tidegate.oci.hosts import DOCKER_HUB_HOST, DOCKER_HUB_LOGIN, is_loopback
+from tidegate.oci.image import (
+    ACCEPT,
+    INDEXES,
+    MANIFEST,
+    MOST_MANIFEST,
+    Image,
+    NotAnImage,
+    chosen,
+    digest_of,
+    parsed,
+)
 from tidegate.oci.layout import Layout
 
 REACHED_WITHIN = 10.0
 """Seconds."""
-DOCKER_HUB, DOCKER_HUB_LOGIN = "registry-1.docker.io", "https://index.docker.io/v1/"
-"""The host of docker.io, and under which name docker's config.json has its login."""
-MOST_MANIFEST = 4 * 2**20
-"""Bytes of a manifest."""
 
 
 class Repository:
@@ -41,8 +47,8 @@ class Repository:
         names = [self._container.registry]
         if names == ["docker.io"]:
             self._container.namespace = self._container.namespace or "library"
-            names = [DOCKER_HUB, DOCKER_HUB_LOGIN]
-        self._registry = Registry(names[0], insecure=_is_loopback(names[0]))
+            names = [DOCKER_HUB_HOST, DOCKER_HUB_LOGIN]
+        self._registry = Registry(names[0], insecure=is_loopback(names[0]))
         configs = [path for path in (_docker_config(os.environ),) if path]
         for name in reversed(names):  # the host that is asked is the last one
             self._container.registry = name
@@ -105,9 +111,8 @@ class Repository:
         self._reached = True
 
     def _manifest(self, version: str) -> bytes:
-        accept = {"Accept": ", ".join((*MANIFESTS, *INDEXES))}
         with self._answered("the manifest"):
-            response = self._registry.do_request(self._url(version), "GET", headers=accept)
+            response = self._registry.do_request(self._url(version), "GET", headers={"Accept": ACCEPT})
             self._accepted(response)
             content: bytes = response.content
         if len(content) > MOST_MANIFEST:
@@ -142,14 +147,3 @@ def _docker_config(environ: Mapping[str, str]) -> str | None:
     """The one of DOCKER_CONFIG, which oras doesn't look for; it finds that of the home by itself."""
     place = Path(environ.get("DOCKER_CONFIG", "")) / "config.json"
     return str(place) if environ.get("DOCKER_CONFIG") and place.is_file() else None
-
-
-def _is_loopback(host: str) -> bool:
-    """Where images may travel without TLS, as with other programs of this kind."""
-    name = host.rpartition(":")[0] or host
-    if name == "localhost":
-        return True
-    try:
-        return ip_address(name.strip("[]")).is_loopback
-    except ValueError:
-        return False

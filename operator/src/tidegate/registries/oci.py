@@ -1,30 +1,20 @@
 """A container registry: the digest that a tag means now."""
 
 import base64
-import hashlib
 import json
 import re
 from collections.abc import Mapping
-from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlencode
 
 from tidegate.errors import CallFailed
+from tidegate.oci import image
+from tidegate.oci.hosts import DOCKER_HUB, DOCKER_HUB_LOGIN, is_loopback, without_port
 from tidegate.registries.mlflow import SECONDS, parsed
-from tidegate.registries.reference import DOCKER_HUB, Artifact
+from tidegate.registries.reference import Artifact
 from tidegate.webhooks.client import HttpResponse, WebhookClient
 
-MOST_BYTES = 4 * 2**20
-"""Of a manifest."""
 LOGIN = ".dockerconfigjson"
-ACCEPT = ", ".join(
-    (
-        "application/vnd.oci.image.manifest.v1+json",
-        "application/vnd.docker.distribution.manifest.v2+json",
-        "application/vnd.oci.image.index.v1+json",
-        "application/vnd.docker.distribution.manifest.list.v2+json",
-    )
-)
 
 
 def digest_of(client: WebhookClient, wanted: Artifact, env: Mapping[str, str]) -> str:
@@ -41,15 +31,15 @@ def digest_of(client: WebhookClient, wanted: Artifact, env: Mapping[str, str]) -
             response = _manifest(client, url, _authorization(client, error.challenge, login, wanted, scheme))
         except CallFailed as again:
             raise _explained(again, wanted) from None
-    digest, said = f"sha256:{hashlib.sha256(response.body).hexdigest()}", response.headers.get("docker-content-digest")
+    digest, said = image.digest_of(response.body), response.headers.get("docker-content-digest")
     if said and said != digest:
         raise CallFailed(f"the registry says that what it has there has the digest {said}, but it has {digest}")
     return digest
 
 
 def _manifest(client: WebhookClient, url: str, authorization: str) -> HttpResponse:
-    headers = {"Accept": ACCEPT, **({"Authorization": authorization} if authorization else {})}
-    return client.get(url, headers, seconds=SECONDS, most=MOST_BYTES)
+    headers = {"Accept": image.ACCEPT, **({"Authorization": authorization} if authorization else {})}
+    return client.get(url, headers, seconds=SECONDS, most=image.MOST_MANIFEST)
 
 
 def _authorization(client: WebhookClient, challenge: str, login: str, wanted: Artifact, scheme: str) -> str:
@@ -77,7 +67,7 @@ def _login(registry: str, config: str) -> str:
         return ""
     try:
         accounts = json.loads(config)["auths"]
-        names = {registry, f"https://{registry}", *(("https://index.docker.io/v1/",) if registry in DOCKER_HUB else ())}
+        names = {registry, f"https://{registry}", *((DOCKER_HUB_LOGIN,) if registry in DOCKER_HUB else ())}
         account: Mapping[str, Any] = next((accounts[name] for name in names if name in accounts), {})
         if account.get("auth"):
             return str(account["auth"])
@@ -91,13 +81,8 @@ def _login(registry: str, config: str) -> str:
 
 def _is_plain(host: str, insecure: str) -> bool:
     """Whether a registry is spoken to over http, as by the container that fetches."""
-    name = host.rpartition(":")[0] if re.search(r":\d+$", host) else host
-    if {host, name} & {each.strip() for each in insecure.split(",")} or name == "localhost":
-        return True
-    try:
-        return ip_address(name.strip("[]")).is_loopback
-    except ValueError:
-        return False
+    named = {each.strip() for each in insecure.split(",")}
+    return host in named or without_port(host) in named or is_loopback(host)
 
 
 def _explained(error: CallFailed, wanted: Artifact) -> CallFailed:

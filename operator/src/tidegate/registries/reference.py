@@ -10,10 +10,9 @@ from urllib.parse import quote, unquote
 from tidegate.errors import CallFailed, InvalidSpec
 from tidegate.model.followed import parse_follow
 from tidegate.model.spec import Model, Variables
+from tidegate.oci.hosts import DOCKER_HUB, DOCKER_HUB_HOST
 
 MODELS = "models:/"
-DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-DOCKER_HUB = ("docker.io", "index.docker.io")
 
 
 @dataclass(frozen=True)
@@ -96,7 +95,7 @@ class Artifact:
     @property
     def host(self) -> str:
         """Where requests go."""
-        return "registry-1.docker.io" if self.registry in DOCKER_HUB else self.registry
+        return DOCKER_HUB_HOST if self.registry in DOCKER_HUB else self.registry
 
     def at(self, digest: str) -> str:
         """The URI that leads to that digest for ever."""
