@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from urllib.parse import quote
 
 from tidegate.errors import CallFailed
-from tidegate.registries.mlflow import SECONDS, parsed
+from tidegate.registries.answers import REFUSED, SECONDS, parsed
 from tidegate.registries.reference import HubRepository
 from tidegate.webhooks.client import WebhookClient
 
@@ -22,7 +22,7 @@ def commit_of(client: WebhookClient, wanted: HubRepository, env: Mapping[str, st
     try:
         found = parsed(client.get(url, headers, seconds=SECONDS, most=MOST_BYTES), "the Hub")
     except CallFailed as error:
-        if error.status not in (401, 403, 404):
+        if error.status not in (*REFUSED, 404):
             raise
         message = f"there is no {wanted.repository} at revision {wanted.revision}, or HF_TOKEN mustn't read it"
         raise CallFailed(message, final=True, status=error.status) from None

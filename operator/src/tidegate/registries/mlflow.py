@@ -9,11 +9,10 @@ from urllib.parse import urlencode
 import orjson
 
 from tidegate.errors import CallFailed
+from tidegate.registries.answers import SECONDS, explained, parsed
 from tidegate.registries.reference import RegisteredModel
-from tidegate.webhooks.client import HttpResponse, WebhookClient
+from tidegate.webhooks.client import WebhookClient
 
-SECONDS = 10.0
-"""For a whole answer."""
 NOT_THERE = (400, 404)
 """A missing alias is the first, a missing model or version the second."""
 
@@ -77,22 +76,6 @@ class Mlflow:
         return version
 
 
-def parsed(response: HttpResponse, of: str) -> Mapping[str, Any]:
-    """The JSON object of an answer. Raises CallFailed."""
-    try:
-        found = orjson.loads(response.body)
-    except ValueError:
-        found = None
-    if not isinstance(found, dict):
-        raise CallFailed(f"it doesn't answer as {of} does")
-    return found
-
-
 def _explained(error: CallFailed, model: RegisteredModel) -> CallFailed:
-    if error.status in NOT_THERE:
-        what = f"version {model.version}" if model.version else f"alias {model.alias}"
-        return CallFailed(f"the registry has no {what} of a model {model.name}", final=True, status=error.status)
-    if error.status in (401, 403):
-        message = f"the registry refuses access (HTTP {error.status}): look at spec.model.credentialsSecret"
-        return CallFailed(message, final=True, status=error.status)
-    return error
+    what = f"version {model.version}" if model.version else f"alias {model.alias}"
+    return explained(error, f"{what} of a model {model.name}", NOT_THERE)

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from tidegate.errors import CallFailed
 from tidegate.oci import image
 from tidegate.oci.hosts import DOCKER_HUB, DOCKER_HUB_LOGIN, is_loopback, without_port
-from tidegate.registries.mlflow import SECONDS, parsed
+from tidegate.registries.answers import SECONDS, explained, parsed
 from tidegate.registries.reference import Artifact
 from tidegate.webhooks.client import HttpResponse, WebhookClient
 
@@ -23,18 +23,24 @@ def digest_of(client: WebhookClient, wanted: Artifact, env: Mapping[str, str]) -
     url = f"{scheme}://{wanted.host}/v2/{wanted.repository}/manifests/{wanted.version}"
     login = _login(wanted.registry, env.get(LOGIN, ""))
     try:
-        response = _manifest(client, url, "")
+        response = _manifest_by(client, url, login, wanted, scheme)
     except CallFailed as error:
-        if error.status != 401 or not error.challenge:
-            raise _explained(error, wanted) from None
-        try:
-            response = _manifest(client, url, _authorization(client, error.challenge, login, wanted, scheme))
-        except CallFailed as again:
-            raise _explained(again, wanted) from None
+        raise explained(error, f"{wanted.repository} with the tag {wanted.version}") from None
     digest, said = image.digest_of(response.body), response.headers.get("docker-content-digest")
     if said and said != digest:
         raise CallFailed(f"the registry says that what it has there has the digest {said}, but it has {digest}")
     return digest
+
+
+def _manifest_by(client: WebhookClient, url: str, login: str, wanted: Artifact, scheme: str) -> HttpResponse:
+    """As anybody, and as whoever the registry asks for where it does."""
+    try:
+        return _manifest(client, url, "")
+    except CallFailed as error:
+        if error.status != 401 or not error.challenge:
+            raise
+        authorization = _authorization(client, error.challenge, login, wanted, scheme)
+    return _manifest(client, url, authorization)
 
 
 def _manifest(client: WebhookClient, url: str, authorization: str) -> HttpResponse:
@@ -83,13 +89,3 @@ def _is_plain(host: str, insecure: str) -> bool:
     """Whether a registry is spoken to over http, as by the container that fetches."""
     named = {each.strip() for each in insecure.split(",")}
     return host in named or without_port(host) in named or is_loopback(host)
-
-
-def _explained(error: CallFailed, wanted: Artifact) -> CallFailed:
-    if error.status == 404:
-        message = f"the registry has no {wanted.repository} with the tag {wanted.version}"
-        return CallFailed(message, final=True, status=error.status)
-    if error.status in (401, 403):
-        message = f"the registry refuses access (HTTP {error.status}): look at spec.model.credentialsSecret"
-        return CallFailed(message, final=True, status=error.status)
-    return error
