@@ -73,7 +73,7 @@ def _login(registry: str, config: str) -> str:
         return ""
     try:
         accounts = json.loads(config)["auths"]
-        names = {registry, f"https://{registry}", *((DOCKER_HUB_LOGIN,) if registry in DOCKER_HUB else ())}
+        names = (registry, f"https://{registry}", *((DOCKER_HUB_LOGIN,) if registry in DOCKER_HUB else ()))
         account: Mapping[str, Any] = next((accounts[name] for name in names if name in accounts), {})
         if account.get("auth"):
             return str(account["auth"])
