@@ -35,7 +35,6 @@ KEPT = 500
 MOST = 0.05
 """By how much the 99th percentile may grow."""
 START_SECONDS = 300.0
-COMPARE_STARTS_WITHIN = 5.0
 NONE, NONE_AGAIN, KEPT_ONLY, COMPARED = "no samples", "no samples, another server", "samples", "samples, asked again"
 TEXTS = (
     "a quick and good film",

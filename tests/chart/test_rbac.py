@@ -12,7 +12,7 @@ from tests.chart.conftest import Manifest
 from tests.operator.world import SETTINGS, Behaviour, World
 from tidegate.controller.checkpoints import Checkpoints
 from tidegate.controller.judging import RolloutJudge
-from tidegate.controller.observe import OPTIONAL, WATCHED
+from tidegate.controller.observe import WATCHED
 from tidegate.controller.reconciler import Reconciler
 from tidegate.kube.api import DEPLOYMENTS, EVENTS, METRIC_TEMPLATES, MODEL_DEPLOYMENTS, Resource
 from tidegate.kube.cluster import Orphan
@@ -20,6 +20,7 @@ from tidegate.metrics.collector import MetricsCollector
 from tidegate.model.control import Control, Intent
 from tidegate.model.decision import Event
 from tidegate.resources.ownership import Owner
+from tidegate.traffic_routing import BACKENDS
 
 OF_THAT_NAME = "KubernetesCluster._ours: whose is what has the name of one to be created?"
 ORPHANED = "KubernetesCluster.adopt"
@@ -170,13 +171,13 @@ def test_secrets_of_users_are_granted_only_where_they_are_to_be_followed(
 
 
 CALLED_FOR_GATEWAYS = {
-    ("gateway.networking.k8s.io", "httproutes", "list"): "observe.OPTIONAL",
-    ("gateway.networking.k8s.io", "httproutes", "watch"): "observe.OPTIONAL",
+    ("gateway.networking.k8s.io", "httproutes", "list"): "observe.followed_kinds",
+    ("gateway.networking.k8s.io", "httproutes", "watch"): "observe.followed_kinds",
     ("gateway.networking.k8s.io", "httproutes", "get"): "KubernetesCluster._read_anew",
     ("gateway.networking.k8s.io", "httproutes", "create"): "act: ShiftTraffic, the first apply",
     ("gateway.networking.k8s.io", "httproutes", "patch"): "act: ShiftTraffic",
-    ("gateway.networking.k8s.io", "grpcroutes", "list"): "observe.OPTIONAL",
-    ("gateway.networking.k8s.io", "grpcroutes", "watch"): "observe.OPTIONAL",
+    ("gateway.networking.k8s.io", "grpcroutes", "list"): "observe.followed_kinds",
+    ("gateway.networking.k8s.io", "grpcroutes", "watch"): "observe.followed_kinds",
     ("gateway.networking.k8s.io", "grpcroutes", "get"): "KubernetesCluster._read_anew",
     ("gateway.networking.k8s.io", "grpcroutes", "create"): "act: ShiftTraffic, the first apply",
     ("gateway.networking.k8s.io", "grpcroutes", "patch"): "act: ShiftTraffic",
@@ -215,7 +216,9 @@ def test_routes_are_granted_only_where_they_are_to_be_followed(
 
 
 def test_every_kind_of_route_that_may_be_followed_is_granted_by_a_value() -> None:
-    assert {(group_of(kind.resource), kind.resource.plural) for kind in OPTIONAL} == {
+    optional = [kind for each in BACKENDS.values() for kind in each.kinds if kind.optional]
+
+    assert {(group_of(kind.resource), kind.resource.plural) for kind in optional} == {
         call[:2] for call in (*CALLED_FOR_GATEWAYS, *CALLED_FOR_ISTIO)
     }
 

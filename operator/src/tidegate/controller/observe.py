@@ -44,8 +44,6 @@ WATCHED: tuple[Kind[Any], ...] = (
     *(kind for each in BACKENDS.values() for kind in each.kinds if not kind.optional),
 )
 """Every kind of child: decisions rest on them, and what is lost is made again."""
-OPTIONAL: tuple[Kind[Any], ...] = tuple(kind for each in BACKENDS.values() for kind in each.kinds if kind.optional)
-"""Kinds of children that are followed only where the operator is told to."""
 
 
 def followed_kinds(settings: Settings) -> tuple[Kind[Any], ...]:
