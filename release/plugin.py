@@ -1,24 +1,17 @@
 """`kubectl tidegate` as a program that needs no Python: made by PyInstaller, packed for Krew."""
 
 import gzip
-import os
 import tarfile
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from release.programs import run, uv
 from release.sbom import requirements
+from tidegate_demo.cluster.programs import architecture
 
 NAME = "kubectl-tidegate"
 PYINSTALLER = "pyinstaller==6.22.3"
 MAIN = "import sys\n\nfrom tidegate.__main__ import main\n\nsys.exit(main())\n"
-MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
-
-
-def architecture() -> str:
-    """This machine's, in Krew's words."""
-    machine = os.uname().machine
-    return MACHINES.get(machine, machine)
 
 
 def build_plugin(root: Path, wheel: Path, python: Path, version: str, out: Path) -> Path:
