@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -123,6 +123,19 @@ def test_a_comparison_that_could_not_be_made_is_no_no(
 
     sentence = f"the Job {name} {said}: see kubectl logs job/{name}"
     assert gates.ask("shop", "id", COMPARED, 1) == GateAnswer(allowed, sentence, again)
+
+
+def test_a_comparison_that_an_older_operator_began_says_no_by_its_own_exit_code() -> None:
+    jobs = Jobs()
+    assert COMPARED.gate.job is not None
+    older = replace(COMPARED.gate, job=replace(COMPARED.gate.job, refusal_codes=(1,)))
+    gates = JobGates(jobs, own_image="tidegate/operator:1")
+    gates.ask("shop", "id", COMPARED._replace(gate=older), 1)
+    (name,) = jobs.found
+    jobs.end(name, "Failed", "PodFailurePolicy")
+
+    sentence = f"the Job {name} failed (PodFailurePolicy): see kubectl logs job/{name}"
+    assert gates.ask("shop", "id", COMPARED, 1) == GateAnswer(False, sentence, timedelta(minutes=5))
 
 
 def test_an_operator_that_is_not_told_its_image_says_so() -> None:

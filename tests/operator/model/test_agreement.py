@@ -85,7 +85,7 @@ def test_the_gate_is_a_job_that_compares_for_as_long_as_it_may() -> None:
                 ("TIDEGATE_SAMPLES_KEY", SecretKey("samples", "key")),
                 ("TIDEGATE_TOKEN", SecretKey("clients", "token")),
             ),
-            refusal_codes=(1,),
+            refusal_codes=(3,),
         ),
         on_refusal=Policy.ROLLBACK,
         on_failure=Policy.HOLD,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from tidegate.model.gate import Endpoint, GatePoint, GateSpec, JobSpec, SecretKey, secret_key
+from tidegate.model.gate import REFUSES, Endpoint, GatePoint, GateSpec, JobSpec, SecretKey, secret_key
 from tidegate.model.reasons import Policy
 from tidegate.model.units import format_duration, parse_duration, parse_percent
 
@@ -13,8 +13,6 @@ GATE = "agreement"
 """The gate's name, which none of the user's may have then."""
 KEY = "key"
 """Of the Secret that samples are had by."""
-DIFFERS = 1
-"""The exit code of `tidegate compare` that is a no. With any other it came to no answer."""
 TO_START = timedelta(minutes=2)
 """For the Job's pod, beside the time that it may compare for."""
 RESOURCES = {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}
@@ -74,7 +72,7 @@ def agreement_gate(check: AgreementCheck, samples: RequestSamples) -> GateSpec:
         resources=RESOURCES,
         deadline=check.deadline + TO_START,
         secrets=(("TIDEGATE_SAMPLES_KEY", SecretKey(samples.key_secret, KEY)), *token),
-        refusal_codes=(DIFFERS,),
+        refusal_codes=(REFUSES,),
     )
     return GateSpec(GATE, GatePoint.START, Endpoint(), job, on_refusal=Policy.ROLLBACK, on_failure=Policy.HOLD)
 

@@ -14,6 +14,8 @@ from tidegate.model.units import parse_duration
 DEFAULT_TIMEOUT = timedelta(seconds=10)
 DEFAULT_RETRIES = 3
 DEFAULT_DEADLINE = timedelta(minutes=10)
+REFUSES = 3
+"""The exit code of our own commands that is a no, in a Job too: with 1 a program ends that breaks off."""
 ASKED_AGAIN = timedelta(seconds=30)
 """After an answer that holds and doesn't say when to ask again."""
 SHORTEST_PAUSE, LONGEST_PAUSE = timedelta(seconds=1), timedelta(hours=1)

@@ -25,6 +25,7 @@ from tidegate.cli.common.two_servers import (
 )
 from tidegate.judge.agreement import Agreement
 from tidegate.judge.answers import Compare, Tolerances
+from tidegate.model.gate import REFUSES
 from tidegate.rehearsal.agreement import AgreementPlan, AgreementResult, Drawn, asking, compare, drawn
 from tidegate.rehearsal.live_requests import LiveRequests
 from tidegate.rehearsal.payloads import read_requests
@@ -32,15 +33,15 @@ from tidegate.resources.names import ADMIN_PORT
 
 SAMPLES, SAMPLES_KEY = "TIDEGATE_SAMPLES_URL", "TIDEGATE_SAMPLES_KEY"
 """Of stable's samples of live requests."""
-EXIT_CODES = {Agreement.AGREES: 0, Agreement.DIFFERS: 1, Agreement.UNDECIDED: 124}
+EXIT_CODES = {Agreement.AGREES: 0, Agreement.DIFFERS: REFUSES, Agreement.UNDECIDED: 124}
 
 DESCRIPTION = """
 Asks two servers the same requests, and stable twice, and compares the answers one by one, until it is plain whether the
 candidate answers as stable does, beyond stable's own noise. No answer is written anywhere.
 """.strip()
 EPILOG = f"""
-exit codes: 0 they answer alike; 1 they don't; 124 that isn't plain after --most requests, or after --within; 2 the
-command line makes no sense, or there is nothing to ask. Where servers ask for a key, {TOKEN} has it. With --live,
+exit codes: 0 they answer alike; {REFUSES} they don't; 124 that isn't plain after --most requests, or after --within;
+2 the command line makes no sense, or there is nothing to ask. Where servers ask for a key, {TOKEN} has it. With --live,
 {SAMPLES_KEY} has the key of stable's samples, and {SAMPLES} their address where it isn't port
 {ADMIN_PORT} of stable's host.
 

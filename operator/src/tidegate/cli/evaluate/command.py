@@ -13,17 +13,18 @@ from tidegate.cli.common.output import write_line
 from tidegate.cli.common.parsing import share
 from tidegate.cli.common.two_servers import CANDIDATE, STABLE, TOKEN, address_of, answered, leave_behind, text_at
 from tidegate.judge.accuracy import AccuracyRules, is_accurate, told
+from tidegate.model.gate import REFUSES
 from tidegate.rehearsal.agreement import asking
 from tidegate.rehearsal.labelled import accuracy, read_labelled
 
-ACCURATE, INACCURATE = 0, 1
+ACCURATE, INACCURATE = 0, REFUSES
 DESCRIPTION = """
 Asks a candidate, and stable where there is one, requests whose answers are known, and counts who is right on how many.
 No answer is written anywhere.
 """.strip()
 EPILOG = f"""
-exit codes: 0 the candidate is right as often as it has to be; 1 it isn't; 2 the command line makes no sense, or the
-requests aren't ones for this model. Where servers ask for a key, {TOKEN} has it.
+exit codes: 0 the candidate is right as often as it has to be; {REFUSES} it isn't; 2 the command line makes no sense, or
+the requests aren't ones for this model. Where servers ask for a key, {TOKEN} has it.
 
   tidegate evaluate http://new:8080 --labelled golden.jsonl --least 95%
   tidegate evaluate http://new:8080 --stable http://old:8080 \\
