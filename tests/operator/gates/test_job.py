@@ -125,6 +125,34 @@ def test_a_comparison_that_could_not_be_made_is_no_no(
     assert gates.ask("shop", "id", COMPARED, 1) == GateAnswer(allowed, sentence, again)
 
 
+POD_TEMPLATE = {
+    "serviceAccountName": "models",
+    "imagePullSecrets": [{"name": "registry"}],
+    "nodeSelector": {"gpu": "yes"},
+}
+
+
+@pytest.mark.parametrize(
+    ("asked", "given"),
+    [
+        pytest.param(
+            COMPARED,
+            {"serviceAccountName": "models", "imagePullSecrets": [{"name": "registry"}]},
+            id="the operator's image is pulled as the model's is",
+        ),
+        pytest.param(question(), {}, id="an image of the user's is pulled as its own gate says"),
+    ],
+)
+def test_who_pulls_the_image(asked: Question, given: dict[str, Any]) -> None:
+    jobs = Jobs()
+    JobGates(jobs, own_image="tidegate/operator:1").ask("shop", "id", asked._replace(pod_template=POD_TEMPLATE), 1)
+    (job,) = jobs.found.values()
+    pod = job["spec"]["template"]["spec"]
+
+    assert {name: pod[name] for name in POD_TEMPLATE if name in pod} == given
+    assert pod["automountServiceAccountToken"] is False
+
+
 def test_a_comparison_that_an_older_operator_began_says_no_by_its_own_exit_code() -> None:
     jobs = Jobs()
     assert COMPARED.gate.job is not None

@@ -15,6 +15,17 @@ from tidegate.model.gate import GateAnswer, parse_gates
 GATE = {"name": "ci", "at": "Promotion", "url": "https://ci.example.com/ok?token=sesame", "metadata": {"team": "ml"}}
 
 
+def test_a_question_has_what_the_users_pod_template_says_of_the_candidate() -> None:
+    seen, template = a_canary(2), {"serviceAccountName": "models"}
+    state = seen.state(CANDIDATE)
+    assert state.snapshot is not None
+    snapshot = replace(state.snapshot, server=replace(state.snapshot.server, pod_template=template))
+    revisions = {**seen.revisions, CANDIDATE: replace(state, snapshot=snapshot)}
+    seen = replace(seen, revisions=revisions, spec=replace(seen.spec, gates=parse_gates([GATE])))
+
+    assert [each.pod_template for each in questions(seen, decide(seen).status, "u-1")] == [template]
+
+
 def test_a_gate_is_sent_what_it_may_decide_by() -> None:
     seen = a_canary(2)
     seen = replace(seen, spec=replace(seen.spec, gates=parse_gates([GATE])))

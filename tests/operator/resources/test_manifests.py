@@ -25,7 +25,7 @@ from tidegate.model.spec import Batching, Model, Server
 from tidegate.model.traffic import Mirror, RouteSettings, RouteState, Sticky, TrafficSplit
 from tidegate.resources.config_copy import copy_manifest
 from tidegate.resources.disruption_budget import budget_manifest
-from tidegate.resources.gate_job import job_manifest
+from tidegate.resources.gate_job import OwnImage, job_manifest
 from tidegate.resources.model_route import bounded, read_route, route_manifest
 from tidegate.resources.ownership import Owner
 from tidegate.resources.pod import grace_seconds
@@ -192,7 +192,7 @@ def test_the_server_is_told_the_cpus_that_its_pod_requests_unless_somebody_says_
                 "agreement/1/1",
                 "2026-01-01T11:55:00Z",
                 b"{}",
-                own_image="tidegate/operator:1",
+                own=OwnImage("tidegate/operator:1", FITTED.server.pod_template),
             ),
         ),
         ("alias-service", alias_service_manifest(Owner(*IDS), "tidegate-router.tidegate.svc.cluster.local")),

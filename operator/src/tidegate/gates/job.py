@@ -9,7 +9,7 @@ from tidegate.errors import ClusterUnavailable
 from tidegate.gates.review import Question, one_sentence
 from tidegate.kube.api import JOBS, PODS, Manifest, Resource
 from tidegate.model.gate import GateAnswer
-from tidegate.resources.gate_job import REFUSED, job_manifest
+from tidegate.resources.gate_job import REFUSED, OwnImage, job_manifest
 from tidegate.resources.ownership import Owner
 
 LOOK_EACH = 2.0
@@ -96,7 +96,8 @@ class JobGates:
     def _manifest(self, namespace: str, question: Question) -> Manifest:
         owner = Owner(namespace, question.deployment, question.uid)
         about = ((question.stable, question.candidate), question.gate, question.id, question.started, question.body)
-        return job_manifest(owner, *about, fixed_ids=self.fixed_ids, own_image=self.own_image)
+        own = OwnImage(self.own_image, question.pod_template)
+        return job_manifest(owner, *about, fixed_ids=self.fixed_ids, own=own)
 
 
 def _left_by(pod: Mapping[str, Any]) -> object:

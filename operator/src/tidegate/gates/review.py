@@ -1,6 +1,7 @@
 """What a gate is sent, and how its answer is read. Pure."""
 
 import re
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -32,6 +33,8 @@ class Question(NamedTuple):
     stable: str = ""
     model: Model | None = None
     """The candidate's; None where its snapshot is gone."""
+    pod_template: Mapping[str, Any] = {}
+    """What the user's podTemplate adds to the candidate's pods."""
 
 
 def questions(seen: Observation, status: Status, uid: str) -> tuple[Question, ...]:
@@ -52,6 +55,7 @@ def questions(seen: Observation, status: Status, uid: str) -> tuple[Question, ..
             started,
             status.stable or "",
             seen.model_of(rollout.candidate),
+            seen.pod_template_of(rollout.candidate),
         )
         for record, gate in asked
     )

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from tidegate.model.agreement import agreement_gate
 from tidegate.model.control import GivenControl
@@ -100,6 +101,11 @@ class Observation:
         """What a revision's snapshot has as its model."""
         snapshot = self.state(revision).snapshot
         return snapshot.model if snapshot else None
+
+    def pod_template_of(self, revision: str) -> Mapping[str, Any]:
+        """What a revision's snapshot has as the user's podTemplate; empty where it is gone."""
+        snapshot = self.state(revision).snapshot
+        return snapshot.server.pod_template if snapshot else {}
 
     def state(self, revision: str | None) -> RevisionState:
         """A revision's state; an empty one where the cluster has nothing of it."""

@@ -1,11 +1,13 @@
 """The Job that a gate is. Pure."""
 
 import hashlib
+from dataclasses import dataclass
 from typing import Any
 
 from tidegate.model.gate import GateSpec, SecretKey
 from tidegate.resources.names import MANAGED_BY, MODEL_DEPLOYMENT, SERVER_PORT
 from tidegate.resources.ownership import Owner
+from tidegate.resources.pod_template import PodTemplate, pull_fields
 from tidegate.resources.revision import owner as owner_reference
 
 GATE = "tidegate.dev/gate"
@@ -17,6 +19,17 @@ REFUSED = "PodFailurePolicy"
 UID = 10001
 LONGEST_NAME = 52
 """Of a revision in a Job's name, which has 63 characters at most."""
+
+
+@dataclass(frozen=True)
+class OwnImage:
+    """The operator's, and the podTemplate of the model, whose pods are let in and pull images in that namespace."""
+
+    image: str
+    pod_template: PodTemplate
+
+
+NO_IMAGE = OwnImage("", {})
 
 
 def job_name(revision: str, question: str, started: str) -> str:
@@ -33,9 +46,9 @@ def job_manifest(
     review: bytes,
     *,
     fixed_ids: bool = True,
-    own_image: str = "",
+    own: OwnImage = NO_IMAGE,
 ) -> dict[str, Any]:
-    """`revisions` are stable and the candidate; `own_image` is the operator's.
+    """`revisions` are stable and the candidate; `own` is for a Job that names no image.
 
     Its pods bear no label of a model's: no Service, no autoscaler and no budget takes them for the model's own.
     """
@@ -57,7 +70,7 @@ def job_manifest(
             **_failure_policy(job.refusal_codes),
             "template": {
                 "metadata": {"labels": {GATE: gate.name}},
-                "spec": _pod(owner, revisions, gate, review, fixed_ids, own_image),
+                "spec": _pod(owner, revisions, gate, review, fixed_ids, own),
             },
         },
     }
@@ -76,7 +89,7 @@ def _failure_policy(refusal_codes: tuple[int, ...]) -> dict[str, Any]:
 
 
 def _pod(
-    owner: Owner, revisions: tuple[str, str], gate: GateSpec, review: bytes, fixed_ids: bool, own_image: str
+    owner: Owner, revisions: tuple[str, str], gate: GateSpec, review: bytes, fixed_ids: bool, own: OwnImage
 ) -> dict[str, Any]:
     job, (stable, candidate) = gate.job, revisions
     assert job is not None  # noqa: S101 - only gates that are Jobs come here
@@ -88,7 +101,7 @@ def _pod(
     }
     container = {
         "name": CONTAINER,
-        "image": job.image or own_image,
+        "image": job.image or own.image,
         "command": list(job.command),
         "args": list(job.args),
         "env": [
@@ -101,6 +114,7 @@ def _pod(
     return {
         "restartPolicy": "Never",
         "automountServiceAccountToken": job.service_account is not None,
+        **({} if job.image else pull_fields(own.pod_template)),
         **({"serviceAccountName": job.service_account} if job.service_account else {}),
         "securityContext": {
             "runAsNonRoot": True,

@@ -30,6 +30,11 @@ def pod_fields(template: PodTemplate, own_pods: Mapping[str, str]) -> Manifest:
     return fields
 
 
+def pull_fields(template: PodTemplate) -> Manifest:
+    """Of them those by which a pod may pull an image, and may be at all where policies go by the ServiceAccount."""
+    return {name: template[name] for name in ("serviceAccountName", "imagePullSecrets") if name in template}
+
+
 def spread_constraints(template: PodTemplate, own_pods: Mapping[str, str]) -> list[Manifest]:
     """The user's, else ours: over nodes, where that can be."""
     ours = {"maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "ScheduleAnyway"}
