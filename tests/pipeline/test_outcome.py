@@ -18,6 +18,10 @@ from tidegate.kube.api import MODEL_DEPLOYMENTS
 __all__ = ["fake", "place", "stages"]
 
 
+PUSHED = f"ghcr.io/shop/digits@sha256:{'2' * 64}"
+OTHER = f"ghcr.io/shop/digits@sha256:{'3' * 64}"
+
+
 @pytest.fixture
 def applied(tmp_path: Path) -> None:
     """What the stages before have left."""
@@ -25,6 +29,7 @@ def applied(tmp_path: Path) -> None:
     work.mkdir()
     (work / "applied.json").write_text(json.dumps({"name": "digits", "namespace": "shop"}))
     (work / "candidate.json").write_text(json.dumps({"name": "digits", "version": "2", "uri": "models:/digits/2"}))
+    (work / "image.json").write_text(json.dumps({"image": "ghcr.io/shop/digits:2", "pushed": PUSHED}))
 
 
 @pytest.mark.usefixtures("applied")
@@ -81,16 +86,55 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
         thread.join()
 
 
-@pytest.mark.usefixtures("applied")
-def test_stables_alias_is_set_to_what_is_live(asked: list[Any]) -> None:
-    from record import record
+def settings_of(place: Path, stable: str) -> Any:
+    """As the stages read them, of the servers that the test has started."""
     from settings import Settings
 
-    address = {name: value for name, value in Settings.read().values.items() if name == "MLFLOW_TRACKING_URI"}
-    said = record(Settings({**address, "STABLE_URI": "models:/digits@champion"}))
-    assert said == "models:/digits@champion is version 2 now"
+    address = Settings.read().values["MLFLOW_TRACKING_URI"]
+    return Settings({"MLFLOW_TRACKING_URI": address, "KUBECONFIG_TEXT": place.read_text(), "STABLE_URI": stable})
+
+
+@pytest.mark.usefixtures("applied")
+def test_stables_alias_is_set_to_what_is_live(
+    asked: list[Any], fake: FakeApi, place: Path, spec_schema: Mapping[str, Any]
+) -> None:
+    from record import record
+
+    fake.put(MODEL_DEPLOYMENTS, Released(spec_schema, server={"image": PUSHED}).release("2", 400).manifest)
+
+    assert record(settings_of(place, "models:/digits@champion")) == "models:/digits@champion is version 2 now"
     body = {"name": "digits", "alias": "champion", "version": "2"}
     assert asked == [("/api/2.0/mlflow/registered-models/alias", body)]
+
+
+@pytest.mark.usefixtures("applied")
+@pytest.mark.parametrize(
+    ("image", "model", "seconds", "said"),
+    [
+        pytest.param(OTHER, "2", 400, f"digits has {OTHER} by now, and {PUSHED} was released", id="another's release"),
+        pytest.param(PUSHED, "2", 20, f"{PUSHED} isn't live: ", id="not yet"),
+        pytest.param(PUSHED, "failing", 400, f"{PUSHED} isn't live: ", id="it was rolled back"),
+    ],
+)
+def test_nothing_is_recorded_of_what_is_not_live(
+    asked: list[Any],
+    fake: FakeApi,
+    place: Path,
+    spec_schema: Mapping[str, Any],
+    image: str,
+    model: str,
+    seconds: float,
+    said: str,
+) -> None:
+    from record import record
+    from settings import Refused
+
+    fake.put(MODEL_DEPLOYMENTS, Released(spec_schema, server={"image": image}).release(model, seconds).manifest)
+
+    with pytest.raises(Refused) as refused:
+        record(settings_of(place, "models:/digits@champion"))
+    assert str(refused.value).startswith(f"models:/digits@champion isn't set to version 2: {said}")
+    assert asked == []
 
 
 @pytest.mark.usefixtures("applied")

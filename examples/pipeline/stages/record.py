@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""Sets the alias of STABLE_URI to the version that is live now, so that the next release is compared with it."""
+"""Sets the alias of STABLE_URI to the version that is live now, so that the next release is compared with it.
+
+Where the cluster has another image by then, or that one isn't live, nothing is set.
+"""
 
 import base64
 import json
@@ -10,6 +13,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import unquote
 from urllib.request import Request, urlopen
 
+from cluster import require_live
 from fetch import ALIAS
 from settings import Refused, Settings
 from stage import kept, run
@@ -24,6 +28,10 @@ def record(settings: Settings) -> str:
     if asked is None or candidate.get("name") != asked["name"]:
         return f"no alias is set: STABLE_URI is {stable or 'empty'}, and what was released is {candidate['uri']}"
     body = {"name": unquote(asked["name"]), "alias": asked["alias"], "version": candidate["version"]}
+    try:
+        require_live(settings, kept("applied", "apply"), kept("image", "package"))
+    except Refused as why:
+        raise Refused(f"{stable} isn't set to version {candidate['version']}: {why}") from why
     address = settings.needed("MLFLOW_TRACKING_URI", "https://mlflow.example.com").rstrip("/")
     if not address.startswith(("http://", "https://")):
         raise Refused(f"MLFLOW_TRACKING_URI: {address!r} is no address, as https://mlflow.example.com is")

@@ -3,9 +3,10 @@
 
 import sys
 
+from cluster import place
 from credentials import at_cluster
 from settings import Refused, Settings
-from stage import kept, last_line, options, outcome, run, to_summary
+from stage import kept, last_line, outcome, run, to_summary
 
 UNDECIDED = 124
 
@@ -13,10 +14,10 @@ UNDECIDED = 124
 def wait(settings: Settings) -> str:
     """The stage. WAIT is how long, such as 2h; a rollout goes on whether or not anybody waits."""
     applied, limit = kept("applied", "apply"), settings.get("WAIT", "1h")
-    where = (*options("-n", applied["namespace"]), *options("--context", settings.get("KUBE_CONTEXT")))
+    status = ("tidegate", "status", *place(settings, applied))
     with at_cluster(settings):
-        ended = outcome("tidegate", "status", applied["name"], *where, "--wait", "--timeout", limit)
-        shown = outcome("tidegate", "status", applied["name"], *where)
+        ended = outcome(*status, "--wait", "--timeout", limit)
+        shown = outcome(*status)
     to_summary(f"```\n{shown.stdout}```\n")
     told = ended.stdout.strip().splitlines()
     sentence = told[-1] if told else last_line(ended)
