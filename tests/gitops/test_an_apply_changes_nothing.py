@@ -8,13 +8,10 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import until
 from tests.gitops.manifests import MANIFESTS, in_namespace
-from tidegate.controller.observe import WATCHED
+from tests.operator.kube.following import following
 from tidegate.kube.api import MODEL_DEPLOYMENTS, KubernetesApi, Manifest
 from tidegate.kube.cluster import KubernetesCluster
-from tidegate.kube.routers import Routers
-from tidegate.model.traffic import Writer
 from tidegate.resources.names import FIELD_MANAGER
 
 pytestmark = pytest.mark.apiserver
@@ -26,26 +23,11 @@ APPROVE = "tidegate.dev/approve"
 OF_A_WRITE = {"resourceVersion", "managedFields"}
 
 
-class Leader:
-    """Leads."""
-
-    writer = Writer("tidegate/tidegate-operator", 1)
-
-    def held(self) -> bool:
-        return True
-
-
 @pytest.fixture
 def operator(connect: Callable[[], KubernetesApi], namespace: str) -> Iterator[KubernetesCluster]:
     """The operator's hand on the cluster."""
-    cluster = KubernetesCluster(
-        connect(), WATCHED, lambda *_: None, (namespace,), "operator-1", Leader(), Routers(connect(), namespace, "r")
-    )
-    cluster.start()
-    until(cluster.complete)
-    yield cluster
-    for informer in cluster.informers():
-        informer.stop()
+    with following(connect, namespace) as cluster:
+        yield cluster
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """What the operator writes and reads of a cluster, against a real API server."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from queue import Queue
 from typing import Any
@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import until
-from tests.operator.kube.conftest import made_digits
-from tidegate.controller.observe import WATCHED
+from tests.operator.kube.following import Leader, following
 from tidegate.errors import (
     ClusterUnavailable,
     LeadershipLost,
@@ -37,7 +36,7 @@ from tidegate.model.decision import Event
 from tidegate.model.disruption import DisruptionBudgets, OtherBudget
 from tidegate.model.revision import Snapshot
 from tidegate.model.spec import Model, Server
-from tidegate.model.traffic import RouteSettings, TrafficSplit, Writer
+from tidegate.model.traffic import RouteSettings, TrafficSplit
 from tidegate.resources.disruption_budget import budget_manifest, disruption_budgets
 from tidegate.resources.model_route import route_manifest
 from tidegate.resources.names import PINNED, labels
@@ -47,17 +46,6 @@ from tidegate.resources.revision import owner as owner_reference
 from tidegate.traffic_routing.builtin import MODEL_ROUTE
 
 pytestmark = pytest.mark.apiserver
-
-
-@dataclass
-class Leader:
-    """Leads until told otherwise."""
-
-    leads: bool = True
-    writer = Writer("tidegate/tidegate-operator", 1)
-
-    def held(self) -> bool:
-        return self.leads
 
 
 REVISION = "digits-6f9c1d2e"
@@ -79,26 +67,8 @@ def leader() -> Leader:
 def cluster(
     connect: Callable[[], KubernetesApi], namespace: str, changes: Changes, leader: Leader
 ) -> Iterator[KubernetesCluster]:
-    cluster = KubernetesCluster(
-        connect(),
-        WATCHED,
-        lambda *key: changes.put(key),
-        (namespace,),
-        "operator-1",
-        leader,
-        Routers(connect(), namespace, "r"),
-    )
-    cluster.start()
-    until(cluster.complete)
-    yield cluster
-    for informer in cluster.informers():
-        informer.stop()
-
-
-@pytest.fixture
-def digits(cluster: KubernetesCluster, api: KubernetesApi, namespace: str) -> Manifest:
-    """A ModelDeployment, with its defaults."""
-    return made_digits(api, cluster, namespace)
+    with following(connect, namespace, leader=leader, tell=lambda *key: changes.put(key)) as cluster:
+        yield cluster
 
 
 def test_each_change_of_a_model_deployment_is_told_once_as_it_was_and_as_it_is(
