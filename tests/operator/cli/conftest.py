@@ -2,11 +2,14 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.operator.world import Behaviour, World
+from tidegate.cli.common.cluster import Cluster, open_cluster
+from tidegate.cli.common.where import Where
 from tidegate.cli.replay.command import Request, replay_report
 from tidegate.cli.replay.report import ReplayReport
 
@@ -37,6 +40,12 @@ def released(spec_schema: Mapping[str, Any]) -> Released:
         return world
 
     return build
+
+
+@pytest.fixture
+def cluster(place: Path) -> Cluster:
+    """The fake one, as commands see it."""
+    return open_cluster(Where(kubeconfig=str(place), namespace="shop"))
 
 
 @pytest.fixture

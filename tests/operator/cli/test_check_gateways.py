@@ -1,17 +1,15 @@
 """`tidegate check` looks at a model's Gateways: is there one, whose is it, and would it take the route?"""
 
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
-from tests.operator.fake_api import FakeApi, serving
+from tests.operator.fake_api import FakeApi
 from tidegate.cli.check.finding import Finding, State
 from tidegate.cli.check.in_cluster import Operator
 from tidegate.cli.check.in_gateways import GATEWAYS, gateways, route_of
-from tidegate.cli.common.cluster import Cluster, open_cluster
-from tidegate.cli.common.where import Where
+from tidegate.cli.common.cluster import Cluster
 from tidegate.kube.api import HTTP_ROUTES, Manifest
 from tidegate.model.traffic import NO_ROUTE
 from tidegate.resources.http_route import LIVE
@@ -37,17 +35,10 @@ def model(**gateway: Any) -> Manifest:
 
 
 @pytest.fixture
-def fake() -> FakeApi:
-    fake = FakeApi()
+def fake(fake: FakeApi) -> FakeApi:
     fake.put(GATEWAYS, PUBLIC)
     fake.answers["/apis/gateway.networking.k8s.io/v1/gatewayclasses/any"] = {"spec": {"controllerName": CONTOUR}}
     return fake
-
-
-@pytest.fixture
-def cluster(fake: FakeApi, tmp_path: Path) -> Iterator[Cluster]:
-    with serving(fake, tmp_path) as place:
-        yield open_cluster(Where(kubeconfig=str(place), namespace="shop"))
 
 
 def found(cluster: Cluster, manifest: Mapping[str, Any], operators: list[Operator] = FOLLOWING) -> list[Finding]:

@@ -1,17 +1,15 @@
 """What `tidegate check` tells of Istio's part in a model's requests."""
 
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
-from tests.operator.fake_api import FakeApi, serving
+from tests.operator.fake_api import FakeApi
 from tidegate.cli.check.finding import Finding, State
 from tidegate.cli.check.in_cluster import Operator
 from tidegate.cli.check.in_istio import GATEWAYS, istio
-from tidegate.cli.common.cluster import Cluster, open_cluster
-from tidegate.cli.common.where import Where
+from tidegate.cli.common.cluster import Cluster
 from tidegate.kube.api import VIRTUAL_SERVICES, Manifest
 
 ABOUT = "shop/digits"
@@ -28,16 +26,9 @@ def model(**given: Any) -> Manifest:
 
 
 @pytest.fixture
-def fake() -> FakeApi:
-    fake = FakeApi()
+def fake(fake: FakeApi) -> FakeApi:
     fake.put(GATEWAYS, {"metadata": {"namespace": "edge", "name": "public"}, "spec": {}})
     return fake
-
-
-@pytest.fixture
-def cluster(fake: FakeApi, tmp_path: Path) -> Iterator[Cluster]:
-    with serving(fake, tmp_path) as place:
-        yield open_cluster(Where(kubeconfig=str(place), namespace="shop"))
 
 
 def found(cluster: Cluster, manifest: Mapping[str, Any], operators: list[Operator] = FOLLOWING) -> list[Finding]:
