@@ -133,6 +133,44 @@ def live(world: GatewayWorld) -> str:
     return str(world.status["stable"]["revision"])
 
 
+def promoted(world: GatewayWorld) -> tuple[str, str]:
+    """A first revision is live, and then a second; their names."""
+    first = live(world)
+    world.release("http://models/2")
+    world.run(900)
+    return first, str(world.status["stable"]["revision"])
+
+
+def canary(first: str, second: str) -> list[str]:
+    """The routes by which STEPS lead from one revision to another."""
+    return [
+        f"{first}=100 {second}=0",
+        f"{first}=80 {second}=20",
+        f"{first}=50 {second}=50",
+        f"{first}=0 {second}=100",
+        f"{second}=100",
+    ]
+
+
+def failed(world: GatewayWorld) -> tuple[str, str]:
+    """A first revision is live, and then a bad one is released; their names."""
+    first = live(world)
+    world.release("http://models/bad")
+    world.run(300)
+    return first, str(world.status["history"][0]["revision"])
+
+
+def another_model(world: GatewayWorld, created_at: str) -> None:
+    """Another namespace's ModelDeployment has a route like that of `world`, with the same hostname."""
+    theirs = copy.deepcopy(world.route)
+    theirs["metadata"] |= {"namespace": "bank", "name": "scores", "creationTimestamp": created_at}
+    theirs["metadata"]["labels"] = {"tidegate.dev/model-deployment": "scores"}
+    theirs["metadata"]["ownerReferences"] = [
+        {"kind": "ModelDeployment", "name": "scores", "uid": "u-9", "controller": True}
+    ]
+    world._objects[(world.resource, "scores")] = theirs
+
+
 def released_while_the_operator_dies(world: GatewayWorld, write: int, *, after: bool) -> str:
     """A bad model is released, and the operator ends at its `write`th write; the name of the good revision before."""
     world.release("http://models/1", analysis={"bake": "5s"})

@@ -1,5 +1,6 @@
 """A world whose requests come by one rule of a route that is the user's."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, ClassVar
@@ -10,6 +11,20 @@ from tidegate.errors import ObjectChanged
 from tidegate.kube.api import Manifest, Resource
 from tidegate.model.traffic import TrafficSplit
 from tidegate.resources.seen_route import split_of
+
+
+def users(resource: Resource, spec: Manifest) -> Manifest:
+    """A route that the user made before any of ours."""
+    metadata = {
+        "name": "shop",
+        "namespace": "shop",
+        "uid": "u-shop",
+        "generation": 1,
+        "resourceVersion": "1",
+        "creationTimestamp": "2025-06-01T00:00:00Z",
+        "managedFields": [{"manager": "kubectl", "time": "2025-06-01T00:00:00Z", "fieldsV1": {"f:spec": {}}}],
+    }
+    return {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata, "spec": spec}
 
 
 class Lending(GatewayWorld):
@@ -33,6 +48,30 @@ class Lending(GatewayWorld):
 
     def release(self, uri: str, **spec: Any) -> None:
         self.kubectl_apply(model={"uri": uri}, traffic=self.lent_by, strategy=STEPS, **spec)
+
+    def asked_for(self, route: Manifest | None) -> None:
+        """A model asks for the rule, whether or not there is such a route."""
+        if route:
+            self.put(route)
+        self.release("http://models/1")
+        self.run(60)
+
+    def edited_by_another(self, seconds: int) -> int:
+        """Every second of a canary's step, somebody sets the candidate to 70 %; how many writes of ours come of it."""
+        strategy = {"canary": {"steps": [{"weight": 20, "minDuration": "10m"}]}}
+        self.kubectl_apply(model={"uri": "http://models/2"}, traffic=self.lent_by, strategy=strategy)
+        self.run(60)
+        before = len(self.written)
+        for _ in range(seconds):
+            edited = copy.deepcopy(self.route)
+            stable, candidate = edited["spec"][self.rules][1][self.refs_of_rule]
+            stable["weight"], candidate["weight"] = 30, 70
+            theirs = {"manager": "argocd-controller", "time": "2026-01-01T00:00:01Z", "fieldsV1": {"f:spec": {}}}
+            edited["metadata"]["managedFields"] = [theirs]
+            self.put(edited)
+            self.reconcile()  # the edit is an event
+            self.run(1)
+        return len(self.written) - before
 
     @property
     def route(self) -> Manifest:

@@ -1,13 +1,23 @@
 """A Gateway as the router: whole rollouts by HTTPRoutes, and what is told where no Gateway takes them."""
 
-import copy
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
-from tests.operator.gateways import CONTOUR, ENVOY_GATEWAY, ISTIO, STEPS, GatewayWorld, live
-from tidegate.kube.api import HTTP_ROUTES, SERVICES
+from tests.operator.gateways import (
+    CONTOUR,
+    ENVOY_GATEWAY,
+    ISTIO,
+    STEPS,
+    GatewayWorld,
+    another_model,
+    canary,
+    failed,
+    live,
+    promoted,
+)
+from tidegate.kube.api import SERVICES
 from tidegate.model.traffic import TrafficSplit
 
 
@@ -17,30 +27,17 @@ def world(spec_schema: Mapping[str, Any]) -> GatewayWorld:
 
 
 def test_a_canary_is_listed_at_0_first_and_the_old_revision_leaves_the_list_last(world: GatewayWorld) -> None:
-    first = live(world)
-    world.release("http://models/2")
-    world.run(900)
-    second = world.status["stable"]["revision"]
+    first, second = promoted(world)
 
-    assert world.written == [
-        f"{first}=100",
-        f"{first}=100 {second}=0",
-        f"{first}=80 {second}=20",
-        f"{first}=50 {second}=50",
-        f"{first}=0 {second}=100",
-        f"{second}=100",
-    ]
+    assert world.written == [f"{first}=100", *canary(first, second)]
     assert world.lost == 0
     assert world.told("Ready") == ("True", "StableServing", f"{second} serves with 1 pod")
     assert world.names(SERVICES) == [second]
 
 
 def test_a_rollback_keeps_the_candidate_listed_at_0_until_no_gateway_can_send_it_anything(world: GatewayWorld) -> None:
-    first = live(world)
-    world.release("http://models/bad")
-    world.run(300)
+    first, bad = failed(world)
 
-    bad = world.status["history"][0]["revision"]
     assert world.status["history"][0]["outcome"] == "RolledBack"
     assert world.written[-3:] == [f"{first}=80 {bad}=20", f"{first}=100 {bad}=0", f"{first}=100"]
     assert world.lost == 0
@@ -211,20 +208,9 @@ def test_a_model_that_is_live_stays_so_while_the_gateway_api_is_gone(world: Gate
     assert world.told("Stalled")[:2] == ("True", "InvalidSpec")
 
 
-def other_model(world: GatewayWorld, created_at: str) -> None:
-    """Another namespace's ModelDeployment has the same hostname on the same Gateway."""
-    theirs = copy.deepcopy(world.route)
-    theirs["metadata"] |= {"namespace": "bank", "name": "scores", "creationTimestamp": created_at}
-    theirs["metadata"]["labels"] = {"tidegate.dev/model-deployment": "scores"}
-    theirs["metadata"]["ownerReferences"] = [
-        {"kind": "ModelDeployment", "name": "scores", "uid": "u-9", "controller": True}
-    ]
-    world._objects[(HTTP_ROUTES, "scores")] = theirs
-
-
 def test_of_two_models_with_one_hostname_the_later_one_is_told(world: GatewayWorld) -> None:
     live(world)
-    other_model(world, "2025-12-31T00:00:00Z")
+    another_model(world, "2025-12-31T00:00:00Z")
     world.reconcile()
 
     assert world.told("Stalled") == (
@@ -237,7 +223,7 @@ def test_of_two_models_with_one_hostname_the_later_one_is_told(world: GatewayWor
 
 def test_of_two_models_with_one_hostname_the_earlier_one_goes_on(world: GatewayWorld) -> None:
     live(world)
-    other_model(world, "2026-01-02T00:00:00Z")
+    another_model(world, "2026-01-02T00:00:00Z")
     world.reconcile()
 
     assert world.told("Stalled")[0] == "False"
@@ -252,9 +238,7 @@ def test_where_the_gateway_does_not_count_by_revision_the_servers_do(
     spec_schema: Mapping[str, Any], controller: str
 ) -> None:
     world = GatewayWorld(spec_schema, controller)
-    first = live(world)
-    world.release("http://models/bad")
-    world.run(300)
+    first, _ = failed(world)
 
     assert world.status["history"][0]["outcome"] == "RolledBack"
     assert world.listed == {first: 100}

@@ -6,7 +6,16 @@ from typing import Any
 
 import pytest
 
-from tests.operator.gateways import CONTOUR, ENVOY_GATEWAY, STEPS, GatewayWorld, live, released_while_the_operator_dies
+from tests.operator.gateways import (
+    CONTOUR,
+    ENVOY_GATEWAY,
+    STEPS,
+    GatewayWorld,
+    failed,
+    live,
+    promoted,
+    released_while_the_operator_dies,
+)
 from tidegate.kube.api import GRPC_ROUTES, Manifest
 from tidegate.model.traffic import TrafficSplit
 from tidegate.resources.http_route import read_grpc_route
@@ -102,10 +111,7 @@ def test_a_route_for_calls_is_beside_the_other_and_has_hosts_of_its_own(world: C
 
 
 def test_calls_are_split_as_requests_are_at_each_step(world: CallsWorld) -> None:
-    first = live(world)
-    world.release("http://models/2")
-    world.run(900)
-    second = world.status["stable"]["revision"]
+    first, second = promoted(world)
     assert second != first
 
     calls = [line.partition("calls ")[2] for line in world.transcript if "  calls " in line]
@@ -117,9 +123,7 @@ def test_calls_are_split_as_requests_are_at_each_step(world: CallsWorld) -> None
 def test_a_candidate_that_fails_calls_is_taken_back_from_both(controller: str, spec_schema: Mapping[str, Any]) -> None:
     world = CallsWorld(spec_schema, controller)
     world.http_is_idle = True
-    first = live(world)
-    world.release("http://models/bad")
-    world.run(300)
+    first, _ = failed(world)
 
     assert world.status["history"][0]["outcome"] == "RolledBack"
     assert world.called_by == world.listed == {first: 100}

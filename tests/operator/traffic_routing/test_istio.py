@@ -1,15 +1,13 @@
 """Istio as the router: whole rollouts by VirtualServices, and what is told where they can't be as they should."""
 
-import copy
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 
-from tests.operator.gateways import STEPS, live
+from tests.operator.gateways import STEPS, another_model, canary, failed, live, promoted
 from tests.operator.istio import ISTIO, IstioWorld
 from tidegate.errors import InvalidSpec
-from tidegate.kube.api import VIRTUAL_SERVICES
 from tidegate.model.spec import ModelDeploymentSpec
 from tidegate.traffic_routing import backend_of
 
@@ -22,29 +20,16 @@ def world(spec_schema: Mapping[str, Any]) -> IstioWorld:
 
 
 def test_a_canary_goes_by_a_virtual_service_step_by_step(world: IstioWorld) -> None:
-    first = live(world)
-    world.release("http://models/2")
-    world.run(900)
-    second = world.status["stable"]["revision"]
+    first, second = promoted(world)
 
-    assert world.written == [
-        f"{first}=100",
-        f"{first}=100 {second}=0",
-        f"{first}=80 {second}=20",
-        f"{first}=50 {second}=50",
-        f"{first}=0 {second}=100",
-        f"{second}=100",
-    ]
+    assert world.written == [f"{first}=100", *canary(first, second)]
     assert world.lost == 0
     assert world.told("Ready") == ("True", "StableServing", f"{second} serves with 1 pod")
 
 
 def test_a_bad_candidate_is_rolled_back_by_what_the_proxies_count(world: IstioWorld) -> None:
-    first = live(world)
-    world.release("http://models/bad")
-    world.run(300)
+    first, bad = failed(world)
 
-    bad = world.status["history"][0]["revision"]
     assert world.status["history"][0]["outcome"] == "RolledBack"
     assert world.written[-3:] == [f"{first}=80 {bad}=20", f"{first}=100 {bad}=0", f"{first}=100"]
 
@@ -168,13 +153,7 @@ def test_a_cluster_without_istio_is_told_and_the_model_waits(world: IstioWorld) 
 )
 def test_of_two_models_with_one_host(world: IstioWorld, created_at: str, told: tuple[str, str, str]) -> None:
     live(world)
-    theirs = copy.deepcopy(world.route)
-    theirs["metadata"] |= {"namespace": "bank", "name": "scores", "creationTimestamp": created_at}
-    theirs["metadata"]["labels"] = {"tidegate.dev/model-deployment": "scores"}
-    theirs["metadata"]["ownerReferences"] = [
-        {"kind": "ModelDeployment", "name": "scores", "uid": "u-9", "controller": True}
-    ]
-    world._objects[(VIRTUAL_SERVICES, "scores")] = theirs
+    another_model(world, created_at)
     world.reconcile()
 
     assert world.told("Stalled")[:2] == told[:2]

@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 
 import pytest
 
-from tests.operator.gateways import CONTOUR, ENVOY_GATEWAY, STEPS, GatewayWorld, live
-from tests.operator.lending import Lending
-from tidegate.kube.api import Manifest
+from tests.operator.gateways import CONTOUR, ENVOY_GATEWAY, STEPS, GatewayWorld, canary, live, promoted
+from tests.operator.lending import Lending, users
+from tidegate.kube.api import HTTP_ROUTES, Manifest
 from tidegate.resources.http_route import LIVE, read_route
 from tidegate.resources.names import LENT, RETURNS_RULES
 
@@ -18,34 +18,20 @@ FILTERS = [{"type": "ResponseHeaderModifier", "responseHeaderModifier": {"add": 
 
 
 def users_route(**rule: Any) -> Manifest:
-    """A route that the user made, with a rule for the model and another one."""
-    return {
-        "apiVersion": "gateway.networking.k8s.io/v1",
-        "kind": "HTTPRoute",
-        "metadata": {
-            "name": "shop",
-            "namespace": "shop",
-            "uid": "u-shop",
-            "generation": 1,
-            "resourceVersion": "1",
-            "creationTimestamp": "2025-06-01T00:00:00Z",
-            "managedFields": [{"manager": "kubectl", "time": "2025-06-01T00:00:00Z", "fieldsV1": {"f:spec": {}}}],
-        },
-        "spec": {
-            "parentRefs": [{"name": "public", "namespace": "edge"}],
-            "hostnames": ["shop.example.com"],
-            "rules": [
-                OTHER,
-                {
-                    "name": "digits",
-                    "matches": [{"path": {"type": "PathPrefix", "value": "/digits"}}],
-                    "filters": FILTERS,
-                    "backendRefs": [LEGACY],
-                    **rule,
-                },
-            ],
-        },
+    """With a rule for the model and another one."""
+    lent = {
+        "name": "digits",
+        "matches": [{"path": {"type": "PathPrefix", "value": "/digits"}}],
+        "filters": FILTERS,
+        "backendRefs": [LEGACY],
+        **rule,
     }
+    spec = {
+        "parentRefs": [{"name": "public", "namespace": "edge"}],
+        "hostnames": ["shop.example.com"],
+        "rules": [OTHER, lent],
+    }
+    return users(HTTP_ROUTES, spec)
 
 
 class LentWorld(Lending, GatewayWorld):
@@ -83,18 +69,9 @@ def test_a_rule_is_taken_in_two_steps_and_nothing_else_of_the_route_changes(worl
 
 
 def test_a_whole_canary_goes_by_a_lent_rule(world: LentWorld) -> None:
-    first = live(world)
-    world.release("http://models/2")
-    world.run(900)
-    second = world.status["stable"]["revision"]
+    first, second = promoted(world)
 
-    assert world.written[3:] == [
-        f"{first}=100 {second}=0",
-        f"{first}=80 {second}=20",
-        f"{first}=50 {second}=50",
-        f"{first}=0 {second}=100",
-        f"{second}=100",
-    ]
+    assert world.written[3:] == canary(first, second)
 
 
 def test_a_rule_is_given_back_step_by_step_before_the_model_goes(world: LentWorld) -> None:
@@ -140,10 +117,7 @@ def test_what_can_not_be_lent_is_told_and_nothing_is_written(
     route: Manifest | None, sentence: str, spec_schema: Mapping[str, Any]
 ) -> None:
     world = LentWorld(spec_schema)
-    if route:
-        world.put(route)
-    world.release("http://models/1")
-    world.run(60)
+    world.asked_for(route)
 
     assert world.told("Stalled") == ("True", "RouteRefused", sentence)
     assert world.written == []
@@ -152,9 +126,7 @@ def test_what_can_not_be_lent_is_told_and_nothing_is_written(
 def test_a_rule_that_is_lent_to_another_model_stays_with_it(world: LentWorld) -> None:
     route = users_route()
     route["metadata"]["annotations"] = {LENT: '{"digits": {"to": "letters", "backendRefs": []}}'}
-    world.put(route)
-    world.release("http://models/1")
-    world.run(60)
+    world.asked_for(route)
 
     assert world.told("Stalled")[2] == (
         "the rule digits of the HTTPRoute shop/shop is lent to the ModelDeployment letters; name another one in "
@@ -226,25 +198,8 @@ def test_a_mirror_of_all_requests_is_what_it_says(mirror: Mapping[str, Any], spe
 
 def test_whoever_edits_a_lent_rule_in_a_rollout_is_told_and_not_fought(world: LentWorld) -> None:
     live(world)
-    world.kubectl_apply(
-        model={"uri": "http://models/2"},
-        traffic={"router": "GatewayAPI", "gatewayAPI": {"routeRef": {"name": "shop", "rule": "digits"}}},
-        strategy={"canary": {"steps": [{"weight": 20, "minDuration": "10m"}]}},
-    )
-    world.run(60)
-    candidate = world.status["candidate"]["revision"]
-    before, seconds = len(world.written), 120
-    for _ in range(seconds):
-        edited = copy.deepcopy(world.route)
-        for ref in edited["spec"]["rules"][1]["backendRefs"]:
-            ref["weight"] = 70 if ref["name"] == candidate else 30
-        theirs = {"manager": "argocd-controller", "time": "2026-01-01T00:00:01Z", "fieldsV1": {"f:spec": {}}}
-        edited["metadata"]["managedFields"] = [theirs]
-        world.put(edited)
-        world.reconcile()  # the edit is an event
-        world.run(1)
 
-    assert len(world.written) - before <= seconds / 4
+    assert world.edited_by_another(seconds=120) <= 30
     assert any("argocd-controller edits the route of digits" in line for line in world.transcript)
 
 

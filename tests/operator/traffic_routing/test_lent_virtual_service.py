@@ -1,15 +1,14 @@
 """One HTTP route of the user's VirtualService as the router: taken, written and given back."""
 
-import copy
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import pytest
 
-from tests.operator.gateways import live
+from tests.operator.gateways import canary, live, promoted
 from tests.operator.istio import IstioWorld
-from tests.operator.lending import Lending
-from tidegate.kube.api import Manifest
+from tests.operator.lending import Lending, users
+from tidegate.kube.api import VIRTUAL_SERVICES, Manifest
 
 LEGACY = {"destination": {"host": "legacy", "subset": "v1"}, "headers": {"response": {"set": {"x-old": "1"}}}}
 SAFE = {"attempts": 1, "retryOn": "connect-failure,refused-stream"}
@@ -18,27 +17,15 @@ LIVE = {"request": {"set": {"x-tidegate-traffic": "live"}}}
 
 def users_virtual_service(gateways: list[str] | None = None, **route: Any) -> Manifest:
     """With a route for the model and another one."""
-    return {
-        "apiVersion": "networking.istio.io/v1",
-        "kind": "VirtualService",
-        "metadata": {
-            "name": "shop",
-            "namespace": "shop",
-            "uid": "u-shop",
-            "generation": 1,
-            "resourceVersion": "1",
-            "creationTimestamp": "2025-06-01T00:00:00Z",
-            "managedFields": [{"manager": "kubectl", "time": "2025-06-01T00:00:00Z", "fieldsV1": {"f:spec": {}}}],
-        },
-        "spec": {
-            "hosts": ["shop.example.com"],
-            "gateways": ["istio-ingress/public"] if gateways is None else gateways,
-            "http": [
-                {"name": "web", "match": [{"uri": {"prefix": "/web"}}], "route": [{"destination": {"host": "web"}}]},
-                {"name": "digits", "corsPolicy": {"allowOrigins": []}, "route": [LEGACY], "headers": LIVE, **route},
-            ],
-        },
+    spec = {
+        "hosts": ["shop.example.com"],
+        "gateways": ["istio-ingress/public"] if gateways is None else gateways,
+        "http": [
+            {"name": "web", "match": [{"uri": {"prefix": "/web"}}], "route": [{"destination": {"host": "web"}}]},
+            {"name": "digits", "corsPolicy": {"allowOrigins": []}, "route": [LEGACY], "headers": LIVE, **route},
+        ],
     }
+    return users(VIRTUAL_SERVICES, spec)
 
 
 class LentIstioWorld(Lending, IstioWorld):
@@ -73,18 +60,9 @@ def test_a_route_is_taken_with_weights_that_the_users_destination_had_not_and_gi
 
 
 def test_a_whole_canary_goes_by_a_lent_route(world: LentIstioWorld) -> None:
-    first = live(world)
-    world.release("http://models/2")
-    world.run(900)
-    second = world.status["stable"]["revision"]
+    first, second = promoted(world)
 
-    assert world.written[3:] == [
-        f"{first}=100 {second}=0",
-        f"{first}=80 {second}=20",
-        f"{first}=50 {second}=50",
-        f"{first}=0 {second}=100",
-        f"{second}=100",
-    ]
+    assert world.written[3:] == canary(first, second)
 
 
 @pytest.mark.parametrize(
@@ -118,10 +96,7 @@ def test_what_can_not_be_lent_is_told_and_nothing_is_written(
     theirs: Manifest | None, sentence: str, spec_schema: Mapping[str, Any]
 ) -> None:
     world = LentIstioWorld(spec_schema)
-    if theirs:
-        world.put(theirs)
-    world.release("http://models/1")
-    world.run(60)
+    world.asked_for(theirs)
 
     assert world.told("Stalled") == ("True", "RouteRefused", sentence)
     assert world.written == []
@@ -156,22 +131,6 @@ def test_retries_that_hide_failures_are_told_and_left_alone(
 
 def test_whoever_edits_a_lent_route_in_a_rollout_is_told_and_not_fought(world: LentIstioWorld) -> None:
     live(world)
-    world.kubectl_apply(
-        model={"uri": "http://models/2"},
-        traffic=world.lent_by,
-        strategy={"canary": {"steps": [{"weight": 20, "minDuration": "10m"}]}},
-    )
-    world.run(60)
-    before, seconds = len(world.written), 60
-    for _ in range(seconds):
-        edited = copy.deepcopy(world.route)
-        for destination, weight in zip(edited["spec"]["http"][1]["route"], (30, 70), strict=True):
-            destination["weight"] = weight
-        theirs = {"manager": "argocd-controller", "time": "2026-01-01T00:00:01Z", "fieldsV1": {"f:spec": {}}}
-        edited["metadata"]["managedFields"] = [theirs]
-        world.put(edited)
-        world.reconcile()  # the edit is an event
-        world.run(1)
 
-    assert len(world.written) - before <= seconds / 4
+    assert world.edited_by_another(seconds=60) <= 15
     assert any("argocd-controller edits the route of digits" in line for line in world.transcript)
