@@ -7,12 +7,11 @@ tests are skipped with the reason.
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,6 +22,7 @@ from hypothesis import HealthCheck, settings
 
 from benchmarks.crds import until_established
 from benchmarks.programs import free_ports
+from tests.small_http import listening, say
 
 CRDS = Path(__file__).parents[1] / "crds"
 TOKEN = "tests-only"  # noqa: S105 - of a server that listens on loopback while the tests run
@@ -232,23 +232,8 @@ def _target(scraped: Scraped) -> Iterator[None]:
     class Answer(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             scraped.taken.append(scraped.says)
-            body = scraped.says.encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "text/plain; version=0.0.4")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            say(self, 200, scraped.says.encode(), **{"Content-Type": "text/plain; version=0.0.4"})
 
-        def log_message(self, *_: object) -> None:
-            """Says nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
-    scraped.target = f"127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
+    with listening(Answer) as port:
+        scraped.target = f"127.0.0.1:{port}"
         yield
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

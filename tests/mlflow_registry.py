@@ -2,13 +2,14 @@
 
 import base64
 import json
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
+
+from tests.small_http import listening, say
 
 NAME = "digits"
 API = "/api/2.0/"
@@ -124,11 +125,7 @@ def serving(registry: Registry) -> Iterator[Registry]:
             registry.asked.append(self.path)
             status, found = self._found(body)
             content = found if isinstance(found, bytes) else json.dumps(found).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
+            say(self, status, content, **{"Content-Type": "application/json"})
 
         def _found(self, body: Mapping[str, str]) -> tuple[int, Any]:
             parts = urlsplit(self.path)
@@ -139,13 +136,5 @@ def serving(registry: Registry) -> Iterator[Registry]:
                 return 401, {}
             return registry.answer(parts.path.removeprefix(API), dict(parse_qsl(parts.query)), body)
 
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        registry.port = server.server_address[1]
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
+    with listening(Handler) as registry.port:
         yield registry
-        server.shutdown()
-        thread.join()

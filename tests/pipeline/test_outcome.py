@@ -1,9 +1,8 @@
 """The last stages: what the cluster's outcome becomes, and what the registry is told."""
 
 import json
-import threading
 from collections.abc import Iterator, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from tests.operator.conftest import fake, place
 from tests.operator.fake_api import FakeApi
 from tests.operator.view_examples import Released
 from tests.pipeline.test_stages import stages
+from tests.small_http import listening, say
 from tidegate.kube.api import MODEL_DEPLOYMENTS
 
 __all__ = ["fake", "place", "stages"]
@@ -69,21 +69,11 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             requests.append((self.path, json.loads(self.rfile.read(int(self.headers["Content-Length"])))))
-            self.send_response(200)
-            self.send_header("Content-Length", "2")
-            self.end_headers()
-            self.wfile.write(b"{}")
+            say(self, 200, b"{}")
 
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{server.server_address[1]}")
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
+    with listening(Handler) as port:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
         yield requests
-        server.shutdown()
-        thread.join()
 
 
 def settings_of(place: Path, stable: str) -> Any:

@@ -5,16 +5,16 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.server.inference.exported import dictionary
+from tests.small_http import listening
 from tidegate_server.errors import FetchFailed
 from tidegate_server.fetch.report import MAX_BYTES, failure_report, success_report
 from tidegate_server.fetch.run import with_retries
@@ -51,16 +51,8 @@ def origin() -> Iterator[ResolvedUri]:
             self.end_headers()
             self.wfile.write(content[: len(content) // 2] if state.cut else content)
 
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        state.port = server.server_address[1]
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
+    with listening(Handler) as state.port:
         yield state
-        server.shutdown()
-        thread.join()
 
 
 @dataclass(frozen=True)

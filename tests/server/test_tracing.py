@@ -3,8 +3,7 @@
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from http.server import BaseHTTPRequestHandler
 from threading import enumerate as enumerate_threads
 from time import monotonic, sleep
 from typing import Any
@@ -14,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from tests.small_http import listening, say
 from tidegate_server.errors import BadSetting
 from tidegate_server.tracing import NO_SPAN, TraceParent, TraceSettings, Tracing, parse_traceparent
 
@@ -130,20 +130,11 @@ def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
             body = self.rfile.read(int(self.headers["content-length"]))
             here.paths.append(self.path)
             here.requests.append(ExportTraceServiceRequest.FromString(body))
-            self.send_response(here.status)
-            self.send_header("content-length", "0")
-            self.end_headers()
+            say(self, here.status)
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-        thread.start()
-        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+    with listening(Handler) as port:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{port}")
         yield here
-        server.shutdown()
-        thread.join()
 
 
 def attributes_of(pairs: Any) -> dict[str, Any]:

@@ -1,9 +1,8 @@
 """The benchmark's requests and answers, its models, and its client for a fixed rate."""
 
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from importlib.metadata import version
 from pathlib import Path
 
@@ -32,6 +31,7 @@ from benchmarks.server.runtime import open_session, predictions_of
 from benchmarks.server.setups import LaunchContext
 from benchmarks.server.suite import Plan
 from benchmarks.server.text_model import MOST_WORDS, TEXT_MODEL
+from tests.small_http import listening, say
 
 ROWS = np.array([[0.5, -1.25]], np.float32)
 SCORED = np.array([0.25, 0.75], np.float32)
@@ -209,24 +209,13 @@ class _Answers(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
-        self.send_response(200 if self.path == "/good" else 503)
-        self.send_header("Content-Length", "2")
-        self.end_headers()
-        self.wfile.write(b"{}")
-
-    def log_message(self, *_: object) -> None:
-        pass
+        say(self, 200 if self.path == "/good" else 503, b"{}")
 
 
 @pytest.fixture
 def port() -> Iterator[int]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Answers) as server:
-        server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield server.server_port
-        server.shutdown()
-        thread.join()
+    with listening(_Answers) as port:
+        yield port
 
 
 def test_a_fixed_rate_is_kept_and_every_answer_counted(port: int) -> None:

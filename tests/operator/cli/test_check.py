@@ -1,10 +1,9 @@
 """`tidegate check` looks at what a release needs, and says what is wrong and what can't be seen."""
 
 import json
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import yaml
 from tests.conftest import free_port
 from tests.operator.fake_api import FakeApi, serving
 from tests.operator.view_examples import Released
+from tests.small_http import listening, say
 from tidegate.__main__ import main
 from tidegate.cli.check.finding import Finding, State
 from tidegate.cli.check.in_cluster import CRDS, operators
@@ -279,25 +279,14 @@ class Answering(BaseHTTPRequestHandler):
 
     def _answer(self, status: int, body: bytes) -> None:
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Says nothing."""
+        say(self, status, body, **{"Content-Type": "application/json"})
 
 
 @pytest.fixture
 def answering() -> Iterator[str]:
     """The URL of something that answers."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), Answering) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-        thread.join()
+    with listening(Answering) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 def test_the_routers_service_and_prometheus_are_asked_where_no_model_is_there_yet(check: Run, answering: str) -> None:

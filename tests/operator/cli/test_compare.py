@@ -1,16 +1,16 @@
 """`tidegate compare` beside two small HTTP servers: exit codes, where addresses and keys come from, what is refused."""
 
 import json
-import threading
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 
+from tests.small_http import listening, say
 from tidegate.cli.common.two_servers import leave_behind
 from tidegate.cli.compare.command import main
 
@@ -50,33 +50,20 @@ def serving(model: Model) -> Iterator[Model]:
 
         def do_POST(self) -> None:
             if self.path.startswith("/v2/request-samples"):
-                self._answer(*model.samples(self.headers["Authorization"]))
+                say(self, *model.samples(self.headers["Authorization"]))
                 return
             text = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["text"]
             model.seen.add((self.path, self.headers["x-tidegate-traffic"]))
             is_allowed = not model.key or self.headers["Authorization"] == f"Bearer {model.key}"
             label = "another" if text in model.otherwise else text
-            self._answer(200 if is_allowed else 401, json.dumps({"label": label}).encode())
+            say(self, 200 if is_allowed else 401, json.dumps({"label": label}).encode())
 
         def do_GET(self) -> None:
-            self._answer(200 if self.path == "/requests" else 404, REQUESTS.encode())
+            say(self, 200 if self.path == "/requests" else 404, REQUESTS.encode())
 
-        def _answer(self, status: int, body: bytes) -> None:
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        model.url = f"http://127.0.0.1:{server.server_address[1]}"
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
+    with listening(Handler) as port:
+        model.url = f"http://127.0.0.1:{port}"
         yield model
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture

@@ -6,8 +6,10 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from tests.small_http import listening, say
 
 MODEL = "double"
 METADATA = {
@@ -37,18 +39,9 @@ class SmallServer:
     @contextmanager
     def serving(self) -> Iterator["SmallServer"]:
         """Inside, at `url`."""
-        handler = type("Handler", (_Handler,), {"small": self})
-        server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{server.server_address[1]}"
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
+        with listening(type("Handler", (_Handler,), {"small": self})) as port:
+            self.url = f"http://127.0.0.1:{port}"
             yield self
-        finally:
-            server.shutdown()
-            thread.join()
-            server.server_close()
 
 
 @contextmanager
@@ -146,17 +139,8 @@ class _Handler(BaseHTTPRequestHandler):
         return not key or "open" in self.small.faults or self.headers.get("Authorization") == f"Bearer {key}"
 
     def _answer(self, status: int, document: Any) -> None:
-        body = json.dumps(document).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        if status == 401:
-            self.send_header("WWW-Authenticate", "Bearer")
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Says nothing."""
+        challenge = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
+        say(self, status, json.dumps(document).encode(), **{"Content-Type": "application/json", **challenge})
 
 
 def _read(body: bytes) -> tuple[list[float], set[str], str]:

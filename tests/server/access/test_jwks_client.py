@@ -4,13 +4,13 @@ import json
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from http.server import BaseHTTPRequestHandler
 from time import monotonic, sleep
 
 import pytest
 
 from tests.server.access.conftest import AUDIENCE, ISSUER, MakeToken, jwks
+from tests.small_http import listening
 from tidegate_server.access import jwks_client
 from tidegate_server.access.authenticator import Authenticator
 from tidegate_server.access.jwks_client import JwksClient, JwksUnavailable, fetch
@@ -42,16 +42,9 @@ def provider() -> Iterator[Provider]:
             self.end_headers()
             self.wfile.write(here.body)
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        here.address = f"http://127.0.0.1:{server.server_port}/keys?secret=hush"
-        thread = Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-        thread.start()
+    with listening(Handler) as port:
+        here.address = f"http://127.0.0.1:{port}/keys?secret=hush"
         yield here
-        server.shutdown()
-        thread.join()
 
 
 def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:

@@ -6,10 +6,9 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from tests.server.conftest import save, tensor
+from tests.small_http import listening, say
 from tidegate_server.fetch.report import MAX_BYTES
 from tidegate_server.fetch.run import fetch
 
@@ -176,10 +176,7 @@ def serve_web() -> Iterator[Web]:
             state.requests.append(GetRequest(self.path, {name.lower(): value for name, value in self.headers.items()}))
             path = self.path.partition("?")[0]
             if path in state.redirects:
-                self.send_response(302)
-                self.send_header("Location", state.redirects[path])
-                self.send_header("Content-Length", "0")
-                self.end_headers()
+                say(self, 302, Location=state.redirects[path])
             elif path not in state.files:
                 self.send_error(404)
             else:
@@ -190,10 +187,7 @@ def serve_web() -> Iterator[Web]:
             fits = not state.etags or self.headers.get("If-Range", tag) == tag
             start = int(span.removeprefix("bytes=").rstrip("-")) if span and fits else 0
             if start and start >= len(content):
-                self.send_response(416)
-                self.send_header("Content-Range", f"bytes */{len(content)}")
-                self.send_header("Content-Length", "0")
-                self.end_headers()
+                say(self, 416, b"", **{"Content-Range": f"bytes */{len(content)}"})
                 return
             self.send_response(206 if start else 200)
             if start:
@@ -205,16 +199,8 @@ def serve_web() -> Iterator[Web]:
             self.end_headers()
             self.wfile.write(rest[: state.breaks.pop(0)] if state.breaks else rest)
 
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        state.port = server.server_address[1]
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
+    with listening(Handler) as state.port:
         yield state
-        server.shutdown()
-        thread.join()
 
 
 _MODULES = Path(__file__).parent / "programs"

@@ -2,17 +2,16 @@
 
 import hashlib
 import json
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
 
 from tests.server.fetch.conftest import COMPANION_FILES, Bring, Web, contents
+from tests.small_http import listening, say
 from tidegate_server.fetch.sources.hf import HubPath, parse
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -60,42 +59,26 @@ def hub(web: Web) -> Iterator[Hub]:
             )
             resolve = f"/shop/digits/resolve/{COMMIT}/"
             if state.private and self.headers["Authorization"] != f"Bearer {TOKEN}":
-                self._say(401, b"{}", **{"X-Error-Code": "RepoNotFound"})
+                say(self, 401, b"{}", **{"X-Error-Code": "RepoNotFound"})
             elif known:
-                self._say(200, state.info(), **{"Content-Type": "application/json"})
+                say(self, 200, state.info(), **{"Content-Type": "application/json"})
             elif path.startswith("/api/models/shop/digits/revision/"):
-                self._say(404, b"{}", **{"X-Error-Code": "RevisionNotFound"})
+                say(self, 404, b"{}", **{"X-Error-Code": "RevisionNotFound"})
             elif path.startswith("/api/"):
-                self._say(404, b"{}", **{"X-Error-Code": "RepoNotFound"})
+                say(self, 404, b"{}", **{"X-Error-Code": "RepoNotFound"})
             elif path.startswith(resolve):
                 self._file(path.removeprefix(resolve))
             else:
-                self._say(404, b"")
+                say(self, 404, b"")
 
         def _file(self, name: str) -> None:
             if state.large is None:
-                self._say(200, state.files[name], ETag='"x"')
+                say(self, 200, state.files[name], ETag='"x"')
             else:
-                self._say(302, b"", Location=state.large.uri(f"/{state.sha256(name)}"))
+                say(self, 302, b"", Location=state.large.uri(f"/{state.sha256(name)}"))
 
-        def _say(self, status: int, body: bytes, **headers: str) -> None:
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        state.port = server.server_address[1]
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
+    with listening(Handler) as state.port:
         yield state
-        server.shutdown()
-        thread.join()
 
 
 def test_a_revision_is_pinned_to_its_commit(bring_alone: Bring, hub: Hub, whole: Path) -> None:

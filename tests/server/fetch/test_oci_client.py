@@ -3,10 +3,9 @@
 import base64
 import hashlib
 import json
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -14,6 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from tests.server.fetch.conftest import Bring, Web
+from tests.small_http import listening, say
 from tidegate_server.errors import FetchFailed
 from tidegate_server.fetch.sources.oci_login import Account, find_account
 from tidegate_server.fetch.sources.oci_reference import Reference, is_plain, parse
@@ -62,41 +62,25 @@ def registry(linear: Path) -> Iterator[Registry]:
                 state.scopes += parse_qs(url.query)["scope"]
                 state.logins.append(self.headers["Authorization"])
                 state.used = 0
-                self._say(200, json.dumps({"token": TOKEN}).encode())
+                say(self, 200, json.dumps({"token": TOKEN}).encode())
             elif self.headers["Authorization"] != f"Bearer {TOKEN}" or state.used >= state.runs_out:
                 realm = state.realm or f"http://127.0.0.1:{state.port}/token"
                 challenge = f'Bearer realm="{realm}",service="tests",scope="repository:shop/digits:pull"'
-                self._say(401, b"{}", **{"WWW-Authenticate": challenge})
+                say(self, 401, b"{}", **{"WWW-Authenticate": challenge})
             else:
                 state.used += 1
                 self._serve(url.path)
 
         def _serve(self, path: str) -> None:
             if path.startswith("/v2/shop/digits/manifests/"):
-                self._say(200, state.manifest)
+                say(self, 200, state.manifest)
             elif state.store:
-                self._say(307, b"", Location=state.store)
+                say(self, 307, b"", Location=state.store)
             else:
-                self._say(200, state.lie or state.content)
+                say(self, 200, state.lie or state.content)
 
-        def _say(self, status: int, body: bytes, **headers: str) -> None:
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        state.port = server.server_address[1]
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
+    with listening(Handler) as state.port:
         yield state
-        server.shutdown()
-        thread.join()
 
 
 def uri(registry: Registry, version: str = ":1") -> str:

@@ -5,14 +5,14 @@ import json
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from time import monotonic, sleep
-from typing import Any
 
 import pytest
 
 from tests.server.fetch.conftest import Bring
+from tests.small_http import listening
 from tidegate_server.fetch import parts
 from tidegate_server.fetch.partial_downloads import PartRecord
 from tidegate_server.fetch.parts import PIECE_BYTES, Parts
@@ -99,17 +99,9 @@ def origin(big: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Origin]:
                 if state.rate is not None:
                     sleep(step / state.rate)
 
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        state.uri = f"http://127.0.0.1:{server.server_address[1]}/m.onnx"
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
+    with listening(Handler) as port:
+        state.uri = f"http://127.0.0.1:{port}/m.onnx"
         yield state
-        server.shutdown()
-        thread.join()
 
 
 def brought(bring: Bring, origin: Origin, **environment: str) -> tuple[str, bool]:

@@ -2,15 +2,14 @@
 
 import ssl
 import subprocess
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.server.fetch.conftest import Bring, Web
+from tests.small_http import listening, say
 
 
 def test_credentials_stay_with_their_host(bring: Bring, web: Web, other_web: Web, linear: Path) -> None:
@@ -50,23 +49,12 @@ def secure(tmp_path: Path) -> Iterator[tuple[int, Path, list[str]]]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self.send_response(302)
-            self.send_header("Location", targets[0])
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, *_: Any) -> None:
-            pass
+            say(self, 302, Location=targets[0])
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
-        yield server.server_address[1], certificate, targets
-        server.shutdown()
-        thread.join()
+    with listening(Handler, context) as port:
+        yield port, certificate, targets
 
 
 def test_a_redirect_never_leaves_tls(

@@ -13,14 +13,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from hashlib import sha256
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from tests.server.fetch.conftest import Bring
+from tests.small_http import listening
 
 POD_TOKEN = "the-pods-own-token"  # noqa: S105 - nobody's
 NO_KEYS = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "HOME": "/nonexistent", "AWS_REGION": "eu-west-1"}
@@ -97,21 +97,8 @@ def played(cloud: Cloud, answer: Answer, context: ssl.SSLContext | None = None) 
 
         do_GET = do_HEAD = do_POST = do_PUT = _any  # noqa: N815 - http.server's names
 
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        if context is not None:
-            server.socket = context.wrap_socket(server.socket, server_side=True)
-        cloud.port = server.server_address[1]
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
-        try:
-            yield cloud
-        finally:
-            server.shutdown()
-            thread.join()
+    with listening(Handler, context) as cloud.port:
+        yield cloud
 
 
 @pytest.fixture
