@@ -17,7 +17,7 @@ from tests.operator.packaging.images import write_base
 from tests.pipeline import models
 from tests.pipeline.environment import REPOSITORY, environment
 from tests.server.fetch.conftest import store_program
-from tests.server.fetch.test_oci import Registry, a_registry
+from tests.server.fetch.oci_registry import Registry, a_registry
 
 __all__ = ["spec_schema", "store_program"]
 PIPELINE = REPOSITORY / "examples" / "pipeline"

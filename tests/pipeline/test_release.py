@@ -11,7 +11,7 @@ import requests
 from tests.conftest import until
 from tests.operator.view_examples import Released
 from tests.pipeline.conftest import NAME, Runner
-from tests.server.fetch.test_oci import Registry
+from tests.server.fetch.oci_registry import Registry
 from tidegate.kube.api import MODEL_DEPLOYMENTS, KubernetesApi, Manifest, Resource
 from tidegate.kube.kubeconfig import KubeconfigAccess, find_context
 

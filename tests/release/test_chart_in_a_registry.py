@@ -9,7 +9,7 @@ import pytest
 from release import chart
 from release.version import version_of
 from tests.server.fetch.conftest import store_program
-from tests.server.fetch.test_oci import a_registry
+from tests.server.fetch.oci_registry import a_registry
 from tidegate_demo.cluster.programs import HELM, HELM4, Program, obtain
 
 __all__ = ["store_program"]

@@ -14,7 +14,7 @@ from tests.conftest import answers, free_port, running
 from tests.operator.packaging.images import EXAMPLES, opened, told, write_base
 from tests.operator.verification.conftest import Verify, verify
 from tests.server.fetch.conftest import store_program
-from tests.server.fetch.test_oci import Registry, a_registry
+from tests.server.fetch.oci_registry import Registry, a_registry
 from tidegate.cli.package.command import main
 from tidegate.oci.image import CONFIG, MANIFEST, digest_of, encoded
 from tidegate.oci.layout import Layout

@@ -7,7 +7,7 @@ import pytest
 
 from tests.operator.registries.test_resolver import registries
 from tests.server.fetch.conftest import store_program
-from tests.server.fetch.test_oci import a_registry
+from tests.server.fetch.oci_registry import a_registry
 from tidegate.errors import CallFailed
 from tidegate.registries.reference import Access
 

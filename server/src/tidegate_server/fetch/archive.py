@@ -1,4 +1,4 @@
-"""Unpacks tar, tar.gz and zip into a folder of our own, and believes nothing that an archive says about itself.
+"""Unpacks tar, with gzip or zstd or without, and zip into a folder of our own, and believes no word of an archive.
 
 Only folders and plain files are taken; a link or a device ends it, and so do names that lead out of the folder, more
 bytes than allowed, and a ratio that no model has. What is written is written by us, with our rights and modes.
@@ -11,13 +11,14 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
 
 from tidegate_server.errors import FetchFailed
+from tidegate_server.fetch import zstd
 from tidegate_server.fetch.download import LocalFile
 from tidegate_server.fetch.limits import MAX_ENTRIES, MAX_FILES, MAX_RATIO, RATIO_FROM_BYTES, ByteBudget
 from tidegate_server.fetch.parts import PIECE_BYTES
@@ -27,7 +28,7 @@ from tidegate_server.fetch.safe_names import safe_name, unsafe
 ARCHIVE = "the archive"
 _MAX_HEADER_BYTES = 2 * PIECE_BYTES
 """No header and no table of contents of a model's archive is longer; longer ones are made to fill the memory."""
-_GZIP = b"\x1f\x8b"
+_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _WHITEOUT = ".wh."
 _OPAQUE_WHITEOUT = ".wh..wh..opq"
 """How a layer of an image says that files of the layers below it are gone."""
@@ -123,22 +124,27 @@ def _untar(archive: Path, target: ExtractTarget) -> None:
 @contextmanager
 def _decompressed(archive: Path) -> Iterator[IO[bytes]]:
     with archive.open("rb") as file:
-        packed = file.read(2) == _GZIP
+        begins = file.read(len(_ZSTD))
         file.seek(0)
-        if not packed:
+        if begins.startswith(_GZIP):
+            with gzip.GzipFile(fileobj=file) as unzipped:
+                yield cast(IO[bytes], unzipped)
+        elif begins == _ZSTD:
+            with zstd.unpacked(file) as plain:
+                yield plain
+        else:
             yield file
-            return
-        with gzip.GzipFile(fileobj=file) as unzipped:
-            yield cast(IO[bytes], unzipped)
 
 
 def _extract_member(tar: tarfile.TarFile, member: tarfile.TarInfo, target: ExtractTarget, extracted: set[str]) -> None:
     name = member.name.removeprefix("./").rstrip("/")
     if member.isdir() and name in ("", "."):
         return
-    if (inner := _inner_name(name, target)) is None:
+    if target.layered and _apply_whiteout(name, target, extracted):
         return
-    if target.layered and _apply_whiteout(inner, target):
+    if not member.isdir() and target.inside and f"{target.inside}/".startswith(f"{name}/"):
+        raise unsafe(name, ARCHIVE, _member_problem(member) or "it is a file where the model's folder should be")
+    if (inner := _inner_name(name, target)) is None:
         return
     if wrong := _member_problem(member):
         raise unsafe(name, ARCHIVE, wrong)
@@ -211,15 +217,16 @@ def _inner_name(name: str, target: ExtractTarget) -> str | None:
     return name.removeprefix(f"{target.inside}/") if name.startswith(f"{target.inside}/") else None
 
 
-def _apply_whiteout(name: str, target: ExtractTarget) -> bool:
-    """Whether the entry is a whiteout, which removes files of earlier layers."""
+def _apply_whiteout(name: str, target: ExtractTarget, extracted: Collection[str]) -> bool:
+    """Whether the entry is a whiteout, which removes files of earlier layers, also by a folder above the wanted one."""
     folder, _, last = name.rpartition("/")
     prefix = f"{folder}/" if folder else ""
     if not last.startswith(_WHITEOUT):
         return False
-    removed = prefix if last == _OPAQUE_WHITEOUT else f"{prefix}{last.removeprefix(_WHITEOUT)}"
-    for file in list(target.files):
-        if not removed or file == removed or file.startswith(f"{removed.rstrip('/')}/"):
+    removed = prefix if last == _OPAQUE_WHITEOUT else f"{prefix}{last.removeprefix(_WHITEOUT)}/"
+    above = f"{target.inside}/" if target.inside else ""
+    for file in set(target.files) - set(extracted):
+        if f"{above}{file}/".startswith(removed):
             _remove(file, target)
     return True
 

@@ -4,6 +4,7 @@ Of a folder only what the server reads is taken, so that a repository of many va
 everything is taken where a signature has to be verified, because it is over everything.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -121,17 +122,36 @@ def _extract_all(
 ) -> tuple[str, dict[str, LocalFile]]:
     """From archives, and from the plain files that an artifact has beside them."""
     packed = ByteBudget.of(options.max_bytes)
+    wanted = [file for file in listing.files if options.everything or not file.aside]
+    here = [(file, download(file, downloads, packed, connections=options.connections)) for file in wanted]
+    files = _extract(here, listing, listing.usual or listing.inside, options, downloads)
+    if listing.usual and not files:
+        try:
+            files = _extract(here, listing, listing.inside, options, downloads)
+        except FetchFailed as failure:
+            sentence = f"the image has no folder /{listing.usual}, and of its other files {failure}; "
+            sentence += "name the model's folder behind the tag or digest, as in oci://REGISTRY/REPOSITORY:TAG/FOLDER"
+            raise FetchFailed(failure.reason, sentence) from failure
+    return _select_extracted(files, options)
+
+
+def _extract(
+    here: Sequence[tuple[SourceFile, LocalFile]],
+    listing: Listing,
+    inside: str,
+    options: CollectOptions,
+    downloads: PartialDownloads,
+) -> dict[str, LocalFile]:
     folder = downloads.new_folder("unpacked")
     layered = not listing.single
-    target = ExtractTarget(folder, ByteBudget.of(options.max_bytes), {}, listing.inside, layered)
-    for file in listing.files:
-        local_file = download(file, downloads, packed, connections=options.connections)
+    target = ExtractTarget(folder, ByteBudget.of(options.max_bytes), {}, inside, layered)
+    for file, local_file in here:
         if file.archive is None:
             target.files[safe_name(file.name, "the artifact")] = local_file
             continue
         with disk_failures(options.target):
             unpack(local_file.path, file.archive, target)
-    return _select_extracted(target.files, options)
+    return target.files
 
 
 def _select_extracted(files: dict[str, LocalFile], options: CollectOptions) -> tuple[str, dict[str, LocalFile]]:

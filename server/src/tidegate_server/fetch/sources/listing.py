@@ -38,7 +38,8 @@ class Open(Protocol):
 class SourceFile:
     """A file that a source has. `name`: relative to the model's folder, with `/` between its parts, not yet checked.
 
-    `archive`: what it has to be unpacked as, `tar` or `zip`; None for a file that is wanted as it is.
+    `archive`: what it has to be unpacked as, `tar` or `zip`; None for a file that is wanted as it is. `aside`: it is
+    neither the model nor beside it (documents, code, data), and wanted only where everything is.
     """
 
     name: str
@@ -47,6 +48,7 @@ class SourceFile:
     version: str | None = None
     sha256: str | None = None
     archive: str | None = None
+    aside: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,8 @@ class Listing:
 
     `single`: one file, and that is the model (or an archive of it). `find`: for a source that can't list its files,
     but may have one of this name. `resolved`: the URI that will always lead to this very content. `inside`: the
-    folder, in what is unpacked, that the model is in. `in_place`: the model's path where nothing is to be copied.
+    folder, in what is unpacked, that the model is in. `usual`: the folder that it is in if what is unpacked has that.
+    `in_place`: the model's path where nothing is to be copied.
     """
 
     files: tuple[SourceFile, ...]
@@ -63,6 +66,7 @@ class Listing:
     find: Callable[[str], SourceFile] | None = None
     resolved: str | None = None
     inside: str = ""
+    usual: str = ""
     in_place: Path | None = None
 
 

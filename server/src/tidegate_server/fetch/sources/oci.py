@@ -18,7 +18,8 @@ from tidegate_server.errors import FetchFailed
 from tidegate_server.fetch.limits import MAX_FILES
 from tidegate_server.fetch.report import UNSAFE_CONTENT, UNSUPPORTED_URI, WRONG_DIGEST
 from tidegate_server.fetch.sources.http_client import BadStatus, GetRequest, get, open_at
-from tidegate_server.fetch.sources.listing import Listing, SourceFile, Stream, archive_kind
+from tidegate_server.fetch.sources.listing import Listing, SourceFile, Stream
+from tidegate_server.fetch.sources.oci_layers import IMAGE_FOLDER, is_descriptor, is_image, read_layer
 from tidegate_server.fetch.sources.oci_login import Account, authorize, find_account
 from tidegate_server.fetch.sources.oci_reference import DIGEST, Reference, is_plain, parse, platform_matches
 
@@ -31,8 +32,6 @@ _INDEXES = (
     "application/vnd.docker.distribution.manifest.list.v2+json",
 )
 _MAX_MANIFEST = 4 * 2**20
-_TITLES = ("org.opencontainers.image.title", "org.cncf.model.filepath")
-_UNPACK = "io.deis.oras.content.unpack"
 Response = TypeVar("Response")
 
 
@@ -47,7 +46,8 @@ def find(uri: str, environ: Mapping[str, str]) -> Listing:
     if not isinstance(layers, list) or len(layers) > MAX_FILES:
         raise FetchFailed(UNSUPPORTED_URI, "what the registry has under that name is no artifact with layers")
     files = tuple(file for layer in layers if (file := _file(layer, registry)) is not None)
-    return Listing(files, resolved=reference.at(digest), inside=reference.inside)
+    usual = IMAGE_FOLDER if is_image(manifest) and not reference.inside else ""
+    return Listing(files, resolved=reference.at(digest), inside=reference.inside, usual=usual)
 
 
 @dataclass
@@ -121,7 +121,7 @@ def _is_index(manifest: Mapping[str, Any]) -> bool:
 
 def _for_this_machine(index: Mapping[str, Any]) -> str:
     """The digest of the only manifest, or of the one for this machine's platform. Raises FetchFailed."""
-    manifests = [each for each in index.get("manifests") or () if _is_descriptor(each)]
+    manifests = [each for each in index.get("manifests") or () if is_descriptor(each)]
     # Attestations lie beside the images that they are about.
     images = [each for each in manifests if (each.get("platform") or {}).get("os") != "unknown"]
     fitting = [each for each in images if platform_matches(each.get("platform") or {}, os.uname().machine)]
@@ -131,29 +131,11 @@ def _for_this_machine(index: Mapping[str, Any]) -> str:
     return str(chosen[0]["digest"])
 
 
-def _file(layer: Any, registry: Registry) -> SourceFile | None:
+def _file(descriptor: Any, registry: Registry) -> SourceFile | None:
     """The file that a layer is, or the archive of files; None for a layer that is neither."""
-    if not _is_descriptor(layer):
-        raise FetchFailed(UNSUPPORTED_URI, "the manifest has a layer without a sha256 digest and a size")
-    notes = layer.get("annotations") or {}
-    title = next((str(notes[key]) for key in _TITLES if notes.get(key)), "")
-    kind, digest = str(layer.get("mediaType", "")), layer["digest"]
-    is_tar = ".tar" in kind
-    if "zstd" in kind:
-        raise FetchFailed(UNSUPPORTED_URI, "the artifact has a layer packed with zstd; push it with gzip")
-    packed = "tar" if str(notes.get(_UNPACK, "")).lower() == "true" or (is_tar and not title) else archive_kind(title)
-    if not packed and not title:
+    layer = read_layer(descriptor)
+    if layer is None:
         return None
-    opened = partial(registry.blob, digest)
-    return SourceFile(title or digest, opened, layer["size"], digest, digest.removeprefix("sha256:"), packed)
-
-
-def _is_descriptor(found: Any) -> bool:
-    return (
-        isinstance(found, dict)
-        and isinstance(found.get("digest"), str)
-        and DIGEST.fullmatch(found["digest"]) is not None
-        and (found.get("annotations") is None or isinstance(found["annotations"], dict))
-        and (found.get("platform") is None or isinstance(found["platform"], dict))
-        and isinstance(found.get("size"), int)
-    )
+    sha256 = layer.digest.removeprefix("sha256:")
+    opened = partial(registry.blob, layer.digest)
+    return SourceFile(layer.name, opened, layer.size, layer.digest, sha256, layer.archive, layer.aside)
