@@ -46,6 +46,9 @@ class Client:
         assert response.status == 200, said
         return response.headers["x-tidegate-served-by"]
 
+    def close(self) -> None:
+        self._connection.close()
+
 
 @contextmanager
 def asking(stage: Stage, users: Mapping[str, Mapping[str, str]]) -> Iterator[dict[str, list[str]]]:
@@ -69,6 +72,7 @@ def asking(stage: Stage, users: Mapping[str, Mapping[str, str]]) -> Iterator[dic
     finally:
         ended.set()
         thread.join()
+        client.close()
     assert faults == []
 
 
