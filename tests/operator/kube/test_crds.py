@@ -303,12 +303,12 @@ def query(**fields: Any) -> dict[str, Any]:
         ),
         pytest.param(
             {"gates": [{"name": "approved", "at": "Start", "registry": {}}]},
-            "a gate of spec.gates with registry needs a spec.model.uri with models:/",
+            "a gate of spec.gates with registry needs .* with models:/, .*; take the gate out in the same change",
             id="a registry's approval of what isn't in it",
         ),
         pytest.param(
             {"notifications": [{"name": "registry", "format": "ModelVersionTags"}]},
-            "spec.notifications with format ModelVersionTags needs a spec.model.uri with models:/",
+            "format ModelVersionTags needs .* with models:/, .*; take it out in the same change",
             id="tags of what isn't in a registry",
         ),
         pytest.param(

@@ -88,7 +88,7 @@ def parse_follow(model: Mapping[str, Any]) -> timedelta | None:
     if not MUTABLE.fullmatch(model["uri"]):
         raise InvalidSpec(
             "spec.model.follow needs a spec.model.uri that may mean another model tomorrow: models:/NAME@ALIAS, "
-            "oci:// with a tag, or hf://; leave follow out"
+            "oci:// with a tag, or hf://; leave follow out in the same change for a model that stays what it is"
         )
     if model.get("sha256"):
         raise InvalidSpec("spec.model.sha256 can't be set beside spec.model.follow; leave one of them out")
