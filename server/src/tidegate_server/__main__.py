@@ -1,4 +1,4 @@
-"""The command line: `fetch` downloads a model, `serve` serves it, `selftest` tests it, `new-key` makes an API key."""
+"""The command line: `fetch` brings a model, `serve` serves it; `selftest`, `profile` and `new-key` are for people."""
 
 import argparse
 import logging
@@ -53,6 +53,10 @@ def _run(options: argparse.Namespace) -> int:
         from tidegate_server.selftest import selftest
 
         return selftest(Settings.from_env(environ), write=options.write)
+    if options.command == "profile":
+        from tidegate_server.profiling import profile
+
+        return profile(Settings.from_env(environ), options.data, bins=options.bins)
     from tidegate_server.serving import serve
 
     return serve(Settings.from_env(environ))
@@ -85,9 +89,12 @@ def _parser() -> argparse.ArgumentParser:
     serving.add_argument("--name", dest="MODEL_NAME", help="name of the model (its file's name)")
     testing = commands.add_parser("selftest", help="ask the model the questions of the selftest.json beside it")
     testing.add_argument("--write", action="store_true", help="write that file from what the model answers now")
+    profiling = commands.add_parser("profile", help="write how training data is distributed beside the model")
+    profiling.add_argument("data", help="samples of it: .csv, .jsonl with bodies of /predict, .npy, or .npz by input")
+    profiling.add_argument("--bins", type=int, default=10, help="of a number, at most (10)")
     keys = commands.add_parser("new-key", help="make an API key and the line that lets it in")
     keys.add_argument("name", help="whose key it is; the access log says so")
-    for command in (fetching, serving, testing):
+    for command in (fetching, serving, testing, profiling):
         command.add_argument("--model", dest="MODEL_PATH", help="the model's file or folder (/models/model.onnx)")
     return parser
 

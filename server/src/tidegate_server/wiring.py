@@ -21,7 +21,7 @@ from tidegate_server.inference.failure_log import FailureLog
 from tidegate_server.inference.queue import QueueLimits
 from tidegate_server.inference.service import Inference
 from tidegate_server.metrics import Identity, RunPlan, ServerMetrics, prediction_plan
-from tidegate_server.metrics.server_metrics import DIRECT, LIVE
+from tidegate_server.metrics.snapshot import DIRECT, LIVE
 from tidegate_server.open_files import connection_limits, count_open, raise_limit
 from tidegate_server.payload_log.events import Origin
 from tidegate_server.payload_log.log import PayloadLog
@@ -173,7 +173,7 @@ def _inference(prepared: Prepared, settings: Settings, loop: asyncio.AbstractEve
     identity = Identity(settings.model_deployment, settings.revision, prepared.sha256, settings.model_name)
     findings, labels = prepared.findings, prepared.package.labels
     signature, plan = findings.signature, findings.plan
-    metrics = ServerMetrics(identity, prediction_plan(signature, labels))
+    metrics = ServerMetrics(identity, prediction_plan(signature, labels), prepared.package.profile)
     layout = plan.layout
     metrics.run_plan = RunPlan(layout.threads_per_run, layout.runs_at_once, plan.max_rows, plan.runs_inline)
     limits = EngineLimits(QueueLimits(settings.max_queue, settings.max_queue_bytes), settings.request_seconds)

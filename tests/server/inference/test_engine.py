@@ -22,7 +22,7 @@ from tidegate_server.inference.engine import Engine, EngineLimits
 from tidegate_server.inference.execution_plan import ExecutionPlan, ThreadLayout
 from tidegate_server.inference.model import Model
 from tidegate_server.inference.queue import QueueLimits
-from tidegate_server.metrics import RunPlan
+from tidegate_server.metrics import InputCounter, RunPlan
 from tidegate_server.protocol.request import InferRequest, RequestedOutput
 from tidegate_server.protocol.signature import Signature, TensorSpec
 from tidegate_server.protocol.tensors import Outputs
@@ -38,6 +38,7 @@ class Recorded:
 
     def __init__(self) -> None:
         self.run_plan = RunPlan()
+        self.inputs: InputCounter | None = None
         self.batches: list[tuple[int, int]] = []
         self.failures: list[str] = []
 

@@ -15,6 +15,7 @@ from tidegate_server.metrics import Identity, RunPlan, ServerMetrics, latency_bu
 from tidegate_server.metrics.server_metrics import CODES
 from tidegate_server.metrics.snapshot import merged
 from tidegate_server.protocol.signature import Signature, TensorSpec
+from tidegate_server.protocol.training_profile import Feature, TrainingProfile
 
 IDENTITY = Identity("shop/digits", "digits-6f9c1d2e", "ab" * 32)
 OWNER = {"model_deployment": "shop/digits", "revision": "digits-6f9c1d2e"}
@@ -319,7 +320,8 @@ def test_sizes_of_batches_are_few_however_many_rows_come(rows: int) -> None:
 def test_the_documentation_names_every_metric_and_no_other() -> None:
     text = (Path(__file__).parents[3] / "docs" / "server-metrics.md").read_text()
     told = set(re.findall(r"^\| `((?:tidegate|nv)_\w+)` \|", text, re.MULTILINE))
-    metrics = some_metrics()
+    profile = TrainingProfile((Feature("age", "x", 0, (0, 300, 400, 0, 2), edges=(18, 40, 65)),))
+    metrics = ServerMetrics(IDENTITY, PLAN, profile)
     metrics.callbacks.tls = lambda: (0, 1.0)
     families = text_string_to_metric_families(metrics.exposition().decode())
     names = {f"{family.name}_total" if family.type == "counter" else family.name for family in families}

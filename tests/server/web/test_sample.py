@@ -2,7 +2,7 @@
 
 import pytest
 
-from tidegate_server.metrics.server_metrics import DIRECT, LIVE, PREVIEW
+from tidegate_server.metrics.snapshot import DIRECT, LIVE, PREVIEW
 from tidegate_server.request_samples.samples import Sample
 from tidegate_server.web.message import JSON, OCTETS, Request, Response
 from tidegate_server.web.sample import sample_of

@@ -13,6 +13,7 @@ COMPANION_FILES = (
     "labels.json",
     "selftest.json",
     "warmup.json",
+    "training-profile.json",
     "config.json",
     "tokenizer_config.json",
     "modules.json",

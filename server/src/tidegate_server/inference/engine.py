@@ -38,7 +38,7 @@ from tidegate_server.inference.queue import (
     total_rows,
 )
 from tidegate_server.inference.run_speed import RunSpeed
-from tidegate_server.metrics import RunPlan
+from tidegate_server.metrics import InputCounter, RunPlan
 from tidegate_server.protocol.padding import bucket, width_of
 from tidegate_server.protocol.request import InferRequest, RequestedOutput
 from tidegate_server.protocol.tensors import Array, Outputs
@@ -66,6 +66,7 @@ class EngineMetrics(Protocol):
     """Whom the engine tells of its work, as ServerMetrics has it."""
 
     run_plan: RunPlan
+    inputs: InputCounter | None
 
     def batch_ran(
         self, rows: int, queue_seconds: Sequence[float], run_seconds: float, outputs: Outputs, traffic: str = ""
@@ -459,6 +460,7 @@ class Engine:
     def _record(self, batch: list[QueuedRequest], started: float, seconds: float, result: BatchResult) -> None:
         queued = [started - item.arrived for item in batch]
         try:
+            self._record_inputs(batch)
             if result.whole is not None:
                 self._record_whole(batch, queued, seconds, result.whole, result.parts)
                 return
@@ -468,6 +470,11 @@ class Engine:
         except Exception:
             # Metrics are worth less than the responses that wait behind them.
             log.exception("a batch couldn't be counted")
+
+    def _record_inputs(self, batch: list[QueuedRequest]) -> None:
+        if inputs := self._metrics.inputs:
+            for item in batch:
+                inputs.asked(item.request.arrays, item.rows, item.traffic)
 
     def _record_whole(
         self,

@@ -10,7 +10,7 @@ from prometheus_client.utils import floatToGoString
 
 from tidegate_server.metrics.histogram import Histogram
 from tidegate_server.metrics.predictions import OTHER, SCORE_BOUNDS, PredictionCounts
-from tidegate_server.metrics.snapshot import Snapshot, TrafficCounts
+from tidegate_server.metrics.snapshot import LIVE, Snapshot, TrafficCounts
 
 BATCH_BOUNDS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
 _OWNER_LABELS = ["model_deployment", "revision"]
@@ -30,6 +30,7 @@ class SnapshotCollector(Collector):
         yield from _requests(snapshot)
         yield from _execution(snapshot)
         yield from _predictions(snapshot)
+        yield from _inputs(snapshot)
         yield from _process(snapshot)
         yield from _nvidia(snapshot)
 
@@ -99,6 +100,29 @@ def _predictions(snapshot: Snapshot) -> Iterator[Metric]:
     yield scores
     not_finite = snapshot.not_finite
     yield _counter("not_finite_outputs", "Rows of an output with NaN or infinity in them", snapshot, not_finite)
+
+
+def _inputs(snapshot: Snapshot) -> Iterator[Metric]:
+    """What was asked, bin by bin, beside the counts of the training."""
+    if snapshot.inputs is None:
+        return
+    labels = [*_OWNER_LABELS, "feature", "bin"]
+    asked = CounterMetricFamily(
+        "tidegate_server_input_values", "Values of live inputs, one row of each request", labels=labels
+    )
+    trained = GaugeMetricFamily(
+        "tidegate_server_input_training_values", "Values of the training data, by training-profile.json", labels=labels
+    )
+    profile, by_traffic = snapshot.inputs.profile, snapshot.inputs.by_traffic
+    for feature, (begin, end) in zip(profile.features, profile.bounds, strict=True):
+        for name, number, count in zip(feature.bins, range(begin, end), feature.counts, strict=True):
+            whose = {**_owner(snapshot), "feature": feature.name, "bin": name}
+            trained.add_metric([*_owner_values(snapshot), feature.name, name], count)
+            asked.add_metric([*_owner_values(snapshot), feature.name, name], by_traffic[LIVE][number])
+            for traffic, _ in _apart(snapshot):
+                asked.add_sample(f"{asked.name}_total", {**whose, "traffic": traffic}, by_traffic[traffic][number])
+    yield asked
+    yield trained
 
 
 def _apart(snapshot: Snapshot) -> Iterator[tuple[str, TrafficCounts]]:

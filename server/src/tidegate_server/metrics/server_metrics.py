@@ -17,10 +17,21 @@ from prometheus_client import CollectorRegistry, ProcessCollector, generate_late
 from tidegate_server.memory import resident_bytes
 from tidegate_server.metrics.collector import SnapshotCollector
 from tidegate_server.metrics.histogram import Histogram, latency_buckets
+from tidegate_server.metrics.inputs import InputCounter
 from tidegate_server.metrics.predictions import OTHER, PredictionCounts, PredictionPlan, count_predictions
-from tidegate_server.metrics.snapshot import GaugeCallbacks, Identity, RunPlan, Snapshot, TrafficCounts
+from tidegate_server.metrics.snapshot import (
+    DIRECT,
+    LIVE,
+    PREVIEW,
+    GaugeCallbacks,
+    Identity,
+    RunPlan,
+    Snapshot,
+    TrafficCounts,
+)
 from tidegate_server.metrics.statistics import statistics
 from tidegate_server.protocol.tensors import Outputs
+from tidegate_server.protocol.training_profile import TrainingProfile
 
 CODES = (200, 400, 401, 403, 404, 405, 408, 411, 413, 415, 429, 431, 499, 500, 501, 503, 504)
 PROTOCOLS = ("v2", "predict", "grpc", "dialect")
@@ -34,10 +45,6 @@ MAX_UNCOUNTED = 64
 MAX_PENDING_ROWS = 256
 MAX_PENDING_ELEMENTS = 65_536
 """Outputs are kept until there are so many of them, and are then counted together."""
-
-
-LIVE, PREVIEW, DIRECT = "", "preview", "direct"
-"""How a request came: drawn by the router, to a revision by its name, or past the router. The first bears no label."""
 
 
 @dataclass(slots=True)
@@ -63,7 +70,12 @@ class ServerMetrics:
     """Counts inference requests. Any thread may call anything."""
 
     def __init__(
-        self, identity: Identity, predictions: PredictionPlan | None = None, *, clock: Callable[[], float] = time
+        self,
+        identity: Identity,
+        predictions: PredictionPlan | None = None,
+        profile: TrainingProfile | None = None,
+        *,
+        clock: Callable[[], float] = time,
     ) -> None:
         """Everything at zero. `clock` gives seconds of Unix time."""
         bounds = latency_buckets()
@@ -91,6 +103,8 @@ class ServerMetrics:
             traffic: _Apart(dict.fromkeys(codes, 0), Histogram(bounds), self._prediction_counts)
             for traffic in (PREVIEW, DIRECT)
         }
+        self.inputs = InputCounter(profile, (LIVE, *self._apart)) if profile else None
+        """Told of each request that has run; None where nothing is known of the training."""
         self.run_plan = RunPlan()
         """Set after the warm-up."""
         self.callbacks = GaugeCallbacks()
@@ -225,6 +239,7 @@ class ServerMetrics:
                 pending = self._take_pending(traffic)
             if pending.batches:
                 self._count(pending, traffic)
+        inputs = self.inputs.counts() if self.inputs else None
         # Called without the lock: nobody knows what these wait for.
         queue_length, log_lines_dropped = self.callbacks.queue_length(), self.callbacks.log_lines_dropped()
         bodies_logged, bodies_not_logged = self.callbacks.bodies_logged()
@@ -258,6 +273,7 @@ class ServerMetrics:
                 bodies_not_logged=bodies_not_logged,
                 tls_failures=tls_failures,
                 tls_expires=tls_expires,
+                inputs=inputs,
             )
 
     def statistics(self) -> dict[str, Any]:

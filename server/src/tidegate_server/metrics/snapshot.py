@@ -6,7 +6,11 @@ from functools import reduce
 from typing import Any
 
 from tidegate_server.metrics.histogram import Histogram
+from tidegate_server.metrics.inputs import InputCounts
 from tidegate_server.metrics.predictions import PredictionCounts, PredictionPlan
+
+LIVE, PREVIEW, DIRECT = "", "preview", "direct"
+"""How a request came: drawn by the router, to a revision by its name, or past the router. The first bears no label."""
 
 _NO_BATCH = (0, 0.0)
 _COUNTERS = ("started", "duration", "succeeded", "success_seconds", "rows", "prediction_counts", "log_lines_dropped")
@@ -112,6 +116,8 @@ class Snapshot:
     tls_failures: int = 0
     tls_expires: float | None = None
     """Unix seconds; None without TLS."""
+    inputs: InputCounts | None = None
+    """None where nothing is known of the training."""
 
     @property
     def finished(self) -> int:
@@ -190,4 +196,5 @@ def _sum(one: Snapshot, other: Snapshot) -> Snapshot:
         apart={traffic: counts + other.apart[traffic] for traffic, counts in one.apart.items()},
         failures={reason: count + other.failures[reason] for reason, count in one.failures.items()},
         last_run=max(one.last_run, other.last_run),
+        inputs=one.inputs + other.inputs if one.inputs and other.inputs else one.inputs,
     )

@@ -22,6 +22,7 @@ from tidegate_server.predict.embeddings import EmbeddingReader
 from tidegate_server.predict.labels import LABELS_FILE, Labels
 from tidegate_server.predict.package_files import PackageFolder, parse_json, read_file, unusable
 from tidegate_server.predict.predictor import PlainPredictor, Predictor
+from tidegate_server.predict.profile_file import MAX_PROFILE_BYTES, PROFILE_FILE, parse_profile
 from tidegate_server.predict.samples import MAX_SAMPLES_BYTES, SAMPLES_FILE, parse_samples
 from tidegate_server.predict.selftest import (
     MAX_SELFTEST_BYTES,
@@ -45,6 +46,7 @@ from tidegate_server.protocol.limits import Limits
 from tidegate_server.protocol.padding import Padding
 from tidegate_server.protocol.signature import Signature
 from tidegate_server.protocol.tensors import Array
+from tidegate_server.protocol.training_profile import TrainingProfile
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +66,8 @@ class Package:
     """What the graph says of itself."""
     samples: tuple[Any, ...] = ()
     """Bodies of /predict that the warm-up runs."""
+    profile: TrainingProfile | None = None
+    """How the inputs were distributed in training."""
 
     @property
     def properties(self) -> dict[str, str]:
@@ -126,7 +130,12 @@ def open_package(folder: Path, signature: Signature, metadata: Mapping[str, str]
     predictor = _predictor(files, signature, metadata)
     classes = predictor.classes if isinstance(predictor, LabelledPredictor | TextPredictor) else None
     return Package(
-        predictor, classes.names if classes else (), _selftest(folder, signature), metadata, _samples(folder)
+        predictor,
+        classes.names if classes else (),
+        _selftest(folder, signature),
+        metadata,
+        _samples(folder),
+        _profile(folder, signature),
     )
 
 
@@ -184,6 +193,11 @@ def _recipe(files: PackageFolder) -> Recipe | None:
 def _selftest(folder: Path, signature: Signature) -> Selftest | None:
     content = read_file(folder / SELFTEST_FILE, MAX_SELFTEST_BYTES)
     return None if content is None else parse_selftest(parse_json(SELFTEST_FILE, content), signature)
+
+
+def _profile(folder: Path, signature: Signature) -> TrainingProfile | None:
+    content = read_file(folder / PROFILE_FILE, MAX_PROFILE_BYTES)
+    return None if content is None else parse_profile(parse_json(PROFILE_FILE, content), signature)
 
 
 def _samples(folder: Path) -> tuple[Any, ...]:

@@ -10,7 +10,7 @@ from google.protobuf.message import Message
 from tidegate_server.access.authenticator import Authenticator
 from tidegate_server.access_log import AccessLine, AccessLog
 from tidegate_server.errors import NotAllowed
-from tidegate_server.metrics.server_metrics import LIVE, PREVIEW
+from tidegate_server.metrics.snapshot import LIVE, PREVIEW
 from tidegate_server.payload_log.log import Exchange, Payload, PayloadLog
 from tidegate_server.rpc.service_names import MODEL_INFER
 from tidegate_server.tracing import ServerSpan, Tracing, well_formed

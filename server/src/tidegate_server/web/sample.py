@@ -2,7 +2,7 @@
 
 import re
 
-from tidegate_server.metrics.server_metrics import LIVE
+from tidegate_server.metrics.snapshot import LIVE
 from tidegate_server.request_samples.samples import Sample
 from tidegate_server.web.message import JSON, JSON_LENGTH, Request, Response
 

@@ -7,7 +7,7 @@ from time import perf_counter
 from tidegate_server.access.principal import ANONYMOUS, Principal
 from tidegate_server.access_log import AccessLine, AccessLog
 from tidegate_server.metrics import ServerMetrics
-from tidegate_server.metrics.server_metrics import LIVE, PREVIEW
+from tidegate_server.metrics.snapshot import LIVE, PREVIEW
 from tidegate_server.payload_log.log import Exchange, Payload, PayloadLog
 from tidegate_server.protocol.request import InferRequest
 from tidegate_server.request_samples.samples import RequestSamples
