@@ -282,6 +282,36 @@ def test_waiting_ends_with_the_outcome(
     assert len(err.splitlines()) == 2
 
 
+def test_waiting_for_a_version_is_not_ended_by_the_one_before(
+    tidegate: Run, fake: FakeApi, spec_schema: Mapping[str, Any]
+) -> None:
+    released = Released(spec_schema)
+    fake.put(MODEL_DEPLOYMENTS, released.manifest)
+
+    def go_on() -> None:
+        until(lambda: any("watch" in asked.query for asked in fake.asked))
+        released.release("2", 400)
+        fake.put(MODEL_DEPLOYMENTS, released.manifest)
+
+    thread = threading.Thread(target=go_on)
+    thread.start()
+    ended, out, _ = tidegate("status", "digits", "--wait", "--for", "2", "--timeout", "60s")
+    thread.join()
+
+    assert (ended, out) == (0, f"shop/digits Live: {released.world.status['message']}\n")
+
+
+def test_waiting_for_a_version_that_does_not_come_says_what_is_meant(
+    tidegate: Run, fake: FakeApi, spec_schema: Mapping[str, Any]
+) -> None:
+    fake.put(MODEL_DEPLOYMENTS, Released(spec_schema).manifest)
+    code, out, err = tidegate("status", "digits", "--wait", "--for", "2", "--timeout", "1s")
+
+    assert (code, out.startswith("shop/digits Live: ")) == (124, True)
+    said = "shop/digits doesn't mean 2 yet, but http://models/1, after the --timeout"
+    assert err.splitlines()[-1] == f"tidegate status: {said}"
+
+
 def test_waiting_has_an_end(tidegate: Run, fake: FakeApi, halfway: Released) -> None:
     fake.put(MODEL_DEPLOYMENTS, halfway.manifest)
     code, out, err = tidegate("status", "digits", "--wait", "--timeout", "1s")
@@ -296,6 +326,7 @@ def test_waiting_has_an_end(tidegate: Run, fake: FakeApi, halfway: Released) -> 
     [
         (["--wait", "digits", "--timeout", "soon"], "'soon' is not a duration such as 90s, 2m or 1h30m"),
         (["--wait"], "NAME is missing"),
+        (["digits", "--for", "8"], "--for says what to wait for: give --wait too"),
         (["--watch"], "NAME is missing"),
     ],
 )

@@ -9,6 +9,7 @@ from tests.operator.world import Behaviour, World
 from tidegate.kube.informer import Key
 from tidegate.model.followed import Answers
 from tidegate.registries.reference import Reference
+from tidegate.view.rollout_view import RolloutView, Settled
 
 URI = "models:/digits@champion"
 GOOD, BETTER, BAD = "models:/digits/7", "models:/digits/8", "models:/digits/9"
@@ -67,6 +68,41 @@ def live(world: World, looks: Looks) -> None:
 def test_what_the_name_means_goes_live_and_is_recorded(world: World, looks: Looks) -> None:
     live(world, looks)
     assert (world.status["model"]["uri"], world.status["model"]["resolved"]) == (URI, GOOD)
+
+
+@pytest.mark.parametrize(
+    ("version", "ended"),
+    [
+        pytest.param(BETTER, Settled.LIVE, id="promoted"),
+        pytest.param(BAD, Settled.FAILED, id="rolled back"),
+    ],
+)
+def test_whoever_waits_for_a_version_hears_of_no_other(
+    world: World, looks: Looks, version: str, ended: Settled
+) -> None:
+    live(world, looks)
+    heard = [waited_for(world, version)]
+    looks.see(version)
+    for _ in range(200):
+        world.run(2)
+        heard.append(waited_for(world, version))
+
+    assert list(dict.fromkeys(heard)) == [Settled.UNDER_WAY, ended]
+    number = version.rpartition("/")[2]
+    assert (waited_for(world, number), waited_for(world, f"1{number}")) == (ended, Settled.UNDER_WAY)
+
+
+def test_a_version_that_was_rolled_back_does_not_end_the_wait_for_the_next(world: World, looks: Looks) -> None:
+    live(world, looks)
+    looks.see(BAD)
+    world.run(400)
+    assert (waited_for(world, BAD), waited_for(world, BETTER)) == (Settled.FAILED, Settled.UNDER_WAY)
+
+
+def waited_for(world: World, version: str) -> Settled:
+    manifest = world.model_deployment("shop", "digits")
+    assert manifest is not None
+    return RolloutView.of(manifest).settled_at(version)
 
 
 def test_nothing_happens_until_the_first_answer(world: World, looks: Looks) -> None:

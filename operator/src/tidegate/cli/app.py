@@ -93,6 +93,10 @@ def status(
     watch: Annotated[bool, typer.Option("-w", "--watch", help="Show it live until Ctrl-C.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Until the newest spec is live or has failed.")] = False,
     timeout: Annotated[str, typer.Option(metavar="SPAN", help="Of --wait.")] = "1h",
+    version: Annotated[
+        str,
+        typer.Option("--for", metavar="VERSION", help="Of --wait: what the spec has to mean; a URI or its end."),
+    ] = "",
     namespace: Namespace = None,
     all_namespaces: AllNamespaces = False,
     output: Out = Output.TABLE,
@@ -111,11 +115,13 @@ def status(
         where = Where(namespace, kubeconfig, context, all_namespaces)
         if name is None and (watch or wait):
             raise Unusable("NAME is missing: --watch and --wait are about one model")
+        if version and not wait:
+            raise Unusable("--for says what to wait for: give --wait too")
         if name is None:
             return command.status_of_all(where, output)
         limit: timedelta = span(timeout)
         if wait:
-            return command.wait(where, name, limit, output)
+            return command.wait(where, name, limit, output, version)
         return command.watch(where, name) if watch else command.status(where, name, output)
 
     run("status", show)

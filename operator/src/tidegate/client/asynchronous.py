@@ -46,9 +46,10 @@ class AsyncClient:
         *,
         timeout: timedelta = HOUR,
         seen: Callable[[RolloutView], None] = lambda view: None,
+        version: str = "",
     ) -> RolloutView:
         """`seen` is called in the thread that waits."""
-        return await asyncio.to_thread(partial(self._client.wait, name, timeout=timeout, seen=seen))
+        return await asyncio.to_thread(partial(self._client.wait, name, timeout=timeout, seen=seen, version=version))
 
     async def approve(self, name: str, reason: str = "", *, timeout: timedelta = ANSWER) -> Done:
         return await asyncio.to_thread(partial(self._client.approve, name, reason, timeout=timeout))

@@ -15,7 +15,7 @@ from tidegate.cli.common.errors import NotDone
 from tidegate.cli.common.where import Where
 from tidegate.cli.control.answer import Listening, Make, Told, ask, username
 from tidegate.cli.control.requests import Person, of_control, of_pause, of_undo
-from tidegate.cli.status.command import look, settled
+from tidegate.cli.status.command import look, settled, still
 from tidegate.cli.status.following import Following
 from tidegate.client.errors import NotAnswered, NotSettled, Refused
 from tidegate.errors import ClusterUnavailable
@@ -107,17 +107,24 @@ class Client:
                 shown = view or shown
 
     def wait(
-        self, name: str, *, timeout: timedelta = HOUR, seen: Callable[[RolloutView], None] = lambda view: None
+        self,
+        name: str,
+        *,
+        timeout: timedelta = HOUR,
+        seen: Callable[[RolloutView], None] = lambda view: None,
+        version: str = "",
     ) -> RolloutView:
         """Waits until the newest spec is live or has failed: `view.settled` says which, `view.message` why.
 
-        `seen` is called with each change. Raises NotSettled where it is still under way after `timeout`.
+        With `version` (a URI, or the version, digest or commit at its end) first until the spec means that, as the name
+        of a model that is followed does some time after it was moved. `seen` is called with each change. Raises
+        NotSettled where it is still under way after `timeout`.
         """
         self._cluster.model(name)
-        view = settled(self._cluster, name, monotonic() + timeout.total_seconds(), seen)
-        if view.settled is Settled.UNDER_WAY:
-            seconds = timeout.total_seconds()
-            raise NotSettled(f"{self.namespace}/{name} is still under way after {seconds:.0f} s: {view.message}", view)
+        view = settled(self._cluster, name, monotonic() + timeout.total_seconds(), seen, version)
+        if view.settled_at(version) is Settled.UNDER_WAY:
+            told = f"{still(view, version)} after {timeout.total_seconds():.0f} s"
+            raise NotSettled(f"{self.namespace}/{name} {told}: {view.message}", view)
         return view
 
     def approve(self, name: str, reason: str = "", *, timeout: timedelta = ANSWER) -> Done:

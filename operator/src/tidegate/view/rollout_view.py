@@ -151,6 +151,8 @@ class RolloutView:
     generation: int
     up_to_date: bool
     """Whether the operator has seen the newest spec."""
+    meant: str
+    """The model that the spec asks for; of a name that is followed what that means, empty before that is known."""
     phase: str
     reason: str
     message: str
@@ -198,6 +200,16 @@ class RolloutView:
         done = self.ready and not said.get(ConditionType.STALLED)
         return Settled.LIVE if done and self.phase == Phase.LIVE else Settled.UNDER_WAY
 
+    def settled_at(self, version: str) -> Settled:
+        """The same of one model, as `means` has it: under way until the spec means it. Empty: whatever it means."""
+        if not version:
+            return self.settled
+        stable = self.revision(Role.STABLE)
+        is_stable = stable is not None and means(stable.uri, version)
+        if not means(self.meant, version) or (self.settled is Settled.LIVE and not is_stable):
+            return Settled.UNDER_WAY
+        return self.settled
+
     def revision(self, role: Role) -> RevisionView | None:
         """The stable revision or the candidate."""
         return next((each for each in self.revisions if each.role is role), None)
@@ -220,6 +232,7 @@ def _view(manifest: Mapping[str, Any], status: Status, pods: list[PodView]) -> R
         created_at=parse_instant(created) if created else None,
         generation=generation,
         up_to_date=status.observed_generation == generation,
+        meant=_meant(spec.get("model") or {}, status),
         phase=status.phase,
         reason=_reason(status),
         message=status.message,
@@ -239,6 +252,18 @@ def _view(manifest: Mapping[str, Any], status: Status, pods: list[PodView]) -> R
         conditions=tuple(ConditionView(c.type, c.status, c.reason, c.message, c.since) for c in status.conditions),
         controls=tuple(f"{each.control}: {each.value}" for each in given_controls(metadata.get("annotations"))),
     )
+
+
+def means(uri: str, version: str) -> bool:
+    """Whether a model's URI is this one, or ends with this version, digest or commit."""
+    return uri == version or uri.endswith((f"/{version}", f"@{version}"))
+
+
+def _meant(model: Mapping[str, Any], status: Status) -> str:
+    uri = model.get("uri") or ""
+    if "follow" not in model:
+        return uri
+    return status.model.resolved if status.model and status.model.uri == uri else ""
 
 
 def _is_of(pod: Mapping[str, Any], metadata: Mapping[str, Any]) -> bool:

@@ -13,7 +13,7 @@ from tidegate.cli.common.output import wants_colour, write_line
 from tidegate.cli.common.where import Where
 from tidegate.cli.get.table import Row
 from tidegate.cli.status.following import Following, Seen
-from tidegate.view.rollout_view import RolloutView, Settled
+from tidegate.view.rollout_view import RolloutView, Settled, means
 
 LIVE, FAILED, TIMED_OUT = 0, 1, 124
 """Exit codes of --wait: it is live; it has failed or can't be told; neither within the time, as timeout(1) has it."""
@@ -85,8 +85,11 @@ def watch(where: Where, name: str) -> int:
     raise NotDone(f"{cluster.namespace}/{name} has been deleted")
 
 
-def wait(where: Where, name: str, timeout: timedelta, output: Output) -> int:
-    """Waits until the newest spec is live or has failed. Each new sentence goes to stderr, the outcome to stdout."""
+def wait(where: Where, name: str, timeout: timedelta, output: Output, version: str = "") -> int:
+    """Waits until the newest spec is live or has failed, and first until it means `version`, where one is given.
+
+    Each new sentence goes to stderr, the outcome to stdout.
+    """
     cluster = open_cluster(where)
     cluster.model(name)
     told = ""
@@ -97,15 +100,27 @@ def wait(where: Where, name: str, timeout: timedelta, output: Output) -> int:
             told = view.message
             write_line(sys.stderr, f"{_now():%H:%M:%S} {view.phase} {view.progress}: {view.message}".replace(" :", ":"))
 
-    view = settled(cluster, name, monotonic() + timeout.total_seconds(), tell)
+    view = settled(cluster, name, monotonic() + timeout.total_seconds(), tell, version)
     write_outcome(view, output, sys.stdout)
-    if view.settled is Settled.UNDER_WAY:
-        write_line(sys.stderr, f"tidegate status: {cluster.namespace}/{name} is still under way after the --timeout")
+    ended = view.settled_at(version)
+    if ended is Settled.UNDER_WAY:
+        write_line(
+            sys.stderr, f"tidegate status: {cluster.namespace}/{name} {still(view, version)} after the --timeout"
+        )
         return TIMED_OUT
-    return LIVE if view.settled is Settled.LIVE else FAILED
+    return LIVE if ended is Settled.LIVE else FAILED
 
 
-def settled(cluster: Cluster, name: str, until: float, tell: Callable[[RolloutView], None]) -> RolloutView:
+def still(view: RolloutView, version: str) -> str:
+    """What is to be said of one that hasn't settled."""
+    if not version or means(view.meant, version):
+        return "is still under way"
+    return f"doesn't mean {version} yet, but {view.meant or 'nothing that is known'},"
+
+
+def settled(
+    cluster: Cluster, name: str, until: float, tell: Callable[[RolloutView], None], version: str = ""
+) -> RolloutView:
     """What is known when the model has settled, or else at the end of the time. Raises NotDone where it is deleted."""
     view: RolloutView | None = None
     with Following(cluster, name) as following:
@@ -114,7 +129,7 @@ def settled(cluster: Cluster, name: str, until: float, tell: Callable[[RolloutVi
             if seen.deleted:
                 raise NotDone(f"{cluster.namespace}/{name} has been deleted")
             view = _newer(seen, view, tell)
-            if view and view.settled is not Settled.UNDER_WAY:
+            if view and view.settled_at(version) is not Settled.UNDER_WAY:
                 return view
     return view or RolloutView.of(cluster.model(name))
 
