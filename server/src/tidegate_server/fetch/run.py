@@ -29,7 +29,7 @@ from tidegate_server.fetch.report import (
 from tidegate_server.fetch.select_files import COMPANION_FILES, files_digest
 from tidegate_server.fetch.sources import ResolvedUri, find_source
 from tidegate_server.fetch.sources.listing import Listing
-from tidegate_server.fetch.verify_signature import Signer, verify
+from tidegate_server.fetch.verify_signature import Signer, cosign_keys, verify, verify_digest
 from tidegate_server.inference.model import Model, sha256_of
 from tidegate_server.onnx_file import check_file
 from tidegate_server.predict.class_names import class_names
@@ -92,15 +92,25 @@ class _Job:
     def _fingerprint(self) -> str:
         return "" if self.signer is None else self.signer.fingerprint
 
+    @property
+    def _files_signer(self) -> Signer | None:
+        return self.signer if self.signer is not None and self.signer.is_over_files else None
+
     def _list(self) -> Listing:
-        return self.uri.source(self.uri.text, self.environ)
+        """Of a registry only what is signed, where that is asked for: not a byte of anything else is downloaded."""
+        if self.signer is None or self.signer.is_over_files:
+            return self.uri.source(self.uri.text, self.environ)
+        keys = cosign_keys(self.signer)
+        listing = self.uri.source(self.uri.text, self.environ)
+        verify_digest(listing, keys)
+        return listing
 
     def _with_retries(self, attempt: Callable[[], Result], received: Callable[[], int] = lambda: 0) -> Result:
         return with_retries(attempt, self.settings.fetch_retry_seconds, monotonic, sleep, received)
 
     def _fetch_and_install(self, downloads: PartialDownloads) -> dict[str, Any]:
         settings = self.settings
-        sha256, everything = settings.model_sha256 or None, self.signer is not None
+        sha256, everything = settings.model_sha256 or None, self._files_signer is not None
         connections = settings.fetch_connections
         options = CollectOptions(settings.model_path, sha256, settings.max_model_bytes, everything, connections)
         try:
@@ -123,14 +133,14 @@ class _Job:
         self, collected: CollectedModel, downloads: PartialDownloads
     ) -> tuple[InstalledModel, _Described]:
         self._check_files(describe(collected, self.settings.model_path))
-        if self.signer is not None:
-            verify(collected, self.signer, downloads)
+        if (signer := self._files_signer) is not None:
+            verify(collected, signer, downloads)
         described = self._inspect(collected.folder / collected.model)
         return install(collected, self.settings.model_path, self.uri.printable, self._fingerprint), described
 
     def _use_in_place(self, listing: Listing) -> dict[str, Any]:
         """A model of the image itself: it is what the image's digest says, so only its own digests are compared."""
-        if self.signer is not None:
+        if self._files_signer is not None:
             sentence = "a model in the image is covered by the image's signature; verify that instead"
             raise FetchFailed(UNVERIFIED, sentence)
         settings, model = self.settings, listing.in_place or self.settings.model_path

@@ -8,21 +8,26 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from socket import gaierror
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tidegate_server.environment import one_of
 from tidegate_server.errors import BadSetting, FetchFailed, one_line
 from tidegate_server.fetch.collect import CollectedModel
 from tidegate_server.fetch.partial_downloads import PartialDownloads
-from tidegate_server.fetch.report import UNREACHABLE, UNSUPPORTED_URI, UNVERIFIED
+from tidegate_server.fetch.report import NOT_FOUND, UNREACHABLE, UNSUPPORTED_URI, UNVERIFIED
 from tidegate_server.fetch.select_files import SIGNATURE
+from tidegate_server.fetch.sources.listing import Listing
 
-METHODS = ("key", "certificate", "sigstore")
+if TYPE_CHECKING:
+    from tidegate_server.fetch.cosign_keys import PublicKey
+
+COSIGN = "cosign"
+METHODS = ("key", "certificate", "sigstore", COSIGN)
 _PEM = "-----BEGIN "
 
 
@@ -50,17 +55,47 @@ class Signer:
                 )
             return None
         one_of({"TIDEGATE_SIGNATURE_METHOD": method}, "TIDEGATE_SIGNATURE_METHOD", METHODS)
-        needed = {"key": ("key",), "certificate": ("certificates",), "sigstore": ("identity", "provider")}[method]
-        for name in needed:
+        needed = {"key": ("key",), "certificate": ("certificates",), "sigstore": ("identity", "provider")}
+        for name in needed.get(method, ("key",)):
             if not given[name]:
                 raise BadSetting(f"TIDEGATE_SIGNATURE_{name.upper()} is missing; the method {method} needs it")
         return cls(**given)
+
+    @property
+    def is_over_files(self) -> bool:
+        """Whether the signature is over all files of a folder; else it is over a digest in a registry."""
+        return self.method != COSIGN
 
     @property
     def fingerprint(self) -> str:
         """Of these settings, keys included, so that a later run knows whether it wants the same."""
         parts = (self.method, _content(self.key), _content(self.certificates), self.identity, self.provider)
         return hashlib.sha256("\0".join((*parts, _content(self.trust_config))).encode()).hexdigest()
+
+
+def cosign_keys(signer: Signer) -> tuple["PublicKey", ...]:
+    """The keys of which one has to have signed. Raises FetchFailed where there are none."""
+    # Its library takes time to import, and most models aren't signed.
+    from tidegate_server.fetch.cosign_keys import read_keys
+
+    if not signer.key.startswith(_PEM) and not Path(signer.key).exists():
+        # Not for good: a Secret may be made a moment after what names it.
+        sentence = f"model.signedBy: there is no public key at {signer.key}; make the Secret or ConfigMap with that key"
+        raise FetchFailed(NOT_FOUND, sentence)
+    return read_keys(_content(signer.key))
+
+
+def verify_digest(listing: Listing, keys: Sequence["PublicKey"]) -> None:
+    """Before anything is downloaded. Raises FetchFailed unless cosign has signed what is listed by one of the keys."""
+    from tidegate_server.fetch.cosign_keys import require_signature
+
+    if listing.signed is None:
+        sentence = (
+            "model.signedBy is for oci:// alone, as cosign's signatures lie in a registry; "
+            "sign a folder with model_signing, and say so by TIDEGATE_SIGNATURE_METHOD=key"
+        )
+        raise FetchFailed(UNSUPPORTED_URI, sentence)
+    require_signature(listing.signed.digest, listing.signed.signatures(), keys)
 
 
 def verify(collected: CollectedModel, signer: Signer, downloads: PartialDownloads) -> None:

@@ -74,6 +74,15 @@ def get(wanted: GetRequest) -> Iterator[HTTPResponse]:
 
 
 @contextmanager
+def reading() -> Iterator[None]:
+    """Around the reading of an answer. Raises FetchFailed where the connection breaks meanwhile."""
+    try:
+        yield
+    except (OSError, HTTPException) as error:
+        raise _unreachable(error) from None
+
+
+@contextmanager
 def open_at(request: GetRequest, offset: int, version: str | None, end: int | None = None) -> Iterator[Stream]:
     """A file from an offset on, or from its start where the server won't, or where it has another version by now."""
     headers = dict(request.headers)

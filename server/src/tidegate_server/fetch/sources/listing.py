@@ -3,11 +3,13 @@
 A source opens nothing for its listing alone unless it must: the bytes come when a file is opened.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+from tidegate_server.fetch.cosign import CosignSignature
 
 
 @dataclass(frozen=True)
@@ -52,13 +54,22 @@ class SourceFile:
 
 
 @dataclass(frozen=True)
+class SignedDigest:
+    """What a signature in a registry is over: a manifest's digest. `signatures` looks for those that are there."""
+
+    digest: str
+    signatures: Callable[[], Iterable[CosignSignature]]
+
+
+@dataclass(frozen=True)
 class Listing:
     """What a URI names.
 
     `single`: one file, and that is the model (or an archive of it). `find`: for a source that can't list its files,
     but may have one of this name. `resolved`: the URI that will always lead to this very content. `inside`: the
     folder, in what is unpacked, that the model is in. `usual`: the folder that it is in if what is unpacked has that.
-    `in_place`: the model's path where nothing is to be copied.
+    `in_place`: the model's path where nothing is to be copied. `signed`: what cosign may have signed; None for a source
+    that isn't a registry of such signatures.
     """
 
     files: tuple[SourceFile, ...]
@@ -68,6 +79,7 @@ class Listing:
     inside: str = ""
     usual: str = ""
     in_place: Path | None = None
+    signed: SignedDigest | None = None
 
 
 def single(file: SourceFile) -> Listing:

@@ -17,11 +17,12 @@ from typing import Any, TypeVar
 from tidegate_server.errors import FetchFailed
 from tidegate_server.fetch.limits import MAX_FILES
 from tidegate_server.fetch.report import UNSAFE_CONTENT, UNSUPPORTED_URI, WRONG_DIGEST
-from tidegate_server.fetch.sources.http_client import BadStatus, GetRequest, get, open_at
-from tidegate_server.fetch.sources.listing import Listing, SourceFile, Stream
+from tidegate_server.fetch.sources.http_client import BadStatus, GetRequest, get, open_at, reading
+from tidegate_server.fetch.sources.listing import Listing, SignedDigest, SourceFile, Stream
 from tidegate_server.fetch.sources.oci_layers import IMAGE_FOLDER, is_descriptor, is_image, read_layer
 from tidegate_server.fetch.sources.oci_login import Account, authorize, find_account
 from tidegate_server.fetch.sources.oci_reference import DIGEST, Reference, is_plain, parse, platform_matches
+from tidegate_server.fetch.sources.oci_signatures import find_signatures
 
 _MANIFESTS = (
     "application/vnd.oci.image.manifest.v1+json",
@@ -47,7 +48,8 @@ def find(uri: str, environ: Mapping[str, str]) -> Listing:
         raise FetchFailed(UNSUPPORTED_URI, "what the registry has under that name is no artifact with layers")
     files = tuple(file for layer in layers if (file := _file(layer, registry)) is not None)
     usual = IMAGE_FOLDER if is_image(manifest) and not reference.inside else ""
-    return Listing(files, resolved=reference.at(digest), inside=reference.inside, usual=usual)
+    signed = SignedDigest(digest, partial(find_signatures, registry, digest))
+    return Listing(files, resolved=reference.at(digest), inside=reference.inside, usual=usual, signed=signed)
 
 
 @dataclass
@@ -68,10 +70,7 @@ class Registry:
     def manifest(self, version: str) -> tuple[dict[str, Any], str]:
         """A manifest or an index, and its digest, which it has for sure. Raises FetchFailed."""
         accept = {"Accept": ", ".join((*_MANIFESTS, *_INDEXES))}
-        with self._authorized(get, f"manifests/{version}", accept) as response:
-            body = response.read(_MAX_MANIFEST + 1)
-        if len(body) > _MAX_MANIFEST:
-            raise FetchFailed(UNSAFE_CONTENT, f"the manifest has more than {_MAX_MANIFEST} bytes")
+        body = self.read(f"manifests/{version}", accept, _MAX_MANIFEST)
         digest = f"sha256:{hashlib.sha256(body).hexdigest()}"
         if DIGEST.fullmatch(version) and digest != version:
             raise FetchFailed(WRONG_DIGEST, f"the registry's manifest has the digest {digest}, not {version}")
@@ -82,6 +81,14 @@ class Registry:
         if not isinstance(manifest, dict):
             raise FetchFailed(UNSUPPORTED_URI, "what the registry has under that name is no manifest")
         return manifest, digest
+
+    def read(self, path: str, headers: Mapping[str, str], limit: int) -> bytes:
+        """All of something small. Raises FetchFailed, also where it has more bytes than `limit`."""
+        with self._authorized(get, path, headers) as response, reading():
+            body = response.read(limit + 1)
+        if len(body) > limit:
+            raise FetchFailed(UNSAFE_CONTENT, f"the registry's {path.partition('/')[0]} have more than {limit} bytes")
+        return body
 
     @contextmanager
     def blob(self, digest: str, offset: int, _before: str | None, end: int | None = None) -> Iterator[Stream]:
