@@ -372,6 +372,37 @@ def query(**fields: Any) -> dict[str, Any]:
             id="an identity by no ServiceAccount's name",
         ),
         pytest.param(
+            {"model": {**MODEL, "signedBy": {"secret": "signers"}}},
+            "spec.model.signedBy is for a spec.model.uri with oci:// alone",
+            id="signers of what is in no registry",
+        ),
+        pytest.param(
+            {"model": {"uri": "oci://registry/a:1", "signedBy": {}}},
+            r"spec\.model\.signedBy.*must have exactly one of configMap and secret",
+            id="signers of nowhere",
+        ),
+        pytest.param(
+            {"model": {"uri": "oci://registry/a:1", "signedBy": {"secret": "a", "key": ".."}}},
+            r"spec\.model\.signedBy\.key.*must be the key of a Secret or ConfigMap",
+            id="signers under no key",
+        ),
+        pytest.param(
+            {"model": {"uri": "oci://registry/a:1", "signedBy": {"configMap": "My_Keys"}}},
+            r"spec\.model\.signedBy\.configMap.*must be the name of a ConfigMap",
+            id="signers by no ConfigMap's name",
+        ),
+        pytest.param(
+            {
+                "model": {
+                    "uri": "oci://registry/a:1",
+                    "signedBy": {"secret": "a"},
+                    "fetchEnv": [{"name": "TIDEGATE_SIGNATURE_METHOD", "value": "key"}],
+                }
+            },
+            "spec.model.fetchEnv can't have TIDEGATE_SIGNATURE_",
+            id="signers, and others by a variable",
+        ),
+        pytest.param(
             {"model": {**MODEL, "fetchEnv": [{"name": "HTTPS-PROXY", "value": "a"}]}},
             r"spec\.model\.fetchEnv\[0\]\.name",
             id="a variable of no variable's name",
@@ -714,6 +745,14 @@ def test_refused_is(spec: dict[str, Any], message: str, apply: Callable[..., Com
         ),
         pytest.param({"model": {**MODEL, "credentialsSecret": "models-read"}}, id="credentials"),
         pytest.param({"model": {**MODEL, "serviceAccount": "models.read-1"}}, id="an identity"),
+        pytest.param(
+            {"model": {"uri": "oci://registry/a:1", "signedBy": {"secret": "signers"}, "follow": {"every": "1m"}}},
+            id="signers in a Secret",
+        ),
+        pytest.param(
+            {"model": {"uri": "oci://registry/a:1", "signedBy": {"configMap": "signers", "key": "shop.pem"}}},
+            id="signers in a ConfigMap",
+        ),
         pytest.param(
             {"model": {**MODEL, "fetchEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}]}}, id="a proxy"
         ),

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tidegate.model.agreement import RequestSamples
+from tidegate.model.config import ConfigKind
 from tidegate.model.revision import (
     RevisionState,
     Snapshot,
@@ -14,6 +15,7 @@ from tidegate.model.revision import (
     plan_digest,
     revision_name,
 )
+from tidegate.model.signers import Signers
 from tidegate.model.spec import Batching, Model, ModelDeploymentSpec, Server
 
 ASpec = Callable[..., ModelDeploymentSpec]
@@ -114,6 +116,7 @@ def test_the_name_stays_under_a_change_of(change: dict[str, Any], a_spec: ASpec)
         pytest.param({"server": {"podTemplate": {"probes": {"startup": {"periodSeconds": 2}}}}}, id="a probe's timing"),
         pytest.param({"model": {"uri": "http://models/1.onnx", "credentialsSecret": "a"}}, id="the credentials"),
         pytest.param({"model": {"uri": "http://models/1.onnx", "serviceAccount": "a"}}, id="the identity"),
+        pytest.param({"model": {"uri": "oci://models/a:1", "signedBy": {"secret": "a"}}}, id="who has to sign"),
         pytest.param(
             {"model": {"uri": "http://models/1.onnx", "fetchEnv": [{"name": "A", "value": "b"}]}},
             id="a variable for fetching",
@@ -155,7 +158,7 @@ ENV = (("A", "b"), ("C", ""))
         ),
         pytest.param(
             Snapshot(
-                Model("s3://models/1", "ab" * 32, "models-read", (("AWS_REGION", "eu-1"),)),
+                Model("oci://m/1", "ab" * 32, "a", (("A", "b"),), "c", Signers(ConfigKind.CONFIG_MAP, "d", "e.pem")),
                 Server(
                     "mine:1",
                     RESOURCES,

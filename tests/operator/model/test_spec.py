@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 from tidegate.errors import InvalidSpec
+from tidegate.model.config import ConfigKind
 from tidegate.model.istio import Istio
 from tidegate.model.reasons import Policy
 from tidegate.model.route_policy import Retries, RoutePolicy
+from tidegate.model.signers import Signers
 from tidegate.model.spec import (
     Analysis,
     Batching,
@@ -102,6 +104,36 @@ def test_invalid_is(spec_schema: Mapping[str, Any], change: Mapping[str, Any], m
 
     with pytest.raises(InvalidSpec, match=message):
         ModelDeploymentSpec.parse(raw)
+
+
+@pytest.mark.parametrize(
+    ("given", "signers"),
+    [
+        pytest.param({"secret": "signers"}, Signers(ConfigKind.SECRET, "signers", "cosign.pub"), id="a Secret"),
+        pytest.param(
+            {"configMap": "a", "key": "b.pem"}, Signers(ConfigKind.CONFIG_MAP, "a", "b.pem"), id="a ConfigMap"
+        ),
+    ],
+)
+def test_who_has_to_sign_a_model_is_taken(a_spec: ASpec, given: dict[str, str], signers: Signers) -> None:
+    spec = a_spec(model={"uri": "oci://registry/digits:7", "signedBy": given})
+
+    assert (spec.model.signed_by, signers.to_spec()) == (signers, given)
+
+
+@pytest.mark.parametrize(
+    ("uri", "given", "said"),
+    [
+        pytest.param(
+            "s3://m/7", {"secret": "a"}, "signedBy is for a spec.model.uri with oci:// alone", id="no registry"
+        ),
+        pytest.param("oci://m/7", {}, "must have exactly one of configMap and secret", id="neither"),
+        pytest.param("oci://m/7", {"secret": "a", "configMap": "b"}, "must have exactly one of", id="both"),
+    ],
+)
+def test_who_has_to_sign_is_refused(a_spec: ASpec, uri: str, given: dict[str, str], said: str) -> None:
+    with pytest.raises(InvalidSpec, match=said):
+        a_spec(model={"uri": uri, "signedBy": given})
 
 
 def test_servers_are_not_read_directly(a_spec: ASpec) -> None:

@@ -21,6 +21,7 @@ from tidegate.model.config import ConfigContent, ConfigKind
 from tidegate.model.gate import GateSpec
 from tidegate.model.revision import Snapshot
 from tidegate.model.route_policy import RoutePolicy
+from tidegate.model.signers import Signers
 from tidegate.model.spec import Batching, Model, Server
 from tidegate.model.traffic import Mirror, RouteSettings, RouteState, Sticky, TrafficSplit
 from tidegate.resources.config_copy import copy_manifest
@@ -257,6 +258,32 @@ def test_an_identity_in_a_cloud_is_for_the_container_that_fetches() -> None:
         }.items()
     )
     assert "azure.workload.identity/use" not in manifest["spec"]["selector"]["matchLabels"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "source"),
+    [
+        pytest.param(ConfigKind.SECRET, {"secret": {"secretName": "signers"}}, id="a Secret"),
+        pytest.param(ConfigKind.CONFIG_MAP, {"configMap": {"name": "signers"}}, id="a ConfigMap"),
+    ],
+)
+def test_the_keys_of_who_has_to_sign_are_for_the_container_that_fetches(
+    kind: ConfigKind, source: dict[str, dict[str, Any]]
+) -> None:
+    model = Model("oci://registry/digits:7", None, signed_by=Signers(kind, "signers"))
+    spec = deployment_manifest(*IDS, REVISION, replace(FREE, model=model), 1, "Always")["spec"]["template"]["spec"]
+    ((what, whence),) = source.items()
+    items = [{"key": "cosign.pub", "path": "cosign.pub"}]
+
+    (volume,) = (each for each in spec["volumes"] if each["name"] == "signers")
+    assert volume == {"name": "signers", what: {**whence, "items": items, "optional": True, "defaultMode": 0o440}}
+    mount = {"name": "signers", "mountPath": "/var/run/tidegate/signers", "readOnly": True}
+    (fetch,), (serve,) = spec["initContainers"], spec["containers"]
+    assert (mount in fetch["volumeMounts"], "signers" in str(serve)) == (True, False)
+    assert [each for each in fetch["env"] if "SIGNATURE" in each["name"]] == [
+        {"name": "TIDEGATE_SIGNATURE_METHOD", "value": "cosign"},
+        {"name": "TIDEGATE_SIGNATURE_KEY", "value": "/var/run/tidegate/signers/cosign.pub"},
+    ]
 
 
 def test_without_an_identity_a_pod_is_what_it_was() -> None:

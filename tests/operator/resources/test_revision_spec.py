@@ -15,11 +15,12 @@ from tidegate.resources.revision_spec import replacing, spec_of, without_contrad
 
 FULL = {
     "model": {
-        "uri": "s3://models/7.onnx",
+        "uri": "oci://registry.example.com/models:7",
         "sha256": "ab" * 32,
         "credentialsSecret": "storage",
         "serviceAccount": "reader",
-        "fetchEnv": [{"name": "AWS_REGION", "value": "eu-west-1"}],
+        "fetchEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}],
+        "signedBy": {"configMap": "signers", "key": "keys.pem"},
     },
     "server": {
         "image": "registry/server:2",

@@ -12,6 +12,7 @@ from typing import Any
 from tidegate.model.agreement import RequestSamples
 from tidegate.model.api_fields import canonical
 from tidegate.model.config import ConfigContent, ConfigKind, may_be_the_same
+from tidegate.model.signers import Signers
 from tidegate.model.spec import Analysis, Batching, Model, ModelDeploymentSpec, Server, Strategy, Variables
 from tidegate.model.units import parse_quantity
 
@@ -45,6 +46,7 @@ class Snapshot:
                 model.get("credentialsSecret"),
                 _pairs(model.get("fetchEnv", ())),
                 model.get("serviceAccount"),
+                _signers(model["signedBy"]) if "signedBy" in model else None,
             ),
             Server(
                 server["image"],
@@ -207,6 +209,7 @@ def _identity(model: Model, server: Server) -> dict[str, Any]:
                 credentialsSecret=model.credentials_secret,
                 fetchEnv=_lists(model.fetch_env),
                 serviceAccount=model.service_account,
+                signedBy=_listed(model.signed_by),
             ),
         },
         "server": {
@@ -261,6 +264,15 @@ def _amount(amount: str | int) -> object:
 def _set(variables: Variables) -> object:
     """Variables in any order, unless one refers to another, which has to come before it."""
     return variables if any("$(" in value for _, value in variables) else frozenset(variables)
+
+
+def _signers(listed: Sequence[str]) -> Signers:
+    kind, name, key = listed
+    return Signers(ConfigKind(kind), name, key)
+
+
+def _listed(signers: Signers | None) -> list[str] | None:
+    return [signers.kind.value, signers.name, signers.key] if signers else None
 
 
 def _samples(samples: RequestSamples | None) -> list[str | int] | None:

@@ -26,6 +26,7 @@ from tidegate.model.notification import Receiver, parse_receivers
 from tidegate.model.own_query import OwnQuery, parse_queries
 from tidegate.model.reasons import Policy
 from tidegate.model.route_policy import NO_POLICY, RoutePolicy, policy_fields, read_policy
+from tidegate.model.signers import Signers
 from tidegate.model.spec_defaults import filled
 from tidegate.model.traffic import RouteSettings, Sticky, is_reserved_header
 from tidegate.model.units import parse_duration, parse_percent
@@ -48,6 +49,8 @@ class Model:
     fetch_env: Variables = ()
     service_account: str | None = None
     """Whose identity in a cloud reads the model; None for the namespace's own."""
+    signed_by: Signers | None = None
+    """Whose signature the model has to have in its registry; None where none is asked for."""
 
 
 @dataclass(frozen=True)
@@ -569,6 +572,7 @@ def _model(raw: Mapping[str, Any]) -> Model:
         raw.get("credentialsSecret"),
         _variables(raw.get("fetchEnv", ())),
         raw.get("serviceAccount"),
+        Signers.parse(raw["signedBy"], raw["uri"]) if "signedBy" in raw else None,
     )
 
 

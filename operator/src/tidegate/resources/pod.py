@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from tidegate.model.agreement import KEY as SAMPLES_KEY
+from tidegate.model.config import ConfigKind
 from tidegate.model.revision import Snapshot
 from tidegate.model.spec import Batching, Model, Server
 from tidegate.resources import pod_config, pod_template
@@ -27,6 +28,7 @@ from tidegate.resources.names import (
     SERVE,
     SERVER_PORT,
     SERVER_UID,
+    SIGNERS_FOLDER,
     pod_selector,
 )
 
@@ -169,6 +171,9 @@ def _volumes(snapshot: Snapshot) -> tuple[_Volume, ...]:
         volumes.append(_Volume("claim", source, CLAIM_FOLDER, by=FETCH))
     if login := _login(model):
         volumes.append(_Volume("credentials", _one_key(login.secret, login.key), CREDENTIALS_FOLDER, by=FETCH))
+    if signers := model.signed_by:
+        source = _one_key(signers.name, signers.key, signers.kind)
+        volumes.append(_Volume("signers", source, SIGNERS_FOLDER, by=FETCH))
     if keys := snapshot.server.api_keys_secret:
         volumes.append(_Volume("api-keys", _one_key(keys, "keys"), API_KEYS_FOLDER, by=SERVE))
     if samples := snapshot.server.request_samples:
@@ -177,11 +182,14 @@ def _volumes(snapshot: Snapshot) -> tuple[_Volume, ...]:
     return tuple(volumes)
 
 
-def _one_key(secret: str, key: str) -> Manifest:
+def _one_key(name: str, key: str, kind: ConfigKind = ConfigKind.SECRET) -> Manifest:
     # Optional, because whoever reads the file says in a sentence that it isn't there; a pod that waits for a volume
     # says nothing. Nobody goes on without it.
     items = [{"key": key, "path": key}]
-    return {"secret": {"secretName": secret, "items": items, "optional": True, "defaultMode": SECRET_MODE}}
+    common = {"items": items, "optional": True, "defaultMode": SECRET_MODE}
+    if kind is ConfigKind.SECRET:
+        return {"secret": {"secretName": name, **common}}
+    return {"configMap": {"name": name, **common}}
 
 
 def _mounts(volumes: tuple[_Volume, ...], container: str) -> list[Manifest]:
@@ -246,6 +254,10 @@ def _fetch_env(revision: str, snapshot: Snapshot) -> list[Manifest]:
         ours["TIDEGATE_PVC_MOUNT"] = {"value": CLAIM_FOLDER}
     if login := _login(model):
         ours[login.variable] = {"value": f"{CREDENTIALS_FOLDER}/{login.key}"}
+    if signers := model.signed_by:
+        # A server that is too old to know this method refuses it, and serves nothing that wasn't verified.
+        ours["TIDEGATE_SIGNATURE_METHOD"] = {"value": "cosign"}
+        ours["TIDEGATE_SIGNATURE_KEY"] = {"value": f"{SIGNERS_FOLDER}/{signers.key}"}
     users = [{"name": key, "value": value} for key, value in model.fetch_env if key not in ours]
     return [*users, *({"name": key, **value} for key, value in ours.items())]
 

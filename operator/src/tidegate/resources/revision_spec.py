@@ -49,6 +49,7 @@ def _model(snapshot: Snapshot) -> dict[str, Any]:
         credentialsSecret=model.credentials_secret,
         serviceAccount=model.service_account,
         fetchEnv=_variables(model.fetch_env),
+        signedBy=model.signed_by.to_spec() if model.signed_by else None,
     )
 
 
