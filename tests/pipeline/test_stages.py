@@ -111,17 +111,73 @@ def test_a_line_that_is_none_is_one_sentence(tmp_path: Path) -> None:
 def test_the_applied_file_has_the_image_and_keeps_the_rest(tmp_path: Path) -> None:
     import yaml
 
-    from apply import released
+    from apply import read, released
 
     (tmp_path / "work").mkdir()
     (tmp_path / "work" / "candidate.json").write_text(json.dumps({"sha256": "0" * 64}))
     image = {"model": "image:///models/digits", "pushed": "ghcr.io/shop/digits@sha256:1"}
     given = yaml.safe_load((STAGES.parent / "modeldeployment.yaml").read_text())
-    found = released(STAGES.parent / "modeldeployment.yaml", image)
+    found = released(read(STAGES.parent / "modeldeployment.yaml"), image)
     assert found["spec"].pop("server") == {"image": "ghcr.io/shop/digits@sha256:1"}
     assert found["spec"].pop("model") == {"uri": "image:///models/digits", "sha256": "0" * 64}
     del given["spec"]["model"]
     assert found == given
+
+
+SIGNED = """\
+kind: ModelDeployment
+spec:
+  model:
+    uri: oci://ghcr.io/shop/digits
+    signedBy: {secret: signers}
+"""
+
+
+def test_what_has_to_be_signed_comes_from_the_image_by_its_digest(tmp_path: Path) -> None:
+    from apply import read, released
+
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "candidate.json").write_text(json.dumps({"sha256": "0" * 64}))
+    (tmp_path / "modeldeployment.yaml").write_text(SIGNED)
+    image = {"model": "image:///models/digits", "pushed": "ghcr.io/shop/digits@sha256:1"}
+    model = {"uri": "oci://ghcr.io/shop/digits@sha256:1/models/digits", "signedBy": {"secret": "signers"}}
+    assert released(read(tmp_path / "modeldeployment.yaml"), image)["spec"] == {"model": {**model, "sha256": "0" * 64}}
+
+
+@pytest.mark.parametrize(
+    ("model", "server", "image"),
+    [
+        pytest.param("image:///models/a", {"image": "r/a@sha256:1"}, "r/a@sha256:1", id="run"),
+        pytest.param("image:///models/a", {}, None, id="of the chart's server"),
+        pytest.param("oci://r/a@sha256:1/models/a", {"image": "b"}, "r/a@sha256:1", id="fetched"),
+    ],
+)
+def test_what_is_live_is_known_by_its_image(model: str, server: dict[str, str], image: str | None) -> None:
+    from cluster import image_of
+
+    assert image_of({"model": {"uri": model}, "server": server}) == image
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        pytest.param(
+            {"SIGN": "off", "COSIGN_KEY": "cosign.key"}, "and SIGN=off leaves it out; set COSIGN_KEY", id="off"
+        ),
+        pytest.param({}, "wants a signature by a key, and a workflow's has none; set COSIGN_KEY", id="a workflow's"),
+    ],
+)
+def test_what_the_cluster_would_not_take_is_not_left_unsigned(
+    tmp_path: Path, variables: dict[str, str], said: str
+) -> None:
+    from settings import Refused, Settings
+    from sign import sign
+
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "image.json").write_text(json.dumps({"pushed": "ghcr.io/shop/digits@sha256:1"}))
+    (tmp_path / "modeldeployment.yaml").write_text(SIGNED)
+    with pytest.raises(Refused, match=said):
+        sign(Settings(variables))
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ def require_live(settings: Settings, applied: Mapping[str, Any], image: Mapping[
         told = call("tidegate", "get", *place(settings, applied), "--output", "json")
     try:
         manifest = json.loads(told)
-        has, view = manifest["spec"]["server"].get("image"), RolloutView.of(manifest)
+        has, view = image_of(manifest["spec"]), RolloutView.of(manifest)
     except (ValueError, KeyError, AttributeError, TidegateError) as error:
         raise Refused(f"what is live can't be read: {error!r}") from error
     if has != image["pushed"]:
@@ -35,3 +35,13 @@ def require_live(settings: Settings, applied: Mapping[str, Any], image: Mapping[
         )
     if view.settled is not Settled.LIVE:
         raise Refused(f"{image['pushed']} isn't live: {view.message}")
+
+
+def image_of(spec: Mapping[str, Any]) -> str | None:
+    """The image that a spec has its model from."""
+    scheme, _, rest = spec["model"]["uri"].partition("://")
+    if scheme != "oci":
+        image: str | None = spec["server"].get("image")
+        return image
+    repository, _, version = rest.partition("@")
+    return f"{repository}@{version.partition('/')[0]}"

@@ -206,6 +206,7 @@ def serve_web() -> Iterator[Web]:
 _MODULES = Path(__file__).parent / "programs"
 _PACKAGES = {
     "registry": ("v3.1.2", "github.com/distribution/distribution/v3/cmd/registry"),
+    "cosign": ("v3.1.3", "github.com/sigstore/cosign/v3/cmd/cosign"),
     "versitygw": ("v1.8.0", "github.com/versity/versitygw/cmd/versitygw"),
     "fake-gcs-server": ("v1.56.1", "github.com/fsouza/fake-gcs-server"),
 }
