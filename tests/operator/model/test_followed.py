@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from random import Random
 from typing import Any
 
 import pytest
@@ -74,6 +75,20 @@ def test_a_name_that_flips_every_few_looks_starts_two_rollouts_at_most(period: i
         assert found is not None
         moved, known = moved + (found != known), found
     assert moved <= 2
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_a_name_that_flips_every_second_starts_two_rollouts_at_most_in_an_hour_and_is_told(seed: int) -> None:
+    by_chance, answers, known, moved = Random(seed), after(*[7] * 10), KNOWN, 0
+    end, now = NOW + timedelta(hours=1), NOW
+    while now < end:
+        now += answers.pause(timedelta(minutes=1))
+        answers = answers.with_answer(f"models:/digits/{by_chance.choice((7, 8))}")
+        found = followed_model(URI, known, answers, now)
+        assert found is not None
+        moved, known = moved + (found != known), found
+    told = caution(known, answers)
+    assert (moved <= 2, told and told.reason) == (True, Reason.REFERENCE_UNSETTLED)
 
 
 def test_calm_is_earned_back() -> None:

@@ -204,6 +204,18 @@ def test_a_base_with_a_broken_layer_is_refused(
     assert "another content under that name; export it again" in capsys.readouterr().err
 
 
+def test_an_image_of_which_a_layer_is_not_there_fails_its_checks(base: Path, tmp_path: Path, verify: Verify) -> None:
+    half = tmp_path / "half"
+    shutil.copytree(base, half)
+    layout = Layout(half)
+    image = layout.image(json.loads(_config(layout))["architecture"])
+    layout.blob(image.blobs[-1]).unlink()
+
+    seen = verify("", "--image", f"oci:{half}")
+    said = f"{image.blobs[-1]} is missing or broken"
+    assert (seen.code, seen.states["image content"], seen.said["image content"]) == (1, "failed", said)
+
+
 def _config(layout: Layout) -> str:
     index = json.loads((layout.folder / "index.json").read_text())
     manifest = layout.read(index["manifests"][0]["digest"])

@@ -31,6 +31,8 @@ class Registry:
     store: str = ""
     runs_out: int = 100
     lie: bytes = b""
+    half_published: bool = False
+    """Whether the manifest is there before the files."""
     scopes: list[str] = field(default_factory=list)
     logins: list[str | None] = field(default_factory=list)
     used: int = 0
@@ -74,6 +76,8 @@ def registry(linear: Path) -> Iterator[Registry]:
         def _serve(self, path: str) -> None:
             if path.startswith("/v2/shop/digits/manifests/"):
                 say(self, 200, state.manifest)
+            elif state.half_published:
+                say(self, 404, b"{}")
             elif state.store:
                 say(self, 307, b"", Location=state.store)
             else:
@@ -119,6 +123,14 @@ def test_a_blob_has_to_be_what_the_manifest_says(bring: Bring, registry: Registr
     registry.lie = bytes(len(registry.content))
     ended = bring(uri(registry))
     assert (ended.reason, ended.left) == ("WrongDigest", [])
+
+
+def test_an_artifact_that_is_half_published_is_refused_in_one_sentence(bring: Bring, registry: Registry) -> None:
+    registry.half_published = True
+    ended = bring(uri(registry))
+    assert (ended.reason, ended.left) == ("NotFound", [])
+    said = "the model's server has no such file (404); check model.uri"
+    assert (ended.report["message"], ended.report["permanent"]) == (said, False)
 
 
 def test_a_manifest_has_to_be_what_the_uri_says(bring: Bring, registry: Registry) -> None:
