@@ -81,6 +81,8 @@ class Behaviour:
     signature: Mapping[str, Any] = field(default_factory=lambda: SIGNATURE)
     classes: Mapping[str, float] = field(default_factory=dict)
     """Share of each class among its answers."""
+    ages: Mapping[str, tuple[int, float]] = field(default_factory=dict)
+    """What its training profile says of the bins of a feature, and the share of live inputs in each."""
 
 
 def is_evidence(name: str) -> bool:
@@ -515,6 +517,9 @@ class World(SimulatedWorld):
 
         for name, share in behaviour.classes.items():
             self._count(revision, f"class {name}", requests * share)
+        for name, (trained, share) in behaviour.ages.items():
+            self._counters[revision, f"trained {name}"] = trained
+            self._count(revision, f"asked {name}", requests * share)
 
     def _count(self, revision: str, measure: str, gain: float) -> None:
         if (revision, measure) in self._away:
@@ -608,6 +613,10 @@ def _labels(revision: str, measure: str) -> dict[str, str]:
         return {"__name__": "tidegate_server_requests_total", "code": measure.removeprefix("answered "), **owner}
     if measure.startswith("class "):
         return {"__name__": "tidegate_server_predictions_total", "class": measure.removeprefix("class "), **owner}
+    kind, _, bin_name = measure.partition(" ")
+    if kind in ("asked", "trained"):
+        name = f"tidegate_server_input_{'values_total' if kind == 'asked' else 'training_values'}"
+        return {"__name__": name, "feature": "age", "bin": bin_name, **owner}
     return {"__name__": "tidegate_server_request_duration_seconds_bucket", "le": measure, **owner}
 
 

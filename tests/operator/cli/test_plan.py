@@ -163,6 +163,13 @@ def test_that_answers_are_compared_is_told(plan: Run) -> None:
     assert (code, sentence in " ".join(out.split()), "more than 0.5% of them otherwise" in out) == (0, True, True)
 
 
+@pytest.mark.parametrize(("policy", "follows"), [("Warn", "that is told"), ("Hold", "it goes no further")])
+def test_that_inputs_are_compared_is_told(plan: Run, policy: str, follows: str) -> None:
+    code, out, _ = plan(a_spec("2", analysis={"inputs": {"drift": "5%", "onDrift": policy}}), "--offline")
+    sentence = "where its inputs differ by more than 5% from its training-profile.json, if it has one, "
+    assert (code, sentence + follows in " ".join(out.split())) == (0, True)
+
+
 def test_who_has_to_approve_of_another_signature_is_told(plan: Run) -> None:
     code, out, _ = plan(a_spec("2", analysis={"signature": "Hold"}), "--offline")
     sentence = "where clients of stable would break on its signature, somebody has to approve its first traffic"

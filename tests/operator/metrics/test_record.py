@@ -48,6 +48,8 @@ from tidegate.model.evidence import (
     Predictions,
     QueryAnswer,
 )
+from tidegate.model.inputs import InputsSeen, InputState
+from tidegate.model.plain import from_plain, plain
 from tidegate.model.reasons import Reason
 from tidegate.model.spec import Analysis, ModelDeploymentSpec
 from tidegate.model.status import Shift
@@ -104,7 +106,8 @@ def increment(chance: random.Random, at: datetime) -> Increment:
 def asked(chance: random.Random) -> Asked:
     missing = (MetricsGap(Reason.CATCHING_UP, "the rest comes later"),) if chance.random() < 0.3 else ()
     answers = (QueryAnswer("accuracy", (0.93, chance.random())),) if chance.random() < 0.3 else ()
-    return Asked(chance.choice((0.5, 0.05)), chance.random() < 0.5, chance.randrange(2), missing, answers)
+    inputs = InputsSeen(InputState.DIFFER, "é up to 40 in 90%") if chance.random() < 0.3 else None
+    return Asked(chance.choice((0.5, 0.05)), chance.random() < 0.5, chance.randrange(2), missing, answers, inputs)
 
 
 def said(chance: random.Random) -> Said:
@@ -270,6 +273,14 @@ def test_a_recorder_keeps_what_it_is_given(analysis: Analysis) -> None:
     assert rollout.record == Record(HEADER, tuple(rollout.given))
     rollout.run(100)
     assert rollout.record == Record(HEADER, tuple(rollout.given))
+
+
+def test_what_an_older_release_did_not_write_has_its_default() -> None:
+    told = Asked(0.5, False, 0, (), ())
+    assert from_plain(Asked, plain(told)[:-1]) == told
+    for data in (plain(told)[:-2], [*plain(told), None]):
+        with pytest.raises(ValueError, match="values for Asked, which has 6"):
+            from_plain(Asked, data)
 
 
 def test_a_verdict_is_written_down_where_it_is_another_than_before(analysis: Analysis) -> None:

@@ -78,8 +78,9 @@ def test_without_the_file_nothing_is_counted(tmp_path: Path) -> None:
         pytest.param({"counts": [0, 0]}, "counts must be more than 0 together", id="no training data"),
         pytest.param({"missing": "1"}, "missing must be whole numbers from 0 to 2**53", id="missing in quotes"),
         pytest.param({"other": 1}, "other is for categories; leave it out where there are edges", id="other numbers"),
-        pytest.param({"name": ""}, "name must be a string of 1 to 64 characters", id="an empty name"),
-        pytest.param({"name": "n" * 65}, "name must be a string of 1 to 64 characters", id="a long name"),
+        pytest.param({"name": ""}, "name must be a string of 1 to 64 printable characters", id="an empty name"),
+        pytest.param({"name": "a\nb"}, "name must be a string of 1 to 64 printable characters", id="a line break"),
+        pytest.param({"name": "n" * 65}, "name must be a string of 1 to 64 printable characters", id="a long name"),
         pytest.param(
             {"categories": ["a"]}, 'needs either "edges", for numbers, or "categories", for strings', id="both kinds"
         ),
@@ -104,7 +105,7 @@ def test_a_feature_that_does_not_fit_is_named(tmp_path: Path, change: Any, sente
         pytest.param({"categories": ["a", "a"]}, "categories must be different from one another", id="one twice"),
         pytest.param(
             {"categories": ["a", "missing"]},
-            "categories must be strings of at most 64 characters, not 'any other' or 'missing'",
+            "categories must be strings of at most 64 printable characters, not 'any other' or 'missing'",
             id="a bin's own name",
         ),
         pytest.param({"column": "mean"}, "column must be a number: strings have no mean", id="a mean of strings"),

@@ -27,6 +27,7 @@ from tidegate.decide.write_order import to_decision, with_shift
 from tidegate.judge.query_limits import field_of
 from tidegate.model.decision import Decision, Event
 from tidegate.model.evidence import Answer, QueryState, Verdict
+from tidegate.model.inputs import InputState
 from tidegate.model.observation import Observation
 from tidegate.model.own_query import OwnQuery
 from tidegate.model.reasons import ConditionType, Outcome, Phase, Reason, StatusMessage
@@ -244,6 +245,9 @@ def _events_of_judging(seen: Observation, before: AnalysisView | None) -> Iterat
         yield Event(Reason.NOISY_STABLE, verdict.caution, warning=True)
     if unseen_before and not unseen:
         yield Event(Reason.METRICS_SEEN, "the metrics can be seen again, the rollout goes on")
+    inputs, told = verdict.inputs, seen.recorded.condition(ConditionType.INPUT_CAUTION)
+    if inputs and inputs.state is InputState.DIFFER and told is None:
+        yield Event(Reason.INPUTS_DIFFER, inputs.message, warning=True)
     yield from _events_of_dry_runs(verdict, before)
 
 

@@ -6,6 +6,7 @@ from tidegate.decide.capacity import is_scaled_to_zero
 from tidegate.decide.transition import Transition
 from tidegate.judge.explain import of_threshold
 from tidegate.model.evidence import QueryResult
+from tidegate.model.inputs import InputState
 from tidegate.model.judged_queries import judged_queries
 from tidegate.model.observation import Observation
 from tidegate.model.reasons import ConditionType, Reason, StatusMessage
@@ -38,6 +39,7 @@ def with_view(seen: Observation, transition: Transition, status: Status) -> Stat
             _stalled(seen, transition),
             *_route_caution(seen),
             *_reference_caution(seen),
+            *_input_caution(seen, rollout),
         ),
         model=seen.followed,
     )
@@ -69,6 +71,19 @@ def _reference_caution(seen: Observation) -> tuple[Condition, ...]:
     """None where the name of the model isn't followed, or nothing is to be said of it."""
     said = seen.reference_caution
     return (_condition(seen, ConditionType.REFERENCE_CAUTION, True, said),) if said else ()
+
+
+def _input_caution(seen: Observation, rollout: Rollout | None) -> tuple[Condition, ...]:
+    """None where a candidate is asked what it was trained on. A look that can't tell changes nothing."""
+    check, inputs = seen.spec.analysis.inputs, seen.verdict.inputs
+    if check is None or rollout is None:
+        return ()
+    if inputs is None:
+        before = seen.recorded.condition(ConditionType.INPUT_CAUTION)
+        return (before,) if before else ()
+    if inputs.state is not InputState.DIFFER:
+        return ()
+    return (_condition(seen, ConditionType.INPUT_CAUTION, True, StatusMessage(Reason.INPUTS_DIFFER, inputs.message)),)
 
 
 def selector(name: str) -> str:

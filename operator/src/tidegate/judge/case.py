@@ -84,4 +84,5 @@ class Case:
             measurements.overdispersion.noisy,
             measurements.baseline,
             query_results(measurements.answers, self.criteria.analysis.queries),
+            measurements.inputs,
         )

@@ -18,6 +18,7 @@ from tidegate.judge.metric import LATENCY_TOLERANCE
 from tidegate.judge.pods import SickPod, Tally, sick_pod
 from tidegate.judge.query_limits import beyond_limits, pending_query, unusable_query
 from tidegate.model.evidence import Answer, Durations, Verdict
+from tidegate.model.inputs import InputPolicy, InputState
 from tidegate.model.reasons import Policy, Reason
 
 WATCHFUL = 10.0
@@ -31,6 +32,9 @@ REASONS = {
     "predictions": Reason.PREDICTIONS_DIFFER,
 }
 """By the metric that weighs most in a rollback."""
+
+INPUT_HOLDS = {InputState.DIFFER: Reason.INPUTS_DIFFER, InputState.TOO_FEW: Reason.INPUTS_TOO_FEW}
+"""What holds of live inputs. A model without a profile goes on as one of which nobody asks."""
 
 
 @dataclass(frozen=True)
@@ -149,6 +153,14 @@ def _predictions_differ(case: Case) -> Verdict | None:
     return case.verdict(Answer.NOT_ENOUGH, REASONS["predictions"], _difference(case))
 
 
+def _inputs_hold(case: Case) -> Verdict | None:
+    """A candidate that isn't asked what it was trained on, where the user wants somebody to look at that."""
+    check, seen = case.criteria.analysis.inputs, case.measurements.inputs
+    if check is None or check.on_drift is not InputPolicy.HOLD or seen is None or seen.state not in INPUT_HOLDS:
+        return None
+    return case.verdict(Answer.NOT_ENOUGH, INPUT_HOLDS[seen.state], seen.message)
+
+
 def _shown_acceptable(case: Case) -> Verdict | None:
     if case.log_acceptable < math.log(case.evidence.acceptable_needed):
         return None
@@ -190,6 +202,7 @@ RULES = (
     Rule("stable unwell", _stable_unwell),
     Rule("constant output", _constant_output),
     Rule("predictions", _predictions_differ),
+    Rule("inputs", _inputs_hold),
     Rule("acceptable", _shown_acceptable),
     Rule("load", _load_differs),
     Rule("no latency to compare with", _no_latency_to_compare_with),

@@ -25,7 +25,7 @@ from tidegate.metrics.checkpoint import Kept, resumed, to_text
 from tidegate.metrics.direct_evidence import SHARE_SPAN, begins, nobody, silence, take_direct
 from tidegate.metrics.edits import STEADY, follow_edits, follow_the_clock, parameters_of
 from tidegate.metrics.fold import ByPrometheus, Fold
-from tidegate.metrics.from_prometheus import doubt_in, fold_sources, frame_of
+from tidegate.metrics.from_prometheus import doubt_in, fold_sources, frame_of, inputs_of
 from tidegate.metrics.look import Look, Measured
 from tidegate.metrics.preflight import slower_scrape, stable_now
 from tidegate.metrics.provider import DirectReadings, DirectSource, MetricsProvider, Selection, Sources
@@ -179,8 +179,9 @@ class MetricsCollector:
         judged = () if fold.test.rejected_at else judged_queries(look.spec, look.rollout)
         before = dict(fold.by_prometheus.answers) if fold.by_prometheus else {}
         answers = self._ask(look, judged, before)
+        inputs, unseen = inputs_of(sources, look)
         with fold.lock:
-            fold.by_prometheus = ByPrometheus(look.until, missing, answers)
+            fold.by_prometheus = ByPrometheus(look.until, (*missing, *unseen), answers, inputs)
             return Measured(
                 fold.test, _measurements(fold, look, read), _checkpoint(fold, look, numbers_each(self.rollouts))
             )
@@ -209,7 +210,9 @@ class MetricsCollector:
             return  # before its first traffic
         seen, judged = measured.measurements, held.test.candidate.requests > 0
         exposed = 0 if judged else seen.exposed.requests + seen.shadowed.requests
-        asked = Asked(look.criteria.false_promotion, look.criteria.promotes, exposed, seen.missing, seen.answers)
+        asked = Asked(
+            look.criteria.false_promotion, look.criteria.promotes, exposed, seen.missing, seen.answers, seen.inputs
+        )
         held.say(at, asked, Said(verdict.answer, verdict.reason, verdict.message, verdict.evidence))
 
     def record(self, header: Header) -> str | None:
@@ -432,6 +435,7 @@ def _measurements(fold: Fold, look: Look, read: DirectReadings | None) -> Measur
         before=fold.baseline.before if fold.baseline else Counts(),
         missing=tuple(dict.fromkeys(gap for gap in (*here, *known) if gap)),
         read_from=_read_from(fold, read),
+        inputs=told.inputs if told else None,
     )
 
 

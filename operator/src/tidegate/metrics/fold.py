@@ -13,6 +13,7 @@ from tidegate.metrics.increments import Process
 from tidegate.metrics.record import Asked, Counted, Recorder, Said
 from tidegate.metrics.user_queries import Answers
 from tidegate.model.evidence import MetricsGap
+from tidegate.model.inputs import InputsSeen
 
 MOST_KEPT = 240
 """Increments that are kept until stable's baseline is known; of a rollout that is older, the newest."""
@@ -25,6 +26,7 @@ class ByPrometheus:
     at: datetime
     missing: tuple[MetricsGap, ...] = ()
     answers: Answers = ()
+    inputs: InputsSeen | None = None
 
 
 @dataclass

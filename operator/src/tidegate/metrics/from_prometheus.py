@@ -6,12 +6,14 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from tidegate.errors import MetricsUnavailable
+from tidegate.judge.input_drift import inputs_seen
 from tidegate.judge.sampling import Segment
 from tidegate.metrics.accumulate import Comparison, accumulate_details, accumulate_traffic
 from tidegate.metrics.checkpoint import reread_details, reread_traffic
 from tidegate.metrics.direct_evidence import SHARE_SPAN, Frame, covered, nobody, take_from_prometheus
 from tidegate.metrics.edits import parameters_of
 from tidegate.metrics.fold import Fold
+from tidegate.metrics.inputs import features_of
 from tidegate.metrics.lateness import points_known, too_old
 from tidegate.metrics.look import Look
 from tidegate.metrics.preflight import baseline_of
@@ -20,6 +22,7 @@ from tidegate.metrics.provider import STALE, DirectReadings, Readings, Selection
 from tidegate.metrics.record import PROMETHEUS, Details, Traffic
 from tidegate.metrics.replicas import replicas_differ
 from tidegate.model.evidence import NO_DURATIONS, Increment, MetricsGap
+from tidegate.model.inputs import InputPolicy, InputsSeen
 from tidegate.model.reasons import Reason
 from tidegate.model.spec import CounterSource
 from tidegate.model.units import format_instant
@@ -88,6 +91,22 @@ def _instead(told: Readings, look: Look, sources: Sources) -> MetricsGap | None:
     if not told.samples[-1] and not told.doubt:
         return sources.traffic.gap(look.arms.namespace, look.arms.name)
     return doubt_in(told, sources.traffic.name, look)
+
+
+def inputs_of(sources: Sources, look: Look) -> tuple[InputsSeen | None, tuple[MetricsGap, ...]]:
+    """What the candidate is asked, beside its training, where that is wanted; and what holds if it can't be seen."""
+    analysis, found = look.criteria.analysis, []
+    check = analysis.inputs
+    if check is None:
+        return None, ()
+
+    def seen() -> None:
+        features = features_of(sources, look.arms, look.until, look.propagation_delay)
+        found.append(inputs_seen(features, check, analysis.false_rollback))
+
+    gap = _unseen(seen)
+    holds = gap is not None and check.on_drift is InputPolicy.HOLD
+    return (found[0] if found else None), ((gap,) if gap and holds else ())
 
 
 def _unseen(read: Callable[[], MetricsGap | None]) -> MetricsGap | None:

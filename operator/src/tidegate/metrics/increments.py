@@ -27,6 +27,9 @@ TRIED, RETRIED, UNDER_WAY = "tried", "retried", "under way"
 """What tells of those: tries by how they ended, those among them that are a request's second or third, and a gauge."""
 TRIES = ("sent", "not connected", "no pod", "overflow", "cancelled")
 DURATION, FAILED_IN_POD, CLASS, SCORE = "duration", "failed in pod", "class", "score"
+ASKED, TRAINED = "asked", "trained"
+"""Values of live inputs and of the training data, by feature and bin, with BETWEEN in between."""
+BETWEEN = "\n"
 ALL = "+Inf"
 """The bucket that all requests are in, however long they took."""
 

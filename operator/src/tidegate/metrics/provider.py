@@ -30,7 +30,8 @@ class Selection:
     """Which counters of one ModelDeployment are wanted.
 
     `revisions` is None for every revision that it has had. With `bounds`, only failures are wanted, and requests up to
-    these bounds of latency, written as the source writes them; with `only_predictions`, nothing but what was answered.
+    these bounds of latency, written as the source writes them; with `only_predictions`, nothing but what was answered;
+    with `only_inputs`, nothing but what was asked, by the bins of a training profile.
     """
 
     namespace: str
@@ -38,6 +39,7 @@ class Selection:
     revisions: tuple[str, ...] | None = None
     bounds: tuple[str, ...] | None = None
     only_predictions: bool = False
+    only_inputs: bool = False
     looks_back: timedelta = STALE
     """For how long a value is its process'. What is read grows with it."""
     latency: bool = False

@@ -30,6 +30,7 @@ from tidegate.model.evidence import (
     Predictions,
     QueryAnswer,
 )
+from tidegate.model.inputs import InputsSeen
 from tidegate.model.plain import MICROSECOND, from_plain, plain
 from tidegate.model.status import Rollout, Shift
 from tidegate.model.traffic import Arms
@@ -99,6 +100,7 @@ class Asked(NamedTuple):
     exposed: int
     missing: tuple[MetricsGap, ...]
     answers: tuple[QueryAnswer, ...]
+    inputs: InputsSeen | None = None
 
 
 class Said(NamedTuple):
@@ -410,7 +412,7 @@ class _Lines:
                 kind = next(letter for letter, each in KINDS.items() if type(entry) is each)
                 return _trimmed([kind, *self._told(kind, source, increment)])
             case Looked(at, asked, said):
-                news = 0 if asked == self._asked else plain(asked)
+                news = 0 if asked == self._asked else plain(asked)[: None if asked.inputs else -1]
                 self._asked = asked
                 return _trimmed(["l", self._clocks["l"].tick(at), news, 0 if said is None else plain(said)])
 

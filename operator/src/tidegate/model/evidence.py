@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from enum import Enum, StrEnum
 from typing import NamedTuple
 
+from tidegate.model.inputs import InputsSeen
 from tidegate.model.reasons import StatusMessage
 
 
@@ -272,6 +273,8 @@ class Measurements:
     """Why an input of its own can't be seen, such as latency; the increments tell what the others saw."""
     read_from: str = ""
     """Where the counters were read, as a sentence ends; '' where nothing is said of it."""
+    inputs: InputsSeen | None = None
+    """What the candidate is asked, beside its training; None where that isn't looked at, or can't be seen."""
 
 
 class Answer(Enum):
@@ -313,6 +316,8 @@ class Verdict:
     """Stable's traffic, before the candidate has any."""
     queries: tuple[QueryResult, ...] = ()
     """What the user's own queries have come to, in the spec's order."""
+    inputs: InputsSeen | None = None
+    """What the candidate is asked, beside its training."""
 
 
 def total(counts: Sequence[Counts]) -> Counts:

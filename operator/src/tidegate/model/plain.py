@@ -56,8 +56,10 @@ def _read(kind: Any, data: Any) -> Any:
         told = {name: hint for name, hint in _hints(cast(type, kind)).items() if name not in missing}
         return cast(Any, kind)(**{name: _read(hint, data[name]) for name, hint in told.items()})
     if issubclass(kind, tuple):
-        hints = _hints(kind).values()
-        return kind(*(_read(hint, each) for hint, each in zip(hints, data, strict=True)))
+        hints, left_out = list(_hints(kind).values()), len(getattr(kind, "_field_defaults", ()))
+        if not len(hints) - left_out <= len(data) <= len(hints):
+            raise ValueError(f"{len(data)} values for {kind.__name__}, which has {len(hints)}")
+        return kind(*(_read(hint, each) for hint, each in zip(hints, data, strict=False)))
     return _read_scalar(kind, data)
 
 

@@ -59,6 +59,7 @@ class ConditionType(StrEnum):
     ROUTE_CAUTION = "RouteCaution"
     """Only there while something of the route is told of."""
     REFERENCE_CAUTION = "ReferenceCaution"
+    INPUT_CAUTION = "InputCaution"
     """Only there while something of the name that is followed is told of."""
 
 
@@ -128,6 +129,8 @@ class Reason(StrEnum):
     SUSPICION_OF_WORSE = "SuspicionOfWorse"
     STABLE_UNWELL = "StableUnwell"
     CONSTANT_OUTPUT = "ConstantOutput"
+    INPUTS_DIFFER = "InputsDiffer"
+    INPUTS_TOO_FEW = "InputsTooFew"
     QUERY_UNUSABLE = "QueryUnusable"
     QUERY_PENDING = "QueryPending"
     LOAD_DIFFERS = "LoadDiffers"

@@ -20,6 +20,7 @@ from tidegate.model.config import ConfigContent, ConfigUse, config_uses
 from tidegate.model.followed import parse_follow
 from tidegate.model.gate import GateSpec, parse_gates
 from tidegate.model.gateway import GatewayApi
+from tidegate.model.inputs import InputCheck
 from tidegate.model.istio import MESH, Istio
 from tidegate.model.matching import Rules, is_routers_own, read_rules
 from tidegate.model.notification import Receiver, parse_receivers
@@ -368,6 +369,8 @@ class Analysis:
     signature: SignaturePolicy = SignaturePolicy.REFUSE
     agreement: AgreementCheck | None = None
     """None where answers aren't compared one by one."""
+    inputs: InputCheck | None = None
+    """None where inputs aren't compared with those of the training."""
 
 
 @dataclass(frozen=True)
@@ -711,6 +714,7 @@ def _analysis(raw: Mapping[str, Any]) -> Analysis:
         source=_source(raw),
         signature=SignaturePolicy(raw.get("signature", SignaturePolicy.REFUSE)),
         agreement=AgreementCheck.parse(raw["agreement"]) if "agreement" in raw else None,
+        inputs=InputCheck.parse(raw["inputs"]) if "inputs" in raw else None,
     )
 
 

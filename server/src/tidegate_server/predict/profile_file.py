@@ -53,8 +53,8 @@ def _feature(where: str, fields: Any, signature: Signature) -> Feature:
         _refuse(where, f"input {spec.name!r} has {kind}")
     column = _column(where, fields.get("column"), spec, signature)
     name = fields.get("name", _name(spec, column))
-    if not isinstance(name, str) or not 1 <= len(name) <= MAX_NAME:
-        _refuse(where, f"name must be a string of 1 to {MAX_NAME} characters")
+    if not isinstance(name, str) or not 1 <= len(name) <= MAX_NAME or not name.isprintable():
+        _refuse(where, f"name must be a string of 1 to {MAX_NAME} printable characters")
     missing = _count(where, "missing", fields.get("missing", 0))
     if "categories" in fields:
         categories = _categories(where, fields["categories"])
@@ -117,13 +117,22 @@ def _categories(where: str, categories: Any) -> tuple[str, ...]:
     if not isinstance(categories, list) or not 1 <= len(categories) <= MAX_BINS:
         _refuse(where, f"categories must be a list of 1 to {MAX_BINS} strings")
     for category in categories:
-        if not isinstance(category, str) or len(category) > MAX_NAME or category in (ANY_OTHER, MISSING):
+        if not is_category(category):
             _refuse(
-                where, f"categories must be strings of at most {MAX_NAME} characters, not {ANY_OTHER!r} or {MISSING!r}"
+                where,
+                f"categories must be strings of at most {MAX_NAME} printable characters, not {ANY_OTHER!r} or "
+                f"{MISSING!r}",
             )
     if len(set(categories)) < len(categories):
         _refuse(where, "categories must be different from one another")
     return tuple(categories)
+
+
+def is_category(value: Any) -> bool:
+    """Whether a bin may be called so."""
+    if not isinstance(value, str) or value in (ANY_OTHER, MISSING):
+        return False
+    return len(value) <= MAX_NAME and value.isprintable()
 
 
 def _counts(where: str, counts: Any, bins: int) -> tuple[int, ...]:

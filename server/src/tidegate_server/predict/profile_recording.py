@@ -8,9 +8,8 @@ import numpy as np
 import orjson
 
 from tidegate_server.errors import InvalidRequest
-from tidegate_server.predict.profile_file import MAX_BINS, MAX_FEATURES, MAX_NAME, MEAN
+from tidegate_server.predict.profile_file import MAX_BINS, MAX_FEATURES, MAX_NAME, MEAN, is_category
 from tidegate_server.protocol.tensors import Array
-from tidegate_server.protocol.training_profile import ANY_OTHER, MISSING
 
 MIN_ROWS = 100
 """Of fewer, nobody could say how they are distributed."""
@@ -97,8 +96,7 @@ def _apart(edges: Iterable[float]) -> list[float]:
 
 def _by_category(values: Array) -> dict[str, Any]:
     counted = Counter(map(str, values.tolist()))
-    usable = [(name, count) for name, count in counted.most_common() if len(name) <= MAX_NAME]
-    usable = [each for each in usable if each[0] not in (ANY_OTHER, MISSING)][:MAX_BINS]
+    usable = [(name, count) for name, count in counted.most_common() if is_category(name)][:MAX_BINS]
     if not usable:
         raise InvalidRequest(f"each string of the data is longer than {MAX_NAME} characters, so none is a category")
     other = len(values) - sum(count for _, count in usable)

@@ -10,6 +10,7 @@ from tidegate.judge.forecast import Estimate, estimate_duration
 from tidegate.model.agreement import AgreementCheck
 from tidegate.model.evidence import BaselineTraffic
 from tidegate.model.gate import GatePoint, GateSpec
+from tidegate.model.inputs import InputCheck, InputPolicy
 from tidegate.model.spec import BlueGreen, Canary, ModelDeploymentSpec, SignaturePolicy, Strategy
 from tidegate.model.status import Rollout
 from tidegate.model.traffic import Sticky
@@ -50,7 +51,9 @@ class Outline:
 
 def outline(spec: ModelDeploymentSpec, traffic: BaselineTraffic | None, delay: timedelta) -> Outline:
     """`delay`: how late counters may be, for whoever doesn't read routers directly."""
-    gates = (*_signature(spec.analysis.signature), *_agreement(spec.analysis.agreement), *map(_gate, spec.gates))
+    analysis = spec.analysis
+    checks = (*_signature(analysis.signature), *_agreement(analysis.agreement), *_inputs(analysis.inputs))
+    gates = (*checks, *map(_gate, spec.gates))
     users = _users(spec.route_settings.sticky)
     if isinstance(spec.strategy, BlueGreen):
         return replace(_of_blue_green(spec, spec.strategy), gates=gates, users=users)
@@ -76,6 +79,13 @@ def _agreement(check: AgreementCheck | None) -> Iterator[str]:
             "before its first traffic it is asked live requests again, if stable's pods keep samples, and goes back if "
             f"it answers more than {format_percent(check.tolerate)} of them otherwise"
         )
+
+
+def _inputs(check: InputCheck | None) -> Iterator[str]:
+    if check is not None:
+        follows = "it goes no further" if check.on_drift is InputPolicy.HOLD else "that is told"
+        drift = format_percent(check.drift)
+        yield f"where its inputs differ by more than {drift} from its training-profile.json, if it has one, {follows}"
 
 
 def _gate(gate: GateSpec) -> str:

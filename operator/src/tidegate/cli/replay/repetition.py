@@ -237,6 +237,7 @@ def _told(test: SequentialTest, asked: Asked) -> Measurements:
         asked.answers,
         before=parameters.before,
         missing=asked.missing,
+        inputs=asked.inputs,
     )
 
 

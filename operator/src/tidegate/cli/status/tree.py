@@ -11,7 +11,7 @@ from rich.tree import Tree
 
 from tidegate.cli.common.ages import age
 from tidegate.model.evidence import QueryState
-from tidegate.model.reasons import Outcome, Phase
+from tidegate.model.reasons import ConditionType, Outcome, Phase
 from tidegate.model.status import QueryView
 from tidegate.view.pod_view import PodView
 from tidegate.view.rollout_view import EvidenceView, HistoryView, RevisionView, Role, RolloutView, StepView
@@ -24,6 +24,7 @@ GOOD, DOUBTFUL, BAD, QUIET = "green", "yellow", "red", "bright_black"
 PHASES = {Phase.LIVE: GOOD, Phase.HELD: DOUBTFUL, Phase.PAUSED: DOUBTFUL}
 PHASES |= dict.fromkeys((Phase.ROLLED_BACK, Phase.FAILED, Phase.INVALID), BAD)
 STATES = {QueryState.SUCCESSFUL: GOOD, QueryState.FAILED: BAD}
+CAUTIONS = (ConditionType.ROUTE_CAUTION, ConditionType.REFERENCE_CAUTION, ConditionType.INPUT_CAUTION)
 OUTCOMES = {Outcome.PROMOTED: GOOD, Outcome.ROLLED_BACK: BAD}
 
 
@@ -121,12 +122,19 @@ def _evidence(view: RolloutView, symbols: Symbols) -> Iterable[Text]:
     for number, (name, (evidence, style)) in enumerate(sides.items()):
         said = evidence.text if evidence else "none yet"
         yield _line("evidence" if number == 0 else "", name, _bar(_way(evidence), style, symbols), said)
-    for each in view.analysis.queries:
-        yield _query(each)
+    for query in view.analysis.queries:
+        yield _query(query)
     if view.analysis.message and view.analysis.message not in view.message:
         yield Text.assemble((f"{'verdict':10} ", QUIET), f"{view.analysis.verdict}: {view.analysis.message}")
     if view.analysis.caution:
-        yield Text.assemble((f"{'caution':10} ", QUIET), (view.analysis.caution, DOUBTFUL))
+        yield _caution(view.analysis.caution)
+    for each in view.conditions:
+        if each.type in CAUTIONS and each.message not in (view.message, view.analysis.message):
+            yield _caution(each.message)
+
+
+def _caution(message: str) -> Text:
+    return Text.assemble((f"{'caution':10} ", QUIET), (message, DOUBTFUL))
 
 
 def _query(query: QueryView) -> Text:

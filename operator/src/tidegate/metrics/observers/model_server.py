@@ -4,7 +4,19 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from functools import partial
 
-from tidegate.metrics.increments import ALL, ANSWERED, CLASS, DURATION, FAILED_IN_POD, SCORE, Process, SeriesKey
+from tidegate.metrics.increments import (
+    ALL,
+    ANSWERED,
+    ASKED,
+    BETWEEN,
+    CLASS,
+    DURATION,
+    FAILED_IN_POD,
+    SCORE,
+    TRAINED,
+    Process,
+    SeriesKey,
+)
 from tidegate.metrics.observers.scraped import ScrapedSource
 from tidegate.metrics.provider import STALE, CounterQuery, MetricsProvider, Selection, Signal, StartGauge
 from tidegate.model.evidence import MetricsGap
@@ -28,6 +40,10 @@ _NAMES: Mapping[str, tuple[str, str]] = {
     _REQUESTS: (FAILED_IN_POD, "code"),
     "tidegate_server_predictions_total": (CLASS, "class"),
     "tidegate_server_prediction_score_bucket": (SCORE, "le"),
+}
+_OF_INPUTS: Mapping[str, str] = {
+    "tidegate_server_input_values_total": ASKED,
+    "tidegate_server_input_training_values": TRAINED,
 }
 _OF_PODS, _OF_PREDICTIONS = list(_NAMES)[:2], list(_NAMES)[2:]
 
@@ -66,6 +82,27 @@ class PredictionCounters(ServerCounters):
     """What was answered, and nothing else."""
 
     names = _OF_PREDICTIONS
+
+
+class InputCounters(ServerCounters):
+    """What was asked, and the training data, in the bins of a profile."""
+
+    names = _OF_INPUTS
+
+    def __init__(
+        self, namespace: str, name: str, revisions: Iterable[str], looks_back: timedelta = STALE, *, came: str = LIVE
+    ) -> None:
+        super().__init__(namespace, name, revisions, looks_back, came='traffic=~"|direct"')
+        self._came = "" if came == LIVE else "direct"
+
+    def key(self, labels: Mapping[str, str]) -> SeriesKey | None:
+        """See CounterQuery. The training data came in no way at all."""
+        measure = _OF_INPUTS[labels["__name__"]]
+        if measure == ASKED and labels.get("traffic", "") != self._came:
+            return None
+        return SeriesKey(
+            Process.of(labels), labels["revision"], measure, f"{labels['feature']}{BETWEEN}{labels['bin']}"
+        )
 
 
 class PodCounters(ServerCounters):
@@ -137,5 +174,7 @@ def _details(wanted: Selection, *, came: str = LIVE) -> CounterQuery:
     revisions = (".+",) if wanted.revisions is None else wanted.revisions
     if wanted.bounds is not None:
         return PodCounters(wanted.namespace, wanted.name, revisions, wanted.bounds, wanted.looks_back, came=came)
+    if wanted.only_inputs:
+        return InputCounters(wanted.namespace, wanted.name, revisions, wanted.looks_back, came=came)
     kind = PredictionCounters if wanted.only_predictions else ServerCounters
     return kind(wanted.namespace, wanted.name, revisions, wanted.looks_back, came=came)
