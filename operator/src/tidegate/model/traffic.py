@@ -10,6 +10,7 @@ from tidegate.model.istio import Istio
 from tidegate.model.matching import Rules
 from tidegate.model.reasons import StatusMessage
 from tidegate.model.route_policy import NO_POLICY, RoutePolicy
+from tidegate.model.slices import Slices
 
 
 @dataclass(frozen=True)
@@ -159,6 +160,8 @@ class RouteSettings:
     """None where each request is drawn by itself."""
     istio: Istio | None = None
     """The hosts and Gateways of Istio's that carry it; None for other routers."""
+    slices: Slices = ()
+    """Groups of requests that the router counts apart."""
 
     @property
     def is_lent(self) -> bool:
@@ -242,6 +245,8 @@ class Capabilities:
     """One user, one revision."""
     match: bool = False
     """Requests chosen by header, cookie or query."""
+    slices: bool = False
+    """Requests counted apart by the value of a header."""
     grpc: bool = False
 
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from tidegate.errors import MalformedObject
 from tidegate.model.matching import plain_rules, read_rules
 from tidegate.model.route_policy import NO_POLICY, RoutePolicy, policy_fields, read_policy
+from tidegate.model.slices import Slices, plain_slices, read_slices
 from tidegate.model.traffic import Matched, Mirror, RouteSettings, Sticky, TrafficSplit
 from tidegate.resources.names import GROUP, VERSION, labels
 from tidegate.resources.revision import Manifest, owner
@@ -52,6 +53,8 @@ class Route:
     matched_weight: int = 100
     """Percent of those that match that go where they should; 0 where nobody could answer there."""
     sticky: Sticky | None = None
+    slices: Slices = ()
+    """Groups of requests that are counted apart."""
 
     @property
     def split(self) -> TrafficSplit:
@@ -62,7 +65,14 @@ class Route:
     def settings(self) -> RouteSettings:
         """What else the route says of its requests."""
         timeout = timedelta(seconds=self.timeout_seconds)
-        return RouteSettings(self.preview_header, timeout, grpc=self.grpc, policy=self.policy, sticky=self.sticky)
+        return RouteSettings(
+            self.preview_header,
+            timeout,
+            grpc=self.grpc,
+            policy=self.policy,
+            sticky=self.sticky,
+            slices=self.slices,
+        )
 
 
 def route_manifest(namespace: str, name: str, uid: str, split: TrafficSplit, settings: RouteSettings) -> Manifest:
@@ -85,6 +95,7 @@ def route_manifest(namespace: str, name: str, uid: str, split: TrafficSplit, set
             **({"mirror": asdict(split.mirror)} if split.mirror else {}),
             **({"match": _plain_match(split.matched)} if split.matched else {}),
             **({"sticky": plain_sticky(settings.sticky)} if settings.sticky else {}),
+            **({"slices": plain_slices(settings.slices)} if settings.slices else {}),
         },
     }
 
@@ -103,7 +114,9 @@ def plain_sticky(sticky: Sticky) -> Manifest:
 def bounded(settings: RouteSettings) -> RouteSettings:
     """The settings as far as a route can carry them: a timeout in whole seconds, from one to an hour."""
     seconds = max(1, min(LONGEST_TIMEOUT_SECONDS, int(settings.timeout.total_seconds())))
-    return replace(settings, timeout=timedelta(seconds=seconds))
+    # What a promotion waits for is the judge's alone.
+    slices = tuple(replace(each, required=False) for each in settings.slices)
+    return replace(settings, timeout=timedelta(seconds=seconds), slices=slices)
 
 
 def read_route(body: Mapping[str, Any]) -> Route:
@@ -121,7 +134,15 @@ def read_route(body: Mapping[str, Any]) -> Route:
         mirror=_read_mirror(mapping_at(spec, "mirror"), backends) if "mirror" in spec else None,
         matched=_read_match(mapping_at(spec, "match"), backends) if "match" in spec else None,
         sticky=read_sticky(mapping_at(spec, "sticky")) if "sticky" in spec else None,
+        slices=_read_slices(spec.get("slices", ())),
     )
+
+
+def _read_slices(listed: object) -> Slices:
+    try:
+        return read_slices(listed, "spec.slices")
+    except ValueError as wrong:
+        raise MalformedObject(str(wrong)) from wrong
 
 
 def read_sticky(body: Mapping[str, Any]) -> Sticky:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tidegate.resources.names import GROUP
-from tidegate.router.resource_names import CERTIFICATE_NAME, GRPC_STATS, RATE_LIMIT, ROUTES_NAME, layer_names
+from tidegate.router.resource_names import CERTIFICATE_NAME, GRPC_STATS, RATE_LIMIT, ROUTES_NAME, SLICES, layer_names
+from tidegate.router.slices import COUNTED_AS
 
 Json = dict[str, Any]
 
@@ -37,6 +38,8 @@ _COUNTED = [
     r"cluster\.[^.]+\.upstream_rq_pending_(overflow|failure_eject)",
     # 429 is how a model server turns requests away that it can't keep up with: to the judge that is a failure.
     r"cluster\.[^.]+\.upstream_rq_([1-5]xx|429)",
+    # Of requests that are counted apart by a header.
+    r"cluster\.([^./]+/){2}[^./]+(/match)?\.slice_[0-9a-f]{8}(_\d+)+\.upstream_rq_(completed|5xx|429)",
     # How calls by gRPC end: the answer to one that fails is 200 as well.
     r"cluster\.[^.]+/grpc(/preview)?\.grpc\.\d+",
     r"cluster\.[^.]+\.upstream_cx_none_healthy",
@@ -151,7 +154,7 @@ def _address(address: str, port: int) -> Json:
 
 
 def _traffic_listeners(settings: RouterSettings) -> list[Json]:
-    manager, filters = _traffic_manager(settings), [_rate_limit(), _grpc_stats()]
+    manager, filters = _traffic_manager(settings), [_rate_limit(), _grpc_stats(), _slices()]
     plain = _http_listener("traffic", settings.address, settings.port, manager, filters)
     if settings.tls_port is None:
         return [plain]
@@ -183,6 +186,7 @@ def _traffic_manager(settings: RouterSettings) -> Json:
         # Clients are strangers: their x-envoy-* headers must not change timeouts or retries.
         "use_remote_address": True,
         "preserve_external_request_id": True,
+        "early_header_mutation_extensions": [_not_counted_as_clients_say()],
         "normalize_path": True,
         "server_header_transformation": "PASS_THROUGH",
         "request_headers_timeout": "10s",
@@ -206,6 +210,26 @@ def _grpc_stats() -> Json:
     """Counts how calls end, by grpc-status. Off: only the routes of models that are called by gRPC turn it on."""
     typed = {"@type": _TYPE + "extensions.filters.http.grpc_stats.v3.FilterConfig"}
     return {"name": GRPC_STATS, "disabled": True, "typed_config": typed}
+
+
+def _slices() -> Json:
+    """Says in which cell a request is counted, as a model's routes have it. Off, as the others."""
+    composite = {"@type": _TYPE + "extensions.filters.http.composite.v3.Composite"}
+    typed = {
+        "@type": _TYPE + "extensions.common.matching.v3.ExtensionWithMatcher",
+        "extension_config": {"name": "envoy.filters.http.composite", "typed_config": composite},
+        "xds_matcher": {},
+    }
+    return {"name": SLICES, "disabled": True, "typed_config": typed}
+
+
+def _not_counted_as_clients_say() -> Json:
+    """Who sends this header itself would be counted wherever it likes; Envoy lets those in private networks."""
+    typed = {
+        "@type": _TYPE + "extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
+        "mutations": [{"remove": COUNTED_AS}],
+    }
+    return {"name": "envoy.http.early_header_mutation.header_mutation", "typed_config": typed}
 
 
 _ERROR: Json = {"json_format": {"error": "%LOCAL_REPLY_BODY%"}}

@@ -16,6 +16,7 @@ import orjson
 from tidegate.errors import MalformedObject
 from tidegate.model.matching import plain_rules, read_rules
 from tidegate.model.route_policy import policy_fields, read_policy
+from tidegate.model.slices import plain_slices, read_slices
 from tidegate.model.traffic import Matched, Mirror
 from tidegate.resources.model_route import Backend, Route, plain_sticky, read_sticky
 from tidegate.resources.names import Name
@@ -129,6 +130,7 @@ def _route_line(name: Name, route: Route | None) -> list[object]:
         **({"mirror": asdict(route.mirror)} if route.mirror else {}),
         **({"match": [route.matched.revision, plain_rules(route.matched.rules)]} if route.matched else {}),
         **({"sticky": plain_sticky(route.sticky)} if route.sticky else {}),
+        **({"slices": plain_slices(route.slices)} if route.slices else {}),
     }
     rest = [route.grpc, policy_fields(route.policy), more]
     return ["route", *name, route.preview_header, route.timeout_seconds, split, *rest]
@@ -163,8 +165,9 @@ def _route(
     mirror = Mirror(**more["mirror"]) if "mirror" in more else None
     matched = Matched(more["match"][0], read_rules(more["match"][1], "match")) if "match" in more else None
     sticky = read_sticky(more["sticky"]) if "sticky" in more else None
-    guards = read_policy(policy, "policy")
-    return Route(*name, header, int(timeout), split, grpc is True, guards, mirror, matched, sticky=sticky)
+    guards, slices = read_policy(policy, "policy"), read_slices(more.get("slices", ()), "slices")
+    settings = (*name, header, int(timeout), split, grpc is True)
+    return Route(*settings, guards, mirror, matched, sticky=sticky, slices=slices)
 
 
 def _answering(leaving: bool, pods: list[Any]) -> Answering:

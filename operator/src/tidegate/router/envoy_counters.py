@@ -18,7 +18,7 @@ LONGEST_PATTERN = 16_000
 """Characters of a regular expression. Envoy takes up to 60,000 in a request, and gets slow far below that."""
 COUNTED = (
     "(upstream_(rq_(total|completed|active|retry|cancelled|pending_overflow|pending_failure_eject|5xx|429|time)"
-    "|cx_none_healthy)|grpc[.][0-9]+)"
+    "|cx_none_healthy)|grpc[.][0-9]+|slice_[0-9a-f_]+[.]upstream_rq_(completed|5xx|429))"
 )
 _FORM = f"^cluster[.](%s)[.]{COUNTED}$"
 

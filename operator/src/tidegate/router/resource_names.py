@@ -9,6 +9,8 @@ GRPC_STATS = "envoy.filters.http.grpc_stats"
 """The filter that counts how calls by gRPC end. It is off where a route doesn't turn it on."""
 RATE_LIMIT = "envoy.filters.http.local_ratelimit"
 """The filter that takes so many requests and no more; off in the same way."""
+SLICES = "envoy.filters.http.match_delegate"
+"""The filter that says in which cell a request is counted; off in the same way."""
 CERTIFICATE_NAME = "tidegate-router-tls"
 LAYERS = 64
 """Layers of weights in Envoy's runtime."""

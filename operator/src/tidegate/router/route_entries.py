@@ -12,7 +12,8 @@ from tidegate.resources.names import MATCH_SUFFIX, MIRROR_SUFFIX, TRAFFIC_HEADER
 from tidegate.router import xds_pb2 as pb
 from tidegate.router.cluster_key import ClusterKey
 from tidegate.router.guards import rate_limit, retry_policy
-from tidegate.router.resource_names import GRPC_STATS, RATE_LIMIT, WEIGHTS
+from tidegate.router.resource_names import GRPC_STATS, RATE_LIMIT, SLICES, WEIGHTS
+from tidegate.router.slices import cells
 from tidegate.router.xds import TYPE
 
 NO_REVISION = "no such revision of this model"
@@ -47,7 +48,10 @@ def entries_by_path(route: Route) -> list[pb.Route]:
 def guards_of(route: Route) -> dict[str, pb.Any]:
     """The listener's filters that are on for all requests of this model."""
     limit = route.policy.rate_limit
-    return {RATE_LIMIT: rate_limit(limit, path_of(route)[1:])} if limit else {}
+    return {
+        **({RATE_LIMIT: rate_limit(limit, path_of(route)[1:])} if limit else {}),
+        **({SLICES: cells(route.slices)} if route.slices else {}),
+    }
 
 
 def entries_by_host(route: Route) -> list[pb.Route]:

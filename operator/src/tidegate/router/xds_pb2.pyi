@@ -705,6 +705,75 @@ class Matcher(_message.Message):
     on_no_match: OnMatch
     def __init__(self, matcher_tree: _Optional[_Union[MatcherTree, _Mapping]] = ..., on_no_match: _Optional[_Union[OnMatch, _Mapping]] = ...) -> None: ...
 
+class HeaderMutations(_message.Message):
+    __slots__ = ("request_mutations",)
+    REQUEST_MUTATIONS_FIELD_NUMBER: _ClassVar[int]
+    request_mutations: _containers.RepeatedCompositeFieldContainer[HeaderMutation]
+    def __init__(self, request_mutations: _Optional[_Iterable[_Union[HeaderMutation, _Mapping]]] = ...) -> None: ...
+
+class HeaderMutationFilter(_message.Message):
+    __slots__ = ("mutations",)
+    MUTATIONS_FIELD_NUMBER: _ClassVar[int]
+    mutations: HeaderMutations
+    def __init__(self, mutations: _Optional[_Union[HeaderMutations, _Mapping]] = ...) -> None: ...
+
+class TypedExtension(_message.Message):
+    __slots__ = ("name", "typed_config")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    TYPED_CONFIG_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    typed_config: Any
+    def __init__(self, name: _Optional[str] = ..., typed_config: _Optional[_Union[Any, _Mapping]] = ...) -> None: ...
+
+class ExecuteFilterAction(_message.Message):
+    __slots__ = ("typed_config",)
+    TYPED_CONFIG_FIELD_NUMBER: _ClassVar[int]
+    typed_config: TypedExtension
+    def __init__(self, typed_config: _Optional[_Union[TypedExtension, _Mapping]] = ...) -> None: ...
+
+class CellOnMatch(_message.Message):
+    __slots__ = ("matcher", "action")
+    MATCHER_FIELD_NUMBER: _ClassVar[int]
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    matcher: CellMatcher
+    action: TypedExtension
+    def __init__(self, matcher: _Optional[_Union[CellMatcher, _Mapping]] = ..., action: _Optional[_Union[TypedExtension, _Mapping]] = ...) -> None: ...
+
+class CellMap(_message.Message):
+    __slots__ = ("map",)
+    class MapEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: CellOnMatch
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[CellOnMatch, _Mapping]] = ...) -> None: ...
+    MAP_FIELD_NUMBER: _ClassVar[int]
+    map: _containers.MessageMap[str, CellOnMatch]
+    def __init__(self, map: _Optional[_Mapping[str, CellOnMatch]] = ...) -> None: ...
+
+class CellTree(_message.Message):
+    __slots__ = ("input", "exact_match_map")
+    INPUT_FIELD_NUMBER: _ClassVar[int]
+    EXACT_MATCH_MAP_FIELD_NUMBER: _ClassVar[int]
+    input: MatchInput
+    exact_match_map: CellMap
+    def __init__(self, input: _Optional[_Union[MatchInput, _Mapping]] = ..., exact_match_map: _Optional[_Union[CellMap, _Mapping]] = ...) -> None: ...
+
+class CellMatcher(_message.Message):
+    __slots__ = ("matcher_tree", "on_no_match")
+    MATCHER_TREE_FIELD_NUMBER: _ClassVar[int]
+    ON_NO_MATCH_FIELD_NUMBER: _ClassVar[int]
+    matcher_tree: CellTree
+    on_no_match: CellOnMatch
+    def __init__(self, matcher_tree: _Optional[_Union[CellTree, _Mapping]] = ..., on_no_match: _Optional[_Union[CellOnMatch, _Mapping]] = ...) -> None: ...
+
+class ExtensionWithMatcherPerRoute(_message.Message):
+    __slots__ = ("xds_matcher",)
+    XDS_MATCHER_FIELD_NUMBER: _ClassVar[int]
+    xds_matcher: CellMatcher
+    def __init__(self, xds_matcher: _Optional[_Union[CellMatcher, _Mapping]] = ...) -> None: ...
+
 class VirtualHost(_message.Message):
     __slots__ = ("name", "domains", "routes", "typed_per_filter_config", "retry_policy", "matcher")
     class TypedPerFilterConfigEntry(_message.Message):

@@ -35,7 +35,7 @@ class Builtin:
 
     name = "Builtin"
     kinds = (MODEL_ROUTE,)
-    can = Capabilities(preview=True, grpc=True, mirror=True, match=True, sticky=True)
+    can = Capabilities(preview=True, grpc=True, mirror=True, match=True, sticky=True, slices=True)
     tells_counters = True
 
     def counted_by(self, route: RouteState) -> str:
