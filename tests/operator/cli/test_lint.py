@@ -106,6 +106,10 @@ QUERY = {"name": "a", "query": "up{{candidate}}"}
             {"traffic": {"sticky": {"header": "x-envoy-user"}}},
             "spec.traffic.sticky.header must be a header that has a user's id, such as x-user",
         ),
+        (
+            {"model": {"uri": "s3://models/7", "signedBy": {"secret": "signers"}}},
+            "spec.model.signedBy is for a spec.model.uri with oci:// alone",
+        ),
         ({"strategy": {"canary": {}, "blueGreen": {}}}, "spec.strategy must have exactly one of canary and blueGreen"),
         ({"analysis": {"interval": "10m"}}, "spec.analysis.interval must be"),
         ({"analysis": {"queries": [QUERY]}}, "a query of spec.analysis.queries must have min, max or both"),

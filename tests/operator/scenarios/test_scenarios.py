@@ -16,6 +16,9 @@ from tidegate.kube.api import CONFIG_MAPS, CONTROLLER_REVISIONS, DEPLOYMENTS
 GOLDEN = Path(__file__).parent / "golden"
 SELFTEST = {"reason": "SelftestFailed", "message": "case 2 gave 0.3, not 0.7; export it anew", "permanent": True}
 NO_KEYS = {"reason": "BadSetting", "message": "TIDEGATE_API_KEYS_FILE can't be read; see that the Secret is there"}
+UNSIGNED = (
+    "model.signedBy: sha256:1 isn't signed, its registry has no signature by cosign; sign it with cosign sign --key"
+)
 MODELS = {
     "http://models/1": Behaviour(),
     "http://models/2": Behaviour(),
@@ -26,6 +29,9 @@ MODELS = {
     "http://models/wrong-digest": Behaviour(
         starts_after=None,
         fetch_failure={"reason": "WrongDigest", "message": "the digest is ab12, cd34 was asked for", "permanent": True},
+    ),
+    "oci://models/unsigned@sha256:1": Behaviour(
+        starts_after=None, fetch_failure={"reason": "Unverified", "message": UNSIGNED, "permanent": True}
     ),
     "http://models/refused": Behaviour(starts_after=None, serve_failure=SELFTEST),
     "http://models/without-keys": Behaviour(starts_after=None, serve_failure=NO_KEYS),
@@ -123,6 +129,22 @@ def test_traffic_never_sees(world: World, name: str, reason: str) -> None:
     assert world.condition("Stalled") == ("True", reason)
     assert world.condition("Ready") == ("True", "StableServing")
     assert world.lost == 0
+
+
+def test_an_unsigned_model_is_stopped_before_traffic_and_stable_goes_on(world: World) -> None:
+    stable = world.status["stable"]["revision"]
+    unsigned = {"uri": "oci://models/unsigned@sha256:1", "signedBy": {"secret": "signers"}}
+    world.kubectl_apply(**model("1", model=unsigned))
+    world.run(60)
+
+    assert not [line for line in world.transcript if "=100" not in line and " route " in line]
+    assert (world.condition("Stalled"), world.condition("Ready")) == (
+        ("True", "Unverified"),
+        ("True", "StableServing"),
+    )
+    (ended, *_) = world.status["history"]
+    assert (ended["outcome"], UNSIGNED in ended["message"]) == ("RolledBack", True)
+    assert (world.status["stable"]["revision"], world.names(DEPLOYMENTS), world.lost) == (stable, [stable], 0)
 
 
 @pytest.mark.parametrize(

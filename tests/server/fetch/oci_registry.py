@@ -80,17 +80,19 @@ class Registry:
 
 
 @contextmanager
-def a_registry(program: Path, folder: Path, auth: str = "", login: tuple[str, str] | None = None) -> Iterator[Registry]:
+def a_registry(
+    program: Path, folder: Path, auth: str = "", login: tuple[str, str] | None = None, address: str = "127.0.0.1"
+) -> Iterator[Registry]:
     port = free_port()
     config = folder / "config.yml"
     config.write_text(
         "version: 0.1\nlog: {level: warn}\n"
         f"storage: {{filesystem: {{rootdirectory: {folder}/data}}}}\n"
-        f"http: {{addr: '127.0.0.1:{port}'}}\n{auth}"
+        f"http: {{addr: '{address}:{port}'}}\n{auth}"
     )
     with running(folder, [str(program), "serve", str(config)]) as process:
-        answers(f"http://127.0.0.1:{port}/", process)
-        yield Registry(f"127.0.0.1:{port}", login)
+        answers(f"http://{address}:{port}/", process)
+        yield Registry(f"{address}:{port}", login)
 
 
 def tar_layer(
