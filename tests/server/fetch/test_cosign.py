@@ -242,7 +242,7 @@ def test_referrers_are_asked_where_the_registry_knows_them(
     require_signature(OTHER, found, read_keys(public(theirs)))
 
 
-@pytest.mark.parametrize("answer", [404, 400, 405, {"errors": "no such page"}, {"manifests": None}])
+@pytest.mark.parametrize("answer", [404, 400, 405, {"errors": "no such page"}, {"manifests": None}, {"manifests": []}])
 def test_a_registry_without_referrers_has_them_under_a_tag(
     with_bundle: tuple[dict[str, Any], dict[str, bytes]], answer: Any
 ) -> None:
@@ -256,6 +256,13 @@ def test_a_registry_that_does_not_answer_says_nothing_of_signatures(status: int,
     with pytest.raises(FetchFailed) as failure:
         list(find_signatures(Referrers(status, {}), OTHER))
     assert (failure.value.reason, failure.value.transient) == ("Unreachable", transient)
+
+
+def test_one_signature_that_is_gone_hides_no_other(with_bundle: tuple[dict[str, Any], dict[str, bytes]]) -> None:
+    listed, blobs = with_bundle
+    gone = {**listed["manifests"][1], "digest": "sha256:" + "cd" * 32}
+    listed = {**listed, "manifests": [gone, *listed["manifests"]]}
+    assert len(list(find_signatures(Referrers(listed, blobs), OTHER))) == 1
 
 
 def test_a_signature_with_another_digest_than_its_name_is_refused(

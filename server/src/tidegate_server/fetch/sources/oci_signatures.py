@@ -38,10 +38,9 @@ class Repository(Protocol):
 def find_signatures(registry: Repository, digest: str) -> Iterator[CosignSignature]:
     """All of a digest, whoever made them. Raises FetchFailed where the registry doesn't answer."""
     for descriptor in _referrers(registry, digest)[:MAX_SIGNATURES]:
-        manifest, _ = registry.manifest(descriptor["digest"])
-        for layer in _layers(manifest, BUNDLE):
+        for layer in _layers(_manifest(registry, descriptor["digest"]), BUNDLE):
             yield from read_bundle(_blob(registry, layer))
-    under_tag = _tagged(registry, f"{digest.replace(':', '-')}.sig")
+    under_tag = _manifest(registry, f"{digest.replace(':', '-')}.sig")
     for layer in _layers(under_tag, SIMPLE_SIGNING)[:MAX_SIGNATURES]:
         yield from read_simple(_blob(registry, layer), layer)
 
@@ -55,16 +54,19 @@ def _referrers(registry: Repository, digest: str) -> list[dict[str, Any]]:
         if error.status not in _NO_REFERRERS:
             raise
         index = {}
-    if not isinstance(index.get("manifests"), list):
-        index = _tagged(registry, digest.replace(":", "-"))
+    # A registry that has learnt the API since may have the list of before.
+    return _bundles(index) or _bundles(_manifest(registry, digest.replace(":", "-")))
+
+
+def _bundles(index: dict[str, Any]) -> list[dict[str, Any]]:
     listed = _descriptors(index.get("manifests"))
     return [each for each in listed if str(each.get("artifactType") or BUNDLE).startswith(BUNDLE)]
 
 
-def _tagged(registry: Repository, tag: str) -> dict[str, Any]:
-    """What is under a tag; empty where nothing is."""
+def _manifest(registry: Repository, version: str) -> dict[str, Any]:
+    """What is under a tag or a digest; empty where nothing is: one signature of several may be gone."""
     try:
-        return registry.manifest(tag)[0]
+        return registry.manifest(version)[0]
     except BadStatus as error:
         if error.status != 404:
             raise
