@@ -1,5 +1,6 @@
 """`tidegate get` and `tidegate status`, against an API server on loopback."""
 
+import copy
 import io
 import json
 import threading
@@ -187,6 +188,16 @@ def test_own_queries_are_shown_with_what_they_have_come_to(spec_schema: Mapping[
     text = tree_text(RolloutView.of(released.manifest), released.now, Terminal(), [], colour=False)
     (line,) = (line for line in text.splitlines() if line.startswith("query"))
     assert line == "query      accuracy Failed (dry run): gives 0.1, below the least that is"
+
+
+def test_what_stops_nothing_is_shown_beside_the_evidence(halfway: Released) -> None:
+    said = {"status": "True", "reason": "InputsDiffer", "message": "age up to 40 in 90%"}
+    times = {"lastTransitionTime": "2026-01-01T00:00:00Z", "observedGeneration": 1}
+    manifest = copy.deepcopy(halfway.manifest)
+    manifest["status"]["conditions"].append({"type": "InputCaution", **said, **times})
+
+    text = tree_text(RolloutView.of(manifest), halfway.now, Terminal(), [], colour=False)
+    assert "caution    age up to 40 in 90%" in text.splitlines()
 
 
 def test_colours_are_for_terminals(halfway: Released) -> None:

@@ -3,14 +3,19 @@
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
+from tidegate.judge.input_drift import inputs_seen
 from tidegate.metrics.inputs import features_of
 from tidegate.metrics.observers.model_server import LIVE, UNMARKED, server_details, server_traffic
 from tidegate.metrics.provider import Sources
-from tidegate.model.inputs import Features, Values
+from tidegate.model.inputs import Features, InputCheck, InputState, Values
 from tidegate.model.traffic import Arms
 from tidegate.rehearsal.series_store import SeriesStore
+from tidegate_server.metrics import Identity, ServerMetrics
+from tidegate_server.protocol.training_profile import Feature, TrainingProfile
 
 AT = datetime(2026, 5, 1, tzinfo=UTC)
 DELAY = timedelta(seconds=15)
@@ -67,3 +72,45 @@ def test_a_pod_that_is_gone_takes_its_counts_along() -> None:
 
 def test_a_model_without_a_profile_has_no_feature() -> None:
     assert read([]) == {}
+
+
+def test_what_a_model_server_exposes_is_understood() -> None:
+    """Operator and server share no code: what one calls its bins is what the other reads."""
+    age = Feature("age", "x", 0, (0, 500, 500, 0, 0), edges=(-18.5, 40, 1e6))
+    country = Feature("country", "c", 0, (700, 300, 0, 0), categories=("a..b", "below 7"))
+    server = ServerMetrics(Identity("shop/digits", "digits-b", "ab" * 32), profile=TrainingProfile((age, country)))
+    assert server.inputs
+    for number in range(200):
+        value = [-18.5, 7, 1e6, 2e6, np.nan][number % 5]
+        row = {
+            "x": np.array([[value]], np.float64),
+            "c": np.array(["a..b", "new"][number % 2 : number % 2 + 1], object),
+        }
+        server.inputs.asked(row, 1, "")
+    exposed = text_string_to_metric_families(server.exposition().decode())
+    of_pod = {"namespace": "shop", "pod": "b-1"}
+    found = read(
+        [
+            ({**sample.labels, **of_pod, "__name__": sample.name}, sample.value)
+            for family in exposed
+            for sample in family.samples
+        ]
+    )
+    assert found == {
+        "age": {
+            "below -18.5": Values(0, 0),
+            "-18.5..40": Values(80, 500),
+            "40..1000000": Values(40, 500),
+            "above 1000000": Values(40, 0),
+            "missing": Values(40, 0),
+        },
+        "country": {
+            "a..b": Values(100, 700),
+            "below 7": Values(0, 300),
+            "any other": Values(100, 0),
+            "missing": Values(0, 0),
+        },
+    }
+    seen = inputs_seen(found, InputCheck(), 0.01)
+    assert seen.state is InputState.DIFFER
+    assert "country any other in 50% of 200 live requests against 0% in training" in seen.message

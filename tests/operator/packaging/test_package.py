@@ -152,6 +152,17 @@ def test_a_model_that_fails_its_self_test_is_not_packaged(
     assert "expected 99" in capsys.readouterr().err
 
 
+def test_a_profile_of_another_model_is_not_packaged(
+    model: Path, base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    feature = {"input": "pixels", "column": 64, "edges": [0, 1], "counts": [9]}
+    (model / "training-profile.json").write_text(json.dumps({"features": [feature]}))
+    target = tmp_path / "image.tar"
+    assert (package(model, base, "--output", str(target)), target.exists()) == (1, False)
+    said = 'training-profile.json: feature 1: column must be a whole number from 0 to 63, or "mean"'
+    assert said in " ".join(capsys.readouterr().err.split())
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
