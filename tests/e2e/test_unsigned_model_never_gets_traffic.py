@@ -62,5 +62,6 @@ def test_unsigned_model_never_gets_traffic(stage: Stage, registry: Registry) -> 
 
     with stage.loaded(rate=50) as load:
         stage.apply_model(signed_model(stage, registry, "v2", "ours", theirs, ours), replicas=1)
-        stage.until_ended("Promoted", rollouts=3, seconds=300)
+        signed = stage.until_ended("Promoted", rollouts=3, seconds=300)["history"][0]
+    stage.versions[signed["revision"]] = "v2"
     stage.nothing_lost(load)
