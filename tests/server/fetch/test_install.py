@@ -228,6 +228,7 @@ def test_what_is_no_plain_file_is_refused(bring: Bring, whole: Path, kind: str) 
         pytest.param("pvc://claim/none", "NotFound", "No such file", id="no such file"),
         pytest.param("pvc:///model", "UnsupportedUri", "names no claim", id="no claim"),
         pytest.param("image:///no/such", "NotFound", "the image has no /no/such/model.onnx", id="not in the image"),
+        pytest.param(f"image:///{'x' * 300}", "UnsupportedUri", "File name too long", id="what can't be looked at"),
     ],
 )
 def test_a_path_leads_nowhere_else(bring: Bring, tmp_path: Path, uri: str, reason: str, words: str) -> None:

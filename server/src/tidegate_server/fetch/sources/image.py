@@ -1,4 +1,7 @@
-"""image:///models/7 — a model that is in one image with the server. Nothing is copied; it stays where it is."""
+"""image:///models/7 — a model that is in one image with the server, or in one that the pod has as a volume.
+
+Nothing is copied; it stays where it is.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +21,18 @@ def find(uri: str, environ: Mapping[str, str]) -> Listing:
     if given and Path(given) != model:
         sentence = f"TIDEGATE_MODEL_PATH is {given}, but {uri} leaves the model at {model}; set only one"
         raise FetchFailed(UNSUPPORTED_URI, sentence)
-    if not model.is_file():
+    if not _is_there(model):
         raise FetchFailed(NOT_FOUND, f"the image has no {model}; name the .onnx file, or its folder if it's model.onnx")
     return Listing((), in_place=model)
+
+
+def _is_there(model: Path) -> bool:
+    try:
+        if not model.is_file():
+            return False
+        with model.open("rb"):
+            return True
+    except OSError as error:
+        # A volume of somebody else's image has their rights, and no group of the pod's changes them.
+        sentence = f"can't read {model}: {error.strerror}; everybody must have the right to read it, and what it's in"
+        raise FetchFailed(UNSUPPORTED_URI, sentence) from error
