@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from http.server import BaseHTTPRequestHandler
@@ -127,13 +127,20 @@ def api_server(
 
 
 @contextmanager
-def bare_api_server(program: Callable[[str], Path], folder: Path, rights: str = "AlwaysAllow") -> Iterator[Path]:
+def bare_api_server(
+    program: Callable[[str], Path], folder: Path, rights: str = "AlwaysAllow", flags: Sequence[str] = ()
+) -> Iterator[Path]:
     """The kubeconfig of a kube-apiserver of one's own, which has no CRDs; it lets its owner do everything."""
     etcd_port, port = free_port(), free_port()
     with running(folder, _etcd(program("etcd"), folder, etcd_port)) as etcd:
         answers(f"http://127.0.0.1:{etcd_port}/health", etcd)
         with running(
-            folder, [*_api_server(program("kube-apiserver"), folder, etcd_port, port), f"--authorization-mode={rights}"]
+            folder,
+            [
+                *_api_server(program("kube-apiserver"), folder, etcd_port, port),
+                f"--authorization-mode={rights}",
+                *flags,
+            ],
         ) as server:
             certificate = folder / "certificates" / "apiserver.crt"
             bearer = {"Authorization": f"Bearer {TOKEN}"}

@@ -292,6 +292,33 @@ def query(**fields: Any) -> dict[str, Any]:
             id="a version that is followed",
         ),
         pytest.param(
+            {
+                "model": {
+                    "uri": f"oci://registry/digits@sha256:{'ab' * 32}",
+                    "delivery": "ImageVolume",
+                    "signedBy": {"secret": "signers"},
+                }
+            },
+            "spec.model.signedBy can't be set beside spec.model.delivery ImageVolume",
+            id="a signature that nobody would look at",
+        ),
+        *(
+            pytest.param(
+                {"model": {"uri": uri, "delivery": "ImageVolume", **more}},
+                "spec.model.delivery ImageVolume needs a spec.model.uri with a digest",
+                id=f"an image volume of {what}",
+            )
+            for what, uri, more in (
+                ("a tag", "oci://registry/digits:7", {}),
+                ("a file", "https://models/1.onnx", {}),
+                ("a branch that is followed", "hf://owner/digits", {"follow": {"every": "1m"}}),
+                ("a path that leads out", f"oci://registry/digits@sha256:{'ab' * 32}/../etc", {}),
+            )
+        ),
+        pytest.param(
+            {"model": {**MODEL, "delivery": "Mount"}}, "spec.model.delivery", id="a delivery that isn't known"
+        ),
+        pytest.param(
             {"model": {"uri": "models:/digits@champion", "follow": {"every": "1s"}}},
             "must be a duration from 10s to 24h",
             id="a name that is looked at each second",
@@ -681,6 +708,14 @@ def test_refused_is(spec: dict[str, Any], message: str, apply: Callable[..., Com
                 id=f"{uri} followed",
             )
             for uri in ("models:/digits@champion", "oci://registry:5000/digits:stable", "hf://owner/digits")
+        ),
+        *(
+            pytest.param({"model": {"uri": uri, "delivery": "ImageVolume", **more}}, id=f"an image volume of {what}")
+            for what, uri, more in (
+                ("a digest", f"oci://registry:5000/shop/digits@sha256:{'ab' * 32}", {}),
+                ("a digest's folder", f"oci://registry/digits@sha256:{'ab' * 32}/srv/7", {}),
+                ("a tag that is followed", "oci://registry/digits:stable", {"follow": {"every": "1m"}}),
+            )
         ),
         pytest.param(
             {

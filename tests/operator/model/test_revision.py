@@ -127,6 +127,17 @@ def test_the_name_changes_with(change: dict[str, Any], a_spec: ASpec) -> None:
     assert revision_name("digits", a_spec(**change)) != revision_name("digits", a_spec())
 
 
+def test_how_it_is_delivered_is_part_of_the_name_unless_it_is_fetched(a_spec: ASpec) -> None:
+    """As it was before models could be delivered in any other way."""
+    image = {"uri": f"oci://registry/digits@sha256:{'ab' * 32}"}
+    before, fetched = a_spec(model=image), a_spec(model={**image, "delivery": "Fetch"})
+    mounted = a_spec(model={**image, "delivery": "ImageVolume"})
+    names = [revision_name("digits", each) for each in (before, fetched, mounted)]
+
+    assert names[0] == names[1] != names[2]
+    assert "delivery" not in Snapshot(fetched.model, fetched.server, "a:1", 8082).to_dict()["model"]
+
+
 @pytest.mark.parametrize(
     ("change", "differs"),
     [

@@ -18,6 +18,7 @@ from tests.operator.model.test_route_policy import policies
 from tidegate.errors import MalformedObject
 from tidegate.model.agreement import AgreementCheck, RequestSamples, agreement_gate
 from tidegate.model.config import ConfigContent, ConfigKind
+from tidegate.model.delivery import Delivery
 from tidegate.model.gate import GateSpec
 from tidegate.model.revision import Snapshot
 from tidegate.model.route_policy import RoutePolicy
@@ -122,6 +123,10 @@ CONFIGURED = replace(
 THRESHOLDS = {"metadata": {"name": "thresholds"}, "data": {"LIMIT": "0.5", "OWNER": "me"}, "binaryData": {"B": "AA=="}}
 TOKEN = {"metadata": {"name": "token"}, "type": "example.com/token", "data": {"TOKEN": "MQ=="}}
 IN_THE_IMAGE = replace(FREE, model=Model("image:///models/7", None), image="shop/digits:7")
+ON_AN_IMAGE = replace(
+    FREE,
+    model=Model(f"oci://registry.example.com/digits@sha256:{'ab' * 32}", None, "login", delivery=Delivery.IMAGE_VOLUME),
+)
 SPLIT = TrafficSplit.between("digits-81aa0b4c", REVISION, 25)
 
 
@@ -164,6 +169,10 @@ def test_the_server_is_told_the_cpus_that_its_pod_requests_unless_somebody_says_
         ("deployment-of-an-old-server", deployment_manifest(*IDS, REVISION, OLD, 1, "IfNotPresent")),
         ("deployment-with-everything", deployment_manifest(*IDS, REVISION, EVERYTHING, 1, "IfNotPresent")),
         ("deployment-of-a-model-on-a-claim", deployment_manifest(*IDS, REVISION, ON_A_CLAIM, 1, "IfNotPresent")),
+        (
+            "deployment-with-an-image-volume",
+            deployment_manifest(*IDS, REVISION, ON_AN_IMAGE, 1, "IfNotPresent"),
+        ),
         ("deployment-of-a-model-in-the-image", deployment_manifest(*IDS, REVISION, IN_THE_IMAGE, 1, "IfNotPresent")),
         ("deployment-with-a-pod-template", deployment_manifest(*IDS, REVISION, FITTED, 1, "IfNotPresent")),
         ("deployment-with-config", deployment_manifest(*IDS, REVISION, CONFIGURED, 1, "IfNotPresent")),
@@ -215,7 +224,7 @@ class Plain(yaml.SafeDumper):
         return True
 
 
-@pytest.mark.parametrize("snapshot", [FREE, PINNED, OLD, EVERYTHING, ON_A_CLAIM, IN_THE_IMAGE, FITTED])
+@pytest.mark.parametrize("snapshot", [FREE, PINNED, OLD, EVERYTHING, ON_A_CLAIM, IN_THE_IMAGE, ON_AN_IMAGE, FITTED])
 def test_secrets_are_seen_by_the_container_that_needs_them_only(snapshot: Snapshot) -> None:
     pod = deployment_manifest(*IDS, REVISION, snapshot, 1, "Always")["spec"]["template"]["spec"]
     (fetch,), (serve,) = pod["initContainers"], pod["containers"]
@@ -334,6 +343,32 @@ def test_in_the_image_the_model_is_at(uri: str, path: str) -> None:
     told = {"name": "TIDEGATE_MODEL_PATH", "value": path}
 
     assert all(told in container["env"] for container in (*pod["initContainers"], *pod["containers"]))
+
+
+@pytest.mark.parametrize(
+    ("inside", "path"),
+    [
+        pytest.param("", "/mnt/models/image/models/model.onnx", id="by itself: /models"),
+        pytest.param("/srv/7", "/mnt/models/image/srv/7/model.onnx", id="a folder: its model.onnx"),
+        pytest.param("/srv/digits.onnx", "/mnt/models/image/srv/digits.onnx", id="a file: itself"),
+    ],
+)
+def test_in_a_mounted_image_the_model_is_at(inside: str, path: str) -> None:
+    snapshot = replace(FREE, model=replace(ON_AN_IMAGE.model, uri=f"{ON_AN_IMAGE.model.uri}{inside}"))
+    pod = deployment_manifest(*IDS, REVISION, snapshot, 1, "Always")["spec"]["template"]["spec"]
+    told = {"name": "TIDEGATE_MODEL_PATH", "value": path}
+
+    assert all(told in container["env"] for container in (*pod["initContainers"], *pod["containers"]))
+
+
+def test_the_login_of_a_mounted_image_is_the_nodes_alone_beside_the_users_own() -> None:
+    template = {"imagePullSecrets": [{"name": "mine"}, {"name": "login"}]}
+    snapshot = replace(ON_AN_IMAGE, server=replace(ON_AN_IMAGE.server, pod_template=template))
+    pod = deployment_manifest(*IDS, REVISION, snapshot, 1, "Always")["spec"]["template"]["spec"]
+
+    assert pod["imagePullSecrets"] == [{"name": "mine"}, {"name": "login"}]
+    assert [volume["name"] for volume in pod["volumes"]] == ["models", "tmp"]
+    assert all("envFrom" not in each for each in (*pod["initContainers"], *pod["containers"]))
 
 
 @st.composite

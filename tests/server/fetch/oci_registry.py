@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import io
 import json
+import os
 import tarfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
 PLAIN = "application/octet-stream"
 EMPTY = "application/vnd.oci.empty.v1+json"
+Config = tuple[str, bytes]
 TAR, TARGZ = "application/vnd.oci.image.layer.v1.tar", "application/vnd.oci.image.layer.v1.tar+gzip"
 
 
@@ -60,15 +62,27 @@ class Registry:
         url = f"http://{self.host}/v2/{repository}/manifests/{tag}"
         return len(requests.get(url, timeout=10, headers={"Accept": MANIFEST}).content)
 
-    def push_layers(self, repository: str, tag: str, *layers: dict[str, Any], config: str = EMPTY, **more: str) -> str:
-        """`config`: its type, by which an image is told from an artifact; `more` fields of the manifest."""
-        described = self.push_blob(repository, b"{}", config)
+    def push_layers(
+        self, repository: str, tag: str, *layers: dict[str, Any], config: Config = (EMPTY, b"{}"), **more: str
+    ) -> str:
+        """`config`: type and content; the type tells an image from an artifact. `more` fields of the manifest."""
+        kind, content = config
+        described = self.push_blob(repository, content, kind)
         return self.push(repository, tag, {"mediaType": MANIFEST, "config": described, "layers": list(layers), **more})
 
     def push_image(self, repository: str, tag: str, *layers: bytes, kind: str = TARGZ) -> str:
-        """An ordinary image, of tar archives."""
+        """An ordinary image, of tar archives; one that containers may be made of where they are packed with gzip."""
         blobs = [self.push_blob(repository, layer, kind) for layer in layers]
-        return self.push_layers(repository, tag, *blobs, config="application/vnd.oci.image.config.v1+json")
+        unpacked = [digest_of(gzip.decompress(layer) if kind == TARGZ else layer) for layer in layers]
+        machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine, os.uname().machine)
+        content = {
+            "architecture": machine,
+            "os": "linux",
+            "config": {},
+            "rootfs": {"type": "layers", "diff_ids": unpacked},
+        }
+        config = "application/vnd.oci.image.config.v1+json", json.dumps(content).encode()
+        return self.push_layers(repository, tag, *blobs, config=config)
 
     def push_files(self, repository: str, tag: str, files: Mapping[str, bytes]) -> str:
         """As `oras push` does: a layer a file, its name in an annotation."""

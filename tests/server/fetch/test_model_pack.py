@@ -32,7 +32,7 @@ def registry(store_program: Callable[[str], Path], tmp_path_factory: pytest.Temp
 def push(registry: Registry, name: str, *layers: dict[str, Any]) -> str:
     """The artifact's digest."""
     repository, _, tag = name.partition(":")
-    return registry.push_layers(repository, tag, *layers, config=CONFIG, artifactType=ARTIFACT)
+    return registry.push_layers(repository, tag, *layers, config=(CONFIG, b"{}"), artifactType=ARTIFACT)
 
 
 def part_of(name: str) -> str:

@@ -99,6 +99,7 @@ class Reason(StrEnum):
     PODS_NOT_READY = "PodsNotReady"
     SCALING_UP = "ScalingUp"
     REPLICA_FAILURE = "ReplicaFailure"
+    IMAGE_VOLUMES_OFF = "ImageVolumesOff"
     PAUSED = "Paused"
     MIN_DURATION = "MinDuration"
     SHARE_NOT_SEEN = "ShareNotSeen"

@@ -12,6 +12,7 @@ from typing import Any
 from tidegate.model.agreement import RequestSamples
 from tidegate.model.api_fields import canonical
 from tidegate.model.config import ConfigContent, ConfigKind, may_be_the_same
+from tidegate.model.delivery import Delivery
 from tidegate.model.signers import Signers
 from tidegate.model.spec import Analysis, Batching, Model, ModelDeploymentSpec, Server, Strategy, Variables
 from tidegate.model.units import parse_quantity
@@ -47,6 +48,7 @@ class Snapshot:
                 _pairs(model.get("fetchEnv", ())),
                 model.get("serviceAccount"),
                 _signers(model["signedBy"]) if "signedBy" in model else None,
+                Delivery(model.get("delivery", Delivery.FETCH)),
             ),
             Server(
                 server["image"],
@@ -210,6 +212,7 @@ def _identity(model: Model, server: Server) -> dict[str, Any]:
                 fetchEnv=_lists(model.fetch_env),
                 serviceAccount=model.service_account,
                 signedBy=_listed(model.signed_by),
+                delivery=model.delivery.unless_default,
             ),
         },
         "server": {

@@ -17,6 +17,7 @@ from tidegate.model.agreement import GATE as AGREEMENT
 from tidegate.model.agreement import AgreementCheck, RequestSamples
 from tidegate.model.api_fields import at
 from tidegate.model.config import ConfigContent, ConfigUse, config_uses
+from tidegate.model.delivery import Delivery, parse_delivery
 from tidegate.model.followed import parse_follow
 from tidegate.model.gate import GateSpec, parse_gates
 from tidegate.model.gateway import GatewayApi
@@ -52,6 +53,7 @@ class Model:
     """Whose identity in a cloud reads the model; None for the namespace's own."""
     signed_by: Signers | None = None
     """Whose signature the model has to have in its registry; None where none is asked for."""
+    delivery: Delivery = Delivery.FETCH
 
 
 @dataclass(frozen=True)
@@ -576,6 +578,7 @@ def _model(raw: Mapping[str, Any]) -> Model:
         _variables(raw.get("fetchEnv", ())),
         raw.get("serviceAccount"),
         Signers.parse(raw["signedBy"], raw["uri"]) if "signedBy" in raw else None,
+        parse_delivery(raw),
     )
 
 

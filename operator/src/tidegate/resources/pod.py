@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from tidegate.model.agreement import KEY as SAMPLES_KEY
 from tidegate.model.config import ConfigKind
+from tidegate.model.delivery import Delivery, MountedImage
 from tidegate.model.revision import Snapshot
 from tidegate.model.spec import Batching, Model, Server
 from tidegate.resources import pod_config, pod_template
@@ -22,6 +23,7 @@ from tidegate.resources.names import (
     GRPC_PORT,
     GRPC_PORT_NAME,
     MODEL_FOLDER,
+    MOUNTED_IMAGE,
     PIN_KEY,
     PORT_NAME,
     REQUEST_SAMPLES_FOLDER,
@@ -103,6 +105,7 @@ def pod_spec(
     copies = pod_config.copies(revision, snapshot.server)
     return {
         **pod_template.pod_fields(template, own_pods),
+        **_pull_secrets(snapshot),
         **_service_account(snapshot.model),
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
@@ -164,7 +167,10 @@ def _service_account(model: Model) -> Manifest:
 def _volumes(snapshot: Snapshot) -> tuple[_Volume, ...]:
     model = snapshot.model
     volumes = [_Volume("tmp", {"emptyDir": {}}, "/tmp", read_only=False)]  # noqa: S108 - in the pod, not a file of ours
-    if _path_in_image(model) is None:
+    if model.delivery is Delivery.IMAGE_VOLUME:
+        image = {"reference": MountedImage.parse(model.uri).reference, "pullPolicy": "IfNotPresent"}
+        volumes.insert(0, _Volume("models", {"image": image}, MOUNTED_IMAGE))
+    elif _path_in_image(model) is None:
         volumes.insert(0, _Volume("models", {"emptyDir": {}}, MODEL_FOLDER, read_only=False))
     if claim := _claim(model):
         source = {"persistentVolumeClaim": {"claimName": claim, "readOnly": True}}
@@ -237,12 +243,22 @@ def _probe(path: str, port: str, *, period: int, failures: int) -> Manifest:
 
 def _credentials(model: Model) -> Manifest:
     secret = model.credentials_secret
-    return {"envFrom": [{"secretRef": {"name": secret}}]} if secret else {}
+    is_fetched = model.delivery is Delivery.FETCH
+    return {"envFrom": [{"secretRef": {"name": secret}}]} if secret and is_fetched else {}
+
+
+def _pull_secrets(snapshot: Snapshot) -> Manifest:
+    """The login of an image that the node mounts, beside the user's own."""
+    secret = snapshot.model.credentials_secret
+    if secret is None or snapshot.model.delivery is Delivery.FETCH:
+        return {}
+    given = [each for each in snapshot.server.pod_template.get("imagePullSecrets", ()) if each["name"] != secret]
+    return {"imagePullSecrets": [*given, {"name": secret}]}
 
 
 def _fetch_env(revision: str, snapshot: Snapshot) -> list[Manifest]:
     model = snapshot.model
-    ours: dict[str, Manifest] = {"TIDEGATE_MODEL_URI": {"value": model.uri}}
+    ours: dict[str, Manifest] = {"TIDEGATE_MODEL_URI": {"value": _uri_in_pod(model)}}
     if model.sha256:
         ours["TIDEGATE_MODEL_SHA256"] = {"value": model.sha256}
     else:
@@ -319,14 +335,21 @@ def _claim(model: Model) -> str | None:
 def _login(model: Model) -> _Login | None:
     """The login that has to be a file; that of the other sources is all environment variables."""
     scheme = urlsplit(model.uri).scheme
-    if model.credentials_secret is None or scheme not in _LOGIN_FILES:
+    if model.credentials_secret is None or scheme not in _LOGIN_FILES or model.delivery is not Delivery.FETCH:
         return None
     return _Login(model.credentials_secret, *_LOGIN_FILES[scheme])
 
 
+def _uri_in_pod(model: Model) -> str:
+    """The model's URI as its pods are told it: in a volume it is where an image of their own would have it."""
+    if model.delivery is Delivery.FETCH:
+        return model.uri
+    return f"image://{MOUNTED_IMAGE}{MountedImage.parse(model.uri).inside}"
+
+
 def _path_in_image(model: Model) -> str | None:
-    """Where an image has its model; None for one that is fetched."""
-    parts = urlsplit(model.uri)
+    """Where an image, the server's own or one that is mounted, has the model; None for one that is fetched."""
+    parts = urlsplit(_uri_in_pod(model))
     if parts.scheme != "image":
         return None
     path = unquote(parts.path)

@@ -15,6 +15,10 @@ from tidegate.resources.names import FETCH, REVISION, SERVE
 
 LOST = frozenset({"ContainerStatusUnknown", "Unknown"})
 """What kubelet says of containers that it knows no end of, after its node was restarted."""
+CANNOT_START = frozenset(
+    {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "CreateContainerConfigError", "CreateContainerError"}
+)
+"""What kubelet says of containers that it can't make, also where the image is missing that one of their volumes is."""
 REASON = re.compile(r"[A-Za-z]([A-Za-z0-9_,:]{0,126}[A-Za-z0-9_])?")
 """A condition's reason, as Kubernetes takes it. What a container says may be anything, up to 4 KiB."""
 LONGEST_MESSAGE = 2000
@@ -148,7 +152,7 @@ def _container_failure(container: Mapping[str, Any]) -> PodFailure | None:
     ended = _ended(container)
     if ended and _is_crash(ended) and not container.get("ready"):
         return replace(_ended_failure(container["name"], ended), looping=waiting.get("reason") == "CrashLoopBackOff")
-    if waiting.get("reason") in {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "CreateContainerConfigError"}:
+    if waiting.get("reason") in CANNOT_START:
         detail = waiting.get("message", "no reason given")
         return PodFailure(waiting["reason"], f"container {container['name']} can't start: {detail}")
     return None

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from tidegate.model.delivery import Delivery
 from tidegate.model.reasons import Reason
 from tidegate.model.revision import PodFailure, RevisionState, Snapshot
 from tidegate.model.units import parse_instant
@@ -184,6 +185,8 @@ class Workload:
     """When its pods were to be replaced last; None where nobody asked for that."""
     renewed: int = 0
     """Pods of its newest template; none before its controller has seen that."""
+    mounts_image: bool = False
+    """Whether its pods have an image as a volume."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +235,12 @@ def parse_workload(manifest: Manifest) -> Workload:
         scaled_by,
         _restarted_at(manifest),
         _renewed(manifest),
+        any("image" in volume for volume in _pod_of(manifest).get("volumes") or ()),
     )
+
+
+def _pod_of(manifest: Manifest) -> Mapping[str, Any]:
+    return manifest["spec"].get("template", {}).get("spec") or {}
 
 
 def _restarted_at(manifest: Manifest) -> datetime | None:
@@ -307,7 +315,7 @@ def revision_state(
     config_kept: bool = True,
 ) -> RevisionState:
     """What the cluster has of a revision; any part may be missing."""
-    differ = _files_differ(pods)
+    differ = _files_differ(pods) or _volume_dropped(record, workload)
     return RevisionState(
         name=revision,
         number=record.number if record else 0,
@@ -327,6 +335,20 @@ def revision_state(
         restarted_at=workload.restarted_at if workload else None,
         renewed=workload.renewed if workload else 0,
     )
+
+
+def _volume_dropped(record: RevisionRecord | None, workload: Workload | None) -> PodFailure | None:
+    """Where the API server has taken a Deployment without the volume that its model is in, which it says to nobody."""
+    if record is None or workload is None or workload.mounts_image:
+        return None
+    if record.snapshot.model.delivery is not Delivery.IMAGE_VOLUME:
+        return None
+    message = (
+        "the API server has left the image volume with its model out of its Deployment, as image volumes are off "
+        "there; set spec.model.delivery to Fetch, or switch them on: Kubernetes has them on from 1.35, and from 1.33 "
+        "with the feature gate ImageVolume"
+    )
+    return PodFailure(Reason.IMAGE_VOLUMES_OFF, message, permanent=True)
 
 
 def _files_differ(pods: Sequence[Pod]) -> PodFailure | None:

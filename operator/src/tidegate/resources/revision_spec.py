@@ -50,6 +50,7 @@ def _model(snapshot: Snapshot) -> dict[str, Any]:
         serviceAccount=model.service_account,
         fetchEnv=_variables(model.fetch_env),
         signedBy=model.signed_by.to_spec() if model.signed_by else None,
+        delivery=model.delivery.unless_default,
     )
 
 
