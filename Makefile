@@ -144,6 +144,10 @@ bench-judge: setup ## The judge beside other rules, on traffic drawn by chance; 
 bench-agreement: setup ## Paired agreement on answers drawn by chance: false alarms, how soon; ARGS="--runs 100" for a look
 	@$(BIN)/python -m benchmarks.agreement $(ARGS)
 
+.PHONY: bench-slices
+bench-slices: setup ## Groups of requests on failures drawn by chance: false alarms, how soon; ARGS="--runs 100" for a look
+	@$(BIN)/python -m benchmarks.slices $(ARGS)
+
 .PHONY: bench-samples
 bench-samples: setup ## What samples of live requests cost stable's users, a real server at 200 requests a second; ARGS="--rounds 2" for a look
 	@$(BIN)/python -m benchmarks.samples_overhead $(ARGS)

@@ -13,8 +13,7 @@ from tidegate.judge.confidence_sequence import ConfidenceSequence
 from tidegate.judge.latency import boundaries_of
 from tidegate.judge.overdispersion import Block, estimate_overdispersion
 from tidegate.judge.pods import Tally
-from tidegate.judge.rules import WATCHFUL
-from tidegate.judge.sequential_test import SequentialTest, SequentialTestParameters
+from tidegate.judge.sequential_test import WATCHFUL, SequentialTest, SequentialTestParameters
 from tidegate.judge.spread import estimate_spread
 from tidegate.model.evidence import Overdispersion
 from tidegate.model.spec import Analysis

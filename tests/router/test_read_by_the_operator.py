@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from tidegate.metrics.increments import Sample, counter_increases, counts_of
 from tidegate.metrics.providers.router_client import HttpRouterClient
 from tidegate.metrics.providers.router_samples import RouterPod
 from tidegate.metrics.providers.routers import RouterPoller
-from tidegate.model.evidence import Counts
+from tidegate.model.evidence import CellCounts, Counts
+from tidegate.model.slices import Slice, cells_of
 from tidegate.router.sampling_server import serve
 
 pytestmark = pytest.mark.router
@@ -85,3 +87,20 @@ def test_an_envoy_that_began_anew_is_known_as_such(bench: Bench, router: Router,
     sent = send(router, 20)
 
     assert operator.gained(before, OLD).requests + operator.gained(before, NEW).requests == sum(sent.values())
+
+
+def test_groups_of_requests_arrive_with_their_failures(bench: Bench, router: Router, pod: RouterPod) -> None:
+    slices = (Slice("tenant", "x-tenant", ("acme", "umbrella")),)
+    route = replace(bench.route((OLD, 0), (NEW, 100)), slices=slices)
+    assert router.publish([route], {service: found.endpoints for service, found in router.cluster.services.items()})
+    operator = Operator(pod)
+    router.get()
+    before = operator.read()
+    for _ in range(3):
+        router.get(X_Tenant="acme")
+    router.get(X_Tenant="umbrella")
+    gained = operator.gained(before, NEW)
+    groups = {group: cells for (_, group), (cells,) in cells_of(slices).items()}
+
+    assert (gained.requests, gained.failed) == (4, 4)
+    assert gained.cells == {groups["acme"]: CellCounts(3, 3), groups["umbrella"]: CellCounts(1, 1)}

@@ -182,6 +182,20 @@ def test_users_who_stay_are_named(plan: Run) -> None:
     assert (code, said in out) == (0, True)
 
 
+def test_groups_that_are_judged_by_themselves_are_named(plan: Run) -> None:
+    tenants = {"name": "tenant", "header": "X-Tenant", "values": ["acme", "umbrella"]}
+    countries = {"name": "country", "header": "x-country", "values": ["de"], "required": True}
+    code, out, _ = plan(a_spec("2", analysis={"slices": [tenants, countries]}), "--offline")
+
+    assert code == 0
+    assert (
+        "it goes back if requests of one tenant fare worse, by x-tenant: acme, umbrella, and all others; no promotion "
+        "waits for them\n"
+        "it goes back if requests of one country fare worse, by x-country: de, and all others; a promotion waits until "
+        "each is shown to be no worse\n"
+    ) in out
+
+
 def test_gates_are_named_with_the_moment_at_which_they_are_asked(plan: Run) -> None:
     gates = [
         {"name": "team", "at": "Start", "url": "https://gates.example.com/team"},

@@ -13,6 +13,7 @@ import yaml
 
 from tests.operator.kstatus import compute
 from tidegate.model.route_policy import CircuitBreaker, OutlierDetection, RateLimit, RateUnit, Retries, RoutePolicy
+from tidegate.model.slices import Slice
 from tidegate.model.traffic import RouteSettings, TrafficSplit
 from tidegate.resources.crd_schema import with_defaults
 from tidegate.resources.model_route import read_route, route_manifest
@@ -45,6 +46,7 @@ def canary(*weights: Any) -> dict[str, Any]:
 MIRRORED: dict[str, Any] = {"strategy": {"canary": {"steps": [{"mirror": {"percent": 20}}, {"weight": 50}]}}}
 RULES = [{"headers": [{"name": "x-team", "exact": "beta"}]}]
 MATCHED: dict[str, Any] = {"strategy": {"canary": {"steps": [{"match": RULES}, {"weight": 50}]}}}
+TENANTS = {"name": "tenant", "header": "X-Tenant", "values": ["acme", "umbrella"]}
 RULE = {"routeRef": {"name": "shop", "rule": "digits"}}
 
 
@@ -640,6 +642,23 @@ def query(**fields: Any) -> dict[str, Any]:
             analysis(dispersion="0.5"), "spec.analysis.dispersion must be Auto or a number", id="half a clump"
         ),
         pytest.param(analysis(predictions={"onDrift": "Panic"}), r"spec\.analysis\.predictions\.onDrift", id="drift"),
+        pytest.param(
+            {**analysis(slices=[TENANTS]), "traffic": {"sticky": {"header": "x-user"}}},
+            "can be set only where spec.traffic.router is Builtin, and without spec.traffic.sticky",
+            id="slices of users who stay",
+        ),
+        pytest.param(
+            analysis(slices=[TENANTS], requestsFrom="Servers"),
+            "spec.analysis.slices can be set only where spec.analysis.requestsFrom is Router",
+            id="slices that nobody counts",
+        ),
+        pytest.param(
+            analysis(slices=[{**TENANTS, "name": name, "values": list("abcdefgh")} for name in ("tenant", "team")]),
+            "must make at most 64 combinations of values",
+            id="more groups than are counted",
+        ),
+        pytest.param(analysis(slices=[{**TENANTS, "values": ["other"]}]), "leave it out", id="a group of the others"),
+        pytest.param(analysis(slices=[{**TENANTS, "values": []}]), r"slices\[0\]\.values", id="a slice without values"),
         pytest.param(analysis(signature="Ignore"), r"spec\.analysis\.signature", id="a policy for signatures"),
         pytest.param(analysis(queries=[query()]), "must have min, max or both", id="a query without a limit"),
         pytest.param(
@@ -842,7 +861,8 @@ def test_a_route_with_every_setting_is_taken_and_reads_back(
         CircuitBreaker(10, None, 30),
         OutlierDetection(),
     )
-    settings = RouteSettings("x-preview", timedelta(seconds=60), grpc=True, policy=policy)
+    slices = (Slice("tenant", "x-tenant", ("acme", "umbrella")),)
+    settings = RouteSettings("x-preview", timedelta(seconds=60), grpc=True, policy=policy, slices=slices)
     manifest = route_manifest(namespace, "digits", "1", TrafficSplit.only("digits-1"), settings)
 
     done = apply("ModelRoute", manifest["spec"], "digits", "--server-side", "--field-manager=tidegate")

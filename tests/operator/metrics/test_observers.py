@@ -10,6 +10,7 @@ from tidegate.metrics.increments import counter_increases, counts_of
 from tidegate.metrics.provider import Selection
 from tidegate.metrics.providers.prometheus import PrometheusMetrics
 from tidegate.metrics.registry import SourceRegistry
+from tidegate.model.evidence import CellCounts
 
 pytestmark = pytest.mark.prometheus
 
@@ -70,3 +71,32 @@ def test_requests_and_failures_are_told_apart_by_revision(
         "digits-b": (11, 2),
         "digits-c": (0, 0),
     }
+
+
+@pytest.mark.parametrize("slices", [pytest.param(True, id="wanted"), pytest.param(False, id="not wanted")])
+def test_groups_of_requests_are_told_where_they_are_wanted(
+    slices: bool,
+    metrics: PrometheusMetrics,  # noqa: F811
+    scrape: Callable[..., datetime],  # noqa: F811
+) -> None:
+    name, cell = f"sliced-{slices}", "slice_5ac0ffee_1_0"
+
+    def told(counter: str, label: str, requests: int) -> str:
+        labels = f'envoy_cluster_name="shop/{name}/digits-a"{label}'
+        return f"envoy_cluster_{cell}_upstream_rq{counter}{{{labels}}} {requests}\n"
+
+    since = scrape(completed(name, "digits-a", 100), told("_completed", "", 7))
+    end = scrape(
+        completed(name, "digits-a", 140),
+        told("_completed", "", 17),
+        told("_xx", ',envoy_response_code_class="2"', 14),
+        told("_xx", ',envoy_response_code_class="5"', 2),
+        told("", ',envoy_response_code="429"', 1),
+        told("", ',envoy_response_code="503"', 2),
+    )
+    source = SourceRegistry(metrics).sources("Builtin", "Router").traffic
+    before, after = source.readings(Selection("shop", name, slices=slices), since, end - since, 2).samples
+    gained = counts_of("digits-a", counter_increases(before, after))
+
+    assert gained.requests == 40
+    assert gained.cells == ({cell: CellCounts(10, 3)} if slices else {})

@@ -37,6 +37,7 @@ from tidegate.metrics.record import (
 )
 from tidegate.model.evidence import (
     Answer,
+    CellCounts,
     Counts,
     Durations,
     Evidence,
@@ -92,6 +93,7 @@ def counts(chance: random.Random) -> Counts:
         durations(chance) if chance.random() < 0.7 else Durations((), ()),
         predictions,
         chance.choice((0, 0, 3)),
+        {f"slice_5ac0ffee_{cell}": CellCounts(chance.randrange(1, 30), 1) for cell in range(chance.randrange(4))},
     )
 
 

@@ -63,7 +63,8 @@ class Case:
         if self.in_short:
             return Verdict(given, reason, "")
         read_from = self.measurements.read_from and f"; {self.measurements.read_from}"
-        sentence = explain.explain(metric, self.test, self.evidence) + read_from + more
+        few = "" if given is Answer.WORSE else explain.few_requests(self.test)
+        sentence = explain.explain(metric, self.test, self.evidence) + read_from + few + more
         return self.verdict(given, reason, f"{sentence}{explain.of_whom(self.measurements)}")
 
     def verdict(self, given: Answer, reason: str, message: str) -> Verdict:

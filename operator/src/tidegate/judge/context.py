@@ -92,10 +92,10 @@ class Context:
         return self.beside.predictions if self.beside.predictions.classes else self.before.predictions
 
 
-def at_most(bad: float, requests: float, phi: float = 1.0) -> float:
+def at_most(bad: float, requests: float, phi: float = 1.0, sure: float = SURE) -> float:
     """The upper bound of a share that was seen, `bad` of `requests` in clumps of φ (Wilson & Hilferty 1931)."""
     clumps = bad / phi + 1
-    return min(1.0, phi * _cubed(clumps, SURE) / requests)
+    return min(1.0, phi * _cubed(clumps, sure) / requests)
 
 
 def at_least(bad: float, requests: float, phi: float = 1.0) -> float:

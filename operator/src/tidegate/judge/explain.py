@@ -8,12 +8,15 @@ from tidegate.judge.e_process import e_value
 from tidegate.judge.latency import quantile_seconds
 from tidegate.judge.metric import Clump
 from tidegate.judge.pods import SickPod
-from tidegate.judge.sequential_test import SequentialTest
+from tidegate.judge.sequential_test import WATCHFUL, SequentialTest
+from tidegate.judge.slices import FEW, SliceErrors
 from tidegate.model.evidence import Counts, Durations, Evidence, Measurements
 from tidegate.model.spec import Analysis
 from tidegate.model.units import format_duration_precisely, format_duration_roughly, format_percent
 
 THREE_DIGITS = 999.5
+MOST_TOLD = 3
+"""Groups that people are told of at once."""
 LARGE = 5.0
 """Clumps that people are told of."""
 
@@ -29,6 +32,8 @@ def explain(metric: str, test: SequentialTest, evidence: Evidence) -> str:
         measured = _latency_ceiling(test.candidate, analysis)
     elif metric == "ceiling":
         measured = f"{_errors(test.candidate)}, ceiling {format_percent(analysis.error_rate.ceiling)}"
+    elif metric == "slices" and test.slices:
+        measured = _group(test, test.slices, where)
     else:
         stable = context.past if context.is_alone else test.stable
         measured = f"{_errors(test.candidate)} against {_errors(stable, where)}"
@@ -37,6 +42,29 @@ def explain(metric: str, test: SequentialTest, evidence: Evidence) -> str:
         f"{measured}; rollback evidence {of_threshold(evidence.worse, evidence.worse_needed)}, "
         f"promotion evidence {of_threshold(evidence.acceptable, evidence.acceptable_needed)}"
     )
+
+
+def _group(test: SequentialTest, slices: SliceErrors, where: str) -> str:
+    """The group that matters most, and all requests beside it, which may look as good as stable's."""
+    is_suspected = slices.log_worse() >= math.log(WATCHFUL)
+    group = slices.heaviest() if is_suspected or not slices.required else slices.weakest()
+    ours, theirs = (group.counted(arm.cells) for arm in (test.candidate, test.stable))
+    of_group = f"{_errors(Counts(*ours))} against {_errors(Counts(*theirs), where)}"
+    of_all = f"{_errors(test.candidate)} against {_errors(test.stable, where)}"
+    return f"{group}: {of_group}; all requests: {of_all}"
+
+
+def few_requests(test: SequentialTest) -> str:
+    """The groups of which one of the two revisions has answered too little to tell much; '' where there are none."""
+    told = []
+    for group in test.slices.groups if test.slices else ():
+        ours, theirs = (group.counted(arm.cells).requests for arm in (test.candidate, test.stable))
+        if min(ours, theirs) < FEW:
+            told.append(f"{group} ({ours:,} and {theirs:,} on stable)")
+    if not told:
+        return ""
+    more = f" and {len(told) - MOST_TOLD} more" if len(told) > MOST_TOLD else ""
+    return f"; few requests of {', '.join(told[:MOST_TOLD])}{more}, so little is known of them"
 
 
 def unwell(log_shown: float, needed: float) -> str:

@@ -17,12 +17,10 @@ from tidegate.judge.load import differs, explain_difference, explain_overload
 from tidegate.judge.metric import LATENCY_TOLERANCE
 from tidegate.judge.pods import SickPod, Tally, sick_pod
 from tidegate.judge.query_limits import beyond_limits, pending_query, unusable_query
+from tidegate.judge.sequential_test import WATCHFUL
 from tidegate.model.evidence import Answer, Durations, Verdict
 from tidegate.model.inputs import InputPolicy, InputState
 from tidegate.model.reasons import Policy, Reason
-
-WATCHFUL = 10.0
-"""With this much evidence that the candidate is worse it doesn't advance, even if it isn't enough to roll back."""
 
 REASONS = {
     "errors": Reason.ERROR_RATE_WORSE,
@@ -30,6 +28,7 @@ REASONS = {
     "ceiling": Reason.ERROR_RATE_ABOVE_CEILING,
     "latency ceiling": Reason.LATENCY_ABOVE_CEILING,
     "predictions": Reason.PREDICTIONS_DIFFER,
+    "slices": Reason.SLICE_WORSE,
 }
 """By the metric that weighs most in a rollback."""
 
@@ -109,6 +108,14 @@ def _suspected(case: Case) -> Verdict | None:
     if case.evidence.worse < WATCHFUL:
         return None
     return case.measured(Answer.NOT_ENOUGH, Reason.SUSPICION_OF_WORSE, case.test.last.heaviest)
+
+
+def _group_suspected(case: Case) -> Verdict | None:
+    """The same of groups by themselves: all requests may be shown to be as good long before a small group is."""
+    slices = case.test.slices
+    if slices is None or slices.log_worse() < math.log(WATCHFUL):
+        return None
+    return case.measured(Answer.NOT_ENOUGH, Reason.SUSPICION_OF_WORSE, slices.name)
 
 
 def _load_high(case: Case) -> Verdict | None:
@@ -198,6 +205,7 @@ RULES = (
     Rule("nothing judged", _nothing_judged),
     Rule("a query that holds", _query_holds),
     Rule("suspicion", _suspected),
+    Rule("suspicion of a group", _group_suspected),
     Rule("load beyond the past", _load_high),
     Rule("stable unwell", _stable_unwell),
     Rule("constant output", _constant_output),

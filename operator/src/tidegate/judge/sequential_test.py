@@ -18,12 +18,15 @@ from tidegate.judge.e_process import EProcess, log_sum
 from tidegate.judge.load import is_busier, is_idler
 from tidegate.judge.metric import Ceiling, Errors, LatencyMetric, Metric, Remedy, metrics_for
 from tidegate.judge.overdispersion import CLUMPS_LAST
+from tidegate.judge.slices import SliceErrors, with_slices
 from tidegate.model.evidence import BY_CHANCE, NO_DURATIONS, Counts, Durations, Increment, Load, Overdispersion
 from tidegate.model.reasons import Policy
 from tidegate.model.spec import Analysis, CounterSource
 
 AT_ONCE = 10.0
 """This many times the needed evidence rolls back on one increment; less has to be seen on two."""
+WATCHFUL = 10.0
+"""With this much evidence that the candidate is worse it doesn't advance, even if it isn't enough to roll back."""
 PART_OF_DRIFT = 0.2
 """Its weight in a rollback, where the user wants one for it."""
 NOTHING = Counts()
@@ -95,7 +98,7 @@ class SequentialTest:
         parameters, analysis = self.parameters, self.parameters.analysis
         errors, overdispersion = analysis.error_rate, parameters.overdispersion
         self.context = Context(errors.ceiling, replace(parameters.before, durations=parameters.reference))
-        self.metrics = metrics_for(errors, analysis.latency, parameters.reference, overdispersion, self.context)
+        self.metrics = self._fresh_metrics()
         self.under_load = LatencyMetric(analysis.latency, parameters.reference, overdispersion, self.context)
         """Latency once more, only of increments in which the candidate's pods had as much to do as stable's."""
         self.promoting = self._promoting()
@@ -135,6 +138,11 @@ class SequentialTest:
         return next(metric for metric in self.metrics if isinstance(metric, LatencyMetric))
 
     @property
+    def slices(self) -> SliceErrors | None:
+        """The metric of that name; None where there are none."""
+        return next((metric for metric in self.metrics if isinstance(metric, SliceErrors)), None)
+
+    @property
     def errors(self) -> Errors:
         """The metric of that name, as far as it promotes."""
         return next(metric for metric in self.promoting if isinstance(metric, Errors))
@@ -147,7 +155,8 @@ class SequentialTest:
             return [*ceilings, self.errors] if self.errors.has_past else ceilings
         if self.context.stable_is_unwell:
             return [self.remedy, latency] if self.latency.is_comparable else [self.remedy]
-        return [self.errors, latency]
+        required = [self.slices] if self.slices and self.slices.required else []
+        return [self.errors, latency, *required]
 
     def weakest(self, *, under_load: bool = False) -> Metric:
         """The metric that a promotion waits for the most."""
@@ -157,11 +166,14 @@ class SequentialTest:
         """What tells of a promotion: the same, but where a rollback has to wait for the other arm's counters."""
         if not self.parameters.points_apart:
             return self.metrics
-        parameters, analysis = self.parameters, self.parameters.analysis
-        others = metrics_for(
-            analysis.error_rate, analysis.latency, parameters.reference, parameters.overdispersion, self.context
-        )
+        others = self._fresh_metrics()
         return [own if own.reads_details else other for own, other in zip(self.metrics, others, strict=True)]
+
+    def _fresh_metrics(self) -> Sequence[Metric]:
+        parameters, analysis = self.parameters, self.parameters.analysis
+        errors, overdispersion = analysis.error_rate, parameters.overdispersion
+        metrics = metrics_for(errors, analysis.latency, parameters.reference, overdispersion, self.context)
+        return with_slices(metrics, analysis.slices, errors, overdispersion, self.context)
 
     def _judged(self, increment: Increment) -> Iterator[Increment]:
         """What there is to judge with one increment more."""

@@ -62,6 +62,8 @@ class Comparison:
     reference: Durations
     pod_bounds: tuple[str, ...] | None = None
     """Those of the servers' bounds of latency that are read; None for all."""
+    sliced: bool = False
+    """Whether groups of requests are compared as well."""
 
 
 class ReadyPods(NamedTuple):

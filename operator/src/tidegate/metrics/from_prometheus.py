@@ -17,7 +17,7 @@ from tidegate.metrics.inputs import features_of
 from tidegate.metrics.lateness import points_known, too_old
 from tidegate.metrics.look import Look
 from tidegate.metrics.preflight import baseline_of
-from tidegate.metrics.prometheus_parts import at_most, new_blocks_of, of_both, points_of, read_details
+from tidegate.metrics.prometheus_parts import at_most, everybody_in, new_blocks_of, of_both, points_of, read_details
 from tidegate.metrics.provider import STALE, DirectReadings, Readings, Selection, Sources
 from tidegate.metrics.record import PROMETHEUS, Details, Traffic
 from tidegate.metrics.replicas import replicas_differ
@@ -80,10 +80,10 @@ def _was_compared(fold: Fold, look: Look) -> bool:
 
 def _beside(fold: Fold, look: Look, read: DirectReadings | None) -> Selection:
     """All where Prometheus is to tell what a router doesn't; else the newest counts of requests, to compare."""
-    arms = look.arms
+    everybody = everybody_in(comparison_of(fold, look))
     if read is None or read.silent:
-        return Selection(arms.namespace, arms.name, latency=fold.latency_by_routers)
-    return Selection(arms.namespace, arms.name, looks_back=min(STALE, 2 * look.propagation_delay + COMPARED_EVERY))
+        return replace(everybody, latency=fold.latency_by_routers)
+    return replace(everybody, looks_back=min(STALE, 2 * look.propagation_delay + COMPARED_EVERY))
 
 
 def _instead(told: Readings, look: Look, sources: Sources) -> MetricsGap | None:
@@ -199,7 +199,7 @@ def _without_latency(details: Increment) -> Increment:
 
 def _reread_traffic(fold: Fold, look: Look, sources: Sources) -> None:
     """What had been counted where the operator before was last."""
-    everybody = Selection(look.arms.namespace, look.arms.name)
+    everybody = everybody_in(comparison_of(fold, look))
     fold.traffic, answer = reread_traffic(
         fold.traffic, look.arms, lambda start, step, count: sources.traffic.readings(everybody, start, step, count)
     )
@@ -222,7 +222,8 @@ def comparison_of(fold: Fold, look: Look, *, of_servers: bool = False) -> Compar
     """What counters are folded for; without latency `of_servers` where the routers' own is judged."""
     reference = NO_DURATIONS if of_servers and fold.latency_by_routers else fold.test.parameters.reference
     pod_bounds = fold.baseline.pod_bounds if fold.baseline else None
-    return Comparison(look.arms, look.rollout.shifts[0].at, reference, pod_bounds)
+    sliced = bool(look.criteria.analysis.slices)
+    return Comparison(look.arms, look.rollout.shifts[0].at, reference, pod_bounds, sliced)
 
 
 def doubt_in(readings: Readings, who: str, look: Look) -> MetricsGap | None:

@@ -11,7 +11,7 @@ from itertools import accumulate
 from statistics import fmean
 from typing import NamedTuple
 
-from tidegate.model.evidence import NO_DURATIONS, Counts, Durations, PodTraffic, Predictions
+from tidegate.model.evidence import NO_DURATIONS, CellCounts, Cells, Counts, Durations, PodTraffic, Predictions
 from tidegate.resources.names import MATCH_SUFFIX, MIRROR_SUFFIX
 
 GRPC = "/grpc"
@@ -25,6 +25,8 @@ ABANDONED = "abandoned"
 """Requests whose clients gave up before there was an answer: each is one more, and one that failed."""
 TRIED, RETRIED, UNDER_WAY = "tried", "retried", "under way"
 """What tells of those: tries by how they ended, those among them that are a request's second or third, and a gauge."""
+IN_CELL, FAILED_IN_CELL, TURNED_AWAY_IN_CELL = "in cell", "failed in cell", "turned away in cell"
+"""The same as the first three, once more, of groups of requests: `of` is the cell."""
 TRIES = ("sent", "not connected", "no pod", "overflow", "cancelled")
 DURATION, FAILED_IN_POD, CLASS, SCORE = "duration", "failed in pod", "class", "score"
 ASKED, TRAINED = "asked", "trained"
@@ -172,7 +174,16 @@ def _counts(names: tuple[str, ...], gained: Mapping[SeriesKey, int]) -> Counts:
     failed = min(failed, requests) + abandoned
     predictions = Predictions(by_measure.get(CLASS, {}), durations_of(by_measure.get(SCORE, {})))
     durations = durations_of(by_measure.get(DURATION, {}))
-    return Counts(requests + abandoned, failed, durations, predictions, abandoned)
+    return Counts(requests + abandoned, failed, durations, predictions, abandoned, _cells(by_measure))
+
+
+def _cells(by_measure: Mapping[str, Mapping[str, int]]) -> Cells:
+    failed, turned_away = by_measure.get(FAILED_IN_CELL, {}), by_measure.get(TURNED_AWAY_IN_CELL, {})
+    return {
+        cell: CellCounts(requests, min(requests, failed.get(cell, 0) + turned_away.get(cell, 0)))
+        for cell, requests in by_measure.get(IN_CELL, {}).items()
+        if requests
+    }
 
 
 def counts_by_pod(revision: str, gained: Mapping[SeriesKey, int]) -> dict[str, Counts]:

@@ -44,9 +44,14 @@ def points_of(
     sources: Sources, comparison: Comparison, segment: Segment, done: datetime | None
 ) -> Iterator[tuple[int, Readings]]:
     """The segment's points later than `done`, a part at a time: the first one's index, and what was read."""
-    everybody = Selection(comparison.arms.namespace, comparison.arms.name)
+    everybody = everybody_in(comparison)
     for first, count in segment.parts(done, POINTS_AT_ONCE):
         yield first, sources.traffic.readings(everybody, segment.instant(first), segment.step, count)
+
+
+def everybody_in(comparison: Comparison) -> Selection:
+    """Whose traffic is read."""
+    return Selection(comparison.arms.namespace, comparison.arms.name, slices=comparison.sliced)
 
 
 def _blocks_of(

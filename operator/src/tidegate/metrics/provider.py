@@ -44,6 +44,8 @@ class Selection:
     """For how long a value is its process'. What is read grows with it."""
     latency: bool = False
     """Whether routers are to tell how long requests took."""
+    slices: bool = False
+    """Whether they are to tell the counters of groups of requests as well."""
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from tidegate.judge.sequential_test import SequentialTest, SequentialTestParamet
 from tidegate.model.evidence import (
     NO_DURATIONS,
     Answer,
+    CellCounts,
     Counts,
     Durations,
     Evidence,
@@ -456,15 +457,17 @@ class _Lines:
         predictions = counts.predictions
         classes = [each for name, count in predictions.classes.items() for each in (self._number(name), count)]
         durations, scores = self._histogram(counts.durations), self._histogram(predictions.scores)
-        return _trimmed([counts.requests, counts.failed, counts.abandoned, durations, classes, scores])
+        cells = [each for cell, told in counts.cells.items() for each in (self._number(cell), *told)]
+        return _trimmed([counts.requests, counts.failed, counts.abandoned, durations, classes, scores, cells])
 
     def _arm(self, told: Any) -> Counts:
-        requests, failed, abandoned, durations, classes, scores = _padded(told or (), 6)
+        requests, failed, abandoned, durations, classes, scores, cells = _padded(told or (), 7)
         of_class = (
             dict(zip((self._names[index] for index in classes[::2]), classes[1::2], strict=True)) if classes else {}
         )
         predictions = Predictions(of_class, self._durations(scores))
-        return Counts(requests, failed, self._durations(durations), predictions, abandoned)
+        of_cell = {self._names[cell]: CellCounts(*told) for cell, *told in _threes(cells or ())}
+        return Counts(requests, failed, self._durations(durations), predictions, abandoned, of_cell)
 
     def _histogram(self, durations: Durations) -> list[int]:
         """The number of its bounds, and pairs: how many empty buckets come first, and how many requests are in one."""
@@ -514,6 +517,10 @@ class _Clock:
         self._step += told
         self.last += self._step * MICROSECOND
         return self.last
+
+
+def _threes(told: Sequence[int]) -> Iterator[Sequence[int]]:
+    return zip(told[::3], told[1::3], told[2::3], strict=True)
 
 
 def _trimmed(told: list[Any]) -> list[Any]:

@@ -54,11 +54,34 @@ class Predictions:
 NO_PREDICTIONS = Predictions()
 
 
+class CellCounts(NamedTuple):
+    """What one arm did in one cell (see `model.slices`): requests that were answered, and how many of them failed."""
+
+    requests: int
+    failed: int
+
+    def plus(self, other: "CellCounts") -> "CellCounts":
+        """Of both together."""
+        return CellCounts(self.requests + other.requests, self.failed + other.failed)
+
+
+Cells = Mapping[str, CellCounts]
+IDLE = CellCounts(0, 0)
+
+
+def both_cells(one: Cells, other: Cells) -> Cells:
+    """Their sum, cell by cell."""
+    if not one or not other:
+        return one or other
+    return {cell: one.get(cell, IDLE).plus(other.get(cell, IDLE)) for cell in {**one, **other}}
+
+
 @dataclass(frozen=True)
 class Counts:
     """What one arm did: requests finished, how many of them failed, how long they took, what was answered.
 
-    `abandoned` is how many of those that failed got no answer before their clients gave up.
+    `abandoned` is how many of those that failed got no answer before their clients gave up. `cells` is the same of
+    groups of requests that are judged by themselves, without those.
     """
 
     requests: int = 0
@@ -66,11 +89,12 @@ class Counts:
     durations: Durations = NO_DURATIONS
     predictions: Predictions = NO_PREDICTIONS
     abandoned: int = 0
+    cells: Cells = field(default_factory=dict)
 
     @property
     def traffic(self) -> "Counts":
         """Without what only the model servers tell."""
-        return Counts(self.requests, self.failed, abandoned=self.abandoned)
+        return Counts(self.requests, self.failed, abandoned=self.abandoned, cells=self.cells)
 
     def __add__(self, other: "Counts") -> "Counts":
         return Counts(
@@ -79,6 +103,7 @@ class Counts:
             self.durations + other.durations,
             self.predictions + other.predictions,
             self.abandoned + other.abandoned,
+            both_cells(self.cells, other.cells),
         )
 
 

@@ -114,6 +114,7 @@ class Reason(StrEnum):
     # a verdict: worse
     ERROR_RATE_WORSE = "ErrorRateWorse"
     ERROR_RATE_ABOVE_CEILING = "ErrorRateAboveCeiling"
+    SLICE_WORSE = "SliceWorse"
     LATENCY_WORSE = "LatencyWorse"
     LATENCY_ABOVE_CEILING = "LatencyAboveCeiling"
     ONE_POD_WORSE = "OnePodWorse"

@@ -29,6 +29,7 @@ from tidegate.model.own_query import OwnQuery, parse_queries
 from tidegate.model.reasons import Policy
 from tidegate.model.route_policy import NO_POLICY, RoutePolicy, policy_fields, read_policy
 from tidegate.model.signers import Signers
+from tidegate.model.slices import Slices, read_slices
 from tidegate.model.spec_defaults import filled
 from tidegate.model.traffic import RouteSettings, Sticky, is_reserved_header
 from tidegate.model.units import parse_duration, parse_percent
@@ -373,6 +374,8 @@ class Analysis:
     """None where answers aren't compared one by one."""
     inputs: InputCheck | None = None
     """None where inputs aren't compared with those of the training."""
+    slices: Slices = ()
+    """Groups of requests that are judged by themselves as well."""
 
 
 @dataclass(frozen=True)
@@ -413,7 +416,7 @@ class ModelDeploymentSpec:
                 model=_model(spec["model"]),
                 server=_server(spec["server"]),
                 router=spec["traffic"]["router"],
-                route_settings=_route_settings(spec["traffic"]),
+                route_settings=replace(_route_settings(spec["traffic"]), slices=analysis.slices),
                 strategy=strategy,
                 analysis=analysis,
                 progress_deadline=parse_duration(spec["progressDeadline"]),
@@ -452,6 +455,16 @@ class ModelDeploymentSpec:
             raise InvalidSpec(
                 "spec.strategy.canary.steps has a mirror or a match, but spec.traffic.grpc is true: calls by gRPC are "
                 "neither copied nor matched, and stable's would be compared with none; leave out one of the two"
+            )
+        if self.analysis.slices and self.analysis.requests_from != "Router":
+            raise InvalidSpec(
+                "spec.analysis.slices are counted by the router, but spec.analysis.requestsFrom is "
+                f"{self.analysis.requests_from}: set requestsFrom to Router, or leave slices out"
+            )
+        if self.analysis.slices and self.route_settings.sticky:
+            raise InvalidSpec(
+                "spec.analysis.slices and spec.traffic.sticky don't go together: where users stay with a revision, a "
+                "group has few of them, and nobody can tell their luck from the model's; leave out one of the two"
             )
         if self.analysis.agreement and not self.server.request_samples:
             raise InvalidSpec(
@@ -718,7 +731,15 @@ def _analysis(raw: Mapping[str, Any]) -> Analysis:
         signature=SignaturePolicy(raw.get("signature", SignaturePolicy.REFUSE)),
         agreement=AgreementCheck.parse(raw["agreement"]) if "agreement" in raw else None,
         inputs=InputCheck.parse(raw["inputs"]) if "inputs" in raw else None,
+        slices=_slices(raw.get("slices", ())),
     )
+
+
+def _slices(raw: object) -> Slices:
+    try:
+        return read_slices(raw, "spec.analysis.slices")
+    except ValueError as wrong:
+        raise InvalidSpec(str(wrong)) from wrong
 
 
 def _source(raw: Mapping[str, Any]) -> CounterSource:

@@ -13,6 +13,8 @@ BACKENDS: Mapping[str, RouterBackend] = {
     backend.name: backend for backend in (Builtin(), GatewayApiRouter(), IstioRouter())
 }
 """By the value of `spec.traffic.router`."""
+_WHERE = {"sticky": "spec.traffic has", "slices": "spec.analysis has"}
+"""Where a spec asks for something, if not in a step."""
 
 
 def backend_for(router: str) -> RouterBackend:
@@ -29,12 +31,13 @@ def backend_of(spec: ModelDeploymentSpec) -> RouterBackend:
     steps = spec.strategy.steps if isinstance(spec.strategy, Canary) else ()
     asked = {
         "sticky": spec.route_settings.sticky is not None,
+        "slices": bool(spec.analysis.slices),
         "mirror": any(step.mirror for step in steps),
         "match": any(step.rules for step in steps),
     }
     for what in (each for each, is_asked in asked.items() if is_asked and not getattr(backend.can, each)):
         able = " or ".join(each.name for each in BACKENDS.values() if getattr(each.can, what))
-        where = "spec.traffic has" if what == "sticky" else "spec.strategy.canary.steps has a"
+        where = _WHERE.get(what, "spec.strategy.canary.steps has a")
         raise InvalidSpec(
             f"{where} {what}, which the router {spec.router} can't do; leave it out, or set spec.traffic.router to "
             f"{able}"

@@ -150,7 +150,7 @@ def _text(name: str, change: Change, found: Outline, unknown: str) -> list[str]:
     titles = ("STEP", "WEIGHT", "PODS", "AT LEAST", "ASKS", "TAKES")
     columns = [Column(title, left=True) for title in titles]
     lines += ["", *lines_of(columns, [_row(each) for each in found.steps], colour=wants_colour(sys.stdout))]
-    lines += ["", found.afterwards, *([found.users] if found.users else []), *found.gates]
+    lines += ["", found.afterwards, *([found.users] if found.users else []), *found.gates, *found.slices]
     if found.estimate:
         lines.append(found.estimate.message)
     return [*lines, unknown] if unknown else lines
@@ -185,6 +185,7 @@ def _document(name: str, change: Change, found: Outline, unknown: str) -> dict[s
         "steps": steps if change.by_steps else [],
         "gates": list(found.gates) if change.by_steps else [],
         "users": found.users if change.by_steps else "",
+        "slices": list(found.slices) if change.by_steps else [],
         "canDecide": estimate.within_deadline if estimate else None,
         "exposedIfAllFail": estimate.exposed if estimate else None,
         "failuresAtWorst": estimate.worst if estimate else None,

@@ -11,6 +11,7 @@ from tidegate.model.agreement import AgreementCheck
 from tidegate.model.evidence import BaselineTraffic
 from tidegate.model.gate import GatePoint, GateSpec
 from tidegate.model.inputs import InputCheck, InputPolicy
+from tidegate.model.slices import Slice
 from tidegate.model.spec import BlueGreen, Canary, ModelDeploymentSpec, SignaturePolicy, Strategy
 from tidegate.model.status import Rollout
 from tidegate.model.traffic import Sticky
@@ -46,6 +47,8 @@ class Outline:
     """Who is asked when, each a sentence; nobody knows how long their answers take."""
     users: str = ""
     """By what users are known who stay with one revision, a sentence; '' where each request is drawn by itself."""
+    slices: tuple[str, ...] = ()
+    """Groups of requests that are judged by themselves, each slice a sentence."""
     estimate: Estimate | None = None
 
 
@@ -54,10 +57,10 @@ def outline(spec: ModelDeploymentSpec, traffic: BaselineTraffic | None, delay: t
     analysis = spec.analysis
     checks = (*_signature(analysis.signature), *_agreement(analysis.agreement), *_inputs(analysis.inputs))
     gates = (*checks, *map(_gate, spec.gates))
-    users = _users(spec.route_settings.sticky)
+    users, slices = _users(spec.route_settings.sticky), tuple(map(_slice, spec.analysis.slices))
     if isinstance(spec.strategy, BlueGreen):
-        return replace(_of_blue_green(spec, spec.strategy), gates=gates, users=users)
-    return replace(_of_canary(spec, spec.strategy, traffic, delay), gates=gates, users=users)
+        return replace(_of_blue_green(spec, spec.strategy), gates=gates, users=users, slices=slices)
+    return replace(_of_canary(spec, spec.strategy, traffic, delay), gates=gates, users=users, slices=slices)
 
 
 MOMENTS = {
@@ -86,6 +89,14 @@ def _inputs(check: InputCheck | None) -> Iterator[str]:
         follows = "it goes no further" if check.on_drift is InputPolicy.HOLD else "that is told"
         drift = format_percent(check.drift)
         yield f"where its inputs differ by more than {drift} from its training-profile.json, if it has one, {follows}"
+
+
+def _slice(each: Slice) -> str:
+    waits = "a promotion waits until each is shown to be no worse" if each.required else "no promotion waits for them"
+    return (
+        f"it goes back if requests of one {each.name} fare worse, by {each.header}: {', '.join(each.values)}, and all "
+        f"others; {waits}"
+    )
 
 
 def _gate(gate: GateSpec) -> str:

@@ -8,7 +8,7 @@ from tidegate.cli.replay.engine import Row
 from tidegate.cli.replay.report import ReplayReport
 from tidegate.judge.explain import number
 from tidegate.judge.latency import quantile_seconds
-from tidegate.judge.rules import WATCHFUL
+from tidegate.judge.sequential_test import WATCHFUL
 from tidegate.model.evidence import Counts
 from tidegate.model.units import format_duration
 

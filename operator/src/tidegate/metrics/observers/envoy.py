@@ -1,5 +1,6 @@
 """What the routers' Envoys count: one cluster for each revision, and one more for what came by the preview header."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from functools import cache
@@ -8,13 +9,16 @@ from operator import methodcaller
 from tidegate.metrics.increments import (
     DURATION,
     FAILED,
+    FAILED_IN_CELL,
     GRPC,
     GRPC_FAILURES,
+    IN_CELL,
     REQUESTS,
     RETRIED,
     TRIED,
     TRIES,
     TURNED_AWAY,
+    TURNED_AWAY_IN_CELL,
     UNDER_WAY,
     Process,
     SeriesKey,
@@ -44,6 +48,14 @@ _TRIES = dict(zip(_HOW_TRIES_END, TRIES, strict=True))
 _UNANSWERED = {"envoy_cluster_upstream_rq_retry": RETRIED, "envoy_cluster_upstream_rq_active": UNDER_WAY}
 _LATENCY = "envoy_cluster_upstream_rq_time_bucket"
 """From when a request is on its way to a pod until its answer is whole; the bounds are in milliseconds."""
+_CELLS = r"envoy_cluster_slice_[0-9a-f]{8}(_[0-9]+)+_upstream_rq(_completed|_xx|)"
+"""Once more by the group of requests that they are of, under the name of its cell."""
+_CELL = re.compile(r"envoy_cluster_(slice_[0-9a-f]{8}(?:_[0-9]+)+)_(upstream_rq(?:_completed|_xx|))")
+_MEASURES_IN_CELL = {
+    "upstream_rq_completed": IN_CELL,
+    "upstream_rq_xx": FAILED_IN_CELL,
+    "upstream_rq": TURNED_AWAY_IN_CELL,
+}
 _NO_SERIES = MetricsGap(
     Reason.NO_ROUTER_SERIES,
     "Prometheus has no counters of the routers for {case}; "
@@ -57,26 +69,33 @@ class EnvoyCounters:
     A request that was turned away with 429, because the model can't keep up, has failed like one of the class 5. One
     whose client gave up is none of Envoy's completed ones: see `abandoned`.
     `clusters` is a pattern of Envoy's names of the revisions wanted, and `revision_of` reads one; with `latency`, how
-    long requests took is read as well.
+    long requests took is read as well, and with `slices`, the counters of groups of requests.
     """
 
     start = StartGauge("envoy_server_uptime", counts_up=True)
 
     def __init__(
-        self, clusters: str, revision_of: Callable[[str], str], *, latency: bool = False, looks_back: timedelta = STALE
+        self,
+        clusters: str,
+        revision_of: Callable[[str], str],
+        *,
+        latency: bool = False,
+        slices: bool = False,
+        looks_back: timedelta = STALE,
     ) -> None:
         self.looks_back = looks_back
         self._clusters = clusters
         self._revision_of = revision_of
+        self._counters = (*_MEASURES, *_CALLS, *_TRIES, *([_CELLS] if slices else []))
         self.promql = (
-            f'{{__name__=~"{"|".join((*_MEASURES, *_CALLS, *_TRIES, *_UNANSWERED, *([_LATENCY] if latency else [])))}",'
+            f'{{__name__=~"{"|".join((*self._counters, *_UNANSWERED, *([_LATENCY] if latency else [])))}",'
             f'envoy_cluster_name=~"{self._clusters}",'
             'envoy_response_code_class=~"|5",envoy_response_code=~"|429"}'
         )
 
     def with_start(self, target: str) -> str:
         """See CounterQuery."""
-        names = "|".join((self.start.name, *_MEASURES, *_CALLS, *_TRIES))
+        names = "|".join((self.start.name, *self._counters))
         return f'{{__name__=~"{names}",envoy_cluster_name=~"|{self._clusters}",{target}}}'
 
     def is_start(self, labels: Mapping[str, str]) -> bool:
@@ -105,15 +124,17 @@ def _told_by(labels: Mapping[str, str], *, by_grpc: bool) -> tuple[str, str] | N
         return _UNANSWERED[name], ""
     if name in _CALLS:
         return FAILED, _CALLS[name]
-    measure = _MEASURES.get(name)
-    if measure == REQUESTS:
-        return REQUESTS, ""
+    measure, cell = _MEASURES.get(name), ""
+    if measure is None and (found := _CELL.fullmatch(name)):
+        measure, cell = _MEASURES_IN_CELL[found[2]], found[1]
+    if measure in (REQUESTS, IN_CELL):
+        return measure, cell
     # What the router answers a call itself has a class by HTTP too, and would be counted twice.
     is_failure = not by_grpc and (labels.get("envoy_response_code_class"), labels.get("envoy_response_code")) in (
         ("5", None),
         (None, "429"),
     )
-    return (measure, "") if measure and is_failure else None
+    return (measure, cell) if measure and is_failure else None
 
 
 class RouterCounters(EnvoyCounters):
@@ -129,6 +150,7 @@ class RouterCounters(EnvoyCounters):
         *,
         preview: bool = False,
         latency: bool = False,
+        slices: bool = False,
         looks_back: timedelta = STALE,
     ) -> None:
         prefix = router_cluster(namespace, name, "")
@@ -137,7 +159,7 @@ class RouterCounters(EnvoyCounters):
             suffixes = (PREVIEW_SUFFIX, MIRROR_SUFFIX, MATCH_SUFFIX)
             clusters += [cluster + suffix for suffix in suffixes for cluster in clusters]
         revision_of = methodcaller("removeprefix", prefix)
-        super().__init__("|".join(clusters), revision_of, latency=latency, looks_back=looks_back)
+        super().__init__("|".join(clusters), revision_of, latency=latency, slices=slices, looks_back=looks_back)
 
 
 def router_traffic(provider: MetricsProvider) -> ScrapedSource:
@@ -154,6 +176,7 @@ def _query(wanted: Selection) -> RouterCounters:
         revisions,
         preview=True,
         latency=wanted.latency,
+        slices=wanted.slices,
         looks_back=wanted.looks_back,
     )
 
