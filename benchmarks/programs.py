@@ -1,17 +1,17 @@
 """Programs that run inside a block, on loopback ports, each with a log of its own, and threads that do."""
 
 import os
-import socket
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.errors import BenchmarkError
+from tidegate.rehearsal.processes import free_ports, wait_or_kill
 
-END_SECONDS = 10.0
+__all__ = ["alongside", "end_of", "free_ports", "running", "wait_until"]
 LAST_LINES = 12
 PAUSE = 0.05
 
@@ -34,11 +34,7 @@ def running(
         yield process
     finally:
         process.terminate()
-        try:
-            process.wait(END_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        wait_or_kill(process)
 
 
 def wait_until(
@@ -73,15 +69,6 @@ def alongside(work: Callable[[threading.Event], None]) -> Iterator[None]:
     finally:
         stopped.set()
         thread.join()
-
-
-def free_ports(number: int) -> list[int]:
-    """Loopback ports that nobody listens on just now."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(number)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [int(each.getsockname()[1]) for each in sockets]
 
 
 def end_of(log: Path) -> str:

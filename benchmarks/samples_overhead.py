@@ -11,7 +11,6 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from random import Random
 from statistics import median
@@ -25,6 +24,7 @@ from benchmarks.report_page import DOCS, ReportSection
 from benchmarks.server.paced_load import drive_at_rate
 from benchmarks.server.protocols import InferenceRequest
 from tidegate.model.units import format_percent
+from tidegate.rehearsal.processes import get
 
 SECTION = ReportSection("samples", DOCS / "agreement.md")
 MODEL = DOCS.parent / "examples" / "sentiment" / "model"
@@ -34,7 +34,7 @@ ASKED_AGAIN = 10
 KEPT = 500
 MOST = 0.05
 """By how much the 99th percentile may grow."""
-START_SECONDS = 300.0
+START_SECONDS, ANSWER_SECONDS = 300.0, 10.0
 NONE, NONE_AGAIN, KEPT_ONLY, COMPARED = "no samples", "no samples, another server", "samples", "samples, asked again"
 TEXTS = (
     "a quick and good film",
@@ -131,17 +131,10 @@ def compared(server: Served, candidate: Served, seconds: float, folder: Path) ->
 
 def answered(server: Served) -> float:
     """Requests that a server has answered so far."""
-    lines = [line for line in _metrics(server).splitlines() if line.startswith("tidegate_server_requests_total{")]
+    if (exposition := get(server.admin_port, "/metrics", ANSWER_SECONDS)) is None:
+        raise BenchmarkError(f"the server at port {server.admin_port} doesn't tell its metrics")
+    lines = [line for line in exposition.splitlines() if line.startswith("tidegate_server_requests_total{")]
     return sum(float(line.rpartition(" ")[2]) for line in lines)
-
-
-def _metrics(server: Served) -> str:
-    connection = HTTPConnection("127.0.0.1", server.admin_port, timeout=10)
-    try:
-        connection.request("GET", "/metrics")
-        return connection.getresponse().read().decode()
-    finally:
-        connection.close()
 
 
 @contextmanager
@@ -153,15 +146,9 @@ def serving(folder: Path, name: str, environment: Mapping[str, str]) -> Iterator
     given = {**ports, "TIDEGATE_REVISION": name, **environment}
     with running([*command, "--port", str(port)], folder, name, given) as process:
         server = Served(process.pid, port, admin_port)
-        wait_until(lambda: _is_ready(server), f"the server {name}", START_SECONDS, process, folder / f"{name}.log")
+        log = folder / f"{name}.log"
+        wait_until(lambda: get(admin_port, "/metrics") is not None, f"the server {name}", START_SECONDS, process, log)
         yield server
-
-
-def _is_ready(server: Served) -> bool:
-    try:
-        return bool(_metrics(server))
-    except (OSError, HTTPException):
-        return False
 
 
 def growth(found: Sequence[Block], before: Sequence[Block], of: Callable[[Block], float]) -> float:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, sleep
 
-from tidegate.rehearsal.model_server import LOOPBACK, free_ports, get, wait_or_kill
+from tidegate.rehearsal.processes import LOOPBACK, free_ports, get, wait_or_kill
 
 from settings import WORK, Refused
 

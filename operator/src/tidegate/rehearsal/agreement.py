@@ -22,8 +22,8 @@ from tidegate.model.gate import GateAnswer, GatePoint, GateSpec
 from tidegate.model.reasons import Policy
 from tidegate.model.status import Rollout
 from tidegate.rehearsal.load import ANSWER_SECONDS
-from tidegate.rehearsal.model_server import MOST_ANSWER_BYTES
 from tidegate.rehearsal.payloads import Payload
+from tidegate.rehearsal.processes import MOST_ANSWER_BYTES
 
 GATE = GateSpec("agreement", GatePoint.START, on_refusal=Policy.ROLLBACK, on_failure=Policy.ROLLBACK)
 """Before its first traffic a candidate has to be shown to answer as stable does."""

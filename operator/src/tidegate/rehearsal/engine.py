@@ -33,8 +33,9 @@ from tidegate.model.traffic import RouteState
 from tidegate.model.units import format_duration
 from tidegate.rehearsal.agreement import AgreementGate, AgreementPlan, AgreementResult
 from tidegate.rehearsal.load import ANSWER_SECONDS, Tally, Users
-from tidegate.rehearsal.model_server import LOOPBACK, ModelServer, ServedModel, stopped_at_the_end
+from tidegate.rehearsal.model_server import ModelServer, ServedModel, stopped_at_the_end
 from tidegate.rehearsal.payloads import Payload, made_up_requests
+from tidegate.rehearsal.processes import LOOPBACK
 from tidegate.rehearsal.router import NAMESPACE, POLL_SECONDS, LocalRouter
 from tidegate.rehearsal.scraper import SECONDS, Scraper, Target
 from tidegate.rehearsal.series_store import SeriesStore

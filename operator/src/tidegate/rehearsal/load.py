@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import monotonic
 
-from tidegate.rehearsal.model_server import MOST_ANSWER_BYTES
 from tidegate.rehearsal.payloads import Payload, in_turns
+from tidegate.rehearsal.processes import MOST_ANSWER_BYTES
 
 CLIENTS = 32
 """Kept connections; as many requests can be under way at once."""

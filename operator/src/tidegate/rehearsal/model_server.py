@@ -1,29 +1,24 @@
 """One model server as a process of this machine: what a pod is in a cluster."""
 
-import http.client
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from socket import socket
 from typing import Any
 
 from tidegate.errors import TidegateError
 from tidegate.model.reasons import Reason
 from tidegate.model.revision import Labels, ModelFacts, PodFailure, Tensor
 from tidegate.model.spec import Server
+from tidegate.rehearsal.processes import LOOPBACK, free_ports, get, wait_or_kill
 from tidegate.resources.pod import server_variables
 from tidegate.router.objects import Endpoint
 
-LOOPBACK = "127.0.0.1"
-ASK_SECONDS = 2.0
-STOP_SECONDS = 10.0
-MOST_ANSWER_BYTES = 16 * 2**20
 LAST_LINES = 5
 """Of a log that are told where a server ends without a word."""
 
@@ -38,38 +33,6 @@ class ServedModel:
     path: Path
     """The ONNX file, or a folder with one."""
     server: Server
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports of the loopback that nobody listens on now."""
-    with ExitStack() as held:
-        sockets = [held.enter_context(socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind((LOOPBACK, 0))
-        return [int(each.getsockname()[1]) for each in sockets]
-
-
-def get(port: int, path: str) -> str | None:
-    """What a process of this machine answers; None where it doesn't, or not with a 200."""
-    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=ASK_SECONDS)
-    try:
-        connection.request("GET", path)
-        response = connection.getresponse()
-        body = response.read(MOST_ANSWER_BYTES)
-        return body.decode() if response.status == http.client.OK else None
-    except (OSError, http.client.HTTPException, UnicodeDecodeError):
-        return None
-    finally:
-        connection.close()
-
-
-def wait_or_kill(process: "subprocess.Popen[bytes]") -> None:
-    """Until a process has ended that was asked to."""
-    try:
-        process.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
 
 
 def require_server() -> None:

@@ -10,7 +10,7 @@ from time import monotonic, sleep
 from tidegate.errors import MetricsUnavailable, TidegateError
 from tidegate.metrics.providers.router_samples import RouterPod
 from tidegate.model.traffic import RouteSettings, TrafficSplit
-from tidegate.rehearsal.model_server import LOOPBACK, STOP_SECONDS, free_ports, get, wait_or_kill
+from tidegate.rehearsal.processes import LOOPBACK, STOP_SECONDS, free_ports, get, wait_or_kill
 from tidegate.resources.model_route import DNS_LABEL, Backend, Route, bounded
 from tidegate.resources.router_report import EVERY_NAMESPACE, Applied
 from tidegate.resources.sampling import SamplesAnswer

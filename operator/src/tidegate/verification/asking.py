@@ -9,7 +9,7 @@ from time import monotonic
 from urllib.parse import urlsplit
 
 from tidegate.errors import TidegateError
-from tidegate.rehearsal.model_server import MOST_ANSWER_BYTES
+from tidegate.rehearsal.processes import MOST_ANSWER_BYTES
 
 NO_ANSWER = 0
 """In place of a status."""
