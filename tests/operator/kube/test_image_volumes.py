@@ -30,7 +30,7 @@ SNAPSHOT = Snapshot(MODEL, Server(None, RESOURCES, ()), "server:1", 8082)
 IDS = ("default", "digits", "u-1")
 REVISION = "digits-6f9c1d2e"
 OLDER = "1.34"
-"""The last release of Kubernetes that has image volumes off unless somebody switches them on."""
+"""The last release of Kubernetes that has image volumes off unless told otherwise; a 1.37 still can play it."""
 Kubectl = Callable[..., CompletedProcess[str]]
 
 

@@ -5,9 +5,12 @@ from typing import Any
 
 from tidegate.cli.migrate.pods import OTHER_SERVER, URI_NEEDED, environment, placement
 from tidegate.cli.migrate.source import Source
+from tidegate.model.delivery import Delivery
 
 SCHEMES = ("s3://", "gs://", "https://", "http://", "pvc://", "hf://", "oci://")
 """Addresses that mean the same in both."""
+MOUNTED, FETCHED = "oci+native://", "oci+fetch://"
+"""An image that the node mounts, and one that is downloaded: here a field says which."""
 WHOLE = 100
 SCALING = "leave spec.replicas out, and let a HorizontalPodAutoscaler have the ModelDeployment as its target"
 
@@ -39,7 +42,10 @@ def _server(source: Source, predictor: str, model: str) -> dict[str, Any]:
     at = f"{predictor}.onnx" if source.look(f"{predictor}.onnx") is not None else f"{predictor}.model"
     source.take(f"{predictor}.name")
     return {
-        "model": {"uri": model or _uri(source, at), "serviceAccount": _account(source, predictor)},
+        "model": {
+            **({"uri": model} if model else _located(source, at)),
+            "serviceAccount": _account(source, predictor),
+        },
         "server": {
             "resources": source.take(f"{at}.resources"),
             "env": environment(source, at),
@@ -49,6 +55,24 @@ def _server(source: Source, predictor: str, model: str) -> dict[str, Any]:
     }
 
 
+def _located(source: Source, at: str) -> dict[str, Any]:
+    """The model's address, and how it gets into its pods."""
+    uri = _uri(source, at)
+    if not uri.startswith((MOUNTED, FETCHED)):
+        return {"uri": uri}
+    plain = f"oci://{uri.partition('://')[2]}"
+    if uri.startswith(FETCHED):
+        return {"uri": plain}
+    if "@sha256:" in plain:
+        return {"uri": plain, "delivery": Delivery.IMAGE_VOLUME.value}
+    source.say(
+        f"{at}.storageUri",
+        "a volume is of a digest here: name it in spec.model.uri, and set spec.model.delivery to ImageVolume; until "
+        "then the model is fetched",
+    )
+    return {"uri": plain}
+
+
 def _uri(source: Source, at: str) -> str:
     _runtime(source, at)
     uri = str(source.take(f"{at}.storageUri", ""))
@@ -56,7 +80,7 @@ def _uri(source: Source, at: str) -> str:
     if not uri:
         source.say(f"{at}.storageUri", URI_NEEDED)
         return "REPLACE-ME"
-    if not uri.startswith(SCHEMES):
+    if not uri.startswith((*SCHEMES, MOUNTED, FETCHED)):
         source.say(f"{at}.storageUri", f"{uri.partition('://')[0]}:// isn't known here: see docs/model-sources.md")
     elif ".blob.core.windows.net/" in uri:
         source.say(f"{at}.storageUri", "an address of Azure's is az://CONTAINER/PATH here: see docs/model-sources.md")
