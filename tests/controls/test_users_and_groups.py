@@ -35,7 +35,7 @@ SLICED: dict[str, Any] = {
     "errorRate": {"tolerate": {"absolute": "5%"}, "accept": {"absolute": "10%"}, "ceiling": "50%"},
     "slices": [{"name": "tenant", "header": "X-Tenant", "values": ["acme", "umbrella"]}],
 }
-HALF = {"canary": {"steps": [{"weight": 50}]}}
+HALF = {"canary": {"steps": [{"weight": 50, "minDuration": "30s"}]}}
 STEPS_FOR_A_GROUP = {"canary": {"steps": [ADMITTED, {"weight": 50}]}}
 
 
@@ -127,7 +127,7 @@ def test_a_model_that_is_worse_for_one_tenant_alone_goes_back(stage: Stage) -> N
     failing = stage.models.images[stage.models.versions["v3"].answers.index(None)]
     stage.models = _without_what_fails(stage.models, "v3")
     stage.go_live("v2", strategy=HALF, analysis=SLICED)
-    with stage.loaded() as load, asking(stage, {"acme": ACME}, image=failing, pause=0.5):
+    with stage.loaded(rate=200.0) as load, asking(stage, {"acme": ACME}, image=failing, pause=0.2):
         stage.apply("v3", strategy=HALF, analysis=SLICED)
         ended = stage.until_ended("RolledBack")["history"][0]
         stage.settled()
