@@ -23,6 +23,7 @@ from tidegate_server.inference.execution_plan import ExecutionPlan, ThreadLayout
 from tidegate_server.inference.model import Model
 from tidegate_server.inference.queue import QueueLimits
 from tidegate_server.metrics import InputCounter, RunPlan
+from tidegate_server.protocol.padding import Padding
 from tidegate_server.protocol.request import InferRequest, RequestedOutput
 from tidegate_server.protocol.signature import Signature, TensorSpec
 from tidegate_server.protocol.tensors import Outputs
@@ -591,37 +592,38 @@ class Counted:
         return [np.zeros((len(ids), 2), np.float32)]
 
 
-def test_short_texts_of_one_length_share_runs_in_the_event_loop_and_longer_ones_run_in_threads() -> None:
-    plan = replace(IN_THREADS, inline_tokens=12)
-    model = Counted()
-
-    async def go() -> None:
-        loop = asyncio.get_running_loop()
-        tested = Engine(model, plan, ROOM, Recorded(), loop)  # type: ignore[arg-type]
-        futures = []
-        for words in (3, 3, 4, 3, 3, 3, 13):
-            futures.append(loop.create_future())
-            request = ask(np.ones((1, words)), np.int64, "ids", ("y",), is_derived=True)
-            tested.submit(request, partial(_keep, futures[-1]))
-        await asyncio.wait_for(asyncio.gather(*futures), 5)
-        tested.stop()
-
-    asyncio.run(go())
-    inline = [shape for thread, shape in model.shapes if thread == "MainThread"]
-    assert inline == [(4, 3), (1, 4), (1, 3)]
-    assert [pair for pair in model.shapes if pair[1][1] == 13] == [("run-0", (1, 13))]
-
-
-def test_token_ids_that_a_client_made_up_itself_run_in_threads() -> None:
+def shapes_run(*requests: InferRequest) -> list[tuple[str, tuple[int, ...]]]:
+    """In which threads and with which shapes, where texts of 12 tokens at most run in the event loop."""
     model = Counted()
 
     async def go() -> None:
         loop = asyncio.get_running_loop()
         tested = Engine(model, replace(IN_THREADS, inline_tokens=12), ROOM, Recorded(), loop)  # type: ignore[arg-type]
-        future = loop.create_future()
-        tested.submit(ask(np.ones((1, 3)), np.int64, "ids", ("y",)), partial(_keep, future))
-        await asyncio.wait_for(future, 5)
+        futures = [loop.create_future() for _ in requests]
+        for request, future in zip(requests, futures, strict=True):
+            tested.submit(request, partial(_keep, future))
+        await asyncio.wait_for(asyncio.gather(*futures), 5)
         tested.stop()
 
     asyncio.run(go())
-    assert model.shapes == [("run-0", (1, 3))]
+    return model.shapes
+
+
+def text(words: int, **more: Any) -> InferRequest:
+    return ask(np.ones((1, words)), np.int64, "ids", ("y",), **more)
+
+
+def test_short_texts_of_one_length_share_runs_in_the_event_loop_and_longer_ones_run_in_threads() -> None:
+    """How many share one is what batches bring: one after the other they would be in the loop's way for longer."""
+    shapes = shapes_run(*[text(words, is_derived=True) for words in (3, 3, 4, 3, 3, 3, 13)])
+    assert sorted(shapes) == [("MainThread", (1, 4)), ("MainThread", (5, 3)), ("run-0", (1, 13))]
+
+
+def test_short_texts_of_different_lengths_share_them_too_where_padding_is_harmless() -> None:
+    padding = Padding({"ids": 0})
+    shapes = shapes_run(*[text(words, is_derived=True, padding=padding) for words in (3, 5, 4, 13)])
+    assert sorted(shapes) == [("MainThread", (3, 5)), ("run-0", (1, 13))]
+
+
+def test_token_ids_that_a_client_made_up_itself_run_in_threads() -> None:
+    assert shapes_run(text(3)) == [("run-0", (1, 3))]

@@ -183,10 +183,10 @@ class Engine:
     def _runs_inline(self, item: QueuedRequest) -> bool:
         if item.rows > self._inline_rows:
             return False
-        if item.request.padding is not None:
-            return item.width <= self._plan.inline_width
         if self._plan.inline_tokens:
             return item.request.is_derived and item.rows * width_of(item.request.arrays) <= self._plan.inline_tokens
+        if item.request.padding is not None:
+            return item.width <= self._plan.inline_width
         return self._plan.inline and (item.batch_key is not None or self._inline_rows == 1)
 
     def _refusal(self, item: QueuedRequest) -> Overloaded | None:
@@ -331,7 +331,7 @@ class Engine:
         self._flush_scheduled = False
         waiting = len(self._inline_queue)  # what comes of these, such as a body's next texts, has its turn later
         while waiting > 0:
-            batch = self._inline_queue.take(self._most_inline_rows(), self._plan.most_padding)
+            batch = self._inline_queue.take(self._plan.max_rows, self._plan.most_padding)
             waiting -= len(batch)
             names = all_names(batch)
             started, cpu_started = perf_counter(), thread_time()
@@ -339,13 +339,6 @@ class Engine:
             seconds, cpu_seconds = perf_counter() - started, thread_time() - cpu_started
             self._deliver(batch, started, seconds, result)
             self._note_small_run(cpu_seconds)
-
-    def _most_inline_rows(self) -> int:
-        """Of the next run."""
-        plan = self._plan
-        if not plan.inline_tokens:
-            return plan.max_rows
-        return min(plan.max_rows, plan.inline_tokens // width_of(self._inline_queue.oldest.request.arrays))
 
     def _note_small_run(self, cpu_seconds: float) -> None:
         if not self._inline_runs.ran(cpu_seconds):
