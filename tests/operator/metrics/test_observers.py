@@ -1,16 +1,19 @@
 """Routers and model servers each count requests in their own way; a real Prometheus is asked for both."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 
 from tests.operator.metrics.test_prometheus import answered, completed, metrics, scrape, turned_away  # noqa: F401
 from tidegate.metrics.increments import counter_increases, counts_of
+from tidegate.metrics.inputs import features_of
 from tidegate.metrics.provider import Selection
 from tidegate.metrics.providers.prometheus import PrometheusMetrics
 from tidegate.metrics.registry import SourceRegistry
 from tidegate.model.evidence import CellCounts
+from tidegate.model.inputs import Values
+from tidegate.model.traffic import Arms
 
 pytestmark = pytest.mark.prometheus
 
@@ -100,3 +103,27 @@ def test_groups_of_requests_are_told_where_they_are_wanted(
 
     assert gained.requests == 40
     assert gained.cells == ({cell: CellCounts(10, 3)} if slices else {})
+
+
+def test_live_inputs_are_told_beside_those_of_the_training(
+    metrics: PrometheusMetrics,  # noqa: F811
+    scrape: Callable[..., datetime],  # noqa: F811
+) -> None:
+    def values(kind: str, bin_name: str, count: int, revision: str = "digits-b", more: str = "") -> str:
+        labels = f'model_deployment="shop/inputs",revision="{revision}",feature="age",bin="{bin_name}"{more}'
+        return f"tidegate_server_input_{kind}{{{labels}}} {count}\n"
+
+    until = scrape(
+        values("values_total", "18..40", 3),
+        values("values_total", "above 40", 2),
+        values("values_total", "18..40", 100, more=',traffic="preview"'),
+        values("values_total", "18..40", 7, more=',traffic="direct"'),
+        values("values_total", "18..40", 1000, revision="digits-a"),
+        values("training_values", "18..40", 500),
+        values("training_values", "above 40", 0),
+    )
+    sources = SourceRegistry(metrics).sources("Builtin", "Router")
+    arms = Arms("shop", "inputs", "digits-a", "digits-b")
+    found = features_of(sources, arms, until, timedelta(seconds=15))
+
+    assert found == {"age": {"18..40": Values(3, 500), "above 40": Values(2, 0)}}

@@ -76,7 +76,6 @@ class TrainingProfile:
 
     def row(self, arrays: Mapping[str, Array], number: int) -> dict[str, Array]:
         """Copies of one row of each input that is there; of none that has so few rows."""
-        inputs = {name: arrays[name] for name in self.inputs if name in arrays}
         if not self.by_row:
-            return {name: array.reshape(1, -1).copy() for name, array in inputs.items()}
-        return {name: array[number : number + 1].copy() for name, array in inputs.items() if array.ndim}
+            return {name: arrays[name].reshape(1, -1).copy() for name in self.inputs if name in arrays}
+        return {name: arrays[name][number : number + 1].copy() for name in self.inputs if name in arrays}
