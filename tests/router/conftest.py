@@ -55,7 +55,15 @@ class _QuietServer(ThreadingHTTPServer):
 class ModelServer:
     """Answers every request with its revision, the path and the Host it saw; behaves as `behaviour` says."""
 
-    def __init__(self, revision: str, address: str, behaviour: str = "answer", slow_seconds: float = 0.0) -> None:
+    def __init__(
+        self,
+        revision: str,
+        address: str,
+        behaviour: str = "answer",
+        slow_seconds: float = 0.0,
+        fails_for: str = "",
+    ) -> None:
+        """`fails_for`: the tenant whose requests it fails, by the header x-tenant."""
         self.revision = revision
         self.requests = 0
         self.seen: list[tuple[str, str]] = []
@@ -75,7 +83,8 @@ class ModelServer:
                     return
                 time.sleep(slow_seconds)
                 body = json.dumps([outer.revision, self.path, self.headers["Host"]]).encode()
-                self.send_response({"fail": 500, "turn away": 429}.get(behaviour, 200))
+                suffers = fails_for and self.headers.get("x-tenant") == fails_for
+                self.send_response(500 if suffers else {"fail": 500, "turn away": 429}.get(behaviour, 200))
                 self.send_header("Content-Length", str(len(body)))
                 self.send_header("Seen-Traffic", self.headers.get("x-tidegate-traffic", ""))
                 self.end_headers()

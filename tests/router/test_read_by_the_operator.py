@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,13 +11,15 @@ import pytest
 
 from tests.router.conftest import NEW, OLD, Bench, Router, Well
 from tests.router.test_sampling_envoy import KEY, NAME, send
+from tidegate.judge.sequential_test import SequentialTest, SequentialTestParameters
 from tidegate.metrics.direct import DirectRouters, no_samples
 from tidegate.metrics.increments import Sample, counter_increases, counts_of
 from tidegate.metrics.providers.router_client import HttpRouterClient
 from tidegate.metrics.providers.router_samples import RouterPod
 from tidegate.metrics.providers.routers import RouterPoller
-from tidegate.model.evidence import CellCounts, Counts
+from tidegate.model.evidence import CellCounts, Counts, Increment
 from tidegate.model.slices import Slice, cells_of
+from tidegate.model.spec import ModelDeploymentSpec
 from tidegate.router.sampling_server import serve
 
 pytestmark = pytest.mark.router
@@ -33,6 +36,13 @@ def router(bench: Bench) -> Router:
 
 @pytest.fixture
 def pod(router: Router, tmp_path: Path) -> Iterator[RouterPod]:
+    with asked(router, tmp_path) as pod:
+        yield pod
+
+
+@contextmanager
+def asked(router: Router, tmp_path: Path) -> Iterator[RouterPod]:
+    """The router, whose agent tells its counters."""
     (tmp_path / "key").write_bytes(KEY)
     server = serve(0, Well(), NAME, tmp_path, router.admin_port)
     namespace, name = NAME.split("/")
@@ -104,3 +114,31 @@ def test_groups_of_requests_arrive_with_their_failures(bench: Bench, router: Rou
 
     assert (gained.requests, gained.failed) == (4, 4)
     assert gained.cells == {groups["acme"]: CellCounts(3, 3), groups["umbrella"]: CellCounts(1, 1)}
+
+
+def test_a_candidate_that_fails_one_tenant_is_told_from_one_that_fails_all(bench: Bench, tmp_path: Path) -> None:
+    """From a real Envoy's counters, read second by second, to the judge's evidence: the whole fails as often."""
+    analysis = ModelDeploymentSpec.parse({"model": {"uri": "http://models/1"}}).analysis
+    slices = (Slice("tenant", "x-tenant", ("acme",)),)
+    analysis = replace(analysis, slices=slices, error_rate=replace(analysis.error_rate, ceiling=0.9))
+    old, new = bench.server(OLD, fails_for="umbrella"), bench.server(NEW, "127.0.0.3", fails_for="acme")
+    router = bench.router()
+    router.start([replace(bench.route((OLD, 50), (NEW, 50)), slices=slices)], bench.endpoints(old, new))
+    with asked(router, tmp_path) as pod:
+        operator, test = Operator(pod), SequentialTest(SequentialTestParameters(analysis))
+        router.get()
+        before = operator.read()
+        for second in range(1, 11):
+            for _ in range(10):
+                for tenant in ("acme", "umbrella", "initech"):
+                    router.get(X_Tenant=tenant)
+            after = operator.read()
+            gained, before = counter_increases(before, after), after
+            at = datetime.now(UTC) + timedelta(seconds=5 * second)  # noqa: TID251 - a real one
+            test.update(Increment(at, counts_of(OLD, gained), counts_of(NEW, gained)))
+
+    assert test.slices
+    assert test.rejected_at
+    assert test.rejected_at.heaviest == "slices"
+    assert str(test.slices.heaviest()) == "slice tenant, acme"
+    assert test.errors.log_worse() < 0.0
