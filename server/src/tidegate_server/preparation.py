@@ -10,7 +10,7 @@ from tidegate_server.cgroup import available_cores, cpu_quota, memory_limit, usa
 from tidegate_server.errors import ModelFailed, ModelRefused
 from tidegate_server.held_bytes import most_held_bytes
 from tidegate_server.inference.accepted_inputs import Refused, find_accepted
-from tidegate_server.inference.execution_plan import most_processes, process_count
+from tidegate_server.inference.execution_plan import process_count
 from tidegate_server.inference.model import Model, sha256_of
 from tidegate_server.inference.model_size import require_room
 from tidegate_server.inference.provider_check import Difference, differences
@@ -57,7 +57,6 @@ def prepare(settings: Settings) -> Prepared:
         linger_seconds=settings.batch_linger_seconds,
         threads_per_run=settings.threads_per_run,
         memory_limit=memory_limit() or physical_bytes(),
-        processes=_inline_processes(settings, model),
     )
     limits = settings.limits(takes_missing_values=model.takes_missing_values)
     real = package.real_requests(model.signature, limits)
@@ -85,14 +84,6 @@ def prepare_worker(settings: Settings, findings: Findings) -> Prepared:
     package = _sharing_runs(package, findings)
     authenticator, certificates = Authenticator.from_settings(settings.access), Certificates.from_settings(settings.tls)
     return Prepared(model, findings, package, _digest(settings), authenticator, certificates)
-
-
-def _inline_processes(settings: Settings, model: Model) -> int:
-    """How many processes with a CPU each there would be if requests ran in the event loop."""
-    cpus = _cpus(settings)
-    if settings.processes is not None:
-        return min(cpus, settings.processes)
-    return 1 if settings.providers else most_processes(cpus, model.file.bytes, resident_bytes(), memory_limit())
 
 
 def count_processes(settings: Settings, prepared: Prepared) -> int:

@@ -23,7 +23,6 @@ from tidegate_server.inference.execution_plan import ExecutionPlan, ThreadLayout
 from tidegate_server.inference.model import Model
 from tidegate_server.inference.queue import QueueLimits
 from tidegate_server.metrics import InputCounter, RunPlan
-from tidegate_server.protocol.padding import Padding
 from tidegate_server.protocol.request import InferRequest, RequestedOutput
 from tidegate_server.protocol.signature import Signature, TensorSpec
 from tidegate_server.protocol.tensors import Outputs
@@ -617,12 +616,6 @@ def test_short_texts_of_one_length_share_runs_in_the_event_loop_and_longer_ones_
     """How many share one is what batches bring: one after the other they would be in the loop's way for longer."""
     shapes = shapes_run(*[text(words, is_derived=True) for words in (3, 3, 4, 3, 3, 3, 13)])
     assert sorted(shapes) == [("MainThread", (1, 4)), ("MainThread", (5, 3)), ("run-0", (1, 13))]
-
-
-def test_short_texts_of_different_lengths_share_them_too_where_padding_is_harmless() -> None:
-    padding = Padding({"ids": 0})
-    shapes = shapes_run(*[text(words, is_derived=True, padding=padding) for words in (3, 5, 4, 13)])
-    assert sorted(shapes) == [("MainThread", (3, 5)), ("run-0", (1, 13))]
 
 
 def test_token_ids_that_a_client_made_up_itself_run_in_threads() -> None:

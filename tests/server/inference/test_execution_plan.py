@@ -12,7 +12,6 @@ from tidegate_server.inference.execution_plan import (
     candidate_layouts,
     choose_plan,
     inline_rows,
-    inline_width,
     most_padding,
     process_count,
 )
@@ -157,23 +156,6 @@ def test_texts_run_in_the_event_loop_where_another_thread_would_bring_nothing(
     seconds_by_rows: Mapping[int, float], rows: int
 ) -> None:
     assert inline_rows(TWO_RUNS, seconds_by_rows) == rows
-
-
-@pytest.mark.parametrize(
-    ("layout", "processes", "rows", "width"),
-    [
-        pytest.param(TWO_RUNS, 1, 0, 0, id="in one process, whose other CPU would be idle, they don't"),
-        pytest.param(TWO_RUNS, 2, 2, 64, id="with a process for each CPU they do"),
-        pytest.param(ThreadLayout(1, 4), 2, 0, 0, id="with one for every other CPU they don't"),
-        pytest.param(ThreadLayout(1, 1), 1, 2, 64, id="on one CPU they do"),
-    ],
-)
-def test_runs_that_threads_could_share_out_are_done_in_the_event_loop_where_processes_have_every_cpu(
-    layout: ThreadLayout, processes: int, rows: int, width: int
-) -> None:
-    seconds_by_rows, seconds_by_width = {1: 350e-6, 2: 610e-6, 4: 1240e-6}, {32: 350e-6, 64: 660e-6, 128: 1300e-6}
-    found = (inline_rows(layout, seconds_by_rows, processes), inline_width(layout, 1, seconds_by_width, processes))
-    assert found == (rows, width)
 
 
 @pytest.mark.parametrize(

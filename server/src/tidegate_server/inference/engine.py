@@ -183,10 +183,10 @@ class Engine:
     def _runs_inline(self, item: QueuedRequest) -> bool:
         if item.rows > self._inline_rows:
             return False
-        if self._plan.inline_tokens:
-            return item.request.is_derived and item.rows * width_of(item.request.arrays) <= self._plan.inline_tokens
         if item.request.padding is not None:
             return item.width <= self._plan.inline_width
+        if self._plan.inline_tokens:
+            return item.request.is_derived and item.rows * width_of(item.request.arrays) <= self._plan.inline_tokens
         return self._plan.inline and (item.batch_key is not None or self._inline_rows == 1)
 
     def _refusal(self, item: QueuedRequest) -> Overloaded | None:

@@ -72,7 +72,7 @@ class ExecutionPlan:
     inline_width: int = 0
     """Texts of up to so many tokens run in the event loop's own thread, whatever their length; 0 where none does."""
     inline_tokens: int = 0
-    """So do texts that have no more tokens than this, all of a request's run together, where `inline_width` is 0."""
+    """So do texts of one length that have no more tokens than this, all of a request together."""
     most_padding: int = ANY_PADDING
     """Tokens that may be added to let one more text share a run; with more of them a run of its own costs less."""
 
@@ -135,28 +135,20 @@ def _worthwhile_rows(seconds_by_rows: Mapping[int, float]) -> int:
     return chosen if rates[chosen] / rates[1] >= MIN_BATCHING_GAIN else 1
 
 
-def inline_width(layout: ThreadLayout, max_rows: int, seconds_by_width: Mapping[int, float], processes: int = 1) -> int:
-    """The most tokens whose runs of `max_rows` texts, of so many seconds, are better done without another thread.
-
-    `processes` would serve then, each with an event loop of its own.
-    """
+def inline_width(layout: ThreadLayout, max_rows: int, seconds_by_width: Mapping[int, float]) -> int:
+    """The most tokens whose runs of `max_rows` texts, of so many seconds, are better done without another thread."""
     width = 0
     for tokens, seconds in sorted(seconds_by_width.items()):
-        if not _is_short(layout, max_rows, seconds, TEXT_REQUEST_SECONDS, processes):
+        if not _is_short(layout, max_rows, seconds, TEXT_REQUEST_SECONDS):
             break
         width = tokens
     return width
 
 
-def inline_rows(layout: ThreadLayout, seconds_by_rows: Mapping[int, float], processes: int = 1) -> int:
-    """The most texts whose run, of so many seconds, is better done without another thread; 0 where none is.
-
-    `processes` as for `inline_width`.
-    """
+def inline_rows(layout: ThreadLayout, seconds_by_rows: Mapping[int, float]) -> int:
+    """The most texts whose run, of so many seconds, is better done without another thread; 0 where none is."""
     short = [
-        rows
-        for rows, seconds in seconds_by_rows.items()
-        if _is_short(layout, rows, seconds, TEXT_REQUEST_SECONDS, processes)
+        rows for rows, seconds in seconds_by_rows.items() if _is_short(layout, rows, seconds, TEXT_REQUEST_SECONDS)
     ]
     return max(short, default=0)
 
@@ -175,32 +167,23 @@ def _is_better_inline(measurement: LayoutMeasurement, max_rows: int) -> bool:
     return _is_short(measurement.layout, max_rows, measurement.seconds_by_rows[max_rows], REQUEST_SECONDS)
 
 
-def _is_short(layout: ThreadLayout, max_rows: int, seconds: float, request_seconds: float, processes: int = 1) -> bool:
+def _is_short(layout: ThreadLayout, max_rows: int, seconds: float, request_seconds: float) -> bool:
     """Inline, all work is one after the other; in threads, runs overlap but every batch costs a hand-off."""
     if seconds > MAX_INLINE_SECONDS:
         return False
-    inline = (seconds + max_rows * request_seconds) / processes
+    inline = seconds + max_rows * request_seconds
     python = THREAD_HANDOFF_SECONDS + max_rows * request_seconds
-    cpus = layout.runs_at_once * layout.threads_per_run
-    threaded = max(python, seconds / layout.runs_at_once, (python + seconds) / cpus)
+    threaded = max(python, seconds / layout.runs_at_once)
     return inline <= threaded * MIN_LAYOUT_GAIN
 
 
 def process_count(plan: ExecutionPlan, cpus: int, model_bytes: int, own_bytes: int, limit_bytes: int | None) -> int:
-    """As many as `most_processes` where requests run in the event loop, whose time is Python's; else one.
+    """One for each CPU where Python's time is all that counts and another copy of the model costs little; else one.
 
-    Other models run in threads of one process: the runtime lets go of Python's lock while it computes.
+    Larger models run in threads of one process: the runtime lets go of Python's lock while it computes. `own_bytes` is
+    what this process takes now, `limit_bytes` what the container may take; half of that is left to requests.
     """
-    return most_processes(cpus, model_bytes, own_bytes, limit_bytes) if plan.runs_inline else 1
-
-
-def most_processes(cpus: int, model_bytes: int, own_bytes: int, limit_bytes: int | None) -> int:
-    """One for each CPU where another copy of the model costs little; else one.
-
-    `own_bytes` is what this process takes now, `limit_bytes` what the container may take; half of that is left to
-    requests.
-    """
-    if model_bytes > MAX_COPIED_MODEL_BYTES:
+    if not plan.runs_inline or model_bytes > MAX_COPIED_MODEL_BYTES:
         return 1
     fitting = MAX_PROCESSES if limit_bytes is None else limit_bytes // 2 // max(1, own_bytes)
     return max(1, min(cpus, fitting, MAX_PROCESSES))

@@ -64,8 +64,6 @@ class WarmUpOptions:
     threads_per_run: int | None = None
     memory_limit: int | None = None
     """Bytes of the container; None for no limit."""
-    processes: int = 1
-    """What would serve a model whose requests run in the event loop."""
 
 
 @dataclass(frozen=True)
@@ -113,12 +111,11 @@ def warm_up(
         rows_are_independent=independence.shown,
     )
     if padding is not None:
-        width = _inline_width(runs.using(opened), plan, accepted.arrays, padding, options.processes)
+        width = _inline_width(runs.using(opened), plan, accepted.arrays, padding)
         bound = most_padding(width_of(accepted.arrays), best.seconds_by_rows)
         plan = replace(plan, inline_width=width, most_padding=bound)
-    if not plan.inline_width:
-        tokens = _inline_tokens(runs.using(opened), plan, accepted.arrays, lengthening, options.processes)
-        plan = replace(plan, inline_tokens=tokens)
+    else:
+        plan = replace(plan, inline_tokens=_inline_tokens(runs.using(opened), plan, accepted.arrays, lengthening))
     batching = _words(plan, best, independence, runs, padded=padding is not None)
     log.info("plan: %s", plan)
     log.log(logging.INFO if independence.shown else logging.WARNING, "batching is %s", batching)
@@ -154,31 +151,25 @@ def run_samples(model: Model, samples: Sequence[Mapping[str, Array]]) -> None:
     log.info("warm-up: %d samples have run", done)
 
 
-def _inline_width(runs: TrialRuns, plan: ExecutionPlan, row: Row, padding: Padding, processes: int) -> int:
+def _inline_width(runs: TrialRuns, plan: ExecutionPlan, row: Row, padding: Padding) -> int:
     """Of texts, whose runs take as long as their length says."""
     if plan.max_rows == 1:
         return 0
     if not all(domain in DOMAINS_KNOWN for domain, _ in runs.model.file.operators):
         return 0
     widths = [width for width in INLINE_WIDTHS if width >= width_of(row)]
-    seconds = seconds_by_width(runs, row, plan.max_rows, padding, widths)
-    return inline_width(plan.layout, plan.max_rows, seconds, processes)
+    return inline_width(plan.layout, plan.max_rows, seconds_by_width(runs, row, plan.max_rows, padding, widths))
 
 
-def _inline_tokens(runs: TrialRuns, plan: ExecutionPlan, row: Row, padding: Padding | None, processes: int) -> int:
-    """Of all texts of a run together. `padding` makes those that are tried as long as they have to be."""
+def _inline_tokens(runs: TrialRuns, plan: ExecutionPlan, row: Row, padding: Padding | None) -> int:
+    """Of texts that share a run with those of their length alone. `padding` makes them as long as they have to be."""
     if padding is None or row.keys() != padding.fills.keys() or any(array.ndim != 2 for array in row.values()):
         return 0
     if has_data_dependent_time(runs.model.file.operators, DOMAINS_KNOWN):
         return 0
     width = max(INLINE_TEXT_TOKENS, width_of(row))
     text = {name: padding.padded(name, array, width) for name, array in row.items()}
-    rows = inline_rows(plan.layout, seconds_by_texts(runs, text, plan.max_rows), processes)
-    if rows < plan.max_rows:
-        return width * rows
-    longer = [each for each in INLINE_WIDTHS if each > width]
-    seconds = seconds_by_width(runs, row, rows, padding, longer)
-    return rows * max(width, inline_width(plan.layout, rows, seconds, processes))
+    return width * inline_rows(plan.layout, seconds_by_texts(runs, text, plan.max_rows))
 
 
 def _example(runs: TrialRuns, signature: Signature, accepted: Accepted) -> Row | None:
