@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from email.message import Message
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -195,6 +196,19 @@ def test_keys_that_are_no_use_are_refused(pem: str, said: str) -> None:
         read_keys(pem)
 
 
+def test_a_text_of_beginnings_alone_is_read_at_once() -> None:
+    began = monotonic()
+    with pytest.raises(FetchFailed, match="there is no public key"):
+        read_keys("-----BEGIN PUBLIC KEY-----\n" * 40_000)
+    assert monotonic() - began < 5
+
+
+def test_a_bundle_of_many_signatures_is_passed_over(theirs: PrivateKey) -> None:
+    bundle = json.loads(a_bundle(theirs, OTHER))
+    bundle["dsseEnvelope"]["signatures"] *= 2
+    assert read_bundle(json.dumps(bundle).encode()) == ()
+
+
 def test_a_bundle_of_another_payload_is_passed_over(theirs: PrivateKey) -> None:
     bundle: Mapping[str, Any] = json.loads(a_bundle(theirs, OTHER))
     changed = {**bundle, "dsseEnvelope": {**bundle["dsseEnvelope"], "payloadType": "text/plain"}}
@@ -240,6 +254,17 @@ def test_referrers_are_asked_where_the_registry_knows_them(
     found = list(find_signatures(Referrers(*with_bundle), OTHER))
     assert [each.digests for each in found] == [{OTHER}]
     require_signature(OTHER, found, read_keys(public(theirs)))
+
+
+def test_of_a_referrer_one_layer_is_looked_at(
+    with_bundle: tuple[dict[str, Any], dict[str, bytes]],
+) -> None:
+    listed, blobs = with_bundle
+    (bundle, content), (name, manifest) = blobs.items()
+    more = json.loads(manifest)
+    more["layers"] *= 1000
+    found = find_signatures(Referrers(listed, {bundle: content, name: json.dumps(more).encode()}), OTHER)
+    assert len(list(found)) == 1
 
 
 @pytest.mark.parametrize("answer", [404, 400, 405, {"errors": "no such page"}, {"manifests": None}, {"manifests": []}])

@@ -31,6 +31,10 @@ class Registry:
     store: str = ""
     runs_out: int = 100
     lie: bytes = b""
+    manifest_is: bytes = b""
+    """What is there in its place."""
+    token_is: bytes = json.dumps({"token": TOKEN}).encode()
+    token_headers: dict[str, str] = field(default_factory=dict)
     half_published: bool = False
     """Whether the manifest is there before the files."""
     scopes: list[str] = field(default_factory=list)
@@ -64,7 +68,7 @@ def registry(linear: Path) -> Iterator[Registry]:
                 state.scopes += parse_qs(url.query)["scope"]
                 state.logins.append(self.headers["Authorization"])
                 state.used = 0
-                say(self, 200, json.dumps({"token": TOKEN}).encode())
+                say(self, 200, state.token_is, **state.token_headers)
             elif self.headers["Authorization"] != f"Bearer {TOKEN}" or state.used >= state.runs_out:
                 realm = state.realm or f"http://127.0.0.1:{state.port}/token"
                 challenge = f'Bearer realm="{realm}",service="tests",scope="repository:shop/digits:pull"'
@@ -75,7 +79,7 @@ def registry(linear: Path) -> Iterator[Registry]:
 
         def _serve(self, path: str) -> None:
             if path.startswith("/v2/shop/digits/manifests/"):
-                say(self, 200, state.manifest)
+                say(self, 200, state.manifest_is or state.manifest)
             elif state.half_published:
                 say(self, 404, b"{}")
             elif state.store:
@@ -136,6 +140,36 @@ def test_an_artifact_that_is_half_published_is_refused_in_one_sentence(bring: Br
 def test_a_manifest_has_to_be_what_the_uri_says(bring: Bring, registry: Registry) -> None:
     ended = bring(uri(registry, f"@sha256:{'0' * 64}"))
     assert (ended.reason, "manifest has the digest" in ended.report["message"]) == ("WrongDigest", True)
+
+
+NESTED = b"[" * 100_000
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        pytest.param(NESTED, id="nested without end"),
+        pytest.param(b'{"manifests": 5}', id="an index of no list"),
+        pytest.param(b'{"layers": {}}', id="layers that are no list"),
+        pytest.param(b"\xff", id="no text"),
+    ],
+)
+def test_what_is_no_manifest_is_refused_in_one_sentence(bring: Bring, registry: Registry, manifest: bytes) -> None:
+    registry.manifest_is = manifest
+    ended = bring(uri(registry))
+    assert (ended.reason, ended.report["permanent"], ended.left) == ("UnsupportedUri", True, [])
+    assert ended.report["message"].startswith(("what the registry has under", "the registry has nothing under"))
+
+
+def test_a_token_that_is_none_is_told(bring: Bring, registry: Registry) -> None:
+    registry.token_is = NESTED
+    assert "gave out no token" in bring(uri(registry)).report["message"]
+
+
+def test_a_token_whose_answer_breaks_off_may_come_later(bring: Bring, registry: Registry) -> None:
+    registry.token_is, registry.token_headers = b'fff\r\n{"token"', {"Transfer-Encoding": "chunked"}
+    ended = bring(uri(registry), TIDEGATE_FETCH_RETRY_SECONDS="0")
+    assert (ended.reason, ended.report["permanent"]) == ("Unreachable", False)
 
 
 @pytest.mark.parametrize(

@@ -140,7 +140,7 @@ def parsed(content: bytes, digest: str, source: str) -> Mapping[str, Any]:
         raise NotAnImage(f"{source}: what is there as {digest} has the digest {digest_of(content)}; fetch it again")
     try:
         found = json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise NotAnImage(f"{source}: {digest} isn't JSON: {error}") from error
     if not isinstance(found, Mapping):
         raise NotAnImage(f"{source}: {digest} is no JSON object")

@@ -30,7 +30,7 @@ class CosignSignature:
 
 
 def read_bundle(content: bytes) -> tuple[CosignSignature, ...]:
-    """The signatures of a Sigstore bundle; none where it is of another kind, or nonsense."""
+    """The signature of a Sigstore bundle, which has one and no more; none where it is of another kind, or nonsense."""
     try:
         envelope = json.loads(content)["dsseEnvelope"]
         payload = base64.b64decode(envelope["payload"], validate=True)
@@ -38,10 +38,11 @@ def read_bundle(content: bytes) -> tuple[CosignSignature, ...]:
         if envelope["payloadType"] != _IN_TOTO or statement["predicateType"] != _SIGNED:
             return ()
         about = frozenset(f"sha256:{subject['digest']['sha256']}" for subject in statement["subject"])
-        signatures = [base64.b64decode(each["sig"], validate=True) for each in envelope["signatures"]]
+        (only,) = envelope["signatures"]
+        signature = base64.b64decode(only["sig"], validate=True)
     except _NONSENSE:
         return ()
-    return tuple(CosignSignature(authenticated(_IN_TOTO, payload), each, about) for each in signatures)
+    return (CosignSignature(authenticated(_IN_TOTO, payload), signature, about),)
 
 
 def authenticated(kind: str, payload: bytes) -> bytes:

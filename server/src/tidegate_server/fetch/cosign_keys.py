@@ -19,7 +19,7 @@ from tidegate_server.fetch.report import UNVERIFIED
 PublicKey = EllipticCurvePublicKey | Ed25519PublicKey
 
 MAX_KEYS = 32
-_KEYS = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
+_KEYS = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----[^-]*-----END \1-----")
 
 
 def read_keys(pem: str) -> tuple[PublicKey, ...]:

@@ -208,5 +208,5 @@ def _signed_names(signature: Path) -> frozenset[str]:
         bundle = json.loads(signature.read_text())
         statement = json.loads(base64.b64decode(bundle["dsseEnvelope"]["payload"]))
         return frozenset(os.path.normpath(resource["name"]) for resource in statement["predicate"]["resources"])
-    except (OSError, ValueError, LookupError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
         raise FetchFailed(UNVERIFIED, f"{SIGNATURE} doesn't list what was signed") from error

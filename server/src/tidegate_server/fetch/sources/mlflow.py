@@ -17,7 +17,7 @@ from tidegate_server.errors import FetchFailed
 from tidegate_server.fetch.limits import MAX_FILES
 from tidegate_server.fetch.report import NOT_FOUND, UNREACHABLE, UNSAFE_CONTENT, UNSUPPORTED_URI
 from tidegate_server.fetch.sources import find_source
-from tidegate_server.fetch.sources.http_client import BadStatus, GetRequest, get, open_at
+from tidegate_server.fetch.sources.http_client import BadStatus, GetRequest, get, open_at, reading
 from tidegate_server.fetch.sources.listing import Listing, SourceFile
 
 SCHEME = "models:/"
@@ -123,11 +123,11 @@ class _Server:
     def _ask(self, path: str, /, **query: str) -> dict[str, Any]:
         request = GetRequest(f"{self.address}/api/2.0/{path}?{urlencode(query)}", private=self.private)
         try:
-            with get(request) as response:
+            with get(request) as response, reading():
                 found = json.loads(response.read(_MAX_ANSWER))
         except BadStatus as error:
             raise _refused(error, query) from None
-        except ValueError:
+        except (ValueError, RecursionError):
             found = None
         if not isinstance(found, dict):
             raise FetchFailed(UNREACHABLE, "what MLFLOW_TRACKING_URI leads to doesn't answer as MLflow's registry does")

@@ -19,7 +19,7 @@ from tidegate_server.fetch.limits import MAX_FILES
 from tidegate_server.fetch.report import UNSAFE_CONTENT, UNSUPPORTED_URI, WRONG_DIGEST
 from tidegate_server.fetch.sources.http_client import BadStatus, GetRequest, get, open_at, reading
 from tidegate_server.fetch.sources.listing import Listing, SignedDigest, SourceFile, Stream
-from tidegate_server.fetch.sources.oci_layers import IMAGE_FOLDER, is_descriptor, is_image, read_layer
+from tidegate_server.fetch.sources.oci_layers import IMAGE_FOLDER, descriptors, is_image, read_layer
 from tidegate_server.fetch.sources.oci_login import Account, authorize, find_account
 from tidegate_server.fetch.sources.oci_reference import DIGEST, Reference, is_plain, parse, platform_matches
 from tidegate_server.fetch.sources.oci_signatures import find_signatures
@@ -76,7 +76,7 @@ class Registry:
             raise FetchFailed(WRONG_DIGEST, f"the registry's manifest has the digest {digest}, not {version}")
         try:
             manifest = json.loads(body)
-        except ValueError:
+        except (ValueError, RecursionError):
             manifest = None
         if not isinstance(manifest, dict):
             raise FetchFailed(UNSUPPORTED_URI, "what the registry has under that name is no manifest")
@@ -128,7 +128,7 @@ def _is_index(manifest: Mapping[str, Any]) -> bool:
 
 def _for_this_machine(index: Mapping[str, Any]) -> str:
     """The digest of the only manifest, or of the one for this machine's platform. Raises FetchFailed."""
-    manifests = [each for each in index.get("manifests") or () if is_descriptor(each)]
+    manifests = descriptors(index.get("manifests"))
     # Attestations lie beside the images that they are about.
     images = [each for each in manifests if (each.get("platform") or {}).get("os") != "unknown"]
     fitting = [each for each in images if platform_matches(each.get("platform") or {}, os.uname().machine)]

@@ -74,6 +74,11 @@ def is_descriptor(found: Any) -> bool:
     )
 
 
+def descriptors(listed: Any) -> list[dict[str, Any]]:
+    """Those of a list that are some; none where it is no list."""
+    return [each for each in listed if is_descriptor(each)] if isinstance(listed, list) else []
+
+
 def _model_pack_layer(descriptor: Mapping[str, Any], kind: re.Match[str], title: str) -> Layer | None:
     """The type alone says whether it is an archive: one has the annotation too, for the file that is in it."""
     digest, size, aside = descriptor["digest"], descriptor["size"], not kind["part"].startswith("weight")

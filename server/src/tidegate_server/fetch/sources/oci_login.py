@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from tidegate_server.errors import FetchFailed
 from tidegate_server.fetch.report import UNREACHABLE, UNSUPPORTED_URI
-from tidegate_server.fetch.sources.http_client import GetRequest, get
+from tidegate_server.fetch.sources.http_client import GetRequest, get, reading
 from tidegate_server.fetch.sources.oci_reference import Reference
 
 _MAX_RESPONSE = 2**20
@@ -76,11 +76,11 @@ def _token(challenge_fields: Mapping[str, str], account: Account | None, referen
     query = {"scope": scope} | ({"service": challenge_fields["service"]} if "service" in challenge_fields else {})
     address = f"{challenge_fields['realm']}{'&' if realm.query else '?'}{urlencode(query, quote_via=quote)}"
     private = {"Authorization": account.basic} if account is not None else {}
-    with get(GetRequest(address, private=private)) as response:
+    with get(GetRequest(address, private=private)) as response, reading():
         try:
             given = json.loads(response.read(_MAX_RESPONSE))
             token = given.get("token") or given["access_token"]
-        except (ValueError, LookupError, TypeError, AttributeError):
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
             raise FetchFailed(UNREACHABLE, f"the registry {reference.registry} gave out no token") from None
     return str(token)
 
@@ -105,7 +105,7 @@ def _read_config(environ: Mapping[str, str]) -> Any:
         if given is None:
             return {}
         raise FetchFailed(UNSUPPORTED_URI, f"can't read TIDEGATE_REGISTRY_AUTH, {path}: {error.strerror}") from error
-    except ValueError:
+    except (ValueError, RecursionError):
         raise FetchFailed(UNSUPPORTED_URI, f"{path} isn't a docker config.json") from None
 
 

@@ -13,10 +13,10 @@ from tidegate_server.errors import FetchFailed
 from tidegate_server.fetch.cosign import BUNDLE, SIMPLE_SIGNING, CosignSignature, read_bundle, read_simple
 from tidegate_server.fetch.report import WRONG_DIGEST
 from tidegate_server.fetch.sources.http_client import BadStatus
-from tidegate_server.fetch.sources.oci_layers import is_descriptor
+from tidegate_server.fetch.sources.oci_layers import descriptors
 
 MAX_SIGNATURES = 64
-"""Looked at: whoever may write to a registry could add any number of them."""
+"""Looked at, of one manifest each or of one layer each: whoever may write to a registry could add any number."""
 _MAX_BYTES = 2**20
 _INDEX = "application/vnd.oci.image.index.v1+json"
 _NO_REFERRERS = (400, 404, 405, 406, 501)
@@ -38,7 +38,7 @@ class Repository(Protocol):
 def find_signatures(registry: Repository, digest: str) -> Iterator[CosignSignature]:
     """All of a digest, whoever made them. Raises FetchFailed where the registry doesn't answer."""
     for descriptor in _referrers(registry, digest)[:MAX_SIGNATURES]:
-        for layer in _layers(_manifest(registry, descriptor["digest"]), BUNDLE):
+        for layer in _layers(_manifest(registry, descriptor["digest"]), BUNDLE)[:1]:
             yield from read_bundle(_blob(registry, layer))
     under_tag = _manifest(registry, f"{digest.replace(':', '-')}.sig")
     for layer in _layers(under_tag, SIMPLE_SIGNING)[:MAX_SIGNATURES]:
@@ -59,7 +59,7 @@ def _referrers(registry: Repository, digest: str) -> list[dict[str, Any]]:
 
 
 def _bundles(index: dict[str, Any]) -> list[dict[str, Any]]:
-    listed = _descriptors(index.get("manifests"))
+    listed = descriptors(index.get("manifests"))
     return [each for each in listed if str(each.get("artifactType") or BUNDLE).startswith(BUNDLE)]
 
 
@@ -74,12 +74,7 @@ def _manifest(registry: Repository, version: str) -> dict[str, Any]:
 
 
 def _layers(manifest: dict[str, Any], kind: str) -> list[dict[str, Any]]:
-    return [each for each in _descriptors(manifest.get("layers")) if str(each.get("mediaType", "")).startswith(kind)]
-
-
-def _descriptors(listed: Any) -> list[dict[str, Any]]:
-    found = listed if isinstance(listed, list) else []
-    return [each for each in found if is_descriptor(each)]
+    return [each for each in descriptors(manifest.get("layers")) if str(each.get("mediaType", "")).startswith(kind)]
 
 
 def _blob(registry: Repository, layer: dict[str, Any]) -> bytes:
