@@ -68,6 +68,8 @@ DIGEST = f"    sha256: {'ab' * 32}"
     [
         (GOOD + "    url: x\n", 7, "spec.model.url isn't a field; the nearest is uri"),
         (GOOD + "  replicas: two\n", 7, "spec.replicas must be of type integer, not 'two'"),
+        (GOOD + "  replicas: [1]\n", 7, "spec.replicas must be of type integer, not [1]"),
+        (GOOD + "  analysis: [{}]\n", 7, "spec.analysis must be of type object, not [{}]"),
         (GOOD + "  replicas: -1\n", 7, "spec.replicas must be a whole number from 0 to 1000, not -1"),
         (GOOD + "  replicas: 1\n  replicas: 2\n", 8, "spec.replicas is given twice in one object"),
         (GOOD.replace("uri: https:", "uri: ftp:"), 6, "spec.model.uri must begin with file://, pvc://"),

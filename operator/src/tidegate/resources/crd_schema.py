@@ -77,7 +77,7 @@ Holds = Callable[[str, Any], bool]
 
 def _parts(schema: Schema, value: Any, path: str) -> Iterator[tuple[Any, Schema, str]]:
     """What is inside of a value, with the schema that it has to meet and its path."""
-    if isinstance(value, list):
+    if isinstance(value, list) and "items" in schema:
         yield from ((item, schema["items"], f"{path}[{index}]") for index, item in enumerate(value))
     if isinstance(value, Mapping):
         named, any_name = schema.get("properties", {}), schema.get("additionalProperties")
