@@ -255,8 +255,8 @@ def _view(manifest: Mapping[str, Any], status: Status, pods: list[PodView]) -> R
 
 
 def means(uri: str, version: str) -> bool:
-    """Whether a model's URI is this one, or ends with this version, digest or commit."""
-    return uri == version or uri.endswith((f"/{version}", f"@{version}"))
+    """Whether a model's URI is this one, or names this version, tag, digest or commit, a folder in it or not."""
+    return uri == version or uri.endswith((f"/{version}", f"@{version}", f":{version}")) or f"@{version}/" in uri
 
 
 def _meant(model: Mapping[str, Any], status: Status) -> str:
