@@ -3,14 +3,16 @@
 import csv
 import logging
 import sys
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import orjson
 
-from tidegate_server.errors import InvalidRequest
+from tidegate_server.errors import InvalidRequest, ModelRefused
 from tidegate_server.inference.model import Model
 from tidegate_server.predict.package import Package, open_package
 from tidegate_server.predict.profile_file import PROFILE_FILE, parse_profile
@@ -35,10 +37,10 @@ def profile(settings: Settings, data: str, *, bins: int) -> int:
     try:
         samples, names = _read(Path(data), model.signature, package, limits)
         content = record_profile(samples, names, bins)
-    except (InvalidRequest, OSError, ValueError) as error:
+        features = parse_profile(orjson.loads(content), model.signature).features
+    except (InvalidRequest, ModelRefused, OSError, ValueError) as error:
         log.error("can't write a profile of %s: %s", data, error)
         return 1
-    features = parse_profile(orjson.loads(content), model.signature).features
     path.write_bytes(content)
     rows = len(next(iter(samples.values())))
     sys.stdout.write(f"wrote {path}: {len(features)} features of {rows:,} rows\n")
@@ -53,13 +55,25 @@ def _read(
         return _table(path, signature)
     if path.suffix == ".jsonl":
         return _bodies(path, signature, package, limits), {}
-    if path.suffix == ".npz":
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-        return _fitting(arrays, signature), {}
-    if path.suffix == ".npy":
-        return _fitting({_only_input(signature).name: np.load(path, allow_pickle=False)}, signature), {}
+    if path.suffix in (".npz", ".npy"):
+        return _fitting(_arrays(path, signature), signature), {}
     raise InvalidRequest(f"its name must end in one of {', '.join(KINDS)}")
+
+
+def _arrays(path: Path, signature: Signature) -> Mapping[str, Array]:
+    """By input, of either kind of numpy's files, whatever its name says. Raises as _read does."""
+    try:
+        with path.open("rb") as file:
+            loaded = np.load(file, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                return {_only_input(signature).name: loaded}
+            found = {name: loaded[name] for name in loaded.files}
+    except (BadZipFile, EOFError, zlib.error) as error:
+        raise InvalidRequest("it is no file of numpy's, or ends in its middle") from error
+    for name, array in found.items():
+        if not isinstance(array, np.ndarray):
+            raise InvalidRequest(f"{name!r} in it is no array")
+    return found
 
 
 def _only_input(signature: Signature) -> TensorSpec:
@@ -80,23 +94,40 @@ def _fitting(arrays: Mapping[str, Array], signature: Signature) -> Mapping[str, 
     if not arrays:
         raise InvalidRequest("there is no array in it")
     kinds = {spec.name: spec.datatype for spec in signature.inputs}
-    for name, array in arrays.items():
-        wanted = np.dtype(NUMPY_TYPES[kinds[name]]).kind
-        if wanted != "O" and array.dtype.kind not in "fiub":
-            raise InvalidRequest(f"{name} has no numbers; the model takes {kinds[name]}")
-        if (
-            array.dtype.kind == "f"
-            and np.dtype(NUMPY_TYPES[kinds[name]]).kind in "iub"
-            and not np.isfinite(array).all()
-        ):
-            raise InvalidRequest(f"{name} has values that are missing; the model takes {kinds[name]}")
-    return {name: array.astype(NUMPY_TYPES[kinds[name]]) for name, array in arrays.items()}
+    return {name: _cast(array, name, kinds[name]) for name, array in arrays.items()}
+
+
+def _cast(array: Array, name: str, datatype: str) -> Array:
+    """As requests have it. Raises InvalidRequest for values that no request could have, and ValueError."""
+    wanted = np.dtype(NUMPY_TYPES[datatype])
+    if wanted.kind == "O":
+        if array.dtype.kind not in "OSU":
+            raise InvalidRequest(f"{name} has no strings; the model takes {datatype}")
+        return (np.char.decode(array, "utf-8") if array.dtype.kind == "S" else array).astype(wanted)
+    if array.dtype.kind not in "fiub":
+        raise InvalidRequest(f"{name} has no numbers; the model takes {datatype}")
+    if wanted.kind not in "iub":
+        return array.astype(wanted)
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise InvalidRequest(f"{name} has values that are missing; the model takes {datatype}")
+    with np.errstate(invalid="ignore"):
+        cast = array.astype(wanted)
+    changed = array[cast != array]
+    if changed.size:
+        raise InvalidRequest(f"{name} has {changed.flat[0]:.12g}, which is no {datatype}, as the model takes it")
+    return cast
 
 
 def _table(path: Path, signature: Signature) -> tuple[Mapping[str, Array], Mapping[str, Sequence[str]]]:
     """A line of names, and one for each row. Of a model with one input, its columns; else a column for each input."""
     with path.open(newline="", encoding="utf-8-sig") as file:
-        header, *lines = csv.reader(file)
+        try:
+            table = list(csv.reader(file))
+        except csv.Error as error:
+            raise InvalidRequest(f"it can't be read as a table: {error}") from error
+    if not table:
+        raise InvalidRequest("it is empty; its first line has to have the names of the columns")
+    header, *lines = table
     if any(len(line) != len(header) for line in lines):
         raise InvalidRequest(f"each line must have {len(header)} values, as the first has names")
     if len(signature.inputs) > 1 or header == [signature.inputs[0].name]:

@@ -41,9 +41,9 @@ def test_a_number_is_counted_in_its_bin(age: float, bin_name: str) -> None:
 
 
 def test_strings_are_counted_by_category_and_all_others_together() -> None:
-    asked = [{"country": np.array([name], np.object_)} for name in ("fr", "fr", "de", "us", "missing")]
+    asked = [{"country": np.array([name], np.object_)} for name in ("fr", "fr", "de", "us", "missing", "")]
     counts = count_rows(TrainingProfile((COUNTRY,)), asked)
-    assert dict(zip(COUNTRY.bins, counts.tolist(), strict=True)) == {"de": 1, "fr": 2, "any other": 2, "missing": 0}
+    assert dict(zip(COUNTRY.bins, counts.tolist(), strict=True)) == {"de": 1, "fr": 2, "any other": 2, "missing": 1}
 
 
 def test_bins_are_those_of_numpys_histogram() -> None:

@@ -1,9 +1,11 @@
 """`tidegate-server profile`: the file that it writes, the data that it takes, and a server that counts by it."""
 
 import csv
+import io
 import logging
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 import orjson
@@ -23,10 +25,18 @@ def recorded(values: Any, bins: int = 4) -> Any:
     return feature
 
 
-def of_two_columns(folder: Path) -> Path:
-    """x FP32 [N, 2] -> y, the same."""
-    x, y = tensor("x", TensorProto.FLOAT, ["N", 2]), tensor("y", TensorProto.FLOAT, ["N", 2])
+def of_two_columns(folder: Path, datatype: int = TensorProto.FLOAT) -> Path:
+    """x [N, 2] -> y, the same."""
+    x, y = tensor("x", datatype, ["N", 2]), tensor("y", datatype, ["N", 2])
     return save(folder / "model.onnx", [helper.make_node("Identity", ["x"], ["y"])], [x], [y], {})
+
+
+def zipped(name: str) -> bytes:
+    """A zip archive of one text."""
+    content = io.BytesIO()
+    with ZipFile(content, "w") as archive:
+        archive.writestr(name, "text")
+    return content.getvalue()
 
 
 def written(folder: Path) -> Any:
@@ -65,6 +75,16 @@ def test_strings_are_categories_the_most_frequent_ones_first() -> None:
     assert feature["categories"][:2] == ["de", "fr"]
     assert feature["counts"][:2] == [60, 30]
     assert (len(feature["categories"]), sum(feature["counts"]) + feature["other"]) == (32, 131)
+
+
+def test_an_empty_string_is_missing() -> None:
+    feature = recorded(np.array([*["de"] * 60, *[""] * 70, *["x" * 65] * 10], np.object_))
+    assert feature == {"input": "x", "categories": ["de"], "counts": [60], "other": 10, "missing": 70}
+
+
+def test_values_that_are_one_in_twelve_digits_are_one() -> None:
+    feature = recorded(1 + np.linspace(0, 1e-14, 100))
+    assert (feature["edges"], feature["counts"]) == ([0.5, 1.5], [100])
 
 
 def test_an_input_of_many_columns_is_told_by_its_mean() -> None:
@@ -120,6 +140,22 @@ def test_arrays_and_bodies_tell_the_same_as_a_table(tmp_path: Path) -> None:
         pytest.param("t.csv", b"a,b\n1,two\n", "could not convert string to float: 'two'", id="a word for a number"),
         pytest.param("t.csv", b"a,b\n1,2\n", "the data has 1 rows; give 100 or more", id="one row"),
         pytest.param("t.jsonl", b'{"inputs": {"z": [1]}}', "line 1: the model has no input 'z'; it has x", id="input"),
+        pytest.param("t.csv", b"", "it is empty; its first line has to have the names of the columns", id="nothing"),
+        pytest.param(
+            "t.csv",
+            b"a,b\n1," + b"2" * 200_000,
+            "it can't be read as a table: field larger than field limit (131072)",
+            id="a value without end",
+        ),
+        pytest.param(
+            "t.csv",
+            b"a,a\n" + b"1,2\n" * 100,
+            "training-profile.json: 2 features are called 'a'; give each a name of its own",
+            id="a name twice",
+        ),
+        pytest.param("t.npy", b"", "it is no file of numpy's, or ends in its middle", id="no array"),
+        pytest.param("t.npz", b"PK\3\4", "it is no file of numpy's, or ends in its middle", id="half an archive"),
+        pytest.param("t.npz", zipped("x"), "'x' in it is no array", id="an archive of a text"),
         pytest.param("t.txt", b"", "its name must end in one of .csv, .jsonl, .npy, .npz", id="another kind"),
     ],
 )
@@ -130,6 +166,41 @@ def test_other_data_is_refused_in_a_sentence(
     (tmp_path / name).write_bytes(content)
     assert main(["profile", str(tmp_path / name), "--model", str(of_two_columns(tmp_path))]) == 1
     assert caplog.messages == [f"can't write a profile of {tmp_path / name}: {sentence}"]
+
+
+@pytest.mark.parametrize(
+    ("datatype", "values", "sentence"),
+    [
+        pytest.param(TensorProto.INT64, [1.5, 2.0], "x has 1.5, which is no INT64, as the model takes it", id="a half"),
+        pytest.param(TensorProto.INT8, [1, 300], "x has 300, which is no INT8, as the model takes it", id="too large"),
+        pytest.param(TensorProto.UINT8, [1, -1], "x has -1, which is no UINT8, as the model takes it", id="negative"),
+        pytest.param(TensorProto.STRING, [1, 2], "x has no strings; the model takes BYTES", id="numbers for strings"),
+        pytest.param(TensorProto.FLOAT, ["a", "b"], "x has no numbers; the model takes FP32", id="strings for numbers"),
+    ],
+)
+def test_values_that_no_request_has_are_refused(
+    tmp_path: Path, datatype: int, values: list[Any], sentence: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.ERROR)
+    np.save(tmp_path / "train.npy", np.array([values] * 100))
+    model = of_two_columns(tmp_path, datatype)
+    assert main(["profile", str(tmp_path / "train.npy"), "--model", str(model)]) == 1
+    assert caplog.messages == [f"can't write a profile of {tmp_path}/train.npy: {sentence}"]
+
+
+def test_strings_in_bytes_are_the_strings_of_requests(tmp_path: Path) -> None:
+    np.save(tmp_path / "train.npy", np.array([["Köln".encode(), b"Rom"]] * 100))
+    assert (
+        main(["profile", str(tmp_path / "train.npy"), "--model", str(of_two_columns(tmp_path, TensorProto.STRING))])
+        == 0
+    )
+    assert [each["categories"] for each in written(tmp_path)] == [["Köln"], ["Rom"]]
+
+
+def test_what_the_name_of_an_array_file_says_does_not_matter(tmp_path: Path) -> None:
+    np.save(tmp_path / "train.npy", ROWS)
+    (tmp_path / "train.npy").rename(tmp_path / "train.npz")
+    assert main(["profile", str(tmp_path / "train.npz"), "--model", str(of_two_columns(tmp_path))]) == 0
 
 
 def test_a_server_counts_live_inputs_by_the_profile(tmp_path: Path, start: Start) -> None:

@@ -105,8 +105,13 @@ def test_a_feature_that_does_not_fit_is_named(tmp_path: Path, change: Any, sente
         pytest.param({"categories": ["a", "a"]}, "categories must be different from one another", id="one twice"),
         pytest.param(
             {"categories": ["a", "missing"]},
-            "categories must be strings of at most 64 printable characters, not 'any other' or 'missing'",
+            "categories must be strings of 1 to 64 printable characters, not 'any other' or 'missing'",
             id="a bin's own name",
+        ),
+        pytest.param(
+            {"categories": ["a", ""]},
+            "categories must be strings of 1 to 64 printable characters, not 'any other' or 'missing'",
+            id="an empty string",
         ),
         pytest.param({"column": "mean"}, "column must be a number: strings have no mean", id="a mean of strings"),
         pytest.param({"input": "x", "column": 0}, "input 'x' has numbers: give edges", id="categories of numbers"),

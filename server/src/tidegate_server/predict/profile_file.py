@@ -120,8 +120,7 @@ def _categories(where: str, categories: Any) -> tuple[str, ...]:
         if not is_category(category):
             _refuse(
                 where,
-                f"categories must be strings of at most {MAX_NAME} printable characters, not {ANY_OTHER!r} or "
-                f"{MISSING!r}",
+                f"categories must be strings of 1 to {MAX_NAME} printable characters, not {ANY_OTHER!r} or {MISSING!r}",
             )
     if len(set(categories)) < len(categories):
         _refuse(where, "categories must be different from one another")
@@ -129,10 +128,10 @@ def _categories(where: str, categories: Any) -> tuple[str, ...]:
 
 
 def is_category(value: Any) -> bool:
-    """Whether a bin may be called so."""
+    """Whether a bin may be called so. To Prometheus an empty label is none, so an empty string counts as missing."""
     if not isinstance(value, str) or value in (ANY_OTHER, MISSING):
         return False
-    return len(value) <= MAX_NAME and value.isprintable()
+    return 1 <= len(value) <= MAX_NAME and value.isprintable()
 
 
 def _counts(where: str, counts: Any, bins: int) -> tuple[int, ...]:

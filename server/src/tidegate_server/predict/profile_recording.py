@@ -50,7 +50,7 @@ def _columns(samples: Mapping[str, Array], names: Names) -> Iterator[tuple[dict[
             left -= width - 1
             called = names.get(name, ())
             for column in range(width):
-                named = {"name": called[column][:MAX_NAME]} if called else {}
+                named = {"name": called[column][:MAX_NAME]} if called and called[column] else {}
                 yield {"input": name, "column": column, **named}, rows[:, column]
 
 
@@ -71,7 +71,8 @@ def _feature(fields: dict[str, Any], values: Array, bins: int) -> dict[str, Any]
 def _edges(values: Array, bins: int) -> list[float]:
     """By quantiles; a value that is frequent has a bin of its own, and so has each where there are few."""
     different, counts = np.unique(values, return_counts=True)
-    if len(different) == 1:
+    # Bins are called by their edges, in so many digits.
+    if f"{different[0]:.{DIGITS}g}" == f"{different[-1]:.{DIGITS}g}":
         only = float(different[0])
         half = max(1.0, abs(only)) / 2
         return [only - half, only + half]
@@ -98,6 +99,8 @@ def _by_category(values: Array) -> dict[str, Any]:
     counted = Counter(map(str, values.tolist()))
     usable = [(name, count) for name, count in counted.most_common() if is_category(name)][:MAX_BINS]
     if not usable:
-        raise InvalidRequest(f"each string of the data is longer than {MAX_NAME} characters, so none is a category")
-    other = len(values) - sum(count for _, count in usable)
-    return {"categories": [name for name, _ in usable], "counts": [count for _, count in usable], "other": other}
+        sentence = f"each string of the data is empty or longer than {MAX_NAME} characters, so none is a category"
+        raise InvalidRequest(sentence)
+    counts, missing = [count for _, count in usable], counted[""]
+    other = len(values) - sum(counts) - missing
+    return {"categories": [name for name, _ in usable], "counts": counts, "other": other, "missing": missing}

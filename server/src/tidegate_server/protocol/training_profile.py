@@ -10,7 +10,7 @@ import numpy as np
 from tidegate_server.protocol.tensors import Array
 
 MISSING = "missing"
-"""The bin of NaN, and of a value that a request doesn't have."""
+"""The bin of NaN, of an empty string, and of a value that a request doesn't have."""
 ANY_OTHER = "any other"
 """The bin of a string that isn't among the categories."""
 
@@ -47,8 +47,9 @@ class Feature:
     def bins_of(self, values: Array) -> Array:
         """The number of the bin of each."""
         if self.categories:
-            numbers = {category: number for number, category in enumerate(self.categories)}
-            return np.array([numbers.get(str(value), len(numbers)) for value in values.tolist()], np.intp)
+            other = len(self.categories)
+            numbers = {**{category: number for number, category in enumerate(self.categories)}, "": other + 1}
+            return np.array([numbers.get(str(value), other) for value in values.tolist()], np.intp)
         edges, floats = np.array(self.edges), values.astype(np.float64)
         bins = np.searchsorted(edges, floats, side="right")
         bins[floats == edges[-1]] = len(edges) - 1
