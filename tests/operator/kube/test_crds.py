@@ -500,7 +500,14 @@ def query(**fields: Any) -> dict[str, Any]:
                     {"volumes": [{"name": "a", "emptyDir": {}, "configMap": {"name": "b"}}]},
                     "must have exactly one of configMap, secret",
                 ),
-                ("our volume", {"volumes": [{"name": "models", "emptyDir": {}}]}, "must not be named models, tmp"),
+                *(
+                    (
+                        f"our volume {name}",
+                        {"volumes": [{"name": name, "emptyDir": {}}]},
+                        "must not be named models, tmp",
+                    )
+                    for name in ("models", "signers", "request-samples")
+                ),
                 (
                     "a mount of nothing",
                     {"volumeMounts": [{"name": "a", "mountPath": "/a"}]},

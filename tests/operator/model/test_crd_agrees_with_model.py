@@ -14,7 +14,7 @@ from tidegate.model import spec, traffic
 from tidegate.model.reasons import Outcome
 from tidegate.model.spec_defaults import filled
 from tidegate.model.units import parse_duration, parse_percent
-from tidegate.resources import names
+from tidegate.resources import names, pod
 from tidegate.resources.crd_schema import with_defaults
 
 CRDS = Path(__file__).parents[3] / "crds"
@@ -59,6 +59,13 @@ def test_the_default_can_be_read_of(path: str) -> None:
 
 def test_there_are_defaults_to_check() -> None:
     assert len(DEFAULTS) > 15
+
+
+def test_no_user_can_take_the_name_of_a_volume_of_ours() -> None:
+    (listed,) = re.findall(r"self\.name in \[('models'.*?)\]", (CRDS / "modeldeployments.yaml").read_text())
+    ours = re.findall(r'_Volume\("([-a-z]+)"', inspect.getsource(pod))
+
+    assert set(re.findall(r"'(.+?)'", listed)) == set(ours)
 
 
 def test_every_field_that_the_model_reads_is_in_the_crd() -> None:
