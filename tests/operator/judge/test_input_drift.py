@@ -41,6 +41,7 @@ def bins(names: tuple[str, ...], live: tuple[int, ...], trained: tuple[int, ...]
         pytest.param({**age((0, 500, 500, 0, 0)), **country((200, 700, 100, 0))}, InputState.DIFFER, id="one of two"),
         pytest.param(age((0, 99, 0, 0, 0)), InputState.TOO_FEW, id="too few to say"),
         pytest.param({**age((0, 999, 1, 0, 0)), **country((0, 0, 0, 0))}, InputState.TOO_FEW, id="none of one feature"),
+        pytest.param(age((0, 500, 500, 0, 0), (0, 0, 0, 0, 0)), InputState.TOO_FEW, id="no counts of the training"),
         pytest.param({}, InputState.NO_PROFILE, id="no profile"),
     ],
 )

@@ -56,6 +56,12 @@ def inputs_seen(features: Features, check: InputCheck, false_alarm: float) -> In
             InputState.TOO_FEW,
             f"the candidate has got {counted(live, 'live value')} of {fewest}; {ENOUGH} say how they are distributed",
         )
+    if untold := [name for name, bins in features.items() if not _total(bins).trained]:
+        return InputsSeen(
+            InputState.TOO_FEW,
+            f"nobody tells how {untold[0]} was distributed in the candidate's training, only what it is asked; have "
+            "Prometheus keep tidegate_server_input_training_values",
+        )
     kinds = [kind for name, bins in features.items() for kind in _kinds(name, bins)]
     largest = max(kinds, key=lambda kind: abs(kind.excess))
     log_value = _log_value(kinds, check.drift)
@@ -100,8 +106,6 @@ def _evidence(live: Share, trained: Share, tolerated: float) -> float:
 
 def _kinds(name: str, bins: Bins) -> Iterator[Kind]:
     total = _total(bins)
-    if not total.trained:
-        return
     if ANY_OTHER in bins:
         for category, values in bins.items():
             yield _kind(f"{name} {category}", values, total)
