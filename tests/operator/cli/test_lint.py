@@ -113,6 +113,10 @@ QUERY = {"name": "a", "query": "up{{candidate}}"}
             "spec.model.signedBy is for a spec.model.uri with oci:// alone",
         ),
         ({"strategy": {"canary": {}, "blueGreen": {}}}, "spec.strategy must have exactly one of canary and blueGreen"),
+        (
+            {"analysis": {"slices": [{"name": "tenant"}, {"name": "country"}]}},
+            "spec.analysis.slices[0] lacks header, which has to be given",
+        ),
         ({"analysis": {"interval": "10m"}}, "spec.analysis.interval must be"),
         ({"analysis": {"queries": [QUERY]}}, "a query of spec.analysis.queries must have min, max or both"),
         (

@@ -32,7 +32,7 @@ def cel_rules() -> Holds | None:
             context.add_function(name, function)
         try:
             return compiled(rule).execute(context) is not False
-        except (RuntimeError, ValueError, TypeError):
+        except (RuntimeError, ValueError, TypeError, LookupError):
             return True
 
     return holds
