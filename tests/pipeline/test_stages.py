@@ -255,3 +255,21 @@ def test_a_version_that_the_registry_lacks_is_one_sentence(registry: Registry, m
     monkeypatch.setenv("MODEL_URI", "models:/digits/9")
     with pytest.raises(Refused, match="MODEL_URI: the registry has no version 9 of a model digits"):
         fetch(Settings.read())
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        pytest.param("kind: Deployment\nspec: {}", "has no ModelDeployment", id="something else"),
+        pytest.param("kind: ModelDeployment\nspec:", "spec and spec.model have to be objects", id="an empty spec"),
+        pytest.param("kind: ModelDeployment\nspec: {model: [1]}", "spec and spec.model have", id="a list for a model"),
+    ],
+)
+def test_what_cant_be_applied_is_refused(text: str, sentence: str, tmp_path: Path) -> None:
+    from apply import read
+    from settings import Refused
+
+    file = tmp_path / "modeldeployment.yaml"
+    file.write_text(text)
+    with pytest.raises(Refused, match=sentence):
+        read(file)

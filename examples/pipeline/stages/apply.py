@@ -42,8 +42,11 @@ def read(file: Path) -> dict[str, Any]:
         (document,) = (each for each in yaml.safe_load_all(file.read_text(encoding="utf-8")) if each)
     except (ValueError, yaml.YAMLError) as error:
         raise Refused(f"MODELDEPLOYMENT: {file} has to be YAML with one ModelDeployment: {error}") from error
-    if not isinstance(document, dict) or document.get("kind") != "ModelDeployment" or "spec" not in document:
-        raise Refused(f"MODELDEPLOYMENT: {file} has no ModelDeployment with a spec; see docs/modeldeployment.md")
+    if not isinstance(document, dict) or document.get("kind") != "ModelDeployment":
+        raise Refused(f"MODELDEPLOYMENT: {file} has no ModelDeployment; see docs/modeldeployment.md")
+    spec = document.get("spec")
+    if not isinstance(spec, dict) or not isinstance(spec.get("model") or {}, dict):
+        raise Refused(f"MODELDEPLOYMENT: {file}: spec and spec.model have to be objects; see docs/modeldeployment.md")
     return document
 
 

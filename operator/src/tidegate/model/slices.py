@@ -27,7 +27,10 @@ _VALUE = re.compile(rf"[!-~]([ -~]{{0,{LONGEST_VALUE - 2}}}[!-~])?")
 
 @dataclass(frozen=True)
 class Slice:
-    """`values` of a header, in small letters, whose requests are judged by themselves; all others count as `other`."""
+    """`values` of a header whose requests are judged by themselves; all others count as `other`.
+
+    `header` is in small letters.
+    """
 
     name: str
     header: str
