@@ -5,6 +5,7 @@ tests are skipped with the reason.
 """
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -29,6 +30,12 @@ TOKEN = "tests-only"  # noqa: S105 - of a server that listens on loopback while 
 # Counting branches makes the generation of examples slow, which would fail as if the strategies were bad.
 settings.register_profile("coverage", suppress_health_check=[HealthCheck.too_slow])
 Seen = TypeVar("Seen")
+
+
+def pytest_configure() -> None:
+    """A shell has what it starts in the background ignore Ctrl-C, which the programs of tests would inherit."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def until(look: Callable[[], Seen], *, within: float = 20.0) -> Seen:

@@ -60,7 +60,7 @@ def inputs_seen(features: Features, check: InputCheck, false_alarm: float) -> In
         return InputsSeen(
             InputState.TOO_FEW,
             f"nobody tells how {untold[0]} was distributed in the candidate's training, only what it is asked; have "
-            "Prometheus keep tidegate_server_input_training_values",
+            "Prometheus keep both of the model servers' metrics of inputs",
         )
     kinds = [kind for name, bins in features.items() for kind in _kinds(name, bins)]
     largest = max(kinds, key=lambda kind: abs(kind.excess))
