@@ -99,6 +99,8 @@ def _text(raw: Mapping[str, Any], field: str, where: str, pattern: re.Pattern[st
 
 CELL = "slice_"
 """How the names of all cells begin."""
+CELL_PATTERN = rf"{CELL}[0-9a-f]{{8}}(?:_[0-9]+)+"
+"""The names of all cells, as a regular expression that RE2 takes too."""
 
 
 def cell_name(slices: Slices, at: Sequence[int]) -> str:

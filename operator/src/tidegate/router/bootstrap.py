@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tidegate.model.slices import CELL_PATTERN
 from tidegate.resources.names import GROUP
 from tidegate.router.resource_names import CERTIFICATE_NAME, GRPC_STATS, RATE_LIMIT, ROUTES_NAME, SLICES, layer_names
 from tidegate.router.slices import COUNTED_AS
@@ -39,7 +40,7 @@ _COUNTED = [
     # 429 is how a model server turns requests away that it can't keep up with: to the judge that is a failure.
     r"cluster\.[^.]+\.upstream_rq_([1-5]xx|429)",
     # Of requests that are counted apart by a header.
-    r"cluster\.([^./]+/){2}[^./]+(/match)?\.slice_[0-9a-f]{8}(_\d+)+\.upstream_rq_(completed|5xx|429)",
+    rf"cluster\.([^./]+/){{2}}[^./]+(/match)?\.{CELL_PATTERN}\.upstream_rq_(completed|5xx|429)",
     # How calls by gRPC end: the answer to one that fails is 200 as well.
     r"cluster\.[^.]+/grpc(/preview)?\.grpc\.\d+",
     r"cluster\.[^.]+\.upstream_cx_none_healthy",

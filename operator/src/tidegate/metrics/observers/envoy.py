@@ -27,6 +27,7 @@ from tidegate.metrics.observers.scraped import ScrapedSource
 from tidegate.metrics.provider import STALE, MetricsProvider, Selection, Signal, StartGauge
 from tidegate.model.evidence import MetricsGap
 from tidegate.model.reasons import Reason
+from tidegate.model.slices import CELL_PATTERN
 from tidegate.resources.names import GRPC_SUFFIX, MATCH_SUFFIX, MIRROR_SUFFIX, PREVIEW_SUFFIX, router_cluster
 
 _MEASURES = {
@@ -48,9 +49,8 @@ _TRIES = dict(zip(_HOW_TRIES_END, TRIES, strict=True))
 _UNANSWERED = {"envoy_cluster_upstream_rq_retry": RETRIED, "envoy_cluster_upstream_rq_active": UNDER_WAY}
 _LATENCY = "envoy_cluster_upstream_rq_time_bucket"
 """From when a request is on its way to a pod until its answer is whole; the bounds are in milliseconds."""
-_CELLS = r"envoy_cluster_slice_[0-9a-f]{8}(_[0-9]+)+_upstream_rq(_completed|_xx|)"
+_CELL = re.compile(f"envoy_cluster_({CELL_PATTERN})_(upstream_rq(?:_completed|_xx|))")
 """Once more by the group of requests that they are of, under the name of its cell."""
-_CELL = re.compile(r"envoy_cluster_(slice_[0-9a-f]{8}(?:_[0-9]+)+)_(upstream_rq(?:_completed|_xx|))")
 _MEASURES_IN_CELL = {
     "upstream_rq_completed": IN_CELL,
     "upstream_rq_xx": FAILED_IN_CELL,
@@ -86,7 +86,7 @@ class EnvoyCounters:
         self.looks_back = looks_back
         self._clusters = clusters
         self._revision_of = revision_of
-        self._counters = (*_MEASURES, *_CALLS, *_TRIES, *([_CELLS] if slices else []))
+        self._counters = (*_MEASURES, *_CALLS, *_TRIES, *([_CELL.pattern] if slices else []))
         self.promql = (
             f'{{__name__=~"{"|".join((*self._counters, *_UNANSWERED, *([_LATENCY] if latency else [])))}",'
             f'envoy_cluster_name=~"{self._clusters}",'
