@@ -11,8 +11,9 @@ from dataclasses import asdict, dataclass
 from random import Random
 from statistics import median
 
-from benchmarks.command import MISSED, SUCCEEDED, Report, add_output_options, positive, run_command
-from benchmarks.markdown import UNKNOWN, met, table
+from benchmarks.command import MISSED, SUCCEEDED, Report, run_command, runs_options
+from benchmarks.goals import Goals
+from benchmarks.markdown import UNKNOWN, table
 from benchmarks.report_page import DOCS, ReportSection
 from tidegate.judge.agreement import Agreement, AgreementRules, Pairs, answer_of, log_evidence_of_difference
 from tidegate.model.units import format_percent
@@ -22,8 +23,8 @@ MOST_PAIRS = 1000
 SEED = 20260101
 RULES = AgreementRules()
 ALARM = -math.log(RULES.false_alarm)
-FOUND = 0.99
-"""Of the models that are different on 2 % of the requests, the share that has to be found within MOST_PAIRS."""
+GOALS = Goals(wrong=RULES.false_alarm, found=0.99)
+"""Found: of the models that are different on 2 % of the requests, within MOST_PAIRS."""
 
 
 @dataclass(frozen=True)
@@ -133,38 +134,24 @@ def text_of(found: dict[str, Figures], runs: int) -> str:
 
 def _row(case: Case, figures: Figures) -> Sequence[str]:
     share = figures.ever_different / figures.runs
-    goal = ""
-    if case.is_within:
-        goal = f"≤ {format_percent(RULES.false_alarm)}: {met(_is_met(case, figures))}"
-    elif case.is_goal:
-        goal = f"≥ {format_percent(FOUND)}: {met(_is_met(case, figures))}"
     return (
         case.name,
         format_percent(share),
         _told(figures.pairs_until_different),
         format_percent(figures.same / figures.runs),
         _told(figures.pairs_until_same),
-        goal,
+        GOALS.told(case, are_met=_is_met(case, figures)),
     )
 
 
 def _is_met(case: Case, figures: Figures) -> bool:
-    if case.is_within:
-        return figures.ever_different <= RULES.false_alarm * figures.runs
-    return not case.is_goal or figures.different >= FOUND * figures.runs
+    return GOALS.are_met(case, figures.ever_different, figures.different, figures.runs)
 
 
 def _told(requests: float | None) -> str:
     return UNKNOWN if requests is None else f"{requests:,.0f}"
 
 
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.agreement", description=__doc__.splitlines()[0])
-    add_output_options(parser, SECTION)
-    parser.add_argument("--runs", type=positive, default=1000, help="of each candidate; 1000")
-    return parser.parse_args()
-
-
 if __name__ == "__main__":
-    given = _options()
+    given = runs_options("benchmarks.agreement", __doc__, SECTION)
     sys.exit(run_command(given, SECTION, lambda: measure(given)))

@@ -56,6 +56,14 @@ def add_output_options(parser: argparse.ArgumentParser, section: ReportSection) 
     parser.add_argument("--write", action="store_true", help=f"put the report into docs/{section.page.name}")
 
 
+def runs_options(program: str, about: str, section: ReportSection) -> argparse.Namespace:
+    """The command line of a benchmark that draws its candidates: `--runs`, and those of its output."""
+    parser = argparse.ArgumentParser(prog=f"python -m {program}", description=about.splitlines()[0])
+    add_output_options(parser, section)
+    parser.add_argument("--runs", type=positive, default=1000, help="of each candidate; 1000")
+    return parser.parse_args()
+
+
 def add_choice(parser: argparse.ArgumentParser, option: str, known: Sequence[str], metavar: str | None = None) -> None:
     """An option that takes some of the known words, with commas between them; all of them when it isn't given."""
     said = f"some of {','.join(known)} (all)"

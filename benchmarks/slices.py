@@ -12,8 +12,9 @@ from statistics import median
 
 import numpy as np
 
-from benchmarks.command import MISSED, SUCCEEDED, Report, add_output_options, positive, run_command
-from benchmarks.markdown import UNKNOWN, met, table
+from benchmarks.command import MISSED, SUCCEEDED, Report, run_command, runs_options
+from benchmarks.goals import Goals
+from benchmarks.markdown import UNKNOWN, table
 from benchmarks.report_page import DOCS, ReportSection
 from tidegate.judge.sequential_test import SequentialTest, SequentialTestParameters
 from tidegate.model.evidence import CellCounts, Counts, Increment
@@ -29,8 +30,8 @@ TENANTS = Slice("tenant", "x-tenant", ("tenth", "hundredth", "c", "d", "e", "f",
 SHARES = {"tenth": 0.1, "hundredth": 0.01, **dict.fromkeys(TENANTS.values[2:], 0.1), OTHER: 0.19}
 CELLS = [cells_of((TENANTS,))["tenant", group][0] for group in TENANTS.groups]
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
-FOUND = 0.99
-"""Of the candidates that fail a fifth of a tenth of the requests, the share that has to be found."""
+GOALS = Goals(wrong=0.01, found=0.99)
+"""Found: of the candidates that fail a fifth of a tenth of the requests."""
 
 
 @dataclass(frozen=True)
@@ -151,34 +152,20 @@ def text_of(found: Mapping[str, Figures], runs: int) -> str:
 
 
 def _row(case: Case, figures: Figures) -> Sequence[str]:
-    goal = ""
-    if case.is_within:
-        goal = f"≤ 1%: {met(_is_met(case, figures))}"
-    elif case.is_goal:
-        goal = f"≥ {format_percent(FOUND)}: {met(_is_met(case, figures))}"
     return (
         case.name,
         format_percent(figures.rolled_back / figures.runs),
         format_percent(figures.by_group / figures.runs),
         UNKNOWN if figures.requests_of_group is None else f"{figures.requests_of_group:,.0f}",
         format_percent(figures.without / figures.runs),
-        goal,
+        GOALS.told(case, are_met=_is_met(case, figures)),
     )
 
 
 def _is_met(case: Case, figures: Figures) -> bool:
-    if case.is_within:
-        return figures.rolled_back <= 0.01 * figures.runs
-    return not case.is_goal or figures.rolled_back >= FOUND * figures.runs
-
-
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.slices", description=__doc__.splitlines()[0])
-    add_output_options(parser, SECTION)
-    parser.add_argument("--runs", type=positive, default=1000, help="of each candidate; 1000")
-    return parser.parse_args()
+    return GOALS.are_met(case, figures.rolled_back, figures.rolled_back, figures.runs)
 
 
 if __name__ == "__main__":
-    given = _options()
+    given = runs_options("benchmarks.slices", __doc__, SECTION)
     sys.exit(run_command(given, SECTION, lambda: measure(given)))
